@@ -1,0 +1,1 @@
+"""An observability and profiling harness for asyncio services."""

@@ -1,0 +1,47 @@
+"""What can go wrong, as one tree. Each class carries the exit status it ends a command with.
+
+    HarnessError                1  never raised itself
+    ├── UsageError              2  the command line cannot be carried out; nothing was started
+    │   └── ScenarioError       2  the scenario file is wrong; nothing was started
+    ├── RecordError             2  a run's folder cannot be read, or is of a newer format
+    ├── MeasurementError        3  the run ended, but its figures cannot be trusted
+    └── TargetError             4  the target did not start, or died on its own
+
+The message says where, what was expected and what came; advice is a note (``add_note``).
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """The root of every error the harness raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(HarnessError):
+    """The command line cannot be carried out; nothing was started."""
+
+    exit_code = 2
+
+
+class ScenarioError(UsageError):
+    """The scenario file is wrong; nothing was started."""
+
+
+class RecordError(HarnessError):
+    """A run's folder cannot be read, or was written by a newer format."""
+
+    exit_code = 2
+
+
+class MeasurementError(HarnessError):
+    """The run ended, but its figures cannot be trusted."""
+
+    exit_code = 3
+
+
+class TargetError(HarnessError):
+    """The target did not start, or died on its own."""
+
+    exit_code = 4

@@ -1,0 +1,75 @@
+"""An event as one line of JSON, and back.
+
+A line is an object whose ``"e"`` names the class. Readers are lenient where time passes: unknown fields are
+ignored, missing ones take their default, an unknown kind of event is `None`. A line that is not JSON, or
+whose values are of another shape, is a `ValueError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable
+from functools import cache
+
+from . import event
+from .event import Event
+
+
+def encode(item: Event) -> str:
+    """The event as one line, without its newline."""
+    return json.dumps({"e": type(item).__name__, **_fields(item)}, default=_fields, separators=(",", ":"))
+
+
+def decode(line: str) -> Event | None:
+    """The event of one line; `None` for a kind this version does not know.
+
+    Raises:
+        ValueError: The line is not an event.
+    """
+    raw = json.loads(line)
+    if not isinstance(raw, dict) or not isinstance(raw.get("e"), str):
+        raise ValueError("not an event: an object with the key 'e' is expected")
+    kind = _kinds().get(raw["e"])
+    if kind is None:
+        return None
+    try:
+        return typing.cast("Event", _reader(kind)(raw))
+    except (TypeError, KeyError, AttributeError) as exc:
+        raise ValueError(f"{raw['e']}: {exc}") from exc
+
+
+def _fields(item: object) -> dict[str, object]:
+    # Not `dataclasses.asdict`: it copies deeply, and the encoder descends anyway.
+    names: tuple[str, ...] = getattr(item, "__slots__", ())
+    if not names:
+        # Attributes of spans come from the target and may be anything; a record takes their text.
+        return {"repr": repr(item)[:200]}
+    return {name: getattr(item, name) for name in names}
+
+
+@cache
+def _kinds() -> dict[str, type]:
+    return {kind.__name__: kind for kind in typing.get_args(Event)}
+
+
+@cache
+def _reader(hint: object) -> Callable[[typing.Any], object]:
+    """How a JSON value becomes a value of the type *hint*."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint, vars(event))
+        readers = {name: _reader(of) for name, of in hints.items()}
+        build = typing.cast("Callable[..., object]", hint)
+        return lambda raw: build(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
+    if hint is event.Frame:
+        return lambda raw: event.Frame(*raw)
+    if origin is tuple:
+        each = _reader(args[0])
+        return lambda raw: tuple(map(each, raw))
+    if origin in (typing.Union, types.UnionType) and type(None) in args and len(args) == 2:
+        inner = _reader(next(arg for arg in args if arg is not type(None)))
+        return lambda raw: None if raw is None else inner(raw)
+    return lambda raw: raw

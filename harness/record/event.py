@@ -1,0 +1,340 @@
+"""What can stand in a record: one class per kind of event, all of them frozen values.
+
+Times are nanoseconds of the machine's monotonic clock (``time.monotonic_ns``), which every process of the
+machine shares; `Run.started_ns` is their zero. Ids are lower-case hex as in W3C trace context, "" for none.
+An event may gain fields with a default; a field that stands here keeps its name, unit and meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# Readers accept records up to this number; writers write it into every file's first line.
+FORMAT = 1
+
+
+class Frame(NamedTuple):
+    """One line of a stack."""
+
+    file: str
+    line: int
+    function: str  # qualified, as `co_qualname` says
+
+
+# --- every writer -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WriterOpened:
+    """The first line of every file: who writes here."""
+
+    at_ns: int
+    wall_ns: int  # the same instant by the wall clock, unix time
+    role: str  # "runner", "driver" or "target"
+    pid: int
+    parent_pid: int
+    python: str  # "3.12.1"
+    command: tuple[str, ...]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class WriterClosed:
+    """The last line of a file whose writer ended in good order; without it the writer was cut off."""
+
+    at_ns: int
+    dropped: int  # events that found the buffer full, or could not be written
+
+
+# --- the runner ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStarted:
+    """The runner started the target."""
+
+    at_ns: int
+    pid: int
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReady:
+    """The target said that it is ready for load."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStopping:
+    """The runner asked the target to end."""
+
+    at_ns: int
+    signal: str  # "SIGTERM"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetExited:
+    """The target ended. *expected* is false when nobody had asked it to."""
+
+    at_ns: int
+    status: int  # as `subprocess.Popen.returncode`: negative for a signal
+    expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjected:
+    """A fault of the scenario became active."""
+
+    at_ns: int
+    id: str
+    kind: str
+    detail: str  # one line for people: "time.sleep(0.3) in shop.cart:Cart.total"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultUndone:
+    """A fault was rolled back."""
+
+    at_ns: int
+    id: str
+    fired: int  # how often it took effect
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFailed:
+    """A fault could not be injected or undone."""
+
+    at_ns: int
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSampled:
+    """A loop's counters at one instant, read from outside; the difference of two is the time between."""
+
+    at_ns: int
+    pid: int
+    loop: int  # as in `LoopStarted`
+    turns: int
+    busy_ns: int
+    longest_ns: int  # the longest turn so far
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTaken:
+    """What became of every message, by the chaos service's own books, after it ended."""
+
+    at_ns: int
+    published: int
+    acked: int
+    nacked: int
+    redelivered: int
+    duplicated: int  # saved more than once, or acked after another delivery had been acked
+    lost: int  # published, and after the drain neither acked, nor dead-lettered, nor waiting
+    dead_lettered: int
+    waiting: int  # still in the queue when the target ended
+    acked_unsaved: int  # acked, but not in the store: must be 0
+    drain_s: float | None  # from the stop signal to the end; null when it was not drained
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactWritten:
+    """A profiler or console left a file; *path* is relative to the run's folder."""
+
+    at_ns: int
+    tool: str  # "pyinstrument", "py-spy", ...
+    path: str
+    note: str = ""  # what it shows, or why there is none
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The runner's last word. A record without it is partial."""
+
+    at_ns: int
+    interrupted: bool
+    error: str = ""  # why the run could not be carried out as asked
+
+
+# --- the load driver ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStarted:
+    """The driver begins its schedule; request *n* is due at a time that does not depend on the target."""
+
+    at_ns: int
+    sender: str
+    arrival: str  # "constant" or "poisson"
+    rate_per_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Request *n* left the driver. *intended_ns* is when it was due: latency counts from there."""
+
+    n: int
+    intended_ns: int
+    sent_ns: int
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Request *n* was answered, or its message settled."""
+
+    n: int
+    done_ns: int
+    ok: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded:
+    """The schedule is over. *offered* requests were due; those neither sent nor completed show by absence."""
+
+    at_ns: int
+    offered: int
+
+
+# --- the target, written by the probe -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStarted:
+    """An event loop runs for the first time in this process."""
+
+    at_ns: int
+    pid: int
+    loop: int  # 0, 1, ... within the process
+    kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
+    thread: str
+    mechanism: str  # how it is timed: "select" (exact), "wrapped", "probes" (uvloop)
+    page: str  # its counters, relative to the run's folder: see `page.py`
+    limit_ns: int  # a turn longer than this is a block
+    application: tuple[str, ...]  # path prefixes of the program's own code
+    libraries: tuple[str, ...]  # path prefixes of the standard library and of site-packages
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Consecutive looks at the loop's thread that saw the same thing, while a turn was late."""
+
+    first_ns: int
+    last_ns: int
+    count: int
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    task: str  # its name, "" for a plain callback
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+    fault: str = ""  # id of the injected fault that was acting
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """Somebody who was due and had to wait."""
+
+    label: str  # the task's name, or what the callback is
+    span: str
+    trace_id: str
+    delayed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """One turn of a loop lasted longer than the limit, seen as a run of samples.
+
+    Written twice: when the loop is first seen late (*ended* false, so that a killed process still names its
+    block) and when the turn ended. The two share *pid*, *loop* and *at_ns*; the later one holds.
+    """
+
+    at_ns: int  # when the turn began
+    held_ns: int
+    ended: bool
+    pid: int
+    loop: int
+    samples: tuple[Sample, ...]
+    victims: tuple[Victim, ...]  # the ones that waited longest; *victims_total* counts all
+    victims_total: int
+    cpu_ns: int | None = None  # the loop thread's CPU time while it was watched ...
+    queued_ns: int | None = None  # ... its time waiting for a processor ...
+    watched_ns: int | None = None  # ... and the wall time of that watch
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEnded:
+    """An OpenTelemetry span of the target, or one of the driver's publish spans."""
+
+    name: str
+    kind: str  # "internal", "server", "client", "producer", "consumer"
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start_ns: int
+    end_ns: int
+    status: str  # "unset", "ok", "error"
+    thread: str
+    attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFired:
+    """An injected fault took effect once."""
+
+    at_ns: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeClosed:
+    """What the probe itself cost this process, written when it ends in good order."""
+
+    at_ns: int
+    turns: int
+    turn_cost_ns: float  # per turn, measured in this process when the probe started
+    threads_cpu_ns: int  # the probe's own threads
+    process_cpu_ns: int
+    spans_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """Something inside the probe raised; it was contained, and that part may be missing."""
+
+    at_ns: int
+    where: str
+    error: str
+
+
+Event = (
+    WriterOpened
+    | WriterClosed
+    | TargetStarted
+    | TargetReady
+    | TargetStopping
+    | TargetExited
+    | FaultInjected
+    | FaultUndone
+    | FaultFailed
+    | LoopSampled
+    | LedgerTaken
+    | ArtefactWritten
+    | RunEnded
+    | LoadStarted
+    | Sent
+    | Completed
+    | LoadEnded
+    | LoopStarted
+    | Blocked
+    | SpanEnded
+    | FaultFired
+    | ProbeClosed
+    | ProbeFailed
+)

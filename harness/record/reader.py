@@ -1,0 +1,81 @@
+"""The reading end of a record: while it is written, and after any of its writers was killed.
+
+A file's last line counts only with its newline; what is damaged is skipped and counted. Nothing is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import RecordError
+from .codec import decode
+from .event import FORMAT, Event, WriterClosed, WriterOpened
+
+
+@dataclass(slots=True)
+class Source:
+    """One writer's file, and what is known of the writer so far."""
+
+    path: Path
+    opened: WriterOpened | None = None
+    closed: WriterClosed | None = None
+    damaged: int = 0  # complete lines that are no event
+    unknown: int = 0  # events of a kind this version does not know
+    _read_bytes: int = field(default=0, repr=False)
+
+    def new_events(self) -> Iterator[Event]:
+        """The events of the lines that were completed since the last call.
+
+        Raises:
+            RecordError: The file was written by a newer format.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self._read_bytes)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read_bytes += len(line)
+                event = self._event_of(line)
+                if event is not None:
+                    yield event
+
+    def _event_of(self, line: bytes) -> Event | None:
+        try:
+            event = decode(line.decode())
+        except ValueError:
+            self.damaged += 1
+            return None
+        match event:
+            case None:
+                self.unknown += 1
+            case WriterOpened(format=number) if number > FORMAT:
+                exc = RecordError(f"{self.path}: format {number}, but this version reads up to {FORMAT}")
+                exc.add_note("Read it with the version of the harness that wrote it, or a newer one.")
+                raise exc
+            case WriterOpened():
+                self.opened = event
+            case WriterClosed():
+                self.closed = event
+        return event
+
+
+class Follower:
+    """Reads a growing record: each call of `new_events` gives what came since the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sources: dict[Path, Source] = {}
+
+    @property
+    def sources(self) -> list[Source]:
+        """Every writer's file seen so far, oldest name first."""
+        return [self._sources[path] for path in sorted(self._sources)]
+
+    def new_events(self) -> Iterator[tuple[Source, Event]]:
+        """Each new event with its source; in order within a source, not between them."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            source = self._sources.setdefault(path, Source(path))
+            for event in source.new_events():
+                yield source, event

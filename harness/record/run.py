@@ -1,0 +1,132 @@
+"""A run's folder: where everything of one run lies, and the manifest that says what was asked.
+
+reports/<run id>/
+  run.json        the manifest, written once, before anything is started
+  events/         one file of events per process (`writer.py`, `reader.py`)
+  loops/          one page of counters per event loop (`page.py`)
+  artefacts/      what profilers and the target left
+  report.json, report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import RecordError, UsageError
+from .event import FORMAT
+
+MANIFEST = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A limit on one figure of `report.json`: ``loop.lag_ms.p99 < 50``."""
+
+    key: str  # dotted path into report.json; see `read/expectation.py` for the derived ones
+    comparison: str  # "<", "<=", ">", ">=", "=="
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.comparison} {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The manifest: what was asked, by whom, and the zero of the record's clock."""
+
+    id: str
+    scenario: str  # its name; "watch" for a program that was only watched
+    started: str  # ISO 8601 with its offset
+    started_ns: int  # `time.monotonic_ns` at that instant
+    seed: int
+    python: str
+    commit: str  # of the working directory's git checkout, "" for none
+    command: tuple[str, ...]  # the target's
+    block_limit_ns: int
+    expectations: tuple[Expectation, ...] = ()
+    max_late_ms: float | None = None  # load later than this makes the measurement invalid
+    settings: dict[str, object] = field(default_factory=dict)  # the scenario as it was carried out
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The places inside one run's folder."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events"
+
+    @property
+    def loops(self) -> Path:
+        return self.path / "loops"
+
+    @property
+    def artefacts(self) -> Path:
+        return self.path / "artefacts"
+
+    def manifest(self) -> Run:
+        """What was asked.
+
+        Raises:
+            RecordError: There is no record here, or it is damaged or of a newer format.
+        """
+        path = self.path / MANIFEST
+        try:
+            raw = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise RecordError(f"{self.path}: no record of a run here ({MANIFEST} is missing)") from None
+        except (OSError, ValueError) as exc:
+            raise RecordError(f"{path}: cannot be read: {exc}") from exc
+        if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
+            raise RecordError(f"{path}: not a run's manifest")
+        if raw["format"] > FORMAT:
+            raise RecordError(f"{path}: format {raw['format']}, but this version reads up to {FORMAT}")
+        try:
+            known = {name: raw[name] for name in Run.__slots__ if name in raw}
+            known["command"] = tuple(known["command"])
+            known["expectations"] = tuple(Expectation(**e) for e in known["expectations"])
+            return Run(**known)
+        except (TypeError, KeyError) as exc:
+            raise RecordError(f"{path}: damaged manifest: {exc}") from exc
+
+
+def create(path: Path, run: Run) -> RunFolder:
+    """Make the folder of a new run, and put its manifest there.
+
+    Raises:
+        UsageError: *path* already holds a run, or cannot be written.
+    """
+    folder = RunFolder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / MANIFEST).exists():
+            raise UsageError(f"{path}: holds a run already; name another folder with --out")
+        for part in (folder.events, folder.loops, folder.artefacts):
+            part.mkdir(exist_ok=True)
+        # Written aside and renamed: a reader never meets half a manifest.
+        aside = path / f".{MANIFEST}.{os.getpid()}"
+        aside.write_text(json.dumps(asdict(run), indent=1) + "\n")
+        aside.rename(path / MANIFEST)
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc
+    return folder
+
+
+def new_id(name: str, *, now: datetime | None = None) -> str:
+    """A run id that sorts by time and reads well: ``20261122-125831-first-7f3a``."""
+    moment = now or datetime.now(UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
+
+
+def now_ns() -> int:
+    """The record's clock."""
+    return time.monotonic_ns()

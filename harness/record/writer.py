@@ -1,0 +1,130 @@
+"""The writing end of a record: one append-only file per process, one event per line.
+
+`write` puts the event into a bounded buffer and returns; a daemon thread turns it into a line. The thread
+sleeps while there is nothing to write, and gathers for `FLUSH_S` once there is. A full buffer drops the
+newest event, and counts it. Nothing here raises after the file was opened.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from .codec import encode
+from .event import Event, WriterClosed, WriterOpened
+
+# A process that is killed loses what was written in this time; the promise is 100 ms.
+FLUSH_S = 0.05
+# Spans of a busy service come at some 20,000/s: enough for three seconds of a disk that does not answer.
+CAPACITY = 65_536
+# A record that fills the disk hurts the service it watches. Beyond this the rest is dropped and counted.
+MAX_BYTES = 1_000_000_000
+
+
+class Writer:
+    """Writes one process's events to *folder*; safe from any thread, a signal handler or a finalizer.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+
+    def __init__(
+        self, folder: Path, role: str, *, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES
+    ) -> None:
+        now = time.monotonic_ns()
+        # The pid alone is not unique: `exec` keeps it, and a long run sees pids again.
+        self.path = folder / f"{role}-{os.getpid()}-{now:x}.jsonl"
+        self.dropped = 0
+        self.thread_cpu_ns = 0
+        self._capacity = capacity
+        self._room = max_bytes
+        # SimpleQueue, because its `put` is reentrant: a finalizer or signal handler may write.
+        self._buffer: SimpleQueue[Event | threading.Event] = SimpleQueue()
+        self._fd = os.open(
+            self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+        self._closed = False
+        opened = WriterOpened(
+            at_ns=now,
+            wall_ns=time.time_ns(),
+            role=role,
+            pid=os.getpid(),
+            parent_pid=os.getppid(),
+            python=".".join(map(str, sys.version_info[:3])),
+            command=tuple(sys.orig_argv),
+        )
+        self._append(encode(opened) + "\n", 1)
+        self._thread = threading.Thread(target=self._drain, name="harness-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, event: Event) -> None:
+        """Take the event, or count it as dropped. Never blocks."""
+        if self._closed or self._buffer.qsize() >= self._capacity:
+            self.dropped += 1
+        else:
+            self._buffer.put(event)
+
+    def flush(self, *, timeout_s: float = 1.0) -> bool:
+        """Wait until what was written so far is in the file; false when that took longer than *timeout_s*."""
+        written = threading.Event()
+        self._buffer.put(written)
+        return written.wait(timeout_s)
+
+    def close(self, *, timeout_s: float = 1.0) -> None:
+        """Flush, write the last line, and close the file. What is written later is dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.flush(timeout_s=timeout_s):
+            self._append(encode(WriterClosed(at_ns=time.monotonic_ns(), dropped=self.dropped)) + "\n", 1)
+            os.close(self._fd)
+
+    def abandon(self) -> None:
+        """Forget the file without a word: in a child after `fork` it belongs to the parent."""
+        self._closed = True
+        os.close(self._fd)
+
+    def _drain(self) -> None:
+        while not self._closed or not self._buffer.empty():
+            batch = [self._buffer.get()]
+            if not isinstance(batch[0], threading.Event):
+                time.sleep(FLUSH_S)
+            while True:
+                try:
+                    batch.append(self._buffer.get_nowait())
+                except Empty:
+                    break
+            self._put_down(batch)
+            self.thread_cpu_ns = time.thread_time_ns()
+
+    def _put_down(self, batch: list[Event | threading.Event]) -> None:
+        lines: list[str] = []
+        waiting: list[threading.Event] = []
+        for item in batch:
+            if isinstance(item, threading.Event):
+                waiting.append(item)
+                continue
+            try:
+                lines.append(encode(item))
+            except (TypeError, ValueError, RecursionError):  # a foreign value that JSON cannot say
+                self.dropped += 1
+        if lines:
+            self._append("\n".join(lines) + "\n", len(lines))
+        for waiter in waiting:
+            waiter.set()
+
+    def _append(self, text: str, events: int) -> None:
+        data = text.encode("ascii")  # `json.dumps` escapes everything else
+        if len(data) > self._room:
+            self.dropped += events
+            return
+        self._room -= len(data)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:  # a full disk, or a target that closed a descriptor it does not own
+            self.dropped += events
