@@ -207,14 +207,14 @@ class LoadEnded:
 
 @dataclass(frozen=True, slots=True)
 class LoopStarted:
-    """An event loop runs for the first time in this process."""
+    """An event loop runs. Loops that run one after the other share a number, and the page of counters."""
 
     at_ns: int
     pid: int
-    loop: int  # 0, 1, ... within the process
+    loop: int  # 0, 1, ... within the process: a number for each that runs at the same time
     kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
     thread: str
-    mechanism: str  # how it is timed: "select" (exact), "wrapped", "probes" (uvloop)
+    mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "unseen"
     page: str  # its counters, relative to the run's folder: see `page.py`
     limit_ns: int  # a turn longer than this is a block
     application: tuple[str, ...]  # path prefixes of the program's own code

@@ -22,13 +22,13 @@ from pathlib import Path
 
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
-TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 4, 5, 6, 7, 8
+THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 3, 4, 5, 6, 7, 8
 STARTED_NS, STOPPED_NS, LIMIT_NS = 9, 10, 11
 COUNTS, SUMS, BUCKETS = 16, 80, 64
 WORDS = 512
 
 
-def create(path: Path, *, native_thread_id: int, started_ns: int, limit_ns: int) -> memoryview:
+def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
     """A new page, mapped for writing, as a view of 64-bit words. The mapping lives as long as the view.
 
     Raises:
@@ -40,7 +40,7 @@ def create(path: Path, *, native_thread_id: int, started_ns: int, limit_ns: int)
         words = memoryview(mmap.mmap(fd, WORDS * 8)).cast("q")
     finally:
         os.close(fd)
-    words[1], words[2], words[3] = VERSION, os.getpid(), native_thread_id
+    words[1], words[2] = VERSION, os.getpid()
     words[STARTED_NS], words[LIMIT_NS] = started_ns, limit_ns
     words[0] = MAGIC
     return words

@@ -66,6 +66,10 @@ class RunFolder:
         return self.path / "events"
 
     @property
+    def processes(self) -> Path:
+        return self.path / "processes"
+
+    @property
     def loops(self) -> Path:
         return self.path / "loops"
 
@@ -110,7 +114,7 @@ def create(path: Path, run: Run) -> RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         if (path / MANIFEST).exists():
             raise UsageError(f"{path}: holds a run already; name another folder with --out")
-        for part in (folder.events, folder.loops, folder.artefacts):
+        for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
             part.mkdir(exist_ok=True)
         # Written aside and renamed: a reader never meets half a manifest.
         aside = path / f".{MANIFEST}.{os.getpid()}"

@@ -48,6 +48,7 @@ class Writer:
             self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._closed = False
+        self._hurry = threading.Event()
         opened = WriterOpened(
             at_ns=now,
             wall_ns=time.time_ns(),
@@ -61,17 +62,19 @@ class Writer:
         self._thread = threading.Thread(target=self._drain, name="harness-writer", daemon=True)
         self._thread.start()
 
-    def write(self, event: Event) -> None:
-        """Take the event, or count it as dropped. Never blocks."""
+    def write(self, event: Event) -> bool:
+        """Take the event, or count it as dropped and answer false. Never blocks."""
         if self._closed or self._buffer.qsize() >= self._capacity:
             self.dropped += 1
-        else:
-            self._buffer.put(event)
+            return False
+        self._buffer.put(event)
+        return True
 
     def flush(self, *, timeout_s: float = 1.0) -> bool:
         """Wait until what was written so far is in the file; false when that took longer than *timeout_s*."""
         written = threading.Event()
         self._buffer.put(written)
+        self._hurry.set()
         return written.wait(timeout_s)
 
     def close(self, *, timeout_s: float = 1.0) -> None:
@@ -91,8 +94,8 @@ class Writer:
     def _drain(self) -> None:
         while not self._closed or not self._buffer.empty():
             batch = [self._buffer.get()]
-            if not isinstance(batch[0], threading.Event):
-                time.sleep(FLUSH_S)
+            self._hurry.wait(FLUSH_S)
+            self._hurry.clear()
             while True:
                 try:
                     batch.append(self._buffer.get_nowait())

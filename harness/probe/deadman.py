@@ -1,0 +1,79 @@
+"""A dead-man's timer: somebody is woken only when it was NOT set again in time.
+
+The loop sets it while it lives; the watchdog waits for it in the kernel, without the GIL, and so costs
+nothing while the loop is well. A periodic thread would need the GIL at every tick, and a busy loop makes it
+wait for that (tens of milliseconds each time), which costs the loop as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Protocol
+
+
+class DeadMan(Protocol):
+    """A file descriptor that becomes readable when the timer runs out."""
+
+    fd: int
+
+    def set(self, after_ns: int) -> None:
+        """Start over: run out *after_ns* from now. Callable from any thread."""
+
+    def clear(self) -> None:
+        """Take note that it ran out."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+class TimerFd:
+    """A Linux timerfd, through ctypes: Python has it from 3.13, and there it releases the GIL for each call.
+
+    A call that releases the GIL invites every waiting thread in, and costs the loop a switch.
+
+    Raises:
+        OSError: The system has no timerfd.
+    """
+
+    _CLOCK_MONOTONIC = 1
+    _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+
+    def __init__(self) -> None:
+        import ctypes
+
+        library = ctypes.PyDLL(None, use_errno=True)
+        try:
+            self._settime = library["timerfd_settime"]
+            self.fd: int = library["timerfd_create"](self._CLOCK_MONOTONIC, self._FLAGS)
+        except AttributeError as exc:
+            raise OSError("this system has no timerfd") from exc
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+
+        class Itimerspec(ctypes.Structure):
+            _fields_ = (
+                ("interval_s", ctypes.c_long),
+                ("interval_ns", ctypes.c_long),
+                ("value_s", ctypes.c_long),
+                ("value_ns", ctypes.c_long),
+            )
+
+        self._spec = Itimerspec
+        self._reference = ctypes.byref
+        self._made: dict[int, object] = {}
+
+    def set(self, after_ns: int) -> None:
+        argument = self._made.get(after_ns)
+        if argument is None:
+            argument = self._reference(self._spec(0, 0, *divmod(after_ns, 1_000_000_000)))
+            if len(self._made) < 8:  # the loop asks for the same time again and again
+                self._made[after_ns] = argument
+        self._settime(self.fd, 0, argument, None)
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it was set again in between
+            os.read(self.fd, 8)
+
+    def close(self) -> None:
+        os.close(self.fd)

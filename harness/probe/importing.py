@@ -1,0 +1,65 @@
+"""Runs a callback right after a module was first imported, and costs nothing until then."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Each of these is an import that a process without asyncio would not need.
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+
+class AfterImport:
+    """A finder that stands first, lets the others find, and adds a step to the loading of a few modules."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, Callable[[ModuleType], None]] = {}
+
+    def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
+        """Call *step* with the module *name*: at once when it is imported already, else right after it is."""
+        module = sys.modules.get(name)
+        if module is not None:
+            step(module)
+            return
+        self._steps[name] = step
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        step = self._steps.pop(name, None)
+        if step is None:
+            return None
+        if not self._steps and self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Stepping(spec.loader, step)  # type: ignore[assignment]  # it loads by duck type
+                return spec
+        return None
+
+
+class _Stepping:
+    """The module's own loader, and the step after it. The module keeps its own loader in its spec."""
+
+    def __init__(self, own: Loader, step: Callable[[ModuleType], None]) -> None:
+        self._own = own
+        self._step = step
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._own
+        module.__loader__ = self._own
+        self._own.exec_module(module)
+        self._step(module)

@@ -1,0 +1,153 @@
+"""The loops of this process that run now, each under watch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from time import monotonic_ns
+
+from ..record import page
+from ..record.event import Event, LoopStarted
+from ..record.run import RunFolder
+from . import faults, places
+from .blocks import Blocks
+from .deadman import TimerFd
+from .turns import Turns
+from .watchdog import Watchdog, Watched
+
+Write = Callable[[Event], object]
+OnError = Callable[[str, BaseException], None]
+
+
+class Loops:
+    """Every loop of this process under watch: a lane for each that runs at the same time, one watchdog."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        limit_ns: int,
+        write: Write,
+        on_error: OnError,
+    ) -> None:
+        self._folder = folder
+        self._limit_ns = limit_ns
+        self._write = write
+        self._on_error = on_error
+        self._here = threading.local()
+        self._lanes: list[_Lane] = []
+        self._free: list[_Lane] = []
+        self._lock = threading.Lock()
+        self._ignored: set[threading.Thread] = set()
+        self._watchdog = Watchdog(on_error)
+
+    def turns(self) -> int:
+        """How many turns were timed so far."""
+        return sum(int(lane.turns.words[page.TURNS]) for lane in self._lanes)
+
+    def watchdog_cpu_ns(self) -> int:
+        """The CPU time of the watchdog's thread so far."""
+        return self._watchdog.cpu_ns
+
+    def ignore(self, thread: threading.Thread) -> None:
+        """What runs in *thread* is the harness's own."""
+        self._ignored.add(thread)
+
+    def write_pages(self) -> None:
+        """Bring every page up to date."""
+        for lane in self._lanes:
+            lane.turns.write_page()
+
+    def close(self) -> None:
+        """Bring every page up to date, for the last time."""
+        self.write_pages()
+        for lane in self._lanes:
+            lane.turns.words[page.STOPPED_NS] = monotonic_ns()
+
+    def abandon(self) -> None:
+        """In a child after `fork`: leave alone what the parent counts into, and the loop it was running."""
+        for lane in self._lanes:
+            lane.turns.detach()
+
+    def changed(self, loop: AbstractEventLoop | None) -> None:
+        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
+        if threading.current_thread() in self._ignored:
+            return
+        lane: _Lane | None = getattr(self._here, "lane", None)
+        if lane is not None:
+            self._here.lane = None
+            lane.stop(self._watchdog)
+            with self._lock:
+                self._free.append(lane)
+        if loop is not None:
+            self._here.lane = lane = self._take_lane()
+            lane.run(loop, self._watchdog)
+
+    def _take_lane(self) -> _Lane:
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            lane = _Lane(self._folder, len(self._lanes), self._limit_ns, self._write, self._on_error)
+            self._lanes.append(lane)
+        return lane
+
+
+class _Lane:
+    """Counters and a page for loops that run one after the other, so that their number stays bounded."""
+
+    def __init__(
+        self, folder: RunFolder, number: int, limit_ns: int, write: Write, on_error: OnError
+    ) -> None:
+        now_ns = monotonic_ns()
+        path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
+        words = page.create(path, started_ns=now_ns, limit_ns=limit_ns)
+        self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late)
+        self._number = number
+        self._page = str(path.relative_to(folder.path))
+        self._blocks = Blocks(number, write)
+        self._write = write
+        self._on_error = on_error
+        self._watched: Watched | None = None
+        self._kinds: set[str] = set()
+
+    def run(self, loop: AbstractEventLoop, watchdog: Watchdog) -> None:
+        """*loop* is about to run in this thread."""
+        timer = TimerFd()
+        mechanism = self.turns.begin(loop, timer)
+        self._watched = Watched(self.turns, timer, on_seen=self._blocks.seen, acting_fault=faults.acting)
+        watchdog.add(self._watched)
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._write(self._started(kind, mechanism))
+
+    def stop(self, watchdog: Watchdog) -> None:
+        """The loop has stopped."""
+        self.turns.end()
+        if self._watched is not None:
+            watchdog.remove(self._watched)
+            self._watched.timer.close()
+            self._watched = None
+
+    def _late(self, began_ns: int, ended_ns: int) -> None:
+        try:
+            stall = self._watched.take_stall(began_ns) if self._watched else None
+            self._blocks.ended(self.turns.loop, stall, began_ns, ended_ns)
+        except Exception as exc:
+            self._on_error("blocks", exc)
+
+    def _started(self, kind: str, mechanism: str) -> LoopStarted:
+        return LoopStarted(
+            at_ns=monotonic_ns(),
+            pid=os.getpid(),
+            loop=self._number,
+            kind=kind,
+            thread=threading.current_thread().name,
+            mechanism=mechanism,
+            page=self._page,
+            limit_ns=self.turns.limit_ns,
+            application=places.application(),
+            libraries=places.libraries(),
+        )

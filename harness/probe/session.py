@@ -1,0 +1,121 @@
+"""What the probe holds in a process that runs loops: the record's writer, the watch, and what was asked."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..record.event import Event, ProbeClosed, ProbeFailed
+from ..record.run import RunFolder
+from ..record.writer import Writer
+from . import cost
+from .control import Control
+from .faults import Faults
+from .loops import Loops
+from ..record.order import Order
+
+# An error that repeats at every turn must not fill the record.
+ERRORS_TOLD = 20
+
+
+class Session:
+    """Opened when the first loop runs, closed when the process ends in good order.
+
+    Raises:
+        OSError, ValueError: The record cannot be opened.
+    """
+
+    def __init__(self, text: str) -> None:
+        order = Order.parse(text)
+        folder = RunFolder(order.folder)
+        self._errors = 0
+        self._writer = Writer(folder.events, "target")
+        self._loops = Loops(folder, limit_ns=order.limit_ns, write=self.write, on_error=self.failed)
+        self._faults = Faults(self.write)
+        self._control: Control | None = None
+        self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
+        self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
+        self.spans_dropped = 0
+        self._guarded("control", self._open_control, order)
+        self._guarded("console", self._prepare_console, order)
+        self._guarded("profile", self._prepare_profile, order, folder)
+        atexit.register(self.close)
+
+    def write(self, event: Event) -> bool:
+        """Put an event into the record; false when it was dropped."""
+        return self._writer.write(event)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Something in the probe raised: say so in the record, and go on."""
+        self._errors += 1
+        if self._errors <= ERRORS_TOLD:
+            self.write(ProbeFailed(time.monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+
+    def running(self, loop: AbstractEventLoop | None) -> None:
+        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
+        self._guarded("loops", self._loops.changed, loop)
+        if loop is not None:
+            for step in self._on_loop:
+                self._guarded("start of a loop", step, loop)
+
+    def flush(self) -> None:
+        """Bring what is known to the disk: the process ends without further notice, or becomes another."""
+        self._guarded("flush", self._loops.write_pages)
+        self._writer.flush(timeout_s=0.2)
+
+    def close(self) -> None:
+        """The process ends: undo the faults, say what the probe did cost, and close the record."""
+        self._guarded("faults", self._faults.heal_all)
+        self._guarded("loops", self._loops.close)
+        self._guarded("cost", self._tell_cost)
+        if self._control is not None:
+            self._control.close()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """In a child after `fork`: what is open here is the parent's."""
+        atexit.unregister(self.close)
+        self._guarded("loops", self._loops.abandon)
+        self._guarded("faults", self._faults.heal_all)
+        self._writer.abandon()
+
+    def _tell_cost(self) -> None:
+        self.write(
+            ProbeClosed(
+                at_ns=time.monotonic_ns(),
+                turns=self._loops.turns(),
+                turn_cost_ns=cost.per_turn_ns(),
+                threads_cpu_ns=self._loops.watchdog_cpu_ns() + self._writer.thread_cpu_ns,
+                process_cpu_ns=time.process_time_ns(),
+                spans_dropped=self.spans_dropped,
+            )
+        )
+
+    def _open_control(self, order: Order) -> None:
+        if order.control:
+            handlers = {"inject": self._faults.inject, "heal": self._faults.heal}
+            self._control = Control(Path(order.control), handlers)
+
+    def _prepare_console(self, order: Order) -> None:
+        if order.console_port is not None:
+            from .console import Console
+
+            console = Console(order.console_port, self.write, self.failed, self._loops.ignore)
+            self._on_loop.append(console.open)
+
+    def _prepare_profile(self, order: Order, folder: RunFolder) -> None:
+        if order.profile_span:
+            from .profile import SpanProfile
+
+            profile = SpanProfile(order.profile_span, folder, self.write, self.failed)
+            self.span_hooks.append((profile.on_start, profile.on_end))
+
+    def _guarded(self, where: str, step: Callable[..., object], *args: object) -> None:
+        try:
+            step(*args)
+        except Exception as exc:
+            self.failed(where, exc)

@@ -1,0 +1,103 @@
+"""Who runs, and in which span: read from outside the task, only when there is something to report.
+
+OpenTelemetry is looked at only when the target has imported it itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from asyncio import AbstractEventLoop, Future, Handle, Task, current_task
+from contextvars import Context
+from types import FrameType
+from typing import Any, NamedTuple
+
+
+class Identity(NamedTuple):
+    """What a task or callback is called in a report."""
+
+    task: str = ""
+    coroutine: str = ""
+    span: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+
+
+def running(loop: AbstractEventLoop, frame: FrameType | None) -> Identity:
+    """Who holds *loop* now. *frame*, the innermost of the loop's thread, is for callbacks without a task."""
+    task = current_task(loop)
+    if task is not None:
+        return of_task(task)
+    while frame is not None:
+        if frame.f_code is Handle._run.__code__:
+            handle = frame.f_locals.get("self")
+            return of_context(getattr(handle, "_context", None))
+        frame = frame.f_back
+    return Identity()
+
+
+def of_task(task: Task[Any]) -> Identity:
+    """The task's name, coroutine and span."""
+    coroutine = task.get_coro()
+    name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+    return of_context(_context_of(task))._replace(task=task.get_name(), coroutine=name)
+
+
+def of_handle(handle: Handle) -> Identity:
+    """The task that a ready callback or due timer would resume, or else the callback's own name."""
+    callback: Any = getattr(handle, "_callback", None)
+    task = _task_behind(callback, getattr(handle, "_args", None) or ())
+    if task is not None:
+        return of_task(task)
+    while hasattr(callback, "func"):  # functools.partial
+        callback = callback.func
+    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+    return of_context(getattr(handle, "_context", None))._replace(task=name)
+
+
+def of_context(context: Context | None) -> Identity:
+    """The span that is current in *context*."""
+    # An empty Context is falsy, so compare with None.
+    if context is None:
+        return Identity()
+    tracing = sys.modules.get("opentelemetry.context")
+    keys = sys.modules.get("opentelemetry.trace.propagation")
+    if tracing is None or keys is None:
+        return Identity()
+    variable = getattr(getattr(tracing, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    values = context.get(variable) if variable is not None else None
+    span = values.get(getattr(keys, "_SPAN_KEY", "")) if values else None
+    if span is None:
+        return Identity()
+    ids = span.get_span_context()
+    if not ids.is_valid:
+        return Identity()
+    return Identity(
+        span=getattr(span, "name", ""),
+        trace_id=f"{ids.trace_id:032x}",
+        span_id=f"{ids.span_id:016x}",
+    )
+
+
+def _context_of(task: Task[Any]) -> Context | None:
+    if sys.version_info >= (3, 12):
+        return task.get_context()
+    # The C task of 3.11 keeps its context to itself, but shows it to the collector.
+    return next((held for held in gc.get_referents(task) if type(held) is Context), None)
+
+
+def _task_behind(callback: object, args: tuple[object, ...]) -> Task[Any] | None:
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, Task):
+        return owner
+    held = getattr(owner, "_task", None)  # a timeout that is due: `asyncio.timeout` keeps its task
+    if isinstance(held, Task):
+        return held
+    # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it.
+    for candidate in (owner, *args):
+        if isinstance(candidate, Future):
+            for waiter in getattr(candidate, "_callbacks", None) or ():
+                task = getattr(waiter[0], "__self__", None)
+                if isinstance(task, Task):
+                    return task
+    return None

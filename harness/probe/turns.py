@@ -1,0 +1,190 @@
+"""Times the turns of a loop, from the selector's return to its next call, at next to no cost.
+
+A turn, not a callback, is the unit of blocking: many short callbacks and one long one are both a long turn.
+asyncio calls `select` on the selector object of its loop once per turn, so an attribute of that object is
+all that is replaced, and only while the loop runs. The replacement does the whole work of
+`EpollSelector.select` itself: a wrapper around it costs a fifth of the shortest turns, this costs nothing
+that can be measured (`benchmarks/`).
+"""
+
+from __future__ import annotations
+
+import select as system
+import selectors
+import threading
+from array import array
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from math import ceil
+from time import monotonic_ns
+from typing import Any
+
+from ..record import page
+from .deadman import DeadMan
+
+Select = Callable[..., list[tuple[selectors.SelectorKey, int]]]
+
+# How a loop's turns are timed, as the record says it.
+EXACT, WRAPPED, UNSEEN = "select", "wrapped", "unseen"
+
+_EPOLL = getattr(selectors, "EpollSelector", None)
+
+
+class Turns:
+    """The turns of loops that run one after the other."""
+
+    def __init__(self, words: memoryview, *, limit_ns: int, on_late: Callable[[int, int], None]) -> None:
+        """Count into the page *words*; *on_late(began_ns, ended_ns)* takes the turns over the limit."""
+        self.words = words
+        self.loop: AbstractEventLoop | None = None
+        self.thread_ident = self.native_thread_id = 0
+        self.limit_ns = limit_ns
+        # The watchdog is woken this long after the loop last gave a sign: early enough to see the first
+        # half of a block, late enough that a healthy loop never wakes it.
+        self.look_after_ns = limit_ns // 2
+        # Setting the timer is a system call: turns that follow each other faster than this share one.
+        self.set_every_ns = limit_ns // 5
+        self._on_late = on_late
+        self._counts = [0] * page.BUCKETS
+        self._sums_ns = [0] * page.BUCKETS
+        self._selector: Any = None
+
+    def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
+        """Time the turns of *loop*, which is about to run in this thread; how, is the answer.
+
+        *timer* is kept from running out while the loop is well.
+        """
+        self.loop = loop
+        self.thread_ident = threading.get_ident()
+        self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
+        selector: Any = getattr(loop, "_selector", None)
+        own = getattr(selector, "select", None)
+        if own is None:
+            return UNSEEN
+        # The loop works until its first `select`: that is a turn as well.
+        began_ns = monotonic_ns()
+        self.words[page.TURN] = began_ns
+        timer.set(self.look_after_ns)
+        if type(selector) is _EPOLL and "select" not in vars(selector):
+            selector.select = self._replacement(selector, timer, began_ns)
+            mechanism = EXACT
+        else:
+            selector.select = self._wrapper(own, timer, began_ns)
+            mechanism = WRAPPED
+        self._selector = selector
+        return mechanism
+
+    def end(self) -> None:
+        """The loop stopped: count its last turn, and give its selector back as it was."""
+        if self._selector is not None:
+            self.detach()
+            began_ns, ended_ns = self.words[page.TURN], monotonic_ns()
+            if began_ns:
+                self._count(began_ns, ended_ns)
+            self.words[page.TURN] = 0
+        self.write_page()
+        self.loop = None
+
+    def detach(self) -> None:
+        """Give the selector back as it was, and count nothing more."""
+        # Whoever replaced it after us keeps theirs.
+        if getattr(vars(self._selector or self).get("select"), "_harness", None) is self:
+            del self._selector.select
+        self._selector = None
+
+    def write_page(self) -> None:
+        """Bring the shared page up to date with what this thread counted."""
+        words, counts, sums = self.words, self._counts, self._sums_ns
+        words[page.COUNTS : page.COUNTS + page.BUCKETS] = memoryview(array("q", counts))
+        words[page.SUMS : page.SUMS + page.BUCKETS] = memoryview(array("q", sums))
+        words[page.TURNS] = sum(counts)
+        words[page.BUSY_NS] = sum(sums)
+
+    def _count(self, began_ns: int, ended_ns: int) -> None:
+        held_ns = ended_ns - began_ns
+        bucket = held_ns.bit_length()
+        self._counts[bucket] += 1
+        self._sums_ns[bucket] += held_ns
+        if held_ns >= self.limit_ns:
+            self._late(began_ns, ended_ns)
+
+    def _late(self, began_ns: int, ended_ns: int) -> None:
+        words = self.words
+        words[page.BLOCKS] += 1
+        words[page.LONGEST_NS] = max(words[page.LONGEST_NS], ended_ns - began_ns)
+        self._on_late(began_ns, ended_ns)
+
+    def _replacement(self, selector: Any, timer: DeadMan, began_ns: int) -> Select:
+        # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
+        clock, words, turn_word = monotonic_ns, self.words, page.TURN
+        counts, sums_ns, limit_ns = self._counts, self._sums_ns, self.limit_ns
+        late, write_page, longest_seen = self._late, self.write_page, 0
+        set_timer, look_after_ns, set_every_ns = timer.set, self.look_after_ns, self.set_every_ns
+        due_ns = began_ns + set_every_ns
+        poll = selector._selector.poll
+        keys = selector._fd_to_key
+        event_read, event_write = selectors.EVENT_READ, selectors.EVENT_WRITE
+        not_in, not_out = ~system.EPOLLIN, ~system.EPOLLOUT
+
+        def select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            nonlocal began_ns, due_ns, longest_seen
+            ended_ns = clock()
+            held_ns = ended_ns - began_ns
+            bucket = held_ns.bit_length()
+            counts[bucket] += 1
+            sums_ns[bucket] += held_ns
+            if held_ns > longest_seen:
+                longest_seen = held_ns
+                words[page.LONGEST_NS] = max(words[page.LONGEST_NS], held_ns)
+                if held_ns >= limit_ns:
+                    late(began_ns, ended_ns)
+            elif held_ns >= limit_ns:
+                late(began_ns, ended_ns)
+            if timeout is None:
+                words[turn_word] = 0
+                wait: float = -1
+            elif timeout <= 0:
+                wait = 0
+            else:
+                words[turn_word] = 0
+                # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
+                wait = ceil(timeout * 1e3) * 1e-3
+            ready: list[tuple[selectors.SelectorKey, int]] = []
+            try:
+                happened = poll(wait, len(keys) or 1)
+            except InterruptedError:
+                happened = ()
+            words[turn_word] = began_ns = clock()
+            if began_ns >= due_ns:
+                due_ns = began_ns + set_every_ns
+                set_timer(look_after_ns)
+                write_page()
+            for fd, event in happened:
+                key = keys.get(fd)
+                if key:
+                    events = (event & not_in and event_write) | (event & not_out and event_read)
+                    ready.append((key, events & key.events))
+            return ready
+
+        select._harness = self  # type: ignore[attr-defined]
+        return select
+
+    def _wrapper(self, own: Select, timer: DeadMan, began_ns: int) -> Select:
+        # For selectors that are not epoll, or that somebody else has changed.
+        due_ns = began_ns + self.set_every_ns
+
+        def select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            nonlocal began_ns, due_ns
+            self._count(began_ns, monotonic_ns())
+            self.words[page.TURN] = 0
+            try:
+                return own(timeout)
+            finally:
+                self.words[page.TURN] = began_ns = monotonic_ns()
+                if began_ns >= due_ns:
+                    due_ns = began_ns + self.set_every_ns
+                    timer.set(self.look_after_ns)
+                    self.write_page()
+
+        select._harness = self  # type: ignore[attr-defined]
+        return select
