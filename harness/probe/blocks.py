@@ -9,6 +9,7 @@ from time import monotonic_ns
 
 from ..record.event import Blocked, Event, Victim
 from . import schedstat
+from .victims import Waiting
 from .watchdog import Stall
 
 # Who was late by less than this was not hurt; the rest of a loop's bookkeeping takes about as long.
@@ -32,9 +33,10 @@ class Blocks:
         """A turn over the limit has ended; on the loop's thread, before the callbacks that waited are run."""
         victims: tuple[Victim, ...] = ()
         total = 0
-        if stall is not None and loop is not None:
-            stall.waiting.look(loop, ended_ns)
-            victims, total = stall.waiting.victims(
+        if loop is not None:
+            waiting = stall.waiting if stall is not None else Waiting()
+            waiting.look(loop, ended_ns)
+            victims, total = waiting.victims(
                 loop, began_ns=began_ns, ended_ns=ended_ns, least_ns=LEAST_DELAY_NS
             )
         event = self._blocked(stall, began_ns, ended_ns, ended=True, victims=victims, victims_total=total)

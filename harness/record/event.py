@@ -122,6 +122,7 @@ class LoopSampled:
     busy_ns: int
     longest_ns: int  # the longest turn so far
     blocks: int
+    recent_ns: int = 0  # about the longest turn since the sample before
 
 
 @dataclass(frozen=True, slots=True)

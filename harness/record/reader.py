@@ -64,8 +64,10 @@ class Source:
 class Follower:
     """Reads a growing record: each call of `new_events` gives what came since the one before."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pattern: str = "*.jsonl") -> None:
+        """Read the files in *folder* whose names match: ``driver-*.jsonl`` for the load driver's alone."""
         self._folder = folder
+        self._pattern = pattern
         self._sources: dict[Path, Source] = {}
 
     @property
@@ -75,7 +77,7 @@ class Follower:
 
     def new_events(self) -> Iterator[tuple[Source, Event]]:
         """Each new event with its source; in order within a source, not between them."""
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for path in sorted(self._folder.glob(self._pattern)):
             source = self._sources.setdefault(path, Source(path))
             for event in source.new_events():
                 yield source, event

@@ -1,0 +1,5 @@
+"""``python -m harness`` is the command `harness`."""
+
+from .commands.main import main
+
+main()

@@ -1,0 +1,25 @@
+"""What `run` and `watch` end with: the record judged, the reports written, the summary shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..read import document, history
+from ..read.renderer import publish, render
+from ..read.renderers import terminal
+from ..record.run import RunFolder
+
+
+def conclude(folder: RunFolder, *, show_json: bool = False, to_stderr: bool = False) -> int:
+    """Judge the record in *folder*; the exit status that goes with the outcome."""
+    judged = document.build(history.load(folder))
+    report = publish(folder, judged)
+    if show_json:
+        click.echo(render(judged, "json"), err=to_stderr, nl=False)
+    else:
+        terminal.show(judged, Console(stderr=to_stderr), report=Path(os.path.relpath(report)))
+    return document.exit_status(judged)

@@ -1,0 +1,48 @@
+"""The command `harness`: finds the sub-command, and says what went wrong in one clear message."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+from ..errors import HarnessError
+
+# One module each, imported only when it is asked for.
+COMMANDS = ("report", "run", "watch")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f".{cmd_name}", __package__), cmd_name)
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("asyncio-harness"), prog_name="harness")
+def harness() -> None:
+    """Put any asyncio service under load and chaos, and name the line that blocks its loop, the requests it
+    hurt, and whether it got slower."""
+
+
+def main() -> None:
+    """The console script: runs the command, and ends with its exit status."""
+    try:
+        sys.exit(harness.main(prog_name="harness", standalone_mode=False))
+    except HarnessError as exc:
+        click.echo(f"harness: {exc}", err=True)
+        for note in getattr(exc, "__notes__", ()):
+            click.echo(f"  {note}", err=True)
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)

@@ -1,0 +1,57 @@
+"""Reads the loops' counters from outside, so that their course over time costs the target nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic_ns
+
+from ..record import page
+from ..record.event import LoopSampled
+from ..record.page import Page
+from ..record.run import RunFolder
+
+# Four points a second draw a readable line over any length of run.
+EVERY_S = 0.25
+
+
+class Counters:
+    """The counters of every loop of a run, read again and again."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._before: dict[Path, Page] = {}
+
+    def sample(self) -> Iterator[LoopSampled]:
+        """One reading of each loop's counters, now."""
+        now_ns = monotonic_ns()
+        for path in sorted(self._folder.loops.glob("*.page")):
+            reading = page.read(path)
+            if reading is None:
+                continue
+            before = self._before.get(path)
+            self._before[path] = reading
+            yield LoopSampled(
+                at_ns=now_ns,
+                pid=reading.pid,
+                loop=int(path.stem.rpartition("-")[2]),
+                turns=reading.turns,
+                busy_ns=reading.busy_ns,
+                longest_ns=reading.longest_ns,
+                blocks=reading.blocks,
+                recent_ns=_recent_longest_ns(before, reading, now_ns),
+            )
+
+
+def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
+    """About the longest turn since *before*: the mean of those in the longest bucket that gained any.
+
+    A turn that still lasts counts with what it has lasted so far.
+    """
+    longest_ns = max(0, now_ns - now.turn_ns) if now.turn_ns and not now.stopped_ns else 0
+    for bucket in range(page.BUCKETS - 1, -1, -1):
+        turns = now.counts[bucket] - (before.counts[bucket] if before else 0)
+        if turns > 0:
+            total_ns = now.sums_ns[bucket] - (before.sums_ns[bucket] if before else 0)
+            return max(longest_ns, total_ns // turns)
+    return longest_ns

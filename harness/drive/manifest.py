@@ -1,0 +1,54 @@
+"""What a run's manifest says of the place and time it was made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+from ..record.run import Expectation, Run, now_ns
+
+
+def new_run(
+    run_id: str,
+    *,
+    scenario: str,
+    command: tuple[str, ...],
+    block_limit_ms: float,
+    seed: int = 0,
+    expectations: tuple[Expectation, ...] = (),
+    max_late_ms: float | None = None,
+    settings: dict[str, object] | None = None,
+) -> Run:
+    """The manifest of a run that starts now, in the working directory."""
+    return Run(
+        id=run_id,
+        scenario=scenario,
+        started=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+        started_ns=now_ns(),
+        seed=seed,
+        python=platform.python_version(),
+        commit=_commit(Path.cwd()),
+        command=command,
+        block_limit_ns=round(block_limit_ms * 1e6),
+        expectations=expectations,
+        max_late_ms=max_late_ms,
+        settings=settings or {},
+    )
+
+
+def _commit(folder: Path) -> str:
+    """The commit checked out in *folder*, with ``+`` when there are changes; "" outside of git."""
+    try:
+        head = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", folder, *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

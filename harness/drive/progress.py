@@ -1,0 +1,89 @@
+"""How a run stands, from the record as it grows: what the terminal shows while one waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic_ns
+
+from ..record.event import ArtefactWritten, Completed, LoopSampled, Sent
+from ..record.reader import Follower
+from ..record.run import RunFolder
+
+# Rate and latency are of this last stretch of time.
+WINDOW_NS = 3_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One look at a running run."""
+
+    at_s: float  # since the run started
+    phase: str  # "starting", "loading", "draining", ...
+    sent: int
+    completed: int
+    failed: int
+    rate_per_s: float  # completed, over the last seconds
+    p99_ms: float | None  # from the intended send time, over the last seconds; null without a completion
+    lag_ms: float  # about the longest turn since the look before
+    blocks: int
+    console: str  # how to reach it, "" for none
+
+
+class Watcher:
+    """Gathers what was written since it last looked."""
+
+    def __init__(self, folder: RunFolder, started_ns: int) -> None:
+        self._started_ns = started_ns
+        self._load = Follower(folder.events, "driver-*.jsonl")
+        self._notes = Follower(folder.events, "target-*.jsonl")
+        self._intended: dict[int, int] = {}
+        self._done: deque[tuple[int, float]] = deque()
+        self._counts = {"sent": 0, "completed": 0, "failed": 0}
+        self._loops: dict[tuple[int, int], LoopSampled] = {}
+        self._lag_ns = 0
+        self._console = ""
+
+    def sampled(self, reading: LoopSampled) -> None:
+        """Take in one reading of a loop's counters."""
+        self._loops[reading.pid, reading.loop] = reading
+        self._lag_ns = max(self._lag_ns, reading.recent_ns)
+
+    def look(self, phase: str, *, for_console: bool = False) -> Progress:
+        """How it stands now. *for_console* reads the target's own events too, to find its address."""
+        now_ns = monotonic_ns()
+        for _, event in self._load.new_events():
+            if isinstance(event, Sent):
+                self._intended[event.n] = event.intended_ns
+                self._counts["sent"] += 1
+            elif isinstance(event, Completed):
+                self._take(event)
+        while self._done and self._done[0][0] < now_ns - WINDOW_NS:
+            self._done.popleft()
+        if for_console and not self._console:
+            self._console = self._find_console()
+        latencies = sorted(latency for _, latency in self._done)
+        lag_ns, self._lag_ns = self._lag_ns, 0
+        return Progress(
+            at_s=(now_ns - self._started_ns) / 1e9,
+            phase=phase,
+            rate_per_s=len(self._done) / (WINDOW_NS / 1e9),
+            p99_ms=latencies[int(len(latencies) * 0.99)] if latencies else None,
+            lag_ms=lag_ns / 1e6,
+            blocks=sum(reading.blocks for reading in self._loops.values()),
+            console=self._console,
+            **self._counts,
+        )
+
+    def _take(self, event: Completed) -> None:
+        self._counts["completed"] += 1
+        self._counts["failed"] += not event.ok
+        intended_ns = self._intended.pop(event.n, None)
+        if intended_ns is not None:
+            self._done.append((event.done_ns, (event.done_ns - intended_ns) / 1e6))
+
+    def _find_console(self) -> str:
+        for _, event in self._notes.new_events():
+            if isinstance(event, ArtefactWritten) and event.tool == "aiomonitor":
+                return event.note
+        return ""

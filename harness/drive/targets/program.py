@@ -1,0 +1,19 @@
+"""Any program that runs an asyncio loop."""
+
+from __future__ import annotations
+
+from ...record.run import RunFolder
+from ...record.scenario import ProgramTarget
+from .plan import Plan
+
+
+def plan(target: ProgramTarget, folder: RunFolder) -> Plan:
+    """The program as the scenario describes it."""
+    return Plan(
+        command=target.command,
+        cwd=target.cwd,
+        env=target.env,
+        ready=target.ready,
+        stop_signal=target.stop_signal,
+        stop_within_s=target.stop_within_s,
+    )

@@ -1,0 +1,161 @@
+"""What is wrong with a scenario, in words: which key, what was expected there, and what came.
+
+pydantic says what failed, by a path that also names the alternatives it tried. The JSON Schema says what
+would have been right there; both come from the same model, so no rule is written down twice.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .toml_place import Key
+
+Node = Mapping[str, Any]  # a JSON Schema, or a part of one
+
+# The type of an error that is worded already: its message stands as it is. `at` in its context leads from
+# where it was raised to the key it is about, `note` is advice.
+WORDED = "scenario"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong."""
+
+    key: Key
+    message: str
+    note: str = ""
+    missing: bool = False  # it is about a key that does not stand in the file
+
+
+def complaints(errors: Sequence[Mapping[str, Any]], settings: object, schema: Node) -> list[Complaint]:
+    """The errors of a `pydantic.ValidationError` about *settings*, in words, each once."""
+    return list(dict.fromkeys(_complaint(error, settings, schema) for error in errors))
+
+
+def show(value: object) -> str:
+    """A value of a scenario as people wrote it, cut short."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """``; did you mean rate_per_s?``, or nothing when no word comes near."""
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _complaint(error: Mapping[str, Any], settings: object, schema: Node) -> Complaint:
+    key = tuple(_key(error["loc"], settings, missing=error["type"] == "missing"))
+    context = error.get("ctx", {})
+    match error["type"]:
+        case type_ if type_ == WORDED:
+            return Complaint(key + tuple(context.get("at", ())), error["msg"], context.get("note", ""))
+        case "missing":
+            expected = _expected(_node(error["loc"], schema), schema)
+            return Complaint(key, f"missing; expected {expected}", missing=True)
+        case "extra_forbidden":
+            known = sorted(_tables(_node(error["loc"][:-1], schema), schema))
+            return Complaint(
+                key, f"unknown key{nearest(str(key[-1]), known)}", f"valid keys: {', '.join(known)}"
+            )
+        case "union_tag_invalid" | "union_tag_not_found":
+            by = context["discriminator"].strip("'")
+            kinds = list(_node(error["loc"], schema)["discriminator"]["mapping"])
+            if by not in error["input"]:
+                return Complaint((*key, by), f"missing; expected one of: {', '.join(kinds)}", missing=True)
+            got = error["input"][by]
+            return Complaint(
+                (*key, by),
+                f"unknown {by} {show(got)}{nearest(str(got), kinds)}",
+                f"valid values of {by}: {', '.join(kinds)}",
+            )
+    expected = _expected(_node(error["loc"], schema), schema)
+    return Complaint(key, f"expected {expected}, got {show(error['input'])}")
+
+
+def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:
+    """*loc* without the names of alternatives, which do not stand in the file."""
+    here: Any = settings
+    for depth, part in enumerate(loc, start=1):
+        try:
+            here = here[part]
+        except (LookupError, TypeError):
+            if not (missing and depth == len(loc)):
+                continue
+        yield part
+
+
+def _node(loc: Key, schema: Node) -> Node:
+    """The part of the schema that is about *loc*."""
+    node = schema
+    for part in loc:
+        node = _resolved(node, schema)
+        if part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif "items" in node:
+            node = node["items"]
+        elif part in node.get("discriminator", {}).get("mapping", {}):
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif "oneOf" in node:
+            node = next((option for option in node["oneOf"] if part in _tables(option, schema)), node)
+        elif isinstance(node.get("additionalProperties"), Mapping):
+            node = node["additionalProperties"]
+    return _resolved(node, schema)
+
+
+def _resolved(node: Node, schema: Node) -> Node:
+    """*node* behind its reference; of "this or nothing", this."""
+    if "$ref" in node:
+        return _resolved(schema["$defs"][node["$ref"].rpartition("/")[2]], schema)
+    some = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
+    return _resolved(some[0], schema) if len(some) == 1 else node
+
+
+def _tables(node: Node, schema: Node) -> set[str]:
+    """The keys of a table; of alternatives that nothing tells apart yet, all of them."""
+    node = _resolved(node, schema)
+    return set(node.get("properties", {})).union(
+        *(_tables(option, schema) for option in node.get("oneOf", ()))
+    )
+
+
+def _expected(node: Node, schema: Node) -> str:
+    """What the schema asks for, as a noun: ``a finite number > 0``."""
+    if "oneOf" in node and "discriminator" not in node:
+        return f"a table with one of: {', '.join(sorted(_tables(node, schema)))}"
+    if "const" in node:
+        return show(node["const"])
+    if "enum" in node:
+        return f"one of {', '.join(map(show, node['enum']))}"
+    if "examples" in node:
+        return f"a string such as {' or '.join(map(show, node['examples']))}"
+    if node.get("format") == "regex":
+        return "a regular expression"
+    if "anyOf" in node:
+        return " or ".join(_expected(_resolved(option, schema), schema) for option in node["anyOf"])
+    match node.get("type"):
+        case "number":
+            return "a finite number" + _bounds(node)
+        case "integer":
+            return "a whole number" + _bounds(node)
+        case "string":
+            return "a non-empty string" if node.get("minLength") else "a string"
+        case "boolean":
+            return "true or false"
+        case "array":
+            return "a non-empty list" if node.get("minItems") else "a list"
+    return "a table"
+
+
+def _bounds(node: Node) -> str:
+    signs = {"exclusiveMinimum": ">", "minimum": ">=", "maximum": "<="}
+    bounds = [f"{sign} {node[name]:g}" for name, sign in signs.items() if name in node]
+    return "".join(f" {bound}" for bound in [" and ".join(bounds)] if bound)

@@ -1,0 +1,431 @@
+"""The scenario: what a run is asked to do, read from a TOML file into values that cannot be wrong.
+
+The one module of the record that needs pydantic; nothing inside a target imports it. What it accepts is also
+its JSON Schema (`schema`), and `complaint.py` words its errors.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from ..errors import ScenarioError
+from . import complaint, figure, override
+from .complaint import Complaint
+from .run import Expectation
+from .toml_place import Key, dotted, lines_by_key
+
+# --- what a value can be ------------------------------------------------------------------------------
+
+_LIMIT = r"^\s*(<=|>=|==|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
+
+
+def _wrong(message: str, *, at: Key = (), note: str = "") -> PydanticCustomError:
+    """An error in the scenario's own words, about the key *at* inside the value that is checked."""
+    context = {"message": message, "at": at, "note": note}
+    return PydanticCustomError(complaint.WORDED, "{message}", context)
+
+
+def _limit(text: object) -> tuple[str, float]:
+    found = re.match(_LIMIT, text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError
+    return found[1], float(found[2])
+
+
+def _figure(key: str) -> str:
+    if figure.find(key) is None:
+        keys = [known.key for known in figure.FIGURES]
+        akin = [known for known in keys if known.partition(".")[0] == key.partition(".")[0]]
+        note = f"known figures: {', '.join(akin or keys)}"
+        raise _wrong(f"unknown figure{complaint.nearest(key, keys)}", note=note)
+    return key
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return Path(info.context["folder"] if info.context else ".", path).resolve()
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["slow-host.2"])]
+Place = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", examples=["package.module:Class.method"])
+]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", examples=["http://127.0.0.1:8080/"])]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Folder = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
+FigureKey = Annotated[str, AfterValidator(_figure)]
+Limit = Annotated[
+    tuple[str, float],
+    Field(strict=False),
+    BeforeValidator(_limit),
+    PlainSerializer(lambda limit: f"{limit[0]} {limit[1]:g}"),
+    WithJsonSchema({"type": "string", "pattern": _LIMIT, "examples": ["< 500", "== 0"]}),
+]
+
+
+class _Table(BaseModel):
+    # Strict, because TOML has types: "50" is not a number, and true is not 1.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+# --- what is measured ---------------------------------------------------------------------------------
+
+
+class MayhemTarget(_Table):
+    """The built-in chaos service."""
+
+    kind: Literal["mayhem"]
+    settings: dict[str, bool | int | float | str] = {}
+    """Its options, without their dashes: ``{hosts = 12, lease_s = 2.0}``."""
+
+
+class ReadyLog(_Table):
+    """Ready when a line of its output matches."""
+
+    log: re.Pattern[str]
+    """A regular expression, searched in each line of its stdout and stderr."""
+
+
+class ReadyPort(_Table):
+    """Ready when it accepts connections."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """A TCP port on loopback."""
+
+
+class ReadyAfter(_Table):
+    """Ready after a while, for programs that do not say."""
+
+    after_s: Positive
+    """Seconds since its start."""
+
+
+def _ready_tag(value: object) -> str | None:
+    keys = {"log", "port", "after_s"}
+    given = keys.intersection(value) if isinstance(value, Mapping) else set()
+    return given.pop() if len(given) == 1 else None
+
+
+Ready = Annotated[
+    Annotated[ReadyLog, Tag("log")]
+    | Annotated[ReadyPort, Tag("port")]
+    | Annotated[ReadyAfter, Tag("after_s")],
+    Discriminator(
+        _ready_tag,
+        custom_error_type=complaint.WORDED,
+        custom_error_message="expected a table with one of: log, port, after_s",
+    ),
+]
+
+
+class ProgramTarget(_Table):
+    """Any program that runs an asyncio loop."""
+
+    kind: Literal["program"]
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """What to run. A `python` here is looked for on the PATH, as in a shell."""
+    cwd: Annotated[Folder, Field(validate_default=True)] = Path()
+    """Where it runs, relative to the scenario file."""
+    env: dict[str, str] = {}
+    """Environment variables on top of the runner's own."""
+    ready: Ready | None = None
+    """How it shows that load may come."""
+    stop_signal: Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] = "SIGTERM"
+    """How it is asked to end."""
+    stop_within_s: Positive = 10.0
+    """It is killed when it has not ended by then."""
+
+
+Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
+
+
+# --- the load -----------------------------------------------------------------------------------------
+
+
+class _Load(_Table):
+    rate_per_s: Positive
+    """Requests per second, on average. They do not wait for the target."""
+    duration_s: Positive
+    """How long the schedule lasts."""
+    arrival: Literal["poisson", "constant"] = "poisson"
+    """How requests are spread: as independent users come, or evenly."""
+    max_late_ms: Positive = 50.0
+    """When the driver itself sends later than this at the 99th percentile, the measurement is invalid."""
+    drain_s: NotNegative = 10.0
+    """How long to wait for answers after the schedule."""
+
+    def parameters(self) -> dict[str, object]:
+        """What the sender needs to know besides the schedule."""
+        return self.model_dump(mode="json", exclude={"sender", *_Load.model_fields})
+
+
+class SqliteLoad(_Load):
+    """Messages into the SQLite broker of the built-in chaos service."""
+
+    sender: Literal["sqlite"]
+
+
+class HttpLoad(_Load):
+    """HTTP requests."""
+
+    sender: Literal["http"]
+    url: Url
+    """Where to."""
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    """The request's method."""
+    headers: dict[str, str] = {}
+    """Headers besides `traceparent`, which every request carries."""
+    body: str = ""
+    """The request's body."""
+    timeout_s: Positive = 30.0
+    """A request that takes longer has failed."""
+    expect_status: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    """The statuses that count as success; every status below 400 when empty."""
+
+
+Load = Annotated[SqliteLoad | HttpLoad, Field(discriminator="sender")]
+
+
+# --- the faults ---------------------------------------------------------------------------------------
+
+
+class _Fault(_Table):
+    id: Name
+    """Names the fault in the report; unique in the scenario."""
+    place: Place = Field(alias="in")
+    """The function that misbehaves: ``module:qualified.name``."""
+    at_s: NotNegative = 0.0
+    """When it begins, since the start of the load."""
+    for_s: Positive | None = None
+    """How long it lasts; to the end of the load when absent."""
+    probability: Probability = 1.0
+    """The chance that one call is hit."""
+    limit: Count | None = None
+    """How many calls are hit at most; any number when absent."""
+
+
+class BlockSleep(_Fault):
+    """The call holds the loop by waiting in `time.sleep` first."""
+
+    kind: Literal["block.sleep"]
+    block_ms: Positive
+    """For how long."""
+
+
+class BlockCpu(_Fault):
+    """The call holds the loop by computing first."""
+
+    kind: Literal["block.cpu"]
+    block_ms: Positive
+    """For how long."""
+
+
+class CallFail(_Fault):
+    """The call raises instead of doing its work."""
+
+    kind: Literal["call.fail"]
+    raises: Place = "builtins:ConnectionError"
+    """The class of the exception."""
+    message: str = "injected fault"
+    """Its text."""
+
+
+Fault = Annotated[BlockSleep | BlockCpu | CallFail, Field(discriminator="kind")]
+
+
+# --- the whole ----------------------------------------------------------------------------------------
+
+
+class Probe(_Table):
+    """How the loop is watched."""
+
+    block_ms: Positive = 100.0
+    """A turn of the loop that lasts longer is a block."""
+
+
+class Profile(_Table):
+    """What profilers record besides."""
+
+    pyinstrument: Annotated[str, Field(min_length=1)] | None = None
+    """Profile one span of this name from inside."""
+    py_spy_s: Positive | None = None
+    """Record the target from outside, for so many seconds."""
+
+
+class Scenario(_Table):
+    """A run of the harness: what to start, how to load and break it, and what must hold."""
+
+    name: Name
+    """Names the run; the file's name without its suffix when absent."""
+    description: str = ""
+    """A sentence for the report."""
+    seed: int = 0
+    """Same seed, same schedule of load and faults."""
+    target: Target
+    """What is measured."""
+    load: Load | None = None
+    """The load; without it the target is only watched."""
+    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+    """What goes wrong on purpose, and when."""
+    probe: Probe = Probe()
+    """How the loop is watched."""
+    profile: Profile = Profile()
+    """What profilers record besides."""
+    expect: dict[FigureKey, Limit] = {}
+    """Limits on the report's figures: ``"load.latency_ms.p99" = "< 500"``."""
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """The limits under `expect`, in the order of the file."""
+        return tuple(Expectation(key, *limit) for key, limit in self.expect.items())
+
+    @model_validator(mode="after")
+    def _load_fits_target(self) -> Self:
+        if self.load is None:
+            return self
+        if (self.load.sender == "sqlite") != (self.target.kind == "mayhem"):
+            message = f'"{self.load.sender}" cannot load a target of kind "{self.target.kind}"'
+            note = 'The sender "sqlite" is for "mayhem", "http" is for "program".'
+            raise _wrong(message, at=("load", "sender"), note=note)
+        if isinstance(self.target, ProgramTarget) and self.target.ready is None:
+            message = "missing; load must not come before the program is ready"
+            note = "One of: {log = ...}, {port = ...}, {after_s = ...}"
+            raise _wrong(message, at=("target", "ready"), note=note)
+        return self
+
+    @model_validator(mode="after")
+    def _faults_are_told_apart_and_can_fire(self) -> Self:
+        ids = [fault.id for fault in self.faults]
+        for index, fault in enumerate(self.faults):
+            if fault.id in ids[:index]:
+                raise _wrong(f'"{fault.id}" is taken by another fault', at=("faults", index, "id"))
+            if self.load is not None and fault.at_s >= self.load.duration_s:
+                message = (
+                    f"expected a time before the load ends ({self.load.duration_s:g}), got {fault.at_s:g}"
+                )
+                raise _wrong(message, at=("faults", index, "at_s"))
+        return self
+
+
+def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
+    """The scenario in the file, with the changes of ``--set KEY=VALUE`` in their order.
+
+    Raises:
+        ScenarioError: The file cannot be read or is wrong. The message names file, line and key of what
+            is wrong first; its notes are advice, and what else is wrong.
+    """
+    text = _text(path)
+    settings = _flat(_parsed(path, text))
+    settings.setdefault("name", path.stem)
+    origins = dict(_override(settings, overrides))
+    try:
+        return Scenario.model_validate(settings, context={"folder": path.parent})
+    except ValidationError as exc:
+        found = complaint.complaints(exc.errors(), settings, schema())
+    raise _error(path, lines_by_key(text), origins, found)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file."""
+    # Not `name`: the file lends its own.
+    return Scenario.model_json_schema() | {"required": ["target"]}
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise ScenarioError(f"{path}: cannot be read: {exc.strerror}") from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise ScenarioError(f"{path}:{line}: not UTF-8: byte 0x{data[exc.start]:02x}") from None
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        # Until Python 3.14 the line is only in the message.
+        what, _, where = str(exc).rpartition(" (at ")
+        found = re.match(r"line (\d+)", where)
+        line = found[1] if found else len(text.splitlines())
+        raise ScenarioError(f"{path}:{line}: not TOML: {what}") from None
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with dotted keys under `expect`, also where ``ledger.lost`` was written without quotes."""
+    if isinstance(settings.get("expect"), dict):
+        settings["expect"] = {dotted(key): value for key, value in _leaves(settings["expect"])}
+    return settings
+
+
+def _leaves(table: Mapping[str, object]) -> Iterator[tuple[Key, object]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from (((name, *rest), leaf) for rest, leaf in _leaves(value))
+        else:
+            yield (name,), value
+
+
+def _override(settings: dict[str, Any], overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Carry out the overrides, and yield each key they set with the override that did."""
+    for text in overrides:
+        try:
+            for key in override.merge(settings, _flat(override.parse(text))):
+                yield dotted(key), text
+        except LookupError as exc:
+            raise ScenarioError(f"--set {text}: {exc}") from None
+
+
+def _error(
+    path: Path, lines: Mapping[str, int], origins: Mapping[str, str], found: Sequence[Complaint]
+) -> ScenarioError:
+    """One error for all complaints: the first in the order of the file is the message, the rest are notes.
+
+    What is missing comes last: often a misspelt key is why.
+    """
+    placed: list[tuple[float, str, str]] = []
+    for one in found:
+        above = [dotted(one.key[:length]) for length in range(len(one.key), 0, -1)]
+        set_by = next((origins[key] for key in above if key in origins), None)
+        line = next((lines[key] for key in above if key in lines), None)
+        if set_by is not None:
+            place, rank = f"--set {set_by}", math.inf
+        else:
+            place = f"{path}:{line}" if line else str(path)
+            rank = math.inf if one.missing or line is None else line
+        placed.append((rank, f"{place}: {dotted(one.key)}: {one.message}", one.note))
+    placed.sort(key=itemgetter(0))
+    (_, message, note), *others = placed
+    exc = ScenarioError(message)
+    for text in filter(None, (note, *(other for _, other, _ in others))):
+        exc.add_note(text)
+    return exc
