@@ -1,0 +1,9 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# `watched.py` and its like are shared by the tests of several rooms, and installed nowhere.
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,260 @@
+"""The detector on real programs: what blocks is found with its place, duration and victims; what does not, is not."""
+
+from __future__ import annotations
+
+import pytest
+from watched import watched
+
+from harness.read.blame import Territory, candidates
+from harness.record.event import LoopStarted
+
+# How each program measures itself: `block` marks what really blocks, and the end prints how long it took.
+FRAME = """
+    import asyncio, json, time
+
+    took = []
+
+    class block:
+        def __enter__(self):
+            self.began = time.perf_counter()
+        def __exit__(self, *exc):
+            took.append((time.perf_counter() - self.began) * 1e3)
+
+    {body}
+
+    async def victim():
+        while True:
+            await asyncio.sleep(0.01)
+
+    async def main():
+        victims = [asyncio.create_task(victim(), name=f"victim-{{n}}") for n in range(3)]
+        await asyncio.sleep(0.05)
+        await asyncio.create_task(work(), name="worker")
+        await asyncio.sleep(0.05)
+        for task in victims:
+            task.cancel()
+
+    asyncio.run(main())
+    print(json.dumps({{"took": took}}))
+"""
+
+BLOCKING = {
+    "sleep": """
+    def pause():
+        with block():
+            time.sleep(0.2)  # HERE
+
+    async def work():
+        pause()
+    """,
+    "cpu": """
+    def compute():
+        with block():
+            end = time.thread_time() + 0.2
+            while time.thread_time() < end:  # HERE
+                sum(range(100))  # HERE
+
+    async def work():
+        compute()
+    """,
+    "socket": """
+    import socket, threading
+    left, right = socket.socketpair()
+
+    def ask():
+        with block():
+            left.recv(1)  # HERE
+
+    async def work():
+        threading.Timer(0.2, right.send, [b"x"]).start()
+        ask()
+    """,
+    "lock": """
+    import threading
+    lock = threading.Lock()
+
+    def update():
+        with block():
+            lock.acquire()  # HERE
+
+    async def work():
+        lock.acquire()
+        threading.Timer(0.2, lock.release).start()
+        update()
+    """,
+    "subprocess": """
+    import subprocess, sys
+
+    def restart():
+        with block():
+            subprocess.run(["sleep", "0.2"])  # HERE
+
+    async def work():
+        restart()
+    """,
+    "deep in awaits": """
+    async def inner():
+        with block():
+            time.sleep(0.2)  # HERE
+
+    async def middle():
+        await inner()
+
+    async def work():
+        await middle()
+    """,
+}
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, tmp_path):
+    """One block, the line that blocks in the blamed frame, its task, its length, and who waited."""
+    program = FRAME.format(body=BLOCKING[name].strip())
+    lines = {n for n, line in enumerate(program.splitlines(), 1) if "# HERE" in line}
+
+    seen = watched(program, tmp_path)
+
+    assert seen.status == 0, seen.stderr
+    (block,) = seen.blocks
+    (started,) = seen.of(LoopStarted)
+    # The most looks at the loop are the ones while it blocked; a lone one may catch its last moment.
+    sample = max(block.samples, key=lambda s: s.count)
+    blamed = candidates(sample.stack, Territory(started.application, started.libraries))[-1]
+    assert blamed.file == str(tmp_path / "program.py")
+    assert blamed.line in lines
+    assert sample.task == "worker"
+    (really_ms,) = seen.said["took"]
+    assert block.held_ns / 1e6 == pytest.approx(really_ms, abs=max(15, 0.15 * really_ms))
+    victims = {victim.label: victim.delayed_ns / 1e6 for victim in block.victims}
+    assert {"victim-0", "victim-1", "victim-2"} <= victims.keys()
+    assert all(really_ms * 0.5 < victims[f"victim-{n}"] <= block.held_ns / 1e6 for n in range(3))
+
+
+HEALTHY = {
+    "idle": """
+    async def work():
+        await asyncio.sleep(0.3)
+    """,
+    "busy but fair": """
+    async def work():
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            sum(range(1000))
+            await asyncio.sleep(0)
+    """,
+    "blocking, in a thread": """
+    async def work():
+        await asyncio.to_thread(time.sleep, 0.3)
+    """,
+    "a timer after a long wait": """
+    async def work():
+        for _ in range(3):
+            await asyncio.sleep(0.12)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_loop_is_not_reported(name, tmp_path):
+    """No block where nothing blocks."""
+    seen = watched(FRAME.format(body=HEALTHY[name].strip()), tmp_path)
+
+    assert seen.status == 0, seen.stderr
+    assert seen.of(LoopStarted)
+    # A turn over the limit on a starved machine would be one of ours: it was not on the processor then.
+    assert [b for b in seen.blocks if not (b.queued_ns or 0) > b.held_ns / 2] == []
+
+
+def test_every_block_of_a_program_is_one_block(tmp_path):
+    """Three blocks in three turns are three, however many looks each of them got."""
+    body = """
+    async def work():
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            with block():
+                time.sleep(0.1)
+    """
+    seen = watched(FRAME.format(body=body.strip()), tmp_path)
+
+    assert [sample.task for b in seen.blocks for sample in b.samples[:1]] == ["worker"] * 3
+    assert all(sum(s.count for s in b.samples) > 5 for b in seen.blocks)
+
+
+def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path):
+    """With OpenTelemetry in the target, the holder's and the victims' spans and trace ids are in the block."""
+    program = """
+        import asyncio, json, time
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        trace.set_tracer_provider(TracerProvider())
+        tracer = trace.get_tracer("test")
+        ids = {}
+
+        async def request(name, held_s, gate):
+            with tracer.start_as_current_span(name) as span:
+                ids[name] = f"{span.get_span_context().trace_id:032x}"
+                await gate.wait()
+                time.sleep(held_s)
+                await asyncio.sleep(0.01)
+
+        async def main():
+            gate = asyncio.Event()
+            tasks = [asyncio.create_task(request("checkout", 0.15, gate)),
+                     asyncio.create_task(request("search", 0, gate))]
+            await asyncio.sleep(0.02)
+            gate.set()
+            await asyncio.gather(*tasks)
+
+        asyncio.run(main())
+        print(json.dumps(ids))
+    """
+    seen = watched(program, tmp_path)
+
+    (block,) = seen.blocks
+    sample = max(block.samples, key=lambda s: s.count)
+    assert (sample.span, sample.trace_id) == ("checkout", seen.said["checkout"])
+    assert [(v.span, v.trace_id) for v in block.victims] == [("search", seen.said["search"])]
+
+
+def test_a_loop_in_another_thread_is_watched(tmp_path):
+    """A loop outside the main thread has its own number, and its blocks are found."""
+    program = """
+        import asyncio, threading, time
+
+        async def main():
+            await asyncio.sleep(0.02)
+            time.sleep(0.15)
+
+        async def beside():
+            thread = threading.Thread(target=asyncio.run, args=(main(),), name="second")
+            thread.start()
+            while thread.is_alive():
+                await asyncio.sleep(0.01)
+
+        asyncio.run(beside())
+    """
+    seen = watched(program, tmp_path)
+
+    (second,) = [started for started in seen.of(LoopStarted) if started.thread == "second"]
+    (block,) = [b for b in seen.blocks if b.loop == second.loop]
+    assert block.samples[0].coroutine == "main"
+
+
+def test_loops_one_after_the_other_share_one_page(tmp_path):
+    """A thousand short loops leave one page of counters, one thread and no descriptor behind."""
+    program = """
+        import asyncio, json, os, threading
+
+        async def nothing():
+            pass
+
+        asyncio.run(nothing())
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(1000):
+            asyncio.run(nothing())
+        print(json.dumps({"fds": len(os.listdir("/proc/self/fd")) - before}))
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.said == {"fds": 0}
+    assert len(list(seen.folder.loops.iterdir())) == 1

@@ -1,0 +1,256 @@
+"""The probe in processes that end badly, fork, or have something of their own in its place."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+
+import pytest
+from pythons import find_python
+from watched import outcome, start, watched
+
+from harness.record.event import Blocked, LoopStarted, ProbeClosed, ProbeFailed, WriterClosed
+
+
+def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path):
+    """Nothing of the harness can be imported by accident, and its own modules have private names."""
+    program = """
+        import asyncio, json, os, sys
+        asyncio.run(asyncio.sleep(0))
+        print(json.dumps({"path": [p for p in sys.path if p.endswith("entry")],
+                          "inside": os.listdir([p for p in sys.path if p.endswith("entry")][0]),
+                          "loaded": [m for m in sys.modules if m.split(".")[0] == "harness"]}))
+    """
+    said = watched(program, tmp_path).said
+
+    assert len(said["path"]) == 1
+    assert [name for name in said["inside"] if name != "__pycache__"] == ["sitecustomize.py"]
+    assert said["loaded"] == []
+
+
+def test_a_sitecustomize_of_the_environment_still_runs(tmp_path):
+    """The probe stands in front of the environment's own start-up file, not in its place."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("import builtins; builtins.customised = True")
+
+    seen = watched("print(customised)", tmp_path, env={"PYTHONPATH": str(own)})
+
+    assert (seen.status, seen.stdout) == (0, "True\n")
+
+
+def test_a_program_without_a_loop_leaves_a_mark_and_nothing_else(tmp_path):
+    """A report can tell a program that ran no loop from one that the probe never entered."""
+    seen = watched("print('done')", tmp_path)
+
+    assert seen.stdout == "done\n"
+    assert len(list(seen.folder.processes.iterdir())) == 1
+    assert list(seen.folder.events.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["os._exit(3)", "os.execv('/bin/sh', ['sh', '-c', 'exit 3'])"])
+def test_a_process_that_ends_without_its_exit_handlers_has_its_block_on_record(ending, tmp_path):
+    """`os._exit` and `exec` right after a block lose nothing, and keep their status."""
+    program = f"""
+        import asyncio, os, time
+
+        async def main():
+            await asyncio.sleep(0.01)
+            time.sleep(0.1)
+            await asyncio.sleep(0)
+            {ending}
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.status == 3
+    (block,) = seen.blocks
+    assert block.held_ns > 100e6
+
+
+def test_a_process_that_is_killed_inside_a_block_has_named_it(tmp_path):
+    """SIGKILL in the middle of a block: the record holds it as still lasting, with its stack."""
+    program = """
+        import asyncio, sys, time
+
+        async def main():
+            await asyncio.sleep(0.01)
+            print("blocking", flush=True)
+            time.sleep(60)
+
+        asyncio.run(main())
+    """
+    process, folder = start(program, tmp_path)
+    assert process.stdout.readline() == "blocking\n"
+    while not any(b'"Blocked"' in path.read_bytes() for path in folder.events.iterdir()):
+        assert process.poll() is None
+    process.kill()
+    seen = outcome(process, folder)
+
+    (block,) = seen.of(Blocked)
+    assert not block.ended
+    assert block.samples[-1].stack[-1].function == "main"
+    assert seen.sources[0].closed is None
+
+
+def test_forked_children_have_a_record_of_their_own(tmp_path):
+    """A child after `fork` writes its own file and page, and leaves its parent's alone."""
+    program = """
+        import asyncio, os, time
+
+        async def hold(held_s):
+            await asyncio.sleep(0.01)
+            time.sleep(held_s)
+            await asyncio.sleep(0)
+
+        async def main():
+            if os.fork() == 0:
+                # The running loop is the parent's; a child runs its own.
+                asyncio.set_event_loop(None)
+                asyncio.events._set_running_loop(None)
+                asyncio.run(hold(0.2))
+                os._exit(0)
+            os.wait()
+            await hold(0.1)
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    held_ms = {source.opened.pid: [] for source in seen.sources}
+    for block in seen.blocks:
+        held_ms[block.pid].append(round(block.held_ns / 1e8) * 100)
+    # The parent's turn with `os.wait` lasts as long as the child lives, and is a block as well.
+    assert sorted(len(blocks) for blocks in held_ms.values()) == [1, 2]
+    assert [200] in held_ms.values()
+    assert len({started.page for started in seen.of(LoopStarted)}) == 2
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing_children_are_recorded(method, tmp_path):
+    """Children of multiprocessing are Python processes like any other."""
+    program = f"""
+        import asyncio, multiprocessing, time
+
+        async def main():
+            await asyncio.sleep(0.01)
+            time.sleep(0.1)
+
+        def child():
+            asyncio.run(main())
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("{method}").Process(target=child)
+            process.start()
+            process.join()
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.status == 0, seen.stderr
+    assert [b.samples[0].coroutine for b in seen.blocks] == ["main"]
+
+
+def test_a_run_folder_that_is_gone_is_not_the_targets_trouble(tmp_path):
+    """The probe cannot record: one line on stderr, and the program does what it always did."""
+    program = """
+        import asyncio
+        input()
+        asyncio.run(asyncio.sleep(0))
+        print("done")
+    """
+    process, folder = start(program, tmp_path)
+    shutil.rmtree(folder.path)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    seen = outcome(process, folder)
+
+    assert (seen.status, seen.stdout) == (0, "done\n")
+    assert seen.stderr.startswith("harness: the probe cannot record this process")
+
+
+def test_a_program_that_ends_well_closes_its_record_with_the_cost(tmp_path):
+    """The last lines say what the probe cost, and that nothing was dropped."""
+    seen = watched("import asyncio; asyncio.run(asyncio.sleep(0.05))", tmp_path)
+
+    (closed,) = seen.of(ProbeClosed)
+    assert closed.turns > 0
+    assert closed.process_cpu_ns > closed.threads_cpu_ns > 0
+    assert isinstance(seen.events[-1], WriterClosed)
+    assert seen.events[-1].dropped == 0
+    assert seen.of(ProbeFailed) == []
+
+
+def test_a_selector_is_given_back_as_it_was(tmp_path):
+    """After the loop has run, its selector has no trace of the probe; while it runs, `select` works as it did."""
+    program = """
+        import asyncio, json, os
+        loop = asyncio.new_event_loop()
+        fast = []
+
+        async def main():
+            fast.append("select" in vars(loop._selector))
+            reader, writer = os.pipe()
+            heard = loop.create_future()
+            loop.add_reader(reader, lambda: heard.set_result(os.read(reader, 9).decode()))
+            os.write(writer, b"hello")
+            return await heard
+
+        print(json.dumps([loop.run_until_complete(main()), *fast, "select" in vars(loop._selector)]))
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.said == ["hello", True, False]
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_the_probe_works_in_another_version_without_anything_of_the_harness(version, tmp_path):
+    """The target's Python may be another one than the harness's, with nothing installed."""
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    program = """
+        import asyncio, time
+
+        def pause():
+            time.sleep(0.15)
+
+        async def main():
+            await asyncio.sleep(0.01)
+            pause()
+
+        asyncio.run(main())
+    """
+    # Isolated from the harness's own environment, whatever this Python is.
+    bare = subprocess.run([python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
+    seen = watched(program, tmp_path, python=f"{bare.stdout.strip()}/bin/python3")
+
+    assert seen.status == 0, seen.stderr
+    assert seen.sources[0].opened.python.startswith(version)
+    (block,) = seen.blocks
+    assert max(block.samples, key=lambda s: s.count).stack[-1].function == "pause"
+
+
+def test_a_signal_still_reaches_the_program(tmp_path):
+    """SIGTERM ends the program as it would without the probe, and what was written before stays."""
+    program = """
+        import asyncio, time
+
+        async def main():
+            time.sleep(0.1)
+            await asyncio.sleep(0)
+            print("blocked", flush=True)
+            await asyncio.sleep(60)
+
+        asyncio.run(main())
+    """
+    process, folder = start(program, tmp_path)
+    assert process.stdout.readline() == "blocked\n"
+    while not any(b'"ended":true' in path.read_bytes() for path in folder.events.iterdir()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    seen = outcome(process, folder)
+
+    assert seen.status == -signal.SIGTERM
+    assert len(seen.blocks) == 1

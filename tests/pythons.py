@@ -1,0 +1,27 @@
+"""The other Pythons of this machine, for what must work in each of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def find_python(version: str) -> str | None:
+    """A working interpreter of that minor version: on the PATH, or one that pyenv keeps."""
+    found = [shutil.which(f"python{version}"), *_of_pyenv(version)]
+    for python in filter(None, found):
+        tried = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
+        if tried.stdout.startswith(f"{version}."):
+            return python
+    return None
+
+
+def _of_pyenv(version: str) -> list[str]:
+    pyenv = shutil.which("pyenv")
+    if pyenv is None:
+        return []
+    root = subprocess.run([pyenv, "root"], capture_output=True, text=True).stdout.strip()
+    return [str(path) for path in sorted(Path(root, "versions").glob(f"{version}.*/bin/python"), reverse=True)]

@@ -1,0 +1,83 @@
+"""Every kind of event survives the way to a line of JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import pytest
+
+from harness.record import event
+from harness.record.codec import decode, encode
+from harness.record.event import Blocked, Event, Frame, Sample, SpanEnded, Victim
+
+KINDS = typing.get_args(Event)
+
+
+def example(kind):
+    """A value of *kind* with something in every field."""
+    hints = typing.get_type_hints(kind, vars(event))
+    return kind(**{field.name: _value(hints[field.name]) for field in dataclasses.fields(kind)})
+
+
+def _value(hint):
+    if dataclasses.is_dataclass(hint):
+        return example(hint)
+    if hint is Frame:
+        return Frame("/a/b.py", 3, "C.f")
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return (_value(args[0]), _value(args[0]))
+    if origin is dict:
+        return {"k": "v", "n": 1}
+    if type(None) in args:
+        return _value(args[0])
+    return {int: 7, float: 0.5, str: 'ü "quoted"\n', bool: True}[hint]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_an_event_comes_back_as_it_went(kind):
+    """Whole values, nested ones too, on one line."""
+    before = example(kind)
+    line = encode(before)
+
+    assert "\n" not in line
+    assert decode(line) == before
+
+
+def test_nothing_is_nothing_after_the_way_as_well():
+    """Optional figures stay null."""
+    before = Blocked(1, 2, True, 3, 0, samples=(), victims=(Victim("a", "", "", 1),), victims_total=1)
+
+    assert decode(encode(before)) == before
+
+
+def test_a_missing_field_takes_its_default():
+    """Records of older versions can be read."""
+    line = '{"e":"Sample"}'.replace("Sample", "Completed").replace("}", ',"n":1,"done_ns":2,"ok":false}')
+
+    assert decode(line) == event.Completed(1, 2, False, error="")
+
+
+def test_a_foreign_value_becomes_its_text():
+    """What JSON cannot say is kept as text rather than lost."""
+    span = SpanEnded("s", "internal", "", "", "", 0, 1, "ok", "t", {"odd": object()})
+
+    back = decode(encode(span))
+
+    assert back.attributes["odd"]["repr"].startswith("<object object")
+
+
+@pytest.mark.parametrize("line", ["[]", "1", '{"a":1}', '{"e":1}', "nonsense", '{"e":"Sent","n":1}'])
+def test_what_is_no_event_is_an_error(line):
+    """A value error, whatever is wrong."""
+    with pytest.raises(ValueError):
+        decode(line)
+
+
+def test_events_are_frozen_and_slotted():
+    """A misspelt field raises instead of being remembered."""
+    sample = example(Sample)
+
+    with pytest.raises((AttributeError, TypeError)):
+        sample.tsak = "x"

@@ -1,0 +1,125 @@
+"""A run's folder and its manifest, and the pages of counters."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harness.errors import RecordError, UsageError
+from harness.record import page
+from harness.record.order import Order
+from harness.record.run import Expectation, Run, RunFolder, create, new_id
+
+
+def manifest(**changes):
+    run = Run(
+        id=new_id("first"),
+        scenario="first",
+        started="2026-01-01T00:00:00+00:00",
+        started_ns=1,
+        seed=2,
+        python="3.12.1",
+        commit="abc",
+        command=("python", "-m", "shop"),
+        block_limit_ns=100,
+        expectations=(Expectation("ledger.lost", "==", 0.0),),
+        max_late_ms=50.0,
+        settings={"load": {"rate_per_s": 5}},
+    )
+    return dataclasses.replace(run, **changes)
+
+
+def test_a_manifest_comes_back_as_it_went(tmp_path):
+    """Whole values."""
+    run = manifest()
+    folder = create(tmp_path / "r", run)
+
+    assert RunFolder(tmp_path / "r").manifest() == run
+    assert folder.events.is_dir()
+    assert folder.loops.is_dir()
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path):
+    """The second run gets an error, the first one stays."""
+    first = manifest()
+    create(tmp_path, first)
+
+    with pytest.raises(UsageError, match="holds a run already"):
+        create(tmp_path, manifest(seed=3))
+    assert RunFolder(tmp_path).manifest() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no record of a run here"),
+        ("{", "cannot be read"),
+        ("[]", "not a run's manifest"),
+        ('{"format": 99}', "format 99, but this version reads up to 1"),
+        ('{"format": 1}', "damaged manifest"),
+    ],
+)
+def test_a_folder_without_a_good_manifest_is_one_clear_error(content, complaint, tmp_path):
+    """Where, and what is wrong."""
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+
+    with pytest.raises(RecordError, match=complaint) as caught:
+        RunFolder(tmp_path).manifest()
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path):
+    """A file where a folder should be."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UsageError, match="cannot be written"):
+        create(tmp_path / "file" / "run", manifest())
+
+
+def test_run_ids_sort_by_time_and_differ():
+    """Two runs of the same second do not share a folder."""
+    ids = {new_id("first") for _ in range(50)}
+
+    assert len(ids) == 50
+    assert all(name.split("-")[2] == "first" for name in ids)
+
+
+def test_a_page_reads_back_what_was_counted(tmp_path):
+    """From outside, while it is mapped."""
+    words = page.create(tmp_path / "p.page", started_ns=5, limit_ns=6)
+    words[page.TURN], words[page.TURNS], words[page.COUNTS + 3], words[page.SUMS + 3] = 7, 8, 9, 10
+
+    seen = page.read(tmp_path / "p.page")
+
+    assert (seen.turn_ns, seen.turns, seen.counts[3], seen.sums_ns[3]) == (7, 8, 9, 10)
+    assert (seen.started_ns, seen.limit_ns) == (5, 6)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(page.WORDS * 8)])
+def test_what_is_no_page_is_none(content, tmp_path):
+    """A page that is not ready yet, or something else."""
+    (tmp_path / "p.page").write_bytes(content)
+
+    assert page.read(tmp_path / "p.page") is None
+    assert page.read(tmp_path / "nothing.page") is None
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Order(folder="/run", limit_ns=1),
+        Order(folder="/run", limit_ns=1, control="/tmp/x", console_port=0, profile_span="process restart"),
+    ],
+)
+def test_an_order_comes_back_as_it_went(order):
+    """Through the environment variable's text; the folder is its first line."""
+    assert dataclasses.replace(Order.parse(order.text()), folder="/run") == order
+    assert order.text().startswith("folder=/run\n")
+
+
+def test_a_text_that_is_no_order_is_an_error():
+    """Somebody else's variable of that name."""
+    with pytest.raises(ValueError, match="expected at least folder= and limit_ns="):
+        Order.parse("1")

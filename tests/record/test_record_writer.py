@@ -1,0 +1,220 @@
+"""The record survives what happens to its writers: full buffers, full disks, `os._exit`, `kill -9`."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from textwrap import dedent
+
+import pytest
+
+from harness.errors import RecordError
+from harness.record.event import Completed, Sent, WriterClosed, WriterOpened
+from harness.record.reader import Follower
+from harness.record.writer import Writer
+
+
+def read(folder):
+    follower = Follower(folder)
+    return [event for _, event in follower.new_events()], follower.sources
+
+
+def sent(n):
+    return Sent(n=n, intended_ns=n, sent_ns=n, trace_id="")
+
+
+def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_line(tmp_path):
+    """Every event comes back as it went in."""
+    writer = Writer(tmp_path, "driver")
+    for n in range(1000):
+        assert writer.write(sent(n))
+    writer.close()
+
+    events, (source,) = read(tmp_path)
+    assert events[1:-1] == [sent(n) for n in range(1000)]
+    assert isinstance(events[0], WriterOpened)
+    assert events[-1] == source.closed
+    assert source.closed.dropped == source.damaged == source.unknown == 0
+
+
+def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path):
+    """Nothing blocks and nothing grows: what finds the buffer full is refused, counted, and reported."""
+    writer = Writer(tmp_path, "driver", capacity=10)
+    # The writing thread gathers for a while after the first event, so these arrive before it takes any.
+    taken = [writer.write(sent(n)) for n in range(500)]
+    writer.close()
+
+    events, (source,) = read(tmp_path)
+    assert taken.count(False) > 0
+    assert source.closed.dropped == taken.count(False)
+    assert len([e for e in events if isinstance(e, Sent)]) == taken.count(True)
+
+
+def test_a_record_does_not_grow_beyond_its_bound(tmp_path):
+    """Past the bound lines are dropped and counted; the last line still says how many."""
+    writer = Writer(tmp_path, "driver", max_bytes=2_000)
+    for n in range(500):
+        writer.write(sent(n))
+    writer.close()
+
+    events, (source,) = read(tmp_path)
+    kept = [event for event in events if isinstance(event, Sent)]
+    assert source.path.stat().st_size < 2_500
+    assert source.closed.dropped == 500 - len(kept) > 0
+
+
+def test_writes_from_many_threads_are_each_one_line(tmp_path):
+    """Lines never mix, whoever writes."""
+    import threading
+
+    writer = Writer(tmp_path, "driver")
+    threads = [
+        threading.Thread(target=lambda k=k: [writer.write(sent(k * 1000 + n)) for n in range(1000)])
+        for k in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+
+    events, (source,) = read(tmp_path)
+    assert source.damaged == 0
+    assert {event.n for event in events if isinstance(event, Sent)} == set(range(4000))
+
+
+def test_a_record_can_be_followed_while_it_is_written(tmp_path):
+    """A half line is not read until it is whole."""
+    path = tmp_path / "driver-1-1.jsonl"
+    line = b'{"e":"Completed","n":1,"done_ns":2,"ok":true}\n'
+    path.write_bytes(line[:20])
+    follower = Follower(tmp_path)
+
+    before = list(follower.new_events())
+    path.write_bytes(line)
+    after = [event for _, event in follower.new_events()]
+
+    assert before == []
+    assert after == [Completed(n=1, done_ns=2, ok=True)]
+    assert list(follower.new_events()) == []
+
+
+def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path):
+    """A reader takes what it can use, and says what it could not."""
+    (tmp_path / "driver-1-1.jsonl").write_bytes(
+        b'{"e":"Completed","n":1,"done_ns":2,"ok":true,"later_field":1}\n'
+        b"\x00\xff not json\n"
+        b'{"e":"Completed","n":1}\n'
+        b'{"e":"FromTheFuture"}\n'
+        b'{"e":"Completed","n":2,"done_ns":3,"ok":fal'
+    )
+    events, (source,) = read(tmp_path)
+
+    assert events == [Completed(n=1, done_ns=2, ok=True)]
+    assert (source.damaged, source.unknown) == (2, 1)
+
+
+def test_a_record_of_a_newer_format_is_refused(tmp_path):
+    """Better no answer than a wrong one."""
+    Writer(tmp_path, "driver").close()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":2'))
+
+    with pytest.raises(RecordError, match="format 2, but this version reads up to 1"):
+        read(tmp_path)
+
+
+WRITES = """
+    import os, pathlib, signal, sys, time
+    from harness.record.event import Sent
+    from harness.record.writer import Writer
+    writer = Writer(pathlib.Path(sys.argv[1]), "driver")
+    def sent(n):
+        return Sent(n=n, intended_ns=time.monotonic_ns(), sent_ns=0, trace_id="")
+"""
+
+
+def run(program, folder, **how):
+    return subprocess.run(
+        [sys.executable, "-c", dedent(WRITES) + dedent(program), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **how,
+    )
+
+
+@pytest.mark.parametrize("ending", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path):
+    """Whatever ends the process, what was written more than 100 ms before is in the file."""
+    done = run(
+        f"""
+        for n in range(200):
+            writer.write(sent(n))
+            time.sleep(0.005)
+        print(time.monotonic_ns(), flush=True)
+        {ending}
+        """,
+        tmp_path,
+    )
+    ended_ns = int(done.stdout)
+
+    events, (source,) = read(tmp_path)
+    numbers = [event.n for event in events if isinstance(event, Sent)]
+    assert source.closed is None
+    assert source.damaged == 0
+    assert numbers == list(range(len(numbers)))
+    # A thread that gets no processor is late however it is written: a machine's worst pause is allowed for.
+    newest_ns = max(event.intended_ns for event in events if isinstance(event, Sent))
+    assert (ended_ns - newest_ns) / 1e6 < 100 + 100
+
+
+def test_a_full_disk_is_counted_and_never_raised(tmp_path):
+    """A file that may not grow: the program goes on, and knows how much was dropped."""
+
+    def no_more_than_4_kb():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = run(
+        """
+        for n in range(1000):
+            writer.write(sent(n))
+        writer.close()
+        print(writer.dropped)
+        """,
+        tmp_path,
+        preexec_fn=no_more_than_4_kb,
+    )
+    events, _ = read(tmp_path)
+    kept = len([event for event in events if isinstance(event, Sent)])
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+    assert kept + int(done.stdout) >= 1000
+
+
+def test_closing_does_not_wait_for_the_next_flush(tmp_path):
+    """A program's end is not held up by the time that events are gathered for."""
+    took = []
+    for _ in range(5):
+        writer = Writer(tmp_path, "driver")
+        writer.write(sent(1))
+        began = time.perf_counter()
+        writer.close()
+        took.append(time.perf_counter() - began)
+
+    assert min(took) < 0.04
+
+
+def test_what_comes_after_the_end_is_dropped(tmp_path):
+    """A closed writer takes nothing and says so."""
+    writer = Writer(tmp_path, "driver")
+    writer.close()
+
+    assert writer.write(sent(1)) is False
+    events, _ = read(tmp_path)
+    assert isinstance(events[-1], WriterClosed)

@@ -1,0 +1,93 @@
+"""Runs small programs under the probe, and gives back what the record says; for any Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import TypeVar
+
+from harness.drive.inside import environment
+from harness.record.event import Blocked, Event
+from harness.record.order import Order
+from harness.record.reader import Follower, Source
+from harness.record.run import RunFolder
+
+E = TypeVar("E", bound=Event)
+LIMIT_MS = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A program that ended, and its record."""
+
+    status: int
+    stdout: str
+    stderr: str
+    folder: RunFolder
+    sources: list[Source]
+    events: list[Event]
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def blocks(self) -> list[Blocked]:
+        """The blocks that ended."""
+        return [block for block in self.of(Blocked) if block.ended]
+
+    @property
+    def said(self) -> dict[str, object]:
+        """The JSON object that the program printed last."""
+        return json.loads(self.stdout.splitlines()[-1])
+
+
+def run_folder(path: Path) -> RunFolder:
+    """An empty run's folder, as the probe expects to find it."""
+    folder = RunFolder(path)
+    for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
+        part.mkdir(parents=True)
+    return folder
+
+
+def start(
+    program: str,
+    tmp_path: Path,
+    *,
+    python: str = sys.executable,
+    env: dict[str, str] | None = None,
+    **order: object,
+) -> tuple[subprocess.Popen[str], RunFolder]:
+    """Start *program* with the probe inside."""
+    folder = run_folder(tmp_path / "run")
+    file = tmp_path / "program.py"
+    file.write_text(dedent(program))
+    asked = Order(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **order)
+    own = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    process = subprocess.Popen(
+        [python, str(file)],
+        env=environment(asked, own),
+        cwd=tmp_path,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    return process, folder
+
+
+def outcome(process: subprocess.Popen[str], folder: RunFolder) -> Outcome:
+    """Wait for its end, and read its record."""
+    stdout, stderr = process.communicate(timeout=60)
+    follower = Follower(folder.events)
+    events = [event for _, event in follower.new_events()]
+    return Outcome(process.returncode, stdout, stderr, folder, follower.sources, events)
+
+
+def watched(program: str, tmp_path: Path, **how: object) -> Outcome:
+    """Run *program* to its end with the probe inside."""
+    return outcome(*start(program, tmp_path, **how))
