@@ -1,16 +1,19 @@
-"""Turns a late turn into `Blocked` events: when it is first seen over the limit, and when it has ended."""
+"""Turns a late loop into `Blocked` events: when it is first seen over the limit, and when it is over."""
 
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from time import monotonic_ns
+from dataclasses import replace
+from time import monotonic_ns, thread_time_ns
 
 from ..record.event import Blocked, Event, Victim
-from . import schedstat
-from .victims import Waiting
-from .watchdog import Stall
+from . import kernel, threads
+from .collector import Collector
+from .watchdog import BUSY_SHARE, Stall
 
 # Who was late by less than this was not hurt; the rest of a loop's bookkeeping takes about as long.
 LEAST_DELAY_NS = 1_000_000
@@ -19,33 +22,45 @@ LEAST_DELAY_NS = 1_000_000
 class Blocks:
     """Writes the blocks of the loops of one lane."""
 
-    def __init__(self, number: int, write: Callable[[Event], object]) -> None:
+    def __init__(self, number: int, collector: Collector, write: Callable[[Event], object]) -> None:
         self._number = number
+        self._collector = collector
         self._write = write
 
     def seen(self, stall: Stall) -> None:
-        """A turn is over the limit and still lasts: a process that is killed now has named its block."""
-        self._write(self._blocked(stall, stall.began_ns, monotonic_ns(), ended=False))
+        """A loop is late and still is: a process that is killed now has named its block."""
+        self._write(self._blocked(stall, monotonic_ns(), ended=False))
+
+    def overslept(self, loop: AbstractEventLoop | None, stall: Stall, woke_ns: int) -> None:
+        """The loop has woken up late; on its thread, before any callback has run."""
+        stall.woke_ns = woke_ns
+        if loop is not None:
+            stall.waiting.look_at_timers(loop, woke_ns)
+        _look_around(stall, woke_ns)
 
     def ended(
-        self, loop: AbstractEventLoop | None, stall: Stall | None, began_ns: int, ended_ns: int
+        self, loop: AbstractEventLoop | None, stall: Stall, ended_ns: int, *, since: tuple[int, int]
     ) -> None:
-        """A turn over the limit has ended; on the loop's thread, before the callbacks that waited are run."""
+        """A late turn has ended; on the loop's thread, before the callbacks that waited are run.
+
+        *since* is a moment shortly before it began, and the CPU time of the thread then.
+        """
+        _look_around(stall, ended_ns)
         victims: tuple[Victim, ...] = ()
         total = 0
         if loop is not None:
-            waiting = stall.waiting if stall is not None else Waiting()
-            waiting.look(loop, ended_ns)
-            victims, total = waiting.victims(
-                loop, began_ns=began_ns, ended_ns=ended_ns, least_ns=LEAST_DELAY_NS
-            )
-        event = self._blocked(stall, began_ns, ended_ns, ended=True, victims=victims, victims_total=total)
-        self._write(event)
+            stall.waiting.look(loop, ended_ns)
+            stall.waiting.look_at_timers(loop, ended_ns)
+            victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
+        event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
+        marked_ns, marked_cpu_ns = since
+        self._write(
+            replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
+        )
 
     def _blocked(
         self,
-        stall: Stall | None,
-        began_ns: int,
+        stall: Stall,
         ended_ns: int,
         *,
         ended: bool,
@@ -53,22 +68,35 @@ class Blocks:
         victims_total: int = 0,
     ) -> Blocked:
         cpu_ns = queued_ns = watched_ns = None
-        if stall is not None and stall.usage is not None:
-            usage = schedstat.read(stall.native_thread_id)
+        if stall.usage is not None:
+            usage = kernel.usage(stall.native_thread_id)
             if usage is not None:
                 cpu_ns = usage.cpu_ns - stall.usage.cpu_ns
                 queued_ns = usage.queued_ns - stall.usage.queued_ns
                 watched_ns = ended_ns - stall.first_ns
         return Blocked(
-            at_ns=began_ns,
-            held_ns=ended_ns - began_ns,
+            at_ns=stall.began_ns,
+            held_ns=ended_ns - stall.began_ns,
             ended=ended,
             pid=os.getpid(),
             loop=self._number,
-            samples=tuple(stall.samples) if stall else (),
+            samples=tuple(stall.samples),
             victims=victims,
             victims_total=victims_total,
             cpu_ns=cpu_ns,
             queued_ns=queued_ns,
             watched_ns=watched_ns,
+            woke_ns=stall.woke_ns,
+            others=threads.since(stall.others or {}),
+            pauses=self._collector.between(stall.began_ns, ended_ns),
         )
+
+
+def _look_around(stall: Stall, now_ns: int) -> None:
+    """Note the other threads, if the watchdog had no chance to.
+
+    Whoever held the GIL has lost it to this thread just now, and still stands where it was.
+    """
+    if stall.others is None:
+        stacks = threads.stacks(sys._current_frames(), threading.get_ident())
+        stall.others = threads.busy(stacks, (now_ns - stall.began_ns) // BUSY_SHARE)

@@ -20,7 +20,10 @@ def per_turn_ns() -> float:
     with selectors.DefaultSelector() as selector:
         loop: Any = SimpleNamespace(_selector=selector)
         turns = Turns(
-            memoryview(bytearray(page.WORDS * 8)).cast("q"), limit_ns=10**12, on_late=lambda *_: None
+            memoryview(bytearray(page.WORDS * 8)).cast("q"),
+            limit_ns=10**12,
+            on_late=lambda *_: None,
+            on_overslept=lambda *_: None,
         )
         plain, timed = [], []
         for _ in range(ROUNDS):
@@ -42,7 +45,5 @@ class _NoTimer:
     fd = -1
 
     def set(self, after_ns: int) -> None: ...
-
-    def clear(self) -> None: ...
 
     def close(self) -> None: ...

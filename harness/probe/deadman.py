@@ -7,7 +7,6 @@ wait for that (tens of milliseconds each time), which costs the loop as well.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Protocol
 
@@ -19,9 +18,6 @@ class DeadMan(Protocol):
 
     def set(self, after_ns: int) -> None:
         """Start over: run out *after_ns* from now. Callable from any thread."""
-
-    def clear(self) -> None:
-        """Take note that it ran out."""
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -70,10 +66,6 @@ class TimerFd:
             if len(self._made) < 8:  # the loop asks for the same time again and again
                 self._made[after_ns] = argument
         self._settime(self.fd, 0, argument, None)
-
-    def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it was set again in between
-            os.read(self.fd, 8)
 
     def close(self) -> None:
         os.close(self.fd)

@@ -13,6 +13,7 @@ from ..record.event import Event, LoopStarted
 from ..record.run import RunFolder
 from . import faults, places
 from .blocks import Blocks
+from .collector import Collector
 from .deadman import TimerFd
 from .turns import Turns
 from .watchdog import Watchdog, Watched
@@ -42,6 +43,8 @@ class Loops:
         self._lock = threading.Lock()
         self._ignored: set[threading.Thread] = set()
         self._watchdog = Watchdog(on_error)
+        self._collector = Collector()
+        self._collector.install()
 
     def turns(self) -> int:
         """How many turns were timed so far."""
@@ -68,6 +71,7 @@ class Loops:
 
     def abandon(self) -> None:
         """In a child after `fork`: leave alone what the parent counts into, and the loop it was running."""
+        self._collector.remove()
         for lane in self._lanes:
             lane.turns.detach()
 
@@ -89,7 +93,9 @@ class Loops:
         with self._lock:
             if self._free:
                 return self._free.pop()
-            lane = _Lane(self._folder, len(self._lanes), self._limit_ns, self._write, self._on_error)
+            lane = _Lane(
+                self._folder, len(self._lanes), self._limit_ns, self._collector, self._write, self._on_error
+            )
             self._lanes.append(lane)
         return lane
 
@@ -98,15 +104,21 @@ class _Lane:
     """Counters and a page for loops that run one after the other, so that their number stays bounded."""
 
     def __init__(
-        self, folder: RunFolder, number: int, limit_ns: int, write: Write, on_error: OnError
+        self,
+        folder: RunFolder,
+        number: int,
+        limit_ns: int,
+        collector: Collector,
+        write: Write,
+        on_error: OnError,
     ) -> None:
         now_ns = monotonic_ns()
         path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
         words = page.create(path, started_ns=now_ns, limit_ns=limit_ns)
-        self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late)
+        self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
         self._number = number
         self._page = str(path.relative_to(folder.path))
-        self._blocks = Blocks(number, write)
+        self._blocks = Blocks(number, collector, write)
         self._write = write
         self._on_error = on_error
         self._watched: Watched | None = None
@@ -133,8 +145,18 @@ class _Lane:
 
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
-            stall = self._watched.take_stall(began_ns) if self._watched else None
-            self._blocks.ended(self.turns.loop, stall, began_ns, ended_ns)
+            if self._watched is not None:
+                stall = self._watched.stall_since(began_ns, ended_ns)
+                self._watched.stall = None
+                self._blocks.ended(self.turns.loop, stall, ended_ns, since=self.turns.marked)
+        except Exception as exc:
+            self._on_error("blocks", exc)
+
+    def _overslept(self, due_ns: int, woke_ns: int) -> None:
+        try:
+            if self._watched is not None:
+                stall = self._watched.stall_since(due_ns, woke_ns)
+                self._blocks.overslept(self.turns.loop, stall, woke_ns)
         except Exception as exc:
             self._on_error("blocks", exc)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..record.event import Event, ProbeClosed, ProbeFailed
+from ..record.order import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
 from . import cost
 from .control import Control
 from .faults import Faults
 from .loops import Loops
-from ..record.order import Order
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20

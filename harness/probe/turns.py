@@ -16,16 +16,20 @@ from array import array
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from math import ceil
-from time import monotonic_ns
+from time import monotonic_ns, thread_time_ns
 from typing import Any
 
 from ..record import page
+from .beats import Beats
 from .deadman import DeadMan
 
 Select = Callable[..., list[tuple[selectors.SelectorKey, int]]]
 
 # How a loop's turns are timed, as the record says it.
-EXACT, WRAPPED, UNSEEN = "select", "wrapped", "unseen"
+EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
+
+# A wait without an end is never too late.
+NEVER = 1 << 62
 
 _EPOLL = getattr(selectors, "EpollSelector", None)
 
@@ -33,8 +37,19 @@ _EPOLL = getattr(selectors, "EpollSelector", None)
 class Turns:
     """The turns of loops that run one after the other."""
 
-    def __init__(self, words: memoryview, *, limit_ns: int, on_late: Callable[[int, int], None]) -> None:
-        """Count into the page *words*; *on_late(began_ns, ended_ns)* takes the turns over the limit."""
+    def __init__(
+        self,
+        words: memoryview,
+        *,
+        limit_ns: int,
+        on_late: Callable[[int, int], None],
+        on_overslept: Callable[[int, int], None],
+    ) -> None:
+        """Count into the page *words*.
+
+        *on_overslept(due_ns, woke_ns)* is told when the loop woke up late, before any callback has run; the
+        turn that follows counts from *due_ns*. *on_late(began_ns, ended_ns)* takes the turns over the limit.
+        """
         self.words = words
         self.loop: AbstractEventLoop | None = None
         self.thread_ident = self.native_thread_id = 0
@@ -44,10 +59,14 @@ class Turns:
         self.look_after_ns = limit_ns // 2
         # Setting the timer is a system call: turns that follow each other faster than this share one.
         self.set_every_ns = limit_ns // 5
+        # When the timer was last set, and the thread's CPU time then: what a late turn is compared with.
+        self.marked = (0, 0)
         self._on_late = on_late
+        self._on_overslept = on_overslept
         self._counts = [0] * page.BUCKETS
         self._sums_ns = [0] * page.BUCKETS
         self._selector: Any = None
+        self._beats: Beats | None = None
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         """Time the turns of *loop*, which is about to run in this thread; how, is the answer.
@@ -60,11 +79,13 @@ class Turns:
         selector: Any = getattr(loop, "_selector", None)
         own = getattr(selector, "select", None)
         if own is None:
-            return UNSEEN
+            self._beats = Beats(loop, timer, self)
+            return BEATS
         # The loop works until its first `select`: that is a turn as well.
         began_ns = monotonic_ns()
         self.words[page.TURN] = began_ns
         timer.set(self.look_after_ns)
+        self.mark(began_ns)
         if type(selector) is _EPOLL and "select" not in vars(selector):
             selector.select = self._replacement(selector, timer, began_ns)
             mechanism = EXACT
@@ -80,8 +101,11 @@ class Turns:
             self.detach()
             began_ns, ended_ns = self.words[page.TURN], monotonic_ns()
             if began_ns:
-                self._count(began_ns, ended_ns)
-            self.words[page.TURN] = 0
+                self.count(began_ns, ended_ns)
+        if self._beats is not None:
+            self._beats.end()
+            self._beats = None
+        self.words[page.TURN] = self.words[page.DUE] = 0
         self.write_page()
         self.loop = None
 
@@ -100,7 +124,8 @@ class Turns:
         words[page.TURNS] = sum(counts)
         words[page.BUSY_NS] = sum(sums)
 
-    def _count(self, began_ns: int, ended_ns: int) -> None:
+    def count(self, began_ns: int, ended_ns: int) -> None:
+        """Count one turn."""
         held_ns = ended_ns - began_ns
         bucket = held_ns.bit_length()
         self._counts[bucket] += 1
@@ -114,51 +139,59 @@ class Turns:
         words[page.LONGEST_NS] = max(words[page.LONGEST_NS], ended_ns - began_ns)
         self._on_late(began_ns, ended_ns)
 
+    def mark(self, now_ns: int) -> None:
+        """Take note that the loop is well at this moment, and of its thread's CPU time."""
+        self.marked = (now_ns, thread_time_ns())
+        self.write_page()
+
     def _replacement(self, selector: Any, timer: DeadMan, began_ns: int) -> Select:
         # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
-        clock, words, turn_word = monotonic_ns, self.words, page.TURN
+        clock, words, turn_word, due_word = monotonic_ns, self.words, page.TURN, page.DUE
         counts, sums_ns, limit_ns = self._counts, self._sums_ns, self.limit_ns
-        late, write_page, longest_seen = self._late, self.write_page, 0
+        late, mark, overslept = self._late, self.mark, self._on_overslept
         set_timer, look_after_ns, set_every_ns = timer.set, self.look_after_ns, self.set_every_ns
-        due_ns = began_ns + set_every_ns
+        set_again_ns = began_ns + set_every_ns
         poll = selector._selector.poll
         keys = selector._fd_to_key
         event_read, event_write = selectors.EVENT_READ, selectors.EVENT_WRITE
         not_in, not_out = ~system.EPOLLIN, ~system.EPOLLOUT
 
         def select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            nonlocal began_ns, due_ns, longest_seen
-            ended_ns = clock()
-            held_ns = ended_ns - began_ns
+            nonlocal began_ns, set_again_ns
+            now_ns = clock()
+            held_ns = now_ns - began_ns
             bucket = held_ns.bit_length()
             counts[bucket] += 1
             sums_ns[bucket] += held_ns
-            if held_ns > longest_seen:
-                longest_seen = held_ns
-                words[page.LONGEST_NS] = max(words[page.LONGEST_NS], held_ns)
-                if held_ns >= limit_ns:
-                    late(began_ns, ended_ns)
-            elif held_ns >= limit_ns:
-                late(began_ns, ended_ns)
+            if held_ns >= limit_ns:
+                late(began_ns, now_ns)
             if timeout is None:
                 words[turn_word] = 0
-                wait: float = -1
+                due_ns, wait = NEVER, -1.0
             elif timeout <= 0:
-                wait = 0
+                due_ns, wait = now_ns, 0.0
             else:
-                words[turn_word] = 0
                 # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
                 wait = ceil(timeout * 1e3) * 1e-3
+                words[due_word] = due_ns = now_ns + int(wait * 1e9)
+                words[turn_word] = 0
             ready: list[tuple[selectors.SelectorKey, int]] = []
             try:
                 happened = poll(wait, len(keys) or 1)
             except InterruptedError:
                 happened = ()
-            words[turn_word] = began_ns = clock()
-            if began_ns >= due_ns:
-                due_ns = began_ns + set_every_ns
-                set_timer(look_after_ns)
-                write_page()
+            now_ns = clock()
+            if now_ns - due_ns >= set_every_ns:
+                overslept(due_ns, now_ns)
+                words[turn_word] = began_ns = due_ns
+                set_timer(look_after_ns)  # but no new mark: the old one is from before it all began
+            else:
+                words[turn_word] = began_ns = now_ns
+                if now_ns >= set_again_ns:
+                    set_again_ns = now_ns + set_every_ns
+                    set_timer(look_after_ns)
+                    mark(now_ns)
+            words[due_word] = 0
             for fd, event in happened:
                 key = keys.get(fd)
                 if key:
@@ -171,20 +204,29 @@ class Turns:
 
     def _wrapper(self, own: Select, timer: DeadMan, began_ns: int) -> Select:
         # For selectors that are not epoll, or that somebody else has changed.
-        due_ns = began_ns + self.set_every_ns
+        words, set_again_ns = self.words, began_ns + self.set_every_ns
 
         def select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            nonlocal began_ns, due_ns
-            self._count(began_ns, monotonic_ns())
-            self.words[page.TURN] = 0
+            nonlocal began_ns, set_again_ns
+            now_ns = monotonic_ns()
+            self.count(began_ns, now_ns)
+            due_ns = NEVER if timeout is None else now_ns + int(max(0, timeout) * 1e9)
+            words[page.DUE] = 0 if timeout is None else due_ns
+            words[page.TURN] = 0
             try:
                 return own(timeout)
             finally:
-                self.words[page.TURN] = began_ns = monotonic_ns()
-                if began_ns >= due_ns:
-                    due_ns = began_ns + self.set_every_ns
+                now_ns = began_ns = monotonic_ns()
+                if now_ns - due_ns >= self.set_every_ns:
+                    self._on_overslept(due_ns, now_ns)
+                    began_ns = due_ns
                     timer.set(self.look_after_ns)
-                    self.write_page()
+                elif now_ns >= set_again_ns:
+                    set_again_ns = now_ns + self.set_every_ns
+                    timer.set(self.look_after_ns)
+                    self.mark(now_ns)
+                words[page.TURN] = began_ns
+                words[page.DUE] = 0
 
         select._harness = self  # type: ignore[attr-defined]
         return select

@@ -215,7 +215,7 @@ class LoopStarted:
     loop: int  # 0, 1, ... within the process: a number for each that runs at the same time
     kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
     thread: str
-    mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "unseen"
+    mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "beats"
     page: str  # its counters, relative to the run's folder: see `page.py`
     limit_ns: int  # a turn longer than this is a block
     application: tuple[str, ...]  # path prefixes of the program's own code
@@ -236,6 +236,28 @@ class Sample:
     trace_id: str
     span_id: str
     fault: str = ""  # id of the injected fault that was acting
+    syscall: str = ""  # where the kernel had the thread: a system call's name, "running", "" for not known
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another thread of the process, seen while a loop was late, that may have held the GIL."""
+
+    thread: str
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    cpu_ns: int  # of its whole life until then
+    used_ns: int  # of that, between the first and the last look
+    syscall: str = ""  # where the kernel had it: a system call's name, "running", "" for not known
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One run of the garbage collector that took long."""
+
+    at_ns: int
+    held_ns: int
+    generation: int
+    collected: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +272,16 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """One turn of a loop lasted longer than the limit, seen as a run of samples.
+    """A loop was late by more than the limit, seen as a run of samples.
+
+    A turn lasted too long; or the loop should have been awake at *at_ns* and was not before *woke_ns*:
+    another thread held the GIL, a signal handler ran, or the process got no processor; or both.
 
     Written twice: when the loop is first seen late (*ended* false, so that a killed process still names its
     block) and when the turn ended. The two share *pid*, *loop* and *at_ns*; the later one holds.
     """
 
-    at_ns: int  # when the turn began
+    at_ns: int  # when the turn began, or the loop should have been awake
     held_ns: int
     ended: bool
     pid: int
@@ -264,9 +289,14 @@ class Blocked:
     samples: tuple[Sample, ...]
     victims: tuple[Victim, ...]  # the ones that waited longest; *victims_total* counts all
     victims_total: int
-    cpu_ns: int | None = None  # the loop thread's CPU time while it was watched ...
+    cpu_ns: int | None = None  # the loop thread's CPU time from the first look on ...
     queued_ns: int | None = None  # ... its time waiting for a processor ...
-    watched_ns: int | None = None  # ... and the wall time of that watch
+    watched_ns: int | None = None  # ... and the wall time of both
+    woke_ns: int = 0  # when the loop woke up late, 0 when it did not
+    whole_cpu_ns: int | None = None  # the loop thread's CPU time since shortly before it all began ...
+    whole_ns: int | None = None  # ... and the wall time of that
+    others: tuple[Other, ...] = ()
+    pauses: tuple[Pause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ own. Layout, in machine-order signed 64-bit words:
     4 turn       when the running turn began (monotonic ns), 0 while the loop waits
     5 turns      6 busy_ns    7 longest_ns (the longest turn)  8 blocks (turns over the limit)
     9 started_ns 10 stopped_ns (0 while it runs)  11 limit_ns
+    12 due       when the loop that waits should be awake again (monotonic ns), 0 for no such time
     16 + b       turns of a length of b bits: of 2**(b-1) to 2**b - 1 nanoseconds, b < 64
     80 + b       the sum of their lengths in nanoseconds
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
 THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 3, 4, 5, 6, 7, 8
-STARTED_NS, STOPPED_NS, LIMIT_NS = 9, 10, 11
+STARTED_NS, STOPPED_NS, LIMIT_NS, DUE = 9, 10, 11, 12
 COUNTS, SUMS, BUCKETS = 16, 80, 64
 WORDS = 512
 
@@ -53,6 +54,7 @@ class Page:
     pid: int
     native_thread_id: int
     turn_ns: int  # when the running turn began, 0 while the loop waits
+    due_ns: int  # when the waiting loop should be awake again, 0 while it runs or for no such time
     turns: int
     busy_ns: int
     longest_ns: int
@@ -79,6 +81,7 @@ def read(path: Path) -> Page | None:
         pid=words[2],
         native_thread_id=words[3],
         turn_ns=words[TURN],
+        due_ns=words[DUE],
         turns=words[TURNS],
         busy_ns=words[BUSY_NS],
         longest_ns=words[LONGEST_NS],

@@ -128,7 +128,7 @@ class ReadyAfter(_Table):
 
 def _ready_tag(value: object) -> str | None:
     keys = {"log", "port", "after_s"}
-    given = keys.intersection(value) if isinstance(value, Mapping) else set()
+    given = keys.intersection(dict(value)) if isinstance(value, Mapping | BaseModel) else set()
     return given.pop() if len(given) == 1 else None
 
 

@@ -49,6 +49,7 @@ class Writer:
         )
         self._closed = False
         self._hurry = threading.Event()
+        self._last = threading.Event()  # set when all that was taken before `close` is in the file
         opened = WriterOpened(
             at_ns=now,
             wall_ns=time.time_ns(),
@@ -72,17 +73,14 @@ class Writer:
 
     def flush(self, *, timeout_s: float = 1.0) -> bool:
         """Wait until what was written so far is in the file; false when that took longer than *timeout_s*."""
-        written = threading.Event()
-        self._buffer.put(written)
-        self._hurry.set()
-        return written.wait(timeout_s)
+        return self._wait_written(threading.Event(), timeout_s)
 
     def close(self, *, timeout_s: float = 1.0) -> None:
         """Flush, write the last line, and close the file. What is written later is dropped."""
         if self._closed:
             return
         self._closed = True
-        if self.flush(timeout_s=timeout_s):
+        if self._wait_written(self._last, timeout_s):
             self._append(encode(WriterClosed(at_ns=time.monotonic_ns(), dropped=self.dropped)) + "\n", 1)
             os.close(self._fd)
 
@@ -91,8 +89,13 @@ class Writer:
         self._closed = True
         os.close(self._fd)
 
+    def _wait_written(self, mark: threading.Event, timeout_s: float) -> bool:
+        self._buffer.put(mark)
+        self._hurry.set()
+        return mark.wait(timeout_s)
+
     def _drain(self) -> None:
-        while not self._closed or not self._buffer.empty():
+        while not self._last.is_set():
             batch = [self._buffer.get()]
             self._hurry.wait(FLUSH_S)
             self._hurry.clear()

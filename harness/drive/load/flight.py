@@ -1,0 +1,96 @@
+"""The requests under way: what the driver writes down about each of them, from its due time to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...record.event import Completed, Sent, SpanEnded
+from ...record.writer import Writer
+
+# More than any target answers in time. Beyond it the driver's memory and descriptors would run out first,
+# and it would measure itself.
+MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the schedule, and the span that the target's spans join."""
+
+    n: int
+    intended_ns: int
+    trace_id: str
+    span_id: str
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C header that carries the span: version, trace, span, sampled."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+
+class Flight:
+    """Counts the requests and writes their events. Belongs to the loop's thread."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.offered = 0
+        self._writer = writer
+        self._under_way = 0
+        self._landed = asyncio.Event()
+        self._landed.set()
+
+    def full(self) -> bool:
+        """Whether as many requests are under way as may be."""
+        return self._under_way >= MOST
+
+    def begin(self, intended_ns: int) -> Request:
+        """The next request of the schedule."""
+        ids = os.urandom(24).hex()
+        request = Request(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:])
+        self.offered += 1
+        self._under_way += 1
+        self._landed.clear()
+        return request
+
+    def sent(self, request: Request, sent_ns: int) -> None:
+        """The request left the driver."""
+        self._writer.write(Sent(request.n, request.intended_ns, sent_ns, request.trace_id))
+
+    def span(
+        self,
+        request: Request,
+        name: str,
+        kind: str,
+        start_ns: int,
+        end_ns: int,
+        attributes: Mapping[str, str | int],
+        *,
+        error: str = "",
+    ) -> None:
+        """The driver's own span of the request, the root of its trace, is over."""
+        self._writer.write(
+            SpanEnded(
+                name=name,
+                kind=kind,
+                trace_id=request.trace_id,
+                span_id=request.span_id,
+                parent_id="",
+                start_ns=start_ns,
+                end_ns=end_ns,
+                status="error" if error else "unset",
+                thread="driver",
+                attributes=dict(attributes),
+            )
+        )
+
+    def end(self, request: Request, done_ns: int, *, error: str = "") -> None:
+        """The request was answered, or failed with that error."""
+        self._writer.write(Completed(request.n, done_ns, ok=not error, error=error))
+        self._under_way -= 1
+        if not self._under_way:
+            self._landed.set()
+
+    async def wait_landed(self) -> None:
+        """Return when no request is under way."""
+        await self._landed.wait()

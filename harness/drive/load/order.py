@@ -1,0 +1,28 @@
+"""What the load driver is asked to do. It crosses from the runner to the driver as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run of the driver."""
+
+    events: str  # the folder for its record
+    start_at_ns: int  # monotonic: the zero of the schedule
+    sender: str  # a module of `senders/`
+    parameters: dict[str, object]  # what that sender's `connect` takes
+    arrival: str
+    rate_per_s: float
+    duration_s: float
+    seed: int
+    drain_s: float  # how long to wait for answers after the schedule
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        return cls(**json.loads(text))

@@ -1,0 +1,109 @@
+"""HTTP requests, each on its own: no cookies, no redirects, no limit on connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from ....errors import UsageError
+from ..flight import Flight, Request
+
+try:
+    import aiohttp
+except ImportError as missing:
+    raise UsageError('the sender "http" needs aiohttp: install asyncio-harness[http]') from missing
+
+# Errors quote addresses and more; the record wants to know which error it was.
+ERROR_CHARS = 200
+
+
+@asynccontextmanager
+async def connect(
+    flight: Flight,
+    *,
+    url: str,
+    method: str,
+    headers: Mapping[str, str],
+    body: str,
+    timeout_s: float,
+    expect_status: Sequence[int],
+) -> AsyncIterator[HttpSender]:
+    """A sender to that address. A target that does not listen is no error here: its requests fail.
+
+    Args:
+        expect_status: What counts as success; every status below 400 when empty.
+    """
+    async with aiohttp.ClientSession(
+        # A limit would make requests queue here, as in a closed model.
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        headers=headers,
+        auto_decompress=False,
+    ) as session:
+        sender = HttpSender(flight, session, method, url, body.encode(), frozenset(expect_status))
+        try:
+            yield sender
+        finally:
+            await sender.close()
+
+
+class HttpSender:
+    """One task per request, so that none waits for another."""
+
+    def __init__(
+        self,
+        flight: Flight,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        body: bytes,
+        expect_status: frozenset[int],
+    ) -> None:
+        self._flight = flight
+        self._session = session
+        self._method = method
+        self._url = url
+        self._body = body
+        self._expect_status = expect_status
+        self._span = f"{method} {urlsplit(url).path or '/'}"
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, request: Request) -> None:
+        """Start the request."""
+        task = asyncio.get_running_loop().create_task(self._exchange(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give up the requests that are still without an answer."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _exchange(self, request: Request) -> None:
+        attributes: dict[str, str | int] = {"http.request.method": self._method, "url.full": self._url}
+        sent_ns = time.monotonic_ns()
+        self._flight.sent(request, sent_ns)
+        try:
+            async with self._session.request(
+                self._method,
+                self._url,
+                data=self._body or None,
+                headers={"traceparent": request.traceparent},
+                allow_redirects=False,
+            ) as response:
+                await response.read()
+            attributes["http.response.status_code"] = response.status
+            error = "" if self._expected(response.status) else f"status {response.status}"
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            error = f"{type(exc).__name__}: {exc}"[:ERROR_CHARS]
+        done_ns = time.monotonic_ns()
+        self._flight.span(request, self._span, "client", sent_ns, done_ns, attributes, error=error)
+        self._flight.end(request, done_ns, error=error)
+
+    def _expected(self, status: int) -> bool:
+        return status in self._expect_status if self._expect_status else status < 400

@@ -1,0 +1,179 @@
+"""One SQLite file, one connection, one thread: the loop never waits for a disk.
+
+Statements that are waiting when the thread comes by share one transaction (group commit): under load that is
+one commit for hundreds of statements, at rest it is one for one. A statement's future is resolved only after
+its transaction was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from .errors import StorageBrokenError, StorageUnavailableError
+
+log = logging.getLogger(__name__)
+
+# Other processes write to the file too; a publisher's transaction takes milliseconds.
+BUSY_S = 5.0
+# Bounds how long the first statement of a group waits for the last.
+MAX_GROUP = 500
+# Longer than a commit that waits for a busy file.
+CLOSE_S = BUSY_S + 1.0
+
+
+class Answer(NamedTuple):
+    """What a statement gave."""
+
+    rows: list[tuple[Any, ...]]
+    changed: int  # rows it inserted, updated or deleted
+
+
+class Database:
+    """Executes statements on the file, in the order they were given.
+
+    Raises:
+        StorageError: On entering; the file cannot be opened, or is no database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        # A daemon: a disk that does not answer must not hold the exit.
+        self._thread = threading.Thread(target=self._run, name="mayhem-database", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._thread.start()
+        await self._opened
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._work.put(None)
+        await asyncio.wait({self._closed}, timeout=CLOSE_S)
+        if not self._closed.done():
+            log.warning("database left open", extra={"path": str(self.path)})
+
+    async def execute(self, statement: str, *parameters: str | float) -> Answer:
+        """Execute one statement in the thread, as a part of some transaction, and wait for its commit.
+
+        Raises:
+            StorageError: It failed, or its transaction did.
+        """
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._work.put(_Work(statement, parameters, future))
+        return await future
+
+    def _run(self) -> None:
+        try:
+            connection = _open(self.path)
+        except sqlite3.Error as exc:
+            self._answer([_Outcome(self._opened, error=type(exc)(f"{self.path}: cannot be opened: {exc}"))])
+            return
+        with closing(connection):
+            self._answer([_Outcome(self._opened)])
+            while group := self._next_group():
+                self._answer(_commit(connection, group))
+        self._answer([_Outcome(self._closed)])
+
+    def _next_group(self) -> list[_Work]:
+        """Wait for work and take what there is; empty when there will be no more."""
+        group: list[_Work] = []
+        work = self._work.get()
+        while work is not None:
+            group.append(work)
+            if len(group) == MAX_GROUP:
+                return group
+            try:
+                work = self._work.get_nowait()
+            except Empty:
+                return group
+        if group:
+            self._work.put(None)  # first finish this one
+        return group
+
+    def _answer(self, outcomes: list[_Outcome]) -> None:
+        # The loop is gone when the service did not wait for the thread; then nobody wants to know.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_resolve, outcomes)
+
+
+class _Work(NamedTuple):
+    statement: str
+    parameters: tuple[str | float, ...]
+    future: asyncio.Future[Answer]
+
+
+class _Outcome(NamedTuple):
+    future: asyncio.Future[Any]
+    answer: Answer | None = None
+    error: Exception | None = None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Survives any crash of the process; a power cut may take the last commits, in their order, so an
+        # ack never outlives its save.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        # Whatever bytes another process wrote as text: one bad row must not fail every claim.
+        connection.text_factory = lambda text: text.decode(errors="replace")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Outcome]:
+    try:
+        # IMMEDIATE: a transaction that began by reading could not wait for another writer.
+        connection.execute("BEGIN IMMEDIATE")
+        # Whether a future was cancelled may be read too early; that only costs the statement.
+        outcomes = [_execute(connection, work) for work in group if not work.future.cancelled()]
+        connection.execute("COMMIT")
+    except sqlite3.Error as exc:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return [_Outcome(work.future, error=exc) for work in group]
+    return outcomes
+
+
+def _execute(connection: sqlite3.Connection, work: _Work) -> _Outcome:
+    """SQLite undoes a statement that fails, and the rest of the group goes on."""
+    try:
+        cursor = connection.execute(work.statement, work.parameters)
+        rows = cursor.fetchall()
+        return _Outcome(work.future, Answer(rows, cursor.rowcount))
+    except Exception as exc:  # also of a parameter that SQLite cannot take; the thread must live on
+        return _Outcome(work.future, error=exc)
+
+
+def _resolve(outcomes: list[_Outcome]) -> None:
+    for future, answer, error in outcomes:
+        if future.done():  # cancelled while the thread was at work
+            continue
+        if error is None:
+            future.set_result(answer)
+        else:
+            future.set_exception(_translated(error))
+
+
+def _translated(error: Exception) -> Exception:
+    if not isinstance(error, sqlite3.Error):
+        return error
+    kind = StorageUnavailableError if isinstance(error, sqlite3.OperationalError) else StorageBrokenError
+    translated = kind(str(error))
+    translated.__cause__ = error
+    return translated

@@ -1,0 +1,283 @@
+"""The SQLite sender against a real database, with a stand-in for the service that settles its messages."""
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from harness.drive.load.driver import drive
+from harness.drive.load.order import Order
+from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
+from harness.record.reader import Follower
+from harness.record.writer import Writer
+
+TABLE = """
+CREATE TABLE message (
+    id TEXT PRIMARY KEY, body TEXT NOT NULL, headers TEXT NOT NULL,
+    published_at REAL NOT NULL, visible_at REAL NOT NULL,
+    deliveries INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting',
+    settled_at REAL, reason TEXT
+);
+CREATE INDEX settled ON message (settled_at);
+PRAGMA journal_mode = WAL;
+"""
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A broker's database with its table and no service."""
+    path = tmp_path / "mayhem.db"
+    with closing(connected(path)) as connection:
+        connection.executescript(TABLE)
+    return path
+
+
+@pytest.fixture
+def events(tmp_path):
+    """The folder of the record."""
+    folder = tmp_path / "events"
+    folder.mkdir()
+    return folder
+
+
+def connected(path):
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def order(database, events, *, rate_per_s, duration_s, drain_s=5.0, arrival="constant"):
+    return Order(
+        events=str(events),
+        start_at_ns=time.monotonic_ns() + 200_000_000,
+        sender="sqlite",
+        parameters={"database": str(database), "hosts": 3},
+        arrival=arrival,
+        rate_per_s=rate_per_s,
+        duration_s=duration_s,
+        seed=1,
+        drain_s=drain_s,
+    )
+
+
+async def carry_out(asked, events, *, service=None):
+    """Drive in this process, with a *service* in a thread; gives the record."""
+    thread = threading.Thread(target=service or (lambda: None))
+    thread.start()
+    with closing(Writer(events, "driver")) as writer:
+        await drive(asked, writer)
+    thread.join()
+    return [event for _, event in Follower(events).new_events()]
+
+
+def of(record, kind):
+    return [event for event in record if isinstance(event, kind)]
+
+
+def rows(connection, *, at_least):
+    """The ids of the waiting messages in the order of sending, once there are so many."""
+    deadline_s = time.monotonic() + 10
+    while True:
+        ids = [
+            row[0]
+            for row in connection.execute("SELECT id FROM message WHERE state = 'waiting' ORDER BY rowid")
+        ]
+        if len(ids) >= at_least:
+            return ids
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def settle(connection, ids, *, at_s, state="acked", reason=None):
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        "UPDATE message SET state = ?, settled_at = ?, reason = ? WHERE id = ?",
+        [(state, at_s, reason, message_id) for message_id in ids],
+    )
+    connection.execute("COMMIT")
+
+
+async def test_completions_are_neither_lost_nor_doubled(database, events):
+    """With a service that settles in bursts, each message completes exactly once, when its row says."""
+    settled_s = {}
+
+    def service():
+        with closing(connected(database)) as connection:
+            while len(settled_s) < 400:
+                waiting = rows(connection, at_least=1)
+                now_s = time.time()
+                settle(connection, waiting, at_s=now_s)
+                settled_s.update((int(message_id.split("-")[0]), now_s) for message_id in waiting)
+
+    asked = order(database, events, rate_per_s=400, duration_s=1)
+    record = await carry_out(asked, events, service=service)
+    completed = of(record, Completed)
+    offset_s = time.time() - time.monotonic()
+
+    assert [sent.n for sent in of(record, Sent)] == list(range(400))
+    assert sorted(c.n for c in completed) == list(range(400))
+    assert all(c.ok for c in completed)
+    assert all(abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) < 0.01 for c in completed)
+    assert [over.offered for over in of(record, LoadEnded)] == [400]
+
+
+async def test_rows_of_one_instant_in_two_transactions_are_all_seen(database, events):
+    """Messages that settled at the same time complete, though some rows show up after others were read."""
+
+    def service():
+        with closing(connected(database)) as connection:
+            ids = rows(connection, at_least=20)
+            now_s = time.time()
+            settle(connection, ids[:10], at_s=now_s)
+            time.sleep(0.1)  # some looks of the sender later ...
+            settle(connection, ids[10:], at_s=now_s)
+
+    record = await carry_out(order(database, events, rate_per_s=200, duration_s=0.1), events, service=service)
+
+    assert sorted(c.n for c in of(record, Completed)) == list(range(20))
+
+
+def settled_out_of_order(database, settled_s):
+    """A service that settles the first of twenty messages before the others, and shows it after them."""
+    with closing(connected(database)) as connection:
+        first, *rest = rows(connection, at_least=20)
+        settled_s.append(time.time())
+        time.sleep(0.4)  # more than a look reaches back
+        settle(connection, rest, at_s=time.time())
+        time.sleep(0.1)
+        settle(connection, [first], at_s=settled_s[0])
+
+
+async def test_a_row_that_shows_up_late_is_found(database, events):
+    """A message that settled long before the newest row was seen completes while the driver still waits."""
+    settled_s = []
+    asked = order(database, events, rate_per_s=200, duration_s=0.1, drain_s=40)
+    began_s = time.monotonic()
+    record = await carry_out(asked, events, service=lambda: settled_out_of_order(database, settled_s))
+    done_ns = {c.n: c.done_ns for c in of(record, Completed)}
+
+    assert time.monotonic() - began_s < 30
+    assert sorted(done_ns) == list(range(20))
+    assert done_ns[0] < min(done_ns[n] for n in range(1, 20)) - 300e6
+
+
+async def test_a_row_that_shows_up_at_the_very_end_is_found(database, events, monkeypatch):
+    """The driver's last look goes back to the oldest message, so that none is missed between two sweeps."""
+    monkeypatch.setattr("harness.drive.load.senders.sqlite.SWEEP_EVERY_S", math.inf)
+    asked = order(database, events, rate_per_s=200, duration_s=0.1, drain_s=2)
+    record = await carry_out(asked, events, service=lambda: settled_out_of_order(database, []))
+
+    assert sorted(c.n for c in of(record, Completed)) == list(range(20))
+
+
+async def test_a_dead_letter_is_a_failure_with_its_reason(database, events):
+    """A message that the service gave up completes as failed."""
+
+    def service():
+        with closing(connected(database)) as connection:
+            settle(
+                connection,
+                rows(connection, at_least=1),
+                at_s=time.time(),
+                state="dead",
+                reason="no such host",
+            )
+
+    record = await carry_out(order(database, events, rate_per_s=10, duration_s=0.1), events, service=service)
+    [completed] = of(record, Completed)
+
+    assert (completed.ok, completed.error) == (False, "dead: no such host")
+
+
+async def test_a_message_carries_the_trace_of_its_publish_span(database, events):
+    """A row holds what the service needs: the host, the event, the times and the publish span's id."""
+    record = await carry_out(order(database, events, rate_per_s=10, duration_s=0.4, drain_s=0), events)
+    with closing(connected(database)) as connection:
+        stored = connection.execute(
+            "SELECT body, headers, published_at, visible_at, state FROM message ORDER BY rowid"
+        ).fetchall()
+    spans = of(record, SpanEnded)
+
+    assert [json.loads(row[0]) for row in stored] == [
+        {"host": f"web-{n}", "event": "restart"} for n in (0, 1, 2, 0)
+    ]
+    assert [json.loads(row[1]) for row in stored] == [
+        {"traceparent": f"00-{s.trace_id}-{s.span_id}-01"} for s in spans
+    ]
+    assert all(abs(row[2] - time.time()) < 30 and row[2] == row[3] for row in stored)
+    assert {row[4] for row in stored} == {"waiting"}
+    assert {(s.name, s.kind, s.parent_id, s.status) for s in spans} == {
+        ("publish restart", "producer", "", "unset")
+    }
+    assert [s.trace_id for s in spans] == [s.trace_id for s in of(record, Sent)]
+
+
+async def test_requests_beyond_the_limit_fail_at_once(database, events, monkeypatch):
+    """With as many requests under way as may be, the next ones are not sent, and say why."""
+    monkeypatch.setattr("harness.drive.load.flight.MOST", 3)
+    record = await carry_out(order(database, events, rate_per_s=50, duration_s=0.2, drain_s=0), events)
+
+    assert [sent.n for sent in of(record, Sent)] == [0, 1, 2]
+    assert [(c.n, c.ok, c.error) for c in of(record, Completed)] == [
+        (n, False, "in-flight limit") for n in range(3, 10)
+    ]
+    assert [over.offered for over in of(record, LoadEnded)] == [10]
+
+
+async def test_an_insert_that_fails_is_a_failed_request(database, events):
+    """A message that the database does not take fails with the database's error; the load goes on."""
+    with closing(connected(database)) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    record = await carry_out(order(database, events, rate_per_s=10, duration_s=0.2), events)
+
+    assert [(c.n, c.ok, c.error) for c in of(record, Completed)] == [
+        (n, False, "IntegrityError: no room") for n in (0, 1)
+    ]
+    assert {span.status for span in of(record, SpanEnded)} == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: None, "unable to open database file"),
+        (lambda path: connected(path).close(), "no such table: message"),
+        (lambda path: path.write_text("not a database " * 100), "file is not a database"),
+    ],
+)
+def test_without_a_broker_the_driver_does_not_start(tmp_path, events, make, why):
+    """A database that is missing, empty or none at all ends the driver with status 4 and one line."""
+    path = tmp_path / "other.db"
+    make(path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "harness.drive.load.driver"],
+        input=order(path, events, rate_per_s=1, duration_s=1).to_json(),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stderr) == (4, f"load driver: {path}: not a broker's database: {why}\n")
+
+
+async def test_a_broker_that_vanishes_ends_the_load_with_its_name(database, events):
+    """When the table is gone in the middle of the load, the driver says so instead of waiting for ever."""
+
+    def service():
+        with closing(connected(database)) as connection:
+            rows(connection, at_least=1)
+            connection.execute("DROP TABLE message")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await carry_out(order(database, events, rate_per_s=10, duration_s=30), events, service=service)
+
+    assert [str(exc) for exc in caught.value.exceptions] == [
+        "the broker's messages can no longer be read: no such table: message"
+    ]

@@ -1,0 +1,31 @@
+"""What the service's tests share: asyncio's debug mode, and recorded spans."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+@pytest.fixture(autouse=True)
+async def debug_mode():
+    """Slow callbacks are logged, and what was never awaited says where it was created."""
+    asyncio.get_running_loop().set_debug(True)
+
+
+@pytest.fixture
+def spans():
+    """Every span that ends during the test."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        # A process can set it only once: other tests find this one, or this one finds theirs.
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter
+    exporter.shutdown()

@@ -1,0 +1,92 @@
+"""A stage for one message: a broker in memory, a store, and hosts that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.fleet import Fleet
+from harness.mayhem.handler import Handler
+from harness.mayhem.message import Delivery, Message, RestartEvent
+from harness.mayhem.ports import Store
+from harness.mayhem.stores.memory import MemoryStore
+from harness.mayhem.threads import Threads
+
+MAX_DELIVERIES = 3
+
+
+async def nothing() -> None:
+    """A restart that succeeds at once."""
+
+
+class ScriptedHost:
+    """Restarts as *script* says; counts how often it was asked to."""
+
+    def __init__(self, script: Callable[[], Awaitable[None]] = nothing) -> None:
+        self.script = script
+        self.restarts = 0
+
+    async def restart(self) -> None:
+        self.restarts += 1
+        await self.script()
+
+    def check_health(self) -> None:
+        """It is well."""
+
+
+class Stage:
+    """Everything a handler needs, within reach of the test."""
+
+    def __init__(self, broker: MemoryBroker, store: Store, host: ScriptedHost, handler: Handler) -> None:
+        self.broker = broker
+        self.store = store
+        self.host = host
+        self.handle = handler.handle
+
+    async def delivery(self, body: str | None = None) -> Delivery:
+        """Publish one message and take it."""
+        await self.broker.put(Message("a", body or RestartEvent("web-1").to_body(), 1.5))
+        (delivery,) = await self.broker.get(1)
+        return delivery
+
+    async def left(self) -> tuple[int, dict[str, str]]:
+        """How many messages are unsettled, and the dead letters."""
+        return await self.broker.pending(), self.broker.dead_letters
+
+
+@asynccontextmanager
+async def staged(
+    broker: MemoryBroker,
+    script: Callable[[], Awaitable[None]] = nothing,
+    *,
+    store: Store | None = None,
+    lease_s: float = 30.0,
+) -> AsyncIterator[Stage]:
+    """A stage whose only host follows *script*. *lease_s* is what the handler goes by, in real time."""
+    host = ScriptedHost(script)
+    kept = store or MemoryStore()
+    async with Threads(2) as threads:
+        fleet = Fleet(lambda name: host, threads)
+        handler = Handler(
+            broker, kept, fleet, lease_s=lease_s, max_deliveries=MAX_DELIVERIES, random=Random(1)
+        )
+        yield Stage(broker, kept, host, handler)
+
+
+def failing(*errors: Exception) -> Callable[[], Awaitable[None]]:
+    """Raises these, one per call, and then succeeds."""
+    left = list(errors)
+
+    async def script() -> None:
+        if left:
+            raise left.pop(0)
+
+    return script
+
+
+async def forever() -> None:
+    """A restart that hangs."""
+    await asyncio.Event().wait()

@@ -1,0 +1,178 @@
+"""One trace per message: from its publishing to its ack, through threads and headers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from random import Random
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+
+from harness.mayhem import policy
+from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.brokers.sqlite import SqliteBroker
+from harness.mayhem.consumer import Consumer
+from harness.mayhem.database import Database
+from harness.mayhem.errors import HostUnavailableError
+from harness.mayhem.fleet import Fleet
+from harness.mayhem.handler import Handler
+from harness.mayhem.message import RestartEvent
+from harness.mayhem.publisher import publish, publish_steadily
+from harness.mayhem.stores.sqlite import SqliteStore
+from harness.mayhem.threads import Threads
+from harness.mayhem.tracing import span
+
+from .broker_conformance import LEASE_S
+from .stage import failing, forever, staged
+
+PATIENCE_S = 20
+
+
+def tree(spans):
+    """(name, kind, parent's name or none) of every finished span; and how many traces they are of."""
+    finished = spans.get_finished_spans()
+    names = {s.context.span_id: s.name for s in finished}
+    rows = {(s.name, s.kind, s.parent and names[s.parent.span_id]) for s in finished}
+    return rows, len({s.context.trace_id for s in finished})
+
+
+def named(spans, name):
+    (found,) = [s for s in spans.get_finished_spans() if s.name == name]
+    return found
+
+
+WHOLE_LIFE = {
+    ("publish restart", SpanKind.PRODUCER, None),
+    ("process restart", SpanKind.CONSUMER, "publish restart"),
+    ("restart host", SpanKind.INTERNAL, "process restart"),
+    ("check health", SpanKind.INTERNAL, "restart host"),
+    ("save", SpanKind.CLIENT, "process restart"),
+    ("extend", SpanKind.CLIENT, "process restart"),
+    ("ack", SpanKind.CLIENT, "process restart"),
+}
+
+
+async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
+    """Publish, process, restart, health check, save, extension and ack share a trace, each in its place."""
+    extended = asyncio.Event()
+    checked_in = []
+
+    class TellingBroker(SqliteBroker):
+        async def extend(self, delivery):
+            await super().extend(delivery)
+            extended.set()
+
+        async def ack(self, delivery):
+            await super().ack(delivery)
+            self.drain()
+
+    class PatientHost:
+        async def restart(self):
+            await extended.wait()
+
+        def check_health(self):
+            checked_in.append((threading.current_thread(), get_current_span().get_span_context()))
+
+    async with Database(tmp_path / "mayhem.db") as database, Threads(2) as threads:
+        broker, store = TellingBroker(database, lease_s=LEASE_S), SqliteStore(database)
+        await broker.create()
+        await store.create()
+        fleet = Fleet(lambda name: PatientHost(), threads)
+        handler = Handler(broker, store, fleet, lease_s=0.03, max_deliveries=1, random=Random(1))
+        await publish(broker, RestartEvent("web-1"))
+        async with asyncio.timeout(PATIENCE_S):
+            await Consumer(broker, handler.handle, concurrency=2).run()
+
+    assert tree(spans) == (WHOLE_LIFE, 1)
+    ((thread, context),) = checked_in
+    assert thread is not threading.main_thread()
+    assert context == named(spans, "check health").context
+    process = named(spans, "process restart")
+    assert process.attributes == {
+        "messaging.system": "sqlite",
+        "messaging.destination.name": "restart",
+        "messaging.operation.type": "process",
+        "messaging.message.id": named(spans, "publish restart").attributes["messaging.message.id"],
+        "mayhem.delivery": 1,
+    }
+    assert {s.status.status_code for s in spans.get_finished_spans()} == {StatusCode.UNSET}
+
+
+@pytest.mark.parametrize(("kept", "parent"), [(True, "schedule"), (False, None)])
+async def test_publishing_from_a_thread_keeps_the_trace(kept, parent, spans):
+    """A thread that was given the context publishes into the caller's trace; the control was not given it."""
+    broker = MemoryBroker(lease_s=LEASE_S)
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+
+    def publish_one():
+        publish_steadily(broker, loop, stop, events=1, rate_per_s=1000, hosts=1, seed=1)
+
+    async with Threads(1) as threads:
+        with span("schedule"):
+            await (threads.run(publish_one) if kept else loop.run_in_executor(None, publish_one))
+
+    assert ("publish restart", SpanKind.PRODUCER, parent) in tree(spans)[0]
+    (delivery,) = await broker.get(1)
+    context = named(spans, "publish restart").context
+    (header,) = delivery.message.headers.items()
+    assert header[0] == "traceparent"
+    assert header[1].startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")
+
+
+async def test_message_without_headers_starts_a_trace(spans):
+    """A message of a publisher that does not trace is processed under a root span."""
+    async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
+        await stage.handle(await stage.delivery())
+
+    assert ("process restart", SpanKind.CONSUMER, None) in tree(spans)[0]
+
+
+async def test_cancelled_span_does_not_look_like_success(spans):
+    """Cancelled work ends its spans as errors, and the handing back is part of the trace."""
+    started = asyncio.Event()
+
+    async def restart():
+        started.set()
+        await forever()
+
+    async with staged(MemoryBroker(lease_s=LEASE_S), restart) as stage:
+        handling = asyncio.create_task(stage.handle(await stage.delivery()))
+        await started.wait()
+        handling.cancel()
+        await asyncio.wait({handling})
+
+    for name in ("restart host", "process restart"):
+        ended = named(spans, name)
+        assert (ended.status.status_code, ended.status.description) == (StatusCode.ERROR, "cancelled")
+        assert ended.attributes["error.type"] == "CancelledError"
+    assert named(spans, "nack").status.status_code is StatusCode.UNSET
+
+
+async def test_failed_span_names_its_error_and_records_no_exception(spans, monkeypatch):
+    """The status says what went wrong; the costly exception event is left out; every attempt has its span."""
+    monkeypatch.setattr(policy, "RETRY_S", 0.001)
+    script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
+    async with staged(MemoryBroker(lease_s=LEASE_S), script) as stage:
+        await stage.handle(await stage.delivery())
+
+    process = named(spans, "process restart")
+    assert process.status.description == "HostUnavailableError: away"
+    assert process.attributes["error.type"] == "HostUnavailableError"
+    assert process.events == ()
+    assert [s.name for s in spans.get_finished_spans()].count("restart host") == policy.MAX_ATTEMPTS
+    assert named(spans, "nack").parent.span_id == process.context.span_id
+
+
+async def test_dead_letter_is_part_of_the_trace(spans):
+    """Laying a message aside is a span below its processing."""
+    async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
+        await stage.handle(await stage.delivery("not json"))
+
+    assert tree(spans) == (
+        {
+            ("process restart", SpanKind.CONSUMER, None),
+            ("dead-letter", SpanKind.CLIENT, "process restart"),
+        },
+        1,
+    )
