@@ -1,0 +1,59 @@
+"""The places that blocked, worst first: all blocks of one frame and cause as one entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .block import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One line of code with everything it did to the loop."""
+
+    function: str
+    file: str
+    line: int
+    where: str
+    cause: str
+    leaf: str
+    count: int
+    total_ms: float
+    max_ms: float
+    victims_total: int
+    spans: tuple[str, ...]  # the names of the spans it happened in, the most frequent first
+    faults: tuple[str, ...]
+
+
+def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:
+    """The blocks by the frame to blame and the cause, those with the most time first."""
+    places: dict[tuple[str, str, int, str], list[Block]] = {}
+    for block in blocks:
+        places.setdefault((block.function, block.file, block.line, block.cause), []).append(block)
+    found = (_blocker(members) for members in places.values())
+    return tuple(sorted(found, key=lambda blocker: -blocker.total_ms))
+
+
+def is_at(block: Block, blocker: Blocker) -> bool:
+    """Whether *block* is one of those that *blocker* counts."""
+    mine = (block.function, block.file, block.line, block.cause)
+    return mine == (blocker.function, blocker.file, blocker.line, blocker.cause)
+
+
+def _blocker(members: list[Block]) -> Blocker:
+    first = members[0]
+    spans = [block.span for block in members if block.span]
+    return Blocker(
+        function=first.function,
+        file=first.file,
+        line=first.line,
+        where=first.where,
+        cause=first.cause,
+        leaf=max(members, key=lambda block: block.held_ms).leaf,
+        count=len(members),
+        total_ms=round(sum(block.held_ms for block in members), 3),
+        max_ms=max(block.held_ms for block in members),
+        victims_total=sum(block.victims_total for block in members),
+        spans=tuple(sorted(dict.fromkeys(spans), key=lambda name: -spans.count(name))),
+        faults=tuple(dict.fromkeys(block.fault for block in members if block.fault)),
+    )

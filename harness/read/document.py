@@ -1,0 +1,193 @@
+"""The whole report as one value, `report.json` as one dictionary. Every renderer works from it alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from ..record.event import Frame, LedgerTaken, RunEnded, TargetExited, TargetStarted
+from . import expectation, fault, finding, load, loop, overhead, span, timeline, verdict
+from .block import Block
+from .blocker import Blocker, blockers
+from .history import History
+from .outcome import Outcome, outcome
+from .rules import blocks as blocks_rule
+from .rules import faults as faults_rule
+from .rules import ledger as ledger_rule
+from .rules import load as load_rule
+from .rules import record as record_rule
+from .rules import spans as spans_rule
+from .rules import target as target_rule
+from .unit import ms, seconds
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The measured program. *exit* is negative for a signal, null when nobody saw its end."""
+
+    command: tuple[str, ...]
+    pid: int | None
+    exit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """Which run this is, and how it ended."""
+
+    id: str
+    scenario: str
+    started: str
+    duration_s: float
+    outcome: str
+    reason: str  # why it is invalid, aborted or crashed
+    verdict: str
+    partial: bool  # the runner's last word is missing
+    seed: int
+    python: str
+    commit: str
+    block_limit_ms: float
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What became of every message, by the chaos service's own books."""
+
+    published: int
+    acked: int
+    nacked: int
+    redelivered: int
+    duplicated: int
+    lost: int
+    dead_lettered: int
+    drain_s: float | None
+    waiting: int
+    acked_unsaved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`report.json`; the fields carry its names."""
+
+    schema: int
+    run: RunHead
+    load: load.Load | None
+    loop: loop.LoopFigures
+    blocks: tuple[Block, ...]
+    spans: span.Spans
+    ledger: Ledger | None
+    faults: tuple[fault.Fault, ...]
+    findings: tuple[finding.Finding, ...]
+    expectations: tuple[expectation.Judged, ...]
+    profile: overhead.Profile
+    overhead: overhead.Overhead
+    blockers: tuple[Blocker, ...]
+    timeline: timeline.Timeline = field(repr=False)
+    traces: tuple[span.Trace, ...] = field(repr=False)
+
+
+def build(history: History) -> Document:
+    """Judge the record."""
+    blocks = blocks_rule.blocks(history)
+    places = blockers(blocks)
+    offered, loops, spans = load.load(history), loop.figures(history), span.spans(history)
+    taken, faults = history.last(LedgerTaken), fault.faults(history)
+    findings = (
+        *record_rule.findings(history),
+        *target_rule.findings(history),
+        *load_rule.findings(history, offered),
+        *ledger_rule.findings(taken),
+        *faults_rule.findings(faults),
+        *blocks_rule.findings(history, blocks),
+        *spans_rule.findings(spans),
+    )
+    ledger, cost, profile = _ledger(taken), overhead.overhead(history), overhead.profile(history)
+    duration_s = seconds(history.since_start_ns(history.ended_ns))
+    parts = {
+        "run": {"duration_s": duration_s},
+        "load": offered,
+        "loop": loops,
+        "spans": spans,
+        "ledger": ledger,
+        "profile": profile,
+        "overhead": cost,
+    }
+    figures = expectation.figures({name: plain(part) for name, part in parts.items()}, blocks, spans)
+    expectations = expectation.judge(history.run.expectations, figures)
+    ended = outcome(history, findings, expectations)
+    return Document(
+        schema=SCHEMA,
+        run=_head(history, ended, duration_s, verdict.sentence(history, blocks, places, loops, ended)),
+        load=offered,
+        loop=loops,
+        blocks=blocks,
+        spans=spans,
+        ledger=ledger,
+        faults=faults,
+        findings=findings,
+        expectations=expectations,
+        profile=profile,
+        overhead=cost,
+        blockers=places,
+        timeline=timeline.timeline(history, blocks),
+        traces=span.traces(history, _hurt(blocks)),
+    )
+
+
+def as_json(document: Document) -> dict[str, object]:
+    """The document in the shape of `report.json`: objects, lists, strings, numbers and nulls."""
+    return {name.name: plain(getattr(document, name.name)) for name in dataclasses.fields(document)}
+
+
+def plain(value: object) -> object:
+    """*value* with every dataclass as a dictionary and every tuple as a list; frames are objects too."""
+    if isinstance(value, Frame):
+        return value._asdict()
+    if dataclasses.is_dataclass(value):
+        return {part.name: plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def exit_status(document: Document) -> int:
+    """What a command ends with that showed this run."""
+    return Outcome(document.run.outcome, document.run.reason).exit_status
+
+
+def _head(history: History, ended: Outcome, duration_s: float, sentence: str) -> RunHead:
+    run, started, exited = history.run, history.last(TargetStarted), history.last(TargetExited)
+    return RunHead(
+        id=run.id,
+        scenario=run.scenario,
+        started=run.started,
+        duration_s=duration_s,
+        outcome=ended.name,
+        reason=ended.reason,
+        verdict=sentence,
+        partial=not history.of(RunEnded),
+        seed=run.seed,
+        python=run.python,
+        commit=run.commit,
+        block_limit_ms=ms(run.block_limit_ns),
+        target=Target(
+            command=run.command,
+            pid=started.pid if started else None,
+            exit=exited.status if exited else None,
+        ),
+    )
+
+
+def _ledger(taken: LedgerTaken | None) -> Ledger | None:
+    if taken is None:
+        return None
+    return Ledger(**{name.name: getattr(taken, name.name) for name in dataclasses.fields(Ledger)})
+
+
+def _hurt(blocks: tuple[Block, ...]) -> set[str]:
+    """The traces that held a loop, or waited for it."""
+    holders = {block.trace_id for block in blocks}
+    waiters = {victim.trace_id for block in blocks for victim in block.victims}
+    return (holders | waiters) - {""}

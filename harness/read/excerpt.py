@@ -1,0 +1,36 @@
+"""The lines of source around a blamed one, where the file can still be read."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+AROUND = 3
+# Paths come from the target: nothing but source text of a sane size may get into a report.
+MAX_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of source."""
+
+    number: int
+    text: str
+    blamed: bool
+
+
+def excerpt(file: str, line: int) -> tuple[Line, ...]:
+    """The blamed line with a few around it; empty when there is no such file, or it has fewer lines."""
+    path = Path(file)
+    try:
+        about = path.stat()
+        if path.suffix != ".py" or not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+            return ()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return ()
+    if not 1 <= line <= len(lines):
+        return ()
+    first, last = max(1, line - AROUND), min(len(lines), line + AROUND)
+    return tuple(Line(n, lines[n - 1], n == line) for n in range(first, last + 1))

@@ -1,0 +1,157 @@
+"""A record, read back: the manifest and everything that happened, in order of time.
+
+Works while the record is written and after any of its writers was killed: what is missing is missing, and
+`History.sources` tells whose last words were lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ..record import page
+from ..record.event import (
+    Blocked,
+    Completed,
+    Event,
+    LoopSampled,
+    LoopStarted,
+    RunEnded,
+    Sent,
+    SpanEnded,
+)
+from ..record.reader import Follower, Source
+from ..record.run import Run, RunFolder
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the load driver, from when it was due to what became of it."""
+
+    intended_ns: int | None  # None: never sent, so it has no place on the schedule that is known
+    sent_ns: int | None
+    done_ns: int | None  # None: no answer was recorded
+    ok: bool
+    error: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The loops of one process that ran one after the other, with their counters as they were last seen."""
+
+    started: LoopStarted  # the newest
+    page: page.Page | None
+    ended_ns: int  # when it stopped, or when its process was last heard of
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything that is known of a run; nothing in it is judged yet."""
+
+    run: Run
+    sources: tuple[Source, ...]
+    entered: int  # processes of the target that the probe got into, with a loop or without
+    loops: tuple[Loop, ...]
+    requests: tuple[Request, ...]
+    ended_ns: int  # the runner's last word, or the last moment that anybody wrote about
+    _events: dict[type, list[Event]] = field(repr=False)
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of one kind, oldest first."""
+        return self._events.get(kind, [])  # type: ignore[return-value]  # keyed by the class of its values
+
+    def last(self, kind: type[E]) -> E | None:
+        """The newest event of one kind, if there is any."""
+        events = self.of(kind)
+        return events[-1] if events else None
+
+    def since_start_ns(self, at_ns: int) -> int:
+        """An instant of the record's clock, counted from the run's start."""
+        return at_ns - self.run.started_ns
+
+
+def load(folder: RunFolder) -> History:
+    """Read the record in *folder* as far as it was written.
+
+    Raises:
+        RecordError: There is no record, its manifest is damaged, or it is of a newer format.
+    """
+    run = folder.manifest()
+    follower = Follower(folder.events)
+    events: dict[type, list[Event]] = defaultdict(list)
+    sent: dict[tuple[Path, int], Sent] = {}
+    completed: dict[tuple[Path, int], Completed] = {}
+    loops: dict[tuple[int, int], tuple[Path, LoopStarted]] = {}
+    heard_ns: dict[Path, int] = {}  # by writer: the last moment it wrote about
+    seen_ns: dict[int, int] = {}  # by process: when its counters were last read from outside
+    for source, event in follower.new_events():
+        events[type(event)].append(event)
+        heard_ns[source.path] = max(heard_ns.get(source.path, 0), _last_ns(event))
+        match event:
+            case Sent():
+                sent[source.path, event.n] = event
+            case Completed():
+                completed[source.path, event.n] = event
+            case LoopStarted():
+                loops[event.pid, event.loop] = (source.path, event)
+            case LoopSampled():
+                seen_ns[event.pid] = event.at_ns
+    for happened in events.values():
+        happened.sort(key=_first_ns)
+    ended = events.get(RunEnded)
+    return History(
+        run=run,
+        sources=tuple(follower.sources),
+        entered=sum(1 for _ in folder.processes.glob("*")),
+        loops=tuple(
+            _loop(folder, started, max(heard_ns[path], seen_ns.get(started.pid, 0)))
+            for path, started in loops.values()
+        ),
+        requests=tuple(_request(sent.get(key), completed.get(key)) for key in {**sent, **completed}),
+        ended_ns=_last_ns(ended[-1]) if ended else max(heard_ns.values(), default=run.started_ns),
+        _events=dict(events),
+    )
+
+
+def _loop(folder: RunFolder, started: LoopStarted, heard_ns: int) -> Loop:
+    counters = page.read(folder.path / started.page)
+    stopped_ns = counters.stopped_ns if counters else 0
+    return Loop(started, counters, stopped_ns or heard_ns)
+
+
+def _request(sent: Sent | None, completed: Completed | None) -> Request:
+    return Request(
+        intended_ns=sent.intended_ns if sent else None,
+        sent_ns=sent.sent_ns if sent else None,
+        done_ns=completed.done_ns if completed else None,
+        ok=completed.ok if completed else False,
+        error=completed.error if completed else "no answer",
+        trace_id=sent.trace_id if sent else "",
+    )
+
+
+def _first_ns(event: Event) -> int:
+    match event:
+        case Sent():
+            return event.intended_ns
+        case Completed():
+            return event.done_ns
+        case SpanEnded():
+            return event.start_ns
+    return event.at_ns
+
+
+def _last_ns(event: Event) -> int:
+    match event:
+        case Sent():
+            return event.sent_ns
+        case SpanEnded():
+            return event.end_ns
+        case Blocked():
+            return event.at_ns + event.held_ns
+    return _first_ns(event)

@@ -1,0 +1,12 @@
+"""`report.json`: the document itself, for machines."""
+
+from __future__ import annotations
+
+import json
+
+from ..document import Document, as_json
+
+
+def render(document: Document) -> str:
+    """The document as JSON text, pure ASCII."""
+    return json.dumps(as_json(document), indent=1) + "\n"

@@ -1,0 +1,77 @@
+"""The report as Markdown, for a comment on a pull request or a job's summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..advice import advice
+from ..document import Document
+from ..unit import duration, percent, plural, printable
+
+PLACES = 10
+FINDINGS = 10
+
+
+def render(document: Document) -> str:
+    """The verdict, what was expected, what blocked, and the figures that go with it."""
+    return "\n".join(_lines(document)) + "\n"
+
+
+def _lines(document: Document) -> Iterator[str]:
+    run = document.run
+    yield f"## {_text(run.verdict)}"
+    yield ""
+    yield f"**{run.outcome}** · {_text(run.scenario)} · {run.duration_s:.1f} s · Python {_text(run.python)}"
+    if document.expectations:
+        yield from ("", "| | expected | value |", "|---|---|---|")
+        for judged in document.expectations:
+            value = "–" if judged.value is None else f"{judged.value:g}"
+            sign = "✓" if judged.passed else "✗"
+            yield f"| {sign} | {_code(f'{judged.name} {judged.limit}')} | {value} |"
+    if document.blockers:
+        yield from ("", "| blocked by | where | cause | times | longest | total | waited |")
+        yield "|---|---|---|--:|--:|--:|--:|"
+        for place in document.blockers[:PLACES]:
+            name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+            yield (
+                f"| {_code(name)} | {_code(place.where)} | {advice(place.cause).label} | {place.count:,} | "
+                f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
+            )
+        if (more := len(document.blockers) - PLACES) > 0:
+            yield from ("", f"… and {plural(more, 'more place')}.")
+    yield ""
+    yield from _figures(document)
+    grave = [found for found in document.findings if found.level != "note" and found.rule != "blocks"]
+    if grave:
+        yield ""
+        yield from (f"- {found.level}: {_text(found.message)}" for found in grave[:FINDINGS])
+        if len(grave) > FINDINGS:
+            yield f"- and {len(grave) - FINDINGS} more"
+
+
+def _figures(document: Document) -> Iterator[str]:
+    loop, load, cost = document.loop, document.load, document.overhead
+    lag = loop.lag_ms
+    yield (
+        f"- Loop: busy {percent(loop.busy_ratio)}, lag p50 {duration(lag.p50)}, "
+        f"p99 {duration(lag.p99)}, longest turn {duration(lag.max)}"
+    )
+    if load is not None:
+        latency = load.latency_ms
+        yield (
+            f"- Load: {load.sent:,} sent of {load.offered:,}, {load.completed:,} completed, "
+            f"{load.failed:,} failed; latency p50 {duration(latency.p50)}, p99 {duration(latency.p99)}"
+        )
+    ratio = "not measured" if cost.cpu_ratio is None else f"CPU ×{cost.cpu_ratio:.3f}"
+    yield f"- Overhead: {ratio}; {plural(cost.events_dropped, 'event')} dropped"
+
+
+def _text(text: str) -> str:
+    """*text* with everything escaped that Markdown or HTML would read."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~@!])", r"\\\1", printable(text))
+
+
+def _code(text: str) -> str:
+    """*text* as code inside a table; it cannot end the code, nor the cell."""
+    return "`" + printable(text).replace("`", "'").replace("|", "¦") + "`"

@@ -1,0 +1,110 @@
+"""The end of a run on the terminal: the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..advice import advice
+from ..blocker import Blocker
+from ..document import Document
+from ..unit import duration, percent, plural, printable
+
+PLACES = 8
+FINDINGS = 8
+_COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": "yellow", "crashed": "red"}
+
+
+def show(document: Document, console: Console, *, report: Path | None = None) -> None:
+    """Print the summary; *report* is where the whole of it lies."""
+    for part in _parts(document, report):
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
+    run = document.run
+    yield Text.assemble(
+        (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
+    )
+    if document.blockers:
+        yield Padding(_blockers(document.blockers), (1, 0, 0, 0))
+        if (more := len(document.blockers) - PLACES) > 0:
+            yield Text(f"  and {plural(more, 'more place')}", style="dim")
+    yield Text()
+    yield from _figures(document)
+    yield from _expectations(document)
+    notable = [found for found in document.findings if found.rule != "blocks"]
+    for found in notable[:FINDINGS]:
+        style = {"error": "red", "warning": "yellow"}.get(found.level, "dim")
+        yield _row(found.level, Text(printable(found.message)), style)
+    if len(notable) > FINDINGS:
+        yield _row("", Text(f"and {plural(len(notable) - FINDINGS, 'more finding')}", style="dim"))
+    yield _row("overhead", Text(_overhead(document), style="dim"))
+    if report is not None:
+        yield _row("report", Text(printable(str(report))))
+
+
+def _blockers(places: tuple[Blocker, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("blocked by", overflow="fold")
+    table.add_column("where", overflow="fold")
+    with_spans = any(place.spans for place in places)
+    if with_spans:
+        table.add_column("span", overflow="fold")
+    table.add_column("cause")
+    for name in ("times", "longest", "waited"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place in places[:PLACES]:
+        name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+        table.add_row(
+            Text(printable(name), style="bold"),
+            Text(printable(place.where)),
+            *([Text(printable(", ".join(place.spans[:2]) or "–"))] if with_spans else []),
+            Text(advice(place.cause).label),
+            f"{place.count:,}",
+            duration(place.max_ms),
+            f"{place.victims_total:,}",
+        )
+    return table
+
+
+def _figures(document: Document) -> Iterator[Text]:
+    load, lag = document.load, document.loop.lag_ms
+    if load is not None:
+        latency = load.latency_ms
+        text = (
+            f"{load.sent:,} of {load.offered:,} sent, {load.completed:,} completed, {load.failed:,} failed; "
+            f"latency p50 {duration(latency.p50)}, p99 {duration(latency.p99)}, max {duration(latency.max)}"
+        )
+        yield _row("load", Text(text))
+    if document.loop.busy_ratio is not None:
+        text = (
+            f"busy {percent(document.loop.busy_ratio)} in {document.loop.turns:,} turns; "
+            f"lag p50 {duration(lag.p50)}, p99 {duration(lag.p99)}, longest turn {duration(lag.max)}"
+        )
+        yield _row("loop", Text(text))
+
+
+def _expectations(document: Document) -> Iterator[Text]:
+    for judged in document.expectations:
+        value = "no such figure in this run" if judged.value is None else f"{judged.value:g}"
+        sign, style = ("✓", "green") if judged.passed else ("✗", "bold red")
+        yield _row(sign, Text(f"{printable(judged.name)} {judged.limit}: {value}"), style)
+
+
+def _overhead(document: Document) -> str:
+    cost = document.overhead
+    if cost.cpu_ratio is None:
+        text = "not measured: the target did not end in good order"
+    else:
+        text = f"CPU ×{cost.cpu_ratio:.3f}, the probe used {cost.probe_cpu_s or 0:.3f} s"
+    return f"{text}; {plural(cost.events_dropped, 'event')} dropped"
+
+
+def _row(label: str, text: Text, style: str = "dim") -> Text:
+    return Text.assemble((f"{label:>9}  ", style), text)

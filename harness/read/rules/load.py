@@ -1,0 +1,24 @@
+"""Whether the load came as the scenario asked; if it did not, the run measured something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..finding import Finding
+from ..history import History
+from ..load import Load
+from ..unit import duration, plural
+
+
+def findings(history: History, load: Load | None) -> Iterator[Finding]:
+    """An error for load that came late; a warning for requests that failed."""
+    if load is None:
+        return
+    limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99
+    if limit_ms is not None and late_ms is not None and late_ms > limit_ms:
+        message = f"the load came late: p99 {duration(late_ms)}, and the limit is {duration(limit_ms)}"
+        yield Finding("load", "error", message)
+    if load.failed:
+        unanswered = sum(request.done_ns is None for request in history.requests)
+        part = f", {unanswered:,} of them without any answer" if unanswered else ""
+        yield Finding("load", "warning", f"{plural(load.failed, 'request')} failed{part}")

@@ -1,0 +1,38 @@
+"""What the record lacks: writers that were cut off, events that were dropped, lines that were damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...record.event import ProbeFailed, RunEnded
+from ..finding import Finding
+from ..history import History
+from ..unit import plural
+
+
+def findings(history: History) -> Iterator[Finding]:
+    """Notes on what is missing, and an error for what the runner could not carry out."""
+    ended = history.last(RunEnded)
+    if ended is not None and ended.error:
+        yield Finding("record", "error", f"the run could not be carried out as asked: {ended.error}")
+    for source in history.sources:
+        opened, closed = source.opened, source.closed
+        who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
+        if closed is None:
+            message = (
+                f"{who} was cut off: its record ends without its last line, and up to 100 ms may be missing"
+            )
+            yield Finding("record", "note", message)
+        elif closed.dropped:
+            level = "error" if opened is not None and opened.role == "driver" else "warning"
+            yield Finding("record", level, f"{who} dropped {plural(closed.dropped, 'event')}")
+        if source.damaged:
+            yield Finding("record", "warning", f"{who} left {plural(source.damaged, 'damaged line')}")
+        if source.unknown:
+            unknown = plural(source.unknown, "event")
+            yield Finding(
+                "record", "note", f"{who} wrote {unknown} of a kind that this version does not know"
+            )
+    for failure in history.of(ProbeFailed):
+        message = f"the probe failed in {failure.where}, and that part may be missing: {failure.error}"
+        yield Finding("record", "warning", message)

@@ -1,0 +1,40 @@
+"""The record's nanoseconds in the units of a report, and figures as people read them."""
+
+from __future__ import annotations
+
+
+def ms(time_ns: float) -> float:
+    """Milliseconds, to the microsecond: finer digits would be noise."""
+    return round(time_ns / 1e6, 3)
+
+
+def seconds(time_ns: float) -> float:
+    """Seconds, to the microsecond."""
+    return round(time_ns / 1e9, 6)
+
+
+def duration(value_ms: float | None) -> str:
+    """A length of time with about three digits and its unit: ``0.42 ms``, ``301 ms``, ``1.50 s``."""
+    if value_ms is None:
+        return "–"
+    if value_ms >= 999.5:
+        return f"{value_ms / 1000:.2f} s" if value_ms < 9995 else f"{value_ms / 1000:.1f} s"
+    digits = 0 if value_ms >= 99.95 else 1 if value_ms >= 0.995 else 2
+    return f"{round(value_ms, digits):g} ms"
+
+
+def percent(share: float | None) -> str:
+    """A share as a whole percentage; small ones keep a digit, so that little is not nothing."""
+    if share is None:
+        return "–"
+    return f"{share * 100:.0f} %" if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 block``, ``1,000 blocks``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def printable(text: str) -> str:
+    """*text* from the target with everything escaped that a terminal could obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,86 @@
+"""Which frame of a stack is blamed."""
+
+import pytest
+
+from harness.read.blame import Territory, candidates, imported, imports, leaf
+from harness.record.event import Frame
+
+TERRITORY = Territory(
+    ("/srv/shop/",), ("/usr/lib/python3.12/", "/srv/shop/.venv/lib/python3.12/site-packages/")
+)
+RUN = Frame("/usr/lib/python3.12/asyncio/events.py", 88, "Handle._run")
+MAIN = Frame("/srv/shop/main.py", 9, "<module>")
+OWN = Frame("/srv/shop/cart.py", 41, "Cart.total")
+SOCKET = Frame("/usr/lib/python3.12/socket.py", 706, "SocketIO.readinto")
+VENDOR = Frame("/srv/shop/.venv/lib/python3.12/site-packages/vendor/__init__.py", 3, "reboot")
+EXEC = Frame("<string>", 1, "handler")
+IMPORT = Frame("<frozen importlib._bootstrap>", 1360, "_find_and_load")
+PLUGIN = Frame("/srv/shop/plugin.py", 2, "<module>")
+PROBE = Frame("/opt/x/harness/probe/faults.py", 7, "act")
+
+
+@pytest.mark.parametrize(
+    ("stack", "blamed"),
+    [
+        ((MAIN, RUN, OWN, VENDOR, SOCKET), OWN),
+        ((MAIN, RUN, VENDOR, EXEC, SOCKET), EXEC),
+        ((MAIN, RUN, VENDOR, SOCKET), SOCKET),
+        ((MAIN, RUN, OWN, PROBE), OWN),
+        ((MAIN, RUN, OWN, IMPORT, PLUGIN, SOCKET), OWN),
+        ((MAIN, RUN, VENDOR, IMPORT, PLUGIN, SOCKET), PLUGIN),
+        ((MAIN, RUN), RUN),
+        (
+            (MAIN, RUN, Frame("/srv/shop/harness/probes.py", 5, "mine")),
+            Frame("/srv/shop/harness/probes.py", 5, "mine"),
+        ),
+    ],
+    ids=[
+        "own code",
+        "neither",
+        "library only",
+        "probe",
+        "import",
+        "import by a library",
+        "nothing",
+        "lookalike",
+    ],
+)
+def test_the_frame_to_blame(stack, blamed):
+    """Own code before anything else, inside the turn only; an import is blamed on who asked for it."""
+    assert candidates(stack, TERRITORY)[-1] == blamed
+
+
+def test_an_import_is_told_by_the_frames_inside_the_turn():
+    """A loop that is started while a module is imported does not make every block an import."""
+    assert imports((MAIN, RUN, OWN, IMPORT, PLUGIN))
+    assert imported((MAIN, RUN, OWN, IMPORT, PLUGIN)) == "plugin"
+    assert not imports((MAIN, IMPORT, PLUGIN, RUN, OWN))
+
+
+def test_the_leaf_is_named_only_when_it_is_a_library_call():
+    """``module.function`` of the innermost library frame; nothing for own code or the blamed frame itself."""
+    assert leaf((RUN, OWN, SOCKET), OWN, TERRITORY) == "socket.SocketIO.readinto"
+    assert leaf((RUN, OWN, VENDOR), OWN, TERRITORY) == "vendor.reboot"
+    assert leaf((RUN, OWN, PROBE), OWN, TERRITORY) == ""
+    assert leaf((RUN, SOCKET), SOCKET, TERRITORY) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "short"),
+    [
+        ("/srv/shop/api/cart.py", "api/cart.py"),
+        (VENDOR.file, "vendor/__init__.py"),
+        (SOCKET.file, "socket.py"),
+        ("/elsewhere/x.py", "/elsewhere/x.py"),
+    ],
+)
+def test_a_file_is_named_below_the_folder_that_holds_it(file, short):
+    """The program's files by the program's folder, libraries as they are imported, others in full."""
+    assert TERRITORY.short(file) == short
+
+
+def test_the_outermost_folder_of_the_program_names_its_files():
+    """A program whose main module lies in a folder of the working directory is named from the latter."""
+    territory = Territory(("/srv/shop/api/", "/srv/shop/", "/"), ("/usr/lib/python3.12/",))
+
+    assert territory.short("/srv/shop/api/cart.py") == "api/cart.py"

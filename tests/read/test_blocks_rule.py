@@ -1,0 +1,245 @@
+"""How late turns become blocks."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.record import event
+
+
+def blocks_of(made):
+    made.ended()
+    return made.document().blocks
+
+
+def brief(block):
+    return block.function, block.line, block.cause, round(block.held_ms)
+
+
+@pytest.fixture
+def made(record):
+    recording = record()
+    recording.loop(limit_ms=50)
+    return recording
+
+
+def test_one_long_call_is_one_block_with_everything_that_is_known_of_it(made, look):
+    """The blamed frame, the stack, the task, the span, and who waited."""
+    sample = look("cart.py:41 Cart.total", "lib/socket.py:706 SocketIO.readinto", count=58)
+    victim = event.Victim("checkout-2", "checkout", "ab", 290_000_000)
+    made.blocked(4.0, 300, [sample], victims=(victim,), victims_total=3)
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("Cart.total", 41, "call", 300)
+    assert (block.at_s, block.count, block.samples, block.ended) == (4.0, 1, 58, True)
+    assert (block.task, block.coroutine, block.span) == ("checkout-1", "checkout", "checkout")
+    assert (block.where, block.leaf) == ("cart.py:41", "socket.SocketIO.readinto")
+    assert block.stack == sample.stack
+    assert [block.stack[index].function for index in block.own] == ["<module>", "Cart.total"]
+    assert [(v.task, v.delayed_ms) for v in block.victims] == [("checkout-2", 290.0)]
+    assert block.victims_total == 3
+
+
+def test_two_long_calls_in_one_step_are_two_blocks(made, look):
+    """They meet between the last sample of one and the first of the other; who waited is split there too."""
+    fetch = look("etl.py:30 etl", "etl.py:9 fetch")
+    fold = look("etl.py:31 etl", "etl.py:13 fold")
+    victims = (event.Victim("early", "", "", 340_000_000), event.Victim("late", "", "", 50_000_000))
+    made.blocked(4.0, 360, [fetch, fetch, fold, fold, fold, fold], victims=victims, victims_total=5)
+
+    first, second = blocks_of(made)
+    assert [brief(first), brief(second)] == [("fetch", 9, "call", 120), ("fold", 13, "call", 240)]
+    assert (first.at_s, second.at_s) == (4.0, 4.12)
+    assert [(v.task, v.delayed_ms) for v in first.victims] == [("early", 100.0)]
+    assert [(v.task, v.delayed_ms) for v in second.victims] == [("early", 240.0), ("late", 50.0)]
+    assert (first.victims_total, second.victims_total) == (1, 5)
+
+
+def test_two_short_calls_in_one_step_are_one_block_of_their_caller(made, look):
+    """When neither call reaches the limit, the function that made both is to blame."""
+    made.blocked(4.0, 80, [look("etl.py:30 etl", "etl.py:9 fetch"), look("etl.py:31 etl", "etl.py:13 fold")])
+
+    (block,) = blocks_of(made)
+    assert (block.function, block.cause, block.held_ms) == ("etl", "call", 80.0)
+
+
+def test_what_is_left_beside_a_long_call_is_its_callers(made, look):
+    """Time outside the long call that reaches the limit itself is a second block; less is left out."""
+    long, alone = look("etl.py:30 etl", "etl.py:9 fetch"), look("etl.py:31 etl")
+    made.blocked(4.0, 300, [long, long, long, long, alone, alone])
+    made.blocked(5.0, 300, [long] * 9 + [alone])
+
+    assert [brief(block)[::3] for block in blocks_of(made)] == [("fetch", 200), ("etl", 100), ("fetch", 270)]
+
+
+def test_one_sample_in_twenty_does_not_cut_a_block(made, look):
+    """A single look at something else, between many at one call, belongs to that call."""
+    score, helper = look("rank.py:9 score"), look("rank.py:10 score", "rank.py:3 clamp")
+    made.blocked(4.0, 100, [score] * 9 + [helper] + [score] * 10)
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("score", 9, "call", 100)
+
+
+def test_a_recursive_function_is_one_block(made, look):
+    """A tree of calls to one function is not cut into its branches."""
+    parse = "parse.py:7 parse"
+    made.blocked(4.0, 400, [look(parse, parse, f"parse.py:{n} parse", parse) for n in (8, 8, 9, 9)])
+
+    (block,) = blocks_of(made)
+    assert (block.function, block.held_ms) == ("parse", 400.0)
+
+
+def test_a_very_deep_stack_is_read(made, look):
+    """Programs that recurse deeper than Python lets a reader do are judged as others."""
+    made.blocked(4.0, 400, [look(*["walk.py:7 walk"] * 3000, "walk.py:9 visit")])
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("visit", 9, "call", 400)
+
+
+def test_many_short_steps_in_one_turn_are_one_block_with_culprits(made, look):
+    """No step reaches the limit, the turn does: cause many, the functions with their shares."""
+    samples = [look("enc.py:8 encode", task=f"enc-{n}") for n in range(30)]
+    samples += [look("log.py:5 write", task=f"log-{n}") for n in range(10)]
+    made.blocked(4.0, 200, samples)
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("encode", 8, "many", 200)
+    assert block.task == "enc-0"
+    assert [(c.stack[-1].function, c.share, c.thread) for c in block.culprits] == [
+        ("encode", 0.75, "MainThread"),
+        ("write", 0.25, "MainThread"),
+    ]
+
+
+def test_a_callback_run_ten_thousand_times_is_blamed_by_its_name(made, look):
+    """Callbacks without a task that are the same function count as one step."""
+    made.blocked(
+        4.0,
+        500,
+        [look("cb.py:10 small", task="", coroutine="", span="")] * 20,
+        cpu_ns=9,
+        queued_ns=0,
+        watched_ns=10,
+    )
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("small", 10, "cpu", 500)
+
+
+def test_a_turn_without_samples_is_a_block_without_a_place(made):
+    """It is reported, with nothing invented."""
+    made.blocked(4.0, 70)
+
+    (block,) = blocks_of(made)
+    assert (block.function, block.file, block.stack, block.samples) == ("<not sampled>", "", (), 0)
+
+
+def test_the_ended_event_replaces_the_one_written_while_it_lasted(made, look):
+    """One turn, written twice, is one block."""
+    made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)
+    made.blocked(4.0, 300, [look("a.py:1 f")])
+
+    assert [(block.held_ms, block.ended) for block in blocks_of(made)] == [(300.0, True)]
+
+
+def test_a_block_whose_process_was_killed_is_a_block(made, look):
+    """The provisional event alone counts, and a note says that it lasted at least so long."""
+    made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)
+    made.ended()
+
+    document = made.document()
+    assert [(block.function, block.held_ms, block.ended) for block in document.blocks] == [("f", 60.0, False)]
+    notes = [found.message for found in document.findings if found.rule == "blocks" and found.level == "note"]
+    assert notes == ["process 4242 ended inside this block: it held the loop for at least 60 ms"]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "queued", "cause"),
+    [(95, 2, "cpu"), (40, 30, "cpu"), (5, 90, "descheduled"), (10, 12, "call"), (None, None, "call")],
+)
+def test_the_cause_is_told_by_the_threads_time_on_the_processor(made, look, cpu, queued, cause):
+    """On it, queueing for it, or away from it; without figures it is a call that waits."""
+    made.blocked(
+        4.0, 300, [look("a.py:1 f")], cpu_ns=cpu, queued_ns=queued, watched_ns=None if cpu is None else 100
+    )
+
+    (block,) = blocks_of(made)
+    assert block.cause == cause
+
+
+def test_two_calls_of_one_turn_have_each_their_own_cause(made, look):
+    """The part that the kernel saw waiting is a call; the thread's CPU time is the other part's."""
+    fetch = replace(look("etl.py:30 etl", "etl.py:9 fetch"), syscall="pselect6")
+    fold = replace(look("etl.py:31 etl", "etl.py:13 fold"), syscall="futex")
+    made.blocked(4.0, 400, [fetch, fetch, fold, fold], cpu_ns=45, queued_ns=5, watched_ns=100)
+
+    assert [brief(block) for block in blocks_of(made)] == [
+        ("fetch", 9, "call", 200),
+        ("fold", 13, "cpu", 200),
+    ]
+
+
+def test_a_comprehension_is_part_of_its_function(made, look):
+    """Before Python 3.12 it had a frame of its own: the function is named, with the line inside."""
+    made.blocked(
+        4.0,
+        300,
+        [
+            look(
+                "etl.py:12 fold",
+                "etl.py:12 fold.<locals>.<listcomp>",
+                "etl.py:13 fold.<locals>.<listcomp>.<locals>.<setcomp>",
+            )
+        ],
+    )
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("fold", 13, "call", 300)
+    assert [frame.function for frame in block.stack[-2:]] == ["Handle._run", "fold"]
+
+
+def test_an_import_is_blamed_on_the_line_that_asked_for_it(made, look):
+    """The stack ends there; what the import ran is the culprit."""
+    frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
+    made.blocked(4.0, 300, [look("app.py:8 load_plugin", frozen, "plugin.py:2 <module>")])
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("load_plugin", 8, "import", 300)
+    assert (block.leaf, block.stack[-1].function) == ("import plugin", "load_plugin")
+    assert [culprit.stack[-1].file for culprit in block.culprits] == ["/srv/shop/plugin.py"]
+
+
+def test_the_acting_fault_is_named(made, look):
+    """A block that a fault made carries its id, another one none; the probe's frames are never own code."""
+    inside = ("a.py:1 f", "harness/probe/faults.py:97 act")
+    made.blocked(4.0, 300, [look(*inside, fault="stuck-sdk")])
+    made.blocked(5.0, 300, [look("a.py:1 f")])
+
+    found = blocks_of(made)
+    assert [(block.function, block.fault) for block in found] == [("f", "stuck-sdk"), ("f", None)]
+    assert found[0].stack[found[0].own[-1]].function == "f"
+
+
+def test_a_run_without_late_turns_has_no_block(made):
+    """Nothing is made of nothing."""
+    made.ended()
+
+    document = made.document()
+    assert (document.blocks, document.blockers) == ((), ())
+    assert document.findings == ()
+
+
+def test_blockers_group_by_line_and_cause_worst_first(made, look):
+    """Repeated blocks of one line are one entry with count, total and longest."""
+    for at_s, held_ms in ((1, 100), (2, 300)):
+        made.blocked(at_s, held_ms, [look("a.py:1 f")])
+    made.blocked(3, 350, [look("b.py:2 g", span="")])
+    made.ended()
+
+    places = made.document().blockers
+    assert [(p.function, p.count, p.total_ms, p.max_ms, p.spans) for p in places] == [
+        ("f", 2, 400.0, 300.0, ("checkout",)),
+        ("g", 1, 350.0, 350.0, ()),
+    ]

@@ -1,0 +1,193 @@
+"""The report as a document: its shape, what stands in it beside blocks and load, and partial records."""
+
+import json
+import os
+
+import pytest
+
+from harness.errors import RecordError
+from harness.read.document import as_json, build
+from harness.read.history import load
+from harness.read.renderer import render
+from harness.record import event
+from harness.record.run import RunFolder
+
+
+def keys(value):
+    return set(value)
+
+
+def test_the_json_report_has_the_shape_that_scripts_rely_on(full):
+    """Every name that the documented schema promises is there, with the right kind of value."""
+    report = json.loads(render(full().document(), "json"))
+
+    assert report["schema"] == 1
+    run = {"id", "scenario", "started", "duration_s", "outcome", "seed", "python", "commit", "target"}
+    assert keys(report["run"]) >= run
+    assert report["run"]["target"] == {"command": ["python", "-m", "shop"], "pid": 4242, "exit": 0}
+    assert keys(report["load"]) == {"offered", "sent", "completed", "failed", "late_ms", "latency_ms"}
+    assert keys(report["load"]["latency_ms"]) == {"p50", "p90", "p95", "p99", "p999", "max"}
+    assert keys(report["loop"]) >= {"turns", "busy_ratio", "lag_ms", "tasks"}
+    assert keys(report["loop"]["tasks"]) == {"started", "finished", "leaked", "destroyed_pending"}
+    block = report["blocks"][0]
+    assert keys(block) >= {
+        *("at_s", "held_ms", "count", "cause", "function", "file", "line", "task", "coroutine", "span"),
+        *(
+            "trace_id",
+            "span_id",
+            "labels",
+            "stack",
+            "samples",
+            "culprits",
+            "victims",
+            "victims_total",
+            "fault",
+        ),
+    }
+    assert block["stack"][-1] == {
+        "file": "/usr/lib/python3.12/socket.py",
+        "line": 706,
+        "function": "SocketIO.readinto",
+    }
+    assert keys(block["victims"][0]) == {"task", "span", "trace_id", "delayed_ms"}
+    assert keys(report["spans"]) == {"recorded", "dropped", "orphans", "by_name"}
+    name = {"name", "count", "p50_ms", "p99_ms", "run_ms", "ready_ms", "wait_ms"}
+    assert all(keys(row) == name for row in report["spans"]["by_name"])
+    assert keys(report["ledger"]) >= {
+        *("published", "acked", "nacked", "redelivered", "duplicated", "lost", "dead_lettered", "drain_s")
+    }
+    assert keys(report["faults"][0]) >= {"id", "kind", "at_s", "for_s", "injected", "undone"}
+    assert keys(report["findings"][0]) == {"rule", "level", "message", "file", "line"}
+    assert keys(report["expectations"][0]) == {"name", "limit", "value", "passed"}
+    assert keys(report["profile"]) == {"sampler_hz", "reached_hz", "samples", "lost", "artefacts"}
+    assert keys(report["overhead"]) == {"cpu_ratio", "probe_cpu_s", "events_dropped"}
+
+
+def test_the_json_report_is_the_document(full):
+    """Nothing is added or lost on the way to the file, and rendering twice gives the same."""
+    made = full()
+    document = made.document()
+
+    assert json.loads(render(document, "json")) == as_json(document)
+    assert as_json(build(load(made.folder))) == as_json(document)
+
+
+def test_the_overhead_is_what_the_probe_measured(full):
+    """CPU time with the probe as a multiple of that without: own threads and every turn's cost."""
+    probe_s = 0.04 + 4205 * 310e-9
+
+    cost = full().document().overhead
+    assert cost.probe_cpu_s == pytest.approx(probe_s, abs=1e-6)
+    assert cost.cpu_ratio == pytest.approx(2.6 / (2.6 - probe_s), abs=1e-4)
+
+
+def test_faults_tell_what_they_did_and_whether_they_are_gone(record):
+    """Rolled back, never rolled back, idle and failed are told apart."""
+    made = record()
+    made.loop(turns_ms=[1])
+    for fault_id in ("good", "stays", "idle"):
+        made.write("runner", event.FaultInjected(made.at(1), fault_id, "call.fail", "x"))
+    made.write("runner", event.FaultUndone(made.at(3.5), "good", 4), event.FaultUndone(made.at(2), "idle", 0))
+    made.write("target", event.FaultFired(made.at(1.5), "stays"))
+    made.write("runner", event.FaultFailed(made.at(1), "broken", "nothing of that name"))
+    made.ended()
+
+    document = made.document()
+    assert [(f.id, f.at_s, f.for_s, f.injected, f.undone, f.fired) for f in document.faults] == [
+        ("good", 1.0, 2.5, True, True, 4),
+        ("stays", 1.0, None, True, False, 1),
+        ("idle", 1.0, 1.0, True, True, 0),
+        ("broken", None, None, False, False, 0),
+    ]
+    assert [(f.level, f.message) for f in document.findings] == [
+        ("warning", "fault stays was not rolled back within the record"),
+        ("warning", "fault idle was active, but never took effect"),
+        ("error", "fault broken failed: nothing of that name"),
+    ]
+
+
+def test_spans_are_counted_by_name_and_orphans_found(record):
+    """A parent that is not in the record makes an orphan; a root does not."""
+    made = record()
+    for n, (name, parent, took) in enumerate(
+        [("get", "", 0.2), ("get", "", 0.4), ("sql", "0", 0.1), ("sql", "9", 0.1)]
+    ):
+        span = event.SpanEnded(
+            name,
+            "internal",
+            f"{n // 3:032x}",
+            str(n),
+            parent,
+            made.at(n),
+            made.at(n + took),
+            "ok",
+            "MainThread",
+        )
+        made.write("target", span)
+    made.ended()
+
+    spans = made.document().spans
+    assert (spans.recorded, spans.orphans) == (4, 1)
+    assert [(row.name, row.count, row.p50_ms, row.p99_ms) for row in spans.by_name] == [
+        ("get", 2, 200.0, 400.0),
+        ("sql", 2, 100.0, 100.0),
+    ]
+
+
+def test_a_ring_of_parents_still_gives_a_waterfall(record):
+    """Ids come from the target and may be nonsense."""
+    made = record()
+    for own, parent in (("a", "b"), ("b", "a")):
+        made.write(
+            "target",
+            event.SpanEnded("x", "internal", "t", own, parent, made.at(1), made.at(2), "ok", "MainThread"),
+        )
+    made.ended()
+
+    (trace,) = made.document().traces
+    assert [(span.name, span.took_ms) for span in trace.spans] == [("x", 1000.0)] * 2
+
+
+def test_traces_that_a_block_hurt_are_shown_before_slower_ones(full):
+    """Half of the places go to them, the rest to the slowest."""
+    traces = full().document().traces
+
+    assert [trace.blocked for trace in traces[:3]] == [True] * 3
+    assert {span.name for span in traces[0].spans} >= {
+        "publish restart",
+        "process restart",
+        "save",
+        "extend",
+        "ack",
+    }
+    assert [span.depth for span in traces[0].spans] == [0, 1, 2, 2, 2, 2]
+
+
+def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full):
+    """No last lines, a torn one, a damaged one: all else is there, and what is missing is said."""
+    made = full(end=False)
+    for writer in made._writers.values():
+        assert writer.flush()
+    with next(made.folder.events.glob("target-*")).open("a") as file:
+        file.write('{"e":"Blocked","at_ns":"soon"}\nnot json\n{"e":"SpanEnd')
+
+    document = build(load(made.folder))
+    assert (len(document.blocks), document.load.sent, document.run.partial) == (5, 1200, True)
+    messages = [found.message for found in document.findings if found.rule == "record"]
+    assert sum("was cut off" in message for message in messages) == 3
+    pid = os.getpid()
+    assert f"the target (process {pid}) left 2 damaged lines" in messages
+
+
+def test_an_empty_run_is_a_report(record):
+    """A manifest and nothing else: null and zero, not an error."""
+    document = record().document()
+
+    assert (document.load, document.blocks, document.ledger, document.run.duration_s) == (None, (), None, 0.0)
+    assert document.loop.lag_ms.max is None
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    """The message names the folder and what is missing."""
+    with pytest.raises(RecordError, match=r"no record of a run here \(run.json is missing\)"):
+        load(RunFolder(tmp_path))

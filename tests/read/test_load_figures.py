@@ -1,0 +1,97 @@
+"""The load's figures."""
+
+import pytest
+
+from harness.read.load import Late, Latency, Load
+from harness.record import event
+
+
+def test_latency_counts_from_when_a_request_was_due(record):
+    """A request sent late is as slow as its caller saw it, and the lateness is told apart."""
+    made = record()
+    made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.3))
+    for n, (due, sent, done) in enumerate([(0.0, 0.0, 0.01), (0.1, 0.15, 0.18), (0.2, 0.2, 0.23)]):
+        made.write("driver", event.Sent(n, made.at(due), made.at(sent), f"{n:032x}"))
+        made.write("driver", event.Completed(n, made.at(done), ok=True))
+    made.write("driver", event.LoadEnded(made.at(0.3), 3))
+    made.ended(1)
+
+    assert made.document().load == Load(
+        offered=3,
+        sent=3,
+        completed=3,
+        failed=0,
+        late_ms=Late(p50=0.0, p99=50.0, max=50.0),
+        latency_ms=Latency(p50=30.0, p90=80.0, p95=80.0, p99=80.0, p999=80.0, max=80.0),
+    )
+
+
+def test_what_was_refused_or_never_answered_failed(record):
+    """An error, a refusal before sending and silence are failures; silence lasts to the record's end."""
+    made = record()
+    made.write(
+        "driver",
+        event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.4),
+        event.Sent(0, made.at(0), made.at(0), ""),
+        event.Completed(0, made.at(0.01), ok=True),
+        event.Sent(1, made.at(0.1), made.at(0.1), ""),
+        event.Completed(1, made.at(0.12), ok=False, error="500"),
+        event.Completed(2, made.at(0.2), ok=False, error="in-flight limit"),
+        event.Sent(3, made.at(0.5), made.at(0.5), ""),
+        event.LoadEnded(made.at(0.4), 4),
+    )
+    made.ended(2.5)
+
+    document = made.document()
+    load = document.load
+    assert (load.offered, load.sent, load.completed, load.failed) == (4, 3, 1, 3)
+    assert load.latency_ms.max == 2000.0
+    assert [f.message for f in document.findings if f.rule == "load"] == [
+        "3 requests failed, 1 of them without any answer"
+    ]
+
+
+def test_a_run_without_load_has_no_figures_of_load(record):
+    """Null, not zeros."""
+    made = record()
+    made.loop(turns_ms=[1])
+    made.ended()
+
+    assert made.document().load is None
+
+
+def test_two_drivers_with_the_same_numbers_are_kept_apart(record):
+    """Each shard counts its requests from 0."""
+    made = record()
+    for role, done in (("driver", 0.1), ("shard", 0.3)):
+        made.write(
+            role, event.Sent(0, made.at(0), made.at(0), ""), event.Completed(0, made.at(done), ok=True)
+        )
+        made.write(role, event.LoadEnded(made.at(1), 1))
+    made.ended(2)
+
+    load = made.document().load
+    assert (load.offered, load.completed) == (2, 2)
+    assert (load.latency_ms.p50, load.latency_ms.max) == (100.0, 300.0)
+
+
+def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(record, look):
+    """Sent and latency stand at the request, answers at their time, blocks and busy share at the loop's."""
+    made = record()
+    made.loop()
+    made.blocked(0.3, 600, [look("a.py:1 f")])
+    made.write(
+        "driver", event.Sent(0, made.at(0.3), made.at(0.3), ""), event.Completed(0, made.at(0.9), ok=True)
+    )
+    made.write("driver", event.Sent(1, made.at(0.8), made.at(0.8), ""))
+    for at_s, busy_s in ((0, 0.0), (0.5, 0.1), (1.0, 0.5)):
+        made.write("runner", event.LoopSampled(made.at(at_s), 4242, 0, 1, round(busy_s * 1e9), 0, 0))
+    made.ended(1.0)
+
+    line = made.document().timeline
+    assert line.step_s == 0.25
+    assert line.sent == (0, 1, 0, 1)
+    assert (line.completed, line.failed) == ((0, 0, 0, 1), (0, 0, 0, 1))
+    assert line.max_ms == (None, 600.0, None, None)
+    assert line.busy_ratio == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.8), pytest.approx(0.8))
+    assert line.longest_ms == (None, 600.0, 600.0, 600.0)

@@ -1,0 +1,206 @@
+"""How a run is judged: expectations, the outcome, the verdict."""
+
+import pytest
+
+from harness.read.document import build, exit_status
+from harness.read.expectation import figures, judge
+from harness.read.history import load
+from harness.record import event
+from harness.record.figure import FIGURES, NAME
+from harness.record.run import Expectation
+
+
+def ending(document):
+    return document.run.outcome, exit_status(document)
+
+
+def healthy(record, **options):
+    made = record(**options)
+    made.loop(turns_ms=[1.2] * 300)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("comparison", "limit", "passed"),
+    [("<", 5, False), ("<=", 5, True), (">", 4, True), (">=", 6, False), ("==", 5, True), ("~", 5, False)],
+)
+def test_an_expectation_compares_the_figure_with_its_limit(comparison, limit, passed):
+    """Every comparison of the manifest; one that is not known does not pass."""
+    (judged,) = judge([Expectation("spans.orphans", comparison, limit)], {"spans.orphans": 5})
+
+    assert (judged.limit, judged.value, judged.passed) == (f"{comparison} {limit}", 5, passed)
+
+
+def test_a_figure_that_the_run_does_not_have_fails(record):
+    """No ledger, no load, no such name: the value is null and the expectation is missed."""
+    made = healthy(
+        record, expectations=[("ledger.lost", "==", 0), ("load.failed", "==", 0), ("no.such", ">", 0)]
+    )
+    made.ended()
+
+    document = made.document()
+    assert [(j.value, j.passed) for j in document.expectations] == [(None, False)] * 3
+    assert ending(document) == ("failed", 1)
+
+
+def test_every_figure_that_can_be_expected_is_reckoned(full):
+    """What `record/figure.py` offers is in a whole run's figures, save what nothing records yet."""
+    made = full()
+    made.close()
+    document = build(load(made.folder))
+    from harness.read.document import as_json
+
+    known = figures(as_json(document), document.blocks, document.spans)
+    missing = [f.key for f in FIGURES if f.key.replace(NAME, "process restart") not in known]
+    assert [key for key in missing if not key.startswith(("loop.tasks.", "profile."))] == []
+
+
+def test_met_expectations_pass(record):
+    """All met: passed, status 0."""
+    made = healthy(record, expectations=[("blocks.count", "==", 0), ("blocks.max_held_ms", "<", 100)])
+    made.ended()
+
+    assert ending(made.document()) == ("passed", 0)
+
+
+def test_a_target_that_died_on_its_own_crashed(record):
+    """By a signal nobody sent: crashed, status 4, whatever else is true."""
+    made = healthy(record, expectations=[("blocks.count", ">", 5)])
+    made.ended(3, status=-11, expected=False)
+
+    document = made.document()
+    assert ending(document) == ("crashed", 4)
+    assert document.run.verdict.startswith("The target died on its own by SIGSEGV: No block: ")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, False), (1, True), (-15, True)])
+def test_a_target_that_ended_as_asked_or_well_did_not_crash(record, status, expected):
+    """An end that was asked for, or a good one that was not, is no crash."""
+    made = healthy(record)
+    made.ended(3, status=status, expected=expected)
+
+    assert ending(made.document()) == ("passed", 0)
+
+
+def test_an_interrupted_run_is_aborted(record):
+    """Ctrl-C: status 130."""
+    made = healthy(record)
+    made.ended(interrupted=True)
+
+    document = made.document()
+    assert ending(document) == ("aborted", 130)
+    assert document.run.verdict.startswith("Partial record (it was interrupted): ")
+
+
+def test_a_record_without_the_runners_last_word_is_partial(record):
+    """The runner was killed: aborted, status 3, and the figures so far."""
+    made = healthy(record)
+
+    document = made.document()
+    assert ending(document) == ("aborted", 3)
+    assert document.run.partial
+    assert document.run.verdict == (
+        "Partial record (the runner was killed, or is still at work): "
+        "No block: no turn of the loop took longer than 100 ms; p99 lag 0.53 ms over 20.0 s."
+    )
+
+
+@pytest.mark.parametrize(("late_ms", "outcome"), [(80, ("invalid", 3)), (20, ("passed", 0))])
+def test_load_that_came_late_is_no_measurement(record, late_ms, outcome):
+    """p99 lateness over the manifest's limit makes the run invalid; under it nothing happens."""
+    made = healthy(record, max_late_ms=50.0)
+    for n in range(10):
+        made.write("driver", event.Sent(n, made.at(n), made.at(n + late_ms / 1000), ""))
+        made.write("driver", event.Completed(n, made.at(n + 0.1), ok=True))
+    made.ended()
+
+    assert ending(made.document()) == outcome
+
+
+def test_events_that_the_driver_dropped_are_no_measurement(record):
+    """Requests that are not in the record cannot be judged."""
+    made = healthy(record)
+    made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 1.0))
+    made._writers["driver"].dropped = 3
+    made.ended()
+
+    document = made.document()
+    assert ending(document) == ("invalid", 3)
+    assert document.overhead.events_dropped == 3
+    assert document.run.verdict.startswith("Invalid measurement (the driver (process ")
+
+
+def test_the_verdict_names_the_line_that_blocked(full):
+    """Share, count, call, place, span and who waited, in one sentence."""
+    assert full().document().run.verdict == (
+        "Loop blocked 7.5 % of the run: 5 blocks, all by socket.SocketIO.readinto <- Host.restart "
+        '(hosts.py:41) in span "restart host", fault stuck-sdk; tasks waited 115 times, for up to 301 ms.'
+    )
+
+
+def test_the_verdict_names_the_worst_of_several_lines(record, look):
+    """With more than one place the share of the worst is told."""
+    made = record()
+    made.loop(turns_ms=[300, 100])
+    made.blocked(1, 300, [look("a.py:1 f", span="")])
+    made.blocked(2, 100, [look("b.py:2 g", span="")])
+    made.ended()
+
+    assert made.document().run.verdict == (
+        "Loop blocked 2.0 % of the run: 2 blocks, 75 % of it by f (a.py:1)."
+    )
+
+
+def test_the_verdict_of_a_quiet_run_says_what_was_measured(record):
+    """The limit, the lag and how long it was watched."""
+    made = record()
+    made.loop(turns_ms=[1.2] * 3000)
+    made.ended()
+
+    assert made.document().run.verdict == (
+        "No block: no turn of the loop took longer than 100 ms; p99 lag 1.1 ms over 20.0 s."
+    )
+
+
+def test_turns_that_were_counted_but_not_recorded_are_not_called_quiet(record):
+    """The page knows of a block whose event is lost: neither 'no block' nor an invented place."""
+    made = record()
+    made.loop(turns_ms=[250.0])
+    made.ended()
+
+    document = made.document()
+    assert document.run.verdict == "Loop blocked by 1 turn of up to 250 ms, of which nothing was recorded."
+    assert [f.message for f in document.findings] == ["1 turn over the limit counted, but not recorded"]
+
+
+def test_a_program_without_probe_is_not_called_quiet(record):
+    """No record of the target: the probe never entered."""
+    made = record()
+    made.ended()
+
+    assert made.document().run.verdict == (
+        "The probe never entered the program, so nothing is known of its loop."
+    )
+
+
+def test_a_program_without_loop_is_told_from_one_without_probe(record):
+    """The probe was there, and saw no loop."""
+    made = record()
+    made.write("target", event.ProbeClosed(made.at(1), 0, 0.0, 0, 0, 0))
+    made.ended()
+
+    assert made.document().run.verdict == (
+        "The program ran no event loop that the probe saw, so nothing is known of its loop."
+    )
+
+
+def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record):
+    """Counters that nobody writes prove nothing."""
+    made = record()
+    made.loop(mechanism="unseen")
+    made.ended()
+
+    assert made.document().run.verdict == (
+        "The turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed, "
+        "so nothing is known of its loop."
+    )

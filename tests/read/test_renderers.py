@@ -1,0 +1,234 @@
+"""What the renderers make of a document."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from harness.errors import UsageError
+from harness.read.renderer import publish, render
+from harness.read.renderers import terminal
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """The text of a page by element, and every attribute that could load something."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.path, self.texts, self.loads, self.tags, self.handlers = [], {}, [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [
+            v for k, v in attrs if k in ("src", "href", "srcset", "data", "action") and v[:1] != "#"
+        ]
+        self.handlers += [k for k, _ in attrs if k.startswith("on")]
+        if tag not in ("meta", "br", "img"):
+            self.path.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.path:
+            while self.path.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if self.path:
+            self.texts[self.path[-1]] = self.texts.get(self.path[-1], "") + data
+
+
+@pytest.fixture
+def quiet(record):
+    """A run with nothing wrong."""
+    made = record(expectations=[("blocks.count", "==", 0)])
+    made.loop(turns_ms=[1.2] * 3000)
+    made.ended()
+    return made.document()
+
+
+def shown(document, **options):
+    """What the terminal shows, without colours."""
+    out = io.StringIO()
+    terminal.show(document, Console(file=out, width=120), **options)
+    return out.getvalue()
+
+
+def test_the_verdict_is_the_same_sentence_everywhere(full, quiet):
+    """The heading of the page, the JSON field and the first line of the terminal."""
+    for document in (full().document(), quiet):
+        page = Page(render(document, "html"))
+
+        assert page.texts["h1"] == json.loads(render(document, "json"))["run"]["verdict"]
+        assert shown(document).startswith(f"{document.run.outcome} {document.run.verdict}\n")
+
+
+def test_the_page_loads_nothing(full):
+    """No attribute and no style rule of the page names anything outside of it."""
+    text = render(full().document(), "html")
+    page = Page(text)
+
+    assert page.loads == []
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "default-src 'none'" in text
+
+
+def test_names_from_the_target_are_text(full):
+    """Markup in the names of tasks and spans makes no element, no handler and no script."""
+    page = Page(render(full("hostile", hostile=HOSTILE).document(), "html"))
+    plain = Page(render(full("plain").document(), "html"))
+
+    assert "img" not in page.tags
+    assert page.handlers == []
+    assert page.tags.count("script") == plain.tags.count("script")
+    assert "<script>alert(1)</script>" in page.texts["h1"]
+
+
+def test_names_from_the_target_cannot_command_a_terminal(full):
+    """Escape sequences are shown, not obeyed; in Markdown they cannot leave their cell either."""
+    document = full("hostile", hostile=HOSTILE).document()
+
+    assert "\x1b" not in shown(document)
+    assert "\\x1b[31m" in shown(document)
+    markdown = render(document, "md")
+    assert "\x1b" not in markdown
+    assert "<script>" not in markdown.replace("\\<", "")
+
+
+def test_a_thousand_blocks_stay_readable(full):
+    """The page stays under 300 kB, and says how many it left out; the JSON report has them all."""
+    document = full("many", blocks=1000).document()
+    text = render(document, "html")
+
+    assert len(text.encode()) < 300_000
+    assert text.count("<details") == 4
+    assert "and 996 more, none of them longer" in text
+    assert len(json.loads(render(document, "json"))["blocks"]) == 1000
+
+
+def test_many_places_are_cut_with_their_number(record, look):
+    """Twelve places on the page, eight on the terminal, ten in Markdown, and how many more there are."""
+    made = record()
+    made.loop()
+    for n in range(30):
+        made.blocked(n / 2, 150, [look(f"a.py:{n + 1} f{n}")])
+    made.ended()
+    document = made.document()
+
+    html = render(document, "html")
+    assert html.count('<article class="place"') == 12
+    assert "and 18 more places that took less" in html
+    assert "and 22 more places" in shown(document)
+    assert "… and 20 more places." in render(document, "md")
+
+
+def test_a_quiet_run_reads_as_one(quiet):
+    """Nothing blocked, the expectation is met, no load and no messages are made up."""
+    page = render(quiet, "html")
+
+    assert "Nothing: no turn of the loop took longer than 100 ms." in page
+    assert "The expectation was met" in page
+    assert "Latency p99" not in page
+    assert "Messages" not in page
+    assert "✓  blocks.count == 0: 0" in shown(quiet)
+
+
+@pytest.mark.parametrize("name", ["html", "md"])
+def test_an_empty_run_says_that_nothing_is_known(record, name):
+    """No figure is invented for a run of which there is only the manifest."""
+    assert "never entered the program" in render(record().document(), name)
+
+
+def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, look, tmp_path):
+    """Seven lines, the blamed one marked; nothing but Python source, and nothing when the file is gone."""
+    source = tmp_path / "cart.py"
+    source.write_text("".join(f"line_{n} = '<{n}>'\n" for n in range(1, 20)))
+    secret = tmp_path / "secret.txt"
+    secret.write_text("line_1 = 'secret'\n" * 20)
+    made = record()
+    made.loop()
+    for number, file in enumerate((source, secret, tmp_path / "gone.py")):
+        sample = look()
+        frame = type(sample.stack[0])(str(file), 10, "total")
+        made.blocked(number, 300, [type(sample)(0, 0, 1, (*sample.stack, frame), "t", "c", "", "", "")])
+    made.ended()
+
+    text = render(made.document(), "html")
+    assert text.count("<pre") == 1
+    assert '<span class="blamed"><i>10</i>line_10 = &#39;&lt;10&gt;&#39;</span>' in text
+    assert "line_7" in text
+    assert "line_6 " not in text
+    assert "secret&#39;" not in text
+
+
+def test_the_terminal_shows_what_it_rests_on(full, tmp_path):
+    """The blockers, load and loop, each expectation with its value, the overhead, where the report is."""
+    text = shown(full().document(), report=tmp_path / "report.html")
+
+    assert "socket.SocketIO.readinto <- Host.restart  hosts.py:41" in text
+    assert "✗  blocks.max_held_ms < 100: 301" in text
+    assert "1,200 of 1,200 sent, 1,196 completed, 4 failed" in text
+    assert "overhead  CPU ×1.016" in text
+    assert str(tmp_path / "report.html") in text
+
+
+def test_an_unknown_format_lists_those_that_exist(quiet):
+    """A usage error, with the names in a note."""
+    with pytest.raises(UsageError, match="no format 'sarif'") as raised:
+        render(quiet, "sarif")
+
+    assert raised.value.__notes__ == ["There are: html, json, md."]
+
+
+def test_publishing_writes_both_reports(full):
+    """`report.json` and `report.html` in the run's folder, and nothing left beside them."""
+    made = full()
+    document = made.document()
+
+    assert publish(made.folder, document) == made.folder.path / "report.html"
+    assert json.loads((made.folder.path / "report.json").read_text())["run"]["id"] == document.run.id
+    assert sorted(p.name for p in made.folder.path.iterdir() if p.is_file()) == [
+        "report.html",
+        "report.json",
+        "run.json",
+    ]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
+def test_the_page_works_in_a_browser(full, tmp_path):
+    """Opened from a file at a block's address, it opens that block, and its console stays empty."""
+    made = full("hostile", hostile=HOSTILE)
+    report = publish(made.folder, made.document())
+
+    def opened(fragment):
+        done = subprocess.run(
+            [
+                *(
+                    CHROMIUM,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                ),
+                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"),
+                f"{report.as_uri()}{fragment}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert "CONSOLE" not in done.stderr
+        return re.findall(r'<details id="(block-\d+)" open="">', done.stdout)
+
+    assert opened("") == ["block-0"]
+    assert opened("#block-2") == ["block-0", "block-2"]
