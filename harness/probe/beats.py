@@ -39,13 +39,21 @@ class Beats:
         self._counter = counter
         self._every_ns = max(SHORTEST_NS, counter.set_every_ns)
         self._due_ns = 0
+        self._silent = False
         self._next: TimerHandle | None = None
         self._schedule(monotonic_ns())
 
     def end(self) -> None:
-        """Beat no more."""
+        """Beat no more; count what has held the loop since the last beat, if it did."""
         if self._next is not None:
             self._next.cancel()
+        now_ns = monotonic_ns()
+        if now_ns > self._due_ns:
+            self._count(now_ns)
+
+    def silence(self) -> None:
+        """Beat no more and count nothing; also from another thread, where nothing can be cancelled."""
+        self._silent = True
 
     def _schedule(self, now_ns: int) -> None:
         self._counter.mark(now_ns)
@@ -56,8 +64,12 @@ class Beats:
         self._next = self._loop.call_later(self._every_ns / 1e9, self._beat)
 
     def _beat(self) -> None:
-        now_ns = monotonic_ns()
+        if not self._silent:
+            now_ns = monotonic_ns()
+            self._count(now_ns)
+            self._schedule(now_ns)
+
+    def _count(self, now_ns: int) -> None:
         was_held = now_ns - self._due_ns > self._every_ns // 2
         held_since_ns = self._counter.words[page.DUE] if was_held else min(self._due_ns, now_ns)
         self._counter.count(held_since_ns, now_ns)
-        self._schedule(now_ns)

@@ -80,7 +80,7 @@ class Blocks:
             ended=ended,
             pid=os.getpid(),
             loop=self._number,
-            samples=tuple(stall.samples),
+            samples=stall.named_samples(),
             victims=victims,
             victims_total=victims_total,
             cpu_ns=cpu_ns,

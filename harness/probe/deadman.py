@@ -68,4 +68,6 @@ class TimerFd:
         self._settime(self.fd, 0, argument, None)
 
     def close(self) -> None:
-        os.close(self.fd)
+        # Forgotten first: a turn in another thread may still set it, and the number is soon another file's.
+        fd, self.fd = self.fd, -1
+        os.close(fd)

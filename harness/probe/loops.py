@@ -27,12 +27,13 @@ class Loops:
 
     def __init__(
         self,
-        folder: RunFolder,
+        folder: RunFolder | None,
         *,
         limit_ns: int,
         write: Write,
         on_error: OnError,
     ) -> None:
+        """*folder* takes the pages of counters; without one they stay in memory, unshared."""
         self._folder = folder
         self._limit_ns = limit_ns
         self._write = write
@@ -40,7 +41,8 @@ class Loops:
         self._here = threading.local()
         self._lanes: list[_Lane] = []
         self._free: list[_Lane] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._left = False
         self._ignored: set[threading.Thread] = set()
         self._watchdog = Watchdog(on_error)
         self._collector = Collector()
@@ -69,6 +71,19 @@ class Loops:
         for lane in self._lanes:
             lane.turns.words[page.STOPPED_NS] = monotonic_ns()
 
+    def leave(self) -> None:
+        """Watch no loop any more, and leave nothing behind in a process that goes on.
+
+        A turn that goes on in this thread is counted up to here. Those of other threads are not.
+        """
+        with self._lock:
+            self._left = True
+            self._stop_here()
+            for lane in self._lanes:
+                lane.let_go(self._watchdog)
+        self._watchdog.close()
+        self._collector.remove()
+
     def abandon(self) -> None:
         """In a child after `fork`: leave alone what the parent counts into, and the loop it was running."""
         self._collector.remove()
@@ -79,24 +94,32 @@ class Loops:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
         if threading.current_thread() in self._ignored:
             return
+        with self._lock:
+            if self._left or loop is self._loop_here():
+                return
+            self._stop_here()
+            if loop is not None:
+                self._here.lane = lane = self._take_lane()
+                lane.run(loop, self._watchdog)
+
+    def _loop_here(self) -> AbstractEventLoop | None:
+        lane: _Lane | None = getattr(self._here, "lane", None)
+        return lane.turns.loop if lane is not None else None
+
+    def _stop_here(self) -> None:
         lane: _Lane | None = getattr(self._here, "lane", None)
         if lane is not None:
             self._here.lane = None
             lane.stop(self._watchdog)
-            with self._lock:
-                self._free.append(lane)
-        if loop is not None:
-            self._here.lane = lane = self._take_lane()
-            lane.run(loop, self._watchdog)
+            self._free.append(lane)
 
     def _take_lane(self) -> _Lane:
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-            lane = _Lane(
-                self._folder, len(self._lanes), self._limit_ns, self._collector, self._write, self._on_error
-            )
-            self._lanes.append(lane)
+        if self._free:
+            return self._free.pop()
+        lane = _Lane(
+            self._folder, len(self._lanes), self._limit_ns, self._collector, self._write, self._on_error
+        )
+        self._lanes.append(lane)
         return lane
 
 
@@ -105,19 +128,16 @@ class _Lane:
 
     def __init__(
         self,
-        folder: RunFolder,
+        folder: RunFolder | None,
         number: int,
         limit_ns: int,
         collector: Collector,
         write: Write,
         on_error: OnError,
     ) -> None:
-        now_ns = monotonic_ns()
-        path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
-        words = page.create(path, started_ns=now_ns, limit_ns=limit_ns)
+        words, self._page = _new_page(folder, number, limit_ns)
         self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
         self._number = number
-        self._page = str(path.relative_to(folder.path))
         self._blocks = Blocks(number, collector, write)
         self._write = write
         self._on_error = on_error
@@ -138,24 +158,34 @@ class _Lane:
     def stop(self, watchdog: Watchdog) -> None:
         """The loop has stopped."""
         self.turns.end()
-        if self._watched is not None:
-            watchdog.remove(self._watched)
-            self._watched.timer.close()
-            self._watched = None
+        self._forget(watchdog)
+
+    def let_go(self, watchdog: Watchdog) -> None:
+        """Have nothing more to do with the loop, if one runs; it may be in the middle of a turn."""
+        self.turns.detach()
+        self._forget(watchdog)
+
+    def _forget(self, watchdog: Watchdog) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            watchdog.remove(watched)
+            watched.timer.close()
 
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
-            if self._watched is not None:
-                stall = self._watched.stall_since(began_ns, ended_ns)
-                self._watched.stall = None
+            watched = self._watched
+            if watched is not None:
+                stall = watched.stall_since(began_ns, ended_ns)
+                watched.stall = None
                 self._blocks.ended(self.turns.loop, stall, ended_ns, since=self.turns.marked)
         except Exception as exc:
             self._on_error("blocks", exc)
 
     def _overslept(self, due_ns: int, woke_ns: int) -> None:
         try:
-            if self._watched is not None:
-                stall = self._watched.stall_since(due_ns, woke_ns)
+            watched = self._watched
+            if watched is not None:
+                stall = watched.stall_since(due_ns, woke_ns)
                 self._blocks.overslept(self.turns.loop, stall, woke_ns)
         except Exception as exc:
             self._on_error("blocks", exc)
@@ -173,3 +203,12 @@ class _Lane:
             application=places.application(),
             libraries=places.libraries(),
         )
+
+
+def _new_page(folder: RunFolder | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
+    """A page of counters, and its place in the run's folder, "" for one in memory."""
+    if folder is None:
+        return memoryview(bytearray(page.WORDS * 8)).cast("q"), ""
+    now_ns = monotonic_ns()
+    path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
+    return page.create(path, started_ns=now_ns, limit_ns=limit_ns), str(path.relative_to(folder.path))

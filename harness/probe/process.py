@@ -41,22 +41,15 @@ class Process:
         for name in ("_exit", "execv", "execve"):
             self._say_farewell_before(name)
 
-    def _hook_loops(self, events: ModuleType) -> None:
-        """Replace `_set_running_loop`: whatever starts a loop tells asyncio by it, uvloop as well.
+    def _hook_loops(self, _events: ModuleType) -> None:
+        from .running import listen
 
-        It is called when a loop begins to run in a thread, and when it stops; no loop's own class is touched.
-        """
-        own = events._set_running_loop
+        listen(self._running)
 
-        def _set_running_loop(loop: AbstractEventLoop | None) -> None:
-            own(loop)
-            session = self._open_session() if loop is not None else self._session
-            if session is not None:
-                session.running(loop)
-
-        for module in (events, sys.modules.get("asyncio")):
-            if module is not None and getattr(module, "_set_running_loop", None) is own:
-                vars(module)["_set_running_loop"] = _set_running_loop
+    def _running(self, loop: AbstractEventLoop | None) -> None:
+        session = self._open_session() if loop is not None else self._session
+        if session is not None:
+            session.running(loop)
 
     def _hook_spans(self, sdk: ModuleType) -> None:
         from .spans import tell_of_spans

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from asyncio import AbstractEventLoop, Future, Handle, Task, current_task
+from asyncio import Future, Handle, Task
 from contextvars import Context
 from types import FrameType
 from typing import Any, NamedTuple
@@ -23,9 +23,8 @@ class Identity(NamedTuple):
     span_id: str = ""
 
 
-def running(loop: AbstractEventLoop, frame: FrameType | None) -> Identity:
-    """Who holds *loop* now. *frame*, the innermost of the loop's thread, is for callbacks without a task."""
-    task = current_task(loop)
+def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
+    """Who holds a loop: its current task, or the callback whose `Handle` is on the stack of *frame*."""
     if task is not None:
         return of_task(task)
     while frame is not None:
@@ -43,12 +42,28 @@ def of_task(task: Task[Any]) -> Identity:
     return of_context(_context_of(task))._replace(task=task.get_name(), coroutine=name)
 
 
-def of_handle(handle: Handle) -> Identity:
-    """The task that a ready callback or due timer would resume, or else the callback's own name."""
+def behind(handle: Handle) -> Task[Any] | None:
+    """The task that a ready callback or due timer would resume, if any."""
+    callback = getattr(handle, "_callback", None)
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, Task):
+        return owner
+    held = getattr(owner, "_task", None)  # a timeout that is due: `asyncio.timeout` keeps its task
+    if isinstance(held, Task):
+        return held
+    # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it.
+    for candidate in (owner, *(getattr(handle, "_args", None) or ())):
+        if isinstance(candidate, Future):
+            for waiter in getattr(candidate, "_callbacks", None) or ():
+                task = getattr(waiter[0], "__self__", None)
+                if isinstance(task, Task):
+                    return task
+    return None
+
+
+def of_callback(handle: Handle) -> Identity:
+    """The name of a callback that is no task's, and the span that was current where it was scheduled."""
     callback: Any = getattr(handle, "_callback", None)
-    task = _task_behind(callback, getattr(handle, "_args", None) or ())
-    if task is not None:
-        return of_task(task)
     while hasattr(callback, "func"):  # functools.partial
         callback = callback.func
     name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
@@ -84,20 +99,3 @@ def _context_of(task: Task[Any]) -> Context | None:
         return task.get_context()
     # The C task of 3.11 keeps its context to itself, but shows it to the collector.
     return next((held for held in gc.get_referents(task) if type(held) is Context), None)
-
-
-def _task_behind(callback: object, args: tuple[object, ...]) -> Task[Any] | None:
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, Task):
-        return owner
-    held = getattr(owner, "_task", None)  # a timeout that is due: `asyncio.timeout` keeps its task
-    if isinstance(held, Task):
-        return held
-    # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it.
-    for candidate in (owner, *args):
-        if isinstance(candidate, Future):
-            for waiter in getattr(candidate, "_callbacks", None) or ():
-                task = getattr(waiter[0], "__self__", None)
-                if isinstance(task, Task):
-                    return task
-    return None

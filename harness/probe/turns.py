@@ -66,6 +66,7 @@ class Turns:
         self._counts = [0] * page.BUCKETS
         self._sums_ns = [0] * page.BUCKETS
         self._selector: Any = None
+        self._below: Any = None  # what stood in the selector before us: another watch, or somebody's own
         self._beats: Beats | None = None
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
@@ -86,7 +87,8 @@ class Turns:
         self.words[page.TURN] = began_ns
         timer.set(self.look_after_ns)
         self.mark(began_ns)
-        if type(selector) is _EPOLL and "select" not in vars(selector):
+        self._below = vars(selector).get("select")
+        if type(selector) is _EPOLL and self._below is None:
             selector.select = self._replacement(selector, timer, began_ns)
             mechanism = EXACT
         else:
@@ -111,10 +113,20 @@ class Turns:
 
     def detach(self) -> None:
         """Give the selector back as it was, and count nothing more."""
+        if self._beats is not None:
+            self._beats.silence()
+        selector, self._selector = self._selector, None
         # Whoever replaced it after us keeps theirs.
-        if getattr(vars(self._selector or self).get("select"), "_harness", None) is self:
-            del self._selector.select
-        self._selector = None
+        if getattr(vars(selector or self).get("select"), "_harness", None) is not self:
+            return
+        below = self._below
+        # Another watch that stood below us may have left meanwhile.
+        while (other := getattr(below, "_harness", None)) is not None and other._selector is not selector:
+            below = other._below
+        if below is None:
+            del selector.select
+        else:
+            selector.select = below
 
     def write_page(self) -> None:
         """Bring the shared page up to date with what this thread counted."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Handle
+from asyncio import AbstractEventLoop, Handle, Task
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..record.event import Victim
 from . import tasks
@@ -15,17 +15,24 @@ LOOKED_AT = 1_000
 NAMED = 100
 
 
+class _Waiter(NamedTuple):
+    handle: Handle
+    task: Task[Any] | None  # known only while it waits: a future forgets whom it resumed
+    since_ns: int
+
+
 class Waiting:
     """The callbacks that were seen waiting during one stall, each with the time it waits since."""
 
     def __init__(self) -> None:
-        self._since_ns: dict[int, tuple[Handle, int]] = {}
+        self._seen: dict[int, _Waiter] = {}
 
     def look(self, loop: AbstractEventLoop, since_ns: int) -> None:
         """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
         ready: Any = getattr(loop, "_ready", ())  # other loops than asyncio's own keep it to themselves
         for handle in tuple(ready)[-LOOKED_AT:]:
-            self._since_ns.setdefault(id(handle), (handle, since_ns))
+            if id(handle) not in self._seen:
+                self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns)
 
     def look_at_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
         """Remember the timers that are due and have not been run: they wait since their own time.
@@ -34,8 +41,8 @@ class Waiting:
         """
         for handle in islice(getattr(loop, "_scheduled", ()), LOOKED_AT):
             due_ns = int(handle._when * 1e9)  # the loop's clock is `time.monotonic`
-            if due_ns <= now_ns:
-                self._since_ns.setdefault(id(handle), (handle, due_ns))
+            if due_ns <= now_ns and id(handle) not in self._seen:
+                self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), due_ns)
 
     def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[Victim, ...], int]:
         """Those who waited at least *least_ns* of that time, worst first; and how many there were.
@@ -43,15 +50,15 @@ class Waiting:
         Tasks come before plain callbacks, of which each kind is named once: ten thousand callbacks that
         wait for each other must not hide the one request that waited for all of them.
         """
-        waits = [(ended_ns - max(since, began_ns), handle) for handle, since in self._since_ns.values()]
-        late = [(wait, handle) for wait, handle in waits if wait >= least_ns and not handle.cancelled()]
+        waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
+        late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]
         late.sort(key=lambda pair: pair[0], reverse=True)
         of_tasks: list[Victim] = []
         of_callbacks: dict[str, Victim] = {}
-        for delayed_ns, handle in late:
-            who = tasks.of_handle(handle)
+        for delayed_ns, seen in late:
+            who = tasks.of_task(seen.task) if seen.task else tasks.of_callback(seen.handle)
             victim = Victim(who.task, who.span, who.trace_id, delayed_ns)
-            if who.coroutine:
+            if seen.task:
                 of_tasks.append(victim)
             else:
                 of_callbacks.setdefault(who.task, victim)

@@ -7,14 +7,16 @@ takes the stack of the loop's thread every few milliseconds until the loop is on
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import threading
-from asyncio import AbstractEventLoop
+from asyncio import Task, current_task
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
+from typing import Any
 
 from ..record import page
 from ..record.event import Sample
@@ -46,10 +48,24 @@ class Stall:
     native_thread_id: int
     usage: kernel.Usage | None = None  # of the loop's thread at the first look
     samples: list[Sample] = field(default_factory=list)
+    holders: list[Task[Any] | None] = field(default_factory=list)  # the task of each sample
     waiting: Waiting = field(default_factory=Waiting)
     others: dict[int, threads.Seen] | None = None  # from the first look over the limit on
     announced: bool = False
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
+
+    def add(self, now_ns: int, frame: FrameType, task: Task[Any] | None, fault: str) -> None:
+        """One more look at the loop's thread."""
+        who = tasks.of_step(task, frame)
+        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault))
+        self.holders.append(task)
+
+    def named_samples(self) -> tuple[Sample, ...]:
+        """The samples; a task that began eagerly gets its name only after its first step, so by now."""
+        return tuple(
+            sample if task is None else replace(sample, task=task.get_name())
+            for sample, task in zip(self.samples, self.holders, strict=True)
+        )
 
 
 @dataclass(slots=True)
@@ -72,12 +88,13 @@ class Watched:
 
 
 class Watchdog:
-    """Watches as long as the process lives; loops come and go."""
+    """Watches until it is closed, or as long as the process lives; loops come and go."""
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         self._on_error = on_error
         self._watched: dict[int, Watched] = {}
         self._poll = select.epoll()
+        self._closing = False
         self.cpu_ns = 0
         self._thread = threading.Thread(target=self._run, name=f"{threads.OWN}watchdog", daemon=True)
         self._thread.start()
@@ -94,9 +111,18 @@ class Watchdog:
         if self._watched.pop(watched.timer.fd, None) is not None:
             self._poll.unregister(watched.timer.fd)
 
+    def close(self) -> None:
+        """End the thread, and give the descriptors back."""
+        self._closing = True
+        bell = os.eventfd(1)
+        self._poll.register(bell, select.EPOLLIN)
+        self._thread.join()
+        self._poll.close()
+        os.close(bell)
+
     def _run(self) -> None:
         late: list[Watched] = []
-        while True:
+        while not self._closing:
             fired = self._poll.poll(_wait_s(late))
             # First of all, while the GIL is still here.
             frames, now_ns = sys._current_frames(), monotonic_ns()
@@ -134,7 +160,7 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     if watched.stall and watched.stall.began_ns == began_ns and now_ns < watched.next_look_ns:
         return True
     stall = watched.stall_since(began_ns, now_ns)
-    stall.samples.append(_sample(now_ns, frame, loop, watched.acting_fault(turns.thread_ident)))
+    stall.add(now_ns, frame, current_task(loop), watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
     stacks = threads.stacks(frames, turns.thread_ident)
     watched.next_look_ns = now_ns + max(LOOK_EVERY_NS, (since_ns - DENSE_NS) // 100)
@@ -149,17 +175,13 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     return True
 
 
-def _sample(now_ns: int, frame: FrameType, loop: AbstractEventLoop, fault: str) -> Sample:
-    return Sample(now_ns, now_ns, 1, stack_of(frame), *tasks.running(loop, frame), fault)
-
-
 def _merge(stall: Stall) -> None:
     """Join the newest sample with the one before, when they saw the same or there is no more room."""
     newest = stall.samples[-1]
     if len(stall.samples) > 1:
         before = stall.samples[-2]
         if (before.stack, before.fault) == (newest.stack, newest.fault) or len(stall.samples) > KEPT:
-            del stall.samples[-1]
+            del stall.samples[-1], stall.holders[-1]
             newest = replace(before, last_ns=newest.last_ns, count=before.count + 1)
     # Where the kernel has the thread tells a call that waits from one that computes, if it stays there.
     if not newest.syscall:

@@ -6,6 +6,8 @@ import pytest
 
 from harness.record import event
 
+MS = 1_000_000
+
 
 def blocks_of(made):
     made.ended()
@@ -157,13 +159,14 @@ def test_a_block_whose_process_was_killed_is_a_block(made, look):
 
 @pytest.mark.parametrize(
     ("cpu", "queued", "cause"),
-    [(95, 2, "cpu"), (40, 30, "cpu"), (5, 90, "descheduled"), (10, 12, "call"), (None, None, "call")],
+    [(255, 6, "cpu"), (120, 90, "cpu"), (15, 270, "descheduled"), (30, 36, "call"), (None, None, "call")],
 )
 def test_the_cause_is_told_by_the_threads_time_on_the_processor(made, look, cpu, queued, cause):
     """On it, queueing for it, or away from it; without figures it is a call that waits."""
-    made.blocked(
-        4.0, 300, [look("a.py:1 f")], cpu_ns=cpu, queued_ns=queued, watched_ns=None if cpu is None else 100
-    )
+    figures = {}
+    if cpu is not None:
+        figures = {"cpu_ns": cpu * MS, "queued_ns": queued * MS, "watched_ns": 300 * MS}
+    made.blocked(4.0, 300, [look("a.py:1 f", count=50)], **figures)
 
     (block,) = blocks_of(made)
     assert block.cause == cause
@@ -171,9 +174,11 @@ def test_the_cause_is_told_by_the_threads_time_on_the_processor(made, look, cpu,
 
 def test_two_calls_of_one_turn_have_each_their_own_cause(made, look):
     """The part that the kernel saw waiting is a call; the thread's CPU time is the other part's."""
-    fetch = replace(look("etl.py:30 etl", "etl.py:9 fetch"), syscall="pselect6")
-    fold = replace(look("etl.py:31 etl", "etl.py:13 fold"), syscall="futex")
-    made.blocked(4.0, 400, [fetch, fetch, fold, fold], cpu_ns=45, queued_ns=5, watched_ns=100)
+    fetch = replace(look("etl.py:30 etl", "etl.py:9 fetch", count=20), syscall="pselect6")
+    fold = replace(look("etl.py:31 etl", "etl.py:13 fold", count=20), syscall="futex")
+    made.blocked(
+        4.0, 400, [fetch, fetch, fold, fold], cpu_ns=180 * MS, queued_ns=20 * MS, watched_ns=400 * MS
+    )
 
     assert [brief(block) for block in blocks_of(made)] == [
         ("fetch", 9, "call", 200),

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 
 from ...record import event
-from ...record.event import Blocked, Frame, Sample
-from ..blame import Territory, candidates, folded, imported, imports, leaf, own_frames
+from ...record.event import Blocked
+from ..blame import Territory, candidates, imported, imports, leaf
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
+from ..cause import cause as cause_of
+from ..cause import suspects
 from ..finding import Finding
 from ..history import History, Loop
+from ..stretch import Look, Stretch, blamed, stretches
 from ..unit import duration, ms, plural, seconds
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
@@ -64,50 +66,6 @@ def findings(history: History, found: tuple[Block, ...]) -> Iterator[Finding]:
         yield Finding("blocks", "note", f"{unseen} over the limit counted, but not recorded")
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One sample with the stretch of time it stands for."""
-
-    sample: Sample
-    path: tuple[Frame, ...]  # what may be blamed, outermost first; never empty
-    step: tuple[str, str]  # which task or callback was running
-    from_ns: int
-    to_ns: int
-
-    @property
-    def waited_ns(self) -> int:
-        """How much of its time the kernel is known to have kept the thread waiting."""
-        return 0 if self.sample.syscall in NOT_WAITING else self.to_ns - self.from_ns
-
-    def call(self, depth: int) -> tuple[str, str] | None:
-        """The step at depth 0, below it the function that may be blamed; `None` when the stack ends above."""
-        if depth == 0:
-            return self.step
-        if depth > len(self.path):
-            return None
-        return self.path[depth - 1].file, self.path[depth - 1].function
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Looks that make one block together; *depth* is that of the innermost call they share, 0 for none."""
-
-    depth: int
-    looks: list[_Look]
-
-    @property
-    def held_ns(self) -> int:
-        return _length(self.looks)
-
-    @property
-    def waited_ns(self) -> int:
-        return sum(look.waited_ns for look in self.looks)
-
-    @property
-    def blame(self) -> tuple[object, ...]:
-        return self.looks[0].step, self.looks[0].call(self.depth)
-
-
 def _latest(turns: list[Blocked]) -> Iterator[Blocked]:
     """One event per turn: the one that was written when the turn ended, else the provisional one."""
     by_turn: dict[tuple[int, int, int], Blocked] = {}
@@ -123,92 +81,18 @@ def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[B
     territory = Territory(loop.started.application, loop.started.libraries) if loop else Territory((), ())
     limit_ns = loop.started.limit_ns if loop else history.run.block_limit_ns
     thread = loop.started.thread if loop else ""
-    looks = list(_looks(turn, territory))
-    stretches = _joined(sorted(_cut(looks, limit_ns), key=lambda s: s.looks[0].from_ns))
-    computing = _cause_by_cpu(turn, waited_ns=sum(look.waited_ns for look in looks))
-    for stretch in stretches:
-        cause = "call" if stretch.waited_ns * 2 > stretch.held_ns else computing
-        victims = _victims(turn, stretch) if len(stretches) > 1 else turn.victims
+    found = stretches(turn, territory, limit_ns)
+    for stretch in found:
+        cause = cause_of(turn, stretch, beside=found, limit_ns=limit_ns)
+        victims = _victims(turn, stretch) if len(found) > 1 else turn.victims
         # Those that are not listed waited the shortest: of several blocks in the turn for the last one.
-        unlisted = turn.victims_total - len(turn.victims) if stretch is stretches[-1] else 0
+        unlisted = turn.victims_total - len(turn.victims) if stretch is found[-1] else 0
         yield _block(turn, stretch, cause, territory, thread, history, victims, len(victims) + unlisted)
-
-
-def _looks(turn: Blocked, territory: Territory) -> Iterator[_Look]:
-    samples = [sample for sample in turn.samples if sample.stack] or [_unseen(turn)]
-    start = turn.at_ns
-    for sample, following in zip(samples, [*samples[1:], None], strict=True):
-        end = (sample.last_ns + following.first_ns) // 2 if following else turn.at_ns + turn.held_ns
-        end = max(start, end)
-        seen = replace(sample, stack=folded(sample.stack))
-        yield _Look(seen, candidates(seen.stack, territory), _step(seen), start, end)
-        start = end
-
-
-def _unseen(turn: Blocked) -> Sample:
-    """What stands for the samples of a turn that has none."""
-    nowhere = (Frame("", 0, NOT_SAMPLED),)
-    return Sample(turn.at_ns, turn.at_ns, 0, nowhere, task="", coroutine="", span="", trace_id="", span_id="")
-
-
-def _step(sample: Sample) -> tuple[str, str]:
-    if sample.task or sample.coroutine:
-        return sample.task, sample.coroutine
-    callback = (own_frames(sample.stack) or sample.stack)[0]
-    return callback.file, callback.function
-
-
-def _cut(looks: list[_Look], limit_ns: int) -> Iterator[_Stretch]:
-    """The looks of a turn as blocks, in no order."""
-    # Not a recursive function: the stacks of recursive programs are as deep as this one could go.
-    pending = [(0, looks)]
-    while pending:
-        depth, looks = pending.pop()
-        long = [r for r in _runs(looks, depth) if _length(r) >= limit_ns and _of(r, depth) is not None]
-        kept = {id(look) for run in long for look in run}
-        rest = [look for look in looks if id(look) not in kept]
-        if rest and (not long or _length(rest) >= limit_ns):
-            yield _Stretch(max(depth - 1, 0), rest)
-        pending += [(depth + 1, run) for run in long]
-
-
-def _runs(looks: list[_Look], depth: int) -> list[list[_Look]]:
-    """Consecutive looks at the same call, across the odd sample that saw something else."""
-    runs: list[list[_Look]] = []
-    for call, group in groupby(looks, key=lambda look: look.call(depth)):
-        run = list(group)
-        around = _length(runs[-2]) + _length(run) if len(runs) >= 2 and _of(runs[-2], depth) == call else 0
-        if around and _length(runs[-1]) * NOISE <= around:
-            noise = runs.pop()
-            runs[-1] += noise + run
-        else:
-            runs.append(run)
-    return runs
-
-
-def _of(run: list[_Look], depth: int) -> tuple[str, str] | None:
-    return run[0].call(depth)
-
-
-def _joined(stretches: list[_Stretch]) -> list[_Stretch]:
-    """A recursive function is cut at every level of its calls; neighbours with one blame are one block."""
-    joined: list[_Stretch] = []
-    for stretch in stretches:
-        if stretch.depth and joined and joined[-1].blame == stretch.blame:
-            depth = min(joined[-1].depth, stretch.depth)
-            joined[-1] = _Stretch(depth, joined[-1].looks + stretch.looks)
-        else:
-            joined.append(stretch)
-    return joined
-
-
-def _length(looks: list[_Look]) -> int:
-    return sum(look.to_ns - look.from_ns for look in looks)
 
 
 def _block(
     turn: Blocked,
-    stretch: _Stretch,
+    stretch: Stretch,
     cause: str,
     territory: Territory,
     thread: str,
@@ -216,7 +100,7 @@ def _block(
     victims: tuple[event.Victim, ...],
     victims_total: int,
 ) -> Block:
-    frame, sample = _blamed(stretch)
+    frame, sample = blamed(stretch)
     stack = sample.stack if sample.count else ()
     call = leaf(stack, frame, territory)
     culprits: tuple[Culprit, ...] = ()
@@ -227,6 +111,13 @@ def _block(
         cause, call = "import", f"import {imported(stack)}".strip()
         culprits = (Culprit(thread, 1.0, stack),)
         stack = stack[: len(stack) - stack[::-1].index(frame)]
+    elif cause == "gil":
+        culprits = _holders(turn)
+        if culprits:
+            frame, call = candidates(culprits[0].stack, territory)[-1], ""
+    elif cause == "gc":
+        worst = max(turn.pauses, key=lambda pause: pause.held_ns)
+        call = f"collection of generation {worst.generation}"
     return Block(
         at_s=seconds(history.since_start_ns(stretch.looks[0].from_ns)),
         held_ms=ms(stretch.held_ns),
@@ -259,30 +150,20 @@ def _block(
     )
 
 
-def _blamed(stretch: _Stretch) -> tuple[Frame, Sample]:
-    """The function seen most at the stretch's depth, on its line seen most, and a look at that."""
-    functions: Counter[tuple[str, str]] = Counter()
-    lines: Counter[Frame] = Counter()
-    for look in stretch.looks:
-        frame = _frame(look, stretch.depth)
-        functions[frame.file, frame.function] += look.sample.count
-        lines[frame] += look.sample.count
-    function = max(functions, key=lambda key: functions[key])
-    blamed = max(
-        (line for line in lines if (line.file, line.function) == function), key=lambda key: lines[key]
+def _holders(turn: Blocked) -> tuple[Culprit, ...]:
+    """The threads that may have held the GIL, each with its share of what they used together."""
+    threads = suspects(turn)[:CULPRITS]
+    used_ns = sum(other.used_ns for other in threads)
+    return tuple(
+        Culprit(other.thread, round(other.used_ns / used_ns if used_ns else 1 / len(threads), 3), other.stack)
+        for other in threads
     )
-    seen = (look.sample for look in stretch.looks if _frame(look, stretch.depth) == blamed)
-    return blamed, max(seen, key=lambda sample: sample.count)
 
 
-def _frame(look: _Look, depth: int) -> Frame:
-    return look.path[min(depth, len(look.path)) - 1]  # depth 0: the innermost
-
-
-def _shares(stretch: _Stretch, thread: str) -> tuple[Culprit, ...]:
+def _shares(stretch: Stretch, thread: str) -> tuple[Culprit, ...]:
     """The functions that were seen most among many short callbacks, each with its share of the time."""
     spent: Counter[tuple[str, str]] = Counter()
-    example: dict[tuple[str, str], _Look] = {}
+    example: dict[tuple[str, str], Look] = {}
     for look in stretch.looks:
         key = look.path[-1].file, look.path[-1].function
         spent[key] += look.to_ns - look.from_ns
@@ -294,18 +175,7 @@ def _shares(stretch: _Stretch, thread: str) -> tuple[Culprit, ...]:
     )
 
 
-def _cause_by_cpu(turn: Blocked, *, waited_ns: int) -> str:
-    """The cause of what the samples do not show to be waiting, by where the thread's other time went."""
-    if not turn.watched_ns or turn.cpu_ns is None or turn.queued_ns is None:
-        return "call"
-    other_ns = max(turn.watched_ns - waited_ns, 1)
-    if (turn.cpu_ns + turn.queued_ns) / other_ns < ON_CPU_SHARE:
-        return "call"
-    starved = turn.queued_ns > turn.cpu_ns and turn.cpu_ns / other_ns < STARVED_SHARE
-    return "descheduled" if starved else "cpu"
-
-
-def _victims(turn: Blocked, stretch: _Stretch) -> tuple[event.Victim, ...]:
+def _victims(turn: Blocked, stretch: Stretch) -> tuple[event.Victim, ...]:
     """Those who were due before the block was over, each with the part of the waiting that was in it."""
     began_ns, over_ns = stretch.looks[0].from_ns, stretch.looks[-1].to_ns
     turn_over_ns = turn.at_ns + turn.held_ns

@@ -1,0 +1,93 @@
+"""Why a loop was held: from where the kernel had its thread, its CPU time, and what other threads did.
+
+A thread that waits in a call leaves the GIL to others, so it was looked at often, and the kernel names the
+call. A thread that computes uses the processor. When neither holds, somebody else had the GIL or the
+processor: a thread that used as much CPU, or another program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..record.event import Blocked, Other
+from .stretch import Stretch
+
+# Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
+ON_CPU_SHARE = 0.6
+# Code that queued for the processor and got less of it than this did not run: the machine was full.
+STARVED_SHARE = 0.2
+# A thread that makes no progress at all waits for a lock; one that gets at the GIL now and then does not.
+PROGRESS_SHARE = 0.02
+# The probe looks every 5 ms from half the limit on; it could look less often when it did not get the GIL.
+LOOKS_ENOUGH = 3
+# Library functions at the inner end of a stack that tell of a thread that waits.
+WAITING_FUNCTIONS = {"_worker", "acquire", "get", "join", "poll", "run_forever", "select", "wait"}
+
+
+def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_ns: int) -> str:
+    """The cause of one stretch of a late turn, as the contract names it; "many" and "import" aside.
+
+    *beside* are all stretches of the turn: what the thread waited in others is not this one's.
+    """
+    began_ns, ended_ns = stretch.looks[0].from_ns, stretch.looks[-1].to_ns
+    collected_ns = sum(p.held_ns for p in turn.pauses if began_ns <= p.at_ns < ended_ns)
+    if collected_ns * 2 >= stretch.held_ns:
+        return "gc"
+    if stretch.asleep:
+        return "gil" if suspects(turn) else "descheduled"
+    if stretch.waited_ns * 2 > stretch.held_ns:
+        return "call"
+    if turn.cpu_ns is not None and turn.queued_ns is not None and stretch.samples >= LOOKS_ENOUGH:
+        found = _by_looks(turn, _waited_ns(turn, beside))
+    elif turn.whole_cpu_ns is not None and turn.whole_ns:
+        found = _by_whole(turn, stretch)
+    else:
+        found = "call"
+    # It computed, but less than the limit: with the processor to itself it would not have been late.
+    starved = found == "cpu" and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns
+    return "descheduled" if starved else found
+
+
+def suspects(turn: Blocked) -> tuple[Other, ...]:
+    """The threads that may have held the GIL while the loop was late, the busiest first."""
+    able = [other for other in turn.others if not _waits(other)]
+    running = [other for other in able if other.used_ns > 0 or other.syscall == "running"]
+    return tuple(sorted(running or able, key=lambda other: other.used_ns, reverse=True))
+
+
+def _by_looks(turn: Blocked, waited_ns: int) -> str:
+    """By what the loop's thread did from the first look on, when it is not known to have waited."""
+    watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
+    cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
+    if (cpu_ns + queued_ns) / watched_ns >= ON_CPU_SHARE:
+        starved = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE
+        return "descheduled" if starved else "cpu"
+    progresses = cpu_ns / watched_ns >= PROGRESS_SHARE
+    return "gil" if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns else "call"
+
+
+def _by_whole(turn: Blocked, stretch: Stretch) -> str:
+    """By the whole turn: its watcher had next to no chance to look, because it did not get the GIL."""
+    if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
+        return "cpu"
+    if suspects(turn):
+        return "gil"
+    return "call" if stretch.samples >= LOOKS_ENOUGH else "descheduled"
+
+
+def _waited_ns(turn: Blocked, stretches: Sequence[Stretch]) -> int:
+    """How much of its watch the kernel is known to have kept the thread waiting."""
+    watch_began_ns = turn.at_ns + turn.held_ns - (turn.watched_ns or 0)
+    looks = [look for stretch in stretches for look in stretch.looks if look.waited_ns]
+    return sum(max(0, look.to_ns - max(look.from_ns, watch_began_ns)) for look in looks)
+
+
+def _waits(other: Other) -> bool:
+    if other.syscall not in ("", "running", "futex"):
+        return True
+    leaf = other.stack[-1].function.rpartition(".")[2] if other.stack else ""
+    return other.syscall == "futex" and leaf in WAITING_FUNCTIONS
+
+
+def _used_ns(others: Sequence[Other]) -> int:
+    return sum(other.used_ns for other in others)

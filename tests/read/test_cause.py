@@ -1,0 +1,148 @@
+"""Why a loop was held: told from the figures of its thread, the collector and the other threads."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.record.event import Frame, Other, Pause
+
+MS = 1_000_000
+LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")
+
+
+@pytest.fixture
+def made(record):
+    recording = record()
+    recording.loop(limit_ms=50)
+    return recording
+
+
+def only_block(made):
+    made.ended()
+    (block,) = made.document().blocks
+    return block
+
+
+def other(function, *, used_ms=0, syscall="running", name="worker", file="/srv/shop/report.py"):
+    """A thread that used enough CPU in its life to be asked."""
+    return Other(name, (LIBRARY, Frame(file, 7, function)), 500 * MS, used_ms * MS, syscall)
+
+
+def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made):
+    """The loop woke up late and had run nothing: the place is the other thread's."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(other("to_decimal"),))
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause) == ("to_decimal", 7, "gil")
+    assert (block.held_ms, block.task) == (299.0, "")
+    assert [(c.thread, c.share, c.stack[-1].function) for c in block.culprits] == [
+        ("worker", 1.0, "to_decimal")
+    ]
+
+
+@pytest.mark.parametrize(
+    "bystander",
+    [
+        other("recv", syscall="recvfrom"),
+        other("_worker", syscall="futex", file="/usr/lib/python3.12/concurrent/futures/thread.py"),
+        other("pause", syscall="clock_nanosleep"),
+    ],
+)
+def test_a_thread_that_waits_has_not_held_the_gil(made, bystander):
+    """Late, and nobody had the GIL: the process got no processor."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(bystander,))
+
+    block = only_block(made)
+    assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
+
+
+def test_threads_that_contend_for_the_gil_share_the_blame(made):
+    """Each with its share of what they used."""
+    others = (other("crunch", used_ms=30, name="a"), other("crunch", used_ms=10, name="b"))
+    made.blocked(4.0, 200, woke_ns=made.at(4.2), others=others)
+
+    block = only_block(made)
+    assert block.cause == "gil"
+    assert [(culprit.thread, culprit.share) for culprit in block.culprits] == [("a", 0.75), ("b", 0.25)]
+
+
+def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(made, look):
+    """The loop was due, and the stack shows code of its own."""
+    made.blocked(4.0, 240, [look("app.py:9 on_hup", task="", coroutine="")] * 3, woke_ns=made.at(4.24))
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause) == ("on_hup", 9, "call")
+
+
+def test_a_long_collection_is_the_collectors(made, look):
+    """More than half of the time was a pause of the collector."""
+    pause = Pause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
+    made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,))
+
+    block = only_block(made)
+    assert (block.function, block.cause, block.leaf) == ("compact", "gc", "collection of generation 2")
+
+
+def test_a_short_collection_is_not_the_cause(made, look):
+    """Less than half of the time."""
+    pause = Pause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
+    sample = replace(look("cache.py:14 compact", count=40), syscall="pselect6")
+    made.blocked(4.0, 250, [sample], pauses=(pause,))
+
+    assert only_block(made).cause == "call"
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "others", "cause"),
+    [
+        (280, (), "cpu"),  # C code that held the GIL itself
+        (5, (other("crunch"),), "gil"),
+        (5, (), "descheduled"),
+        (5, (other("recv", syscall="recvfrom"),), "descheduled"),
+    ],
+)
+def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(made, look, cpu_ms, others, cause):
+    """One look, at its end: nobody else got the GIL, so what matters is who used the processor."""
+    whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS}
+    made.blocked(4.0, 300, [look("log.py:9 parse")], others=others, **whole)
+
+    assert only_block(made).cause == cause
+
+
+def test_computing_less_than_the_limit_is_the_machines_fault(made, look):
+    """With the processor to itself, the turn would not have been late."""
+    watch = {"cpu_ns": 30 * MS, "queued_ns": 40 * MS, "watched_ns": 75 * MS}
+    made.blocked(4.0, 90, [look("a.py:1 f", count=10)], whole_cpu_ns=40 * MS, whole_ns=95 * MS, **watch)
+
+    assert only_block(made).cause == "descheduled"
+
+
+def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look):
+    """Its thread made some progress, and others used the processor meanwhile."""
+    sample = replace(look("a.py:1 f", count=10), syscall="futex")
+    watch = {"cpu_ns": 20 * MS, "queued_ns": 0, "watched_ns": 200 * MS}
+    made.blocked(4.0, 225, [sample], others=(other("crunch", used_ms=170),), **watch)
+
+    block = only_block(made)
+    assert (block.function, block.cause) == ("crunch", "gil")
+
+
+def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made, look):
+    """It made no progress at all, whatever other threads did."""
+    sample = replace(look("a.py:1 f", count=40), syscall="futex")
+    watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 200 * MS}
+    made.blocked(4.0, 225, [sample], others=(other("crunch", used_ms=190),), **watch)
+
+    assert only_block(made).cause == "call"
+
+
+def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look):
+    """Each has its own cause."""
+    selector = Frame("/usr/lib/python3.12/asyncio/base_events.py", 1949, "BaseEventLoop._run_once")
+    asleep = look(outside=(LIBRARY, selector))
+    samples = [asleep] * 4 + [look("a.py:1 f")] * 6
+    made.blocked(4.0, 500, samples, woke_ns=made.at(4.2), others=(other("to_decimal"),))
+    made.ended()
+
+    found = [(b.function, b.cause, round(b.held_ms)) for b in made.document().blocks]
+    assert found == [("to_decimal", "gil", 200), ("f", "call", 300)]
