@@ -163,6 +163,7 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     stall.add(now_ns, frame, current_task(loop), watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
     stacks = threads.stacks(frames, turns.thread_ident)
+    words[page.LOOKED] = now_ns
     watched.next_look_ns = now_ns + max(LOOK_EVERY_NS, (since_ns - DENSE_NS) // 100)
     # Only from here on what reads files, and so gives the GIL away.
     stall.usage = stall.usage or kernel.usage(turns.native_thread_id)

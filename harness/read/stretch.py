@@ -20,6 +20,8 @@ from .blame import Territory, candidates, folded, own_frames
 
 # These say nothing of the cause: what computes is found at the lock of the GIL, which its watcher holds.
 NOT_WAITING = ("", "running", "futex")
+# How often the probe looks at a late loop, and from when on less often (`probe/watchdog.py`).
+LOOK_EVERY_NS, DENSE_NS = 5_000_000, 2_000_000_000
 # Between two stretches of the same call, one sample in so many may have seen something else.
 NOISE = 10
 # What is blamed when nothing was seen of a turn, and when the loop did not get to run at all.
@@ -113,7 +115,7 @@ def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
             return  # what it did afterwards is not worth a word
     samples = samples or [_no_sample(turn, UNSEEN)]
     for sample, following in zip(samples, [*samples[1:], None], strict=True):
-        end = (sample.last_ns + following.first_ns) // 2 if following else turn.at_ns + turn.held_ns
+        end = _boundary_ns(turn, sample, following) if following else turn.at_ns + turn.held_ns
         end = max(start, end)
         seen = replace(sample, stack=folded(sample.stack))
         if own_frames(seen.stack):
@@ -121,6 +123,16 @@ def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
         else:
             yield Look(seen, (LATE,), ("", LATE.function), start, end)
         start = end
+
+
+def _boundary_ns(turn: Blocked, sample: Sample, following: Sample) -> int:
+    """Where the time of one sample ends and that of the next one begins.
+
+    Half-way, unless the next look came late: then what it found had held the GIL since soon after this one.
+    """
+    midway_ns = (sample.last_ns + following.first_ns) // 2
+    thinned_ns = (sample.last_ns - turn.at_ns - DENSE_NS) // 100
+    return min(midway_ns, sample.last_ns + max(LOOK_EVERY_NS, thinned_ns))
 
 
 def _no_sample(turn: Blocked, frame: Frame) -> Sample:

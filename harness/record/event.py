@@ -126,6 +126,37 @@ class LoopSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Thread:
+    """One thread of the target, seen from outside."""
+
+    name: str
+    native_id: int
+    has_gil: bool
+    active: bool  # on a processor, as far as can be told
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """The target's threads, seen from outside while a loop was late and its own watchdog got no chance."""
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # the late turn's, as in `Blocked.at_ns`
+    native_id: int  # of the loop's thread
+    threads: tuple[Thread, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessFailed:
+    """No look from outside was possible; there will be no more tries."""
+
+    at_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerTaken:
     """What became of every message, by the chaos service's own books, after it ended."""
 
@@ -324,6 +355,98 @@ class FaultFired:
 
 
 @dataclass(frozen=True, slots=True)
+class Coroutine:
+    """What a task runs, or should have run."""
+
+    name: str  # qualified, as `__qualname__` says
+    file: str  # of its definition, "" for one that is not written in Python
+    line: int
+    stack: tuple[Frame, ...] = field(default=(), repr=False)  # where it waits, outermost first
+    created: tuple[Frame, ...] = field(default=(), repr=False)  # innermost last; asyncio's debug mode knows
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDestroyed:
+    """Tasks were collected before they had ended: nobody kept a reference to them.
+
+    Written again as *count* grows, with the same *at_ns*; so are the three events that follow.
+    """
+
+    at_ns: int  # of the first one
+    pid: int
+    coroutine: Coroutine
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionLost:
+    """An exception reached nobody: asyncio told its exception handler, and that is all."""
+
+    at_ns: int
+    pid: int
+    message: str  # as asyncio words it: "Task exception was never retrieved"
+    error: str  # "ValueError: no such host"
+    stack: tuple[Frame, ...] = field(repr=False)  # of the traceback, where it was raised last
+    coroutine: Coroutine | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeverAwaited:
+    """A coroutine was made, and collected without having begun."""
+
+    at_ns: int
+    pid: int
+    coroutine: Coroutine
+    stack: tuple[Frame, ...] = field(repr=False)  # who let go of it, outermost first
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSwallowed:
+    """Tasks were cancelled, and came to a good end all the same."""
+
+    at_ns: int
+    pid: int
+    coroutine: Coroutine
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSeen:
+    """The first sight of pending tasks of one coroutine that wait at one line."""
+
+    at_ns: int
+    pid: int
+    place: int  # the number by which censuses of this process call it
+    coroutine: Coroutine
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The tasks that wait at one place."""
+
+    place: int  # as in `PlaceSeen`
+    count: int
+    seen: int  # how many came to this place so far; those that are not there any more have left it
+    cancelled: int = 0  # of the count: asked to end more than a second ago
+    cancelled_ns: int = 0  # the longest time since that was first seen
+
+
+@dataclass(frozen=True, slots=True)
+class TasksCounted:
+    """A census of the pending tasks of a process. One that found the crowds as before is not written."""
+
+    at_ns: int
+    pid: int
+    pending: int
+    turns: int  # of all its loops so far
+    descriptors: int  # open files and sockets
+    crowds: tuple[Crowd, ...]  # the largest; small ones are left out
+    closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeClosed:
     """What the probe itself cost this process, written when it ends in good order."""
 
@@ -355,6 +478,8 @@ Event = (
     | FaultUndone
     | FaultFailed
     | LoopSampled
+    | Witnessed
+    | WitnessFailed
     | LedgerTaken
     | ArtefactWritten
     | RunEnded
@@ -366,6 +491,12 @@ Event = (
     | Blocked
     | SpanEnded
     | FaultFired
+    | TaskDestroyed
+    | ExceptionLost
+    | NeverAwaited
+    | CancelSwallowed
+    | PlaceSeen
+    | TasksCounted
     | ProbeClosed
     | ProbeFailed
 )

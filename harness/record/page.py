@@ -9,6 +9,7 @@ own. Layout, in machine-order signed 64-bit words:
     5 turns      6 busy_ns    7 longest_ns (the longest turn)  8 blocks (turns over the limit)
     9 started_ns 10 stopped_ns (0 while it runs)  11 limit_ns
     12 due       when the loop that waits should be awake again (monotonic ns), 0 for no such time
+    13 looked    when the watchdog last looked at the late loop (monotonic ns)
     16 + b       turns of a length of b bits: of 2**(b-1) to 2**b - 1 nanoseconds, b < 64
     80 + b       the sum of their lengths in nanoseconds
 """
@@ -23,8 +24,8 @@ from pathlib import Path
 
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
-THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 3, 4, 5, 6, 7, 8
-STARTED_NS, STOPPED_NS, LIMIT_NS, DUE = 9, 10, 11, 12
+PID, THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 2, 3, 4, 5, 6, 7, 8
+STARTED_NS, STOPPED_NS, LIMIT_NS, DUE, LOOKED = 9, 10, 11, 12, 13
 COUNTS, SUMS, BUCKETS = 16, 80, 64
 WORDS = 512
 
@@ -45,6 +46,26 @@ def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
     words[STARTED_NS], words[LIMIT_NS] = started_ns, limit_ns
     words[0] = MAGIC
     return words
+
+
+class Glance:
+    """A page mapped for reading: its first words can be read again and again without a system call.
+
+    Raises:
+        OSError: The page cannot be mapped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._words = memoryview(mmap.mmap(fd, WORDS * 8, prot=mmap.PROT_READ)).cast("q")
+        except ValueError as exc:  # the probe has not given it its size yet
+            raise OSError(f"{path}: not ready") from exc
+        finally:
+            os.close(fd)
+
+    def __getitem__(self, word: int) -> int:
+        return int(self._words[word])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,11 +91,12 @@ class Recording:
     def blocked(self, at_s: float, held_ms: float, samples=(), *, ended=True, **more) -> None:
         """A late turn of the loop. *samples* as `look` makes them, of even length."""
         step = held_ms / 1000 / max(len(samples), 1)
+        gap = min(0.002, step / 2)  # the probe looks every 5 ms
         placed = tuple(
             replace(
                 sample,
-                first_ns=self.at(at_s + step * index + step * 0.4),
-                last_ns=self.at(at_s + step * index + step * 0.6),
+                first_ns=self.at(at_s + step * index + gap),
+                last_ns=self.at(at_s + step * (index + 1) - gap),
             )
             for index, sample in enumerate(samples)
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...record import event
-from ...record.event import Blocked
+from ...record.event import Blocked, Witnessed
 from ..blame import Territory, candidates, imported, imports, leaf
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
@@ -23,6 +23,7 @@ from ..cause import suspects
 from ..finding import Finding
 from ..history import History, Loop
 from ..stretch import Look, Stretch, blamed, stretches
+from ..testimony import joined
 from ..unit import duration, ms, plural, seconds
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
@@ -43,7 +44,9 @@ def blocks(history: History) -> tuple[Block, ...]:
     found = [
         block
         for turn in _latest(history.of(Blocked))
-        for block in _blocks_of(turn, loops.get((turn.pid, turn.loop)), history)
+        for block in _blocks_of(
+            joined(turn, history.of(Witnessed)), loops.get((turn.pid, turn.loop)), history
+        )
     ]
     return tuple(sorted(found, key=lambda block: block.at_s))
 

@@ -1,0 +1,59 @@
+"""What was seen of a late turn from outside, joined with what the probe saw of it from inside.
+
+While code holds the GIL the probe sees nothing, and at its end only where the code came to rest. The look
+from outside names the thread that had the GIL, and the line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..record.event import Blocked, Other, Sample, Thread, Witnessed
+
+
+def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
+    """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
+    within = [
+        look
+        for look in seen
+        if (look.pid, look.loop) == (turn.pid, turn.loop)
+        and turn.at_ns <= look.at_ns <= turn.at_ns + turn.held_ns
+    ]
+    own: list[Sample] = []
+    holders: Counter[str] = Counter()
+    threads: dict[str, Thread] = {}
+    for look in within:
+        for thread in look.threads:
+            if thread.has_gil and thread.native_id == look.native_id:
+                own.append(_sample(turn, look, thread))
+            elif thread.has_gil:
+                holders[thread.name] += 1
+                threads.setdefault(thread.name, thread)
+    if holders:
+        # Seen with the GIL in hand: nobody needs to be suspected any more.
+        share_ns = turn.held_ns // sum(holders.values())
+        others = tuple(
+            Other(name, threads[name].stack, cpu_ns=0, used_ns=share_ns * times, syscall="running")
+            for name, times in holders.most_common()
+        )
+        turn = replace(turn, others=others)
+    if own:
+        samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
+        turn = replace(turn, samples=tuple(samples))
+    return turn
+
+
+def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
+    """A look as a sample, up to the next look from inside; whose step it was, only that can tell."""
+    after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
+    who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
+    return replace(
+        who,
+        first_ns=look.at_ns,
+        last_ns=after.first_ns if after else look.at_ns,
+        count=1,
+        stack=thread.stack,
+        syscall="running",
+    )

@@ -1,0 +1,67 @@
+"""Looks from outside join what the probe saw from inside."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.record.event import Blocked, Frame, Other, Thread, Witnessed
+
+MS = 1_000_000
+LOOP, BILLER = 100, 101
+OUTSIDE = Frame("/usr/lib/python3.12/asyncio/events.py", 88, "Handle._run")
+
+
+@pytest.fixture
+def made(record):
+    recording = record()
+    recording.loop(limit_ms=50)
+    return recording
+
+
+def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller"):
+    """A look from outside that found the thread *native_id* with the GIL in hand."""
+    stack = (OUTSIDE, *(Frame(f"/srv/shop/{file}", line, function) for file, line, function in frames))
+    threads = (Thread(name, native_id, True, True, stack), Thread("idle", 102, False, False, ()))
+    made.write("runner", Witnessed(made.at(at_s), 4242, 0, made.at(began_s), native_id=LOOP, threads=threads))
+
+
+def only_block(made):
+    made.ended()
+    (block,) = made.document().blocks
+    return block
+
+
+def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made):
+    """The line is the one it was seen on, not the one where it came to rest."""
+    rested = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
+    witness(made, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause) == ("to_decimal", 10, "gil")
+    assert [culprit.thread for culprit in block.culprits] == ["biller"]
+
+
+def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
+    """Code in C on the loop's own thread: the look from outside finds the line and keeps the task."""
+    rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
+    whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
+    made.write(
+        "target",
+        Blocked(made.at(4.0), 300 * MS, True, 4242, 0, (rest,), victims=(), victims_total=0, **whole),
+    )
+    for at_s in (4.05, 4.08, 4.11):
+        witness(made, at_s, LOOP, ("log.py", 9, "parse"))
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause) == ("parse", 9, "cpu")
+    assert (block.task, block.span) == ("checkout-1", "checkout")
+
+
+@pytest.mark.parametrize("at_s", [3.9, 4.4])
+def test_a_look_at_another_time_says_nothing(made, at_s):
+    """Before the turn, or after it."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299))
+    witness(made, at_s, BILLER, ("bill.py", 10, "to_decimal"))
+
+    assert only_block(made).cause == "descheduled"
