@@ -1,0 +1,76 @@
+"""The table of ratios at the end of a session, and which Python the workloads run on."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from . import paired
+
+ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+HEADER = ("what", "with", "measure", "without", "with it", "difference", "ratio", "95 % interval", "noise")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--target-python",
+        default=sys.executable,
+        help="the Python that runs the workloads of test_turn_cost.py; nothing needs to be installed there",
+    )
+
+
+def pytest_configure(config):
+    config.stash[ROWS] = []
+
+
+@pytest.fixture
+def compare(request, benchmark):
+    """Measures two sides in pairs; the result stands in the table, and in pytest-benchmark's JSON."""
+
+    def compare(what, variant, base, head, *, pairs):
+        benchmark.group = what
+        found = paired.compare(paired.measure(benchmark, base, head, pairs=pairs))
+        benchmark.extra_info.update({one.measure: asdict(one) for one in found}, pairs=pairs)
+        request.config.stash[ROWS] += [_row(what, variant, one) for one in found]
+
+        assert all(math.isfinite(one.ratio) and one.ratio > 0 for one in found)
+
+    return compare
+
+
+@pytest.fixture
+def absent(request):
+    """Says in the table that something could not be measured, and skips the test."""
+
+    def absent(what, variant, why):
+        request.config.stash[ROWS].append((what, variant, why))
+        pytest.skip(f"{variant}: {why}")
+
+    return absent
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash[ROWS]
+    if rows:
+        terminalreporter.section("ratios, medians of pairs")
+        cells = [row + ("",) * (len(HEADER) - len(row)) for row in [HEADER, *rows]]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            terminalreporter.line("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _row(what, variant, one):
+    return (
+        what,
+        variant,
+        one.measure,
+        f"{one.base:.4g}",
+        f"{one.head:.4g}",
+        f"{one.difference:+.3g}",
+        f"{one.ratio:.3f}",
+        f"{one.low:.3f} to {one.high:.3f}",
+        f"{one.noise:.1%}",
+    )
