@@ -19,7 +19,7 @@ def conclude(folder: RunFolder, *, show_json: bool = False, to_stderr: bool = Fa
     judged = document.build(history.load(folder))
     report = publish(folder, judged)
     if show_json:
-        click.echo(render(judged, "json"), err=to_stderr, nl=False)
+        click.echo(render(judged, "json"), nl=False)
     else:
         terminal.show(judged, Console(stderr=to_stderr), report=Path(os.path.relpath(report)))
     return document.exit_status(judged)

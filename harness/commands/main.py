@@ -11,7 +11,7 @@ import click
 from ..errors import HarnessError
 
 # One module each, imported only when it is asked for.
-COMMANDS = ("report", "run", "watch")
+COMMANDS = ("run", "watch", "report")
 
 
 class _Commands(click.Group):

@@ -13,7 +13,7 @@ from ..read.renderer import RENDERERS, publish, render, save
 from ..record.run import RunFolder
 
 
-@click.command
+@click.command(short_help="Render a record again.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", metavar="F", help=f"One of {', '.join(RENDERERS)}.")
 @click.option("--json", "name", flag_value="json", help="The same as --format json.")

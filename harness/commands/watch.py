@@ -2,73 +2,99 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import click
 
-from ..drive import manifest
+from ..drive import manifest, preflight
 from ..drive import watch as driving
-from ..errors import UsageError
-from ..record.figure import find
+from ..errors import HarnessError, UsageError
+from ..record.complaint import nearest
+from ..record.figure import FIGURES, find
 from ..record.run import Expectation, create, new_id
 from .conclusion import conclude
+from .console_option import asked_port, console_options
 
 # `--fail-on "blocks.count > 0"` is the expectation that it is not so.
 OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    short_help="Run any Python program with the probe inside.",
+    context_settings={"allow_interspersed_args": False},
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
 @click.option(
     "--block-ms",
     type=click.FloatRange(min=1),
     default=100.0,
-    show_default=True,
-    help="A turn of the loop that lasts longer is a block.",
+    metavar="N",
+    help="A turn of the loop that lasts longer is a block.  [default: 100]",
 )
-@click.option("--console", is_flag=True, help="Open an aiomonitor console in the program, for telnet.")
-@click.option("--console-port", type=int, default=0, help="Its port on loopback.  [default: a free one]")
+@console_options
 @click.option(
     "--fail-on", multiple=True, metavar="CONDITION", help='End with 1 when it holds: "blocks.count > 0"'
 )
-@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
     out: Path | None,
     block_ms: float,
     console: bool,
-    console_port: int,
+    console_port: int | None,
     fail_on: tuple[str, ...],
     program: tuple[str, ...],
 ) -> int:
     """Run PROGRAM with the probe inside, its Python child processes too, and report when it ends.
 
-    Its stdin, stdout and exit status are its own; the summary goes to stderr.
+    \b
+    harness watch -- python -m shop --port 8080
+
+    Its stdin, stdout, exit by signal and exit status are its own, unless --fail-on asks otherwise. The
+    summary goes to stderr.
     """
-    run_id = new_id("watch")
+    expectations = tuple(map(_expectation, fail_on))
+    preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
+    port = asked_port(console, console_port)
+    preflight.check_port(port or 0, of="--console-port")
     made = manifest.new_run(
-        run_id,
+        new_id("watch"),
         scenario="watch",
         command=program,
         block_limit_ms=block_ms,
-        expectations=tuple(map(_expectation, fail_on)),
+        expectations=expectations,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    status = driving.watch(program, made, folder, console_port=console_port if console else None)
-    judged = conclude(folder, to_stderr=True)
-    if fail_on and judged == 1:
-        return 1
+    status = driving.watch(program, made, folder, console_port=port, on_console=_say_console)
+    try:
+        judged = conclude(folder, to_stderr=True)
+    except HarnessError as exc:
+        # Such as a full disk; the program is not to blame.
+        click.echo(f"harness: {exc}", err=True)
+        judged = exc.exit_code
+    if fail_on and judged:
+        return judged
     return driving.end_as(status)
 
 
+def _say_console(address: str) -> None:
+    click.echo(f"console: {address}", err=True)
+
+
 def _expectation(condition: str) -> Expectation:
-    key, _, rest = condition.strip().partition(" ")
-    comparison, _, number = rest.strip().partition(" ")
-    if comparison not in OPPOSITES or find(key) is None:
-        raise UsageError(
-            f'--fail-on {condition}: expected "FIGURE > NUMBER" with a figure such as blocks.count, '
-            f"and one of {' '.join(OPPOSITES)}"
+    found = re.fullmatch(r"\s*(.+?)\s*(>=|<=|>|<)\s*(\S+)\s*", condition)
+    if found is None:
+        exc = UsageError(
+            f'--fail-on "{condition}": expected FIGURE, one of {" ".join(OPPOSITES)}, and a number'
         )
+        exc.add_note('For example: --fail-on "blocks.count > 0"')
+        raise exc
+    key, comparison, number = found.groups()
+    if find(key) is None:
+        hint = nearest(key, [figure.key for figure in FIGURES])
+        raise UsageError(f'--fail-on "{condition}": unknown figure {key}{hint}')
     try:
         return Expectation(key, OPPOSITES[comparison], float(number))
     except ValueError:
-        raise UsageError(f"--fail-on {condition}: expected a number, got {number!r}") from None
+        raise UsageError(f'--fail-on "{condition}": expected a number, got {number}') from None

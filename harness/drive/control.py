@@ -12,25 +12,29 @@ ANSWER_WITHIN_S = 5.0
 
 
 async def ask(folder: Path, request: dict[str, object]) -> list[dict[str, object]]:
-    """The answers of every process of the target that runs a loop.
+    """What the processes of the target that run a loop answer; nothing when none of them lives.
 
     Raises:
-        TargetError: No process could be asked, or every one of them refused.
+        TargetError: Every one of them refused.
     """
     answers, refusals = [], []
     for path in sorted(folder.glob("*.sock")):
         try:
             answer = await asyncio.wait_for(_ask_one(path, request), ANSWER_WITHIN_S)
-        except (OSError, ValueError, TimeoutError) as exc:
-            # A process that has ended leaves its socket behind; one that is stuck does not answer.
-            refusals.append(f"process {path.stem}: {exc or 'no answer'}")
+        except (FileNotFoundError, ConnectionRefusedError):
+            continue  # it has ended; when it was killed, it left its socket behind
+        except TimeoutError:
+            refusals.append(f"process {path.stem}: no answer within {ANSWER_WITHIN_S:g} s")
+            continue
+        except (OSError, ValueError) as exc:
+            refusals.append(f"process {path.stem}: {exc}")
             continue
         if answer.get("ok"):
             answers.append(answer)
         else:
             refusals.append(str(answer.get("error")))
-    if not answers:
-        raise TargetError("; ".join(refusals) or "no process of the target runs a loop under the probe")
+    if refusals and not answers:
+        raise TargetError("; ".join(refusals))
     return answers
 
 
@@ -43,5 +47,5 @@ async def _ask_one(path: Path, request: dict[str, object]) -> dict[str, object]:
     finally:
         writer.close()
     if not isinstance(answer, dict):
-        raise TypeError("not an answer")
+        raise ValueError("not an answer")
     return answer

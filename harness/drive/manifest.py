@@ -40,15 +40,11 @@ def new_run(
 
 def _commit(folder: Path) -> str:
     """The commit checked out in *folder*, with ``+`` when there are changes; "" outside of git."""
+    describe = ["describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    # Without locks: somebody may be working in there.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *describe]
     try:
-        head = _git(folder, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", folder, *arguments], capture_output=True, text=True, check=True, timeout=10
-    )
     return done.stdout.strip()

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import importlib
 import json
-import shutil
+import os
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic_ns
 
@@ -20,15 +21,19 @@ from ..errors import HarnessError, MeasurementError, TargetError
 from ..record.event import LedgerTaken, RunEnded
 from ..record.order import Order
 from ..record.run import Run, RunFolder
-from ..record.scenario import Scenario
+from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
+from . import preflight
 from .counters import EVERY_S, Counters
+from .ending import end, in_words
 from .faults import inside
+from .guard import Guard
 from .load.order import Order as LoadOrder
 from .profilers import pyspy
 from .progress import Progress, Watcher
 from .target import Target
 from .targets.plan import Plan
+from .witness import Witness
 
 # From asking the driver to start until its first request is due: it imports its client library meanwhile.
 LEAD_S = 1.0
@@ -48,21 +53,26 @@ async def carry_out(
 ) -> None:
     """Run the scenario from beginning to end; cancelled, it stops everything and says so in the record.
 
+    Cancelled twice, it does so without manners.
+
     Raises:
-        TargetError: The target did not get ready, or died on its own.
-        MeasurementError: The load driver failed.
-        UsageError: The target's program does not exist.
+        TargetError: The target did not get ready, or ended before its time.
+        MeasurementError: The load driver failed, or the target's books cannot be read.
     """
     writer = Writer(folder.events, "runner")
     error, interrupted = "", False
     try:
-        with _private_folder() as sockets:
-            await _Course(scenario, run, folder, plan, writer, sockets, console_port, on_progress).run()
+        # Nobody else may enter it. Not in the run's folder: a socket's path has some 100 characters at most.
+        sockets = Path(tempfile.mkdtemp(prefix="harness-"))
+        with Guard(sockets) as guard, Witness(folder, writer.write):
+            await _Course(
+                scenario, run, folder, plan, writer, guard, sockets, console_port, on_progress
+            ).run()
     except asyncio.CancelledError:
         interrupted = True
         raise
-    except HarnessError as exc:
-        error = str(exc)
+    except Exception as exc:
+        error = str(exc) or type(exc).__name__
         raise
     finally:
         writer.write(RunEnded(monotonic_ns(), interrupted, error))
@@ -79,6 +89,7 @@ class _Course:
         folder: RunFolder,
         plan: Plan,
         writer: Writer,
+        guard: Guard,
         sockets: Path,
         console_port: int | None,
         on_progress: Callable[[Progress], None],
@@ -88,12 +99,20 @@ class _Course:
         self._folder = folder
         self._plan = plan
         self._writer = writer
+        self._guard = guard
         self._sockets = sockets
         self._console_port = console_port
         self._on_progress = on_progress
         self._phase = "starting"
 
     async def run(self) -> None:
+        async with self._telling(), self._target() as target:
+            await target.wait_ready()
+            await self._measure(target)
+
+    @contextlib.asynccontextmanager
+    async def _target(self) -> AsyncIterator[Target]:
+        """The target, stopped and audited in the end."""
         order = Order(
             folder=self._folder.path,
             limit_ns=self._run.block_limit_ns,
@@ -103,16 +122,23 @@ class _Course:
         )
         log = self._folder.artefacts / "target.log"
         target = await Target.start(self._plan, order, log, self._writer.write)
+        stop_signal = signal.Signals[self._plan.stop_signal]
+        self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._plan.stop_within_s)
         try:
-            async with self._telling():
-                await target.wait_ready()
-                await self._measure(target)
-                self._phase = "stopping"
-        finally:
-            began_ns = monotonic_ns()
-            await target.stop()
-            drain_s = (monotonic_ns() - began_ns) / 1e9
-        await self._audit(drain_s if target.status == 0 else None)
+            yield target
+        except BaseException:
+            drain_s = await self._stop(target)
+            # A target that never got ready has no books yet, and what went wrong first tells more.
+            with contextlib.suppress(MeasurementError):
+                await self._audit(drain_s)
+            raise
+        await self._audit(await self._stop(target))
+
+    async def _stop(self, target: Target) -> float | None:
+        self._phase = "stopping"
+        task = asyncio.current_task()
+        asked_twice = task is not None and task.cancelling() > 1
+        return await target.stop(at_once=asked_twice)
 
     async def _measure(self, target: Target) -> None:
         """Load and faults, until the load is over or the target ends."""
@@ -120,13 +146,13 @@ class _Course:
         work = asyncio.create_task(self._load_and_break(target))
         try:
             await asyncio.wait({ended, work}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done() and self._scenario.load is not None:
-                raise TargetError(f"the target died under load with status {target.status}")
             if work.done():
                 try:
                     work.result()
                 except* HarnessError as group:
                     raise group.exceptions[0] from None
+            elif self._scenario.load is not None:
+                raise TargetError(f"the target ended on its own before the load was over, {ended.result()}")
         finally:
             for task in (work, ended):
                 task.cancel()
@@ -153,13 +179,19 @@ class _Course:
             if self._scenario.profile.py_spy_s is not None:
                 seconds = self._scenario.profile.py_spy_s
                 group.create_task(pyspy.record(target.pid, seconds, self._folder, self._writer.write))
-            self._phase = "loading" if load is not None else "watching"
             if load is None:
+                self._phase = "watching"
                 await asyncio.Event().wait()  # until the target ends, or somebody interrupts
             else:
+                background.append(group.create_task(self._tell_load_phases(end_ns)))
                 await self._drive(start_ns)
             for task in background:
                 task.cancel()
+
+    async def _tell_load_phases(self, end_ns: int) -> None:
+        self._phase = "loading"
+        await asyncio.sleep((end_ns - monotonic_ns()) / 1e9)
+        self._phase = "draining"
 
     async def _drive(self, start_ns: int) -> None:
         """The load driver, in its own process: in the target's or the runner's loop it would lie."""
@@ -176,23 +208,29 @@ class _Course:
             seed=self._run.seed,
             drain_s=load.drain_s,
         )
-        driver = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "harness.drive.load.driver"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            process_group=0,
-        )
+        log = self._folder.artefacts / "driver.log"
+        with log.open("wb") as output:
+            driver = await asyncio.create_subprocess_exec(
+                # -P: a `queue.py` in the working directory is not the one it imports.
+                *(sys.executable, "-P", "-m", "harness.drive.load.driver"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+            )
+        self._guard.over(driver.pid)
+        why = ""
         try:
             async with asyncio.timeout(LEAD_S + load.duration_s + load.drain_s + DRIVER_GRACE_S):
-                _, errors = await driver.communicate(order.to_json().encode())
+                await driver.communicate(order.to_json().encode())
         except TimeoutError:
-            errors = b"it did not end in time"
+            why = "it did not end in time"
         finally:
-            await _end(driver)
-        if driver.returncode:
+            await end(driver)
+        if driver.returncode and not why:
+            why = _last_line(log) or f"it ended {in_words(driver.returncode)}"
+        if why:
             # The record says what was sent until then; the report calls such a measurement invalid.
-            why = errors.decode(errors="replace").strip() or f"status {driver.returncode}"
             raise MeasurementError(f"the load driver failed: {why}")
 
     async def _audit(self, drain_s: float | None) -> None:
@@ -200,21 +238,27 @@ class _Course:
         if not self._plan.ledger_command:
             return
         audit = await asyncio.create_subprocess_exec(
-            *self._plan.ledger_command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *self._plan.ledger_command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            process_group=0,
         )
         try:
             async with asyncio.timeout(LEDGER_WITHIN_S):
                 output, errors = await audit.communicate()
+        except TimeoutError:
+            raise MeasurementError("the target's ledger cannot be read: no answer in time") from None
         finally:
-            await _end(audit)
+            await end(audit)
         if audit.returncode:
-            raise TargetError(f"the ledger cannot be read: {errors.decode(errors='replace').strip()}")
+            why = errors.decode(errors="replace").strip()
+            raise MeasurementError(f"the target's ledger cannot be read: {why}")
         self._writer.write(LedgerTaken(at_ns=monotonic_ns(), drain_s=drain_s, **json.loads(output)))
 
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:
         """Read the loops' counters, and tell how it stands, all the while."""
-        watcher = Watcher(self._folder, self._run.started_ns)
+        watcher = Watcher(self._folder, self._run.started_ns, for_console=self._console_port is not None)
         loops = Counters(self._folder)
 
         async def tell() -> None:
@@ -222,7 +266,7 @@ class _Course:
                 for reading in loops.sample():
                     self._writer.write(reading)
                     watcher.sampled(reading)
-                self._on_progress(watcher.look(self._phase, for_console=self._console_port is not None))
+                self._on_progress(watcher.look(self._phase))
                 await asyncio.sleep(EVERY_S)
 
         telling = asyncio.create_task(tell())
@@ -230,35 +274,26 @@ class _Course:
             yield
         finally:
             telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+            await asyncio.wait({telling})
+            # What went wrong in there must not end a run, and not go unnoticed.
+            if not telling.cancelled():
+                telling.result()
 
 
-def plan(scenario: Scenario, folder: RunFolder) -> Plan:
-    """What the scenario's kind of target comes down to."""
+def plan(scenario: Scenario, folder: RunFolder, *, console_port: int | None) -> Plan:
+    """What the scenario's kind of target comes down to.
+
+    Raises:
+        UsageError: It cannot be started, or its ports are taken.
+    """
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
     made: Plan = member.plan(scenario.target, folder)
+    preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
+    if isinstance(made.ready, ReadyPort):
+        preflight.check_port(made.ready.port, of="target.ready.port")
+    preflight.check_port(console_port or 0, of="--console-port")
     return made
 
 
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder for the control sockets that nobody else may enter.
-
-    Not in the run's folder: a socket's path may have some hundred characters at most.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="harness-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+def _last_line(log: Path) -> str:
+    return (log.read_text(errors="replace").strip().splitlines() or [""])[-1]

@@ -11,15 +11,18 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Self
 
-from ..errors import TargetError, UsageError
+from ..errors import TargetError
 from ..record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
 from ..record.order import Order
 from ..record.scenario import ReadyAfter, ReadyLog, ReadyPort
+from .ending import end, in_words
 from .inside import environment
 from .targets.plan import Plan
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
+# Of its last line, in an error; the whole is in its log.
+QUOTED_CHARS = 200
 
 
 class Target:
@@ -32,14 +35,16 @@ class Target:
         self._process = process
         self._log = log
         self._write = write
+        self._started_ns = monotonic_ns()
         self._stopping = False
+        self._end_is_told = False
 
     @classmethod
     async def start(cls, plan: Plan, order: Order, log: Path, write: Callable[[Event], object]) -> Self:
         """Start it.
 
         Raises:
-            UsageError: There is no such program.
+            TargetError: The system cannot run it.
         """
         env = environment(order, {**os.environ, **plan.env})
         try:
@@ -55,7 +60,7 @@ class Target:
                     process_group=0,
                 )
         except OSError as exc:
-            raise UsageError(f"{plan.command[0]}: cannot be started: {exc.strerror}") from None
+            raise TargetError(f"{plan.command[0]}: cannot be started: {exc.strerror}") from None
         write(TargetStarted(monotonic_ns(), process.pid, plan.command))
         return cls(plan, process, log, write)
 
@@ -70,36 +75,45 @@ class Target:
         Raises:
             TargetError: It ended, or did not get ready in time.
         """
+        ready = self._plan.ready
+        within_s = READY_WITHIN_S + (ready.after_s if isinstance(ready, ReadyAfter) else 0)
         try:
-            async with asyncio.timeout(READY_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 while not await self._is_ready():
                     if self._process.returncode is not None:
-                        raise TargetError(self._told(f"the target ended with {_in_words(self.status)}"))
+                        raise TargetError(f"the target did not start: it ended {await self.wait_ended()}")
                     await asyncio.sleep(LOOK_EVERY_S)
         except TimeoutError:
-            raise TargetError(self._told(f"the target was not ready within {READY_WITHIN_S:g} s")) from None
+            raise TargetError(self._told(f"the target was not ready within {within_s:g} s")) from None
         self._write(TargetReady(monotonic_ns()))
 
-    async def wait_ended(self) -> None:
-        """Wait until it ends by itself, and put that down."""
+    async def wait_ended(self) -> str:
+        """Wait until it ends by itself; how it did, in words."""
         await self._process.wait()
-        if not self._stopping:
-            self._write(TargetExited(monotonic_ns(), self.status, expected=False))
+        self._tell_end()
+        return self._told(in_words(self.status))
 
-    async def stop(self) -> None:
-        """Ask it to end, and kill it when it has not within its time."""
-        if self._process.returncode is not None:
-            return
-        self._stopping = True
-        self._write(TargetStopping(monotonic_ns(), self._plan.stop_signal))
-        self._process.send_signal(signal.Signals[self._plan.stop_signal])
+    async def stop(self, *, at_once: bool = False) -> float | None:
+        """Ask it to end, and kill it when it has not within its time; nothing of its group is left.
+
+        Returns:
+            The seconds to its good end; `None` when that was none, or nobody had to ask.
+        """
+        asked_ns = monotonic_ns()
+        if self._process.returncode is None:
+            self._stopping = True
+            self._write(TargetStopping(asked_ns, self._plan.stop_signal))
+        number = signal.Signals[self._plan.stop_signal]
         try:
-            async with asyncio.timeout(self._plan.stop_within_s):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        self._write(TargetExited(monotonic_ns(), self.status, expected=True))
+            await end(self._process, by=number, within_s=0 if at_once else self._plan.stop_within_s)
+        finally:
+            self._tell_end()
+        return (monotonic_ns() - asked_ns) / 1e9 if self._stopping and self.status == 0 else None
+
+    def _tell_end(self) -> None:
+        if not self._end_is_told:
+            self._end_is_told = True
+            self._write(TargetExited(monotonic_ns(), self.status, expected=self._stopping))
 
     @property
     def status(self) -> int:
@@ -117,8 +131,9 @@ class Target:
             case None:
                 return True
             case ReadyAfter(after_s=seconds):
-                await asyncio.sleep(seconds)
-                return self._process.returncode is None
+                return (
+                    monotonic_ns() - self._started_ns
+                ) / 1e9 >= seconds and self._process.returncode is None
             case ReadyPort(port=port):
                 return await _accepts(port)
             case ReadyLog(log=pattern):
@@ -126,7 +141,9 @@ class Target:
 
     def _told(self, what: str) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"{what}; its last line: {lines[-1]}" if lines else f"{what}; it printed nothing"
+        return (
+            f"{what}; its last line: {lines[-1][:QUOTED_CHARS]}" if lines else f"{what}; it printed nothing"
+        )
 
 
 async def _accepts(port: int) -> bool:
@@ -140,7 +157,3 @@ async def _accepts(port: int) -> bool:
 
 def _says(log: Path, pattern: re.Pattern[str]) -> bool:
     return any(pattern.search(line) for line in log.read_text(errors="replace").splitlines())
-
-
-def _in_words(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name

@@ -3,51 +3,69 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic_ns
 from types import FrameType
+from typing import Self
 
-from ..errors import UsageError
+from ..errors import TargetError
 from ..record.event import RunEnded, TargetExited, TargetStarted
 from ..record.order import Order
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
+from .console import ConsoleNews
 from .counters import EVERY_S, Counters
+from .guard import Guard
 from .inside import environment
+from .witness import Witness
 
 # What a service manager or a shell sends to us is meant for the program.
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def watch(command: Sequence[str], run: Run, folder: RunFolder, *, console_port: int | None) -> int:
+def watch(
+    command: Sequence[str],
+    run: Run,
+    folder: RunFolder,
+    *,
+    console_port: int | None,
+    on_console: Callable[[str], None],
+) -> int:
     """Run *command* to its end; its status as `subprocess.Popen.returncode` gives it, negative for a signal.
 
-    Called in the main thread: signals are passed on to the program.
+    Called in the main thread: signals are passed on to the program. *on_console* is told how to reach the
+    program's console, or why there is none; it is called in another thread.
 
     Raises:
-        UsageError: There is no such program.
+        TargetError: The system cannot run it.
     """
     order = Order(folder=folder.path.resolve(), limit_ns=run.block_limit_ns, console_port=console_port)
     writer = Writer(folder.events, "runner")
+    news = ConsoleNews(folder) if console_port is not None else None
     ended = threading.Event()
     error = ""
     try:
-        with _Signals() as signals:
+        with Guard() as guard, Witness(folder, writer.write), _Signals() as signals:
             try:
                 program = subprocess.Popen(command, env=environment(order, os.environ))
             except OSError as exc:
                 error = f"{command[0]}: cannot be started: {exc.strerror}"
-                raise UsageError(error) from None
+                raise TargetError(error) from None
+            guard.over(program.pid)
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
-            sampling = threading.Thread(target=_sample, args=(folder, writer, ended), daemon=True)
-            sampling.start()
+            following = threading.Thread(
+                target=_follow, args=(folder, writer, news, on_console, ended), daemon=True
+            )
+            following.start()
             status = program.wait()
             ended.set()
-            sampling.join()
+            following.join()
             # Whatever its status: the program ends when it wants to, and that is no failure of the run.
             writer.write(TargetExited(monotonic_ns(), status, expected=True))
         return status
@@ -63,31 +81,44 @@ def end_as(status: int) -> int:
     what they would have seen.
     """
     if status < 0:
-        number = -status
-        signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
-        os.kill(os.getpid(), number)
+        # The program has left its core dump; ours would replace it.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     return status
 
 
-def _sample(folder: RunFolder, writer: Writer, ended: threading.Event) -> None:
+def _follow(
+    folder: RunFolder,
+    writer: Writer,
+    news: ConsoleNews | None,
+    on_console: Callable[[str], None],
+    ended: threading.Event,
+) -> None:
     loops = Counters(folder)
     while not ended.wait(EVERY_S):
         for reading in loops.sample():
             writer.write(reading)
+        if news is not None and (address := news.look()):
+            news = None
+            on_console(address)
 
 
 class _Signals:
-    """Passes signals on to the program, and keeps a Ctrl-C, which the terminal sends to both, from us."""
+    """Passes signals on to the program, but for a Ctrl-C, which the terminal sends to both."""
 
     def __init__(self) -> None:
         self._program: subprocess.Popen[bytes] | None = None
         self._pending: list[int] = []
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> _Signals:
-        for number in FORWARDED:
-            self._before[number] = signal.signal(number, self._pass_on)
-        self._before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
+    def __enter__(self) -> Self:
+        handlers = dict.fromkeys(FORWARDED, self._pass_on) | {signal.SIGINT: self._pass_on_unless_typed}
+        for number, handler in handlers.items():
+            # What `nohup` or a shell made us ignore, the program inherits ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,3 +136,16 @@ class _Signals:
             self._pending.append(number)
         else:
             self._program.send_signal(number)
+
+    def _pass_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
+        if not _in_foreground():
+            self._pass_on(number, frame)
+
+
+def _in_foreground() -> bool:
+    """Whether a Ctrl-C at our terminal, if we have one, reaches our group of processes."""
+    try:
+        with Path("/dev/tty").open("rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ Works while the record is written and after any of its writers was killed: what 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -115,6 +116,23 @@ def load(folder: RunFolder) -> History:
         requests=tuple(_request(sent.get(key), completed.get(key)) for key in {**sent, **completed}),
         ended_ns=_last_ns(ended[-1]) if ended else max(heard_ns.values(), default=run.started_ns),
         _events=dict(events),
+    )
+
+
+def in_memory(run: Run, events: Iterable[Event]) -> History:
+    """What a process saw of itself, for rules that ask for events alone: nobody keeps a record."""
+    by_kind: dict[type, list[Event]] = defaultdict(list)
+    for event in events:
+        by_kind[type(event)].append(event)
+    happened = [event for of_kind in by_kind.values() for event in of_kind]
+    return History(
+        run=run,
+        sources=(),
+        entered=1,
+        loops=tuple(Loop(e, None, _last_ns(e)) for e in happened if isinstance(e, LoopStarted)),
+        requests=(),
+        ended_ns=max(map(_last_ns, happened), default=run.started_ns),
+        _events=dict(by_kind),
     )
 
 

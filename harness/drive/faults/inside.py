@@ -22,7 +22,8 @@ async def carry_out(
     await _sleep_until(start_ns + round(fault.at_s * 1e9))
     request = {"do": "inject", "seed": seed, **fault.model_dump(mode="json", by_alias=True)}
     try:
-        await control.ask(sockets, request)
+        if not await control.ask(sockets, request):
+            raise TargetError("no process of the target runs a loop under the probe")
     except TargetError as exc:
         write(FaultFailed(monotonic_ns(), fault.id, str(exc)))
         return
@@ -40,6 +41,7 @@ async def _undo(fault: Fault, sockets: Path, write: Callable[[Event], object]) -
     except TargetError as exc:
         write(FaultFailed(monotonic_ns(), fault.id, f"not undone: {exc}"))
         return
+    # Without an answer every process has ended, and the fault with it.
     fired = sum(int(str(answer.get("fired", 0))) for answer in answers)
     write(FaultUndone(monotonic_ns(), fault.id, fired))
 

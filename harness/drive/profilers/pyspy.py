@@ -22,15 +22,15 @@ WRITE_WITHIN_S = 15.0
 
 async def record(pid: int, seconds: float, folder: RunFolder, write: Callable[[Event], object]) -> None:
     """Record process *pid* and its children for *seconds*. What stands in the way is a note in the record."""
-    program = _program()
-    if program is None:
+    py_spy = program()
+    if py_spy is None:
         note = "py-spy is not installed: pip install 'asyncio-harness[profile]'"
         write(ArtefactWritten(monotonic_ns(), "py-spy", "", note))
         return
     path = folder.artefacts / "py-spy.raw"
     options = ["--idle", "--threads", "--subprocesses", "--nonblocking", "--format", "raw"]
     recording = await asyncio.create_subprocess_exec(
-        program,
+        py_spy,
         "record",
         *options,
         *("--rate", str(RATE_HZ), "--duration", str(max(1, round(seconds)))),
@@ -56,7 +56,8 @@ async def record(pid: int, seconds: float, folder: RunFolder, write: Callable[[E
         write(ArtefactWritten(monotonic_ns(), "py-spy", "", f"no recording: {why[-1]}"))
 
 
-def _program() -> str | None:
+def program() -> str | None:
+    """Where py-spy is, if it is installed."""
     # Beside this Python first: the harness may run from an environment that is not activated.
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")

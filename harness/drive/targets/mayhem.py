@@ -19,7 +19,8 @@ HOSTS = 12
 def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
     """The service on a fresh SQLite file."""
     database = folder.artefacts / "mayhem.db"
-    module = (sys.executable, "-m", "harness.mayhem")
+    # -P: a `queue.py` in the working directory is not the one it imports.
+    module = (sys.executable, "-P", "-m", "harness.mayhem")
     settings = {"hosts": HOSTS, **target.settings}
     options = [part for name, value in settings.items() for part in _option(name, value)]
     return Plan(

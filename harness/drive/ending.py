@@ -1,0 +1,40 @@
+"""How a process that the runner started comes to its end: asked first, killed when that does not help."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+from .guard import kill_group
+
+
+def in_words(status: int) -> str:
+    """How a process ended, from its `returncode`: ``with status 1``, ``by SIGKILL``."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:  # real-time signals have no name
+        return f"by signal {-status}"
+
+
+async def end(
+    process: asyncio.subprocess.Process, *, by: int = signal.SIGTERM, within_s: float = 5.0
+) -> None:
+    """Return when *process*, the leader of a group, has ended and nothing of its group is left.
+
+    Cancelled meanwhile, it kills at once.
+    """
+    try:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(by)
+            async with asyncio.timeout(within_s):
+                await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        # Also after a good end: its children would keep ports and files from the next run.
+        kill_group(process.pid)
+        await process.wait()

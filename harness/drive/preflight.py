@@ -1,0 +1,51 @@
+"""What can be known to be wrong before anything is started, so that nothing has to be undone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import UsageError
+
+HOST = "127.0.0.1"
+
+
+def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
+    """Look for the program as its start will.
+
+    Raises:
+        UsageError: It is not there, or cannot be executed.
+    """
+    if not cwd.is_dir():
+        raise UsageError(f"{cwd}: no such folder to run {name} in")
+    file, is_path = cwd / name, os.sep in name
+    if shutil.which(file if is_path else name, path=env.get("PATH")):
+        return
+    if not is_path:
+        exc = UsageError(f"{name}: no such program on the PATH")
+    elif file.exists():
+        exc = UsageError(f"{name}: not an executable program")
+    else:
+        exc = UsageError(f"{name}: no such program")
+    if file.suffix == ".py" and file.is_file():
+        exc.add_note(f"Name the Python that runs it: python {name}")
+    raise exc
+
+
+def check_port(port: int, *, of: str) -> None:
+    """Make sure that nobody listens on a port of loopback yet; 0 is always free.
+
+    Raises:
+        UsageError: Somebody does. What comes later would talk to another program.
+    """
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                raise UsageError(f"{of}: port {port} is taken by another program") from None

@@ -1,0 +1,74 @@
+"""The command `harness` itself: what it lists, what it loads, and how it says no."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from commanded import COMMAND
+
+from harness.commands.main import COMMANDS
+
+HEAVY = {"asyncio", "harness.drive", "harness.read", "harness.record", "jinja2", "pydantic", "rich"}
+
+
+def harness(*arguments, **how):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, **how)
+
+
+def test_help_lists_the_commands():
+    """Each with a line that fits, and none that is cut short."""
+    done = harness("--help")
+
+    listed = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == list(COMMANDS)
+    assert not [line for line in listed if line.endswith("...")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself_within_80_columns(command):
+    """`harness COMMAND --help`, with the exit status 0."""
+    done = harness(command, "--help")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: harness {command} ")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_version_costs_no_more_than_it_must():
+    """Nothing is imported before a command is chosen: no typed models, no templates, no loop."""
+    program = (
+        "import sys; sys.argv = ['harness', '--version']\n"
+        "from harness.commands.main import main\n"
+        "try: main()\n"
+        "except SystemExit as exc: print(exc.code, *sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    code, *modules = done.stderr.split()
+
+    assert (code, done.stdout) == ("0", f"harness, version {version('asyncio-harness')}\n")
+    assert HEAVY.intersection(modules) == set()
+
+
+def test_a_command_that_is_not_there_is_a_usage_error():
+    """Exit status 2, on stderr."""
+    done = harness("observe")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such command 'observe'" in done.stderr
+
+
+def test_a_record_that_is_not_there_is_one_clear_message(tmp_path):
+    """No traceback."""
+    done = harness("report", "nowhere", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "harness: nowhere: no record of a run here (run.json is missing)\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    """`harness ... | head`: no traceback."""
+    command = f"{sys.executable} -m harness run --help | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+
+    assert done.stderr == ""

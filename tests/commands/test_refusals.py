@@ -1,0 +1,119 @@
+"""What cannot be carried out is refused before anything is started: 2, one clear message, no folder."""
+
+import socket
+import sys
+
+import pytest
+from commanded import harness, scenario
+
+from harness.record.run import RunFolder
+
+PROGRAM = """
+    [target]
+    kind = "program"
+    command = ["{command}"]
+"""
+
+
+@pytest.fixture
+def taken():
+    """A port of loopback that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def refused(ended):
+    """The one message of a command that started nothing."""
+    assert (ended.status, ended.stdout) == (2, "")
+    assert not ended.folder.path.exists()
+    return ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[target]\nkind = "mayhem"\n[load]\nsender = "sqlite"\nrate_per_sec = 5\nduration_s = 1\n',
+            "harness: {file}:5: load.rate_per_sec: unknown key; did you mean rate_per_s?\n",
+        ),
+        ('[target\nkind = "mayhem"\n', "harness: {file}:1: not TOML: "),
+        (PROGRAM.format(command="no-such-thing"), "harness: no-such-thing: no such program on the PATH\n"),
+        (PROGRAM.format(command="./scenario.toml"), "harness: ./scenario.toml: not an executable program\n"),
+        (
+            PROGRAM.format(command="true") + '    cwd = "nowhere"\n',
+            "/nowhere: no such folder to run true in\n",
+        ),
+    ],
+    ids=["key", "syntax", "program", "not executable", "folder"],
+)
+def test_a_scenario_that_is_wrong(tmp_path, text, message):
+    """The file, line and key, or the program, and what would be right."""
+    file = scenario(tmp_path, text)
+    told = refused(harness("run", file, cwd=tmp_path))
+
+    assert message.format(file=file) in told
+    assert "Traceback" not in told
+
+
+def test_a_port_of_readiness_that_is_taken(tmp_path, taken):
+    """Somebody else's service would get the load."""
+    text = PROGRAM.format(command=sys.executable) + f"    ready = {{ port = {taken} }}\n"
+    told = refused(harness("run", scenario(tmp_path, text), cwd=tmp_path))
+
+    assert told == f"harness: target.ready.port: port {taken} is taken by another program\n"
+
+
+def test_a_console_port_that_is_taken(tmp_path, taken):
+    """The telnet would reach somebody else's console; for both commands."""
+    message = f"harness: --console-port: port {taken} is taken by another program\n"
+    file = scenario(tmp_path)
+
+    assert refused(harness("run", file, "--console-port", taken, cwd=tmp_path)) == message
+    assert refused(harness("watch", "--console-port", taken, "true", cwd=tmp_path)) == message
+
+
+def test_a_script_without_its_interpreter(tmp_path):
+    """The message says what to put before it."""
+    (tmp_path / "serve.py").touch()
+    told = refused(harness("watch", "--", "./serve.py", cwd=tmp_path))
+
+    assert told == (
+        "harness: ./serve.py: not an executable program\n  Name the Python that runs it: python ./serve.py\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("blocks.cuont > 0", "unknown figure blocks.cuont; did you mean blocks.count?"),
+        ("blocks.count", "expected FIGURE, one of > >= < <=, and a number"),
+        ("blocks.count > few", "expected a number, got few"),
+    ],
+)
+def test_a_condition_that_means_nothing(tmp_path, condition, message):
+    """`watch --fail-on` names what is wrong with it."""
+    told = refused(harness("watch", "--fail-on", condition, "true", cwd=tmp_path))
+
+    assert told.startswith(f'harness: --fail-on "{condition}": {message}\n')
+
+
+def test_a_folder_that_holds_a_run_is_kept(tmp_path):
+    """The second run with the same --out is refused, and the first one's record stays as it is."""
+    first = harness("watch", "true", cwd=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.path.rglob("*")}
+    second = harness("watch", "true", cwd=tmp_path)
+
+    assert (first.status, second.status) == (0, 2)
+    assert second.stderr == (
+        f"harness: {first.folder.path}: holds a run already; name another folder with --out\n"
+    )
+    assert {path: path.stat().st_mtime_ns for path in RunFolder(tmp_path / "run").path.rglob("*")} == before
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """A file stands in its way."""
+    (tmp_path / "file").touch()
+    ended = harness("watch", "true", cwd=tmp_path, out="file/run")
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert ended.stderr == f"harness: {tmp_path}/file/run: cannot be written: Not a directory\n"

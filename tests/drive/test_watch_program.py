@@ -1,0 +1,207 @@
+"""`harness watch`: everything about the program stays its own, and its loops are recorded."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commanded import COMMAND, Terminal, harness, running
+from pythons import find_python
+
+from harness.record.event import LoopStarted, WriterOpened
+from harness.record.reader import Follower
+
+BLOCKS = """
+import asyncio, time
+async def main():
+    await asyncio.sleep(0.05)
+    time.sleep(0.3)
+asyncio.run(main())
+"""
+SERVES = """
+import asyncio, signal, sys
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: sys.exit(7))
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+def watch(tmp_path, text, *options, python=sys.executable, **how):
+    """Watch a small program."""
+    (tmp_path / "program.py").write_text(text)
+    return harness("watch", *options, "--", python, "program.py", cwd=tmp_path, **how)
+
+
+def test_stdin_stdout_and_status_are_the_programs(tmp_path):
+    """Bytes in, bytes out, and the exit status; what the harness says goes to stderr."""
+    program = (
+        "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('own\\n'); sys.exit(5)"
+    )
+    done = subprocess.run(
+        [*COMMAND, "watch", "--out", "run", "--", sys.executable, "-c", program],
+        cwd=tmp_path,
+        input="hello\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (5, "HELLO\n")
+    assert done.stderr.startswith("own\n")
+    assert "passed The program ran no event loop that the probe saw" in done.stderr
+
+
+def test_a_block_is_reported_and_does_not_change_the_status(tmp_path):
+    """The program did well by its own account; the report is beside."""
+    ended = watch(tmp_path, BLOCKS)
+
+    assert (ended.status, ended.stdout) == (0, "")
+    (block,) = ended.report["blocks"]
+    assert (block["function"], Path(block["file"]).name, block["line"]) == ("main", "program.py", 5)
+    assert ended.report["expectations"] == []
+
+
+def test_fail_on_asks_otherwise(tmp_path):
+    """The condition becomes an expectation of its opposite: 1 when it holds, the program's own when not."""
+    failed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.count > 0", "--fail-on", "blocks.count>=9")
+    passed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.max_held_ms > 5e4", out="again")
+
+    assert failed.status == 1
+    judged = [(e["name"], e["limit"], e["passed"]) for e in failed.report["expectations"]]
+    assert judged == [("blocks.count", "<= 0", False), ("blocks.count", "< 9", True)]
+    assert passed.status == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_death_by_a_signal_is_passed_on(tmp_path, number):
+    """Our caller sees the signal, as it would have without us."""
+    ended = watch(tmp_path, f"import os; os.kill(os.getpid(), {number:d})")
+
+    assert ended.status == -number
+    assert ended.report["run"]["target"]["exit"] == -number
+
+
+def test_sigterm_reaches_the_program(tmp_path):
+    """It ends in its own way, and that is the end of the watch."""
+    (tmp_path / "program.py").write_text(SERVES)
+    with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
+        assert run.process.stdout is not None
+        assert run.process.stdout.readline() == "ready\n"
+        run.process.terminate()
+        ended = run.ended()
+
+        assert run.all_gone()
+    assert ended.status == 7
+
+
+def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path):
+    """A service manager may stop it by SIGINT, which then only we get."""
+    (tmp_path / "program.py").write_text(SERVES)
+    with running("watch", "--", sys.executable, "program.py", cwd=tmp_path, start_new_session=True) as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        run.process.send_signal(signal.SIGINT)
+        ended = run.ended()
+
+    assert ended.status == -signal.SIGINT
+    assert "KeyboardInterrupt" in ended.stderr
+
+
+def test_a_typed_interrupt_reaches_the_program_once(tmp_path):
+    """The terminal sends a Ctrl-C to both; the program gets it once, and we stay for the report."""
+    (tmp_path / "program.py").write_text(
+        "import signal, time\n"
+        "caught = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: caught.append(1))\n"
+        "print('ready', flush=True)\n"
+        "while not caught: time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"
+        "print('caught', len(caught), flush=True)\n"
+    )
+    # A background job of a shell, such as this test may be in, ignores SIGINT, and so would its children.
+    reset = "import signal, os, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    reset += "os.execv(sys.argv[1], sys.argv[1:])"
+    watching = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "program.py"]
+    terminal = Terminal([sys.executable, "-c", reset, *watching], cwd=tmp_path)
+    terminal.wait_for("ready")
+    terminal.type("\x03")
+
+    assert terminal.ended() == 0
+    assert "caught 1" in terminal.shown
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_nothing_outlives_a_killed_watch(tmp_path):
+    """kill -9 of the watch: the program is asked to end as if we had been asked."""
+    (tmp_path / "program.py").write_text(SERVES)
+    with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        run.process.kill()
+        run.process.wait()
+
+        assert run.all_gone()
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path):
+    """The program inherits an ignored signal as it would have without us."""
+    text = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    command = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "-c", text]
+    done = subprocess.run(
+        ["nohup", *command], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+
+    assert done.stdout == "True\n"
+
+
+def test_python_children_are_recorded(tmp_path):
+    """A worker of the program writes a record of its own."""
+    (tmp_path / "worker.py").write_text(BLOCKS)
+    text = "import subprocess, sys; subprocess.run([sys.executable, 'worker.py'], check=True)"
+    ended = watch(tmp_path, text)
+
+    (block,) = ended.report["blocks"]
+    assert Path(block["file"]).name == "worker.py"
+    assert len(list(ended.folder.processes.iterdir())) == 2
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version):
+    """A virtual environment of another Python, without anything of the harness, not even afterwards."""
+    base = find_python(version)
+    if base is None:
+        pytest.skip(f"no Python {version} on this machine")
+    subprocess.run([base, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    before = sorted((tmp_path / "venv").rglob("*"))
+    text = (
+        BLOCKS + "import importlib.util, json, sys\n"
+        "print(json.dumps([importlib.util.find_spec('harness') is None, sys.version[:4], sys.prefix]))\n"
+    )
+    ended = watch(tmp_path, text, python=python)
+
+    assert json.loads(ended.stdout) == [True, version, str(tmp_path / "venv")]
+    (block,) = ended.report["blocks"]
+    assert block["function"] == "main"
+    events = [event for _, event in Follower(ended.folder.events).new_events()]
+    (opened,) = [e for e in events if isinstance(e, WriterOpened) and e.role == "target"]
+    assert opened.python.startswith(f"{version}.")
+    assert [e.mechanism for e in events if isinstance(e, LoopStarted)] == ["select"]
+    assert sorted((tmp_path / "venv").rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [(["sh", "-c", "exit 3"], 3), ([sys.executable, "-I", "-c", "print('isolated')"], 0)],
+    ids=["not Python", "isolated"],
+)
+def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, command, status):
+    """The report says that nothing is known, and the status stays the program's own."""
+    ended = harness("watch", "--", *command, cwd=tmp_path)
+
+    assert ended.status == status
+    assert "The probe never entered the program, so nothing is known of its loop." in ended.stderr
