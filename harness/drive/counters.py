@@ -13,6 +13,8 @@ from ..record.run import RunFolder
 
 # Four points a second draw a readable line over any length of run.
 EVERY_S = 0.25
+# How late the probe's watchdog may be itself.
+GRACE_NS = 15_000_000
 
 
 class Counters:
@@ -46,9 +48,11 @@ class Counters:
 def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
     """About the longest turn since *before*: the mean of those in the longest bucket that gained any.
 
-    A turn that still lasts counts with what it has lasted so far.
+    A turn that still lasts counts with what it has lasted so far, once it is certain that it does: a healthy
+    loop's last sign of life may be half the limit old.
     """
-    longest_ns = max(0, now_ns - now.turn_ns) if now.turn_ns and not now.stopped_ns else 0
+    silent_ns = now_ns - now.turn_ns if now.turn_ns and not now.stopped_ns else 0
+    longest_ns = silent_ns if silent_ns > now.limit_ns // 2 + GRACE_NS else 0
     for bucket in range(page.BUCKETS - 1, -1, -1):
         turns = now.counts[bucket] - (before.counts[bucket] if before else 0)
         if turns > 0:

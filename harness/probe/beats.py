@@ -23,7 +23,7 @@ class Counter(Protocol):
 
     words: memoryview
     look_after_ns: int
-    set_every_ns: int
+    set_every_s: float
 
     def count(self, began_ns: int, ended_ns: int) -> None: ...
 
@@ -37,7 +37,7 @@ class Beats:
         self._loop = loop
         self._timer = timer
         self._counter = counter
-        self._every_ns = max(SHORTEST_NS, counter.set_every_ns)
+        self._every_ns = max(SHORTEST_NS, int(counter.set_every_s * 1e9))
         self._due_ns = 0
         self._silent = False
         self._next: TimerHandle | None = None

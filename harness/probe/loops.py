@@ -102,6 +102,10 @@ class Loops:
                 self._here.lane = lane = self._take_lane()
                 lane.run(loop, self._watchdog)
 
+    def watch_here(self) -> bool:
+        """Whether this thread runs a loop that is under watch."""
+        return self._loop_here() is not None
+
     def _loop_here(self) -> AbstractEventLoop | None:
         lane: _Lane | None = getattr(self._here, "lane", None)
         return lane.turns.loop if lane is not None else None

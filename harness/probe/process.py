@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from types import ModuleType
 
+    from .interception import Interception
     from .session import Session
 
 
@@ -28,6 +29,7 @@ class Process:
         """*order* is the text of the environment variable (`record/order.py`)."""
         self._order = order
         self._session: Session | None = None
+        self._interception: Interception | None = None
         self._broken = False
 
     def enter(self) -> None:
@@ -35,7 +37,11 @@ class Process:
         self._leave_a_mark()
         hooks = AfterImport()
         hooks.watch("asyncio.events", self._hook_loops)
+        hooks.watch("asyncio.base_events", self._hook_tasks)
+        hooks.watch("uvloop", self._hook_uvloop)
         hooks.watch("opentelemetry.sdk.trace", self._hook_spans)
+        if "\ncalls=" in self._order:
+            self._intercept(hooks)
         os.register_at_fork(after_in_child=self._forked)
         # These three end the program that runs here without a word to Python's own exit handlers.
         for name in ("_exit", "execv", "execve"):
@@ -51,6 +57,26 @@ class Process:
         if session is not None:
             session.running(loop)
 
+    def _hook_tasks(self, base_events: ModuleType) -> None:
+        import warnings
+
+        from .hearing import hear_exception_handler, hear_unawaited
+
+        hear_exception_handler(base_events.BaseEventLoop, lambda: self._session)
+        hear_unawaited(warnings, lambda: self._session)
+
+    def _hook_uvloop(self, uvloop: ModuleType) -> None:
+        from .hearing import hear_exception_handler
+
+        hear_exception_handler(uvloop.Loop, lambda: self._session)
+
+    def _intercept(self, hooks: AfterImport) -> None:
+        from .interception import Interception
+
+        # Now, not with the session: a program imports functions by name before it runs a loop.
+        self._interception = Interception()
+        self._interception.install(hooks)
+
     def _hook_spans(self, sdk: ModuleType) -> None:
         from .spans import tell_of_spans
 
@@ -61,7 +87,7 @@ class Process:
             try:
                 from .session import Session
 
-                self._session = Session(self._order)
+                self._session = Session(self._order, self._interception)
             except Exception as exc:
                 # The run's folder is gone, or full; the target must not notice.
                 self._broken = True

@@ -7,6 +7,7 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from pathlib import Path
+from types import CoroutineType
 from typing import Any
 
 from ..record.event import Event, ProbeClosed, ProbeFailed
@@ -14,9 +15,13 @@ from ..record.order import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
 from . import cost
+from .calls import Calls
+from .census import Census
 from .control import Control
 from .faults import Faults
+from .interception import Interception
 from .loops import Loops
+from .lost import Lost
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
@@ -29,13 +34,21 @@ class Session:
         OSError, ValueError: The record cannot be opened.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, interception: Interception | None) -> None:
         order = Order.parse(text)
         folder = RunFolder(order.folder)
         self._errors = 0
         self._writer = Writer(folder.events, "target")
         self._loops = Loops(folder, limit_ns=order.limit_ns, write=self.write, on_error=self.failed)
+        self._lost = Lost(self.write)
+        self._census = Census(
+            turns=self._loops.turns,
+            write=self.write,
+            on_swallowed=self._lost.swallowed,
+            on_error=self.failed,
+        )
         self._faults = Faults(self.write)
+        self._calls = Calls(interception, self.write, self.failed) if interception is not None else None
         self._control: Control | None = None
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
         self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
@@ -58,18 +71,37 @@ class Session:
     def running(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
         self._guarded("loops", self._loops.changed, loop)
+        self._guarded("census", self._census.changed, loop)
         if loop is not None:
             for step in self._on_loop:
                 self._guarded("start of a loop", step, loop)
+        if self._calls is not None:
+            self._calls.changed(is_watched=self._loops.watch_here())
+
+    def reported(self, context: dict[str, Any]) -> None:
+        """asyncio told a loop's exception handler of this."""
+        self._guarded("tasks", self._lost.reported, context)
+
+    def unawaited(self, coroutine: CoroutineType[Any, Any, Any]) -> None:
+        """Python warns of this coroutine."""
+        self._guarded("tasks", self._lost.unawaited, coroutine)
 
     def flush(self) -> None:
         """Bring what is known to the disk: the process ends without further notice, or becomes another."""
         self._guarded("flush", self._loops.write_pages)
+        self._guarded("census", self._census.take)
+        self._guarded("tasks", self._lost.flush)
+        if self._calls is not None:
+            self._guarded("calls", self._calls.tell)
         self._writer.flush(timeout_s=0.2)
 
     def close(self) -> None:
         """The process ends: undo the faults, say what the probe did cost, and close the record."""
         self._guarded("faults", self._faults.heal_all)
+        if self._calls is not None:
+            self._guarded("calls", self._calls.close)
+        self._guarded("census", self._census.close)
+        self._guarded("tasks", self._lost.flush)
         self._guarded("loops", self._loops.close)
         self._guarded("cost", self._tell_cost)
         if self._control is not None:
@@ -81,6 +113,8 @@ class Session:
         atexit.unregister(self.close)
         self._guarded("loops", self._loops.abandon)
         self._guarded("faults", self._faults.heal_all)
+        if self._calls is not None:
+            self._calls.abandon()
         self._writer.abandon()
 
     def _tell_cost(self) -> None:
@@ -89,9 +123,12 @@ class Session:
                 at_ns=time.monotonic_ns(),
                 turns=self._loops.turns(),
                 turn_cost_ns=cost.per_turn_ns(),
-                threads_cpu_ns=self._loops.watchdog_cpu_ns() + self._writer.thread_cpu_ns,
+                threads_cpu_ns=(
+                    self._loops.watchdog_cpu_ns() + self._census.cpu_ns + self._writer.thread_cpu_ns
+                ),
                 process_cpu_ns=time.process_time_ns(),
                 spans_dropped=self.spans_dropped,
+                calls_ns=self._calls.cost_ns if self._calls is not None else 0,
             )
         )
 

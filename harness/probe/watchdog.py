@@ -150,7 +150,10 @@ def _wait_s(late: list[Watched]) -> float:
 def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     turns = watched.turns
     words, loop, frame = turns.words, turns.loop, frames.get(turns.thread_ident)
-    began_ns = words[page.TURN] or words[page.DUE]
+    turn_ns, due_ns = turns.state()
+    # The loop itself tells the page only what costs it nothing; who looks from outside needs to know more.
+    words[page.TURN], words[page.DUE] = turn_ns, due_ns
+    began_ns = turn_ns or due_ns
     if not began_ns or loop is None or frame is None:
         return False  # it waits for nothing in particular; its next turn sets the timer again
     since_ns = now_ns - began_ns

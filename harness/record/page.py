@@ -5,12 +5,14 @@ The probe writes plain 64-bit stores, no system call and no lock, so it costs na
 own. Layout, in machine-order signed 64-bit words:
 
     0 MAGIC      1 version    2 pid       3 native thread id
-    4 turn       when the running turn began (monotonic ns), 0 while the loop waits
+    4 turn       when the running turn began (monotonic ns), 0 while the loop waits; of a healthy loop, its
+                 latest sign of life
     5 turns      6 busy_ns    7 longest_ns (the longest turn)  8 blocks (turns over the limit)
     9 started_ns 10 stopped_ns (0 while it runs)  11 limit_ns
     12 due       when the loop that waits should be awake again (monotonic ns), 0 for no such time
     13 looked    when the watchdog last looked at the late loop (monotonic ns)
-    16 + b       turns of a length of b bits: of 2**(b-1) to 2**b - 1 nanoseconds, b < 64
+    16 + b       turns of a length of b bits: of 2**(b-1) to 2**b - 1 nanoseconds, b < 64; shorter ones
+                 than 2**16 nanoseconds are all in b = 16
     80 + b       the sum of their lengths in nanoseconds
 """
 

@@ -1,0 +1,154 @@
+"""Stands in for a selector's `select`, and times the turns between its calls.
+
+`exact` does the whole work of `EpollSelector.select` itself: a wrapper around it would cost a fifth of the
+shortest turns. What it adds to a turn that goes on at once is one reading of the clock; whatever more is
+known of a turn is worked out when it was not a short one, at the next sign of life, or by the watchdog.
+"""
+
+from __future__ import annotations
+
+import select as system
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic
+from typing import Any, Protocol
+
+# A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
+SHORT_BUCKET = 16
+SHORT_S = 2**SHORT_BUCKET / 1e9
+# A wait without an end is never too late.
+NEVER = float("inf")
+
+Ready = list[tuple[selectors.SelectorKey, int]]
+Select = Callable[..., Ready]
+
+
+class Listener(Protocol):
+    """Who is told of the turns. Times are seconds of `time.monotonic`."""
+
+    set_every_s: float
+
+    def long_turn(self, began_s: float, ended_s: float) -> None:
+        """One turn that was not short is over."""
+
+    def short_turns(self, number: int, total_s: float) -> None:
+        """So many short turns are over, which took so long together."""
+
+    def overslept(self, due_s: float, woke_s: float) -> None:
+        """The loop woke up later than it should have; no callback has run yet."""
+
+    def alive(self, now_s: float) -> None:
+        """A sign of life: the loop is at the beginning of a turn, on time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A timed `select`, and what it knows."""
+
+    select: Select
+    # When the running turn began, and when the loop should be awake again: one of the two, the other is 0.
+    state: Callable[[], tuple[float, float]]
+    # Tell the listener of the short turns so far.
+    fold: Callable[[], None]
+
+
+def exact(selector: Any, listener: Listener, began: float) -> Timing:
+    """In the place of `EpollSelector.select`, for a turn that began then."""
+    # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
+    clock, poll, keys = monotonic, selector._selector.poll, selector._fd_to_key
+    set_every, alive = listener.set_every_s, listener.alive
+    event_read, event_write = selectors.EVENT_READ, selectors.EVENT_WRITE
+    not_in, not_out = ~system.EPOLLIN, ~system.EPOLLOUT
+    due = 0.0
+    short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once
+    set_again = began + set_every
+
+    def select(timeout: float | None = None) -> Ready:
+        nonlocal began, due, short, total, run_began, set_again
+        now = clock()
+        if now - began < SHORT_S:
+            short += 1
+        else:
+            total += began - run_began
+            run_began = now
+            listener.long_turn(began, now)
+        if timeout is not None and timeout <= 0:
+            # The next turn begins here: what the poll takes belongs to it, and next to nothing it is,
+            # unless somebody else keeps the GIL meanwhile.
+            began = now
+            happened = poll(0, len(keys) or 1)
+        else:
+            total += now - run_began
+            if timeout is None:
+                due, wait = NEVER, -1.0
+            else:
+                # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
+                wait = ceil(timeout * 1e3) * 1e-3
+                due = now + wait
+            try:
+                happened = poll(wait, len(keys) or 1)
+            except InterruptedError:
+                happened = []
+            now = began = clock()
+            if now - due >= set_every:
+                began = due
+                listener.overslept(due, now)
+            run_began, due = began, 0.0
+        if now >= set_again:
+            set_again = now + set_every
+            # Not when it is late: what a late turn is compared with is from before it all began.
+            if now - began < set_every:
+                alive(now)
+        if not happened:
+            return []
+        ready: Ready = []
+        for fd, event in happened:
+            key = keys.get(fd)
+            if key:
+                events = (event & not_in and event_write) | (event & not_out and event_read)
+                ready.append((key, events & key.events))
+        return ready
+
+    def state() -> tuple[float, float]:
+        return (0.0, due) if due else (began, 0.0)
+
+    def fold() -> None:
+        nonlocal short, total, run_began
+        number, seconds = short, total
+        if not due:
+            seconds += began - run_began
+            run_began = began
+        short, total = 0, 0.0
+        listener.short_turns(number, seconds)
+
+    return Timing(select, state, fold)
+
+
+def wrapped(own: Select, listener: Listener, began: float) -> Timing:
+    """Around a `select` that is not epoll's, or that somebody else has replaced."""
+    due = 0.0
+    set_again = began + listener.set_every_s
+
+    def select(timeout: float | None = None) -> Ready:
+        nonlocal began, due, set_again
+        now = monotonic()
+        listener.long_turn(began, now)
+        due = NEVER if timeout is None else now + max(0.0, timeout)
+        try:
+            return own(timeout)
+        finally:
+            now = began = monotonic()
+            if now - due >= listener.set_every_s:
+                began = due
+                listener.overslept(due, now)
+            elif now >= set_again:
+                set_again = now + listener.set_every_s
+                listener.alive(now)
+            due = 0.0
+
+    def state() -> tuple[float, float]:
+        return (0.0, due) if due else (began, 0.0)
+
+    return Timing(select, state, fold=lambda: None)
