@@ -13,7 +13,8 @@ def find_python(version: str) -> str | None:
     """A working interpreter of that minor version: on the PATH, or one that pyenv keeps."""
     found = [shutil.which(f"python{version}"), *_of_pyenv(version)]
     for python in filter(None, found):
-        tried = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
+        asked = [python, "-c", "import sys; print(sys.version)"]
+        tried = subprocess.run(asked, capture_output=True, text=True)
         if tried.stdout.startswith(f"{version}."):
             return python
     return None
@@ -24,4 +25,5 @@ def _of_pyenv(version: str) -> list[str]:
     if pyenv is None:
         return []
     root = subprocess.run([pyenv, "root"], capture_output=True, text=True).stdout.strip()
-    return [str(path) for path in sorted(Path(root, "versions").glob(f"{version}.*/bin/python"), reverse=True)]
+    found = Path(root, "versions").glob(f"{version}.*/bin/python")
+    return [str(path) for path in sorted(found, reverse=True)]

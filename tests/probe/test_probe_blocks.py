@@ -1,4 +1,4 @@
-"""The detector on real programs: what blocks is found with its place, duration and victims; what does not, is not."""
+"""The detector on real programs: what blocks is found with place, duration and victims; the rest is not."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_every_block_of_a_program_is_one_block(tmp_path):
 
 
 def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path):
-    """With OpenTelemetry in the target, the holder's and the victims' spans and trace ids are in the block."""
+    """With OpenTelemetry in the target, the spans and trace ids of holder and victims are in the block."""
     program = """
         import asyncio, json, time
         from opentelemetry import trace

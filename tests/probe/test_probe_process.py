@@ -183,7 +183,7 @@ def test_a_program_that_ends_well_closes_its_record_with_the_cost(tmp_path):
 
 
 def test_a_selector_is_given_back_as_it_was(tmp_path):
-    """After the loop has run, its selector has no trace of the probe; while it runs, `select` works as it did."""
+    """While the loop runs, `select` works as it did; afterwards its selector has no trace of the probe."""
     program = """
         import asyncio, json, os
         loop = asyncio.new_event_loop()
@@ -223,8 +223,9 @@ def test_the_probe_works_in_another_version_without_anything_of_the_harness(vers
         asyncio.run(main())
     """
     # Isolated from the harness's own environment, whatever this Python is.
-    bare = subprocess.run([python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
-    seen = watched(program, tmp_path, python=f"{bare.stdout.strip()}/bin/python3")
+    asked = [python, "-c", "import sys; print(sys.base_prefix)"]
+    prefix = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    seen = watched(program, tmp_path, python=f"{prefix}/bin/python3")
 
     assert seen.status == 0, seen.stderr
     assert seen.sources[0].opened.python.startswith(version)
