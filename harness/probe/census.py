@@ -25,16 +25,19 @@ from ..record.event import Crowd, Event, PlaceSeen, TasksCounted
 from . import coroutine, threads
 from .coroutine import Place
 
-# At least so many times what a census took lie between two: half a percent of one processor.
-REST = 200
-# A short program is seen growing; a long one is asked less often as it gets older, as many times in its
-# second minute as in its second second, and an idle one hardly ever.
+# All censuses together take one part in so many of the time: a quarter of a percent of one processor, and
+# with what it costs a busy loop to give way about twice that. What they may take at once at the start is less
+# than Python's own start, and lets a short program be seen growing.
+REST = 400
+ALLOWANCE_NS = 3_000_000
+# The older a program, the rarer they are: as many between its tenth and twentieth second as between its first
+# and second. An idle one is woken hardly ever.
 SHORTEST_NS, LONGEST_NS = 10_000_000, 5_000_000_000
-OF_AGE = 25
+OF_AGE = 15
 # Tasks that are looked at in one go, while no other thread can run: half a millisecond. Then the others
 # get a chance. A pause also keeps the census from being the last to hold a task: who drops the last reference
 # runs its finalizer, and that belongs into the loop's thread.
-AT_ONCE = 250
+AT_ONCE = 500
 PAUSE_S = 0.0002
 # To look at more tasks than this would take too long, however rarely.
 LOOKED_AT = 200_000
@@ -77,13 +80,11 @@ class Census:
     def __init__(
         self,
         *,
-        turns: Callable[[], int],
         write: Callable[[Event], object],
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         self.cpu_ns = 0
-        self._turns = turns
         self._write = write
         self._on_swallowed = on_swallowed
         self._on_error = on_error
@@ -92,8 +93,10 @@ class Census:
         self._standing: dict[Place, _Standing] = {}
         self._numbers = 0
         self._last = _Count(0)
-        self._written: TasksCounted | None = None
-        self._began_ns = self._next_ns = monotonic_ns()
+        self._quiet = False  # the newest census in the record has no crowds
+        self._began_ns = monotonic_ns()
+        self._spent_ns = -ALLOWANCE_NS
+        self._next_ns = 0  # not before
         # The loop's thread takes a census as well, at its end.
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -115,14 +118,14 @@ class Census:
     def take(self) -> None:
         """Take a census now, unless one is being taken."""
         if self._lock.acquire(timeout=0.05):
+            began_ns = thread_time_ns()
             try:
-                began_ns = thread_time_ns()
                 self._take()
-                self._next_ns = monotonic_ns() + REST * (thread_time_ns() - began_ns)
             except Exception as exc:
-                self._next_ns = monotonic_ns() + LONGEST_NS
                 self._on_error("census", exc)
             finally:
+                self._spent_ns += thread_time_ns() - began_ns
+                self._next_ns = self._began_ns + REST * self._spent_ns
                 self._lock.release()
 
     def close(self) -> None:
@@ -150,19 +153,20 @@ class Census:
             for task in refs[start : start + AT_ONCE]:
                 self._look(task, count)
         crowds = self._settle(count)
-        taken = TasksCounted(
-            at_ns=count.at_ns,
-            pid=os.getpid(),
-            pending=count.pending,
-            turns=self._turns(),
-            descriptors=_descriptors(),
-            crowds=crowds,
-            closing=any(self._running.values()),
+        if self._quiet and not crowds:
+            return  # as it was: the record, and the thread that writes it, need not be troubled
+        self._quiet = not crowds
+        self._write(
+            TasksCounted(
+                at_ns=count.at_ns,
+                pid=os.getpid(),
+                pending=count.pending,
+                cpu_ns=time.process_time_ns(),
+                descriptors=_descriptors() if crowds else 0,
+                crowds=crowds,
+                closing=any(self._running.values()),
+            )
         )
-        before = self._written
-        if before is None or (before.crowds, before.closing) != (crowds, taken.closing):
-            self._written = taken
-            self._write(taken)
 
     def _look(self, register: Ref, count: _Count) -> None:
         task = register()
@@ -225,8 +229,11 @@ def _registered() -> list[Ref] | None:
 
 
 def _descriptors() -> int:
+    folder = "/proc/self/fd"
     with suppress(OSError):
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # it is quicker than a path
+        # The size is their number from Linux 6.2 on. To list them gives the GIL away for each one, and a busy
+        # loop has to give it back as often.
+        return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208
     return 0
 
 

@@ -42,7 +42,6 @@ class Session:
         self._loops = Loops(folder, limit_ns=order.limit_ns, write=self.write, on_error=self.failed)
         self._lost = Lost(self.write)
         self._census = Census(
-            turns=self._loops.turns,
             write=self.write,
             on_swallowed=self._lost.swallowed,
             on_error=self.failed,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import task
 from .history import History, Loop
 from .unit import ms
 
@@ -24,23 +25,13 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
-    """What became of the tasks; null while nothing in the record tells."""
-
-    started: int | None = None
-    finished: int | None = None
-    leaked: int | None = None
-    destroyed_pending: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LoopFigures:
     """All loops of the target together, each weighted by the time it ran."""
 
     turns: int
     busy_ratio: float | None
     lag_ms: Lag
-    tasks: Tasks
+    tasks: task.Tasks
     blocked_turns: int  # turns over the limit by the loops' own counters, seen or not
     ran_s: float
 
@@ -55,7 +46,7 @@ def figures(history: History) -> LoopFigures:
         turns=sum(loop.page.turns for loop in history.loops if loop.page),
         busy_ratio=round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None,
         lag_ms=Lag(*map(ms, lags)) if lags else Lag(None, None, None),
-        tasks=Tasks(),
+        tasks=task.figures(history),
         blocked_turns=sum(loop.page.blocks for loop in history.loops if loop.page),
         ran_s=round(ran_ns / 1e9, 6),
     )

@@ -435,15 +435,35 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class TasksCounted:
-    """A census of the pending tasks of a process. One that found the crowds as before is not written."""
+    """A census of the pending tasks of a process; of those in a row without crowds, only the first."""
 
     at_ns: int
     pid: int
     pending: int
-    turns: int  # of all its loops so far
-    descriptors: int  # open files and sockets
+    cpu_ns: int  # of the process so far: how much it has worked
+    descriptors: int  # open files and sockets, when there are crowds
     crowds: tuple[Crowd, ...]  # the largest; small ones are left out
     closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class CallsCounted:
+    """Synchronous calls that were made on the thread of a running loop, at one place in the program.
+
+    Written again as *count* grows; of those that differ in the figures alone, the latest holds.
+    """
+
+    at_ns: int
+    pid: int
+    call: str  # "open", "file.read", "socket.connect", "import"
+    function: str  # the program's that made them, "module:qualified.name"; "" for all further places together
+    file: str
+    line: int
+    caller: str  # the coroutine of the task they were made in, as *function*; "" for a plain callback
+    argument: str  # a path, host or program, "" where there is none, and for all further ones of the place
+    count: int
+    total_ns: int
+    max_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +476,7 @@ class ProbeClosed:
     threads_cpu_ns: int  # the probe's own threads
     process_cpu_ns: int
     spans_dropped: int
+    calls_ns: int = 0  # spent on the loops' threads on counting synchronous calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,6 +518,7 @@ Event = (
     | CancelSwallowed
     | PlaceSeen
     | TasksCounted
+    | CallsCounted
     | ProbeClosed
     | ProbeFailed
 )

@@ -1,0 +1,118 @@
+"""Lost work: tasks that leaked, were destroyed or cancelled in vain, exceptions and coroutines of no use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
+from .. import task
+from ..blame import Territory, candidates
+from ..finding import Finding
+from ..history import History
+from ..unit import duration, plural
+
+RULE = "tasks"
+
+
+def findings(history: History) -> Iterator[Finding]:
+    """Warnings for what is lost, notes for what may be meant."""
+    territories = {
+        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
+        for loop in history.loops
+    }
+    nowhere = Territory((), ())
+    for leak in task.leaks(history):
+        yield _leak(leak, territories.get(leak.pid, nowhere))
+    for late in task.cancelled(history):
+        yield _cancelled(late, territories.get(late.pid, nowhere))
+    for destroyed in task.latest(history.of(TaskDestroyed)):
+        yield _destroyed(destroyed, territories.get(destroyed.pid, nowhere))
+    for lost in task.latest(history.of(ExceptionLost)):
+        yield _exception(lost, territories.get(lost.pid, nowhere))
+    for unawaited in task.latest(history.of(NeverAwaited)):
+        yield _unawaited(unawaited, territories.get(unawaited.pid, nowhere))
+    for swallowed in task.latest(history.of(CancelSwallowed)):
+        yield _swallowed(swallowed)
+
+
+def _leak(leak: task.Leak, territory: Territory) -> Finding:
+    where = _waiting(leak.coroutine, territory)
+    left = f"{leak.left:,}" if leak.left else "none"
+    message = (
+        f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {_short(where, territory)}: "
+        f"they came from {leak.from_s:.1f} s to {leak.to_s:.1f} s into the run, and {left} of them ended"
+    )
+    if leak.connected:
+        message += "; as many files or sockets were opened, so they may belong to connections"
+    return _found("note" if leak.connected else "warning", message, leak.coroutine, where, territory)
+
+
+def _cancelled(late: task.Cancelled, territory: Territory) -> Finding:
+    where = _waiting(late.coroutine, territory)
+    who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
+    at = f"at {_short(where, territory)}, at least {duration(late.after_ms)} after the cancellation"
+    if late.pending:
+        return _found("warning", f"{who} cancelled, and still pending {at}", late.coroutine, where, territory)
+    return _found("note", f"{who} slow to end: still pending {at}", late.coroutine, where, territory)
+
+
+def _destroyed(loss: TaskDestroyed, territory: Territory) -> Finding:
+    # Mostly its definition: the collector closes a coroutine before it finds the task.
+    where = _waiting(loss.coroutine, territory)
+    message = (
+        f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, territory)}) "
+        "destroyed while pending: nobody kept a reference"
+    )
+    return _found("warning", message, loss.coroutine, where, territory)
+
+
+def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
+    own = [frame for frame in loss.stack if territory.is_application(frame)] or loss.stack[-1:]
+    who = f" of {loss.coroutine.name}" if loss.coroutine else ""
+    message = f"{plural(loss.count, 'exception')}{who} reached nobody: {loss.error}"
+    if own:
+        message += f", raised in {own[-1].function} ({_short(own[-1], territory)})"
+    message += f"; asyncio said: {loss.message}"
+    if own:
+        return Finding(RULE, "warning", message, own[-1].file, own[-1].line)
+    of = loss.coroutine
+    return Finding(RULE, "warning", message, of.file or None if of else None, of.line or None if of else None)
+
+
+def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
+    coroutine, times = loss.coroutine, plural(loss.count, "time")
+    where = candidates(loss.stack, territory)[-1] if loss.stack else _definition(coroutine)
+    message = (
+        f"coroutine {coroutine.name} ({_short(_definition(coroutine), territory)}) was never awaited, "
+        f"{times}: dropped at {_short(where, territory)}"
+    )
+    return _found("warning", message, coroutine, where, territory)
+
+
+def _swallowed(loss: CancelSwallowed) -> Finding:
+    tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
+    message = f"{tasks} swallowed a cancellation: cancelled, and ended as if nothing had been asked"
+    return Finding(RULE, "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
+
+
+def _found(level: str, message: str, coroutine: Coroutine, where: Frame, territory: Territory) -> Finding:
+    """The finding, at the line where the coroutine was made when that is known, else at *where*."""
+    made = [frame for frame in coroutine.created if territory.is_application(frame)]
+    if made:
+        message += f"; made in {made[-1].function} ({_short(made[-1], territory)})"
+        where = made[-1]
+    return Finding(RULE, level, message, where.file or None, where.line or None)
+
+
+def _waiting(coroutine: Coroutine, territory: Territory) -> Frame:
+    """The line to look at: the innermost of the program's own, else the coroutine's."""
+    own = [frame for frame in coroutine.stack if territory.is_application(frame)]
+    return (own[-1:] or list(coroutine.stack[:1]) or [_definition(coroutine)])[0]
+
+
+def _definition(coroutine: Coroutine) -> Frame:
+    return Frame(coroutine.file, coroutine.line, coroutine.name)
+
+
+def _short(frame: Frame, territory: Territory) -> str:
+    return f"{territory.short(frame.file)}:{frame.line}" if frame.file else "an unknown line"

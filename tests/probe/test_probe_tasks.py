@@ -1,0 +1,437 @@
+"""What becomes of tasks: real programs under the probe, and what a report says of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pythons import find_python
+from watched import Outcome, watched
+
+from harness.read import document, history
+from harness.read.document import Document
+from harness.record import run
+from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted
+
+# Runs `main()` on the loop that the test is about.
+FRAME = """
+import asyncio, gc, json, os, sys, time
+{body}
+if {uvloop}:
+    import uvloop
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+asyncio.run(main())
+"""
+
+LOOPS = ["asyncio", "uvloop"]
+
+
+def program(body: str, loop: str = "asyncio") -> str:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    return FRAME.format(body=dedent(body), uvloop=loop == "uvloop")
+
+
+def report(seen: Outcome) -> Document:
+    """The report of a program that was watched."""
+    assert seen.of(ProbeFailed) == []
+    started_ns = min(source.opened.at_ns for source in seen.sources)
+    manifest = run.Run("r", "watch", "", started_ns, 0, "", "", (), 50_000_000)
+    return document.build(history.load(run.create(seen.folder.path, manifest)))
+
+
+def said(seen: Outcome) -> list[tuple[str, str, int | None]]:
+    """The findings about tasks: level, message and line."""
+    return [(f.level, f.message, f.line) for f in report(seen).findings if f.rule == "tasks"]
+
+
+def line_of(text: str, path: Path) -> int:
+    """The line of the watched program with that text."""
+    lines = (path / "program.py").read_text().splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
+
+
+DESTROYED = """
+    async def forever():
+        await asyncio.get_running_loop().create_future()
+
+    async def main():
+        kept = [asyncio.create_task(forever()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        {then}
+        gc.collect()
+        await asyncio.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path):
+    """With their number and their definition; the program's own log says the same as ever."""
+    seen = watched(program(DESTROYED.format(then="kept.clear()"), loop), tmp_path)
+
+    line = line_of("async def forever", tmp_path)
+    assert said(seen) == [
+        (
+            "warning",
+            f"3 tasks of forever (program.py:{line}) destroyed while pending: nobody kept a reference",
+            line,
+        )
+    ]
+    assert report_again(seen).loop.tasks.destroyed_pending == 3
+    assert seen.stderr.count("Task was destroyed but it is pending!") == 3
+
+
+def report_again(seen: Outcome) -> Document:
+    return document.build(history.load(seen.folder))
+
+
+def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path):
+    """The same program with its references kept has nothing to report."""
+    seen = watched(program(DESTROYED.format(then="")), tmp_path)
+
+    assert said(seen) == []
+    assert report_again(seen).loop.tasks.destroyed_pending == 0
+
+
+EXCEPTION = """
+    async def fetch():
+        raise ValueError("no such host")  # raises
+
+    async def main():
+        {before}
+        task = asyncio.create_task(fetch())
+        await asyncio.sleep(0.01)
+        {then}
+        del task
+        gc.collect()
+        await asyncio.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path):
+    """With its text and the line that raised it."""
+    seen = watched(program(EXCEPTION.format(before="", then=""), loop), tmp_path)
+
+    line = line_of("# raises", tmp_path)
+    assert said(seen) == [
+        (
+            "warning",
+            "1 exception of fetch reached nobody: ValueError: no such host, raised in fetch "
+            f"(program.py:{line}); asyncio said: Task exception was never retrieved",
+            line,
+        )
+    ]
+    assert seen.stderr.count("Task exception was never retrieved") == 1
+
+
+def test_an_exception_that_was_retrieved_is_no_finding(tmp_path):
+    """Looking at the exception is enough; and the probe's own looks do not count as such."""
+    seen = watched(program(EXCEPTION.format(before="", then="task.exception()")), tmp_path)
+
+    assert said(seen) == []
+    assert seen.stderr == ""
+
+
+def test_the_programs_own_exception_handler_is_still_called(tmp_path):
+    """It gets the context that it always got, once."""
+    own = "asyncio.get_running_loop().set_exception_handler(lambda _, c: print(sorted(c)))"
+    seen = watched(program(EXCEPTION.format(before=own, then="")), tmp_path)
+
+    assert [level for level, _, _ in said(seen)] == ["warning"]
+    assert seen.stdout == "['exception', 'future', 'message']\n"
+    assert seen.stderr == ""
+
+
+UNAWAITED = """
+    async def save():
+        pass
+
+    def handle():
+        save()  # forgets
+
+    async def main():
+        for _ in range(5):
+            handle()
+        await save()
+"""
+
+
+def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_path):
+    """And Python's own warning names the same line as without the probe, once per line."""
+    text = program(UNAWAITED)
+    seen = watched(text, tmp_path)
+    alone = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    line, defined = line_of("# forgets", tmp_path), line_of("async def save", tmp_path)
+    assert said(seen) == [
+        (
+            "warning",
+            f"coroutine save (program.py:{defined}) was never awaited, 5 times: dropped at program.py:{line}",
+            line,
+        )
+    ]
+    assert seen.stderr == alone.stderr
+    assert f"program.py:{line}: RuntimeWarning: coroutine 'save' was never awaited" in seen.stderr
+
+
+def test_a_coroutine_that_was_closed_is_no_finding(tmp_path):
+    """Nor one that is awaited."""
+    body = """
+        async def save():
+            pass
+
+        async def main():
+            save().close()
+            await save()
+    """
+    seen = watched(program(body), tmp_path)
+
+    assert said(seen) == []
+
+
+LEAK = """
+    class Hub:
+        async def wait(self):
+            await asyncio.Event().wait()  # waits
+
+    async def main():
+        tasks = []
+        for number in range(80):
+            task = asyncio.create_task(Hub().wait())
+            tasks.append(task)
+            await asyncio.sleep(0.01)
+            {each}
+        {then}
+"""
+
+
+@pytest.mark.parametrize("then", ["", "os._exit(0)", "os.kill(os.getpid(), 9)"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
+    """However the program ends: in good order, without its exit handlers, or killed."""
+    seen = watched(program(LEAK.format(each="", then=then), loop), tmp_path)
+
+    ((level, message, line),) = said(seen)
+    assert level == "warning"
+    assert line == line_of("# waits", tmp_path)
+    count = int(message.split()[0])
+    assert "tasks of Hub.wait wait at program.py:" in message
+    assert message.endswith("none of them ended")
+    assert 60 <= count <= 80
+    assert report_again(seen).loop.tasks.leaked == count
+
+
+QUIET = {
+    "they end": LEAK.format(each="task.cancel(); await asyncio.wait([task])", then=""),
+    "the latest are still at work": LEAK.format(each="len(tasks) > 25 and tasks[-25].cancel()", then=""),
+    "a pool": """
+        async def work(queue):
+            while True:
+                await queue.get()
+
+        async def main():
+            queue = asyncio.Queue()
+            pool = [asyncio.create_task(work(queue)) for _ in range(50)]
+            for number in range(80):
+                queue.put_nowait(number)
+                await asyncio.sleep(0.01)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path):
+    """Tasks that come and go, and a pool that was there from the start, are no finding."""
+    seen = watched(program(QUIET[name]), tmp_path)
+
+    assert seen.of(TasksCounted) != []
+    assert said(seen) == []
+    assert report_again(seen).loop.tasks.leaked == 0
+
+
+def test_tasks_of_open_connections_are_noted_and_no_leak(tmp_path):
+    """As many sockets were opened: whether they are meant to stay, nobody can know."""
+    body = """
+        async def serve(reader, writer):
+            await reader.read()
+
+        async def main():
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            address = server.sockets[0].getsockname()
+            open_now = []
+            for _ in range(60):
+                open_now.append(await asyncio.open_connection(*address))
+                await asyncio.sleep(0.01)
+            os._exit(0)
+    """
+    seen = watched(program(body), tmp_path)
+
+    assert [level for level, _, _ in said(seen)] in ([], ["note"])
+    assert report_again(seen).loop.tasks.leaked == 0
+
+
+CANCELLED = """
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(60)  # goes on
+            except asyncio.CancelledError:
+                pass
+
+    async def patient():
+        while time.monotonic() < begun + {held_s}:
+            try:
+                async with asyncio.timeout(0.2):
+                    await asyncio.sleep(60)
+            except TimeoutError:
+                pass
+
+    async def main():
+        global begun
+        begun = time.monotonic()
+        task = asyncio.create_task({of}())
+        await asyncio.sleep(0.05)
+        {then}
+        await asyncio.sleep({held_s})
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path):
+    """At the line where it waits, with the time that has passed at least."""
+    body = CANCELLED.format(of="stubborn", then="task.cancel()", held_s=1.6)
+    seen = watched(program(body, loop), tmp_path)
+
+    ((level, message, line),) = said(seen)
+    assert level == "warning"
+    assert message.startswith("1 task of stubborn cancelled, and still pending at program.py:")
+    assert line == line_of("# goes on", tmp_path)
+
+
+def test_a_timeout_that_cancels_its_own_task_is_no_finding(tmp_path):
+    """`asyncio.timeout` takes its cancellation back, however often; so does a task that nobody cancelled."""
+    seen = watched(program(CANCELLED.format(of="patient", then="", held_s=1.6)), tmp_path)
+
+    assert said(seen) == []
+
+
+def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path):
+    """It swallowed the cancellation; one that lets it pass is no finding, nor one that failed."""
+    body = """
+        async def swallow():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                return "done"
+
+        async def pass_on():
+            await asyncio.sleep(60)
+
+        async def fail():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise ValueError("on the way out")
+
+        async def main():
+            tasks = [asyncio.create_task(of()) for of in (swallow, swallow, pass_on, fail)]
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0.3)
+    """
+    seen = watched(program(body), tmp_path)
+
+    (found,) = said(seen)
+    assert found == (
+        "note",
+        "2 tasks of swallow swallowed a cancellation: cancelled, and ended as if nothing had been asked",
+        line_of("async def swallow", tmp_path),
+    )
+
+
+def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path):
+    """asyncio knows it then, so it costs nothing more."""
+    seen = watched(program(DESTROYED.format(then="kept.clear()")), tmp_path, env={"PYTHONASYNCIODEBUG": "1"})
+
+    ((_, message, line),) = said(seen)
+    assert line == line_of("kept = [", tmp_path)
+    assert message.endswith(f"; made in main (program.py:{line})") or "<listcomp>" in message
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_all_of_it_is_found_in_another_version(version, tmp_path):
+    """The register of tasks and the warnings of Python differ between versions; the findings do not."""
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    body = dedent(LEAK.format(each="", then="await rest()")) + dedent("""
+            async def forever():
+                await asyncio.get_running_loop().create_future()
+
+            async def fetch():
+                raise ValueError("no such host")
+
+            async def swallow():
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    pass
+
+            async def rest():
+                lost = [asyncio.create_task(of()) for of in (forever, fetch)]
+                swallowing = asyncio.create_task(swallow())
+                await asyncio.sleep(0.01)
+                swallowing.cancel()
+                lost.clear()
+                gc.collect()
+                fetch()
+                await asyncio.sleep(0.3)
+        """)
+    seen = watched(program(body), tmp_path, python=python)
+
+    assert seen.status == 0, seen.stderr
+    words = ["none of them ended", "destroyed while", "reached nobody", "never awaited", "swallowed"]
+    messages = [message for _, message, _ in said(seen)]
+    assert len(messages) == len(words), messages
+    assert all(word in message for word, message in zip(words, messages, strict=True))
+
+
+def test_an_idle_program_is_left_alone(tmp_path):
+    """With a hundred tasks that wait, all of the probe's threads take next to nothing."""
+    body = """
+        async def main():
+            tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(100)]
+            await asyncio.sleep(4)
+    """
+    seen = watched(program(body), tmp_path)
+
+    (closed,) = seen.of(ProbeClosed)
+    assert closed.threads_cpu_ns < 4e9 * 0.03
+
+
+def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path):
+    """With 30,000 tasks a census takes long, and the next one is so much later."""
+    body = """
+        async def main():
+            tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(30_000)]
+            began = time.monotonic()
+            while time.monotonic() < began + 3:
+                await asyncio.sleep(0)
+    """
+    seen = watched(program(body), tmp_path)
+
+    (closed,) = seen.of(ProbeClosed)
+    # At the pace of a small program it would be forty and more.
+    assert 1 <= len(seen.of(TasksCounted)) <= 20
+    assert closed.threads_cpu_ns < 3e9 * 0.2
+    # Whether the tasks came in one go or little by little, two censuses cannot tell.
+    assert said(seen) == []

@@ -1,0 +1,174 @@
+"""What censuses of tasks mean, and what is said of work that got lost."""
+
+import pytest
+
+from harness.record import event
+from harness.record.event import Frame
+
+# As the records of these tests have them.
+LOOP_PID = 4242
+APPLICATION, STDLIB = "/srv/shop/", "/usr/lib/python3.12/"
+SITE = "/srv/shop/.venv/lib/python3.12/site-packages/"
+
+WATCHER = event.Coroutine(
+    "watch",
+    APPLICATION + "hub.py",
+    10,
+    stack=(
+        Frame(APPLICATION + "hub.py", 14, "watch"),
+        Frame(APPLICATION + "hub.py", 30, "Hub.closed"),
+        Frame(STDLIB + "asyncio/locks.py", 212, "Event.wait"),
+    ),
+)
+
+
+def censuses(made, counts, *, seen=None, descriptors=0, closing_from=None, **crowd) -> None:
+    """One census per second, with one crowd of so many tasks; a second's work of the process in each."""
+    made.loop(turns_ms=[1.0] * 10)
+    made.write("target", event.PlaceSeen(made.at(0), LOOP_PID, 0, WATCHER))
+    arrived = 0
+    for second, count in enumerate(counts):
+        arrived = max(arrived, count)
+        taken = event.TasksCounted(
+            at_ns=made.at(second),
+            pid=LOOP_PID,
+            pending=count + 1,
+            cpu_ns=second * 1_000_000_000,
+            descriptors=10 + descriptors * count,
+            crowds=(event.Crowd(0, count, seen or arrived, **crowd),) if count else (),
+            closing=closing_from is not None and second >= closing_from,
+        )
+        made.write("target", taken)
+
+
+def said(made) -> list[tuple[str, str, int | None]]:
+    return [(f.level, f.message, f.line) for f in made.document().findings if f.rule == "tasks"]
+
+
+def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record):
+    """The warning has the number, the time in which they came, and the innermost line of the application."""
+    made = record()
+    censuses(made, range(0, 100, 5))
+
+    assert said(made) == [
+        (
+            "warning",
+            "95 tasks of watch wait at hub.py:30: they came from 2.0 s to 18.0 s into the run, "
+            "and none of them ended",
+            30,
+        )
+    ]
+    assert made.document().loop.tasks.leaked == 95
+
+
+@pytest.mark.parametrize(
+    ("counts", "more"),
+    [
+        ([100] * 20, {}),
+        ([0, 50, 100] + [100] * 17, {}),
+        (range(19), {}),
+        (range(0, 100, 5), {"seen": 200}),
+        ([*range(0, 100, 10), *range(100, 0, -10)], {}),
+        ([0] * 18 + [50, 100], {}),
+    ],
+    ids=["constant", "there soon after the start", "too few", "they turn over", "they end", "all at once"],
+)
+def test_crowds_that_are_no_leak(record, counts, more):
+    """A pool, a handful, tasks at work, tasks that end, and a burst."""
+    made = record()
+    censuses(made, counts, **more)
+
+    assert said(made) == []
+    assert made.document().loop.tasks.leaked == 0
+
+
+def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record):
+    """Its tasks may belong to connections that are meant to stay."""
+    made = record()
+    censuses(made, range(0, 100, 5), descriptors=1)
+
+    ((level, message, _),) = said(made)
+    assert level == "note"
+    assert message.endswith("as many files or sockets were opened, so they may belong to connections")
+    assert made.document().loop.tasks.leaked == 0
+
+
+@pytest.mark.parametrize("ending", ["closing", "stopping"])
+def test_what_was_pending_before_the_end_counts(record, ending):
+    """A target that was asked to end cancels what it has leaked."""
+    made = record()
+    censuses(made, [*range(0, 100, 5), 0, 0], closing_from=20 if ending == "closing" else None)
+    if ending == "stopping":
+        made.write("runner", event.TargetStopping(made.at(19.5), "SIGTERM"))
+
+    assert [level for level, _, _ in said(made)] == ["warning"]
+
+
+def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record):
+    """With the longest time that was seen."""
+    made = record()
+    censuses(made, [1, 1], cancelled=1, cancelled_ns=3_200_000_000)
+
+    assert said(made) == [
+        (
+            "warning",
+            "1 task of watch cancelled, and still pending at hub.py:30, "
+            "at least 3.20 s after the cancellation",
+            30,
+        )
+    ]
+
+
+def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record):
+    """Slow, but it obeyed."""
+    made = record()
+    censuses(made, [1, 0], cancelled=1, cancelled_ns=3_200_000_000)
+
+    assert [level for level, _, _ in said(made)] == ["note"]
+
+
+def test_of_a_loss_that_was_written_again_the_whole_count_holds(record):
+    """The probe writes a loss again as it is repeated; another one of the same moment stays its own."""
+    made = record()
+    made.loop()
+    library = event.Coroutine("poll", SITE + "sdk/poll.py", 3)
+    for count in (1, 2, 1000):
+        made.write("target", event.TaskDestroyed(made.at(1), LOOP_PID, WATCHER, count))
+    made.write("target", event.TaskDestroyed(made.at(1), LOOP_PID, library, 1))
+
+    assert said(made) == [
+        ("warning", "1,000 tasks of watch (hub.py:30) destroyed while pending: nobody kept a reference", 30),
+        ("warning", "1 task of poll (sdk/poll.py:3) destroyed while pending: nobody kept a reference", 3),
+    ]
+
+
+def test_an_exception_of_a_plain_callback_has_its_line(record):
+    """asyncio reports what a callback raised in the same way; no task is to blame."""
+    made = record()
+    made.loop()
+    stack = (
+        Frame(STDLIB + "asyncio/events.py", 88, "Handle._run"),
+        Frame(APPLICATION + "hub.py", 50, "tick"),
+    )
+    lost = event.ExceptionLost(
+        made.at(1), LOOP_PID, "Exception in callback tick()", "KeyError: 'a'", stack, None, 2
+    )
+    made.write("target", lost)
+
+    assert said(made) == [
+        (
+            "warning",
+            "2 exceptions reached nobody: KeyError: 'a', raised in tick (hub.py:50); "
+            "asyncio said: Exception in callback tick()",
+            50,
+        )
+    ]
+
+
+def test_without_a_census_nothing_is_known_of_tasks(record):
+    """Null and not zero: the probe of another loop or version may not have looked."""
+    made = record()
+    made.loop()
+
+    assert made.document().loop.tasks.leaked is None
+    assert made.document().loop.tasks.destroyed_pending is None

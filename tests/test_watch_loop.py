@@ -1,0 +1,470 @@
+"""`harness.watch_loop` on real loops: what it finds, what it leaves alone, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from textwrap import dedent
+
+import pytest
+from watched import watched
+
+import harness
+from harness import watching
+from harness.read.block import Block
+from harness.testing import LoopBlockedError, no_blocks
+
+
+def pause(held_s: float) -> None:
+    time.sleep(held_s)
+
+
+PAUSE_LINE = pause.__code__.co_firstlineno + 1
+
+
+async def hold(held_s: float) -> None:
+    await asyncio.sleep(0.01)
+    pause(held_s)
+    await asyncio.sleep(0.01)
+
+
+def of_code(blocks: tuple[Block, ...]) -> list[Block]:
+    """The blocks that the code made, without those of a machine that is busy with something else."""
+    return [block for block in blocks if block.cause not in ("descheduled", "gc")]
+
+
+def traces() -> dict[str, object]:
+    """Everything in this process that a watch could leave something in."""
+    return {
+        "threads": {thread.name for thread in threading.enumerate()},
+        "descriptors": set(os.listdir("/proc/self/fd")),
+        "hooks": (asyncio._set_running_loop, asyncio.events._set_running_loop),
+        "collector": list(gc.callbacks),
+    }
+
+
+@contextlib.contextmanager
+def loop_in_a_thread():
+    """A loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="second")
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_what_blocks_a_loop_is_named_with_its_place_task_length_and_victims():
+    """A loop that begins to run inside the watch is watched, and its block is the one of a report."""
+
+    async def main():
+        waiting = asyncio.create_task(asyncio.sleep(0.02), name="victim")
+        await asyncio.create_task(hold(0.2), name="worker")
+        await waiting
+
+    with harness.watch_loop(limit_ms=100) as watch:
+        asyncio.run(main())
+
+    (block,) = of_code(watch.blocks)
+    assert (block.function, block.file, block.line) == ("pause", __file__, PAUSE_LINE)
+    assert (block.cause, block.task, block.coroutine, block.ended) == ("call", "worker", "hold", True)
+    assert 195 < block.held_ms < 350
+    assert [frame.function for frame in block.stack][-2:] == ["hold", "pause"]
+    assert [victim.task for victim in block.victims] == ["victim"]
+
+
+async def test_in_a_coroutine_the_running_loop_is_watched_from_there_on():
+    """What was before does not count; the turn that goes on when the watch ends does."""
+    pause(0.2)
+    with harness.watch_loop(limit_ms=100) as watch:
+        pause(0.15)
+
+    (block,) = of_code(watch.blocks)
+    assert 145 < block.held_ms < 300
+    assert block.line == PAUSE_LINE
+
+
+def test_a_healthy_loop_has_no_blocks():
+    """Waiting, short turns and work in threads are none."""
+
+    async def main():
+        await asyncio.sleep(0.15)
+        await asyncio.to_thread(pause, 0.2)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+
+    with harness.watch_loop(limit_ms=100) as watch:
+        asyncio.run(main())
+
+    assert of_code(watch.blocks) == []
+
+
+def test_blocks_below_the_limit_are_none():
+    """The limit decides."""
+    with harness.watch_loop(limit_ms=1000) as watch:
+        asyncio.run(hold(0.2))
+
+    assert of_code(watch.blocks) == []
+
+
+def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops():
+    """`on_block` gets the values that `blocks` has, and may take its time."""
+    told = []
+
+    def on_block(block):
+        time.sleep(0.05)
+        told.append((threading.current_thread(), block))
+
+    async def main():
+        await hold(0.15)
+        await hold(0.15)
+
+    with harness.watch_loop(100, on_block) as watch:
+        asyncio.run(main())
+
+    assert tuple(block for _, block in told) == watch.blocks
+    assert len(of_code(watch.blocks)) == 2
+    assert threading.current_thread() not in {thread for thread, _ in told}
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(error, caplog):
+    """The loop does not notice, and the blocks are all there."""
+    calls = []
+
+    def careless(block):
+        calls.append(block)
+        raise error("oh")
+
+    async def main():
+        await hold(0.15)
+        await hold(0.15)
+        return "done"
+
+    with caplog.at_level(logging.INFO, "harness"), harness.watch_loop(100, careless) as watch:
+        assert asyncio.run(main()) == "done"
+
+    assert len(calls) == 1
+    assert len(of_code(watch.blocks)) == 2
+    (logged,) = caplog.records
+    assert "careless raised" in logged.getMessage()
+
+
+def test_a_callback_may_read_the_blocks():
+    """In the watch's own thread nothing is waited for."""
+    counts = []
+    with harness.watch_loop(100, lambda _: counts.append(len(watch.blocks))) as watch:
+        asyncio.run(hold(0.15))
+
+    assert counts[0] == 1
+
+
+def test_a_watch_leaves_nothing_behind():
+    """No thread, no descriptor, no replaced function; whether its loops are over or run on."""
+    with loop_in_a_thread() as second:
+        before = traces()
+        with harness.watch_loop(limit_ms=100) as watch:
+            asyncio.run(hold(0.15))
+            asyncio.run_coroutine_threadsafe(hold(0.15), second).result()
+            assert traces() != before
+
+        assert traces() == before
+        assert "select" not in vars(second._selector)
+        assert len(of_code(watch.blocks)) == 2
+
+
+def test_a_watch_writes_no_file():
+    """Nothing is opened for writing, nor mapped, while a watch finds a block."""
+    program = """
+        import asyncio, os, sys, time
+        import harness
+        harness.watch_loop()
+        written = []
+
+        def audit(event, args):
+            if event == "open" and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR) or event == "mmap.__new__":
+                written.append((event, str(args)))
+
+        async def main():
+            time.sleep(0.15)
+
+        sys.addaudithook(audit)
+        with harness.watch_loop(limit_ms=100) as watch:
+            asyncio.run(main())
+        assert watch.blocks
+        print(written)
+    """
+    ran = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True)
+
+    assert ran.stdout == "[]\n", ran.stderr
+
+
+def test_nested_watches_see_each_by_its_own_limit():
+    """The inner one ends first, and the outer one goes on."""
+
+    async def main():
+        with harness.watch_loop(limit_ms=50) as inner:
+            await hold(0.1)
+            await hold(0.3)
+        await hold(0.3)
+        return inner
+
+    with harness.watch_loop(limit_ms=200) as outer:
+        inner = asyncio.run(main())
+
+    assert [round(block.held_ms, -2) for block in of_code(inner.blocks)] == [100, 300]
+    assert [round(block.held_ms, -2) for block in of_code(outer.blocks)] == [300, 300]
+
+
+async def test_watches_that_overlap_on_one_loop_do_not_disturb_each_other():
+    """The one that came first may leave first; the selector is as it was when both have."""
+    selector = asyncio.get_running_loop()._selector
+    first, second = harness.watch_loop(limit_ms=100), harness.watch_loop(limit_ms=100)
+    first.__enter__()
+    second.__enter__()
+    await hold(0.15)
+    first.__exit__()
+    await hold(0.15)
+    second.__exit__()
+
+    assert (len(of_code(first.blocks)), len(of_code(second.blocks))) == (1, 2)
+    assert "select" not in vars(selector)
+    await hold(0)
+
+
+def test_watches_of_many_threads_come_and_go_in_any_order():
+    """Each sees the loops of all, and the last one leaves everything as it was."""
+
+    def work():
+        for _ in range(5):
+            with harness.watch_loop():
+                asyncio.run(asyncio.sleep(0))
+
+    before = traces()
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert traces() == before
+
+
+async def test_a_select_of_somebody_else_is_kept():
+    """Whoever has replaced the selector's `select` before finds it there afterwards."""
+    selector = asyncio.get_running_loop()._selector
+    own, calls = selector.select, []
+
+    def select(timeout=None):
+        calls.append(timeout)
+        return own(timeout)
+
+    selector.select = select
+    try:
+        with harness.watch_loop(limit_ms=100) as watch:
+            await hold(0.15)
+
+        assert selector.select is select
+    finally:
+        del selector.select
+    assert calls
+    assert len(of_code(watch.blocks)) == 1
+
+
+def test_a_loop_that_runs_in_another_thread_already_is_watched():
+    """As one that a test's client has started for itself."""
+    with loop_in_a_thread() as second, harness.watch_loop(limit_ms=100) as watch:
+        asyncio.run_coroutine_threadsafe(hold(0.15), second).result()
+
+    (block,) = of_code(watch.blocks)
+    assert (block.function, block.coroutine) == ("pause", "hold")
+
+
+def test_a_block_that_outlasts_the_watch_is_there_as_unfinished():
+    """The loop of another thread is still held when the watch ends: at least so long."""
+    held, go_on = threading.Event(), threading.Event()
+
+    async def stuck():
+        held.set()
+        go_on.wait()
+
+    with loop_in_a_thread() as second:
+        with harness.watch_loop(limit_ms=100) as watch:
+            answer = asyncio.run_coroutine_threadsafe(stuck(), second)
+            held.wait()
+            time.sleep(0.3)
+        go_on.set()
+        answer.result()
+
+    (block,) = of_code(watch.blocks)
+    assert (block.coroutine, block.ended) == (
+        "test_a_block_that_outlasts_the_watch_is_there_as_unfinished.<locals>.stuck",
+        False,
+    )
+    assert block.held_ms >= 100
+
+
+def test_uvloops_loops_are_watched_and_its_class_is_given_back():
+    """Also when uvloop was imported before, and so has kept the function that asyncio had then."""
+    uvloop = pytest.importorskip("uvloop")
+    before = dict(vars(uvloop.Loop))
+
+    async def main():
+        await hold(0.2)
+        with harness.watch_loop(limit_ms=100) as inside:
+            pause(0.2)
+        return inside
+
+    with (
+        harness.watch_loop(limit_ms=100) as watch,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        inside = runner.run(main())
+
+    assert [block.line for block in of_code(watch.blocks)] == [PAUSE_LINE, PAUSE_LINE]
+    assert [block.line for block in of_code(inside.blocks)] == [PAUSE_LINE]
+    assert dict(vars(uvloop.Loop)) == before
+
+
+def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch):
+    """A service may be watched for months."""
+    monkeypatch.setattr(watching, "KEPT", 2)
+
+    async def main():
+        for held_s in (0.05, 0.1, 0.15):
+            await hold(held_s)
+
+    with harness.watch_loop(limit_ms=40) as watch:
+        asyncio.run(main())
+
+    assert watch.dropped >= 1
+    assert len(watch.blocks) == 2
+    assert max(block.held_ms for block in watch.blocks) > 145
+
+
+@pytest.mark.parametrize("limit_ms", [0, -5, 0.5, float("nan"), float("inf")])
+def test_a_limit_out_of_range_is_refused(limit_ms):
+    """With what was expected, and what came."""
+    with pytest.raises(ValueError, match=f"at least 1, got {limit_ms}"):
+        harness.watch_loop(limit_ms=limit_ms)
+
+
+def test_a_watch_is_entered_once():
+    """Its blocks are those of one stretch of time."""
+    with harness.watch_loop() as watch:
+        pass
+    with pytest.raises(RuntimeError, match="entered once"):
+        watch.__enter__()
+
+
+def test_a_forked_child_goes_its_own_way():
+    """The child's loops are not the watch's, and the parent sees what it would see without the child."""
+    program = """
+        import asyncio, os, time
+        import harness
+
+        def pause(held_s):
+            time.sleep(held_s)
+
+        async def hold(held_s):
+            await asyncio.sleep(0.01)
+            pause(held_s)
+
+        with harness.watch_loop(limit_ms=100) as watch:
+            asyncio.run(hold(0.15))
+            child = os.fork()
+            if child == 0:
+                asyncio.run(hold(0.15))
+            else:
+                _, status = os.waitpid(child, 0)
+                asyncio.run(hold(0.15))
+        if child == 0:
+            os._exit(hasattr(asyncio._set_running_loop, "__code__"))
+        print(status, [block.function for block in watch.blocks if block.cause == "call"])
+    """
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", dedent(program)], capture_output=True, text=True
+    )
+
+    assert ran.stdout == "0 ['pause', 'pause']\n", ran.stderr
+
+
+def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path):
+    """Both find the same blocks, also those after the watch has left a loop that runs on."""
+    program = """
+        import asyncio, json, time
+        from harness import watch_loop
+
+        def pause(held_s):
+            time.sleep(held_s)
+
+        async def main():
+            await asyncio.sleep(0.01)
+            with watch_loop(limit_ms=50) as watch:
+                await asyncio.sleep(0.01)
+                pause(0.15)
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
+            pause(0.25)
+            await asyncio.sleep(0.01)
+            return watch
+
+        watch = asyncio.run(main())
+        blocks = [block for block in watch.blocks if block.cause == "call"]
+        print(json.dumps([[block.function, block.held_ms] for block in blocks]))
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.status == 0, seen.stderr
+    ((function, held_ms),) = seen.said
+    assert function == "pause"
+    # A machine that is busy with something else adds shorter ones.
+    first_ms, second_ms = [block.held_ns / 1e6 for block in seen.blocks if block.held_ns > 140e6]
+    assert first_ms == pytest.approx(held_ms, abs=20)
+    assert second_ms >= 250
+
+
+def test_no_blocks_fails_in_any_framework_with_what_held_the_loop():
+    """As an `AssertionError` that carries the blocks."""
+    with pytest.raises(LoopBlockedError) as raised, no_blocks(limit_ms=100):
+        asyncio.run(hold(0.15))
+
+    (block,) = raised.value.blocks
+    first, *rest = str(raised.value).splitlines()
+    assert first.startswith("pause held the event loop for 1")
+    assert first.endswith("(limit 100 ms): waiting in a call")
+    assert any(line.strip() == f"at {os.path.relpath(__file__)}:{PAUSE_LINE}" for line in rest)
+    assert isinstance(raised.value, AssertionError)
+    assert block.function == "pause"
+
+
+def test_no_blocks_lets_another_error_travel_on_with_a_note():
+    """The error that came first is the one to see."""
+
+    async def main():
+        await hold(0.15)
+        raise KeyError("other")
+
+    with pytest.raises(KeyError) as raised, no_blocks(limit_ms=100):
+        asyncio.run(main())
+
+    (note,) = raised.value.__notes__
+    assert note.startswith("pause held the event loop")
+
+
+def test_no_blocks_passes_where_nothing_blocks():
+    """And hands out its watch."""
+    with no_blocks(limit_ms=1000) as watch:
+        asyncio.run(hold(0.1))
+
+    assert of_code(watch.blocks) == []
