@@ -12,12 +12,16 @@ from ..read import document, history
 from ..read.renderer import publish, render
 from ..read.renderers import terminal
 from ..record.run import RunFolder
+from .calls_option import CallsAsked
 
 
-def conclude(folder: RunFolder, *, show_json: bool = False, to_stderr: bool = False) -> int:
+def conclude(
+    folder: RunFolder, calls_asked: CallsAsked, *, show_json: bool = False, to_stderr: bool = False
+) -> int:
     """Judge the record in *folder*; the exit status that goes with the outcome."""
     judged = document.build(history.load(folder))
     report = publish(folder, judged)
+    calls_asked.keep(judged)
     if show_json:
         click.echo(render(judged, "json"), nl=False)
     else:

@@ -16,6 +16,7 @@ from ..drive.targets.plan import Plan
 from ..errors import MeasurementError, TargetError
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
+from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import asked_port, console_options
 from .display import Display
@@ -27,6 +28,7 @@ from .display import Display
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the scenario.")
 @click.option("--seed", type=int, metavar="N", help="Same seed, same schedule of load and faults.")
 @console_options
+@calls_options
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
 def run(
     scenario: Path,
@@ -36,6 +38,7 @@ def run(
     console: bool,
     console_port: int | None,
     as_json: bool,
+    calls_asked: CallsAsked,
 ) -> int:
     """Start the target of the file SCENARIO, load it and break it as it says, and judge what happened.
 
@@ -54,6 +57,7 @@ def run(
       130  interrupted
     """
     asked = load(scenario, overrides=(*overrides, *([f"seed={seed}"] if seed is not None else [])))
+    accepted = calls_asked.settings(counted=asked.probe.calls, by="probe.calls = true")
     run_id = new_id(asked.name)
     folder = RunFolder((out or Path("reports") / run_id).resolve())
     port = asked_port(console, console_port)
@@ -66,14 +70,14 @@ def run(
         seed=asked.seed,
         expectations=asked.expectations,
         max_late_ms=asked.load.max_late_ms if asked.load else None,
-        settings=asked.model_dump(mode="json", by_alias=True),
+        settings=asked.model_dump(mode="json", by_alias=True) | accepted,
     )
     create(folder.path, made)
     # Whatever ends it early is in the record, and the judgement is from there.
     with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
         with Display(asked.name) as display:
             asyncio.run(_carry_out(asked, made, folder, plan, port, display.show))
-    return conclude(folder, show_json=as_json)
+    return conclude(folder, calls_asked, show_json=as_json)
 
 
 async def _carry_out(

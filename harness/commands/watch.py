@@ -14,6 +14,7 @@ from ..errors import HarnessError, UsageError
 from ..record.complaint import nearest
 from ..record.figure import FIGURES, find
 from ..record.run import Expectation, create, new_id
+from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import asked_port, console_options
 
@@ -34,6 +35,8 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     help="A turn of the loop that lasts longer is a block.  [default: 100]",
 )
 @console_options
+@click.option("--calls", is_flag=True, help="Count the synchronous calls on the loop, however short.")
+@calls_options
 @click.option(
     "--fail-on", multiple=True, metavar="CONDITION", help='End with 1 when it holds: "blocks.count > 0"'
 )
@@ -43,6 +46,8 @@ def watch(
     block_ms: float,
     console: bool,
     console_port: int | None,
+    calls: bool,
+    calls_asked: CallsAsked,
     fail_on: tuple[str, ...],
     program: tuple[str, ...],
 ) -> int:
@@ -55,6 +60,7 @@ def watch(
     summary goes to stderr.
     """
     expectations = tuple(map(_expectation, fail_on))
+    accepted = calls_asked.settings(counted=calls, by="--calls")
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
     port = asked_port(console, console_port)
     preflight.check_port(port or 0, of="--console-port")
@@ -64,11 +70,12 @@ def watch(
         command=program,
         block_limit_ms=block_ms,
         expectations=expectations,
+        settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    status = driving.watch(program, made, folder, console_port=port, on_console=_say_console)
+    status = driving.watch(program, made, folder, calls=calls, console_port=port, on_console=_say_console)
     try:
-        judged = conclude(folder, to_stderr=True)
+        judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:
         # Such as a full disk; the program is not to blame.
         click.echo(f"harness: {exc}", err=True)

@@ -119,6 +119,7 @@ class _Course:
             control=str(self._sockets),
             console_port=self._console_port,
             profile_span=self._scenario.profile.pyinstrument or "",
+            calls=self._scenario.probe.calls,
         )
         log = self._folder.artefacts / "target.log"
         target = await Target.start(self._plan, order, log, self._writer.write)

@@ -16,6 +16,9 @@ from . import places
 # the runner is seen, the rest is C.
 _DRIVERS = ("_run", "run_forever", "run_until_complete", "run")
 
+# Frames until Python 3.12 made them part of the function they stand in; a name must not depend on that.
+_COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
+
 _APPLICATION, _OTHER, _LIBRARY, _MACHINERY = range(4)
 
 
@@ -44,7 +47,7 @@ class Territory:
         here: FrameType | None = frame
         while here is not None:
             whose = self._whose(here.f_code.co_filename)
-            if whose == _APPLICATION:
+            if whose == _APPLICATION and here.f_code.co_name not in _COMPREHENSIONS:
                 return here
             if whose == _MACHINERY and here.f_code.co_name in _DRIVERS:
                 break

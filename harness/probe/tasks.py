@@ -9,8 +9,11 @@ import gc
 import sys
 from asyncio import Future, Handle, Task
 from contextvars import Context
-from types import FrameType
+from types import CellType, FrameType
 from typing import Any, NamedTuple
+
+# Longer chains of tasks that wait for each other lose their outer end.
+CHAIN = 20
 
 
 class Identity(NamedTuple):
@@ -40,6 +43,40 @@ def of_task(task: Task[Any]) -> Identity:
     coroutine = task.get_coro()
     name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
     return of_context(_context_of(task))._replace(task=task.get_name(), coroutine=name)
+
+
+def awaited_by(task: Task[Any]) -> tuple[str, ...]:
+    """The names of the tasks that wait for *task*, one for the other, the next one first."""
+    names: list[str] = []
+    waiter = _waiter_of(task)
+    while waiter is not None and len(names) < CHAIN:
+        names.append(waiter.get_name())
+        waiter = _waiter_of(waiter)
+    return tuple(names)
+
+
+def _waiter_of(future: Future[Any]) -> Task[Any] | None:
+    """The first task that is resumed or told when *future* is done: directly, by a group, or by a gather."""
+    for callback, *_ in getattr(future, "_callbacks", None) or ():
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, Task):
+            return owner
+        parent = getattr(owner, "_parent_task", None)  # a TaskGroup
+        if isinstance(parent, Task):
+            return parent
+        for cell in getattr(callback, "__closure__", None) or ():  # `gather` keeps its future in a closure
+            outer = cell.cell_contents if _is_filled(cell) else None
+            if isinstance(outer, Future) and outer is not future:
+                return _waiter_of(outer)
+    return None
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def behind(handle: Handle) -> Task[Any] | None:

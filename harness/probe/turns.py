@@ -65,7 +65,7 @@ class Turns:
         self._timer: DeadMan | None = None
         self._timing: Timing | None = None
         self._selector: Any = None
-        self._below: Any = None  # what stood in the selector before us: another watch, or somebody's own
+        self._select: Any = None  # what stands in the selector for its own `select`
         self._beats: Beats | None = None
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
@@ -84,14 +84,14 @@ class Turns:
         # The loop works until its first `select`: that is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
-        self._below = vars(selector).get("select")
-        if type(selector) is _EPOLL and self._below is None:
+        below = vars(selector).get("select")  # another watch's, or somebody's own
+        if type(selector) is _EPOLL and below is None:
             mechanism, timing = EXACT, selecting.exact(selector, self, began_s)
         else:
             mechanism, timing = WRAPPED, selecting.wrapped(own, self, began_s)
-        timing.select._harness = self  # type: ignore[attr-defined]
-        selector.select = timing.select
-        self._selector, self._timing = selector, timing
+        self._selector, self._select, self._timing = selector, timing.select, timing
+        self._select._harness, self._select._below = self, below
+        selector.select = self._select
         return mechanism
 
     def end(self) -> None:
@@ -123,13 +123,14 @@ class Turns:
         if self._beats is not None:
             self._beats.silence()
         selector, self._selector = self._selector, None
+        ours, self._select = self._select, None
         # Whoever replaced it after us keeps theirs.
-        if getattr(vars(selector or self).get("select"), "_harness", None) is not self:
+        if selector is None or vars(selector).get("select") is not ours:
             return
-        below = self._below
+        below = ours._below
         # Another watch that stood below us may have left meanwhile.
-        while (other := getattr(below, "_harness", None)) is not None and other._selector is not selector:
-            below = other._below
+        while (other := getattr(below, "_harness", None)) is not None and other._select is not below:
+            below = below._below
         if below is None:
             del selector.select
         else:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..record import page
 from ..record.event import Sample
-from . import kernel, tasks, threads
+from . import coroutine, kernel, tasks, threads
 from .deadman import DeadMan
 from .stack import stack_of
 from .turns import Turns
@@ -56,15 +56,23 @@ class Stall:
 
     def add(self, now_ns: int, frame: FrameType, task: Task[Any] | None, fault: str) -> None:
         """One more look at the loop's thread."""
+        if task is None:
+            around: dict[str, Any] = {}
+        elif self.holders and self.holders[-1] is task:
+            around = {"awaited_by": self.samples[-1].awaited_by, "created": self.samples[-1].created}
+        else:
+            # Now, and not when it is written: a task that has ended forgets who waited for it.
+            around = {"awaited_by": tasks.awaited_by(task), "created": coroutine.of_task(task).created}
         who = tasks.of_step(task, frame)
-        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault))
+        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, **around))
         self.holders.append(task)
 
     def named_samples(self) -> tuple[Sample, ...]:
-        """The samples; a task that began eagerly gets its name only after its first step, so by now."""
+        """The samples; a task that began eagerly got its name only after its first step, so by now."""
         return tuple(
             sample if task is None else replace(sample, task=task.get_name())
-            for sample, task in zip(self.samples, self.holders, strict=True)
+            # Not strict: the watchdog may be about to add one.
+            for sample, task in zip(self.samples, self.holders, strict=False)
         )
 
 
@@ -78,6 +86,7 @@ class Watched:
     acting_fault: Callable[[int], str]
     stall: Stall | None = None
     next_look_ns: int = 0
+    stacks: threads.Stacks | None = None  # of the other threads, between the two halves of a look
 
     def stall_since(self, began_ns: int, now_ns: int) -> Stall:
         """What was seen of the stall that began then; empty when the watchdog had no chance to look."""
@@ -127,17 +136,18 @@ class Watchdog:
             # First of all, while the GIL is still here.
             frames, now_ns = sys._current_frames(), monotonic_ns()
             late += [w for fd, _ in fired if (w := self._watched.get(fd)) is not None and w not in late]
-            late = [watched for watched in late if self._looked_at(watched, frames, now_ns)]
-            del frames
+            late = [watched for watched in late if self._guarded(_look, watched, frames, now_ns)]
+            # Not held any longer: who drops a frame last runs the finalizers of what it held.
+            frames.clear()
+            for watched in late:
+                self._guarded(_ask_kernel, watched, now_ns)
             self.cpu_ns = thread_time_ns()
 
-    def _looked_at(self, watched: Watched, frames: Frames, now_ns: int) -> bool:
-        """Look, if it is time; whether the loop is still late and wants another look."""
+    def _guarded(self, step: Callable[..., bool], *args: Any) -> bool:
         try:
-            return _look(watched, frames, now_ns)
+            return step(*args)
         except Exception as exc:
             self._on_error("watchdog", exc)
-            watched.stall = None
             return False
 
 
@@ -148,6 +158,7 @@ def _wait_s(late: list[Watched]) -> float:
 
 
 def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
+    """Look at a loop, if it is late and it is time; whether it is late."""
     turns = watched.turns
     words, loop, frame = turns.words, turns.loop, frames.get(turns.thread_ident)
     turn_ns, due_ns = turns.state()
@@ -165,12 +176,21 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     stall = watched.stall_since(began_ns, now_ns)
     stall.add(now_ns, frame, current_task(loop), watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
-    stacks = threads.stacks(frames, turns.thread_ident)
     words[page.LOOKED] = now_ns
     watched.next_look_ns = now_ns + max(LOOK_EVERY_NS, (since_ns - DENSE_NS) // 100)
-    # Only from here on what reads files, and so gives the GIL away.
+    watched.stacks = threads.stacks(frames, turns.thread_ident)
+    return True
+
+
+def _ask_kernel(watched: Watched, now_ns: int) -> bool:
+    """The other half of a look, which reads files, and so gives the GIL away; whether there was a first."""
+    stall, turns, stacks = watched.stall, watched.turns, watched.stacks
+    watched.stacks = None
+    if stall is None or stacks is None:  # it is not time yet, or the loop is on time again
+        return False
     stall.usage = stall.usage or kernel.usage(turns.native_thread_id)
     _merge(stall)
+    since_ns = now_ns - stall.began_ns
     if since_ns >= turns.limit_ns and not stall.announced:
         stall.announced = True
         if stall.others is None:

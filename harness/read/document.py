@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 
 from ..record.event import Frame, LedgerTaken, RunEnded, TargetExited, TargetStarted
 from . import expectation, fault, finding, load, loop, overhead, span, timeline, verdict
+from .allowance import Accepted
 from .block import Block
 from .blocker import Blocker, blockers
+from .call import Call
 from .history import History
 from .outcome import Outcome, outcome
 from .rules import blocks as blocks_rule
+from .rules import calls as calls_rule
 from .rules import faults as faults_rule
 from .rules import ledger as ledger_rule
 from .rules import load as load_rule
 from .rules import record as record_rule
 from .rules import spans as spans_rule
 from .rules import target as target_rule
+from .rules import tasks as tasks_rule
 from .unit import ms, seconds
 
 SCHEMA = 1
@@ -84,16 +88,18 @@ class Document:
     profile: overhead.Profile
     overhead: overhead.Overhead
     blockers: tuple[Blocker, ...]
+    calls: tuple[Call, ...] | None  # null when they were not counted
     timeline: timeline.Timeline = field(repr=False)
     traces: tuple[span.Trace, ...] = field(repr=False)
 
 
-def build(history: History) -> Document:
-    """Judge the record."""
+def build(history: History, *, accepted: Accepted | None = None) -> Document:
+    """Judge the record; its calls by what was *accepted* when the run began, or by other rules."""
     blocks = blocks_rule.blocks(history)
     places = blockers(blocks)
     offered, loops, spans = load.load(history), loop.figures(history), span.spans(history)
     taken, faults = history.last(LedgerTaken), fault.faults(history)
+    calls = calls_rule.calls(history, accepted or calls_rule.accepted(history))
     findings = (
         *record_rule.findings(history),
         *target_rule.findings(history),
@@ -101,7 +107,9 @@ def build(history: History) -> Document:
         *ledger_rule.findings(taken),
         *faults_rule.findings(faults),
         *blocks_rule.findings(history, blocks),
+        *tasks_rule.findings(history),
         *spans_rule.findings(spans),
+        *calls_rule.findings(calls or ()),
     )
     ledger, cost, profile = _ledger(taken), overhead.overhead(history), overhead.profile(history)
     duration_s = seconds(history.since_start_ns(history.ended_ns))
@@ -113,6 +121,7 @@ def build(history: History) -> Document:
         "ledger": ledger,
         "profile": profile,
         "overhead": cost,
+        "calls": {"new": sum(call.new for call in calls)} if calls is not None else None,
     }
     figures = expectation.figures({name: plain(part) for name, part in parts.items()}, blocks, spans)
     expectations = expectation.judge(history.run.expectations, figures)
@@ -131,6 +140,7 @@ def build(history: History) -> Document:
         profile=profile,
         overhead=cost,
         blockers=places,
+        calls=calls,
         timeline=timeline.timeline(history, blocks),
         traces=span.traces(history, _hurt(blocks)),
     )

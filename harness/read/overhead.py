@@ -44,7 +44,9 @@ def overhead(history: History) -> Overhead:
     dropped = sum(source.closed.dropped for source in history.sources if source.closed)
     if not closed:
         return Overhead(None, None, dropped)
-    probe_ns = sum(event.threads_cpu_ns + event.turns * event.turn_cost_ns for event in closed)
+    probe_ns = sum(
+        event.threads_cpu_ns + event.calls_ns + event.turns * event.turn_cost_ns for event in closed
+    )
     process_ns = sum(event.process_cpu_ns for event in closed)
     ratio = round(process_ns / (process_ns - probe_ns), 4) if process_ns > probe_ns else None
     return Overhead(ratio, seconds(probe_ns), dropped)

@@ -268,6 +268,8 @@ class Sample:
     span_id: str
     fault: str = ""  # id of the injected fault that was acting
     syscall: str = ""  # where the kernel had the thread: a system call's name, "running", "" for not known
+    awaited_by: tuple[str, ...] = ()  # the tasks that wait for the task, the next one first
+    created: tuple[Frame, ...] = ()  # where the task's coroutine was made, if that is kept; innermost last
 
 
 @dataclass(frozen=True, slots=True)

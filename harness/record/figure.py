@@ -55,6 +55,7 @@ FIGURES = (
     Figure("blocks.max_held_ms", "ms", "the longest block, 0 without one"),
     Figure("blocks.total_ms", "ms", "all blocks together"),
     Figure("blocks.victims", "count", "those who were due and had to wait for a block to end"),
+    Figure("calls.new", "count", "places of synchronous calls on the loop, neither allowed nor known"),
     Figure("spans.recorded", "count", "spans in the record"),
     Figure("spans.dropped", "count", "spans that were lost on the way to the record"),
     Figure("spans.orphans", "count", "spans whose parent is not in the record"),

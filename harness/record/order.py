@@ -17,6 +17,7 @@ class Order:
     control: str = ""  # folder for the control sockets, "" for none
     console_port: int | None = None  # open an aiomonitor there; 0: any free port
     profile_span: str = ""  # profile one span of this name with pyinstrument
+    calls: bool = False  # count the synchronous calls on the threads of loops
 
     def text(self) -> str:
         """The variable's text: ``key=value`` lines, the folder first.
@@ -27,6 +28,7 @@ class Order:
         lines += [f"control={self.control}"] if self.control else []
         lines += [f"console_port={self.console_port}"] if self.console_port is not None else []
         lines += [f"profile_span={self.profile_span}"] if self.profile_span else []
+        lines += ["calls=yes"] if self.calls else []
         return "\n".join(lines)
 
     @classmethod
@@ -45,4 +47,5 @@ class Order:
             control=values.get("control", ""),
             console_port=int(values["console_port"]) if "console_port" in values else None,
             profile_span=values.get("profile_span", ""),
+            calls="calls" in values,
         )

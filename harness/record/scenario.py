@@ -6,11 +6,8 @@ its JSON Schema (`schema`), and `complaint.py` words its errors.
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,10 +28,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
-from . import complaint, figure, override
-from .complaint import Complaint
+from . import complaint, figure, override, toml_file
 from .run import Expectation
-from .toml_place import Key, dotted, lines_by_key
+from .toml_place import Key, dotted
 
 # --- what a value can be ------------------------------------------------------------------------------
 
@@ -267,6 +263,8 @@ class Probe(_Table):
 
     block_ms: Positive = 100.0
     """A turn of the loop that lasts longer is a block."""
+    calls: bool = False
+    """Count the synchronous calls on the loop's thread, each of which the loop has to wait for."""
 
 
 class Profile(_Table):
@@ -340,44 +338,21 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
         ScenarioError: The file cannot be read or is wrong. The message names file, line and key of what
             is wrong first; its notes are advice, and what else is wrong.
     """
-    text = _text(path)
-    settings = _flat(_parsed(path, text))
+    text = toml_file.read_text(path, ScenarioError)
+    settings = _flat(toml_file.parse(path, text, ScenarioError))
     settings.setdefault("name", path.stem)
     origins = dict(_override(settings, overrides))
     try:
         return Scenario.model_validate(settings, context={"folder": path.parent})
     except ValidationError as exc:
         found = complaint.complaints(exc.errors(), settings, schema())
-    raise _error(path, lines_by_key(text), origins, found)
+    raise toml_file.refusal(path, text, found, ScenarioError, origins=origins)
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file."""
     # Not `name`: the file lends its own.
     return Scenario.model_json_schema() | {"required": ["target"]}
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise ScenarioError(f"{path}: cannot be read: {exc.strerror}") from None
-    try:
-        return data.decode()
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise ScenarioError(f"{path}:{line}: not UTF-8: byte 0x{data[exc.start]:02x}") from None
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        # Until Python 3.14 the line is only in the message.
-        what, _, where = str(exc).rpartition(" (at ")
-        found = re.match(r"line (\d+)", where)
-        line = found[1] if found else len(text.splitlines())
-        raise ScenarioError(f"{path}:{line}: not TOML: {what}") from None
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
@@ -403,29 +378,3 @@ def _override(settings: dict[str, Any], overrides: Sequence[str]) -> Iterator[tu
                 yield dotted(key), text
         except LookupError as exc:
             raise ScenarioError(f"--set {text}: {exc}") from None
-
-
-def _error(
-    path: Path, lines: Mapping[str, int], origins: Mapping[str, str], found: Sequence[Complaint]
-) -> ScenarioError:
-    """One error for all complaints: the first in the order of the file is the message, the rest are notes.
-
-    What is missing comes last: often a misspelt key is why.
-    """
-    placed: list[tuple[float, str, str]] = []
-    for one in found:
-        above = [dotted(one.key[:length]) for length in range(len(one.key), 0, -1)]
-        set_by = next((origins[key] for key in above if key in origins), None)
-        line = next((lines[key] for key in above if key in lines), None)
-        if set_by is not None:
-            place, rank = f"--set {set_by}", math.inf
-        else:
-            place = f"{path}:{line}" if line else str(path)
-            rank = math.inf if one.missing or line is None else line
-        placed.append((rank, f"{place}: {dotted(one.key)}: {one.message}", one.note))
-    placed.sort(key=itemgetter(0))
-    (_, message, note), *others = placed
-    exc = ScenarioError(message)
-    for text in filter(None, (note, *(other for _, other, _ in others))):
-        exc.add_note(text)
-    return exc

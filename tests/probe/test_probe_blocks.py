@@ -258,3 +258,29 @@ def test_loops_one_after_the_other_share_one_page(tmp_path):
 
     assert seen.said == {"fds": 0}
     assert len(list(seen.folder.loops.iterdir())) == 1
+
+
+def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path):
+    """One for the other, through a group and a gather, up to the main coroutine."""
+    program = """
+        import asyncio, time
+
+        async def inner():
+            await asyncio.sleep(0.02)
+            time.sleep(0.15)
+
+        async def middle():
+            await asyncio.gather(asyncio.create_task(inner(), name="inner"), asyncio.sleep(0))
+
+        async def main():
+            asyncio.current_task().set_name("main")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(middle(), name="middle")
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    (block,) = seen.blocks
+    assert block.samples[0].task == "inner"
+    assert block.samples[0].awaited_by == ("middle", "main")

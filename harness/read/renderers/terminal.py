@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..advice import advice
 from ..blocker import Blocker
+from ..call import Call
 from ..document import Document
 from ..unit import duration, percent, plural, printable
 
@@ -35,10 +36,14 @@ def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
         yield Padding(_blockers(document.blockers), (1, 0, 0, 0))
         if (more := len(document.blockers) - PLACES) > 0:
             yield Text(f"  and {plural(more, 'more place')}", style="dim")
+    if new := [call for call in document.calls or () if call.new]:
+        yield Padding(_calls(new), (1, 0, 0, 0))
+        if (more := len(new) - PLACES) > 0:
+            yield Text(f"  and {plural(more, 'more place')}", style="dim")
     yield Text()
     yield from _figures(document)
     yield from _expectations(document)
-    notable = [found for found in document.findings if found.rule != "blocks"]
+    notable = [found for found in document.findings if found.rule not in ("blocks", "calls")]
     for found in notable[:FINDINGS]:
         style = {"error": "red", "warning": "yellow"}.get(found.level, "dim")
         yield _row(found.level, Text(printable(found.message)), style)
@@ -73,6 +78,23 @@ def _blockers(places: tuple[Blocker, ...]) -> Table:
     return table
 
 
+def _calls(calls: list[Call]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("called on the loop", overflow="fold")
+    table.add_column("where", overflow="fold")
+    for name in ("times", "total", "longest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for call in calls[:PLACES]:
+        table.add_row(
+            Text(printable(f"{call.call} <- {call.function}"), style="bold"),
+            Text(printable(call.where)),
+            f"{call.count:,}",
+            duration(call.total_ms),
+            duration(call.max_ms),
+        )
+    return table
+
+
 def _figures(document: Document) -> Iterator[Text]:
     load, lag = document.load, document.loop.lag_ms
     if load is not None:
@@ -88,6 +110,14 @@ def _figures(document: Document) -> Iterator[Text]:
             f"lag p50 {duration(lag.p50)}, p99 {duration(lag.p99)}, longest turn {duration(lag.max)}"
         )
         yield _row("loop", Text(text))
+    if document.calls is not None:
+        yield _row("calls", Text(_call_figures(document.calls)))
+
+
+def _call_figures(calls: tuple[Call, ...]) -> str:
+    new, allowed = sum(call.new for call in calls), sum(call.allowed for call in calls)
+    known = sum(call.known and not call.allowed for call in calls)
+    return f"synchronous on the loop: {plural(new, 'new place')}, {known:,} known, {allowed:,} allowed"
 
 
 def _expectations(document: Document) -> Iterator[Text]:
