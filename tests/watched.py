@@ -37,13 +37,19 @@ class Outcome:
 
     @property
     def blocks(self) -> list[Blocked]:
-        """The blocks that ended."""
-        return [block for block in self.of(Blocked) if block.ended]
+        """The blocks that ended, without those in which a busy machine gave the loop no processor."""
+        return [block for block in self.of(Blocked) if block.ended and not starved(block)]
 
     @property
     def said(self) -> dict[str, object]:
         """The JSON object that the program printed last."""
         return json.loads(self.stdout.splitlines()[-1])
+
+
+def starved(block: Blocked) -> bool:
+    """Whether the loop's thread neither waited in a call nor computed: then it was not the program."""
+    waited = any(sample.syscall not in ("", "running") for sample in block.samples)
+    return not waited and (block.whole_cpu_ns or 0) < block.held_ns / 4
 
 
 def run_folder(path: Path) -> RunFolder:

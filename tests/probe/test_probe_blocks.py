@@ -161,8 +161,7 @@ def test_a_healthy_loop_is_not_reported(name, tmp_path):
 
     assert seen.status == 0, seen.stderr
     assert seen.of(LoopStarted)
-    # A turn over the limit on a starved machine would be one of ours: it was not on the processor then.
-    assert [b for b in seen.blocks if not (b.queued_ns or 0) > b.held_ns / 2] == []
+    assert seen.blocks == []
 
 
 def test_every_block_of_a_program_is_one_block(tmp_path):
