@@ -10,6 +10,7 @@ from ..record import page
 from ..record.event import LoopSampled
 from ..record.page import Page
 from ..record.run import RunFolder
+from .processor import is_stopped, throttled_ns
 
 # Four points a second draw a readable line over any length of run.
 EVERY_S = 0.25
@@ -42,6 +43,8 @@ class Counters:
                 longest_ns=reading.longest_ns,
                 blocks=reading.blocks,
                 recent_ns=_recent_longest_ns(before, reading, now_ns),
+                throttled_ns=throttled_ns(reading.pid),
+                stopped=is_stopped(reading.pid),
             )
 
 

@@ -123,6 +123,8 @@ class LoopSampled:
     longest_ns: int  # the longest turn so far
     blocks: int
     recent_ns: int = 0  # about the longest turn since the sample before
+    throttled_ns: int = 0  # how long its cgroup was kept from running so far
+    stopped: bool = False  # by a signal, at this moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.record.event import Frame, Other, Pause
+from harness.record.event import Frame, LoopSampled, Other, Pause
 
 MS = 1_000_000
 LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")
@@ -146,3 +146,22 @@ def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look):
 
     found = [(b.function, b.cause, round(b.held_ms)) for b in made.document().blocks]
     assert found == [("to_decimal", "gil", 200), ("f", "call", 300)]
+
+
+@pytest.mark.parametrize(
+    ("throttled_ms", "stopped", "why"),
+    [
+        (0, True, "stopped by a signal"),
+        (80, False, "throttled by its cgroup"),
+        (0, False, "the machine was busy"),
+    ],
+)
+def test_why_there_was_no_processor_is_told(made, throttled_ms, stopped, why):
+    """By what the runner saw of the process before, during and after."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299))
+    for at_s, during in ((3.9, False), (4.15, True), (4.4, False)):
+        sample = LoopSampled(made.at(at_s), 4242, 0, 1, 1, 1, 0, stopped=stopped and during)
+        throttled_ns = throttled_ms * MS if at_s > 4.3 else 0
+        made.write("runner", replace(sample, throttled_ns=throttled_ns))
+
+    assert only_block(made).leaf == why

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ...record import event
 from ...record.event import Blocked, Witnessed
+from .. import processor
 from ..blame import Territory, candidates, imported, imports, leaf
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
@@ -118,6 +119,8 @@ def _block(
         culprits = _holders(turn)
         if culprits:
             frame, call = candidates(culprits[0].stack, territory)[-1], ""
+    elif cause == "descheduled":
+        call = processor.why(turn, history)
     elif cause == "gc":
         worst = max(turn.pauses, key=lambda pause: pause.held_ns)
         call = f"collection of generation {worst.generation}"

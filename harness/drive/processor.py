@@ -1,0 +1,45 @@
+"""What keeps a process from running that is not its own doing: a stop signal, its cgroup's limit (Linux)."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process is stopped, by SIGSTOP or a debugger; false when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in "Tt"
+
+
+def throttled_ns(pid: int) -> int:
+    """How long the process's cgroup was kept from running so far; 0 where nothing is known."""
+    path = _statistics_of(pid)
+    try:
+        lines = path.read_text().splitlines() if path else []
+    except OSError:
+        return 0
+    values = dict(line.split() for line in lines)
+    if "throttled_usec" in values:  # version 2
+        return int(values["throttled_usec"]) * 1_000
+    return int(values.get("throttled_time", 0))  # version 1, in nanoseconds
+
+
+@cache
+def _statistics_of(pid: int) -> Path | None:
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in groups:
+        _, controllers, group = line.split(":", 2)
+        folder = CGROUPS if not controllers else CGROUPS / controllers
+        path = folder / group.lstrip("/") / "cpu.stat"
+        if ("cpu" in controllers.split(",") or not controllers) and path.exists():
+            return path
+    return None
