@@ -417,26 +417,25 @@ def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path):
             await asyncio.sleep(0.01)
             with watch_loop(limit_ms=50) as watch:
                 await asyncio.sleep(0.01)
-                pause(0.15)
+                pause(0.3)
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.01)
-            pause(0.25)
+            pause(0.4)
             await asyncio.sleep(0.01)
             return watch
 
         watch = asyncio.run(main())
-        blocks = [block for block in watch.blocks if block.cause == "call"]
-        print(json.dumps([[block.function, block.held_ms] for block in blocks]))
+        print(json.dumps([block.held_ms for block in watch.blocks if block.function == "pause"]))
     """
     seen = watched(program, tmp_path)
 
     assert seen.status == 0, seen.stderr
-    ((function, held_ms),) = seen.said
-    assert function == "pause"
-    # A machine that is busy with something else adds shorter ones.
-    first_ms, second_ms = [block.held_ns / 1e6 for block in seen.blocks if block.held_ns > 140e6]
-    assert first_ms == pytest.approx(held_ms, abs=20)
-    assert second_ms >= 250
+    (held_ms,) = seen.said
+    looks = [{frame.function for look in block.samples for frame in look.stack} for block in seen.blocks]
+    of_probe_ms = [
+        block.held_ns / 1e6 for block, seen_in in zip(seen.blocks, looks, strict=True) if "pause" in seen_in
+    ]
+    assert [found_ms // 100 for found_ms in (held_ms, *of_probe_ms)] == [3, 3, 4]
 
 
 def test_no_blocks_fails_in_any_framework_with_what_held_the_loop():
@@ -446,7 +445,7 @@ def test_no_blocks_fails_in_any_framework_with_what_held_the_loop():
 
     (block,) = raised.value.blocks
     first, *rest = str(raised.value).splitlines()
-    assert first.startswith("pause held the event loop for 1")
+    assert first.startswith("pause held the event loop for ")
     assert first.endswith("(limit 100 ms): waiting in a call")
     assert any(line.strip() == f"at {os.path.relpath(__file__)}:{PAUSE_LINE}" for line in rest)
     assert isinstance(raised.value, AssertionError)

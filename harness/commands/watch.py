@@ -35,6 +35,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     help="A turn of the loop that lasts longer is a block.  [default: 100]",
 )
 @console_options
+@click.option("--origins", is_flag=True, help="Keep where coroutines are made, for blocks and leaks.")
 @click.option("--calls", is_flag=True, help="Count the synchronous calls on the loop, however short.")
 @calls_options
 @click.option(
@@ -46,6 +47,7 @@ def watch(
     block_ms: float,
     console: bool,
     console_port: int | None,
+    origins: bool,
     calls: bool,
     calls_asked: CallsAsked,
     fail_on: tuple[str, ...],
@@ -73,7 +75,9 @@ def watch(
         settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    status = driving.watch(program, made, folder, calls=calls, console_port=port, on_console=_say_console)
+    status = driving.watch(
+        program, made, folder, calls=calls, origins=origins, console_port=port, on_console=_say_console
+    )
     try:
         judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:

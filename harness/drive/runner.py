@@ -120,6 +120,7 @@ class _Course:
             console_port=self._console_port,
             profile_span=self._scenario.profile.pyinstrument or "",
             calls=self._scenario.probe.calls,
+            origins=self._scenario.probe.origins,
         )
         log = self._folder.artefacts / "target.log"
         target = await Target.start(self._plan, order, log, self._writer.write)

@@ -34,6 +34,7 @@ def watch(
     folder: RunFolder,
     *,
     calls: bool,
+    origins: bool,
     console_port: int | None,
     on_console: Callable[[str], None],
 ) -> int:
@@ -47,7 +48,11 @@ def watch(
         TargetError: The system cannot run it.
     """
     order = Order(
-        folder=folder.path.resolve(), limit_ns=run.block_limit_ns, calls=calls, console_port=console_port
+        folder=folder.path.resolve(),
+        limit_ns=run.block_limit_ns,
+        console_port=console_port,
+        calls=calls,
+        origins=origins,
     )
     writer = Writer(folder.events, "runner")
     news = ConsoleNews(folder) if console_port is not None else None

@@ -22,6 +22,7 @@ from .faults import Faults
 from .interception import Interception
 from .loops import Loops
 from .lost import Lost
+from .origins import Origins
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
@@ -47,6 +48,7 @@ class Session:
             on_error=self.failed,
         )
         self._faults = Faults(self.write)
+        self._origins = Origins() if order.origins else None
         self._calls = Calls(interception, self.write, self.failed) if interception is not None else None
         self._control: Control | None = None
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
@@ -71,6 +73,8 @@ class Session:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
         self._guarded("loops", self._loops.changed, loop)
         self._guarded("census", self._census.changed, loop)
+        if self._origins is not None:
+            self._guarded("origins", self._origins.changed, loop)
         if loop is not None:
             for step in self._on_loop:
                 self._guarded("start of a loop", step, loop)

@@ -41,6 +41,8 @@ class Block:
     leaf: str  # the library call that was going on, or "import NAME"; "" for none
     task: str
     coroutine: str
+    awaited_by: tuple[str, ...]  # the tasks that wait for this one, the next one first
+    created: tuple[Frame, ...]  # where the task's coroutine was made, if that was kept; innermost last
     span: str
     trace_id: str
     span_id: str

@@ -18,6 +18,7 @@ class Order:
     console_port: int | None = None  # open an aiomonitor there; 0: any free port
     profile_span: str = ""  # profile one span of this name with pyinstrument
     calls: bool = False  # count the synchronous calls on the threads of loops
+    origins: bool = False  # keep where coroutines are made
 
     def text(self) -> str:
         """The variable's text: ``key=value`` lines, the folder first.
@@ -29,6 +30,7 @@ class Order:
         lines += [f"console_port={self.console_port}"] if self.console_port is not None else []
         lines += [f"profile_span={self.profile_span}"] if self.profile_span else []
         lines += ["calls=yes"] if self.calls else []
+        lines += ["origins=yes"] if self.origins else []
         return "\n".join(lines)
 
     @classmethod
@@ -48,4 +50,5 @@ class Order:
             console_port=int(values["console_port"]) if "console_port" in values else None,
             profile_span=values.get("profile_span", ""),
             calls="calls" in values,
+            origins="origins" in values,
         )

@@ -265,6 +265,8 @@ class Probe(_Table):
     """A turn of the loop that lasts longer is a block."""
     calls: bool = False
     """Count the synchronous calls on the loop's thread, each of which the loop has to wait for."""
+    origins: bool = False
+    """Keep where coroutines are made, so that a task that blocks or leaks shows it; costs a little each."""
 
 
 class Profile(_Table):

@@ -283,3 +283,26 @@ def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path):
     (block,) = seen.blocks
     assert block.samples[0].task == "inner"
     assert block.samples[0].awaited_by == ("middle", "main")
+
+
+@pytest.mark.parametrize("origins", [True, False])
+def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins, tmp_path):
+    """The line that called the coroutine function; nothing without the option."""
+    program = """
+        import asyncio, time
+
+        async def work():
+            await asyncio.sleep(0.02)
+            time.sleep(0.15)
+
+        async def main():
+            await asyncio.create_task(work())  # HERE
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path, origins=origins)
+
+    (block,) = seen.blocks
+    (here,) = [n for n, line in enumerate(program.splitlines(), 1) if "# HERE" in line]
+    made = [(frame.function, frame.line) for frame in block.samples[0].created]
+    assert made == ([("main", here)] if origins else [])

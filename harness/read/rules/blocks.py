@@ -136,6 +136,8 @@ def _block(
         leaf=call,
         task=sample.task,
         coroutine=sample.coroutine,
+        awaited_by=sample.awaited_by,
+        created=sample.created,
         span=sample.span,
         trace_id=sample.trace_id,
         span_id=sample.span_id,
