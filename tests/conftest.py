@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
+
+import pytest
 
 # Runs pytest itself, for the tests of the plugin.
 pytest_plugins = ["pytester"]
 
 # `watched.py` and its like are shared by the tests of several rooms, and installed nowhere.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# Where everything is installed that a test may need, a skipped test is a mistake: `.ci/run` says so.
+NO_SKIPS = os.environ.get("HARNESS_SKIP") == "never"
+# But not where it is this version of Python that a test does not apply to, or another that is not there.
+LEGITIMATE = ("before 3.12", "no Python 3.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if NO_SKIPS and report.skipped and not any(why in str(report.longrepr) for why in LEGITIMATE):
+        report.outcome = "failed"
+    return report
