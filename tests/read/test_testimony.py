@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.record.event import Blocked, Frame, Other, Thread, Witnessed
+from harness.record.event import Blocked, Frame, Other, Thread, Witnessed, WitnessFailed
 
 MS = 1_000_000
 LOOP, BILLER = 100, 101
@@ -65,3 +65,17 @@ def test_a_look_at_another_time_says_nothing(made, at_s):
     witness(made, at_s, BILLER, ("bill.py", 10, "to_decimal"))
 
     assert only_block(made).cause == "descheduled"
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed):
+    """Who held the GIL is then known from inside only."""
+    rested = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
+    if failed:
+        made.write("runner", WitnessFailed(made.at(0.1), "py-spy is not installed"))
+    made.ended()
+
+    notes = [finding.message for finding in made.document().findings if finding.level == "note"]
+    guess = "no look from outside (py-spy is not installed): who held the GIL is a well-founded guess"
+    assert notes == ([guess] if failed else [])

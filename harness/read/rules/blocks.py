@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...record import event
-from ...record.event import Blocked, Witnessed
+from ...record.event import Blocked, Witnessed, WitnessFailed
 from .. import processor
+from ..advice import hint as hint_for
 from ..blame import Territory, candidates, imported, imports, leaf
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
@@ -23,9 +24,11 @@ from ..cause import cause as cause_of
 from ..cause import suspects
 from ..finding import Finding
 from ..history import History, Loop
+from ..library import library_calls
 from ..stretch import Look, Stretch, blamed, stretches
 from ..testimony import joined
 from ..unit import duration, ms, plural, seconds
+from ..waiting import waits_for
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
 ON_CPU_SHARE = 0.6
@@ -63,6 +66,10 @@ def findings(history: History, found: tuple[Block, ...]) -> Iterator[Finding]:
             held = f"it held the loop for at least {duration(block.held_ms)}"
             message = f"process {block.pid} ended inside this block: {held}"
             yield Finding("blocks", "note", message, block.file or None, block.line or None)
+    failed = history.last(WitnessFailed)
+    if failed is not None and any(block.cause == "gil" for block in found):
+        message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
+        yield Finding("blocks", "note", message)
     counted = sum(loop.page.blocks for loop in history.loops if loop.page)
     recorded = sum(turn.ended for turn in history.of(Blocked))
     if counted > recorded:
@@ -124,11 +131,16 @@ def _block(
     elif cause == "gc":
         worst = max(turn.pauses, key=lambda pause: pause.held_ns)
         call = f"collection of generation {worst.generation}"
+    kind = waits_for(stretch, territory) if cause == "call" else ""
+    hint = hint_for(cause, kind, library_calls(stack, territory))
     return Block(
         at_s=seconds(history.since_start_ns(stretch.looks[0].from_ns)),
         held_ms=ms(stretch.held_ns),
         count=1,
         cause=cause,
+        waits_for=kind,
+        hint=hint.text,
+        help=hint.help,
         function=frame.function,
         file=frame.file,
         line=frame.line,
