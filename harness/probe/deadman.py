@@ -46,23 +46,14 @@ class TimerFd:
             raise OSError("this system has no timerfd") from exc
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
-
-        class Itimerspec(ctypes.Structure):
-            _fields_ = (
-                ("interval_s", ctypes.c_long),
-                ("interval_ns", ctypes.c_long),
-                ("value_s", ctypes.c_long),
-                ("value_ns", ctypes.c_long),
-            )
-
-        self._spec = Itimerspec
-        self._reference = ctypes.byref
+        # An `itimerspec`: the interval, here none, and the time to the end, each in seconds and nanoseconds.
+        self._itimerspec = ctypes.c_long * 4
         self._made: dict[int, object] = {}
 
     def set(self, after_ns: int) -> None:
         argument = self._made.get(after_ns)
         if argument is None:
-            argument = self._reference(self._spec(0, 0, *divmod(after_ns, 1_000_000_000)))
+            argument = self._itimerspec(0, 0, *divmod(after_ns, 1_000_000_000))
             if len(self._made) < 8:  # the loop asks for the same time again and again
                 self._made[after_ns] = argument
         self._settime(self.fd, 0, argument, None)

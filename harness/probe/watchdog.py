@@ -186,7 +186,8 @@ def _ask_kernel(watched: Watched, now_ns: int) -> bool:
     """The other half of a look, which reads files, and so gives the GIL away; whether there was a first."""
     stall, turns, stacks = watched.stall, watched.turns, watched.stacks
     watched.stacks = None
-    if stall is None or stacks is None:  # it is not time yet, or the loop is on time again
+    # It is not time yet, or the loop is on time again, or late again since.
+    if stall is None or stacks is None or not stall.samples:
         return False
     stall.usage = stall.usage or kernel.usage(turns.native_thread_id)
     _merge(stall)
@@ -204,7 +205,8 @@ def _merge(stall: Stall) -> None:
     newest = stall.samples[-1]
     if len(stall.samples) > 1:
         before = stall.samples[-2]
-        if (before.stack, before.fault) == (newest.stack, newest.fault) or len(stall.samples) > KEPT:
+        same = (before.stack, before.fault) == (newest.stack, newest.fault)
+        if (same and stall.holders[-2] is stall.holders[-1]) or len(stall.samples) > KEPT:
             del stall.samples[-1], stall.holders[-1]
             newest = replace(before, last_ns=newest.last_ns, count=before.count + 1)
     # Where the kernel has the thread tells a call that waits from one that computes, if it stays there.

@@ -1,0 +1,105 @@
+"""Assertions about the event loop, for test suites of any framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .read.advice import advice
+from .read.blame import own_frames
+from .read.block import Block
+from .read.unit import duration, percent, plural
+from .record.event import Frame
+from .watching import Watch, watch_loop
+
+# Half of what a person takes for "at once", and on a shared build machine still far from a healthy turn.
+LIMIT_MS = 50.0
+
+# In a suite a collection hits the test that happens to run, and goes through the heap of all of them; a full
+# machine hits any. No change to the code under test would help.
+NOBODYS_FAULT = ("gc", "descheduled")
+
+# What a message shows: the longest blocks, of each the innermost frames and those who waited longest.
+BLOCKS = 5
+FRAMES = 8
+VICTIMS = 5
+
+
+class LoopBlockedError(AssertionError):
+    """An event loop was held for longer than the limit; the message is `explain`'s."""
+
+    def __init__(self, blocks: tuple[Block, ...], limit_ms: float) -> None:
+        super().__init__(explain(blocks, limit_ms))
+        self.blocks = blocks
+
+
+@contextmanager
+def no_blocks(limit_ms: float = LIMIT_MS) -> Iterator[Watch]:
+    """Fail when a turn of any event loop lasts longer than the limit inside the ``with`` statement.
+
+    Which loops are watched, `watch_loop` says. Pauses of the garbage collector do not count, nor do turns in
+    which the machine gave the process no processor. When something else fails inside, that travels on, with
+    the blocks as a note.
+
+    Raises:
+        LoopBlockedError: A loop was held.
+        ValueError: *limit_ms* is out of range.
+    """
+    watch = watch_loop(limit_ms)
+    try:
+        with watch:
+            yield watch
+    except Exception as exc:
+        if held := _counted(watch):
+            exc.add_note(explain(held, limit_ms))
+        raise
+    if held := _counted(watch):
+        raise LoopBlockedError(held, limit_ms)
+
+
+def explain(blocks: Sequence[Block], limit_ms: float) -> str:
+    """What held the loop, where, for how long, in which task, and who had to wait; the longest first."""
+    longest = sorted(blocks, key=lambda block: block.held_ms, reverse=True)
+    parts = ["\n".join(_lines(block, limit_ms)) for block in longest[:BLOCKS]]
+    if len(blocks) > BLOCKS:
+        parts.append(f"and {plural(len(blocks) - BLOCKS, 'more block')}")
+    return "\n\n".join(parts)
+
+
+def _counted(watch: Watch) -> tuple[Block, ...]:
+    return tuple(block for block in watch.blocks if block.cause not in NOBODYS_FAULT)
+
+
+def _lines(block: Block, limit_ms: float) -> Iterator[str]:
+    about = advice(block.cause)
+    call = f" ({block.leaf})" if block.leaf else ""
+    held = f"held the event loop for {duration(block.held_ms)} (limit {duration(limit_ms)})"
+    yield f"{block.function} {held}: {about.label}{call}"
+    if block.file:
+        yield f"    at {_place(block.file, block.line)}"
+    if block.task or block.coroutine:
+        coroutine = f", coroutine {block.coroutine}" if block.coroutine else ""
+        span = f", span {block.span}, trace {block.trace_id}" if block.span else ""
+        yield f"    in task {block.task}{coroutine}{span}"
+    own = {block.stack[index] for index in block.own}
+    for frame in [frame for frame in own_frames(block.stack) if frame in own][-FRAMES:]:
+        yield f"    through {_frame(frame)}"
+    for culprit in block.culprits:
+        innermost = f" in {_frame(culprit.stack[-1])}" if culprit.stack else ""
+        yield f"    {percent(culprit.share)} of it{innermost}, thread {culprit.thread}"
+    for victim in block.victims[:VICTIMS]:
+        span = f", span {victim.span}, trace {victim.trace_id}" if victim.span else ""
+        yield f"    delayed {victim.task} by {duration(victim.delayed_ms)}{span}"
+    if (more := block.victims_total - len(block.victims[:VICTIMS])) > 0:
+        yield f"    delayed {more:,} more"
+    yield f"    {about.remedy}"
+
+
+def _frame(frame: Frame) -> str:
+    return f"{frame.function} at {_place(frame.file, frame.line)}"
+
+
+def _place(file: str, line: int) -> str:
+    """File and line below the working directory, as test runners name places."""
+    return f"{file.removeprefix(f'{Path.cwd()}/')}:{line}"

@@ -1,0 +1,218 @@
+"""`watch_loop`: the detector inside a program or a test, without a runner and without files.
+
+Loops are timed and looked at by the probe, as in a run. What it would write into a record goes to a thread,
+which judges it by the rules of a report, and tells of it: neither may hold the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import platform
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import monotonic_ns
+from typing import Self
+
+from .probe import running
+from .probe.loops import Loops
+from .read import history
+from .read.block import Block
+from .read.rules import blocks as blocks_rule
+from .record.event import Blocked, Event, LoopStarted
+from .record.run import Run
+
+log = logging.getLogger(__name__)
+
+# A service may be watched for months: the latest blocks are kept, the others counted.
+KEPT = 1_000
+# An `on_block` that does not return must not hold whoever asks for the blocks, or leaves the watch.
+PATIENCE_S = 5.0
+
+OnBlock = Callable[[Block], object]
+
+
+def watch_loop(limit_ms: float = 100, on_block: OnBlock | None = None) -> Watch:
+    """Watch event loops for as long as the ``with`` statement lasts that this is for.
+
+    In a coroutine that is the loop that runs it, from here on. It is also every loop that begins to run
+    meanwhile, or that runs in another thread already (of uvloop's only those that begin).
+
+    Args:
+        limit_ms: A turn of a loop that lasts longer is a block; at least 1.
+        on_block: Called after each block, in a thread of the watch's own, one call at a time. Once it has
+            raised, which is logged, it is called no more.
+
+    Raises:
+        ValueError: *limit_ms* is out of range.
+    """
+    if not (math.isfinite(limit_ms) and limit_ms >= 1):
+        raise ValueError(f"limit_ms must be finite and at least 1, got {limit_ms!r}")
+    return Watch(limit_ms, on_block)
+
+
+class Watch:
+    """What `watch_loop` gives: a context manager, to be entered once, and the blocks."""
+
+    def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
+        self.limit_ms = limit_ms
+        self._judge = _Judge(limit_ms, on_block)
+        self._loops: Loops | None = None
+        self._complaints: set[str] = set()
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks so far, oldest first, as in `report.json`; ``at_s`` counts from the watch's start.
+
+        One that goes on is among them when it is over, or when the watch is: then its ``ended`` is false.
+        """
+        return self._judge.blocks()
+
+    @property
+    def dropped(self) -> int:
+        """How many older blocks had to make room."""
+        return self._judge.dropped
+
+    def __enter__(self) -> Self:
+        if self._loops is not None:
+            raise RuntimeError("a watch can be entered once; ask watch_loop() for another")
+        limit_ns = round(self.limit_ms * 1e6)
+        self._loops = Loops(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
+        self._judge.start()
+        _open.add(self)
+        running.listen(self._changed)
+        self._changed(asyncio._get_running_loop())
+        for loop in running.elsewhere():
+            try:
+                # A loop must be taken under watch in its own thread.
+                loop.call_soon_threadsafe(self._changed, loop)
+            except RuntimeError:  # it was closed meanwhile
+                continue
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not in a child that was forked inside the `with`: there the watch is over.
+        if self in _open and self._loops is not None:
+            _open.remove(self)
+            running.forget(self._changed)
+            self._loops.leave()
+            self._judge.stop()
+
+    def abandon(self) -> None:
+        """In a child after `fork`: leave the watching to the parent, whose threads are not here."""
+        running.forget(self._changed)
+        if self._loops is not None:
+            self._loops.abandon()
+
+    def _changed(self, loop: AbstractEventLoop | None) -> None:
+        try:
+            if self._loops is not None:
+                self._loops.changed(loop)
+        except Exception as exc:
+            self._failed("loops", exc)
+
+    def _failed(self, where: str, error: BaseException) -> None:
+        # Once for each part: what fails at every turn must not flood the log.
+        if where not in self._complaints:
+            self._complaints.add(where)
+            log.warning("watch_loop failed in its part %r: %r", where, error, exc_info=error)
+
+
+class _Judge:
+    """Takes what the probe saw, from any thread, and makes blocks of it in its own."""
+
+    def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
+        self.dropped = 0
+        self._on_block = on_block
+        self._run = Run(
+            id="",
+            scenario="watch_loop",
+            started="",
+            started_ns=monotonic_ns(),
+            seed=0,
+            python=platform.python_version(),
+            commit="",
+            command=tuple(sys.orig_argv),
+            block_limit_ns=round(limit_ms * 1e6),
+        )
+        self._seen: SimpleQueue[Event | threading.Event | None] = SimpleQueue()
+        self._started: dict[int, LoopStarted] = {}
+        # By the number of their loop, which is in one turn at a time.
+        self._going_on: dict[int, Blocked] = {}
+        self._over_ns: dict[int, int] = {}  # when the latest late turn began that is over
+        self._blocks: deque[Block] = deque(maxlen=KEPT)
+        self._thread = threading.Thread(target=self._work, name="harness-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to judge."""
+        self._thread.start()
+
+    def take(self, event: Event) -> None:
+        """Take one of the probe's events; never blocks."""
+        self._seen.put(event)
+
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of all events that were taken so far."""
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            reached = threading.Event()
+            self._seen.put(reached)
+            reached.wait(PATIENCE_S)
+        return tuple(sorted(self._blocks, key=lambda block: block.at_s))
+
+    def stop(self) -> None:
+        """Judge what was taken, also the turns whose end nobody saw, and end."""
+        self._seen.put(None)
+        if self._thread is not threading.current_thread():
+            self._thread.join(PATIENCE_S)
+
+    def _work(self) -> None:
+        while (item := self._seen.get()) is not None:
+            match item:
+                case threading.Event():
+                    item.set()
+                case LoopStarted():
+                    self._started[item.loop] = item
+                case Blocked(ended=True):
+                    self._over_ns[item.loop] = item.at_ns
+                    self._going_on.pop(item.loop, None)
+                    self._consider(item)
+                # One that the watchdog saw as the loop itself was writing down its end is known already.
+                case Blocked() if item.at_ns > self._over_ns.get(item.loop, 0):
+                    self._going_on[item.loop] = item
+        for turn in self._going_on.values():
+            self._consider(turn)
+
+    def _consider(self, turn: Blocked) -> None:
+        started = self._started.get(turn.loop)
+        seen = history.in_memory(self._run, [started, turn] if started else [turn])
+        for block in blocks_rule.blocks(seen):
+            self.dropped += len(self._blocks) == KEPT
+            self._blocks.append(block)
+            self._tell(block)
+
+    def _tell(self, block: Block) -> None:
+        if self._on_block is None:
+            return
+        try:
+            self._on_block(block)
+        except BaseException:  # also a test's outcome, or `SystemExit`: it would end this thread alone
+            name = getattr(self._on_block, "__qualname__", None) or repr(self._on_block)
+            self._on_block = None
+            log.exception("on_block %s raised, and is called no more", name)
+
+
+_open: set[Watch] = set()
+
+
+def _abandon_all() -> None:
+    while _open:
+        _open.pop().abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
