@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic_ns, thread_time_ns
 
-from ..record.event import Blocked, Event, Victim
+from ..record.observation import Blocked, Observation, Victim
 from . import kernel, threads
 from .collector import Collector
 from .watchdog import BUSY_SHARE, Stall
@@ -22,7 +22,7 @@ LEAST_DELAY_NS = 1_000_000
 class Blocks:
     """Writes the blocks of the loops of one lane."""
 
-    def __init__(self, number: int, collector: Collector, write: Callable[[Event], object]) -> None:
+    def __init__(self, number: int, collector: Collector, write: Callable[[Observation], object]) -> None:
         self._number = number
         self._collector = collector
         self._write = write

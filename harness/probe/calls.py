@@ -14,7 +14,7 @@ from pathlib import PurePath
 from time import monotonic_ns
 from types import FrameType
 
-from ..record.event import CallsCounted, Event
+from ..record.observation import CallsCounted, Observation
 from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception
 
@@ -33,7 +33,7 @@ class Calls:
     def __init__(
         self,
         interception: Interception,
-        write: Callable[[Event], object],
+        write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         self.cost_ns = 0  # what the counting took of the loops' time

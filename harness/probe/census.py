@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet, ref
 
-from ..record.event import Crowd, Event, PlaceSeen, TasksCounted
+from ..record.observation import Crowd, Observation, PlaceSeen, TasksCounted
 from . import coroutine, threads
 from .coroutine import Place
 
@@ -80,7 +80,7 @@ class Census:
     def __init__(
         self,
         *,
-        write: Callable[[Event], object],
+        write: Callable[[Observation], object],
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
     ) -> None:

@@ -6,7 +6,7 @@ import gc
 from collections import deque
 from time import monotonic_ns
 
-from ..record.event import Pause
+from ..record.observation import Pause
 
 # Shorter ones are not what makes a loop late.
 LEAST_NS = 5_000_000

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from ..record.event import ArtefactWritten, Event
+from ..record.observation import ArtefactWritten, Observation
 
 HOST = "127.0.0.1"
 
@@ -26,7 +26,7 @@ class Console:
     def __init__(
         self,
         port: int,
-        write: Callable[[Event], object],
+        write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
         ignore: Callable[[threading.Thread], None],
     ) -> None:

@@ -7,7 +7,7 @@ from asyncio import Task
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-from ..record.event import Coroutine, Frame
+from ..record.observation import Coroutine, Frame
 
 # Longer chains of coroutines that wait for each other lose their inner end.
 DEPTH = 50

@@ -21,14 +21,8 @@ from time import monotonic_ns
 from types import CodeType, FunctionType
 from typing import Any
 
-from ..record.event import Event, FaultFired
-
-_acting: dict[int, str] = {}
-
-
-def acting(thread_ident: int) -> str:
-    """The id of the fault that acts in a thread at this moment, "" for none."""
-    return _acting.get(thread_ident, "")
+from ..record.observation import FaultFired, Observation
+from . import acting
 
 
 @dataclass(slots=True)
@@ -48,7 +42,7 @@ class Fault:
 class Faults:
     """The faults in force in this process."""
 
-    def __init__(self, write: Callable[[Event], object]) -> None:
+    def __init__(self, write: Callable[[Observation], object]) -> None:
         self._write = write
         self._active: dict[str, Fault] = {}
         self._lock = threading.Lock()
@@ -114,11 +108,11 @@ class Faults:
         fault.fired += 1
         self._write(FaultFired(at_ns=monotonic_ns(), id=fault.id))
         ident = threading.get_ident()
-        _acting[ident] = fault.id
+        acting.begin(ident, fault.id)
         try:
             fault.act()
         finally:
-            del _acting[ident]
+            acting.end(ident)
 
 
 def _act(spec: dict[str, Any]) -> Callable[[], None]:

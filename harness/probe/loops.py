@@ -9,16 +9,16 @@ from collections.abc import Callable
 from time import monotonic_ns
 
 from ..record import page
-from ..record.event import Event, LoopStarted
+from ..record.observation import LoopStarted, Observation
 from ..record.run import RunFolder
-from . import faults, places
+from . import acting, places
 from .blocks import Blocks
 from .collector import Collector
 from .deadman import TimerFd
 from .turns import Turns
 from .watchdog import Watchdog, Watched
 
-Write = Callable[[Event], object]
+Write = Callable[[Observation], object]
 OnError = Callable[[str, BaseException], None]
 
 
@@ -152,7 +152,7 @@ class _Lane:
         """*loop* is about to run in this thread."""
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
-        self._watched = Watched(self.turns, timer, on_seen=self._blocks.seen, acting_fault=faults.acting)
+        self._watched = Watched(self.turns, timer, on_seen=self._blocks.seen, acting_fault=acting.fault_in)
         watchdog.add(self._watched)
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
         if kind not in self._kinds:

@@ -15,13 +15,13 @@ from time import monotonic_ns
 from types import CoroutineType, FrameType, TracebackType
 from typing import Any
 
-from ..record.event import (
+from ..record.observation import (
     CancelSwallowed,
     Coroutine,
-    Event,
     ExceptionLost,
     Frame,
     NeverAwaited,
+    Observation,
     TaskDestroyed,
 )
 from . import coroutine
@@ -37,7 +37,7 @@ ERROR_CHARS = 200
 class Lost:
     """The losses of this process so far."""
 
-    def __init__(self, write: Callable[[Event], object]) -> None:
+    def __init__(self, write: Callable[[Observation], object]) -> None:
         self._write = write
         self._losses: dict[object, Loss] = {}
         self._written: dict[object, int] = {}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..record.event import ArtefactWritten, Event
+from ..record.observation import ArtefactWritten, Observation
 from ..record.run import RunFolder
 
 # Spans that pass before one is profiled: the first ones of a process pay for lazy imports.
@@ -31,7 +31,7 @@ class SpanProfile:
         self,
         span_name: str,
         folder: RunFolder,
-        write: Callable[[Event], object],
+        write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         from pyinstrument import Profiler

@@ -8,21 +8,22 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from pathlib import Path
 from types import CoroutineType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..record.event import Event, ProbeClosed, ProbeFailed
+from ..record.observation import Observation, ProbeClosed, ProbeFailed
 from ..record.order import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
-from . import cost
-from .calls import Calls
 from .census import Census
-from .control import Control
-from .faults import Faults
-from .interception import Interception
 from .loops import Loops
 from .lost import Lost
 from .origins import Origins
+
+if TYPE_CHECKING:
+    from .calls import Calls
+    from .control import Control
+    from .faults import Faults
+    from .interception import Interception
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
@@ -47,19 +48,20 @@ class Session:
             on_swallowed=self._lost.swallowed,
             on_error=self.failed,
         )
-        self._faults = Faults(self.write)
         self._origins = Origins() if order.origins else None
-        self._calls = Calls(interception, self.write, self.failed) if interception is not None else None
+        self._faults: Faults | None = None
         self._control: Control | None = None
+        self._calls: Calls | None = None
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
         self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
         self.spans_dropped = 0
+        self._guarded("calls", self._count_calls, interception)
         self._guarded("control", self._open_control, order)
         self._guarded("console", self._prepare_console, order)
         self._guarded("profile", self._prepare_profile, order, folder)
         atexit.register(self.close)
 
-    def write(self, event: Event) -> bool:
+    def write(self, event: Observation) -> bool:
         """Put an event into the record; false when it was dropped."""
         return self._writer.write(event)
 
@@ -100,7 +102,8 @@ class Session:
 
     def close(self) -> None:
         """The process ends: undo the faults, say what the probe did cost, and close the record."""
-        self._guarded("faults", self._faults.heal_all)
+        if self._faults is not None:
+            self._guarded("faults", self._faults.heal_all)
         if self._calls is not None:
             self._guarded("calls", self._calls.close)
         self._guarded("census", self._census.close)
@@ -115,12 +118,15 @@ class Session:
         """In a child after `fork`: what is open here is the parent's."""
         atexit.unregister(self.close)
         self._guarded("loops", self._loops.abandon)
-        self._guarded("faults", self._faults.heal_all)
+        if self._faults is not None:
+            self._guarded("faults", self._faults.heal_all)
         if self._calls is not None:
             self._calls.abandon()
         self._writer.abandon()
 
     def _tell_cost(self) -> None:
+        from . import cost  # here, for the same reason as below
+
         self.write(
             ProbeClosed(
                 at_ns=time.monotonic_ns(),
@@ -135,8 +141,20 @@ class Session:
             )
         )
 
+    # What a run does not ask for is not imported either: each of these is time at the target's start.
+
+    def _count_calls(self, interception: Interception | None) -> None:
+        if interception is not None:
+            from .calls import Calls
+
+            self._calls = Calls(interception, self.write, self.failed)
+
     def _open_control(self, order: Order) -> None:
         if order.control:
+            from .control import Control
+            from .faults import Faults
+
+            self._faults = Faults(self.write)
             handlers = {"inject": self._faults.inject, "heal": self._faults.heal}
             self._control = Control(Path(order.control), handlers)
 

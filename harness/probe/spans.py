@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..record.event import SpanEnded
+from ..record.observation import SpanEnded
 
 if TYPE_CHECKING:
     from .session import Session

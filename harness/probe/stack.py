@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import FrameType
 
-from ..record.event import Frame
+from ..record.observation import Frame
 
 # Deeper ones lose their outermost frames.
 DEPTH = 100

@@ -6,7 +6,7 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
-from ..record.event import Frame, Other
+from ..record.observation import Frame, Other
 from . import kernel
 from .stack import stack_of
 

@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, Handle, Task
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ..record.event import Victim
+from ..record.observation import Victim
 from . import tasks
 
 # Looking at more waiting callbacks than this would itself be a block.

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from ..record import page
-from ..record.event import Sample
+from ..record.observation import Sample
 from . import coroutine, kernel, tasks, threads
 from .deadman import DeadMan
 from .stack import stack_of

@@ -14,8 +14,10 @@ import typing
 from collections.abc import Callable
 from functools import cache
 
-from . import event
-from .event import Event
+from .observation import Frame
+
+if typing.TYPE_CHECKING:
+    from .event import Event
 
 
 def encode(item: Event) -> str:
@@ -52,6 +54,9 @@ def _fields(item: object) -> dict[str, object]:
 
 @cache
 def _kinds() -> dict[str, type]:
+    # Here, not above: a target only writes, and would pay for every class it never uses.
+    from .event import Event
+
     return {kind.__name__: kind for kind in typing.get_args(Event)}
 
 
@@ -60,12 +65,12 @@ def _reader(hint: object) -> Callable[[typing.Any], object]:
     """How a JSON value becomes a value of the type *hint*."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint, vars(event))
+        hints = typing.get_type_hints(hint)
         readers = {name: _reader(of) for name, of in hints.items()}
         build = typing.cast("Callable[..., object]", hint)
         return lambda raw: build(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
-    if hint is event.Frame:
-        return lambda raw: event.Frame(*raw)
+    if hint is Frame:
+        return lambda raw: Frame(*raw)
     if origin is tuple:
         each = _reader(args[0])
         return lambda raw: tuple(map(each, raw))

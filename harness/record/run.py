@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import RecordError, UsageError
-from .event import FORMAT
+from .observation import FORMAT
 
 MANIFEST = "run.json"
 
@@ -125,10 +123,9 @@ def create(path: Path, run: Run) -> RunFolder:
     return folder
 
 
-def new_id(name: str, *, now: datetime | None = None) -> str:
+def new_id(name: str) -> str:
     """A run id that sorts by time and reads well: ``20261122-125831-first-7f3a``."""
-    moment = now or datetime.now(UTC)
-    return f"{moment:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{name}-{os.urandom(2).hex()}"
 
 
 def now_ns() -> int:

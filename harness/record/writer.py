@@ -13,9 +13,13 @@ import threading
 import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from .codec import encode
-from .event import Event, WriterClosed, WriterOpened
+from .observation import WriterClosed, WriterOpened
+
+if TYPE_CHECKING:
+    from .event import Event
 
 # A process that is killed loses what was written in this time; the promise is 100 ms.
 FLUSH_S = 0.05

@@ -1,0 +1,335 @@
+"""What the probe puts into a record from inside the target, and what every writer does.
+
+The other events are in `event.py`, which has these as well: a target does not need them, and pays for each
+class at its start. Times and ids are as told there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# Readers accept records up to this number; writers write it into every file's first line.
+FORMAT = 1
+
+
+class Frame(NamedTuple):
+    """One line of a stack."""
+
+    file: str
+    line: int
+    function: str  # qualified, as `co_qualname` says
+
+
+# --- every writer -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WriterOpened:
+    """The first line of every file: who writes here."""
+
+    at_ns: int
+    wall_ns: int  # the same instant by the wall clock, unix time
+    role: str  # "runner", "driver" or "target"
+    pid: int
+    parent_pid: int
+    python: str  # "3.12.1"
+    command: tuple[str, ...]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class WriterClosed:
+    """The last line of a file whose writer ended in good order; without it the writer was cut off."""
+
+    at_ns: int
+    dropped: int  # events that found the buffer full, or could not be written
+
+
+# --- the target, written by the probe -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStarted:
+    """An event loop runs. Loops that run one after the other share a number, and the page of counters."""
+
+    at_ns: int
+    pid: int
+    loop: int  # 0, 1, ... within the process: a number for each that runs at the same time
+    kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
+    thread: str
+    mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "beats"
+    page: str  # its counters, relative to the run's folder: see `page.py`
+    limit_ns: int  # a turn longer than this is a block
+    application: tuple[str, ...]  # path prefixes of the program's own code
+    libraries: tuple[str, ...]  # path prefixes of the standard library and of site-packages
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Consecutive looks at the loop's thread that saw the same thing, while a turn was late."""
+
+    first_ns: int
+    last_ns: int
+    count: int
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    task: str  # its name, "" for a plain callback
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+    fault: str = ""  # id of the injected fault that was acting
+    syscall: str = ""  # where the kernel had the thread: a system call's name, "running", "" for not known
+    awaited_by: tuple[str, ...] = ()  # the tasks that wait for the task, the next one first
+    created: tuple[Frame, ...] = ()  # where the task's coroutine was made, if that is kept; innermost last
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another thread of the process, seen while a loop was late, that may have held the GIL."""
+
+    thread: str
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    cpu_ns: int  # of its whole life until then
+    used_ns: int  # of that, between the first and the last look
+    syscall: str = ""  # where the kernel had it: a system call's name, "running", "" for not known
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One run of the garbage collector that took long."""
+
+    at_ns: int
+    held_ns: int
+    generation: int
+    collected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """Somebody who was due and had to wait."""
+
+    label: str  # the task's name, or what the callback is
+    span: str
+    trace_id: str
+    delayed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A loop was late by more than the limit, seen as a run of samples.
+
+    A turn lasted too long; or the loop should have been awake at *at_ns* and was not before *woke_ns*:
+    another thread held the GIL, a signal handler ran, or the process got no processor; or both.
+
+    Written twice: when the loop is first seen late (*ended* false, so that a killed process still names its
+    block) and when the turn ended. The two share *pid*, *loop* and *at_ns*; the later one holds.
+    """
+
+    at_ns: int  # when the turn began, or the loop should have been awake
+    held_ns: int
+    ended: bool
+    pid: int
+    loop: int
+    samples: tuple[Sample, ...]
+    victims: tuple[Victim, ...]  # the ones that waited longest; *victims_total* counts all
+    victims_total: int
+    cpu_ns: int | None = None  # the loop thread's CPU time from the first look on ...
+    queued_ns: int | None = None  # ... its time waiting for a processor ...
+    watched_ns: int | None = None  # ... and the wall time of both
+    woke_ns: int = 0  # when the loop woke up late, 0 when it did not
+    whole_cpu_ns: int | None = None  # the loop thread's CPU time since shortly before it all began ...
+    whole_ns: int | None = None  # ... and the wall time of that
+    others: tuple[Other, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEnded:
+    """An OpenTelemetry span of the target, or one of the driver's publish spans."""
+
+    name: str
+    kind: str  # "internal", "server", "client", "producer", "consumer"
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start_ns: int
+    end_ns: int
+    status: str  # "unset", "ok", "error"
+    thread: str
+    attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFired:
+    """An injected fault took effect once."""
+
+    at_ns: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coroutine:
+    """What a task runs, or should have run."""
+
+    name: str  # qualified, as `__qualname__` says
+    file: str  # of its definition, "" for one that is not written in Python
+    line: int
+    stack: tuple[Frame, ...] = field(default=(), repr=False)  # where it waits, outermost first
+    created: tuple[Frame, ...] = field(default=(), repr=False)  # innermost last; asyncio's debug mode knows
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDestroyed:
+    """Tasks were collected before they had ended: nobody kept a reference to them.
+
+    Written again as *count* grows, with the same *at_ns*; so are the three events that follow.
+    """
+
+    at_ns: int  # of the first one
+    pid: int
+    coroutine: Coroutine
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionLost:
+    """An exception reached nobody: asyncio told its exception handler, and that is all."""
+
+    at_ns: int
+    pid: int
+    message: str  # as asyncio words it: "Task exception was never retrieved"
+    error: str  # "ValueError: no such host"
+    stack: tuple[Frame, ...] = field(repr=False)  # of the traceback, where it was raised last
+    coroutine: Coroutine | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeverAwaited:
+    """A coroutine was made, and collected without having begun."""
+
+    at_ns: int
+    pid: int
+    coroutine: Coroutine
+    stack: tuple[Frame, ...] = field(repr=False)  # who let go of it, outermost first
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSwallowed:
+    """Tasks were cancelled, and came to a good end all the same."""
+
+    at_ns: int
+    pid: int
+    coroutine: Coroutine
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSeen:
+    """The first sight of pending tasks of one coroutine that wait at one line."""
+
+    at_ns: int
+    pid: int
+    place: int  # the number by which censuses of this process call it
+    coroutine: Coroutine
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The tasks that wait at one place."""
+
+    place: int  # as in `PlaceSeen`
+    count: int
+    seen: int  # how many came to this place so far; those that are not there any more have left it
+    cancelled: int = 0  # of the count: asked to end more than a second ago
+    cancelled_ns: int = 0  # the longest time since that was first seen
+
+
+@dataclass(frozen=True, slots=True)
+class TasksCounted:
+    """A census of the pending tasks of a process; of those in a row without crowds, only the first."""
+
+    at_ns: int
+    pid: int
+    pending: int
+    cpu_ns: int  # of the process so far: how much it has worked
+    descriptors: int  # open files and sockets, when there are crowds
+    crowds: tuple[Crowd, ...]  # the largest; small ones are left out
+    closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class CallsCounted:
+    """Synchronous calls that were made on the thread of a running loop, at one place in the program.
+
+    Written again as *count* grows; of those that differ in the figures alone, the latest holds.
+    """
+
+    at_ns: int
+    pid: int
+    call: str  # "open", "file.read", "socket.connect", "import"
+    function: str  # the program's that made them, "module:qualified.name"; "" for all further places together
+    file: str
+    line: int
+    caller: str  # the coroutine of the task they were made in, as *function*; "" for a plain callback
+    argument: str  # a path, host or program, "" where there is none, and for all further ones of the place
+    count: int
+    total_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeClosed:
+    """What the probe itself cost this process, written when it ends in good order."""
+
+    at_ns: int
+    turns: int
+    turn_cost_ns: float  # per turn, measured in this process when the probe started
+    threads_cpu_ns: int  # the probe's own threads
+    process_cpu_ns: int
+    spans_dropped: int
+    calls_ns: int = 0  # spent on the loops' threads on counting synchronous calls
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """Something inside the probe raised; it was contained, and that part may be missing."""
+
+    at_ns: int
+    where: str
+    error: str
+
+
+# --- what more than one of them writes ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactWritten:
+    """A profiler or console left a file; *path* is relative to the run's folder."""
+
+    at_ns: int
+    tool: str  # "pyinstrument", "py-spy", ...
+    path: str
+    note: str = ""  # what it shows, or why there is none
+
+
+Observation = (
+    WriterOpened
+    | WriterClosed
+    | ArtefactWritten
+    | LoopStarted
+    | Blocked
+    | SpanEnded
+    | FaultFired
+    | TaskDestroyed
+    | ExceptionLost
+    | NeverAwaited
+    | CancelSwallowed
+    | PlaceSeen
+    | TasksCounted
+    | CallsCounted
+    | ProbeClosed
+    | ProbeFailed
+)
