@@ -1,17 +1,35 @@
-"""What each cause of a block means, and what usually helps."""
+"""What a block means, and what usually helps: by its cause, by what it waited for, and by its library.
+
+Every remedy is one sentence with a section of the guide, `docs/blocking.md`, behind it. A library that is
+missing here is a line in one of the tables.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .library import find
+
+GUIDE = "docs/blocking.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One cause in words."""
+    """One cause or kind of waiting in words."""
 
-    label: str  # two or three words
+    label: str  # two to four words
     meaning: str
     remedy: str
+    section: str  # of the guide
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What to write in place of a call that blocked."""
+
+    text: str  # one sentence
+    help: str  # where the guide says more: "docs/blocking.md#sleep"
 
 
 CAUSES = {
@@ -19,40 +37,214 @@ CAUSES = {
         "waiting in a call",
         "The loop's thread was off the processor, inside a call that waits.",
         "Use the asynchronous form of the call, or give it a thread: await asyncio.to_thread(...).",
+        "call",
     ),
     "cpu": Advice(
         "computing",
         "The loop's thread was on the processor the whole time.",
-        "Do less at once, or move the work to a process; a thread helps only where the GIL is released.",
+        "Do less at once, or move it to a process; a thread helps where the GIL is let go, as hashing, key "
+        "derivation and compression do.",
+        "computing",
     ),
     "gil": Advice(
         "the GIL was held",
         "Another thread held the GIL, and the loop's thread could not run.",
         "Move that thread's work to a process, or to code that releases the GIL.",
+        "gil",
     ),
     "gc": Advice(
         "garbage collection",
         "The collector stopped the loop.",
         "Call gc.freeze() after start, keep fewer long-lived containers, or collect at quiet moments.",
+        "gc",
     ),
     "import": Advice(
         "an import",
         "A module was loaded while the loop waited for it.",
         "Import it when the program starts.",
+        "import",
     ),
     "many": Advice(
         "many short callbacks",
         "No single step was long, but the loop ran so many in one turn that everything else waited.",
         "Start fewer at once (a semaphore, a bounded queue), or do their work in larger pieces elsewhere.",
+        "many",
     ),
     "descheduled": Advice(
         "no processor",
         "The thread could run, but the machine gave it no processor. The line is only where it stood.",
         "Not this code's fault: give the process more CPU, and measure on a quieter machine.",
+        "descheduled",
     ),
 }
 
+# What a block of the cause "call" waited for.
+WAITS = {
+    "sleep": Advice(
+        "sleeping",
+        "The loop's thread slept.",
+        # SQLite sleeps between its tries to get at a locked file; it is C, and has no frame to be known by.
+        "Use await asyncio.sleep(...); where SQLite waits for another writer, aiosqlite or a thread.",
+        "sleep",
+    ),
+    "socket": Advice(
+        "waiting for a socket",
+        "The loop's thread waited for the other end of a connection.",
+        "Use asyncio's streams or loop.sock_recv(...) and the like, the library's asynchronous client, or a "
+        "thread.",
+        "socket",
+    ),
+    "dns": Advice(
+        "waiting for DNS",
+        "The loop's thread waited for a name to be resolved.",
+        "Use await loop.getaddrinfo(...), which asks in a thread.",
+        "dns",
+    ),
+    "file": Advice(
+        "waiting for a file",
+        "The loop's thread waited for a file.",
+        "Do all the work on the file in a thread: await asyncio.to_thread(...), or aiofiles.",
+        "file",
+    ),
+    "subprocess": Advice(
+        "waiting for a process",
+        "The loop's thread waited for another process.",
+        "Use await asyncio.create_subprocess_exec(...) and await its communicate() or wait().",
+        "subprocess",
+    ),
+    "lock": Advice(
+        "waiting for a lock",
+        "The loop's thread waited for another thread to let go of a lock.",
+        "Use asyncio.Lock among tasks; do what needs a lock of threads in a thread: "
+        "await asyncio.to_thread(...).",
+        "lock",
+    ),
+    "queue": Advice(
+        "waiting for a queue",
+        "The loop's thread waited for another thread to use a queue.",
+        "Use asyncio.Queue; other threads put into it by loop.call_soon_threadsafe(queue.put_nowait, item).",
+        "queue",
+    ),
+    "future": Advice(
+        "waiting for a future",
+        "The loop's thread waited for work that it had given to others.",
+        "Use await asyncio.wrap_future(future), or await loop.run_in_executor(...) from the start.",
+        "future",
+    ),
+}
 
-def advice(cause: str) -> Advice:
-    """The words for *cause*; its own name for one that this version does not know."""
-    return CAUSES.get(cause, Advice(cause, "", ""))
+# By section: a library whose calls wait, and what waits without holding the loop.
+ASYNCHRONOUS = {
+    "http": {
+        "boto3": "aiobotocore",
+        "botocore": "aiobotocore",
+        "docker": "aiodocker",
+        "elasticsearch": "elasticsearch.AsyncElasticsearch",
+        "http.client": "httpx.AsyncClient or aiohttp",
+        "httplib2": "httpx.AsyncClient or aiohttp",
+        "httpx": "httpx.AsyncClient",
+        "kubernetes": "kubernetes_asyncio",
+        "requests": "httpx.AsyncClient or aiohttp",
+        "urllib.request": "httpx.AsyncClient or aiohttp",
+        "urllib3": "httpx.AsyncClient or aiohttp",
+    },
+    "database": {
+        "MySQLdb": "asyncmy or aiomysql",
+        "django.db": "the asynchronous methods of querysets (aget, acreate, async for)",
+        "mysql.connector": "mysql.connector.aio",
+        "psycopg": "psycopg.AsyncConnection",
+        "psycopg2": "asyncpg, or psycopg.AsyncConnection",
+        "pymongo": "pymongo.AsyncMongoClient",
+        "pymysql": "asyncmy or aiomysql",
+        "pyodbc": "aioodbc",
+        "redis": "redis.asyncio",
+        "sqlalchemy": "sqlalchemy.ext.asyncio with an asynchronous driver",
+        "sqlite3": "aiosqlite",
+    },
+    "socket": {
+        "ftplib": "aioftp",
+        "grpc": "grpc.aio",
+        "imaplib": "aioimaplib",
+        "kafka": "aiokafka",
+        "ldap3": "bonsai",
+        "paho": "aiomqtt",
+        "paramiko": "asyncssh",
+        "pika": "aio-pika",
+        "smtplib": "aiosmtplib",
+    },
+    "dns": {"dns.resolver": "dns.asyncresolver"},
+    "lock": {"filelock": "filelock.AsyncFileLock"},
+    "future": {"multiprocessing": "loop.run_in_executor(...) with a ProcessPoolExecutor"},
+    "sleep": {"tenacity": "tenacity.AsyncRetrying"},
+}
+
+# By section: a library that computes, and what to do about it.
+_IN_A_THREAD = "Use await asyncio.to_thread(...): it lets go of the GIL for most of its work."
+_IN_A_PROCESS = "It holds the GIL, so a thread does not help: do it in a process, or in smaller pieces."
+COMPUTING = {
+    "computing": {
+        "PIL": _IN_A_THREAD,
+        "argon2": _IN_A_THREAD,
+        "bcrypt": _IN_A_THREAD,
+        "bz2": _IN_A_THREAD,
+        "copy": "Copy less, or in smaller pieces: it holds the GIL, so a thread does not help.",
+        "csv": _IN_A_PROCESS,
+        "gzip": _IN_A_THREAD,
+        "hashlib": _IN_A_THREAD,
+        "json": "Big documents hold the GIL: stream them in smaller pieces, or use a process.",
+        "lzma": _IN_A_THREAD,
+        "numpy": _IN_A_THREAD,
+        "passlib": _IN_A_THREAD,
+        "pickle": _IN_A_PROCESS,
+        "re": "A pattern that backtracks holds the GIL: write it without nested repeats, or use a process.",
+        "tarfile": _IN_A_THREAD,
+        "xml": _IN_A_PROCESS,
+        "yaml": "Use yaml.CSafeLoader, and a process for what is still slow: it holds the GIL.",
+        "zipfile": _IN_A_THREAD,
+    },
+    "file": {
+        "shutil": WAITS["file"].remedy,
+        "ssl.create_default_context": "Make one TLS context at the start: it reads every certificate.",
+        "tempfile": WAITS["file"].remedy,
+    },
+    "logging": {
+        "logging": "Log through logging.handlers.QueueHandler; a QueueListener's thread does the writing.",
+    },
+}
+
+_COMPUTING = {
+    name: Hint(text, f"{GUIDE}#{section}")
+    for section, rows in COMPUTING.items()
+    for name, text in rows.items()
+}
+_BY_LIBRARY = {
+    "call": {
+        name: Hint(f"Use {instead} in place of {name}.", f"{GUIDE}#{section}")
+        for section, rows in ASYNCHRONOUS.items()
+        for name, instead in rows.items()
+    }
+    | _COMPUTING,
+    "cpu": _COMPUTING,
+}
+
+
+def advice(cause: str, waits_for: str = "") -> Advice:
+    """The words for *cause* and what it waited for; a cause that this version does not know names itself."""
+    return WAITS.get(waits_for) or CAUSES.get(cause) or Advice(cause, "", "", "")
+
+
+def hint(cause: str, waits_for: str, calls: Sequence[str]) -> Hint:
+    """What to do about a block: for the outermost known library among *calls*, else for its kind or cause.
+
+    Both parts are "" for a cause that this version does not know.
+    """
+    # A library whose asynchronous side is in use already is not told to use it.
+    adopted = {_package(call) for call in calls if "async" in call.lower()}
+    table = _BY_LIBRARY.get(cause, {})
+    known = (find(call, table) for call in calls if _package(call) not in adopted)
+    about = advice(cause, waits_for)
+    return next(filter(None, known), Hint(about.remedy, f"{GUIDE}#{about.section}" if about.section else ""))
+
+
+def _package(call: str) -> str:
+    return call.partition(".")[0]

@@ -34,6 +34,9 @@ class Block:
     held_ms: float
     count: int  # always 1: repeated blocks are grouped in `blockers`
     cause: str
+    waits_for: str  # in a call: "sleep", "socket", "file", "dns", "subprocess", "lock", "queue" or "future"
+    hint: str  # what usually helps, in one sentence
+    help: str  # where the guide says more
     function: str
     file: str
     line: int

@@ -16,6 +16,9 @@ class Blocker:
     line: int
     where: str
     cause: str
+    waits_for: str  # this, the hint and the leaf are those of its longest block
+    hint: str
+    help: str
     leaf: str
     count: int
     total_ms: float
@@ -42,6 +45,7 @@ def is_at(block: Block, blocker: Blocker) -> bool:
 
 def _blocker(members: list[Block]) -> Blocker:
     first = members[0]
+    longest = max(members, key=lambda block: block.held_ms)
     spans = [block.span for block in members if block.span]
     return Blocker(
         function=first.function,
@@ -49,10 +53,13 @@ def _blocker(members: list[Block]) -> Blocker:
         line=first.line,
         where=first.where,
         cause=first.cause,
-        leaf=max(members, key=lambda block: block.held_ms).leaf,
+        waits_for=longest.waits_for,
+        hint=longest.hint,
+        help=longest.help,
+        leaf=longest.leaf,
         count=len(members),
         total_ms=round(sum(block.held_ms for block in members), 3),
-        max_ms=max(block.held_ms for block in members),
+        max_ms=longest.held_ms,
         victims_total=sum(block.victims_total for block in members),
         spans=tuple(sorted(dict.fromkeys(spans), key=lambda name: -spans.count(name))),
         faults=tuple(dict.fromkeys(block.fault for block in members if block.fault)),

@@ -40,7 +40,7 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
     if turn.cpu_ns is not None and turn.queued_ns is not None and stretch.samples >= LOOKS_ENOUGH:
         found = _by_looks(turn, _waited_ns(turn, beside))
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
-        found = _by_whole(turn, stretch)
+        found = _by_whole(turn, stretch, limit_ns)
     else:
         found = "call"
     # It computed, but less than the limit: with the processor to itself it would not have been late.
@@ -66,9 +66,10 @@ def _by_looks(turn: Blocked, waited_ns: int) -> str:
     return "gil" if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns else "call"
 
 
-def _by_whole(turn: Blocked, stretch: Stretch) -> str:
+def _by_whole(turn: Blocked, stretch: Stretch, limit_ns: int) -> str:
     """By the whole turn: its watcher had next to no chance to look, because it did not get the GIL."""
-    if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
+    cpu_ns = turn.whole_cpu_ns or 0
+    if cpu_ns >= limit_ns or cpu_ns * 2 >= (turn.whole_ns or 1):
         return "cpu"
     if suspects(turn):
         return "gil"

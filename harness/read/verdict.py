@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..record.event import TargetExited
+from .advice import advice
 from .block import Block
 from .blocker import Blocker
 from .history import History
@@ -84,6 +85,8 @@ def _place(place: Blocker) -> str:
         text = f"{place.leaf} <- {text}"
     if place.cause in _HOW:
         text = f"{_HOW[place.cause]} {text}"
+    if place.waits_for:
+        text += f" {advice(place.cause, place.waits_for).label}"
     if place.where:
         text += f" ({place.where})"
     if place.spans:

@@ -134,7 +134,8 @@ def test_the_verdict_names_the_line_that_blocked(full):
     """Share, count, call, place, span and who waited, in one sentence."""
     assert full().document().run.verdict == (
         "Loop blocked 7.5 % of the run: 5 blocks, all by socket.SocketIO.readinto <- Host.restart "
-        '(hosts.py:41) in span "restart host", fault stuck-sdk; tasks waited 115 times, for up to 301 ms.'
+        'waiting for a socket (hosts.py:41) in span "restart host", fault stuck-sdk; '
+        "tasks waited 115 times, for up to 301 ms."
     )
 
 

@@ -54,10 +54,10 @@ def quiet(record):
     return made.document()
 
 
-def shown(document, **options):
+def shown(document, *, width=120, **options):
     """What the terminal shows, without colours."""
     out = io.StringIO()
-    terminal.show(document, Console(file=out, width=120), **options)
+    terminal.show(document, Console(file=out, width=width), **options)
     return out.getvalue()
 
 
@@ -172,11 +172,51 @@ def test_the_terminal_shows_what_it_rests_on(full, tmp_path):
     """The blockers, load and loop, each expectation with its value, the overhead, where the report is."""
     text = shown(full().document(), report=tmp_path / "report.html")
 
-    assert "socket.SocketIO.readinto <- Host.restart  hosts.py:41" in text
+    assert "301 ms     115  socket.SocketIO.readinto <- Host.restart " in text
+    assert "waiting for a socket at hosts.py:41 in span restart host" in text
     assert "✗  blocks.max_held_ms < 100: 301" in text
     assert "1,200 of 1,200 sent, 1,196 completed, 4 failed" in text
     assert "overhead  CPU ×1.016" in text
     assert str(tmp_path / "report.html") in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_stay_whole_on_a_terminal(record, look, width):
+    """A function, its file and the name of a span stand on one line each, beside their figures."""
+    made = record()
+    made.loop()
+    place = "harness/mayhem/hosts/simulated.py:24"
+    made.blocked(4.0, 300, [look(f"{place} SimulatedHost.restart", "lib/socket.py:706 SocketIO.readinto")])
+    made.ended()
+
+    text = shown(made.document(), width=width)
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert "    1   300 ms       0  socket.SocketIO.readinto <- SimulatedHost.restart" in lines
+    assert f"waiting for a socket at {place}" in " ".join(text.split())
+    assert any(place in line for line in lines[2:])
+    assert all(len(line) <= width for line in lines[1:])
+
+
+def test_hints_stand_beside_what_they_are_for(record, look):
+    """Everywhere with the section of the guide; on the terminal for the worst three, once if they agree."""
+    made = record()
+    made.loop()
+    for n, held_ms in enumerate((500, 400, 300, 200)):
+        call = ["lib/queue.py:171 Queue.get"] if n == 1 else ["lib/socket.py:978 getaddrinfo"]
+        made.blocked(n, held_ms, [look(f"a.py:{n + 1} f{n}", *call)])
+    made.ended()
+    document = made.document()
+
+    text = " ".join(shown(document).split())
+    assert "hint f0, f2: Use await loop.getaddrinfo(...), which asks in a thread." in text
+    assert "See docs/blocking.md#dns hint f1: Use asyncio.Queue" in text
+    assert "f3:" not in text
+    page = Page(render(document, "html"))
+    assert page.texts["b"].count("loop.getaddrinfo") == 3
+    assert page.texts["code"].count("docs/blocking.md#queue") == 1
+    assert page.texts["span"].count("waiting for DNS") == 3
+    assert "- `f1`: Use asyncio.Queue; " in render(document, "md")
+    assert "| waiting for a queue |" in render(document, "md")
 
 
 def test_an_unknown_format_lists_those_that_exist(quiet):

@@ -92,7 +92,9 @@ def _template() -> Template:
 def _place(document: Document, blocker: Blocker) -> Place:
     members = [(index, block) for index, block in enumerate(document.blocks) if is_at(block, blocker)]
     longest = sorted(members, key=lambda item: -item[1].held_ms)[:OCCURRENCES]
-    return Place(blocker, advice(blocker.cause), excerpt(blocker.file, blocker.line), tuple(longest))
+    return Place(
+        blocker, advice(blocker.cause, blocker.waits_for), excerpt(blocker.file, blocker.line), tuple(longest)
+    )
 
 
 def _anchor(index: int, block: Block, places: tuple[Place, ...], listed: set[int]) -> str:

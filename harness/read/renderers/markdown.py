@@ -10,6 +10,7 @@ from ..document import Document
 from ..unit import duration, percent, plural, printable
 
 PLACES = 10
+HINTS = 3
 FINDINGS = 10
 
 
@@ -34,12 +35,16 @@ def _lines(document: Document) -> Iterator[str]:
         yield "|---|---|---|--:|--:|--:|--:|"
         for place in document.blockers[:PLACES]:
             name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+            label = advice(place.cause, place.waits_for).label
             yield (
-                f"| {_code(name)} | {_code(place.where)} | {advice(place.cause).label} | {place.count:,} | "
+                f"| {_code(name)} | {_code(place.where)} | {label} | {place.count:,} | "
                 f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
             )
         if (more := len(document.blockers) - PLACES) > 0:
             yield from ("", f"… and {plural(more, 'more place')}.")
+        yield ""
+        for place in filter(lambda place: place.hint, document.blockers[:HINTS]):
+            yield f"- {_code(place.function)}: {_text(place.hint)} See {_code(place.help)}"
     yield ""
     yield from _figures(document)
     grave = [found for found in document.findings if found.level != "note" and found.rule != "blocks"]

@@ -17,7 +17,9 @@ from ..document import Document
 from ..unit import duration, percent, plural, printable
 
 PLACES = 8
+HINTS = 3
 FINDINGS = 8
+LABEL = 9  # columns, before each line below the tables
 _COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": "yellow", "crashed": "red"}
 
 
@@ -41,6 +43,8 @@ def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
         if (more := len(new) - PLACES) > 0:
             yield Text(f"  and {plural(more, 'more place')}", style="dim")
     yield Text()
+    if document.blockers:
+        yield _hints(document.blockers)
     yield from _figures(document)
     yield from _expectations(document)
     notable = [found for found in document.findings if found.rule not in ("blocks", "calls")]
@@ -56,26 +60,42 @@ def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
 
 def _blockers(places: tuple[Blocker, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("blocked by", overflow="fold")
-    table.add_column("where", overflow="fold")
-    with_spans = any(place.spans for place in places)
-    if with_spans:
-        table.add_column("span", overflow="fold")
-    table.add_column("cause")
     for name in ("times", "longest", "waited"):
         table.add_column(name, justify="right", no_wrap=True)
+    # Last and with the rest of the width, so that names stay whole.
+    table.add_column("blocked by", overflow="fold")
     for place in places[:PLACES]:
         name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
         table.add_row(
-            Text(printable(name), style="bold"),
-            Text(printable(place.where)),
-            *([Text(printable(", ".join(place.spans[:2]) or "–"))] if with_spans else []),
-            Text(advice(place.cause).label),
             f"{place.count:,}",
             duration(place.max_ms),
             f"{place.victims_total:,}",
+            Text.assemble((printable(name), "bold"), "\n", printable(_circumstances(place))),
         )
     return table
+
+
+def _circumstances(place: Blocker) -> str:
+    """How it blocked, and where: ``sleeping at cart.py:41 in span checkout``."""
+    text = advice(place.cause, place.waits_for).label
+    if place.where:
+        text += f" at {place.where}"
+    if place.spans:
+        text += f" in span {', '.join(place.spans[:2])}"
+    return text
+
+
+def _hints(places: tuple[Blocker, ...]) -> Table:
+    """What helps against the worst, said once where it is the same for several."""
+    functions: dict[tuple[str, str], list[str]] = {}
+    for place in filter(lambda place: place.hint, places[:HINTS]):
+        functions.setdefault((place.hint, place.help), []).append(place.function)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(justify="right", width=LABEL, style="dim")
+    grid.add_column()
+    for (hint, where), names in functions.items():
+        grid.add_row("hint", Text(printable(f"{', '.join(names)}: {hint} See {where}")))
+    return grid
 
 
 def _calls(calls: list[Call]) -> Table:
@@ -137,4 +157,4 @@ def _overhead(document: Document) -> str:
 
 
 def _row(label: str, text: Text, style: str = "dim") -> Text:
-    return Text.assemble((f"{label:>9}  ", style), text)
+    return Text.assemble((f"{label:>{LABEL}}  ", style), text)
