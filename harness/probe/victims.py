@@ -15,6 +15,11 @@ LOOKED_AT = 1_000
 NAMED = 100
 
 
+def _is_the_loops(handle: Handle, loop: AbstractEventLoop) -> bool:
+    """Whether it is the loop's own housekeeping: nobody waits for that."""
+    return getattr(getattr(handle, "_callback", None), "__self__", None) is loop
+
+
 class _Waiter(NamedTuple):
     handle: Handle
     task: Task[Any] | None  # known only while it waits: a future forgets whom it resumed
@@ -31,7 +36,7 @@ class Waiting:
         """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
         ready: Any = getattr(loop, "_ready", ())  # other loops than asyncio's own keep it to themselves
         for handle in tuple(ready)[-LOOKED_AT:]:
-            if id(handle) not in self._seen:
+            if id(handle) not in self._seen and not _is_the_loops(handle, loop):
                 self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns)
 
     def look_at_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:

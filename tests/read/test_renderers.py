@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 from harness.errors import UsageError
 from harness.read.renderer import publish, render
 from harness.read.renderers import terminal
+from harness.record.event import Frame
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -272,3 +274,24 @@ def test_the_page_works_in_a_browser(full, tmp_path):
 
     assert opened("") == ["block-0"]
     assert opened("#block-2") == ["block-0", "block-2"]
+
+
+def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look):
+    """When that is known; a block without has no such lines."""
+    made = record()
+    made.loop()
+    sample = look("cart.py:41 Cart.total")
+    known = replace(sample, awaited_by=("middle", "main"), created=(Frame("/srv/shop/app.py", 7, "f"),))
+    made.blocked(4.0, 300, [known])
+    page = render(made.document(), "html")
+
+    assert '<dt>awaited by</dt><dd class="mono">middle, main</dd>' in page
+    assert '<dt>made at</dt><dd class="mono">/srv/shop/app.py:7</dd>' in page
+
+    other = record("other")
+    other.loop()
+    other.blocked(4.0, 300, [sample])
+    page = render(other.document(), "html")
+
+    assert "awaited by" not in page
+    assert "made at" not in page
