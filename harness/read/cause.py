@@ -18,6 +18,7 @@ ON_CPU_SHARE = 0.6
 STARVED_SHARE = 0.2
 # A thread that makes no progress at all waits for a lock; one that gets at the GIL now and then does not.
 PROGRESS_SHARE = 0.02
+PROGRESS_NS = 1_000_000
 # The probe looks every 5 ms from half the limit on; it could look less often when it did not get the GIL.
 LOOKS_ENOUGH = 3
 # Library functions at the inner end of a stack that tell of a thread that waits.
@@ -51,8 +52,7 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
 def suspects(turn: Blocked) -> tuple[Other, ...]:
     """The threads that may have held the GIL while the loop was late, the busiest first."""
     able = [other for other in turn.others if not _waits(other)]
-    running = [other for other in able if other.used_ns > 0 or other.syscall == "running"]
-    return tuple(sorted(running or able, key=lambda other: other.used_ns, reverse=True))
+    return tuple(sorted(able, key=lambda other: other.used_ns, reverse=True))
 
 
 def _by_looks(turn: Blocked, waited_ns: int) -> str:
@@ -84,10 +84,11 @@ def _waited_ns(turn: Blocked, stretches: Sequence[Stretch]) -> int:
 
 
 def _waits(other: Other) -> bool:
-    if other.syscall not in ("", "running", "futex"):
-        return True
-    leaf = other.stack[-1].function.rpartition(".")[2] if other.stack else ""
-    return other.syscall == "futex" and leaf in WAITING_FUNCTIONS
+    # A futex is what the GIL is waited for in, and every lock: who makes no progress waits for a lock.
+    if other.syscall == "futex":
+        leaf = other.stack[-1].function.rpartition(".")[2] if other.stack else ""
+        return other.used_ns < PROGRESS_NS or leaf in WAITING_FUNCTIONS
+    return other.syscall not in ("", "running")
 
 
 def _used_ns(others: Sequence[Other]) -> int:

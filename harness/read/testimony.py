@@ -39,6 +39,9 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
             for name, times in holders.most_common()
         )
         turn = replace(turn, others=others)
+    elif within:
+        # And whoever holds it so long is seen with it: nobody did.
+        turn = replace(turn, others=())
     if own:
         samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
         turn = replace(turn, samples=tuple(samples))

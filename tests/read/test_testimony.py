@@ -79,3 +79,13 @@ def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed
     notes = [finding.message for finding in made.document().findings if finding.level == "note"]
     guess = "no look from outside (py-spy is not installed): who held the GIL is a well-founded guess"
     assert notes == ([guess] if failed else [])
+
+
+def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
+    """A look from outside found no thread that had it: the process got no processor."""
+    running = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(running,))
+    threads = (Thread("biller", BILLER, False, False, ()), Thread("MainThread", LOOP, False, False, ()))
+    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
+
+    assert only_block(made).cause == "descheduled"
