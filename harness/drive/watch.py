@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Self
 
 from ..errors import TargetError
-from ..record.event import RunEnded, TargetExited, TargetStarted
+from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
 from ..record.order import Order
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
@@ -26,6 +26,8 @@ from .witness import Witness
 
 # What a service manager or a shell sends to us is meant for the program.
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+# Those that ask it to end.
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def watch(
@@ -73,6 +75,8 @@ def watch(
             )
             following.start()
             status = program.wait()
+            if signals.asked is not None:
+                writer.write(signals.asked)
             ended.set()
             following.join()
             # Whatever its status: the program ends when it wants to, and that is no failure of the run.
@@ -119,6 +123,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self._program: subprocess.Popen[bytes] | None = None
+        self.asked: TargetStopping | None = None  # when the program was first sent a signal that means to end
         self._pending: list[int] = []
         self._before: dict[int, object] = {}
 
@@ -141,6 +146,9 @@ class _Signals:
             program.send_signal(number)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if number in ENDING and self.asked is None:
+            # Written later: a handler may run in the middle of anything.
+            self.asked = TargetStopping(monotonic_ns(), signal.Signals(number).name)
         if self._program is None:
             self._pending.append(number)
         else:

@@ -6,6 +6,7 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic_ns
 
 from ..record import page
@@ -150,14 +151,17 @@ class _Lane:
 
     def run(self, loop: AbstractEventLoop, watchdog: Watchdog) -> None:
         """*loop* is about to run in this thread."""
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        # Before the first turn begins: to find the program's places takes milliseconds, and imports, which
+        # are not the program's.
+        started = self._started(kind) if kind not in self._kinds else None
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
         self._watched = Watched(self.turns, timer, on_seen=self._blocks.seen, acting_fault=acting.fault_in)
         watchdog.add(self._watched)
-        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        if kind not in self._kinds:
+        if started is not None:
             self._kinds.add(kind)
-            self._write(self._started(kind, mechanism))
+            self._write(replace(started, mechanism=mechanism))
 
     def stop(self, watchdog: Watchdog) -> None:
         """The loop has stopped."""
@@ -194,14 +198,14 @@ class _Lane:
         except Exception as exc:
             self._on_error("blocks", exc)
 
-    def _started(self, kind: str, mechanism: str) -> LoopStarted:
+    def _started(self, kind: str) -> LoopStarted:
         return LoopStarted(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
             loop=self._number,
             kind=kind,
             thread=threading.current_thread().name,
-            mechanism=mechanism,
+            mechanism="",
             page=self._page,
             limit_ns=self.turns.limit_ns,
             application=places.application(),

@@ -73,13 +73,16 @@ class Session:
 
     def running(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
-        self._guarded("loops", self._loops.changed, loop)
+        if loop is None:
+            self._guarded("loops", self._loops.changed, None)
         self._guarded("census", self._census.changed, loop)
         if self._origins is not None:
             self._guarded("origins", self._origins.changed, loop)
         if loop is not None:
             for step in self._on_loop:
                 self._guarded("start of a loop", step, loop)
+            # Last: from here on the time is the program's.
+            self._guarded("loops", self._loops.changed, loop)
         if self._calls is not None:
             self._calls.changed(is_watched=self._loops.watch_here())
 

@@ -8,9 +8,10 @@ processor: a thread that used as much CPU, or another program.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from ..record.event import Blocked, Other
-from .stretch import Stretch
+from .stretch import NOT_WAITING, Stretch
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
 ON_CPU_SHARE = 0.6
@@ -21,6 +22,11 @@ PROGRESS_SHARE = 0.02
 PROGRESS_NS = 1_000_000
 # The probe looks every 5 ms from half the limit on; it could look less often when it did not get the GIL.
 LOOKS_ENOUGH = 3
+# A watch that began as it should saw half of the turn or more; one that had to wait for the GIL, its end.
+WATCHED_SHARE = 0.25
+# Who starts a thread waits until that one says that it runs, for which it needs the processor and the GIL
+# alone. The wait is so many frames deep at most.
+STARTING, STARTING_DEPTH = ("threading.py", "Thread.start"), 3
 # Library functions at the inner end of a stack that tell of a thread that waits.
 WAITING_FUNCTIONS = {"_worker", "acquire", "get", "join", "poll", "run_forever", "select", "wait"}
 
@@ -36,10 +42,12 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
         return "gc"
     if stretch.asleep:
         return "gil" if suspects(turn) else "descheduled"
+    if _starts_thread(stretch):
+        return "gil" if _used_ns(suspects(turn)) * 2 >= stretch.held_ns else "descheduled"
     if stretch.waited_ns * 2 > stretch.held_ns:
         return "call"
-    if turn.cpu_ns is not None and turn.queued_ns is not None and stretch.samples >= LOOKS_ENOUGH:
-        found = _by_looks(turn, _waited_ns(turn, beside))
+    if _was_watched(turn, stretch):
+        found = _by_looks(turn, _waited_ns(turn, beside), limit_ns)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
         found = _by_whole(turn, stretch, limit_ns)
     else:
@@ -55,12 +63,20 @@ def suspects(turn: Blocked) -> tuple[Other, ...]:
     return tuple(sorted(able, key=lambda other: other.used_ns, reverse=True))
 
 
-def _by_looks(turn: Blocked, waited_ns: int) -> str:
+def _was_watched(turn: Blocked, stretch: Stretch) -> bool:
+    """Whether the figures of the watch stand for the turn, and not for a moment at its end."""
+    if turn.cpu_ns is None or turn.queued_ns is None or stretch.samples < LOOKS_ENOUGH:
+        return False
+    # While a turn goes on, the watch is all there is.
+    return turn.whole_ns is None or (turn.watched_ns or 0) >= turn.held_ns * WATCHED_SHARE
+
+
+def _by_looks(turn: Blocked, waited_ns: int, limit_ns: int) -> str:
     """By what the loop's thread did from the first look on, when it is not known to have waited."""
     watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
     cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
     if (cpu_ns + queued_ns) / watched_ns >= ON_CPU_SHARE:
-        starved = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE
+        starved = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE and cpu_ns < limit_ns
         return "descheduled" if starved else "cpu"
     progresses = cpu_ns / watched_ns >= PROGRESS_SHARE
     return "gil" if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns else "call"
@@ -68,12 +84,16 @@ def _by_looks(turn: Blocked, waited_ns: int) -> str:
 
 def _by_whole(turn: Blocked, stretch: Stretch, limit_ns: int) -> str:
     """By the whole turn: its watcher had next to no chance to look, because it did not get the GIL."""
-    cpu_ns = turn.whole_cpu_ns or 0
-    if cpu_ns >= limit_ns or cpu_ns * 2 >= (turn.whole_ns or 1):
+    if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
         return "cpu"
     if suspects(turn):
         return "gil"
-    return "call" if stretch.samples >= LOOKS_ENOUGH else "descheduled"
+    if stretch.samples >= LOOKS_ENOUGH and not stretch.running:
+        return "call"
+    # Nobody else had the GIL, so what the machine gave to others is not its excuse when it computed so much.
+    # What was measured began before the turn: all of that time may have been computing.
+    computed_ns = (turn.whole_cpu_ns or 0) - ((turn.whole_ns or 0) - turn.held_ns)
+    return "cpu" if computed_ns >= limit_ns else "descheduled"
 
 
 def _waited_ns(turn: Blocked, stretches: Sequence[Stretch]) -> int:
@@ -81,6 +101,17 @@ def _waited_ns(turn: Blocked, stretches: Sequence[Stretch]) -> int:
     watch_began_ns = turn.at_ns + turn.held_ns - (turn.watched_ns or 0)
     looks = [look for stretch in stretches for look in stretch.looks if look.waited_ns]
     return sum(max(0, look.to_ns - max(look.from_ns, watch_began_ns)) for look in looks)
+
+
+def _starts_thread(stretch: Stretch) -> bool:
+    """Whether for most of the time it waited for a thread of its own to begin."""
+    starting_ns = sum(
+        look.to_ns - look.from_ns
+        for look in stretch.looks
+        if look.sample.syscall in NOT_WAITING
+        and any((PurePath(f.file).name, f.function) == STARTING for f in look.sample.stack[-STARTING_DEPTH:])
+    )
+    return starting_ns * 2 > stretch.held_ns
 
 
 def _waits(other: Other) -> bool:

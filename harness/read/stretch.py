@@ -84,6 +84,12 @@ class Stretch:
         return sum(look.waited_ns for look in self.looks)
 
     @property
+    def running(self) -> bool:
+        """Whether for most of the time it was seen to run, or to be ready to: in no system call."""
+        running = [look for look in self.looks if look.sample.syscall == "running"]
+        return _length(running) * 2 > self.held_ns
+
+    @property
     def blame(self) -> tuple[object, ...]:
         return self.looks[0].step, self.looks[0].call(self.depth)
 

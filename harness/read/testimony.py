@@ -12,6 +12,10 @@ from dataclasses import replace
 
 from ..record.event import Blocked, Other, Sample, Thread, Witnessed
 
+# The probe's threads have names of this kind. One that is found with the GIL has just got it: it came to look
+# at the late loop, and who kept the loop waiting had let go by then.
+PROBE = "harness-"
+
 
 def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
     """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
@@ -28,7 +32,7 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
         for thread in look.threads:
             if thread.has_gil and thread.native_id == look.native_id:
                 own.append(_sample(turn, look, thread))
-            elif thread.has_gil:
+            elif thread.has_gil and not thread.name.startswith(PROBE):
                 holders[thread.name] += 1
                 threads.setdefault(thread.name, thread)
     if holders:

@@ -1,6 +1,8 @@
 """`harness watch`: everything about the program stays its own, and its loops are recorded."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 from commanded import COMMAND, Terminal, harness, running
 from pythons import find_python
 
-from harness.record.event import LoopStarted, WriterOpened
+from harness.record.event import LoopStarted, TargetStarted, WriterOpened
 from harness.record.reader import Follower
 
 BLOCKS = """
@@ -205,3 +207,24 @@ def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, comm
 
     assert ended.status == status
     assert "The probe never entered the program, so nothing is known of its loop." in ended.stderr
+
+
+def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path):
+    """It was sent SIGTERM, and lived until somebody killed it."""
+    stubborn = SERVES.replace("sys.exit(7)", 'print("no", flush=True)')
+    (tmp_path / "program.py").write_text(stubborn)
+    with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
+        assert run.process.stdout is not None
+        run.process.stdout.readline()
+        run.process.terminate()
+        assert run.process.stdout.readline() == "no\n"
+        follower, seen = Follower(run.folder.events), {}
+        while LoopStarted not in seen:
+            seen |= {type(event): event for _, event in follower.new_events()}
+        os.kill(seen[TargetStarted].pid, signal.SIGKILL)
+        ended = run.ended()
+
+    assert ended.status == -signal.SIGKILL
+    (message,) = [found["message"] for found in ended.report["findings"] if found["rule"] == "target"]
+    told = r"the target was asked to end by SIGTERM, ran on for .*s, and ended by SIGKILL only"
+    assert re.fullmatch(told, message)

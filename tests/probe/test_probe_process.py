@@ -70,6 +70,26 @@ def test_a_process_that_ends_without_its_exit_handlers_has_its_block_on_record(e
     assert block.held_ns > 100e6
 
 
+def test_what_the_probe_does_at_the_start_of_a_loop_is_not_the_programs_first_turn(tmp_path):
+    """To find the places of libraries may take long; the loop is not late by that."""
+    program = """
+        import asyncio, sysconfig, time
+
+        own = sysconfig.get_path
+
+        def slow(*args):
+            time.sleep(0.05)
+            return own(*args)
+
+        sysconfig.get_path = slow
+        asyncio.run(asyncio.sleep(0.01))
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.of(LoopStarted)[0].mechanism == "select"
+    assert seen.blocks == []
+
+
 def test_a_process_that_is_killed_inside_a_block_has_named_it(tmp_path):
     """SIGKILL in the middle of a block: the record holds it as still lasting, with its stack."""
     program = """

@@ -146,6 +146,18 @@ def test_the_ended_event_replaces_the_one_written_while_it_lasted(made, look):
     assert [(block.held_ms, block.ended) for block in blocks_of(made)] == [(300.0, True)]
 
 
+def test_a_turn_that_seemed_to_go_on_while_the_next_one_was_held_is_no_block(made, look):
+    """The loop lost the processor between two turns: seen in the first, and recorded as the second."""
+    made.blocked(4.0, 88.6, [look("a.py:1 f")], ended=False)
+    made.blocked(4.0005, 89.2, [look("b.py:2 g")])
+    made.blocked(7.0, 60, [look("a.py:1 f")], ended=False)
+
+    assert [(b.function, b.held_ms, b.ended) for b in blocks_of(made)] == [
+        ("g", 89.2, True),
+        ("f", 60.0, False),
+    ]
+
+
 def test_a_block_whose_process_was_killed_is_a_block(made, look):
     """The provisional event alone counts, and a note says that it lasted at least so long."""
     made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)

@@ -119,6 +119,36 @@ def test_computing_less_than_the_limit_is_the_machines_fault(made, look):
     assert only_block(made).cause == "descheduled"
 
 
+@pytest.mark.parametrize(
+    ("others", "blamed"),
+    [((), ("serve", "descheduled")), ((other("crunch", used_ms=180),), ("crunch", "gil"))],
+)
+def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, others, blamed):
+    """Whoever started it waits with it; not so for a lock."""
+    start = ("lib/threading.py:969 Thread.start", "lib/threading.py:629 Event.wait")
+    wait = "lib/threading.py:327 Condition.wait"
+    watch = {"cpu_ns": 0, "queued_ns": 1 * MS, "watched_ns": 180 * MS}
+    sample = replace(look("a.py:1 serve", *start, wait, count=30), syscall="futex")
+    made.blocked(4.0, 236, [sample], others=others, **watch)
+    made.blocked(
+        5.0, 236, [replace(look("a.py:2 f", wait, count=30), syscall="futex")], others=others, **watch
+    )
+    made.ended()
+
+    assert [(b.function, b.cause) for b in made.document().blocks] == [blamed, ("f", "call")]
+
+
+@pytest.mark.parametrize(("cpu_ms", "cause"), [(300, "cpu"), (40, "descheduled")])
+def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(made, look, cpu_ms, cause):
+    """The processor was somebody else's for most of the time, but the turn was too long by itself."""
+    watch = {"cpu_ns": cpu_ms * MS, "queued_ns": (2000 - cpu_ms) * MS, "watched_ns": 2000 * MS}
+    made.blocked(
+        4.0, 2025, [look("a.py:1 f", count=90)], whole_cpu_ns=cpu_ms * MS, whole_ns=2030 * MS, **watch
+    )
+
+    assert only_block(made).cause == cause
+
+
 def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look):
     """Its thread made some progress, and others used the processor meanwhile."""
     sample = replace(look("a.py:1 f", count=10), syscall="futex")

@@ -58,6 +58,43 @@ def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
     assert (block.task, block.span) == ("checkout-1", "checkout")
 
 
+def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
+    """It has just got it, to look at the late loop."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299))
+    witness(made, 4.1, BILLER, ("harness/probe/watchdog.py", 126, "Watchdog._run"), name="harness-watchdog")
+
+    block = only_block(made)
+    assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
+
+
+@pytest.mark.parametrize(("cpu_ms", "cause"), [(700, "cpu"), (20, "descheduled")])
+def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, cause):
+    """On a full machine it got a part of the time only; more than the limit would have been late anywhere."""
+    bystander = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 90 * MS, "running")
+    made.blocked(4.0, 2000, whole_cpu_ns=cpu_ms * MS, whole_ns=2010 * MS, others=(bystander,))
+    for at_s in (4.1, 4.4, 4.7, 5.0):
+        witness(made, at_s, LOOP, ("log.py", 9, "parse"), name="MainThread")
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause, block.culprits) == ("parse", 9, cause, ())
+
+
+def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look):
+    """Code in C kept the GIL, and the probe looked once, after it: in that moment nothing was computed."""
+    rest = replace(look("log.py:12 rest"), first_ns=made.at(5.999), last_ns=made.at(5.999), syscall="futex")
+    watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 1 * MS}
+    whole = {"whole_cpu_ns": 1900 * MS, "whole_ns": 2010 * MS}
+    event = Blocked(
+        made.at(4.0), 2000 * MS, True, 4242, 0, (rest,), victims=(), victims_total=0, **watch, **whole
+    )
+    made.write("target", event)
+    for at_s in (4.1, 4.4, 4.7, 5.0):
+        witness(made, at_s, LOOP, ("log.py", 9, "parse"))
+
+    block = only_block(made)
+    assert (block.function, block.line, block.cause) == ("parse", 9, "cpu")
+
+
 @pytest.mark.parametrize("at_s", [3.9, 4.4])
 def test_a_look_at_another_time_says_nothing(made, at_s):
     """Before the turn, or after it."""

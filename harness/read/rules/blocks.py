@@ -10,7 +10,7 @@ of a turn after its long steps is the block of many short callbacks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...record import event
@@ -85,7 +85,22 @@ def _latest(turns: list[Blocked]) -> Iterator[Blocked]:
         known = by_turn.get(key)
         if known is None or (turn.ended, turn.held_ns) >= (known.ended, known.held_ns):
             by_turn[key] = turn
-    yield from by_turn.values()
+    yield from (turn for turn in by_turn.values() if turn.ended or not _is_told(turn, by_turn.values()))
+
+
+def _is_told(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
+    """Whether the same time stands in the record as a turn that ended.
+
+    A loop that lost the processor between two turns looks from outside as if the first one went on.
+    """
+    began_ns, over_ns = provisional.at_ns, provisional.at_ns + provisional.held_ns
+    return any(
+        turn.ended
+        and (turn.pid, turn.loop) == (provisional.pid, provisional.loop)
+        and turn.at_ns < over_ns
+        and began_ns < turn.at_ns + turn.held_ns
+        for turn in turns
+    )
 
 
 def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[Block]:

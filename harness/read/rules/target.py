@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from ...record.event import RunEnded, TargetExited, TargetReady
+from ...record.event import RunEnded, TargetExited, TargetReady, TargetStopping
 from ..finding import Finding
 from ..history import History
+from ..unit import duration, ms
 
 
 def findings(history: History) -> Iterator[Finding]:
@@ -15,6 +16,13 @@ def findings(history: History) -> Iterator[Finding]:
     exited = history.last(TargetExited)
     if exited is not None and died(exited):
         yield Finding("target", "error", f"the target died on its own, {ending(exited.status)}")
+    asked = history.last(TargetStopping)
+    if exited is not None and asked is not None and exited.status == -signal.SIGKILL:
+        ran_on = duration(ms(exited.at_ns - asked.at_ns))
+        message = (
+            f"the target was asked to end by {asked.signal}, ran on for {ran_on}, and ended by SIGKILL only"
+        )
+        yield Finding("target", "warning", message)
     if reason := unwatched(history):
         yield Finding("target", "warning", reason)
 
