@@ -26,7 +26,10 @@ _LOOP = {
     "events.py": ("Handle._run",),
     "runners.py": ("Runner.run", "run"),
 }
-_IMPORT = "<frozen importlib"
+# The import system; `importlib.import_module` is a part of it that is not frozen.
+_IMPORT, _IMPORTLIB = "<frozen importlib", ("importlib", "__init__.py")
+# Where packages are installed; the standard library's folder often lies around it.
+_INSTALLED = ("site-packages", "dist-packages")
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 
@@ -49,12 +52,18 @@ class Territory:
             return True
         return _depth(frame.file, self.libraries) >= 0 and not self.is_application(frame)
 
+    def is_installed(self, frame: Frame) -> bool:
+        """A library, and not the standard one."""
+        return self.is_library(frame) and any(part in _INSTALLED for part in PurePath(frame.file).parts)
+
     def short(self, file: str) -> str:
-        """*file* as people call it: below the outermost of the program's folders, or as it is imported."""
-        if _depth(file, self.application) > _depth(file, self.libraries):
+        """*file* as people call it: as it is imported, or below the outermost of the program's folders.
+
+        A program that is an installed package itself (``python -m uvicorn``) is named as one.
+        """
+        folder = max(_holding(file, self.libraries), key=len, default="")
+        if not folder:
             folder = min(filter(None, _holding(file, self.application)), key=len, default="")
-        else:
-            folder = max(_holding(file, self.libraries), key=len, default="")
         return file.removeprefix(folder + "/") if folder else file
 
 
@@ -88,16 +97,17 @@ def own_frames(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
 def candidates(stack: tuple[Frame, ...], territory: Territory) -> tuple[Frame, ...]:
     """The frames of a stack that may be blamed, outermost first; the last one is the frame to blame.
 
-    An import is blamed on the code that asked for it, and not on the module that is slow to load.
+    An import is blamed on the code that asked for it, and not on the module that is slow to load, nor on the
+    import system.
     """
     inside = own_frames(stack)
     before = inside[: _first_import(inside)]
     for frames in (before, inside):
         if own := tuple(filter(territory.is_application, frames)):
             return own
-    if neither := tuple(frame for frame in inside if not territory.is_library(frame)):
+    if neither := tuple(frame for frame in before if not territory.is_library(frame)):
         return neither
-    return inside or tuple(frame for frame in stack if not _is_probe(frame.file))[-1:] or stack[-1:]
+    return before or inside or tuple(frame for frame in stack if not _is_probe(frame.file))[-1:] or stack[-1:]
 
 
 def imports(stack: tuple[Frame, ...]) -> bool:
@@ -106,11 +116,11 @@ def imports(stack: tuple[Frame, ...]) -> bool:
     return _first_import(inside) < len(inside)
 
 
-def imported(stack: tuple[Frame, ...]) -> str:
-    """The name of the module whose import was going on, "" when its code had not begun."""
+def imported(stack: tuple[Frame, ...], territory: Territory) -> str:
+    """The module whose import was going on, as ``anyio.abc``; "" when its code had not begun."""
     inside = own_frames(stack)
     bodies = (frame for frame in inside[_first_import(inside) :] if frame.function == "<module>")
-    return next((_module(frame) for frame in bodies), "")
+    return next((_dotted(frame, territory) for frame in bodies), "")
 
 
 def leaf(stack: tuple[Frame, ...], blamed: Frame, territory: Territory) -> str:
@@ -121,8 +131,20 @@ def leaf(stack: tuple[Frame, ...], blamed: Frame, territory: Territory) -> str:
     return f"{_module(inside[-1])}.{inside[-1].function}"
 
 
+def library(stack: tuple[Frame, ...], blamed: Frame, territory: Territory) -> str:
+    """The innermost frame of an installed package, as ``Request.host (aiohttp/web_request.py:438)``.
+
+    Below the program's own code, if there is any: what stands above it is the framework that called the
+    program. "" for none, and for the blamed frame itself.
+    """
+    inside = own_frames(stack)
+    start = next((i for i, frame in enumerate(inside) if territory.is_application(frame)), 0)
+    found = next(filter(territory.is_installed, reversed(inside[start:])), blamed)
+    return "" if found == blamed else f"{found.function} ({territory.short(found.file)}:{found.line})"
+
+
 def _first_import(frames: tuple[Frame, ...]) -> int:
-    return next((i for i, frame in enumerate(frames) if frame.file.startswith(_IMPORT)), len(frames))
+    return next((i for i, frame in enumerate(frames) if _is_import(frame.file)), len(frames))
 
 
 def _module(frame: Frame) -> str:
@@ -130,10 +152,22 @@ def _module(frame: Frame) -> str:
     return path.parent.name if path.stem == "__init__" else path.stem
 
 
+def _dotted(frame: Frame, territory: Territory) -> str:
+    path = PurePath(territory.short(frame.file)).with_suffix("")
+    if path.is_absolute():
+        return _module(frame)  # of no folder that is known to be imported from
+    return ".".join(path.parts[:-1] if path.name == "__init__" else path.parts)
+
+
 def _holding(file: str, prefixes: Iterable[str]) -> list[str]:
     """Those of *prefixes* that are *file* or a folder above it, without a slash at their end."""
     bare = (prefix.rstrip("/") for prefix in prefixes)
     return [prefix for prefix in bare if file == prefix or file.startswith(prefix + "/")]
+
+
+@cache
+def _is_import(file: str) -> bool:
+    return file.startswith(_IMPORT) or PurePath(file).parts[-2:] == _IMPORTLIB
 
 
 # Cached, as the next ones: a record repeats a few hundred files in millions of frames.

@@ -42,6 +42,7 @@ class Block:
     line: int
     where: str  # file and line below the application's folder, for people
     leaf: str  # the library call that was going on, or "import NAME"; "" for none
+    library: str  # the frame of an installed package that was called, with its place; "" for none
     task: str
     coroutine: str
     awaited_by: tuple[str, ...]  # the tasks that wait for this one, the next one first

@@ -20,6 +20,7 @@ class Blocker:
     hint: str
     help: str
     leaf: str
+    library: str
     count: int
     total_ms: float
     max_ms: float
@@ -57,6 +58,7 @@ def _blocker(members: list[Block]) -> Blocker:
         hint=longest.hint,
         help=longest.help,
         leaf=longest.leaf,
+        library=longest.library,
         count=len(members),
         total_ms=round(sum(block.held_ms for block in members), 3),
         max_ms=longest.held_ms,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read.blame import Territory, candidates, imported, imports, leaf
+from harness.read.blame import Territory, candidates, imported, imports, leaf, library
 from harness.record.event import Frame
 
 TERRITORY = Territory(
@@ -16,6 +16,7 @@ VENDOR = Frame("/srv/shop/.venv/lib/python3.12/site-packages/vendor/__init__.py"
 EXEC = Frame("<string>", 1, "handler")
 IMPORT = Frame("<frozen importlib._bootstrap>", 1360, "_find_and_load")
 PLUGIN = Frame("/srv/shop/plugin.py", 2, "<module>")
+IMPORTLIB = Frame("/usr/lib/python3.12/importlib/__init__.py", 126, "import_module")
 PROBE = Frame("/opt/x/harness/probe/faults.py", 7, "act")
 
 
@@ -28,6 +29,8 @@ PROBE = Frame("/opt/x/harness/probe/faults.py", 7, "act")
         ((MAIN, RUN, OWN, PROBE), OWN),
         ((MAIN, RUN, OWN, IMPORT, PLUGIN, SOCKET), OWN),
         ((MAIN, RUN, VENDOR, IMPORT, PLUGIN, SOCKET), PLUGIN),
+        ((MAIN, RUN, VENDOR, IMPORTLIB, IMPORT, SOCKET), VENDOR),
+        ((MAIN, RUN, VENDOR, IMPORT, EXEC), VENDOR),
         ((MAIN, RUN), RUN),
         (
             (MAIN, RUN, Frame("/srv/shop/harness/probes.py", 5, "mine")),
@@ -41,6 +44,8 @@ PROBE = Frame("/opt/x/harness/probe/faults.py", 7, "act")
         "probe",
         "import",
         "import by a library",
+        "import of a library by a library",
+        "import of what makes code",
         "nothing",
         "lookalike",
     ],
@@ -53,8 +58,25 @@ def test_the_frame_to_blame(stack, blamed):
 def test_an_import_is_told_by_the_frames_inside_the_turn():
     """A loop that is started while a module is imported does not make every block an import."""
     assert imports((MAIN, RUN, OWN, IMPORT, PLUGIN))
-    assert imported((MAIN, RUN, OWN, IMPORT, PLUGIN)) == "plugin"
+    assert imported((MAIN, RUN, OWN, IMPORT, PLUGIN), TERRITORY) == "plugin"
     assert not imports((MAIN, IMPORT, PLUGIN, RUN, OWN))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        (
+            "/srv/shop/.venv/lib/python3.12/site-packages/anyio/_backends/_asyncio.py",
+            "anyio._backends._asyncio",
+        ),
+        (VENDOR.file, "vendor"),
+        ("/usr/lib/python3.12/email/__init__.py", "email"),
+        ("/elsewhere/x.py", "x"),
+    ],
+)
+def test_a_module_is_named_as_it_is_imported(file, name):
+    """In full: `_asyncio` is a module of the standard library as well."""
+    assert imported((MAIN, RUN, OWN, IMPORT, Frame(file, 1, "<module>")), TERRITORY) == name
 
 
 def test_the_leaf_is_named_only_when_it_is_a_library_call():
@@ -63,6 +85,32 @@ def test_the_leaf_is_named_only_when_it_is_a_library_call():
     assert leaf((RUN, OWN, VENDOR), OWN, TERRITORY) == "vendor.reboot"
     assert leaf((RUN, OWN, PROBE), OWN, TERRITORY) == ""
     assert leaf((RUN, SOCKET), SOCKET, TERRITORY) == ""
+
+
+@pytest.mark.parametrize(
+    ("stack", "blamed", "named"),
+    [
+        ((MAIN, RUN, OWN, VENDOR, SOCKET), OWN, "reboot (vendor/__init__.py:3)"),
+        ((MAIN, RUN, OWN, VENDOR, SOCKET, OWN), OWN, "reboot (vendor/__init__.py:3)"),
+        ((MAIN, RUN, VENDOR, SOCKET), SOCKET, "reboot (vendor/__init__.py:3)"),
+        ((MAIN, RUN, VENDOR), VENDOR, ""),
+        ((MAIN, RUN, VENDOR, OWN, SOCKET), OWN, ""),
+        ((MAIN, VENDOR, RUN, OWN, SOCKET), OWN, ""),
+    ],
+    ids=["called", "calls back", "no own code", "blamed itself", "framework", "outside the turn"],
+)
+def test_the_packages_frame_is_the_innermost_one_below_own_code(stack, blamed, named):
+    """Neither the standard library, nor the framework that called the program."""
+    assert library(stack, blamed, TERRITORY) == named
+
+
+def test_a_package_that_is_run_as_the_program_is_named_as_a_package():
+    """``python -m uvicorn`` in a folder that the virtual environment lies in."""
+    site = "/srv/shop/.venv/lib/python3.12/site-packages/"
+    territory = Territory((site + "uvicorn/", "/srv/shop/"), ("/usr/lib/python3.12/", site))
+
+    assert territory.short(site + "uvicorn/importer.py") == "uvicorn/importer.py"
+    assert territory.is_application(Frame(site + "uvicorn/importer.py", 21, "load"))
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,35 @@ def test_an_import_is_blamed_on_the_line_that_asked_for_it(made, look):
     assert [culprit.stack[-1].file for culprit in block.culprits] == ["/srv/shop/plugin.py"]
 
 
+def test_an_import_by_a_package_is_blamed_on_the_package(made, look):
+    """Not on the import system, frozen or not."""
+    frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
+    by_name = "lib/importlib/__init__.py:126 import_module"
+    made.blocked(
+        4.0, 300, [look("site/uvicorn/importer.py:19 load", by_name, frozen, "site/h11/x.py:2 <module>")]
+    )
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("load", 19, "import", 300)
+    assert (block.where, block.leaf, block.library) == ("uvicorn/importer.py:19", "import h11.x", "")
+
+
+def test_the_packages_frame_is_named_beside_the_programs(made, look):
+    """Of the thread that held the GIL, where one did; nothing for an import, which is not the package's."""
+    vendor = "site/vendor/client.py:210 Client.reboot"
+    made.blocked(4.0, 300, [look("a.py:1 f", vendor, "lib/socket.py:706 readinto")])
+    holder = event.Other("w", look("a.py:5 h", vendor, outside=()).stack, 500 * MS, 280 * MS, "running")
+    made.blocked(5.0, 300, [], woke_ns=made.at(5.299), others=(holder,))
+    frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
+    made.blocked(6.0, 300, [look("a.py:2 g", frozen, "site/vendor/__init__.py:1 <module>")])
+
+    assert [(b.function, b.cause, b.library) for b in blocks_of(made)] == [
+        ("f", "call", "Client.reboot (vendor/client.py:210)"),
+        ("h", "gil", "Client.reboot (vendor/client.py:210)"),
+        ("g", "import", ""),
+    ]
+
+
 def test_the_acting_fault_is_named(made, look):
     """A block that a fault made carries its id, another one none; the probe's frames are never own code."""
     inside = ("a.py:1 f", "harness/probe/faults.py:97 act")

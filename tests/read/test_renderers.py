@@ -175,7 +175,9 @@ def test_the_terminal_shows_what_it_rests_on(full, tmp_path):
     text = shown(full().document(), report=tmp_path / "report.html")
 
     assert "301 ms     115  socket.SocketIO.readinto <- Host.restart " in text
-    assert "waiting for a socket at hosts.py:41 in span restart host" in text
+    through = "through Client.reboot (vendorsdk/client.py:210)"
+    where = f"waiting for a socket at hosts.py:41 {through} in span restart host"
+    assert where in " ".join(text.split())
     assert "✗  blocks.max_held_ms < 100: 301" in text
     assert "1,200 of 1,200 sent, 1,196 completed, 4 failed" in text
     assert "overhead  CPU ×1.016" in text
@@ -219,6 +221,16 @@ def test_hints_stand_beside_what_they_are_for(record, look):
     assert page.texts["span"].count("waiting for DNS") == 3
     assert "- `f1`: Use asyncio.Queue; " in render(document, "md")
     assert "| waiting for a queue |" in render(document, "md")
+
+
+def test_the_packages_frame_stands_beside_the_place(full):
+    """On the terminal, in Markdown and on the page."""
+    document = full().document()
+
+    frame = "Client.reboot (vendorsdk/client.py:210)"
+    assert f"through {frame}" in " ".join(shown(document).split())
+    assert f"`hosts.py:41` through `{frame}`" in render(document, "md")
+    assert f"hosts.py:41<br>through {frame}</div>" in render(document, "html")
 
 
 def test_an_unknown_format_lists_those_that_exist(quiet):

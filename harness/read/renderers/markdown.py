@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..advice import advice
+from ..blocker import Blocker
 from ..document import Document
 from ..unit import duration, percent, plural, printable
 
@@ -37,7 +38,7 @@ def _lines(document: Document) -> Iterator[str]:
             name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
             label = advice(place.cause, place.waits_for).label
             yield (
-                f"| {_code(name)} | {_code(place.where)} | {label} | {place.count:,} | "
+                f"| {_code(name)} | {_where(place)} | {label} | {place.count:,} | "
                 f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
             )
         if (more := len(document.blockers) - PLACES) > 0:
@@ -75,6 +76,11 @@ def _figures(document: Document) -> Iterator[str]:
 def _text(text: str) -> str:
     """*text* with everything escaped that Markdown or HTML would read."""
     return re.sub(r"([\\`*_{}\[\]<>#|~@!])", r"\\\1", printable(text))
+
+
+def _where(place: Blocker) -> str:
+    through = f" through {_code(place.library)}" if place.library else ""
+    return _code(place.where) + through
 
 
 def _code(text: str) -> str:

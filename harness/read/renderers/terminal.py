@@ -80,6 +80,8 @@ def _circumstances(place: Blocker) -> str:
     text = advice(place.cause, place.waits_for).label
     if place.where:
         text += f" at {place.where}"
+    if place.library:
+        text += f" through {place.library}"
     if place.spans:
         text += f" in span {', '.join(place.spans[:2])}"
     return text

@@ -17,7 +17,7 @@ from ...record import event
 from ...record.event import Blocked, Witnessed, WitnessFailed
 from .. import processor
 from ..advice import hint as hint_for
-from ..blame import Territory, candidates, imported, imports, leaf
+from ..blame import Territory, candidates, imported, imports, leaf, library
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
 from ..cause import cause as cause_of
@@ -128,19 +128,21 @@ def _block(
 ) -> Block:
     frame, sample = blamed(stretch)
     stack = sample.stack if sample.count else ()
-    call = leaf(stack, frame, territory)
+    call, package = leaf(stack, frame, territory), library(stack, frame, territory)
     culprits: tuple[Culprit, ...] = ()
     if stretch.depth == 0 and len({look.step for look in stretch.looks}) > 1:
         cause, culprits = "many", _shares(stretch, thread)
     elif imports(stack):
         # The stack ends where the import was asked for; what ran inside it is the culprit.
-        cause, call = "import", f"import {imported(stack)}".strip()
+        cause, call = "import", f"import {imported(stack, territory)}".strip()
         culprits = (Culprit(thread, 1.0, stack),)
         stack = stack[: len(stack) - stack[::-1].index(frame)]
+        package = library(stack, frame, territory)
     elif cause == "gil":
         culprits = _holders(turn)
         if culprits:
             frame, call = candidates(culprits[0].stack, territory)[-1], ""
+            package = library(culprits[0].stack, frame, territory)
     elif cause == "descheduled":
         call = processor.why(turn, history)
     elif cause == "gc":
@@ -161,6 +163,7 @@ def _block(
         line=frame.line,
         where=f"{territory.short(frame.file)}:{frame.line}" if frame.file else "",
         leaf=call,
+        library=package,
         task=sample.task,
         coroutine=sample.coroutine,
         awaited_by=sample.awaited_by,
