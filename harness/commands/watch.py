@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from pathlib import Path
 
 import click
@@ -84,6 +85,11 @@ def watch(
         # Such as a full disk; the program is not to blame.
         click.echo(f"harness: {exc}", err=True)
         judged = exc.exit_code
+    except Exception:
+        # Nor for a mistake of ours, which must not change how it ends; the record is there to try again.
+        click.echo(f"harness: the report failed; the record is in {folder.path}", err=True)
+        click.echo(traceback.format_exc(), err=True)
+        judged = 1
     if fail_on and judged:
         return judged
     return driving.end_as(status)

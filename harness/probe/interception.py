@@ -16,6 +16,8 @@ import sys
 from _thread import get_ident
 from time import monotonic_ns
 
+from .standin import Builtin
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Each of these is an import that a process without a loop would not need.
@@ -164,7 +166,7 @@ class Interception:
             return
         replacement: Any = self._timed(own, call, argument)
         if not hasattr(own, "__code__"):
-            replacement = _Builtin(replacement, own, modules[0].__name__)
+            replacement = Builtin(replacement, own, modules[0].__name__)
         for module in modules:
             if getattr(module, name, None) is own:
                 self._put(module, name, replacement)
@@ -254,33 +256,6 @@ class Interception:
                 raise
 
         return replacement
-
-
-class _Builtin(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
-    """Stands for a function written in C.
-
-    A static method, because such a function that is put into a class (``pause = time.sleep``) does not become
-    a method, as one in Python would. It equals what it stands for: `shutil` asks whether ``os.stat`` is in
-    ``os.supports_dir_fd``, and removes trees in a less safe way when it is not.
-    """
-
-    def __init__(self, function: Callable[..., Any], own: Callable[..., Any], module: str) -> None:
-        super().__init__(function)
-        self._own = own
-        # Pickled by this and its name, as functions are; `os.stat` says that it is of `posix`.
-        self.__module__ = module
-
-    def __eq__(self, other: object) -> bool:
-        return other is self or other is self._own
-
-    def __hash__(self) -> int:
-        return hash(self._own)
-
-    def __repr__(self) -> str:
-        return repr(self._own)
-
-    def __reduce__(self) -> str:
-        return self._own.__name__
 
 
 def _namespace(builtin: type) -> dict[str, Any]:

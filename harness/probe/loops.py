@@ -183,8 +183,7 @@ class _Lane:
         try:
             watched = self._watched
             if watched is not None:
-                stall = watched.stall_since(began_ns, ended_ns)
-                watched.stall = None
+                stall = watched.end_stall(began_ns, ended_ns)
                 self._blocks.ended(self.turns.loop, stall, ended_ns, since=self.turns.marked)
         except Exception as exc:
             self._on_error("blocks", exc)

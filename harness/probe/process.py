@@ -12,6 +12,7 @@ import sys
 import time
 
 from .importing import AfterImport
+from .standin import Builtin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,29 @@ if TYPE_CHECKING:
 
     from .interception import Interception
     from .session import Session
+
+
+class _ForkIsFine:
+    """A filter for the next warning of a fork with several threads; it goes when that has come.
+
+    Python warns after the hooks have run (3.13), so the filter cannot be taken away by one.
+    """
+
+    def __init__(self, filters: list[object]) -> None:
+        self._filters = filters
+        self._entry = ("ignore", self, DeprecationWarning, None, 0)
+        filters.insert(0, self._entry)
+
+    def match(self, text: str) -> bool:
+        """As a regular expression does, in whose place this stands."""
+        if not text.startswith("This process (pid="):
+            return False
+        self.leave()
+        return True
+
+    def leave(self) -> None:
+        """Filter no more."""
+        self._filters[:] = [entry for entry in self._filters if entry is not self._entry]
 
 
 class Process:
@@ -31,6 +55,7 @@ class Process:
         self._session: Session | None = None
         self._interception: Interception | None = None
         self._broken = False
+        self._filter: _ForkIsFine | None = None
 
     def enter(self) -> None:
         """Be there from now on."""
@@ -43,6 +68,8 @@ class Process:
         if "\ncalls=" in self._order:
             self._intercept(hooks)
         os.register_at_fork(after_in_child=self._forked)
+        if sys.version_info >= (3, 12):
+            os.register_at_fork(before=self._before_fork)
         # These three end the program that runs here without a word to Python's own exit handlers.
         for name in ("_exit", "execv", "execve"):
             self._say_farewell_before(name)
@@ -94,7 +121,26 @@ class Process:
                 sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
         return self._session
 
+    def _before_fork(self) -> None:
+        """Keep Python from warning of a fork with several threads, if the others are the probe's alone.
+
+        As an error, or as a line on stderr, that would be news to the program. What the child needs is never
+        locked by the probe's threads.
+        """
+        session, warnings = self._session, sys.modules.get("warnings")
+        if session is None or warnings is None:
+            return
+        if self._filter is not None:
+            self._filter.leave()
+        try:
+            if session.is_single_threaded():
+                self._filter = _ForkIsFine(warnings.filters)
+        except Exception as exc:
+            session.failed("fork", exc)
+
     def _forked(self) -> None:
+        if self._filter is not None:
+            self._filter.leave()
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
@@ -103,15 +149,22 @@ class Process:
     def _say_farewell_before(self, name: str) -> None:
         own = getattr(os, name)
 
-        def farewell(*args: object) -> None:
+        def farewell(*args: object, **kwargs: object) -> None:
             session = self._session
             if session is not None:
                 session.flush()
-            own(*args)
+            try:
+                own(*args, **kwargs)
+            except BaseException as exc:
+                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
+                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+                raise
 
-        farewell.__name__ = farewell.__qualname__ = name
-        farewell.__doc__ = own.__doc__
-        setattr(os, name, farewell)
+        # What `functools.wraps` would do; the import is one that a process without asyncio would not need.
+        for attribute in ("__name__", "__qualname__", "__doc__"):
+            setattr(farewell, attribute, getattr(own, attribute))
+        farewell.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
+        setattr(os, name, Builtin(farewell, own, "os"))
 
     def _leave_a_mark(self) -> None:
         """A file named after this process: a report can tell "no loop ran" from "the probe never entered"."""

@@ -14,6 +14,7 @@ from ..record.observation import Observation, ProbeClosed, ProbeFailed
 from ..record.order import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
+from . import threads
 from .census import Census
 from .loops import Loops
 from .lost import Lost
@@ -116,6 +117,10 @@ class Session:
         if self._control is not None:
             self._control.close()
         self._writer.close()
+
+    def is_single_threaded(self) -> bool:
+        """Whether the process would have one thread without the probe's."""
+        return threads.total() - threads.own() == 1
 
     def abandon(self) -> None:
         """In a child after `fork`: what is open here is the parent's."""

@@ -77,21 +77,22 @@ class Turns:
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
         selector: Any = getattr(loop, "_selector", None)
-        own = getattr(selector, "select", None)
-        if own is None:
+        own, attributes = getattr(selector, "select", None), getattr(selector, "__dict__", None)
+        if own is None or attributes is None:
             self._beats = Beats(loop, timer, self)
             return BEATS
         # The loop works until its first `select`: that is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
-        below = vars(selector).get("select")  # another watch's, or somebody's own
+        below = attributes.get("select")  # another watch's, or somebody's own
         if type(selector) is _EPOLL and below is None:
             mechanism, timing = EXACT, selecting.exact(selector, self, began_s)
         else:
             mechanism, timing = WRAPPED, selecting.wrapped(own, self, began_s)
         self._selector, self._select, self._timing = selector, timing.select, timing
         self._select._harness, self._select._below = self, below
-        selector.select = self._select
+        # Not by `setattr` and `delattr`: a class may give them a meaning of its own, as a mock does.
+        attributes["select"] = self._select
         return mechanism
 
     def end(self) -> None:
@@ -132,9 +133,9 @@ class Turns:
         while (other := getattr(below, "_harness", None)) is not None and other._select is not below:
             below = below._below
         if below is None:
-            del selector.select
+            del vars(selector)["select"]
         else:
-            selector.select = below
+            vars(selector)["select"] = below
 
     def write_page(self) -> None:
         """Bring the shared page up to date with what this thread counted."""

@@ -61,6 +61,8 @@ class Waiting:
         of_tasks: list[Victim] = []
         of_callbacks: dict[str, Victim] = {}
         for delayed_ns, seen in late:
+            if len(of_tasks) == NAMED:
+                break  # nobody further on is named, and the loop waits for this
             who = tasks.of_task(seen.task) if seen.task else tasks.of_callback(seen.handle)
             victim = Victim(who.task, who.span, who.trace_id, delayed_ns)
             if seen.task:

@@ -88,6 +88,18 @@ class Watched:
     next_look_ns: int = 0
     stacks: threads.Stacks | None = None  # of the other threads, between the two halves of a look
 
+    told_ns: int = 0  # when the turn began whose end has been told; it goes on while it is told
+
+    def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
+        """What was seen of the stall that is over; nobody looks at it any more.
+
+        To tell of it takes milliseconds if it had many victims: a look would find the probe at work, which
+        the record would take for one more block.
+        """
+        stall = self.stall_since(began_ns, ended_ns)
+        self.told_ns, self.stall = began_ns, None
+        return stall
+
     def stall_since(self, began_ns: int, now_ns: int) -> Stall:
         """What was seen of the stall that began then; empty when the watchdog had no chance to look."""
         stall = self.stall
@@ -165,7 +177,7 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     # The loop itself tells the page only what costs it nothing; who looks from outside needs to know more.
     words[page.TURN], words[page.DUE] = turn_ns, due_ns
     began_ns = turn_ns or due_ns
-    if not began_ns or loop is None or frame is None:
+    if not began_ns or began_ns == watched.told_ns or loop is None or frame is None:
         return False  # it waits for nothing in particular; its next turn sets the timer again
     since_ns = now_ns - began_ns
     if since_ns < turns.look_after_ns:
@@ -192,7 +204,7 @@ def _ask_kernel(watched: Watched, now_ns: int) -> bool:
     stall.usage = stall.usage or kernel.usage(turns.native_thread_id)
     _merge(stall)
     since_ns = now_ns - stall.began_ns
-    if since_ns >= turns.limit_ns and not stall.announced:
+    if since_ns >= turns.limit_ns and not stall.announced and stall.began_ns != watched.told_ns:
         stall.announced = True
         if stall.others is None:
             stall.others = threads.busy(stacks, since_ns // BUSY_SHARE)

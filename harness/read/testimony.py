@@ -30,6 +30,8 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
     threads: dict[str, Thread] = {}
     for look in within:
         for thread in look.threads:
+            if not thread.stack:
+                continue  # it changed under the look, or had not begun: there is no line to name
             if thread.has_gil and thread.native_id == look.native_id:
                 own.append(_sample(turn, look, thread))
             elif thread.has_gil and not thread.name.startswith(PROBE):

@@ -126,3 +126,14 @@ def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
     made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
     assert only_block(made).cause == "descheduled"
+
+
+@pytest.mark.parametrize("native_id", [BILLER, LOOP])
+def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
+    """It changed under the look, or had not begun."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299))
+    threads = (Thread("biller", native_id, True, True, ()),)
+    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
+
+    block = only_block(made)
+    assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
