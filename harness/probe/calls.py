@@ -14,6 +14,7 @@ from pathlib import PurePath
 from time import monotonic_ns
 from types import FrameType
 
+from ..record.background import Background
 from ..record.observation import CallsCounted, Observation
 from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception
@@ -44,7 +45,7 @@ class Calls:
         self._places: dict[tuple[object, ...], _Place] = {}
         self._grown = threading.Event()
         interception.listener = self._count
-        threading.Thread(target=self._keep_telling, name="harness-calls", daemon=True).start()
+        Background(self._keep_telling)
 
     def changed(self, *, is_watched: bool) -> None:
         """A loop begins to run in this thread, or (not *is_watched*) has stopped, or is the harness's own."""

@@ -21,8 +21,9 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet, ref
 
+from ..record.background import Background
 from ..record.observation import Crowd, Observation, PlaceSeen, TasksCounted
-from . import coroutine, threads
+from . import coroutine
 from .coroutine import Place
 
 # All censuses together take one part in so many of the time: a quarter of a percent of one processor, and
@@ -100,7 +101,7 @@ class Census:
         # The loop's thread takes a census as well, at its end.
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        threading.Thread(target=self._run, name=f"{threads.OWN}census", daemon=True).start()
+        Background(self._run)
 
     def changed(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""

@@ -12,10 +12,11 @@ import json
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ..record.background import Background
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -37,7 +38,7 @@ class Control:
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(self.path))
         self._listening.listen(4)
-        threading.Thread(target=self._serve, name="harness-control", daemon=True).start()
+        Background(self._serve)
 
     def close(self) -> None:
         """Remove the socket."""

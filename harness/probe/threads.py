@@ -7,11 +7,12 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
+from ..record import background
 from ..record.observation import Frame, Other
 from . import kernel
 from .stack import stack_of
 
-# The threads of the probe have names of this kind, and are nobody's culprit.
+# The probe's threads that `threading` knows of, for a console or a profile, have names of this kind.
 OWN = "harness-"
 # Each costs two small files of /proc.
 LOOKED_AT = 64
@@ -24,7 +25,8 @@ def total() -> int:
 
 def own() -> int:
     """How many of them are the probe's."""
-    return sum(thread.name.startswith(OWN) for thread in list(threading._active.values()))  # type: ignore[attr-defined]
+    seen = list(threading._active.values())  # type: ignore[attr-defined]
+    return background.alive() + sum(str(thread.name).startswith(OWN) for thread in seen)
 
 
 class Seen(NamedTuple):

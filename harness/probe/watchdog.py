@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-import threading
 from asyncio import Task, current_task
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from ..record import page
+from ..record.background import Background
 from ..record.observation import Sample
 from . import coroutine, kernel, tasks, threads
 from .deadman import DeadMan
@@ -117,8 +117,7 @@ class Watchdog:
         self._poll = select.epoll()
         self._closing = False
         self.cpu_ns = 0
-        self._thread = threading.Thread(target=self._run, name=f"{threads.OWN}watchdog", daemon=True)
-        self._thread.start()
+        self._thread = Background(self._run)
 
     def add(self, watched: Watched) -> None:
         """Watch one more thread's loops."""

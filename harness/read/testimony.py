@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from ..record.event import Blocked, Other, Sample, Thread, Witnessed
 
-# The probe's threads have names of this kind. One that is found with the GIL has just got it: it came to look
-# at the late loop, and who kept the loop waiting had let go by then.
-PROBE = "harness-"
+# Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the
+# late loop, and who kept the loop waiting had let go by then.
+PROBE = ("/harness/probe/", "/harness/record/")
 
 
 def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
@@ -34,7 +34,7 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
                 continue  # it changed under the look, or had not begun: there is no line to name
             if thread.has_gil and thread.native_id == look.native_id:
                 own.append(_sample(turn, look, thread))
-            elif thread.has_gil and not thread.name.startswith(PROBE):
+            elif thread.has_gil and not _is_probes(thread):
                 holders[thread.name] += 1
                 threads.setdefault(thread.name, thread)
     if holders:
@@ -52,6 +52,10 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
         samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
         turn = replace(turn, samples=tuple(samples))
     return turn
+
+
+def _is_probes(thread: Thread) -> bool:
+    return any(folder in thread.stack[0].file for folder in PROBE)
 
 
 def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from .background import Background
 from .codec import encode
 from .observation import WriterClosed, WriterOpened
 
@@ -64,8 +65,7 @@ class Writer:
             command=tuple(sys.orig_argv),
         )
         self._append(encode(opened) + "\n", 1)
-        self._thread = threading.Thread(target=self._drain, name="harness-writer", daemon=True)
-        self._thread.start()
+        Background(self._drain)
 
     def write(self, event: Event) -> bool:
         """Take the event, or count it as dropped and answer false. Never blocks."""

@@ -275,3 +275,48 @@ def test_a_signal_still_reaches_the_program(tmp_path):
 
     assert seen.status == -signal.SIGTERM
     assert len(seen.blocks) == 1
+
+
+def test_a_program_that_waits_for_all_of_its_threads_is_not_kept(tmp_path):
+    """The probe's threads are not among those that a program can see, count or join."""
+    program = """
+        import asyncio, json, threading
+
+        async def main():
+            await asyncio.sleep(0.05)
+
+        asyncio.run(main())
+        seen = [thread.name for thread in threading.enumerate()]
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                thread.join()
+        print(json.dumps(seen))
+    """
+    seen = watched(program, tmp_path, control=str(tmp_path))
+
+    assert (seen.status, seen.said) == (0, ["MainThread"])
+
+
+def test_leaving_by_keyword_works_as_ever(tmp_path):
+    """`os._exit` takes its status by name, too."""
+    program = "import asyncio, os; asyncio.run(asyncio.sleep(0)); os._exit(status=3)"
+
+    assert watched(program, tmp_path).status == 3
+
+
+def test_a_fork_brings_no_warning_because_of_the_probe(tmp_path):
+    """A program with one thread may fork; the probe's threads are not counted against it."""
+    program = """
+        import asyncio, os, warnings
+        warnings.simplefilter("error")
+
+        async def main():
+            if (pid := os.fork()) == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    assert (seen.status, seen.stderr) == (0, "")

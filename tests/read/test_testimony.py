@@ -61,7 +61,10 @@ def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
 def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
     """It has just got it, to look at the late loop."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
-    witness(made, 4.1, BILLER, ("harness/probe/watchdog.py", 126, "Watchdog._run"), name="harness-watchdog")
+    began = Frame("/opt/harness/record/background.py", 33, "Background._run")
+    stack = (began, Frame("/opt/harness/probe/watchdog.py", 126, "Watchdog._run"))
+    threads = (Thread("", BILLER, True, True, stack),)
+    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
     block = only_block(made)
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
