@@ -34,7 +34,7 @@ ALLOWANCE_NS = 3_000_000
 # The older a program, the rarer they are: as many between its tenth and twentieth second as between its first
 # and second. An idle one is woken hardly ever.
 SHORTEST_NS, LONGEST_NS = 10_000_000, 5_000_000_000
-OF_AGE = 15
+OF_AGE = 5
 # Tasks that are looked at in one go, while no other thread can run: half a millisecond. Then the others
 # get a chance. A pause also keeps the census from being the last to hold a task: who drops the last reference
 # runs its finalizer, and that belongs into the loop's thread.
