@@ -35,6 +35,8 @@ STAYED = 0.8
 # watched, and of the work that was done: a pool is there at once. Mostly by the work, for a small program
 # works for a moment, and waits from then on.
 GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
+# ... and not within one burst at the start, which is all that is known of it when there was no later census.
+GROWTH_NS = 200_000_000
 # It still grew after this part of the work: a pool that takes its time is there soon after the start.
 LATEST_OF_CPU = 0.25
 # As many new descriptors for so many new tasks: they serve connections that are open.
@@ -132,7 +134,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
         # The latest moment at which it certainly had not come so far: censuses may lie far apart.
         growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
         if (
-            growing.at_ns - few.at_ns < time_ns * GROWTH_OF_TIME
+            growing.at_ns - few.at_ns < max(GROWTH_NS, time_ns * GROWTH_OF_TIME)
             or growing.cpu_ns - few.cpu_ns < cpu_ns * GROWTH_OF_CPU
             or growing.cpu_ns - first.cpu_ns < cpu_ns * LATEST_OF_CPU
         ):

@@ -35,10 +35,14 @@ def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path):
     (mark,) = (tmp_path / "run" / "processes").iterdir()
     pid = int(mark.name.partition("-")[0])
     os.kill(pid, signal.SIGSTOP)
-    assert is_stopped(pid)
-    time.sleep(0.8)  # how long it is stopped, not a wait for something
+    stopped = [is_stopped(pid)]
+    began = time.monotonic()
+    while time.monotonic() < began + 0.8:  # how long it is stopped, not a wait for something
+        stopped.append(is_stopped(pid))
+        time.sleep(0.01)
     os.kill(pid, signal.SIGCONT)
     watching.communicate(timeout=60)
+    assert stopped[-1]
 
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     blocks = [block for block in report["blocks"] if block["held_ms"] > 500]
