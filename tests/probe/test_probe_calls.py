@@ -221,7 +221,11 @@ def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(ve
     seen = watched(program, tmp_path, calls=True, python=python)
 
     assert seen.status == 0, seen.stderr
-    assert by_line(counts(seen)) == marked(program)
+    found = by_line(counts(seen))
+    if run == "uvloop" and sys.version_info >= (3, 13):
+        # There it removes the socket of a UNIX server, in C: as if the line that closed it had done so.
+        found = {line: calls for line, calls in found.items() if calls != {"os.stat", "os.unlink"}}
+    assert found == marked(program)
 
 
 BEHAVIOUR = """
