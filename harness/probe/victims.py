@@ -36,8 +36,8 @@ class Waiting:
         """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
         ready: Any = getattr(loop, "_ready", ())  # other loops than asyncio's own keep it to themselves
         for handle in tuple(ready)[-LOOKED_AT:]:
-            if id(handle) not in self._seen and not _is_the_loops(handle, loop):
-                self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns)
+            if not _is_the_loops(handle, loop):
+                self._remember(handle, since_ns)
 
     def look_at_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
         """Remember the timers that are due and have not been run: they wait since their own time.
@@ -46,8 +46,12 @@ class Waiting:
         """
         for handle in islice(getattr(loop, "_scheduled", ()), LOOKED_AT):
             due_ns = int(handle._when * 1e9)  # the loop's clock is `time.monotonic`
-            if due_ns <= now_ns and id(handle) not in self._seen:
-                self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), due_ns)
+            if due_ns <= now_ns:
+                self._remember(handle, due_ns)
+
+    def _remember(self, handle: Handle, since_ns: int) -> None:
+        if id(handle) not in self._seen:
+            self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns)
 
     def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[Victim, ...], int]:
         """Those who waited at least *least_ns* of that time, worst first; and how many there were.

@@ -1,11 +1,4 @@
-"""What held a loop: the probe's sightings of late turns (`Blocked`) as blocks, each with one frame to blame.
-
-A turn is read as the stretches of time between its samples, and cut from the outside in: first into steps
-(one task or callback each), then along the calls of the frames that may be blamed, as long as one call lasts
-longer than the limit by itself. Two long calls in one step are two blocks. What is left of a step after its
-long calls is a block too when it reaches the limit, blamed on the function that made the calls. What is left
-of a turn after its long steps is the block of many short callbacks.
-"""
+"""What held a loop: the sightings of late turns (`Blocked`) as blocks, each with one frame to blame."""
 
 from __future__ import annotations
 
@@ -30,16 +23,7 @@ from ..testimony import joined
 from ..unit import duration, ms, plural, seconds
 from ..waiting import waits_for
 
-# Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
-ON_CPU_SHARE = 0.6
-# Code that queued for the processor and got less of it than this did not run: the machine was full.
-STARVED_SHARE = 0.2
-# These say nothing of the cause: what computes is found at the lock of the GIL, which its watcher holds.
-NOT_WAITING = ("", "running", "futex")
-# Between two stretches of the same call, one sample in so many may have seen something else.
-NOISE = 10
 CULPRITS = 5
-NOT_SAMPLED = "<not sampled>"
 
 
 def blocks(history: History) -> tuple[Block, ...]:
