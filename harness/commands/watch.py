@@ -14,6 +14,7 @@ from ..drive import watch as driving
 from ..errors import HarnessError, UsageError
 from ..record.complaint import nearest
 from ..record.figure import FIGURES, find
+from ..record.order import Order
 from ..record.run import Expectation, create, new_id
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
@@ -36,6 +37,13 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     help="A turn of the loop that lasts longer is a block.  [default: 100]",
 )
 @console_options
+@click.option(
+    "--application",
+    multiple=True,
+    metavar="PATH",
+    help="A folder, file or package of the program's own code, where blocks are blamed.  "
+    "[default: the main module's folder, and the working directory]",
+)
 @click.option("--origins", is_flag=True, help="Keep where coroutines are made, for blocks and leaks.")
 @click.option("--calls", is_flag=True, help="Count the synchronous calls on the loop, however short.")
 @calls_options
@@ -48,6 +56,7 @@ def watch(
     block_ms: float,
     console: bool,
     console_port: int | None,
+    application: tuple[str, ...],
     origins: bool,
     calls: bool,
     calls_asked: CallsAsked,
@@ -76,9 +85,15 @@ def watch(
         settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    status = driving.watch(
-        program, made, folder, calls=calls, origins=origins, console_port=port, on_console=_say_console
+    order = Order(
+        folder=folder.path,
+        limit_ns=made.block_limit_ns,
+        console_port=port,
+        calls=calls,
+        origins=origins,
+        application=application,
     )
+    status = driving.watch(program, made, folder, order, on_console=_say_console)
     try:
         judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:

@@ -121,6 +121,7 @@ class _Course:
             profile_span=self._scenario.profile.pyinstrument or "",
             calls=self._scenario.probe.calls,
             origins=self._scenario.probe.origins,
+            application=self._scenario.probe.application,
         )
         log = self._folder.artefacts / "target.log"
         target = await Target.start(self._plan, order, log, self._writer.write)

@@ -34,30 +34,21 @@ def watch(
     command: Sequence[str],
     run: Run,
     folder: RunFolder,
+    order: Order,
     *,
-    calls: bool,
-    origins: bool,
-    console_port: int | None,
     on_console: Callable[[str], None],
 ) -> int:
     """Run *command* to its end; its status as `subprocess.Popen.returncode` gives it, negative for a signal.
 
-    Called in the main thread: signals are passed on to the program. With *calls*, synchronous calls on the
-    threads of its loops are counted. *on_console* is told how to reach the program's console, or why there
-    is none; it is called in another thread.
+    Called in the main thread: signals are passed on to the program. *order* is what the probe is asked for.
+    *on_console* is told how to reach the program's console, or why there is none; it is called in another
+    thread.
 
     Raises:
         TargetError: The system cannot run it.
     """
-    order = Order(
-        folder=folder.path.resolve(),
-        limit_ns=run.block_limit_ns,
-        console_port=console_port,
-        calls=calls,
-        origins=origins,
-    )
     writer = Writer(folder.events, "runner")
-    news = ConsoleNews(folder) if console_port is not None else None
+    news = ConsoleNews(folder) if order.console_port is not None else None
     ended = threading.Event()
     error = ""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic_ns, thread_time_ns
@@ -13,6 +12,7 @@ from time import monotonic_ns, thread_time_ns
 from ..record.observation import Blocked, Observation, Victim
 from . import kernel, threads
 from .collector import Collector
+from .turns import Turns
 from .watchdog import BUSY_SHARE, Stall
 
 # Who was late by less than this was not hurt; the rest of a loop's bookkeeping takes about as long.
@@ -31,29 +31,26 @@ class Blocks:
         """A loop is late and still is: a process that is killed now has named its block."""
         self._write(self._blocked(stall, monotonic_ns(), ended=False))
 
-    def overslept(self, loop: AbstractEventLoop | None, stall: Stall, woke_ns: int) -> None:
+    def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
         """The loop has woken up late; on its thread, before any callback has run."""
         stall.woke_ns = woke_ns
-        if loop is not None:
-            stall.waiting.look_at_timers(loop, woke_ns)
+        if turns.loop is not None:
+            stall.waiting.look_at_timers(turns.loop, woke_ns)
+            stall.waiting.look_at_files(turns.ready_files(), stall.began_ns)
         _look_around(stall, woke_ns)
 
-    def ended(
-        self, loop: AbstractEventLoop | None, stall: Stall, ended_ns: int, *, since: tuple[int, int]
-    ) -> None:
-        """A late turn has ended; on the loop's thread, before the callbacks that waited are run.
-
-        *since* is a moment shortly before it began, and the CPU time of the thread then.
-        """
+    def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> None:
+        """A late turn has ended; on the loop's thread, before the callbacks that waited are run."""
         _look_around(stall, ended_ns)
         victims: tuple[Victim, ...] = ()
         total = 0
-        if loop is not None:
-            stall.waiting.look(loop, ended_ns)
-            stall.waiting.look_at_timers(loop, ended_ns)
+        if turns.loop is not None:
+            stall.waiting.look(turns.loop, ended_ns)
+            stall.waiting.look_at_timers(turns.loop, ended_ns)
+            stall.waiting.look_at_files(turns.ready_files(), stall.began_ns)
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
-        marked_ns, marked_cpu_ns = since
+        marked_ns, marked_cpu_ns = turns.marked
         self._write(
             replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
         )

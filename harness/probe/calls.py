@@ -36,12 +36,13 @@ class Calls:
         interception: Interception,
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
+        territory: Territory,
     ) -> None:
         self.cost_ns = 0  # what the counting took of the loops' time
         self._interception = interception
         self._write = write
         self._on_error = on_error
-        self._territory = Territory()
+        self._territory = territory
         self._places: dict[tuple[object, ...], _Place] = {}
         self._grown = threading.Event()
         interception.listener = self._count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent import futures
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import CoroutineType, FrameType
@@ -25,12 +26,13 @@ _APPLICATION, _OTHER, _LIBRARY, _MACHINERY = range(4)
 class Territory:
     """Whose code a file is, by where the program and its libraries lie."""
 
-    def __init__(self) -> None:
+    def __init__(self, application: Sequence[str] = ()) -> None:
+        """*application* names what is the program's own code, if that is not to be found out."""
         here = Path(__file__).parent
         runs_loops = (Path(module.__file__ or "").parent for module in (asyncio, futures))
         machinery = (here, here.with_name("record"), *runs_loops)
         self._machinery = tuple(f"{folder}{os.sep}" for folder in machinery)
-        self._application = places.application()
+        self._application = places.application(application)
         self._libraries = places.libraries()
         self._whose = lru_cache(maxsize=4096)(self._find_out)
 

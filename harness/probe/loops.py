@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic_ns
 
@@ -33,12 +33,17 @@ class Loops:
         limit_ns: int,
         write: Write,
         on_error: OnError,
+        application: Sequence[str] = (),
     ) -> None:
-        """*folder* takes the pages of counters; without one they stay in memory, unshared."""
+        """*folder* takes the pages of counters; without one they stay in memory, unshared.
+
+        *application* names what is the program's own code, if that is not to be found out.
+        """
         self._folder = folder
         self._limit_ns = limit_ns
         self._write = write
         self._on_error = on_error
+        self._application = application
         self._here = threading.local()
         self._lanes: list[_Lane] = []
         self._free: list[_Lane] = []
@@ -122,7 +127,13 @@ class Loops:
         if self._free:
             return self._free.pop()
         lane = _Lane(
-            self._folder, len(self._lanes), self._limit_ns, self._collector, self._write, self._on_error
+            self._folder,
+            len(self._lanes),
+            self._limit_ns,
+            self._application,
+            self._collector,
+            self._write,
+            self._on_error,
         )
         self._lanes.append(lane)
         return lane
@@ -136,6 +147,7 @@ class _Lane:
         folder: RunFolder | None,
         number: int,
         limit_ns: int,
+        application: Sequence[str],
         collector: Collector,
         write: Write,
         on_error: OnError,
@@ -144,6 +156,7 @@ class _Lane:
         self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
         self._number = number
         self._blocks = Blocks(number, collector, write)
+        self._application = application
         self._write = write
         self._on_error = on_error
         self._watched: Watched | None = None
@@ -184,7 +197,7 @@ class _Lane:
             watched = self._watched
             if watched is not None:
                 stall = watched.end_stall(began_ns, ended_ns)
-                self._blocks.ended(self.turns.loop, stall, ended_ns, since=self.turns.marked)
+                self._blocks.ended(self.turns, stall, ended_ns)
         except Exception as exc:
             self._on_error("blocks", exc)
 
@@ -193,7 +206,7 @@ class _Lane:
             watched = self._watched
             if watched is not None:
                 stall = watched.stall_since(due_ns, woke_ns)
-                self._blocks.overslept(self.turns.loop, stall, woke_ns)
+                self._blocks.overslept(self.turns, stall, woke_ns)
         except Exception as exc:
             self._on_error("blocks", exc)
 
@@ -207,7 +220,7 @@ class _Lane:
             mechanism="",
             page=self._page,
             limit_ns=self.turns.limit_ns,
-            application=places.application(),
+            application=places.application(self._application),
             libraries=places.libraries(),
         )
 

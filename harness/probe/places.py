@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def application() -> tuple[str, ...]:
-    """Path prefixes of the program's own code: where its main module lies, and the working directory."""
+def application(asked: Sequence[str]) -> tuple[str, ...]:
+    """Path prefixes of the program's own code: those *asked* for, which are paths or names of packages.
+
+    Without any: where the program's main module lies, and the working directory.
+    """
+    if asked:
+        return tuple(map(_prefix, asked))
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     places = [Path.cwd()]
     if main is not None:
@@ -21,3 +27,12 @@ def libraries() -> tuple[str, ...]:
     """Path prefixes of the standard library and of what is installed."""
     places = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places if place))
+
+
+def _prefix(text: str) -> str:
+    """Of the path or the package (``shop.orders``); a path that is not there stays as it is."""
+    here = Path(text).resolve()
+    folders = [Path(folder, *text.split(".")).resolve() for folder in sys.path if folder]
+    modules = [folder.with_name(f"{folder.name}.py") for folder in folders]
+    place = next((place for place in (here, *folders, *modules) if place.exists()), here)
+    return f"{place}{os.sep}" if place.is_dir() else str(place)

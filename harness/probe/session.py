@@ -42,7 +42,13 @@ class Session:
         folder = RunFolder(order.folder)
         self._errors = 0
         self._writer = Writer(folder.events, "target")
-        self._loops = Loops(folder, limit_ns=order.limit_ns, write=self.write, on_error=self.failed)
+        self._loops = Loops(
+            folder,
+            limit_ns=order.limit_ns,
+            write=self.write,
+            on_error=self.failed,
+            application=order.application,
+        )
         self._lost = Lost(self.write)
         self._census = Census(
             write=self.write,
@@ -56,7 +62,7 @@ class Session:
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
         self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
         self.spans_dropped = 0
-        self._guarded("calls", self._count_calls, interception)
+        self._guarded("calls", self._count_calls, interception, order)
         self._guarded("control", self._open_control, order)
         self._guarded("console", self._prepare_console, order)
         self._guarded("profile", self._prepare_profile, order, folder)
@@ -151,11 +157,13 @@ class Session:
 
     # What a run does not ask for is not imported either: each of these is time at the target's start.
 
-    def _count_calls(self, interception: Interception | None) -> None:
+    def _count_calls(self, interception: Interception | None, order: Order) -> None:
         if interception is not None:
             from .calls import Calls
+            from .callsite import Territory
 
-            self._calls = Calls(interception, self.write, self.failed)
+            territory = Territory(order.application)
+            self._calls = Calls(interception, self.write, self.failed, territory)
 
     def _open_control(self, order: Order) -> None:
         if order.control:

@@ -88,8 +88,10 @@ def behind(handle: Handle) -> Task[Any] | None:
     held = getattr(owner, "_task", None)  # a timeout that is due: `asyncio.timeout` keeps its task
     if isinstance(held, Task):
         return held
-    # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it.
-    for candidate in (owner, *(getattr(handle, "_args", None) or ())):
+    # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it. Or a
+    # transport: its stream keeps the future of who reads.
+    stream = getattr(getattr(owner, "_protocol", None), "_stream_reader", None)
+    for candidate in (owner, getattr(stream, "_waiter", None), *(getattr(handle, "_args", None) or ())):
         if isinstance(candidate, Future):
             for waiter in getattr(candidate, "_callbacks", None) or ():
                 task = getattr(waiter[0], "__self__", None)
@@ -105,6 +107,20 @@ def of_callback(handle: Handle) -> Identity:
         callback = callback.func
     name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
     return of_context(getattr(handle, "_context", None))._replace(task=name)
+
+
+def of_file(handle: Handle) -> Identity:
+    """What a file or socket is read or written for, when no task waits for it.
+
+    Without a span: such a callback has the context of its registration.
+    """
+    callback: Any = getattr(handle, "_callback", None)
+    if getattr(callback, "__name__", "") == "_accept_connection":
+        return Identity(task="a new connection")
+    protocol = getattr(getattr(callback, "__self__", None), "_protocol", None)
+    if protocol is not None:
+        return Identity(task=type(protocol).__qualname__)
+    return of_callback(handle)._replace(span="", trace_id="", span_id="")
 
 
 def of_context(context: Context | None) -> Identity:

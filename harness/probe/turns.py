@@ -28,6 +28,8 @@ EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
 WRITE_EVERY_NS = 100_000_000
 
 _EPOLL = getattr(selectors, "EpollSelector", None)
+# Selectors whose answer does not change by asking.
+_LASTING = (_EPOLL, getattr(selectors, "PollSelector", None), selectors.SelectSelector)
 
 
 class Turns:
@@ -146,6 +148,14 @@ class Turns:
         words[page.SUMS : page.SUMS + page.BUCKETS] = memoryview(array("q", sums))
         words[page.TURNS] = sum(counts)
         words[page.BUSY_NS] = sum(sums)
+
+    def ready_files(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """The files and sockets that wait for the loop at this moment; on its thread only.
+
+        To ask takes nothing away: these selectors tell of a file for as long as it is ready.
+        """
+        kind: Any = type(self._selector)
+        return kind.select(self._selector, 0) if kind in _LASTING else []
 
     # --- what is told by the timing (`selecting.py`, `beats.py`); nothing of it may raise into the loop
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Handle, Task
+from collections.abc import Sequence
 from itertools import islice
+from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
 from ..record.observation import Victim
@@ -20,10 +22,16 @@ def _is_the_loops(handle: Handle, loop: AbstractEventLoop) -> bool:
     return getattr(getattr(handle, "_callback", None), "__self__", None) is loop
 
 
+def _wakes_the_loop(handle: Handle) -> bool:
+    """Whether it is the loop's own way to be woken up from another thread."""
+    return getattr(getattr(handle, "_callback", None), "__name__", "") == "_read_from_self"
+
+
 class _Waiter(NamedTuple):
     handle: Handle
     task: Task[Any] | None  # known only while it waits: a future forgets whom it resumed
     since_ns: int
+    at_most: bool  # it waits since some later time
 
 
 class Waiting:
@@ -49,26 +57,40 @@ class Waiting:
             if due_ns <= now_ns:
                 self._remember(handle, due_ns)
 
-    def _remember(self, handle: Handle, since_ns: int) -> None:
+    def look_at_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int) -> None:
+        """Remember who is to be called for the files that are *ready*: they wait since *since_ns* at most.
+
+        When a file became ready, nobody knows: the loop had no time to ask.
+        """
+        for key, events in ready[:LOOKED_AT]:
+            handles = key.data if isinstance(key.data, tuple) else ()
+            for event, handle in enumerate(handles, start=EVENT_READ):  # asyncio's (reader, writer)
+                if handle is not None and events & event and not _wakes_the_loop(handle):
+                    self._remember(handle, since_ns, at_most=True)
+
+    def _remember(self, handle: Handle, since_ns: int, *, at_most: bool = False) -> None:
         if id(handle) not in self._seen:
-            self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns)
+            self._seen[id(handle)] = _Waiter(handle, tasks.behind(handle), since_ns, at_most)
 
     def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[Victim, ...], int]:
         """Those who waited at least *least_ns* of that time, worst first; and how many there were.
 
-        Tasks come before plain callbacks, of which each kind is named once: ten thousand callbacks that
+        Those whose wait is known come before those of whom only its bound is, and tasks before plain callbacks, of which each kind is named once: ten thousand callbacks that
         wait for each other must not hide the one request that waited for all of them.
         """
         waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
         late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]
-        late.sort(key=lambda pair: pair[0], reverse=True)
+        late.sort(key=lambda pair: (pair[1].at_most, -pair[0]))
         of_tasks: list[Victim] = []
         of_callbacks: dict[str, Victim] = {}
         for delayed_ns, seen in late:
             if len(of_tasks) == NAMED:
                 break  # nobody further on is named, and the loop waits for this
-            who = tasks.of_task(seen.task) if seen.task else tasks.of_callback(seen.handle)
-            victim = Victim(who.task, who.span, who.trace_id, delayed_ns)
+            if seen.task:
+                who = tasks.of_task(seen.task)
+            else:
+                who = tasks.of_file(seen.handle) if seen.at_most else tasks.of_callback(seen.handle)
+            victim = Victim(who.task, who.span, who.trace_id, delayed_ns, seen.at_most)
             if seen.task:
                 of_tasks.append(victim)
             else:

@@ -24,6 +24,7 @@ class Victim:
     span: str
     trace_id: str
     delayed_ms: float
+    at_most: bool  # by a file or socket, which became ready at some time of the block
 
 
 @dataclass(frozen=True, slots=True)

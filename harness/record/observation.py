@@ -113,6 +113,7 @@ class Victim:
     span: str
     trace_id: str
     delayed_ns: int
+    at_most: bool = False  # it waited for a file or socket, which became ready at some time of the block
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Order:
     profile_span: str = ""  # profile one span of this name with pyinstrument
     calls: bool = False  # count the synchronous calls on the threads of loops
     origins: bool = False  # keep where coroutines are made
+    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
 
     def text(self) -> str:
         """The variable's text: ``key=value`` lines, the folder first.
@@ -31,6 +33,7 @@ class Order:
         lines += [f"profile_span={self.profile_span}"] if self.profile_span else []
         lines += ["calls=yes"] if self.calls else []
         lines += ["origins=yes"] if self.origins else []
+        lines += [f"application={os.pathsep.join(self.application)}"] if self.application else []
         return "\n".join(lines)
 
     @classmethod
@@ -51,4 +54,5 @@ class Order:
             profile_span=values.get("profile_span", ""),
             calls="calls" in values,
             origins="origins" in values,
+            application=tuple(filter(None, values.get("application", "").split(os.pathsep))),
         )

@@ -267,6 +267,8 @@ class Probe(_Table):
     """Count the synchronous calls on the loop's thread, each of which the loop has to wait for."""
     origins: bool = False
     """Keep where coroutines are made, so that a task that blocks or leaks shows it; costs a little each."""
+    application: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Folders, files or packages of the target's own code, where blocks are blamed; else it is found out."""
 
 
 class Profile(_Table):

@@ -306,3 +306,31 @@ def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins, tmp_path):
     (here,) = [n for n, line in enumerate(program.splitlines(), 1) if "# HERE" in line]
     made = [(frame.function, frame.line) for frame in block.samples[0].created]
     assert made == ([("main", here)] if origins else [])
+
+
+APPLICATIONS = [((), "program"), (("handlers",), "serve"), (("site/handlers.py",), "serve")]
+
+
+@pytest.mark.parametrize(("asked", "blamed"), APPLICATIONS, ids=["found out", "package", "path"])
+def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path):
+    """By default the program's own; else that of the named packages and paths alone."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "handlers.py").write_text("def serve(pause):\n    pause()\n")
+    (site / "pauses.py").write_text("import time\ndef pause():\n    time.sleep(0.15)\n")
+    program = """
+        import asyncio, sys
+        sys.path.insert(0, "site")
+        import handlers, pauses
+
+        async def program():
+            handlers.serve(pauses.pause)
+
+        asyncio.run(program())
+    """
+    seen = watched(program, tmp_path, application=asked)
+
+    (block,) = seen.blocks
+    (started,) = seen.of(LoopStarted)
+    territory = Territory(started.application or (), (str(site), *started.libraries))
+    assert candidates(block.samples[0].stack, territory)[-1].function == blamed

@@ -105,7 +105,7 @@ def test_a_scenario_for_the_chaos_service(write):
                 "limit": None,
             }
         ],
-        "probe": {"block_ms": 100.0, "calls": False, "origins": False},
+        "probe": {"block_ms": 100.0, "calls": False, "origins": False, "application": []},
         "profile": {"pyinstrument": None, "py_spy_s": None},
         "expect": {"ledger.lost": "== 0", "load.latency_ms.p99": "< 500"},
     }

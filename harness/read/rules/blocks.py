@@ -161,8 +161,8 @@ def _block(
         samples=sum(look.sample.count for look in stretch.looks),
         culprits=culprits,
         victims=tuple(
-            Victim(v.label, v.span, v.trace_id, ms(v.delayed_ns))
-            for v in sorted(victims, key=lambda victim: -victim.delayed_ns)
+            Victim(v.label, v.span, v.trace_id, ms(v.delayed_ns), v.at_most)
+            for v in sorted(victims, key=lambda victim: (victim.at_most, -victim.delayed_ns))
         ),
         victims_total=victims_total,
         fault=next((look.sample.fault for look in stretch.looks if look.sample.fault), None),
