@@ -1,0 +1,60 @@
+"""A loop held by callbacks: many short ones are told from a long one, by how many were seen to run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from harness import watch_loop
+
+
+def busy(for_s):
+    end = time.thread_time() + for_s
+    while time.thread_time() < end:
+        pass
+
+
+def short():
+    busy(0.00005)
+
+
+def long():
+    busy(0.2)
+
+
+async def start(*callbacks):
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(0.02)
+    for callback in callbacks:
+        loop.call_soon(callback)
+    await asyncio.sleep(0.02)
+
+
+def test_many_short_callbacks_are_named_with_their_number():
+    """No single one of them lasted long, so the block is that they are many; the queue tells how many."""
+    with watch_loop(50) as watch:
+        asyncio.run(start(*[short] * 5_000))
+
+    (block,) = watch.blocks
+    assert (block.cause, block.function) == ("many", "busy")
+    assert block.culprits[0].share > 0.9
+    assert 1_000 < block.culprits[0].queued <= 5_000
+
+
+def test_one_long_callback_before_many_of_its_kind_is_no_crowd():
+    """The one that ran is the block, however many stand in the queue."""
+    with watch_loop(50) as watch:
+        asyncio.run(start(long, *[short] * 100))
+
+    (block,) = watch.blocks
+    assert (block.cause, block.function) == ("cpu", "busy")
+    assert block.culprits == ()
+
+
+def test_two_long_callbacks_in_one_turn_are_two_blocks():
+    """Also when they are the same function, on the same line."""
+    with watch_loop(50) as watch:
+        asyncio.run(start(long, long))
+
+    assert [(block.cause, block.function) for block in watch.blocks] == [("cpu", "busy")] * 2
+    assert all(150 < block.held_ms for block in watch.blocks)
