@@ -85,6 +85,7 @@ class Blocks:
             watched_ns=watched_ns,
             woke_ns=stall.woke_ns,
             others=threads.since(stall.others or {}),
+            queue=stall.kinds,
             pauses=self._collector.between(stall.began_ns, ended_ns),
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent import futures
 from collections.abc import Sequence
+from concurrent import futures
 from functools import lru_cache
 from pathlib import Path
 from types import CoroutineType, FrameType

@@ -7,18 +7,23 @@ from typing import NamedTuple
 
 # The calls in which threads of Python programs are found, by their numbers; others stay numbers.
 _X86_64 = {
-    0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 23: "select", 35: "nanosleep",
-    42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 56: "clone",
+    0: "read", 1: "write", 4: "stat", 6: "lstat", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv",
+    20: "writev", 21: "access", 23: "select", 26: "msync", 35: "nanosleep", 40: "sendfile", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 56: "clone",
     57: "fork", 58: "vfork", 61: "wait4", 72: "fcntl", 73: "flock", 74: "fsync", 75: "fdatasync",
-    202: "futex", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 257: "openat", 270: "pselect6",
-    271: "ppoll", 281: "epoll_pwait", 288: "accept4", 435: "clone3",
+    77: "ftruncate", 82: "rename", 83: "mkdir", 84: "rmdir", 87: "unlink", 162: "sync", 202: "futex",
+    217: "getdents64", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 257: "openat",
+    262: "newfstatat", 263: "unlinkat", 264: "renameat", 269: "faccessat", 270: "pselect6", 271: "ppoll",
+    281: "epoll_pwait", 285: "fallocate", 288: "accept4", 306: "syncfs", 316: "renameat2",
+    326: "copy_file_range", 332: "statx", 435: "clone3",
 }  # fmt: skip
 _AARCH64 = {
-    22: "epoll_pwait", 25: "fcntl", 32: "flock", 56: "openat", 63: "read", 64: "write", 67: "pread64",
-    68: "pwrite64", 72: "pselect6", 73: "ppoll", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: "futex",
+    22: "epoll_pwait", 25: "fcntl", 32: "flock", 34: "mkdirat", 35: "unlinkat", 38: "renameat",
+    46: "ftruncate", 47: "fallocate", 48: "faccessat", 56: "openat", 61: "getdents64", 63: "read",
+    64: "write", 65: "readv", 66: "writev", 67: "pread64", 68: "pwrite64", 71: "sendfile", 72: "pselect6",
+    73: "ppoll", 79: "newfstatat", 81: "sync", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: "futex",
     101: "nanosleep", 115: "clock_nanosleep", 202: "accept", 203: "connect", 206: "sendto",
     207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 220: "clone", 242: "accept4", 260: "wait4",
-    435: "clone3",
+    227: "msync", 267: "syncfs", 276: "renameat2", 285: "copy_file_range", 291: "statx", 435: "clone3",
 }  # fmt: skip
 _NAMES = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine, {})
 

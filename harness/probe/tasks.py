@@ -40,8 +40,7 @@ def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
 
 def of_task(task: Task[Any]) -> Identity:
     """The task's name, coroutine and span."""
-    coroutine = task.get_coro()
-    name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+    name = _name(task.get_coro())
     return of_context(_context_of(task))._replace(task=task.get_name(), coroutine=name)
 
 
@@ -100,13 +99,18 @@ def behind(handle: Handle) -> Task[Any] | None:
     return None
 
 
+def kind_of(handle: Handle) -> str:
+    """What many callbacks have in common: the name of the coroutine that one resumes, or its own."""
+    task = behind(handle)
+    return _name(task.get_coro()) if task is not None else of_callback(handle).task
+
+
 def of_callback(handle: Handle) -> Identity:
     """The name of a callback that is no task's, and the span that was current where it was scheduled."""
     callback: Any = getattr(handle, "_callback", None)
     while hasattr(callback, "func"):  # functools.partial
         callback = callback.func
-    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-    return of_context(getattr(handle, "_context", None))._replace(task=name)
+    return of_context(getattr(handle, "_context", None))._replace(task=_name(callback))
 
 
 def of_file(handle: Handle) -> Identity:
@@ -126,15 +130,24 @@ def of_file(handle: Handle) -> Identity:
 def of_context(context: Context | None) -> Identity:
     """The span that is current in *context*."""
     # An empty Context is falsy, so compare with None.
-    if context is None:
-        return Identity()
+    return of_span(span_in(context)) if context is not None else Identity()
+
+
+def span_in(context: Context | None) -> Any:
+    """The same as OpenTelemetry's own object; in the context of this very moment when that is `None`."""
     tracing = sys.modules.get("opentelemetry.context")
     keys = sys.modules.get("opentelemetry.trace.propagation")
     if tracing is None or keys is None:
-        return Identity()
+        return None
     variable = getattr(getattr(tracing, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    values = context.get(variable) if variable is not None else None
-    span = values.get(getattr(keys, "_SPAN_KEY", "")) if values else None
+    if variable is None:
+        return None
+    values = variable.get(None) if context is None else context.get(variable)
+    return values.get(getattr(keys, "_SPAN_KEY", "")) if values else None
+
+
+def of_span(span: Any) -> Identity:
+    """The name and the ids of a span."""
     if span is None:
         return Identity()
     ids = span.get_span_context()
@@ -145,6 +158,10 @@ def of_context(context: Context | None) -> Identity:
         trace_id=f"{ids.trace_id:032x}",
         span_id=f"{ids.span_id:016x}",
     )
+
+
+def _name(thing: object) -> str:
+    return getattr(thing, "__qualname__", None) or type(thing).__qualname__
 
 
 def _context_of(task: Task[Any]) -> Context | None:

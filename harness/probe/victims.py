@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Handle, Task
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
-from ..record.observation import Victim
+from ..record.observation import Queued, Victim
 from . import tasks
 
 # Looking at more waiting callbacks than this would itself be a block.
 LOOKED_AT = 1_000
 # A report shows the worst; the rest is counted.
 NAMED = 100
+# With fewer callbacks in the queue the one that runs is the news, and not their number.
+LONG_QUEUE = 20
+KINDS = 5
 
 
 def _is_the_loops(handle: Handle, loop: AbstractEventLoop) -> bool:
@@ -25,6 +29,15 @@ def _is_the_loops(handle: Handle, loop: AbstractEventLoop) -> bool:
 def _wakes_the_loop(handle: Handle) -> bool:
     """Whether it is the loop's own way to be woken up from another thread."""
     return getattr(getattr(handle, "_callback", None), "__name__", "") == "_read_from_self"
+
+
+def kinds_of(queue: Sequence[Handle]) -> tuple[Queued, ...]:
+    """What a long ready queue is made of: the most frequent kinds. Evenly spaced ones stand for all."""
+    if len(queue) < LONG_QUEUE:
+        return ()
+    stride = -(-len(queue) // LOOKED_AT)
+    counts = Counter(tasks.kind_of(handle) for handle in queue[::stride])
+    return tuple(Queued(kind, count * stride) for kind, count in counts.most_common(KINDS))
 
 
 class _Waiter(NamedTuple):
@@ -75,8 +88,9 @@ class Waiting:
     def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[Victim, ...], int]:
         """Those who waited at least *least_ns* of that time, worst first; and how many there were.
 
-        Those whose wait is known come before those of whom only its bound is, and tasks before plain callbacks, of which each kind is named once: ten thousand callbacks that
-        wait for each other must not hide the one request that waited for all of them.
+        Those whose wait is known come before those of whom only its bound is, and tasks before plain
+        callbacks, of which each kind is named once: ten thousand callbacks that wait for each other must not
+        hide the one request that waited for all of them.
         """
         waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
         late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]

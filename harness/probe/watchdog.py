@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import select
 import sys
-from asyncio import Task, current_task
-from collections.abc import Callable
+from asyncio import Handle, Task, current_task
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
@@ -19,8 +19,8 @@ from typing import Any
 
 from ..record import page
 from ..record.background import Background
-from ..record.observation import Sample
-from . import coroutine, kernel, tasks, threads
+from ..record.observation import Queued, Sample
+from . import coroutine, kernel, tasks, threads, victims
 from .deadman import DeadMan
 from .stack import stack_of
 from .turns import Turns
@@ -51,11 +51,23 @@ class Stall:
     holders: list[Task[Any] | None] = field(default_factory=list)  # the task of each sample
     waiting: Waiting = field(default_factory=Waiting)
     others: dict[int, threads.Seen] | None = None  # from the first look over the limit on
+    step: int = 0  # grows when another callback runs than at the look before
+    next_up: Handle | None = None  # the callback whose turn it is after the one that runs
+    queue: Sequence[Handle] = ()  # what was ready at the first look
+    kinds: tuple[Queued, ...] = ()  # the same, counted
     announced: bool = False
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
 
-    def add(self, now_ns: int, frame: FrameType, task: Task[Any] | None, fault: str) -> None:
-        """One more look at the loop's thread."""
+    def add(
+        self, now_ns: int, frame: FrameType, task: Task[Any] | None, ready: Sequence[Handle], fault: str
+    ) -> None:
+        """One more look at the loop's thread, with what is *ready* to run after this."""
+        if not self.samples:
+            self.queue = ready
+        next_up = ready[0] if ready else None
+        if next_up is not self.next_up and self.next_up is not None:
+            self.step += 1
+        self.next_up = next_up
         if task is None:
             around: dict[str, Any] = {}
         elif self.holders and self.holders[-1] is task:
@@ -64,7 +76,9 @@ class Stall:
             # Now, and not when it is written: a task that has ended forgets who waited for it.
             around = {"awaited_by": tasks.awaited_by(task), "created": coroutine.of_task(task).created}
         who = tasks.of_step(task, frame)
-        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, **around))
+        self.samples.append(
+            Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, step=self.step, **around)
+        )
         self.holders.append(task)
 
     def named_samples(self) -> tuple[Sample, ...]:
@@ -185,7 +199,8 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     if watched.stall and watched.stall.began_ns == began_ns and now_ns < watched.next_look_ns:
         return True
     stall = watched.stall_since(began_ns, now_ns)
-    stall.add(now_ns, frame, current_task(loop), watched.acting_fault(turns.thread_ident))
+    ready = tuple(getattr(loop, "_ready", ()))  # of other loops than asyncio's own it is not known
+    stall.add(now_ns, frame, current_task(loop), ready, watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
     words[page.LOOKED] = now_ns
     watched.next_look_ns = now_ns + max(LOOK_EVERY_NS, (since_ns - DENSE_NS) // 100)
@@ -201,6 +216,8 @@ def _ask_kernel(watched: Watched, now_ns: int) -> bool:
     if stall is None or stacks is None or not stall.samples:
         return False
     stall.usage = stall.usage or kernel.usage(turns.native_thread_id)
+    if stall.queue:
+        stall.kinds, stall.queue = victims.kinds_of(stall.queue), ()
     _merge(stall)
     since_ns = now_ns - stall.began_ns
     if since_ns >= turns.limit_ns and not stall.announced and stall.began_ns != watched.told_ns:
@@ -216,7 +233,7 @@ def _merge(stall: Stall) -> None:
     newest = stall.samples[-1]
     if len(stall.samples) > 1:
         before = stall.samples[-2]
-        same = (before.stack, before.fault) == (newest.stack, newest.fault)
+        same = (before.stack, before.fault, before.step) == (newest.stack, newest.fault, newest.step)
         if (same and stall.holders[-2] is stall.holders[-1]) or len(stall.samples) > KEPT:
             del stall.samples[-1], stall.holders[-1]
             newest = replace(before, last_ns=newest.last_ns, count=before.count + 1)

@@ -14,6 +14,7 @@ class Culprit:
     thread: str
     share: float
     stack: tuple[Frame, ...] = field(repr=False)
+    queued: int = 0  # of many short callbacks: how many such were ready at the first look, about
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Look:
 
     sample: Sample
     path: tuple[Frame, ...]  # what may be blamed, outermost first; never empty
-    step: tuple[str, str]  # which task or callback was running
+    step: tuple[str, str, int]  # which task or callback was running
     from_ns: int
     to_ns: int
 
@@ -49,7 +49,7 @@ class Look:
         """How much of its time the kernel is known to have kept the thread waiting."""
         return 0 if self.sample.syscall in NOT_WAITING else self.to_ns - self.from_ns
 
-    def call(self, depth: int) -> tuple[str, str] | None:
+    def call(self, depth: int) -> tuple[object, ...] | None:
         """The step at depth 0, below it the function that may be blamed; `None` when the stack ends above."""
         if depth == 0:
             return self.step
@@ -114,7 +114,7 @@ def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
         # Nobody needs to have looked: the loop itself found that it had slept too long.
         before = [sample for sample in samples if sample.first_ns < turn.woke_ns]
         asleep = replace(_no_sample(turn, LATE), stack=(), count=sum(sample.count for sample in before))
-        yield Look(asleep, (LATE,), ("", LATE.function), start, turn.woke_ns)
+        yield Look(asleep, (LATE,), ("", LATE.function, 0), start, turn.woke_ns)
         start = turn.woke_ns
         samples = samples[len(before) :]
         if not samples and turn.held_ns <= (start - turn.at_ns) * 1.1:
@@ -127,7 +127,7 @@ def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
         if own_frames(seen.stack):
             yield Look(seen, candidates(seen.stack, territory), _step(seen), start, end)
         else:
-            yield Look(seen, (LATE,), ("", LATE.function), start, end)
+            yield Look(seen, (LATE,), ("", LATE.function, 0), start, end)
         start = end
 
 
@@ -147,11 +147,11 @@ def _no_sample(turn: Blocked, frame: Frame) -> Sample:
     return Sample(at_ns, at_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
 
 
-def _step(sample: Sample) -> tuple[str, str]:
+def _step(sample: Sample) -> tuple[str, str, int]:
     if sample.task or sample.coroutine:
-        return sample.task, sample.coroutine
+        return sample.task, sample.coroutine, 0  # a task has one step in a turn
     callback = (own_frames(sample.stack) or sample.stack)[0]
-    return callback.file, callback.function
+    return callback.file, callback.function, sample.step
 
 
 def _cut(looks: list[Look], limit_ns: int) -> Iterator[Stretch]:
@@ -182,7 +182,7 @@ def _runs(looks: list[Look], depth: int) -> list[list[Look]]:
     return runs
 
 
-def _of(run: list[Look], depth: int) -> tuple[str, str] | None:
+def _of(run: list[Look], depth: int) -> tuple[object, ...] | None:
     return run[0].call(depth)
 
 

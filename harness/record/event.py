@@ -22,7 +22,19 @@ from .observation import (
     CallsCounted as CallsCounted,
 )
 from .observation import (
+    CallsSeen as CallsSeen,
+)
+from .observation import (
     CancelSwallowed as CancelSwallowed,
+)
+from .observation import (
+    ConsoleAudited as ConsoleAudited,
+)
+from .observation import (
+    ConsoleCounted as ConsoleCounted,
+)
+from .observation import (
+    ConsoleOpened as ConsoleOpened,
 )
 from .observation import (
     Coroutine as Coroutine,
@@ -64,7 +76,14 @@ from .observation import (
     ProbeFailed as ProbeFailed,
 )
 from .observation import (
+    Queued as Queued,
     Sample as Sample,
+)
+from .observation import (
+    Sampled as Sampled,
+)
+from .observation import (
+    SamplesCounted as SamplesCounted,
 )
 from .observation import (
     SpanEnded as SpanEnded,

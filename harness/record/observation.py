@@ -82,6 +82,7 @@ class Sample:
     syscall: str = ""  # where the kernel had the thread: a system call's name, "running", "" for not known
     awaited_by: tuple[str, ...] = ()  # the tasks that wait for the task, the next one first
     created: tuple[Frame, ...] = ()  # where the task's coroutine was made, if that is kept; innermost last
+    step: int = 0  # counts the callbacks of the turn that were seen; a later one has a higher number
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,14 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """Callbacks of one kind that stood in a loop's ready queue."""
+
+    label: str  # the coroutine's name, or the callback's
+    count: int  # of a long queue an estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """A loop was late by more than the limit, seen as a run of samples.
 
@@ -143,6 +152,7 @@ class Blocked:
     whole_ns: int | None = None  # ... and the wall time of that
     others: tuple[Other, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    queue: tuple[Queued, ...] = ()  # the ready queue at the first look, when it was long: the most first
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +292,42 @@ class CallsCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleOpened:
+    """A process has a console. Its token is not here: a record may be read by others."""
+
+    at_ns: int
+    pid: int
+    card: str  # the file that tells its owner how to attach: see `card.py`
+    port: int | None  # of loopback, for telnet; null when that was not asked for
+    note: str = ""  # why it is not as asked
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleAudited:
+    """Somebody came to the console, was refused, or did something there that is more than reading."""
+
+    at_ns: int
+    pid: int
+    client: str  # "uid 1000, pid 4711", or an address
+    line: str  # what was asked, "" for the connection itself
+    outcome: str  # "connected", "done", "refused: wrong token", ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleCounted:
+    """What the console was used for so far, and its cost. Written again as it grows; the latest holds."""
+
+    at_ns: int
+    pid: int
+    connections: int
+    refused: int  # connections: a wrong token, HTTP, one too many
+    commands: dict[str, int]  # by name, those that only read as well
+    unlisted: int  # audited events beyond the number that is kept
+    cpu_ns: int  # of the console's threads
+    process_cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeClosed:
     """What the probe itself cost this process, written when it ends in good order."""
 
@@ -292,6 +338,7 @@ class ProbeClosed:
     process_cpu_ns: int
     spans_dropped: int
     calls_ns: int = 0  # spent on the loops' threads on counting synchronous calls
+    sampler_ns: int = 0  # spent on a loop's thread on taking samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +363,50 @@ class ArtefactWritten:
     note: str = ""  # what it shows, or why there is none
 
 
+# --- samples ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallsSeen:
+    """Calls that samples of this process refer to by number from here on: a stack is known by its innermost."""
+
+    at_ns: int
+    pid: int
+    first: int  # the number of the first one; the others follow
+    callers: tuple[int, ...]  # of each: the number of the call that made it, 0 for none
+    frames: tuple[Frame, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Ticks of the sampler, within about a second, that met the same thread in the same place."""
+
+    at_ns: int  # of the first one
+    pid: int
+    thread: str
+    way: str  # "signal": on the thread itself; "thread" and "executor": by another thread, so with a bias
+    stack: int  # the innermost call, as numbered in `CallsSeen`
+    count: int  # one that took over the ticks that were missed before it, in the same turn, counts for all
+    task: str
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesCounted:
+    """What the sampler of a process has reached so far; the latest holds."""
+
+    at_ns: int
+    pid: int
+    hz: float  # ticks per second that were asked for, while a loop is in a turn
+    looks: int  # how often a stack was taken
+    ticks: int  # for how many ticks these looks stand
+    lost: int  # ticks that met nobody, or found no more room in memory
+    cost_ns: int  # what the looks took of the loop's thread
+
+
 Observation = (
     WriterOpened
     | WriterClosed
@@ -331,6 +422,9 @@ Observation = (
     | PlaceSeen
     | TasksCounted
     | CallsCounted
+    | CallsSeen
+    | Sampled
+    | SamplesCounted
     | ProbeClosed
     | ProbeFailed
 )

@@ -49,7 +49,7 @@ def test_the_json_report_has_the_shape_that_scripts_rely_on(full):
         "line": 706,
         "function": "SocketIO.readinto",
     }
-    assert keys(block["victims"][0]) == {"task", "span", "trace_id", "delayed_ms"}
+    assert keys(block["victims"][0]) == {"task", "span", "trace_id", "delayed_ms", "at_most"}
     assert keys(report["spans"]) == {"recorded", "dropped", "orphans", "by_name"}
     name = {"name", "count", "p50_ms", "p99_ms", "run_ms", "ready_ms", "wait_ms"}
     assert all(keys(row) == name for row in report["spans"]["by_name"])

@@ -10,7 +10,7 @@ from ...record import event
 from ...record.event import Blocked, Witnessed, WitnessFailed
 from .. import processor
 from ..advice import hint as hint_for
-from ..blame import Territory, candidates, imported, imports, leaf, library
+from ..blame import Territory, candidates, imported, imports, leaf, library, own_frames
 from ..block import Block, Culprit, Victim
 from ..blocker import blockers
 from ..cause import cause as cause_of
@@ -115,7 +115,7 @@ def _block(
     call, package = leaf(stack, frame, territory), library(stack, frame, territory)
     culprits: tuple[Culprit, ...] = ()
     if stretch.depth == 0 and len({look.step for look in stretch.looks}) > 1:
-        cause, culprits = "many", _shares(stretch, thread)
+        cause, culprits = "many", _shares(turn, stretch, thread)
     elif imports(stack):
         # The stack ends where the import was asked for; what ran inside it is the culprit.
         cause, call = "import", f"import {imported(stack, territory)}".strip()
@@ -182,7 +182,7 @@ def _holders(turn: Blocked) -> tuple[Culprit, ...]:
     )
 
 
-def _shares(stretch: Stretch, thread: str) -> tuple[Culprit, ...]:
+def _shares(turn: Blocked, stretch: Stretch, thread: str) -> tuple[Culprit, ...]:
     """The functions that were seen most among many short callbacks, each with its share of the time."""
     spent: Counter[tuple[str, str]] = Counter()
     example: dict[tuple[str, str], Look] = {}
@@ -191,9 +191,12 @@ def _shares(stretch: Stretch, thread: str) -> tuple[Culprit, ...]:
         spent[key] += look.to_ns - look.from_ns
         example.setdefault(key, look)
     whole = stretch.held_ns or 1
+    queued = {kind.label: kind.count for kind in turn.queue}
+    shares = ((example[key].sample.stack, time_ns / whole) for key, time_ns in spent.most_common(CULPRITS))
     return tuple(
-        Culprit(thread, round(time_ns / whole, 3), example[key].sample.stack)
-        for key, time_ns in spent.most_common(CULPRITS)
+        # The outermost frame is the callback's or the task's own function: so it is called in the queue.
+        Culprit(thread, round(share, 3), stack, queued.get(own_frames(stack)[0].function, 0))
+        for stack, share in shares
     )
 
 
