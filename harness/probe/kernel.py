@@ -8,7 +8,8 @@ from typing import NamedTuple
 # The calls in which threads of Python programs are found, by their numbers; others stay numbers.
 _X86_64 = {
     0: "read", 1: "write", 4: "stat", 6: "lstat", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv",
-    20: "writev", 21: "access", 23: "select", 26: "msync", 35: "nanosleep", 40: "sendfile", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 56: "clone",
+    20: "writev", 21: "access", 23: "select", 26: "msync", 35: "nanosleep", 40: "sendfile", 42: "connect",
+    43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 56: "clone",
     57: "fork", 58: "vfork", 61: "wait4", 72: "fcntl", 73: "flock", 74: "fsync", 75: "fdatasync",
     77: "ftruncate", 82: "rename", 83: "mkdir", 84: "rmdir", 87: "unlink", 162: "sync", 202: "futex",
     217: "getdents64", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 257: "openat",

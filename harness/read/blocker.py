@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from .block import Block
@@ -46,7 +47,7 @@ def is_at(block: Block, blocker: Blocker) -> bool:
 
 def _blocker(members: list[Block]) -> Blocker:
     first = members[0]
-    longest = max(members, key=lambda block: block.held_ms)
+    example = _example(members)
     spans = [block.span for block in members if block.span]
     return Blocker(
         function=first.function,
@@ -54,15 +55,24 @@ def _blocker(members: list[Block]) -> Blocker:
         line=first.line,
         where=first.where,
         cause=first.cause,
-        waits_for=longest.waits_for,
-        hint=longest.hint,
-        help=longest.help,
-        leaf=longest.leaf,
-        library=longest.library,
+        waits_for=example.waits_for,
+        hint=example.hint,
+        help=example.help,
+        leaf=example.leaf,
+        library=example.library,
         count=len(members),
         total_ms=round(sum(block.held_ms for block in members), 3),
-        max_ms=longest.held_ms,
+        max_ms=max(block.held_ms for block in members),
         victims_total=sum(block.victims_total for block in members),
         spans=tuple(sorted(dict.fromkeys(spans), key=lambda name: -spans.count(name))),
         faults=tuple(dict.fromkeys(block.fault for block in members if block.fault)),
     )
+
+
+def _example(members: list[Block]) -> Block:
+    """The longest block of those with the call that took the most time."""
+    spent_ms: defaultdict[str, float] = defaultdict(float)
+    for block in members:
+        spent_ms[block.leaf] += block.held_ms
+    leaf = max(spent_ms, key=lambda leaf: spent_ms[leaf])
+    return max((block for block in members if block.leaf == leaf), key=lambda block: block.held_ms)

@@ -47,7 +47,7 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
     if stretch.waited_ns * 2 > stretch.held_ns:
         return "call"
     if _was_watched(turn, stretch):
-        found = _by_looks(turn, _waited_ns(turn, beside), limit_ns)
+        found = _by_looks(turn, stretch, _waited_ns(turn, beside), limit_ns)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
         found = _by_whole(turn, stretch, limit_ns)
     else:
@@ -71,7 +71,7 @@ def _was_watched(turn: Blocked, stretch: Stretch) -> bool:
     return turn.whole_ns is None or (turn.watched_ns or 0) >= turn.held_ns * WATCHED_SHARE
 
 
-def _by_looks(turn: Blocked, waited_ns: int, limit_ns: int) -> str:
+def _by_looks(turn: Blocked, stretch: Stretch, waited_ns: int, limit_ns: int) -> str:
     """By what the loop's thread did from the first look on, when it is not known to have waited."""
     watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
     cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
@@ -79,7 +79,10 @@ def _by_looks(turn: Blocked, waited_ns: int, limit_ns: int) -> str:
         starved = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE and cpu_ns < limit_ns
         return "descheduled" if starved else "cpu"
     progresses = cpu_ns / watched_ns >= PROGRESS_SHARE
-    return "gil" if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns else "call"
+    if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns:
+        return "gil"
+    # It could have run all the time; a thread whose cgroup is throttled does not count as one that queues.
+    return "descheduled" if stretch.running else "call"
 
 
 def _by_whole(turn: Blocked, stretch: Stretch, limit_ns: int) -> str:

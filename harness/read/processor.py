@@ -18,8 +18,9 @@ def why(turn: Blocked, history: History) -> str:
     ended_ns = turn.at_ns + turn.held_ns
     if any(sample.stopped for sample in seen if turn.at_ns <= sample.at_ns <= ended_ns):
         return STOPPED
-    before = next((sample for sample in reversed(seen) if sample.at_ns <= turn.at_ns), None)
-    after = next((sample for sample in seen if sample.at_ns >= ended_ns), None)
+    # At the beginning and at the end of the program nobody may have come to look just then.
+    before = next((sample for sample in reversed(seen) if sample.at_ns <= turn.at_ns), *seen[:1] or (None,))
+    after = next((sample for sample in seen if sample.at_ns >= ended_ns), *seen[-1:] or (None,))
     if before and after and after.throttled_ns > before.throttled_ns:
         return THROTTLED
     return BUSY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..record.event import TargetExited
+from . import processor
 from .advice import advice
 from .block import Block
 from .blocker import Blocker
@@ -14,7 +15,6 @@ from .unit import duration, ms, percent, plural
 
 # Where the frame alone would mislead: it was not this code that took the time.
 _HOW = {
-    "descheduled": "a machine too full to run",
     "gc": "the garbage collector in",
     "gil": "another thread that held the GIL during",
     "many": "many short callbacks, most of the time",
@@ -81,7 +81,10 @@ def _blocked(
 
 def _place(place: Blocker) -> str:
     text = place.function
-    if place.leaf:
+    if place.cause == "descheduled":
+        starved = place.leaf == processor.BUSY or not place.leaf
+        text = f"a machine too full to run {text}" if starved else f"a process {place.leaf} in {text}"
+    elif place.leaf:
         text = f"{place.leaf} <- {text}"
     if place.cause in _HOW:
         text = f"{_HOW[place.cause]} {text}"

@@ -40,9 +40,9 @@ _SYSCALLS = {
     # A thread that computes is seen at a futex too, the GIL's; but its block is not one of a call.
     "lock": "futex",
     "subprocess": "wait4 waitid",
-    "file": "access copy_file_range faccessat fallocate fcntl fdatasync flock fsync ftruncate getdents64 lstat "
-    "mkdir mkdirat msync newfstatat openat pread64 pwrite64 read readv rename renameat renameat2 rmdir sendfile "
-    "stat statx sync syncfs unlink unlinkat write writev",
+    "file": "access copy_file_range faccessat fallocate fcntl fdatasync flock fsync ftruncate getdents64 "
+    "lstat mkdir mkdirat msync newfstatat openat pread64 pwrite64 read readv rename renameat renameat2 rmdir "
+    "sendfile stat statx sync syncfs unlink unlinkat write writev",
     "socket": "accept accept4 connect recvfrom recvmsg sendmsg sendto "
     "epoll_pwait epoll_wait poll ppoll pselect6 select",
 }

@@ -8,6 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from harness.drive.processor import is_stopped, throttled_ns
 
@@ -47,6 +52,67 @@ def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path):
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     blocks = [block for block in report["blocks"] if block["held_ms"] > 500]
     assert [(block["cause"], block["leaf"]) for block in blocks] == [("descheduled", "stopped by a signal")]
+
+
+# Computes 30 ms at a time, which is less than the limit of 50.
+WORKER = """
+import asyncio, os, sys, time
+
+with open(sys.argv[1], "w") as group:
+    group.write(str(os.getpid()))
+
+def work():
+    end = time.thread_time() + 0.03
+    while time.thread_time() < end:
+        pass
+
+async def main():
+    for _ in range(8):
+        work()
+        await asyncio.sleep(0.05)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def tight_group() -> Iterator[Path]:
+    """A cgroup of its own that may use 15 ms of every 100, as the kernel of this machine offers it."""
+    name = f"harness-test-{os.getpid()}"
+    version_1, version_2 = Path("/sys/fs/cgroup/cpu", name), Path("/sys/fs/cgroup", name)
+    group = version_1 if version_1.parent.exists() else version_2
+    try:
+        group.mkdir()
+    except OSError as exc:
+        pytest.skip(f"no cgroup can be made here: {exc}")
+    try:
+        if group == version_1:
+            (group / "cpu.cfs_period_us").write_text("100000")
+            (group / "cpu.cfs_quota_us").write_text("15000")
+        elif (group / "cpu.max").exists():
+            (group / "cpu.max").write_text("15000 100000")
+        else:
+            pytest.skip("no cgroup can be made here: the cpu controller is not handed down")
+        yield group
+    finally:
+        group.rmdir()
+
+
+def test_a_throttled_process_is_said_to_be_throttled(tight_group, tmp_path):
+    """Its cgroup's limit makes short turns long: a report names the limit, and not the code."""
+    program = tmp_path / "program.py"
+    program.write_text(WORKER)
+    command = [sys.executable, "-m", "harness", "watch", "--out", str(tmp_path / "run"), "--block-ms", "50"]
+    procs = str(tight_group / "cgroup.procs")
+    ended = subprocess.run(
+        [*command, "--", sys.executable, str(program), procs], check=True, capture_output=True, text=True
+    )
+
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    causes = Counter((block["cause"], block["leaf"]) for block in report["blocks"])
+    assert causes["descheduled", "throttled by its cgroup"] >= 4
+    assert {cause for cause, _ in causes} == {"descheduled"}
+    assert "by a process throttled by its cgroup in work" in ended.stderr
 
 
 def test_a_running_process_is_not_stopped():
