@@ -10,7 +10,7 @@ from dataclasses import replace
 from time import monotonic_ns, thread_time_ns
 
 from ..record.observation import Blocked, Observation, Victim
-from . import kernel, threads
+from . import kernel, suspect, threads
 from .collector import Collector
 from .turns import Turns
 from .watchdog import BUSY_SHARE, Stall
@@ -50,6 +50,8 @@ class Blocks:
             stall.waiting.look_at_files(turns.ready_files(), stall.began_ns)
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
+        if turns.loop is not None and not any(sample.task for sample in event.samples):
+            event = replace(event, suspects=suspect.of_turn(turns.loop))
         marked_ns, marked_cpu_ns = turns.marked
         self._write(
             replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)

@@ -144,7 +144,7 @@ class Census:
         return max(by_age_ns, self._next_ns - now_ns) / 1e9
 
     def _take(self) -> None:
-        refs = _registered()
+        refs = registered()
         if refs is None:
             return
         count = _Count(monotonic_ns())
@@ -220,7 +220,7 @@ class Census:
             self._write(PlaceSeen(monotonic_ns(), os.getpid(), standing.number, coroutine.of_task(task)))
 
 
-def _registered() -> list[Ref] | None:
+def registered() -> list[Ref] | None:
     """asyncio's register of tasks; `None` for one that is too long to look at."""
     # Not `asyncio.all_tasks`: it is for one loop, and holds every task while it looks.
     name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"

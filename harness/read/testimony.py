@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from ..record.event import Blocked, Other, Sample, Thread, Witnessed
+from ..record.event import Blocked, Frame, Other, Sample, Suspect, Thread, Witnessed
+from .blame import own_frames
 
 # Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the
 # late loop, and who kept the loop waiting had let go by then.
@@ -59,9 +60,14 @@ def _is_probes(thread: Thread) -> bool:
 
 
 def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
-    """A look as a sample, up to the next look from inside; whose step it was, only that can tell."""
+    """A look as a sample, up to the next look from inside: that tells whose step it was.
+
+    Where there is none, it is the one task whose coroutine's function the stack begins with.
+    """
     after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
     who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
+    if not who.task and (suspect := _suspect(turn, thread.stack)) is not None:
+        who = replace(who, **asdict(suspect))
     return replace(
         who,
         first_ns=look.at_ns,
@@ -70,3 +76,11 @@ def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
         stack=thread.stack,
         syscall="running",
     )
+
+
+def _suspect(turn: Blocked, stack: tuple[Frame, ...]) -> Suspect | None:
+    own = own_frames(stack)
+    # From outside a function has its bare name.
+    begins_with = own[0].function.rpartition(".")[2] if own else ""
+    fitting = [who for who in turn.suspects if who.coroutine.rpartition(".")[2] == begins_with]
+    return fitting[0] if len(fitting) == 1 else None

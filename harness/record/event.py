@@ -77,6 +77,8 @@ from .observation import (
 )
 from .observation import (
     Queued as Queued,
+)
+from .observation import (
     Sample as Sample,
 )
 from .observation import (
@@ -87,6 +89,9 @@ from .observation import (
 )
 from .observation import (
     SpanEnded as SpanEnded,
+)
+from .observation import (
+    Suspect as Suspect,
 )
 from .observation import (
     TaskDestroyed as TaskDestroyed,

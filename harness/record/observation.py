@@ -118,6 +118,17 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """A task that may have taken a step in a turn."""
+
+    task: str
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """Callbacks of one kind that stood in a loop's ready queue."""
 
@@ -153,6 +164,7 @@ class Blocked:
     others: tuple[Other, ...] = ()
     pauses: tuple[Pause, ...] = ()
     queue: tuple[Queued, ...] = ()  # the ready queue at the first look, when it was long: the most first
+    suspects: tuple[Suspect, ...] = ()  # who may have run, when no task was seen in the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +434,9 @@ Observation = (
     | PlaceSeen
     | TasksCounted
     | CallsCounted
+    | ConsoleOpened
+    | ConsoleAudited
+    | ConsoleCounted
     | CallsSeen
     | Sampled
     | SamplesCounted

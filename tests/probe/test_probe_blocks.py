@@ -334,3 +334,28 @@ def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path):
     (started,) = seen.of(LoopStarted)
     territory = Territory(started.application or (), (str(site), *started.libraries))
     assert candidates(block.samples[0].stack, territory)[-1].function == blamed
+
+
+def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path):
+    """Nobody inside can look while it runs, and it is over at once afterwards: it is among the suspects."""
+    program = """
+        import asyncio, random
+        numbers = [random.random() for _ in range(600_000)]
+
+        async def work():
+            await asyncio.sleep(0.02)
+            numbers.sort()
+
+        async def main():
+            other = asyncio.create_task(asyncio.sleep(0.05), name="other")
+            await asyncio.create_task(work(), name="sorter")
+            await other
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    (block,) = seen.blocks
+    sampled = {sample.task for sample in block.samples}
+    suspects = {suspect.task: suspect.coroutine for suspect in block.suspects}
+    assert "sorter" in sampled or (suspects["sorter"], suspects["other"]) == ("work", "sleep")

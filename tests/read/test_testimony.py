@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.record.event import Blocked, Frame, Other, Thread, Witnessed, WitnessFailed
+from harness.record.event import Blocked, Frame, Other, Suspect, Thread, Witnessed, WitnessFailed
 
 MS = 1_000_000
 LOOP, BILLER = 100, 101
@@ -140,3 +140,23 @@ def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
 
     block = only_block(made)
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
+
+
+@pytest.mark.parametrize(
+    ("coroutines", "task"),
+    [(("Log.parse", "serve"), "task 0"), (("parse", "Other.parse"), ""), (("serve", "watch"), "")],
+    ids=["one fits", "two fit", "none fits"],
+)
+def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, coroutines, task):
+    """By the function that the stack begins with; with two such tasks nobody knows."""
+    suspects = tuple(
+        Suspect(f"task {n}", coroutine, "parsing", "ab", "cd") for n, coroutine in enumerate(coroutines)
+    )
+    made.write(
+        "target",
+        Blocked(made.at(4.0), 300 * MS, True, 4242, 0, (), victims=(), victims_total=0, suspects=suspects),
+    )
+    witness(made, 4.05, LOOP, ("log.py", 5, "parse"), ("log.py", 9, "decode"))
+
+    block = only_block(made)
+    assert (block.function, block.task, block.span) == ("decode", task, "parsing" if task else "")
