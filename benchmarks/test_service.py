@@ -11,45 +11,60 @@ import pytest
 from . import paired, probed
 
 SERVICE = Path(__file__).parent / "workloads" / "service.py"
-# A third to half a second of work.
-MESSAGES = 1_000
+# A third of a second of work.
+MESSAGES = 3_000
 PAIRS = 8
 
-UNTRACED = {"OTEL_SDK_DISABLED": "true"}
-
-pytestmark = pytest.mark.parametrize("broker", ["memory", "sqlite"])
+in_each = pytest.mark.parametrize("broker", ["memory:", "sqlite:"])
 
 
+@in_each
 def test_tracing(compare, tmp_path, broker):
-    """OpenTelemetry's SDK records spans that nobody exports, against the SDK switched off."""
-    base = _service(broker, tmp_path, {**os.environ, **UNTRACED})
-    head = _service(broker, tmp_path, os.environ)
+    """OpenTelemetry's SDK records every span, which nobody exports, against no spans at all."""
+    base = _service(broker, tmp_path)
+    head = _service(broker, tmp_path, "traced")
 
     compare(f"service, {broker}", "tracing", base, head, pairs=PAIRS)
 
 
+@in_each
 def test_probe(compare, tmp_path, broker):
     """The probe beside that tracing: it times the turns, and puts each span into the record."""
     inside = probed.environment(tmp_path / "run")
-    base = _service(broker, tmp_path, os.environ)
-    head = _service(broker, tmp_path, inside)
+    base = _service(broker, tmp_path, "traced")
+    head = _service(broker, tmp_path, "traced", environment=inside)
 
     compare(f"service, {broker}", "probe", base, head, pairs=PAIRS)
 
     assert min(probed.turns(tmp_path / "run"), default=0) > 0
 
 
+@in_each
 def test_probe_without_tracing(compare, tmp_path, broker):
     """The probe, where no span is to be told: both sides with the SDK switched off."""
+    untraced = {"OTEL_SDK_DISABLED": "true"}
     inside = probed.environment(tmp_path / "run")
-    base = _service(broker, tmp_path, {**os.environ, **UNTRACED})
-    head = _service(broker, tmp_path, {**inside, **UNTRACED})
+    base = _service(broker, tmp_path, environment={**os.environ, **untraced})
+    head = _service(broker, tmp_path, environment={**inside, **untraced})
 
     compare(f"service, {broker}", "probe, no spans", base, head, pairs=PAIRS)
 
     assert min(probed.turns(tmp_path / "run"), default=0) > 0
 
 
-def _service(broker, folder, environment):
-    command = [sys.executable, str(SERVICE), broker, str(MESSAGES)]
+# A server is not started here: HARNESS_BENCH_BROKERS="nats://127.0.0.1:4222 redis://127.0.0.1:6379/0".
+SERVERS = os.environ.get("HARNESS_BENCH_BROKERS", "").split()
+
+
+@pytest.mark.parametrize("broker", ["memory:", "sqlite:", *SERVERS])
+def test_service(compare, tmp_path, broker):
+    """All that the service does about a message, against the bare calls of the same broker and store."""
+    base = _service(broker, tmp_path, "bare")
+    head = _service(broker, tmp_path)
+
+    compare(f"service, {broker}", "the service", base, head, pairs=PAIRS)
+
+
+def _service(broker, folder, *how, environment=os.environ):
+    command = [sys.executable, str(SERVICE), broker, str(MESSAGES), *how]
     return paired.program(command, environment=environment, folder=folder)

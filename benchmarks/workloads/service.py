@@ -1,60 +1,99 @@
 """The chaos service with its broker full at the start, until every message is settled.
 
-``python service.py memory|sqlite COUNT``; the database is a new file in the working directory. Prints the
-messages per second, and the CPU time per message of the loop's thread and of the process, as JSON.
+``python service.py URL COUNT [bare | traced]``, for example with ``memory:``, ``sqlite:`` (a new file in the
+working directory), ``nats://127.0.0.1:4222`` or ``redis://127.0.0.1:6379/0``. The store is the file of the
+broker, or memory. *bare* leaves the service out: the same calls of the same broker and store, and as many at
+a time, but nothing around them. *traced* records every span, and exports none.
+
+Prints the messages per second, and the CPU time per message of the loop's thread and of the process, as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from harness.mayhem import backend
+from harness.mayhem.__main__ import GARBAGE
+from harness.mayhem.backend import BrokerWithOutlet
+from harness.mayhem.circuit import Circuits
 from harness.mayhem.consumer import Consumer
+from harness.mayhem.failures import Failures
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.handler import Handler
 from harness.mayhem.hosts.simulated import SimulatedHost
+from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message, RestartEvent
+from harness.mayhem.ports import Store
 from harness.mayhem.telemetry import telemetry
 from harness.mayhem.threads import Threads
 
 # So many at a time that the processor is the limit, and not the 20 ms which a restart takes.
-CONCURRENCY = HOSTS = 200
+CONCURRENCY = HOSTS = 500
 LEASE_S = 30.0
 MAX_DELIVERIES = 5
 THREADS = 16  # as the service has them
 
+Handle = Callable[[Delivery], Awaitable[None]]
 
-async def main(kind: str, count: int) -> None:
-    async with _backends(kind) as (broker, store), Threads(THREADS) as threads:
-        for number in range(1, count + 1):
-            await broker.put(_message(number))
+
+async def main(url: str, count: int, *, bare: bool) -> None:
+    # What is left of another run is not a part of this one.
+    if url == "sqlite:":
+        url = f"sqlite:service-{os.getpid()}.db"
+    elif "://" in url:
+        url = f"{url}?queue=service-{os.getpid()}"
+    store_url = url if url.startswith(("memory:", "sqlite:")) else "memory:"
+    async with (
+        backend.store(store_url) as store,
+        backend.broker(url, lease_s=LEASE_S) as broker,
+        Threads(THREADS) as threads,
+        Leases(broker, failures := Failures(), lease_s=LEASE_S) as leases,
+    ):
+        await _fill(broker, count)
+        circuits = Circuits()
         handler = Handler(
             broker,
             store,
             Fleet(lambda name: SimulatedHost(name, seed=0), threads),
-            lease_s=LEASE_S,
+            leases=leases,
+            circuits=circuits,
+            failures=failures,
             max_deliveries=MAX_DELIVERIES,
             random=Random(0),
         )
         to_do = count
 
-        async def handle(delivery: Delivery) -> None:
-            nonlocal to_do
-            await handler.handle(delivery)
-            to_do -= 1
-            if not to_do:
-                broker.drain()
+        def counted(handle: Handle) -> Handle:
+            async def handle_one(delivery: Delivery) -> None:
+                nonlocal to_do
+                await handle(delivery)
+                to_do -= 1
+                if not to_do:
+                    broker.drain()
 
+            return handle_one
+
+        consumer = Consumer(
+            broker,
+            counted(handler.handle),
+            hand_back=handler.hand_back,
+            gate=circuits.gate.admitted,
+            failures=failures,
+            concurrency=CONCURRENCY,
+        )
+        working = _bare(broker, counted(_saving(broker, store))) if bare else consumer.run()
         wall_ns, loop_ns, process_ns = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
-        await Consumer(broker, handle, concurrency=CONCURRENCY).run()
+        await working
         wall_ns = time.perf_counter_ns() - wall_ns
         loop_ns, process_ns = time.thread_time_ns() - loop_ns, time.process_time_ns() - process_ns
         if left := await broker.pending():
@@ -67,24 +106,43 @@ async def main(kind: str, count: int) -> None:
     print(json.dumps(sample))
 
 
-@asynccontextmanager
-async def _backends(kind: str) -> AsyncIterator[tuple[Any, Any]]:
-    if kind == "memory":
-        from harness.mayhem.brokers.memory import MemoryBroker
-        from harness.mayhem.stores.memory import MemoryStore
+async def _bare(broker: BrokerWithOutlet, handle: Handle) -> None:
+    """As many at a time as the service has in hand."""
+    slots = asyncio.Semaphore(CONCURRENCY)
 
-        yield MemoryBroker(lease_s=LEASE_S), MemoryStore()
-        return
+    async def one(delivery: Delivery) -> None:
+        await handle(delivery)
+        slots.release()
 
-    from harness.mayhem.brokers.sqlite import SqliteBroker
-    from harness.mayhem.database import Database
-    from harness.mayhem.stores.sqlite import SqliteStore
+    async with asyncio.TaskGroup() as group:
+        while True:
+            await slots.acquire()
+            free = 1
+            while not slots.locked():
+                await slots.acquire()
+                free += 1
+            deliveries = await broker.get(free)
+            for delivery in deliveries:
+                group.create_task(one(delivery))
+            for _ in range(free - len(deliveries)):
+                slots.release()
+            if not deliveries:
+                return
 
-    async with Database(Path(f"service-{os.getpid()}.db")) as database:
-        broker, store = SqliteBroker(database, lease_s=LEASE_S), SqliteStore(database)
-        await broker.create()
-        await store.create()
-        yield broker, store
+
+def _saving(broker: BrokerWithOutlet, store: Store) -> Handle:
+    async def save(delivery: Delivery) -> None:
+        event = RestartEvent.from_body(delivery.message.body)
+        await store.save(delivery.message.id, event.host)
+        await broker.ack(delivery)
+
+    return save
+
+
+async def _fill(broker: BrokerWithOutlet, count: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(1, count + 1):
+            group.create_task(broker.put(_message(number)))
 
 
 def _message(number: int) -> Message:
@@ -93,5 +151,11 @@ def _message(number: int) -> Message:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    if "traced" in sys.argv:
+        provider = TracerProvider()
+        provider.add_span_processor(SpanProcessor())  # which does nothing
+        trace.set_tracer_provider(provider)
     with telemetry(os.environ):
-        asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+        asyncio.run(main(sys.argv[1], int(sys.argv[2]), bare="bare" in sys.argv))

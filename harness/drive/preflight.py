@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
 import socket
@@ -12,6 +13,9 @@ from pathlib import Path
 from ..errors import UsageError
 
 HOST = "127.0.0.1"
+
+# The package that a sender of the load driver needs. Its extra is called like the sender.
+PACKAGES = {"http": "aiohttp", "nats": "nats", "redis": "redis"}
 
 
 def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
@@ -49,3 +53,16 @@ def check_port(port: int, *, of: str) -> None:
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise UsageError(f"{of}: port {port} is taken by another program") from None
+
+
+def check_sender(sender: str) -> None:
+    """Look for the package that the load driver will load, in a process of its own and much later.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    package = PACKAGES.get(sender)
+    if package is not None and importlib.util.find_spec(package) is None:
+        exc = UsageError(f'load.sender = "{sender}" needs the package {package}, which is not installed')
+        exc.add_note(f"pip install 'asyncio-harness[{sender}]'")
+        raise exc

@@ -1,23 +1,31 @@
-"""``python -m harness.mayhem``: serve, or print the ledger. Results go to stdout, the rest to stderr."""
+"""``python -m harness.mayhem``: serve, print the ledger, print the settings, or prove it all by a soak.
+
+Results go to stdout, the rest to stderr.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from .errors import MayhemError
+from .errors import MayhemError, SettingsError
+from .health import Health
+from .init import fork_if_first
 from .ledger import read_ledger
+from .listening import parse_address
 from .log import logging_to_stderr
-from .service import serve
-from .settings import Settings, add_options, settings_from
+from .service import Service
+from .settings import Settings, load
 from .telemetry import telemetry
 from .tracing import root_cause
 
@@ -25,45 +33,96 @@ log = logging.getLogger("harness.mayhem")
 
 # For a thread to come back, once everything else has ended.
 LEAVE_S = 2.0
+# New objects until the collector looks at them. Python's 700 is a hundredth of what the messages in hand and
+# their spans come to: looking at those again and again took a quarter of the time, and found nothing.
+GARBAGE = 50_000
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one sub-command and return its exit status: 1 for a drain that was cut short, 2 for usage."""
-    options = _options(arguments)
+    """Run one command and return its exit status: 1 for a drain that was cut short, 2 for usage."""
+    command, options = _command(arguments)
     try:
-        settings = settings_from(options, os.environ)
-        if options.command == "ledger":
-            json.dump(dataclasses.asdict(read_ledger(settings.db)), sys.stdout)
-            sys.stdout.write("\n")
-            return 0
-        return _serve(settings)
+        if command == "soak":
+            from .soak.command import main as soak
+
+            return soak(options)
+        settings = load(options)
+        match command:
+            case "ledger":
+                ledger = asyncio.run(read_ledger(settings.broker, settings.store_url))
+                json.dump(dataclasses.asdict(ledger), sys.stdout)
+                sys.stdout.write("\n")
+            case "check":
+                json.dump(_shown(settings), sys.stdout)
+                sys.stdout.write("\n")
+            case _:
+                return _serve(settings, options)
+        return 0
     except MayhemError as exc:
         sys.stderr.write(f"mayhem: {exc}\n")
         return exc.exit_code
+    except KeyboardInterrupt:
+        return 130
 
 
-def _options(arguments: Sequence[str]) -> Namespace:
-    parser = ArgumentParser(prog="mayhem", description="Restarts hosts as a broker's messages demand.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    add_options(commands.add_parser("serve", help="consume restart events (the default)"))
-    add_options(commands.add_parser("ledger", help="print what became of the messages, as JSON"), "db")
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        arguments = ["serve", *arguments]
-    return parser.parse_args(arguments)
+def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """What is to be done, by default to serve, and its options."""
+    if arguments and arguments[0] in ("serve", "ledger", "check", "soak"):
+        return arguments[0], arguments[1:]
+    return "serve", arguments
 
 
-def _serve(settings: Settings) -> int:
+def _shown(settings: Settings) -> dict[str, object]:
+    """The settings in force, without passwords."""
+    shown: dict[str, object] = settings.model_dump(mode="json")
+    urls = {"broker": settings.broker, "store": settings.store_url}
+    return shown | {name: re.sub(r"//[^/]*@", "//...@", url) for name, url in urls.items()}
+
+
+def _serve(settings: Settings, options: Sequence[str]) -> int:
+    fork_if_first()
+    # What was imported stays for ever, and need not be looked at.
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    health = Health()
     with (
-        logging_to_stderr(logging.DEBUG if settings.debug else logging.INFO),
-        telemetry(os.environ),
+        logging_to_stderr(settings.level, settings.log_format),
+        _watched(settings, health),
         # None leaves it to PYTHONASYNCIODEBUG and -X dev.
         asyncio.Runner(debug=settings.debug or None) as runner,
     ):
         try:
-            return 0 if runner.run(serve(settings)) else 1
+            service = Service(settings, read=lambda: load(options), health=health)
+            return 0 if runner.run(service.run()) else 1
         except ExceptionGroup as group:
-            log.critical("stopped by an error", exc_info=root_cause(group))
+            cause = root_cause(group)
+            if isinstance(cause, SettingsError):
+                raise cause from None
+            # What is an error of this service says all there is to say; anything else is a bug.
+            log.critical(
+                "stopped by an error: %s", cause, exc_info=None if isinstance(cause, MayhemError) else cause
+            )
             return 1
+
+
+@contextmanager
+def _watched(settings: Settings, health: Health) -> Iterator[None]:
+    """With telemetry, and an endpoint if one is asked for."""
+    if settings.http is None:
+        with telemetry(os.environ):
+            yield
+        return
+    try:
+        from .endpoint import answering, prometheus
+    except ImportError as exc:
+        raise SettingsError(f"http: {exc.name} is missing; pip install 'asyncio-harness[metrics]'") from None
+    views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
+    with (
+        answering(parse_address(settings.http), views) as port,
+        telemetry(os.environ, readers=[prometheus()]),
+    ):
+        log.info("answering over HTTP", extra={"port": port})
+        yield
 
 
 def _leave(status: int) -> None:

@@ -11,13 +11,16 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from .errors import StorageBrokenError, StorageUnavailableError
+from .errors import SettingsError, StorageBrokenError, StorageUnavailableError
+from .metrics import record_storage_error
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,73 @@ class Answer(NamedTuple):
 
     rows: list[tuple[Any, ...]]
     changed: int  # rows it inserted, updated or deleted
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that ``sqlite:PATH`` names.
+
+    Raises:
+        SettingsError: There is no path.
+    """
+    if not (path := url.removeprefix("sqlite:")):
+        raise SettingsError(f"expected sqlite:PATH, got {url!r}")
+    return Path(path)
+
+
+@asynccontextmanager
+async def shared(path: Path) -> AsyncIterator[Database]:
+    """The database of that file, open; everybody on this loop who asks for it shares one.
+
+    A save and an ack are often one commit then, and two writers of one process never wait for each other.
+
+    Raises:
+        StorageError: The file cannot be opened, or is no database.
+    """
+    key = asyncio.get_running_loop(), path.resolve()
+    sharing = _shared.setdefault(key, _Sharing())
+    sharing.users += 1
+    try:
+        async with sharing.opening:
+            if sharing.database is None:
+                sharing.database = await Database(path).__aenter__()
+        yield sharing.database
+    finally:
+        sharing.users -= 1
+        if not sharing.users:
+            del _shared[key]
+            if sharing.database is not None:
+                await sharing.database.__aexit__(None, None, None)
+
+
+@contextmanager
+def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database as it is, for somebody who only reads and may wait; nothing is created.
+
+    Raises:
+        StorageError: There is none, or it cannot be read.
+    """
+    try:
+        # "rw" opens what there is and creates nothing; "ro" could not recover what a killed service left.
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, timeout=BUSY_S, uri=True, isolation_level=None)) as connection:
+            connection.text_factory = _text
+            yield connection
+    except sqlite3.OperationalError as exc:
+        raise StorageUnavailableError(f"{path}: cannot be read: {exc}") from exc
+    except sqlite3.Error as exc:
+        raise StorageBrokenError(f"{path}: not a database of this service: {exc}") from exc
+
+
+@dataclass(slots=True)
+class _Sharing:
+    """Who has a database open together."""
+
+    users: int = 0
+    database: Database | None = None
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, Path], _Sharing] = {}
 
 
 class Database:
@@ -54,7 +124,11 @@ class Database:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._thread.start()
-        await self._opened
+        try:
+            await self._opened
+        except asyncio.CancelledError:
+            self._work.put(None)  # also a thread that nobody waits for must end
+            raise
         return self
 
     async def __aexit__(
@@ -65,7 +139,7 @@ class Database:
         if not self._closed.done():
             log.warning("database left open", extra={"path": str(self.path)})
 
-    async def execute(self, statement: str, *parameters: str | float) -> Answer:
+    async def execute(self, statement: str, *parameters: str | bytes | float) -> Answer:
         """Execute one statement in the thread, as a part of some transaction, and wait for its commit.
 
         Raises:
@@ -79,7 +153,10 @@ class Database:
         try:
             connection = _open(self.path)
         except sqlite3.Error as exc:
-            self._answer([_Outcome(self._opened, error=type(exc)(f"{self.path}: cannot be opened: {exc}"))])
+            # A folder that is not there will not be there later either: not to be waited for.
+            absent = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN
+            kind = sqlite3.DatabaseError if absent else type(exc)
+            self._answer([_Outcome(self._opened, error=kind(f"cannot be opened: {exc}"))])
             return
         with closing(connection):
             self._answer([_Outcome(self._opened)])
@@ -106,12 +183,30 @@ class Database:
     def _answer(self, outcomes: list[_Outcome]) -> None:
         # The loop is gone when the service did not wait for the thread; then nobody wants to know.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_resolve, outcomes)
+            self._loop.call_soon_threadsafe(self._resolve, outcomes)
+
+    def _resolve(self, outcomes: list[_Outcome]) -> None:
+        for future, answer, error in outcomes:
+            if future.done():  # cancelled while the thread was at work
+                continue
+            if error is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(self._translated(error))
+
+    def _translated(self, error: Exception) -> Exception:
+        if not isinstance(error, sqlite3.Error):
+            return error
+        record_storage_error("sqlite")
+        kind = StorageUnavailableError if isinstance(error, sqlite3.OperationalError) else StorageBrokenError
+        translated = kind(f"{self.path}: {error}")
+        translated.__cause__ = error
+        return translated
 
 
 class _Work(NamedTuple):
     statement: str
-    parameters: tuple[str | float, ...]
+    parameters: tuple[str | bytes | float, ...]
     future: asyncio.Future[Answer]
 
 
@@ -128,12 +223,16 @@ def _open(path: Path) -> sqlite3.Connection:
         # Survives any crash of the process; a power cut may take the last commits, in their order, so an
         # ack never outlives its save.
         connection.execute("PRAGMA synchronous = NORMAL")
-        # Whatever bytes another process wrote as text: one bad row must not fail every claim.
-        connection.text_factory = lambda text: text.decode(errors="replace")
+        connection.text_factory = _text
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _text(written: bytes) -> str:
+    """Whatever another process wrote as text: one bad row must not fail every claim."""
+    return written.decode(errors="replace")
 
 
 def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Outcome]:
@@ -158,22 +257,3 @@ def _execute(connection: sqlite3.Connection, work: _Work) -> _Outcome:
         return _Outcome(work.future, Answer(rows, cursor.rowcount))
     except Exception as exc:  # also of a parameter that SQLite cannot take; the thread must live on
         return _Outcome(work.future, error=exc)
-
-
-def _resolve(outcomes: list[_Outcome]) -> None:
-    for future, answer, error in outcomes:
-        if future.done():  # cancelled while the thread was at work
-            continue
-        if error is None:
-            future.set_result(answer)
-        else:
-            future.set_exception(_translated(error))
-
-
-def _translated(error: Exception) -> Exception:
-    if not isinstance(error, sqlite3.Error):
-        return error
-    kind = StorageUnavailableError if isinstance(error, sqlite3.OperationalError) else StorageBrokenError
-    translated = kind(str(error))
-    translated.__cause__ = error
-    return translated

@@ -3,38 +3,145 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
-from .ports import Host
+from .errors import HostUnavailableError
+from .ports import AwaitedHealth, BlockingHealth, Host
 from .threads import Threads
 from .tracing import span
 
+log = logging.getLogger(__name__)
+
+# Longer than anything a host allows itself. Without a limit, one that hangs would keep its message for ever,
+# under a lease that is extended for ever.
+RESTART_WITHIN_S = 30.0
+# Messages may name any host. What is known of one beyond the fleet's own is forgotten while it rests.
+STRANGERS = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class _Ward:
+    """A host, and what the fleet knows of it."""
+
+    host: Host
+    check_health: Callable[[], Awaitable[None]]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0  # restarts under way, or waiting for their turn
+    restarts: int = 0  # carried out
+
 
 class Fleet:
-    """Restarts hosts and sees that they are healthy afterwards."""
+    """Restarts hosts and sees that they are healthy afterwards.
 
-    def __init__(self, make: Callable[[str], Host], threads: Threads) -> None:
+    Args:
+        make: Makes a host by its name. One that has to be started and ended is an async context manager.
+        threads: For health checks that block.
+        names: The fleet's own hosts. They are started in this order on entering, and ended in the reverse.
+        within_s: For one restart with its health check.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Host],
+        threads: Threads,
+        *,
+        names: Sequence[str] = (),
+        within_s: float = RESTART_WITHIN_S,
+    ) -> None:
+        self.names = tuple(names)
         self._make = make
         self._threads = threads
-        # Never emptied: a fleet has as many hosts as it has names.
-        self._hosts: dict[str, tuple[Host, asyncio.Lock]] = {}
+        self._within_s = within_s
+        self._own = {name: self._adopt(name) for name in self.names}
+        self._strangers: dict[str, _Ward] = {}
+        self._started = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with self._started as started:
+            for name in self.names:
+                await self._start(name, started)
+            self._started = started.pop_all()  # nothing went wrong: they stay
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._started.aclose()
+
+    def restarts(self, name: str) -> int:
+        """How often the host was restarted since the start, and was healthy afterwards."""
+        ward = self._own.get(name) or self._strangers.get(name)
+        return ward.restarts if ward else 0
 
     async def restart(self, name: str) -> None:
         """Wait for the host's turn, restart it and check its health.
 
         Raises:
-            HostUnavailableError: It did not come up, or is not healthy.
+            HostUnavailableError: It did not come up in time, or is not healthy.
         """
-        if name not in self._hosts:
-            self._hosts[name] = (self._make(name), asyncio.Lock())
-        host, turn = self._hosts[name]
-        async with turn:
-            with span("restart host", attributes={"host.name": name}):
-                await host.restart()
-                await self._threads.run(_check_health, host)
+        ward = self._own.get(name) or self._stranger(name)
+        ward.users += 1
+        try:
+            async with ward.turn:
+                with span("restart host", attributes={"host.name": name}):
+                    await self._restart(name, ward)
+        finally:
+            ward.users -= 1
+
+    async def _restart(self, name: str, ward: _Ward) -> None:
+        try:
+            async with asyncio.timeout(self._within_s):
+                await ward.host.restart()
+                await ward.check_health()
+        except TimeoutError as exc:
+            raise HostUnavailableError(f"{name}: not back within {self._within_s:g} s") from exc
+        ward.restarts += 1
+
+    async def _start(self, name: str, started: AsyncExitStack) -> None:
+        host = self._own[name].host
+        if not isinstance(host, AbstractAsyncContextManager):
+            return
+        # Ended also if it does not start: a restart may bring it up later.
+        started.push_async_exit(host)
+        try:
+            await host.__aenter__()
+        except HostUnavailableError as exc:
+            # No reason not to start the service: restarting what is down is its purpose.
+            log.warning("host down at the start: %s", exc, extra={"host": name})
+
+    def _stranger(self, name: str) -> _Ward:
+        ward = self._strangers.get(name)
+        if ward is None:
+            if len(self._strangers) >= STRANGERS:
+                self._strangers = {n: ward for n, ward in self._strangers.items() if ward.users}
+            ward = self._strangers[name] = self._adopt(name)
+        return ward
+
+    def _adopt(self, name: str) -> _Ward:
+        host = self._make(name)
+        match host:
+            case AwaitedHealth():
+                return _Ward(host, lambda: _await_health(host))
+            case BlockingHealth():
+                return _Ward(host, lambda: self._threads.run(_check_health, host))
+        return _Ward(host, _healthy)
 
 
-def _check_health(host: Host) -> None:
+async def _healthy() -> None:
+    """Nothing can be asked."""
+
+
+async def _await_health(host: AwaitedHealth) -> None:
+    with span("check health"):
+        await host.health()
+
+
+def _check_health(host: BlockingHealth) -> None:
     """In a thread; the span still finds its parent, because the context came along."""
     with span("check health"):
         host.check_health()

@@ -1,43 +1,42 @@
-"""The ledger: what became of every message of a database, counted in one snapshot.
+"""The ledger: what became of every message, from the books of its broker and of the store.
 
 | figure         | counts                                                                                   |
 |----------------|------------------------------------------------------------------------------------------|
-| published      | messages ever inserted; a trigger notes each id in a table nothing is deleted from       |
+| published      | messages ever published                                                                  |
 | acked          | messages that were handled                                                               |
 | dead_lettered  | messages that were laid aside                                                            |
 | waiting        | messages yet to be settled, in a consumer's hands or not                                 |
-| lost           | messages published that are none of these three: the row is gone, or in no known state   |
+| lost           | messages published that are none of these three: they have vanished                      |
 | acked_unsaved  | messages acked without a row in the store: their work is lost though nobody noticed      |
 | nacked         | times a message was handed back                                                          |
 | redelivered    | times a message was handed out, but for the first time                                   |
 | duplicated     | messages that were saved more than once: the work was done again                         |
 
-So ``published == acked + dead_lettered + waiting + lost``, at any moment.
+So ``published == acked + dead_lettered + waiting + lost``, at any moment. How far back the books of a broker
+go, docs/brokers.md says.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from .errors import StorageError, StorageUnavailableError
+from . import audits, stores
+from .backend import member
+from .errors import SettingsError
 
-QUERY = """
-    SELECT
-        (SELECT count(*) FROM published) AS published,
-        (SELECT count(*) FROM message WHERE state = 'acked') AS acked,
-        (SELECT total(nacks) FROM message) AS nacked,
-        (SELECT total(max(deliveries - 1, 0)) FROM message) AS redelivered,
-        (SELECT count(*) FROM saved WHERE times > 1) AS duplicated,
-        (SELECT count(*) FROM published WHERE id NOT IN
-            (SELECT id FROM message WHERE state IN ('waiting', 'acked', 'dead'))) AS lost,
-        (SELECT count(*) FROM message WHERE state = 'dead') AS dead_lettered,
-        (SELECT count(*) FROM message WHERE state = 'waiting') AS waiting,
-        (SELECT count(*) FROM message WHERE state = 'acked'
-            AND id NOT IN (SELECT message_id FROM saved)) AS acked_unsaved
-"""
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a broker can tell of its messages; `audit` of a module in `audits/` gives it."""
+
+    published: int
+    acked: int
+    acks: Mapping[str, int]  # which delivery was acked, by message; perhaps only the latest
+    nacked: int
+    redelivered: int
+    dead_lettered: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,31 @@ class Ledger:
     acked_unsaved: int
 
 
-def read_ledger(path: Path) -> Ledger:
+async def read_ledger(broker_url: str, store_url: str) -> Ledger:
     """Count; the service may be running meanwhile.
 
     Raises:
-        StorageError: There is no database of the service at *path*, or it cannot be read.
+        SettingsError: A URL is wrong, or of something that other processes cannot look into.
+        StorageError: The books cannot be read.
     """
-    try:
-        # "rw" opens what there is and creates nothing; "ro" could not recover what a killed service left.
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
-            row = connection.execute(QUERY).fetchone()
-    except sqlite3.OperationalError as exc:
-        raise StorageUnavailableError(f"{path}: no ledger to read: {exc}") from exc
-    except sqlite3.Error as exc:
-        raise StorageError(f"{path}: not a database of this service: {exc}") from exc
-    return Ledger(*map(int, row))
+    audit: Callable[[str], Awaitable[Audit]] = member(audits, broker_url).audit
+    store = member(stores, store_url)
+    if not hasattr(store, "times_saved"):
+        raise SettingsError(f"{store_url}: has no books that another process can read")
+    books = await audit(broker_url)
+    # The store after the broker: what was acked until then was saved before.
+    times: dict[str, int] = await store.times_saved(store_url)
+    settled = books.acked + books.dead_lettered + books.waiting
+    # Whoever publishes without counting is found out by what came of it.
+    published = max(books.published, settled)
+    return Ledger(
+        published=published,
+        acked=books.acked,
+        nacked=books.nacked,
+        redelivered=books.redelivered,
+        duplicated=sum(count > 1 for count in times.values()),
+        lost=published - settled,
+        dead_lettered=books.dead_lettered,
+        waiting=books.waiting,
+        acked_unsaved=len(books.acks.keys() - times.keys()),
+    )

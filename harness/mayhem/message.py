@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 
 from .errors import MalformedMessageError
 
+# Of a body that is no restart event, so many bytes are shown.
+SHOWN_BYTES = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One event on the broker. The broker knows its id and headers; the body is the consumer's affair."""
 
     id: str
-    body: str  # JSON, see `RestartEvent`
+    body: bytes  # JSON, see `RestartEvent`
     published_at: float  # unix seconds
     headers: Mapping[str, str] = field(default_factory=dict)  # W3C trace context: traceparent, tracestate
 
@@ -29,6 +32,15 @@ class Delivery:
 
     message: Message
     number: int
+    token: str = field(default="", compare=False, repr=False)  # what the broker knows the delivery by
+
+
+@dataclass(frozen=True, slots=True)
+class LaidAside:
+    """A dead letter: the last delivery of a message, and why it was the last."""
+
+    delivery: Delivery
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +49,24 @@ class RestartEvent:
 
     host: str
 
-    def to_body(self) -> str:
-        return json.dumps({"host": self.host, "event": "restart"})
+    def to_body(self) -> bytes:
+        return json.dumps({"host": self.host, "event": "restart"}).encode()
 
     @classmethod
-    def from_body(cls, body: str) -> RestartEvent:
+    def from_body(cls, body: bytes) -> RestartEvent:
         """Read a message's body.
 
         Raises:
-            MalformedMessageError: *body* is not the JSON of a restart event.
+            MalformedMessageError: *body* is not the JSON of a restart event, in UTF-8.
         """
         try:
-            match json.loads(body):
+            # Decoded here: `json.loads` would take UTF-16 as well.
+            match json.loads(body.decode()):
                 # Printable, because it goes into log lines and spans.
                 case {"host": str(host), "event": "restart"} if host and host.isprintable():
                     return cls(host)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         raise MalformedMessageError(
-            f'body must be JSON like {{"host": "web-1", "event": "restart"}}, got {body[:80]!r}'
+            f'body must be JSON like {{"host": "web-1", "event": "restart"}}, got {body[:SHOWN_BYTES]!r}'
         )

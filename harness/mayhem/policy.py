@@ -1,16 +1,23 @@
 """What a failure does to its message. Pure functions: everything they need is an argument.
 
-| error                     | in place                     | then                                  |
-|---------------------------|------------------------------|---------------------------------------|
-| `HostUnavailableError`    | up to `MAX_ATTEMPTS`, backoff| nack; dead-letter at the limit        |
-| `StorageUnavailableError` | -                            | nack, always: the message is innocent |
-| `StorageBrokenError`      | -                            | stop the service                      |
-| `LeaseLostError`          | -                            | let go: it belongs to another         |
-| `MalformedMessageError`   | -                            | dead-letter                           |
-| `OverdeliveredError`      | -                            | dead-letter                           |
-| any other                 | -                            | nack; dead-letter at the limit        |
+| error                     | in place | then                     | at the limit | held against it |
+|---------------------------|----------|--------------------------|--------------|-----------------|
+| `HostUnavailableError`    | backoff  | nack, backoff            | dead-letter  | yes             |
+| `CircuitOpenError`        | -        | nack, the circuit's wait | nack         | no              |
+| `StorageUnavailableError` | -        | nack, backoff            | nack         | no              |
+| `StorageBrokenError`      | -        | stop                     | stop         | no              |
+| `LeaseLostError`          | -        | let go                   | let go       | yes             |
+| `MalformedMessageError`   | -        | dead-letter              | dead-letter  | yes             |
+| `OversizedMessageError`   | -        | dead-letter              | dead-letter  | yes             |
+| `OverdeliveredError`      | -        | dead-letter              | dead-letter  | yes             |
+| any other                 | -        | nack, backoff            | dead-letter  | yes             |
+
+*In place* is up to `MAX_ATTEMPTS` attempts. *The limit* is the last delivery a message is allowed; one that
+is not *held against it* does not count towards that: what is away must not burn a queue through to its dead
+letters.
 
 Cancellation is no failure and is not asked about here: it hands the message back and travels on.
+`tests/mayhem/test_mayhem_policy.py` compares this table with the code.
 """
 
 from __future__ import annotations
@@ -18,12 +25,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import (
+    CircuitOpenError,
     HostUnavailableError,
     LeaseLostError,
     MalformedMessageError,
     OverdeliveredError,
+    OversizedMessageError,
     StorageBrokenError,
     StorageUnavailableError,
+    leaves,
 )
 
 # In place, a message occupies one of the consumer's slots: three attempts ride out a hiccup, no more.
@@ -39,6 +49,7 @@ class Nack:
     """Hand the message back."""
 
     delay_s: float
+    counts: bool = True  # whether this delivery is held against the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +66,13 @@ class LetGo:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Hand the message back and end the service: the next message would fare no better."""
+    """Hand the message back, not held against it, and end the service: the next would fare no better."""
 
 
 Verdict = Nack | DeadLetter | LetGo | Stop
 
 
-def retry_after_s(error: BaseException, *, attempt: int, spread: float) -> float | None:
+def retry_after_s(error: Exception, *, attempt: int, spread: float) -> float | None:
     """How long to wait before the next attempt in place; none for no more attempts.
 
     Args:
@@ -73,28 +84,44 @@ def retry_after_s(error: BaseException, *, attempt: int, spread: float) -> float
     return None
 
 
-def verdict(error: BaseException, *, deliveries: int, max_deliveries: int, spread: float) -> Verdict:
+def deciding(error: Exception) -> BaseException:
+    """Which of the errors in a group decides; a single error is its own group.
+
+    The first one: it is why the others were cancelled. But what must stop the service does, whenever it came.
+    """
+    errors = list(leaves(error))
+    return next((each for each in errors if isinstance(each, StorageBrokenError)), errors[0])
+
+
+def verdict(
+    error: BaseException, *, deliveries: int, excused: int = 0, max_deliveries: int, spread: float
+) -> Verdict:
     """What becomes of a message whose handling failed for good.
 
     Args:
+        error: No group: see `deciding`.
         deliveries: How often the message was handed out, this time included.
-        max_deliveries: From this number on it is not handed back once more.
+        excused: How many of them are not held against it.
+        max_deliveries: When so many are held against it, it is not handed back once more.
         spread: As for `retry_after_s`.
     """
-    again = Nack(min(_backoff_s(NACK_S, deliveries, spread), MAX_NACK_S))
+    delay_s = min(_backoff_s(NACK_S, deliveries, spread), MAX_NACK_S)
     match error:
         case StorageBrokenError():
             return Stop()
         case LeaseLostError():
             return LetGo()
+        case CircuitOpenError():
+            # Spread as well: all that wait for the same circuit would come back in the same instant.
+            return Nack(error.retry_after_s * (1 + spread), counts=False)
         case StorageUnavailableError():
-            return again
-        case MalformedMessageError() | OverdeliveredError():
+            return Nack(delay_s, counts=False)
+        case MalformedMessageError() | OversizedMessageError() | OverdeliveredError():
             return DeadLetter(str(error))
-        case _ if deliveries >= max_deliveries:
+        case _ if deliveries - excused >= max_deliveries:
             return DeadLetter(f"delivery {deliveries} failed: {type(error).__name__}: {error}")
         case _:
-            return again
+            return Nack(delay_s)
 
 
 def _backoff_s(first_s: float, attempt: int, spread: float) -> float:

@@ -5,120 +5,254 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from random import Random
-from typing import Protocol
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM
+from typing import TypeVar
 
+from . import backend
+from .backend import BrokerWithOutlet
+from .circuit import Circuits
 from .consumer import Consumer
+from .dump import dump
+from .errors import SettingsError, StorageUnavailableError
+from .failures import End, Failures
 from .fleet import Fleet
 from .handler import Handler
-from .hosts.simulated import SimulatedHost
-from .ports import Broker, Outlet, Store
+from .health import Health
+from .lease import Leases
+from .metrics import observe
+from .monkey import Monkey
 from .publisher import publish_steadily
-from .settings import Settings
+from .settings import LIVE, Settings
 from .shutdown import Shutdown
+from .signals import heard
 from .threads import Threads
-from .unhandled import Unhandled
+from .unhandled import unhandled_to
+from .waits import ended
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Health checks take 2 ms: sixteen threads check thousands of hosts per second.
 THREADS = 16
 # How often the end of the built-in publisher's events is looked for.
 SETTLED_POLL_S = 0.05
+# Between attempts to reach what is away at the start.
+AWAY_S = 0.5
+MAX_AWAY_S = 10.0
 
 
-class _BrokerWithOutlet(Broker, Outlet, Protocol):
-    """A broker this process also publishes into."""
+class Service:
+    """One life of the service.
 
-
-async def serve(settings: Settings) -> bool:
-    """Consume until a signal, or until the built-in publisher's events are settled.
-
-    Returns:
-        Whether everything in hand was finished; else the rest was handed back.
-
-    Raises:
-        StorageError: The database cannot be opened.
-        ExceptionGroup: The service had to stop.
+    Args:
+        read: Reads the settings again, for SIGHUP; raises `SettingsError`.
+        health: Told how it goes.
     """
-    unhandled = Unhandled()
-    asyncio.get_running_loop().set_exception_handler(unhandled)
-    async with _backends(settings) as (broker, store), Threads(THREADS) as threads:
-        handler = Handler(
-            broker,
-            store,
-            Fleet(lambda name: SimulatedHost(name, seed=settings.seed), threads),
-            lease_s=settings.lease_s,
-            max_deliveries=settings.max_deliveries,
-            random=Random(settings.seed),
-        )
-        consumer = Consumer(broker, handler.handle, concurrency=settings.concurrency)
+
+    def __init__(self, settings: Settings, *, read: Callable[[], Settings], health: Health) -> None:
+        self._settings = settings
+        self._read = read
+        self._health = health
+        self._failures = Failures()
+        self._changes: list[Callable[[Settings], object]] = []  # what SIGHUP changes, once it is there
+
+    async def run(self) -> bool:
+        """Consume until a signal, or until the built-in publisher's events are settled.
+
+        Returns:
+            Whether everything in hand was finished; else the rest was handed back.
+
+        Raises:
+            ExceptionGroup: The service had to stop.
+        """
+        self._loop = asyncio.get_running_loop()
+        with unhandled_to(self._failures):
+            await self._live()
+        log.info("stopped", extra={"cut_short": self._shutdown.was_cut})
+        return not self._shutdown.was_cut
+
+    async def _live(self) -> None:
+        """Serve, with the signals heard, and with a beat that tells how the loop is."""
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(self._health.beat(), name="beat")
+            serving = group.create_task(self._serve(), name="service")
+            self._shutdown = Shutdown(serving.cancel, drain_s=self._settings.drain_s)
+            signals: dict[int, Callable[[], object]] = {
+                SIGTERM: lambda: self._shutdown.ask_from_thread("SIGTERM"),
+                SIGINT: lambda: self._shutdown.ask_from_thread("SIGINT"),
+                SIGHUP: self._reload,
+                SIGQUIT: self._dump,
+            }
+            with heard(signals), self._shutdown:
+                await asyncio.wait({serving})
+            beating.cancel()
+
+    async def _serve(self) -> None:
+        settings, failures = self._settings, self._failures
+        inventory = settings.inventory
+        async with (
+            Threads(THREADS) as threads,
+            Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
+            self._reached("store", lambda: backend.store(settings.store_url)) as store,
+            self._reached(
+                "broker", lambda: backend.broker(settings.broker, lease_s=settings.lease_s)
+            ) as broker,
+            Leases(broker, failures, lease_s=settings.lease_s) as leases,
+        ):
+            # They may have been read again while something was waited for.
+            settings = self._settings
+            circuits = Circuits(
+                settings.circuit_limits, group_of=lambda host: f"{inventory.kind_of(host)} hosts"
+            )
+            handler = Handler(
+                broker,
+                store,
+                fleet,
+                leases=leases,
+                circuits=circuits,
+                failures=failures,
+                max_deliveries=settings.max_deliveries,
+                random=Random(settings.seed),
+            )
+            consumer = Consumer(
+                broker,
+                handler.handle,
+                hand_back=handler.hand_back,
+                gate=circuits.gate.admitted,
+                failures=failures,
+                concurrency=settings.concurrency,
+                max_bytes=settings.max_bytes,
+            )
+            monkey = Monkey(broker, fleet, settings.groups, seed=settings.seed)
+            self._changes += [
+                lambda new: circuits.set_limits(new.circuit_limits),
+                lambda new: consumer.resize(concurrency=new.concurrency, max_bytes=new.max_bytes),
+                lambda new: monkey.change(new.groups),
+            ]
+            self._tell_of(consumer, circuits, threads)
+            try:
+                await self._consume(consumer, broker, monkey, threads)
+            finally:
+                # Also when it has to stop: then the ledger is wanted most.
+                failures.log_summary()
+
+    async def _consume(
+        self, consumer: Consumer, broker: BrokerWithOutlet, monkey: Monkey, threads: Threads
+    ) -> None:
+        """Consume until drained, with everybody around who only has something to do meanwhile."""
         stop_publishing = threading.Event()
-
-        def drain() -> None:
-            stop_publishing.set()
-            broker.drain()
-
         async with asyncio.TaskGroup() as group:
             consuming = group.create_task(consumer.run(), name="consumer")
-            shutdown = Shutdown(drain, consuming.cancel, drain_s=settings.drain_s)
-            with shutdown.on_signals():
-                log.info("consuming", extra={"broker": broker.system})
-                if settings.events:
-                    group.create_task(
-                        _publish(settings, broker, threads, stop_publishing, shutdown), name="publisher"
-                    )
+            breaking = group.create_task(monkey.run(), name="monkey")
+            asking = group.create_task(self._health.ask(broker), name="ask the broker")
+            if self._settings.events:
+                publishing = self._publish(broker, threads, stop_publishing)
+                group.create_task(publishing, name="publisher")
+
+            def drain() -> None:
+                self._health.phase = "draining"
+                stop_publishing.set()
+                breaking.cancel()  # what it published now would keep the drain from its end
+                consumer.drain()
+
+            self._shutdown.drain_by(drain)
+            self._health.phase = "consuming"
+            log.info("consuming", extra={"broker": broker.system})
+            try:
                 await asyncio.wait({consuming})
-    log.info("stopped", extra={"cut_short": shutdown.was_cut, "unhandled": unhandled.count})
-    return not shutdown.was_cut
+            finally:
+                await ended([breaking, asking])
 
+    async def _publish(self, broker: BrokerWithOutlet, threads: Threads, stop: threading.Event) -> None:
+        """Publish the events, wait until they are settled, and end the service."""
+        settings = self._settings
+        try:
+            await threads.run(
+                publish_steadily,
+                broker,
+                self._loop,
+                stop,
+                events=settings.events,
+                rate_per_s=settings.rate_per_s,
+                hosts=settings.hosts,
+                seed=settings.seed,
+            )
+        finally:
+            stop.set()  # cancelling the wait does not end the thread
+        # The broker port has no event for this: with other consumers, nobody could set it.
+        while not self._shutdown.asked:
+            with suppress(StorageUnavailableError):
+                if not await broker.pending():
+                    break
+            await asyncio.sleep(SETTLED_POLL_S)
+        if not self._shutdown.asked:
+            self._shutdown.ask("all events settled")
 
-@asynccontextmanager
-async def _backends(settings: Settings) -> AsyncIterator[tuple[_BrokerWithOutlet, Store]]:
-    """Broker and store, ready for use; only what is asked for is imported."""
-    if settings.memory:
-        from .brokers.memory import MemoryBroker
-        from .stores.memory import MemoryStore
+    @asynccontextmanager
+    async def _reached(
+        self, what: str, connect: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> AsyncIterator[T]:
+        """What is connected to; as long as it is away, it is waited for."""
+        away_s = AWAY_S
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    connected = await stack.enter_async_context(connect())
+                    break
+                except StorageUnavailableError as error:
+                    self._health.phase = f"waiting for the {what}"
+                    self._failures.note(error, End.RETRIED)
+                    log.warning("waiting for the %s: %s", what, error, extra={"again_in_s": away_s})
+                await asyncio.sleep(away_s)
+                away_s = min(away_s * 2, MAX_AWAY_S)
+            yield connected
 
-        yield MemoryBroker(lease_s=settings.lease_s), MemoryStore()
-        return
-
-    from .brokers.sqlite import SqliteBroker
-    from .database import Database
-    from .stores.sqlite import SqliteStore
-
-    async with Database(settings.db) as database:
-        broker, store = SqliteBroker(database, lease_s=settings.lease_s), SqliteStore(database)
-        await broker.create()
-        await store.create()
-        yield broker, store
-
-
-async def _publish(
-    settings: Settings,
-    broker: _BrokerWithOutlet,
-    threads: Threads,
-    stop: threading.Event,
-    shutdown: Shutdown,
-) -> None:
-    """Publish the events, wait until they are settled, and end the service."""
-    try:
-        await threads.run(
-            publish_steadily,
-            broker,
-            asyncio.get_running_loop(),
-            stop,
-            events=settings.events,
-            rate_per_s=settings.rate_per_s,
-            hosts=settings.hosts,
-            seed=settings.seed,
+    def _tell_of(self, consumer: Consumer, circuits: Circuits, threads: Threads) -> None:
+        """Let health and metrics look at what can be looked at; from their threads."""
+        health = self._health
+        health.circuits = circuits.states
+        health.facts = lambda: {"in_hand": consumer.in_hand, "failures": self._failures.totals()}
+        observe(
+            {
+                "mayhem.loop.held": lambda: health.lag_s,
+                "mayhem.loop.busy": lambda: health.busy,
+                "mayhem.tasks": lambda: len(asyncio.all_tasks(self._loop)),
+                "mayhem.messages.in_hand": lambda: consumer.in_hand,
+                "mayhem.messages.in_hand.size": lambda: consumer.bytes_in_hand,
+                "mayhem.messages.pending": lambda: health.pending or 0,
+                "mayhem.threads.busy": lambda: threads.busy,
+                "mayhem.threads.waiting": lambda: threads.waiting,
+                "mayhem.threads.oldest_wait": lambda: threads.oldest_wait_s,
+            }
         )
-    finally:
-        stop.set()  # cancelling the wait does not end the thread
-    # The broker port has no event for this: with other consumers on the same file, nobody could set it.
-    while not shutdown.asked and await broker.pending():
-        await asyncio.sleep(SETTLED_POLL_S)
-    if not shutdown.asked:
-        shutdown.ask("all events settled")
+
+    def _dump(self) -> None:
+        """In the thread that heard the signal: the loop may be what somebody asks about."""
+        failures = [f"failure {f.kind} at {f.arose}: {f.end} {f.count}x" for f in self._failures.rows()]
+        log.warning("asked what it is doing\n%s", "\n".join([dump(self._loop), *failures]))
+
+    def _reload(self) -> None:
+        """In the thread that heard the signal: to read a file is nothing for the loop."""
+        try:
+            new = self._read()
+        except SettingsError as error:
+            log.error("settings not read again, nothing has changed: %s", error)
+        else:
+            self._loop.call_soon_threadsafe(self._change, new)
+
+    def _change(self, new: Settings) -> None:
+        old = self._settings
+        changed = {name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)}
+        if kept := sorted(changed - LIVE):
+            log.warning("settings that need a new start: %s", ", ".join(kept))
+        live = {name: getattr(new, name) for name in sorted(changed & LIVE)}
+        self._settings = old.model_copy(update=live)
+        self._shutdown.drain_s = self._settings.drain_s
+        logging.getLogger().setLevel(self._settings.level)
+        for change in self._changes:
+            change(self._settings)
+        log.info("settings read again", extra={"changed": ", ".join(live) or "nothing"})

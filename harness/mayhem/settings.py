@@ -1,132 +1,279 @@
-"""Every setting of the service, each an option and an environment variable; the option wins."""
+"""Every setting of the service: an option, an environment variable, a key of a TOML file, or the default.
+
+The first of these that says something wins. `load` reads them all, or says in one line what is wrong where.
+"""
 
 from __future__ import annotations
 
-import math
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import difflib
+import logging
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as SourceError
+
+from . import backend, brokers, stores
+from .circuit import CircuitLimits
 from .errors import SettingsError
+from .groups import Group, check_names
+from .hosts.failure import parse_failure
+from .hosts.inventory import Inventory
+from .hosts.latency import parse_latency
+from .listening import parse_address
+
+PREFIX = "MAYHEM_"
+_CIRCUIT = CircuitLimits()
+# What SIGHUP changes in a service that runs; for the rest it has to be started again.
+LIVE = {
+    *("circuit_failures", "circuit_max_pause_s", "circuit_pause_s", "concurrency", "drain_s", "groups"),
+    *("log_level", "max_bytes"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+def _text_for(parse: Callable[[str], object]) -> AfterValidator:
+    def parsable(text: str) -> str:
+        try:
+            parse(text)
+        except ValueError as exc:
+            raise ValueError(f"expected {exc}, got {text!r}") from None
+        return text
+
+    return AfterValidator(parsable)
+
+
+def _url_of(family: Any) -> AfterValidator:
+    def known(url: str) -> str:
+        try:
+            backend.member(family, url)
+        except SettingsError as exc:
+            raise ValueError(str(exc)) from None
+        return url
+
+    return AfterValidator(known)
+
+
+def _distinct(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    check_names(groups)
+    return groups
+
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
     """What the service is told. The defaults are for a laptop."""
 
-    db: Path = Path("mayhem.db")
-    memory: bool = False
-    events: int = 0
-    rate_per_s: float = 10.0
-    hosts: int = 10
-    concurrency: int = 50
-    lease_s: float = 10.0
-    max_deliveries: int = 5
-    drain_s: float = 10.0
-    seed: int = 0
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        coerce_numbers_to_str=True,
+        use_attribute_docstrings=True,
+    )
+
+    config: Path | None = None
+    """a TOML file with these settings"""
+    broker: Annotated[str, _url_of(brokers)] = "sqlite:mayhem.db"
+    """where messages come from: memory:, sqlite:PATH, nats://..., redis://..."""
+    store: Annotated[str, _url_of(stores)] | None = None
+    """where restarts are kept: memory:, sqlite:PATH, postgresql://...; with the broker, if that does both"""
+    concurrency: AtLeastOne = 50
+    """messages in hand at the same time"""
+    max_bytes: AtLeastOne = 64 * 2**20
+    """bytes of messages in hand at the same time"""
+    lease_s: Positive = 10.0
+    """seconds until an unsettled message is handed out again"""
+    max_deliveries: AtLeastOne = 5
+    """deliveries until a message is laid aside"""
+    circuit_failures: AtLeastOne = _CIRCUIT.failures
+    """failures in a row that open a circuit"""
+    circuit_pause_s: Positive = _CIRCUIT.pause_s
+    """seconds until an open circuit lets a trial through"""
+    circuit_max_pause_s: Positive = _CIRCUIT.max_pause_s
+    """the same after many trials that failed"""
+    hosts: AtLeastOne = 10
+    """how many hosts there are"""
+    process_hosts: Count = 0
+    """how many of them are child processes"""
+    sdk_hosts: Count = 1
+    """how many of them are driven by an SDK that blocks"""
+    host_latency: Annotated[str, _text_for(parse_latency)] = "lognormal:20ms,0.5"
+    """how long a restart takes: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
+    host_failure: Annotated[str, _text_for(parse_failure)] = "never"
+    """how hosts fail: never, or any of chance:0.02 flapping:60s,5s slow:30s,4"""
+    groups: Annotated[tuple[Group, ...], AfterValidator(_distinct)] = ()
+    """hosts that the chaos monkey may terminate"""
+    events: Count = 0
+    """publish so many events, and end once all are settled"""
+    rate_per_s: Positive = 10.0
+    """how many of those per second"""
+    drain_s: Positive = 10.0
+    """seconds for what is in hand at the end"""
+    http: Annotated[str, _text_for(parse_address)] | None = None
+    """PORT or HOST:PORT of /metrics, /healthz, /readyz and /livez; loopback without HOST, off without both"""
+    log_format: Literal["text", "json"] = "text"
+    """log lines for people, or JSON"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """what is not logged is below this"""
+    seed: Count = 0
+    """of everything random"""
     debug: bool = False
+    """asyncio's debug mode, and debug logging"""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """It knows but what it is called with; reading is up to `load`, which knows what came from where."""
+        return (init_settings,)
+
+    @property
+    def store_url(self) -> str:
+        """The store, which is the broker's own file or memory if nothing was said."""
+        if self.store is not None:
+            return self.store
+        return self.broker if self.broker.startswith(("memory:", "sqlite:")) else "sqlite:mayhem.db"
+
+    @property
+    def inventory(self) -> Inventory:
+        """The hosts."""
+        return Inventory(
+            hosts=self.hosts,
+            processes=self.process_hosts,
+            sdk=self.sdk_hosts,
+            latency=parse_latency(self.host_latency),
+            failure=parse_failure(self.host_failure),
+            seed=self.seed,
+        )
+
+    @property
+    def circuit_limits(self) -> CircuitLimits:
+        """When circuits open."""
+        return CircuitLimits(self.circuit_failures, self.circuit_pause_s, self.circuit_max_pause_s)
+
+    @property
+    def level(self) -> int:
+        """What is logged, as `logging` counts it."""
+        return logging.DEBUG if self.debug else logging.getLevelNamesMapping()[self.log_level.upper()]
+
+    @model_validator(mode="after")
+    def _hosts_add_up(self) -> Settings:
+        try:
+            _ = self.inventory
+        except SettingsError as exc:
+            raise ValueError(str(exc)) from None
+        return self
 
 
-def add_options(parser: ArgumentParser, *names: str) -> None:
-    """Add the options of the settings with these *names*; without names, of all."""
-    for setting in _SETTINGS:
-        if names and setting.name not in names:
-            continue
-        if setting.parse is _flag:
-            text = f"{setting.about} ({setting.variable})"
-            parser.add_argument(setting.option, dest=setting.name, action="store_const", const="1", help=text)
-        else:
-            default = getattr(_DEFAULTS, setting.name)
-            text = f"{setting.about} ({setting.variable}, default {default})"
-            parser.add_argument(setting.option, dest=setting.name, metavar=setting.metavar, help=text)
-
-
-def settings_from(options: Namespace, environment: Mapping[str, str]) -> Settings:
-    """The settings of a command line and an environment.
+def load(arguments: Sequence[str]) -> Settings:
+    """The settings of a command line, this process's environment, and the file that one of them names.
 
     Raises:
-        SettingsError: A value is wrong; the message names where it came from.
+        SettingsError: Something is wrong; the message says where, what was expected, and what came.
+        SystemExit: Help was asked for, and has been printed.
     """
+    options, variables = _options(arguments), _variables()
+    path = options.get("config") or variables.get("config")
+    sources: tuple[tuple[Callable[[str], str], Mapping[str, Any]], ...] = (
+        (_option, options),
+        (_variable, variables),
+        (lambda name: f"{path}: {name}", _file(Path(path)) if path else {}),
+    )
     values: dict[str, Any] = {}
-    for setting in _SETTINGS:
-        text, source = getattr(options, setting.name, None), setting.option
-        if text is None:
-            text, source = environment.get(setting.variable), setting.variable
-        if text is None:
-            continue
-        try:
-            values[setting.name] = setting.parse(text)
-        except ValueError as exc:
-            raise SettingsError(f"{source} must be {exc}, got {text!r}") from None
-    return Settings(**values)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise ValueError("a path")
-    return Path(text)
-
-
-def _flag(text: str) -> bool:
-    match text.lower():
-        case "1" | "true" | "yes" | "on":
-            return True
-        case "" | "0" | "false" | "no" | "off":
-            return False
-        case _:
-            raise ValueError("1 or 0")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("a whole number >= 0")
-    return int(text)
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("a whole number >= 1")
-    return int(text)
-
-
-def _positive(text: str) -> float:
+    origins: dict[str, str] = {}
+    for named, source in sources:
+        for name in source.keys() - values.keys():
+            values[name], origins[name] = source[name], named(name)
     try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError("a finite number > 0")
-    return number
+        return Settings(**values)
+    except ValidationError as exc:
+        raise SettingsError(_complaint(exc, origins)) from None
 
 
-class _Setting(NamedTuple):
-    name: str  # in `Settings`
-    option: str
-    parse: Callable[[str], object]  # its ValueError says what was expected
-    about: str
+def _options(arguments: Sequence[str]) -> Mapping[str, Any]:
+    try:
+        source: CliSettingsSource[Any] = CliSettingsSource(
+            Settings,
+            cli_parse_args=list(arguments),
+            cli_prog_name="mayhem [serve | ledger | check]",
+            cli_kebab_case=True,
+            cli_implicit_flags=True,
+            cli_avoid_json=True,
+            cli_hide_none_type=True,
+            cli_exit_on_error=False,
+        )
+        return source()
+    except SourceError as exc:
+        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", str(exc))
+        hint = _nearest(unknown[1], map(_option, Settings.model_fields)) if unknown else ""
+        raise SettingsError(f"{str(exc).removeprefix('error parsing CLI: ')}{hint}") from None
 
-    @property
-    def metavar(self) -> str:
-        return self.option.removeprefix("--").replace("-", "_").upper()
 
-    @property
-    def variable(self) -> str:
-        return f"MAYHEM_{self.metavar}"
+def _variables() -> Mapping[str, Any]:
+    known = [*map(_variable, Settings.model_fields)]
+    for name in os.environ:
+        # Only what looks like a slip: for a service called "mayhem", Kubernetes sets a dozen of its own.
+        if name.startswith(PREFIX) and name not in known and (hint := _nearest(name, known, cutoff=0.88)):
+            raise SettingsError(f"{name}: unknown variable{hint}")
+    try:
+        return EnvSettingsSource(Settings)()
+    except SourceError as exc:
+        field = re.search(r'"(\w+)"', str(exc))
+        raise SettingsError(f"{_variable(field[1]) if field else 'environment'}: expected JSON") from None
 
 
-_DEFAULTS = Settings()
-_SETTINGS = (
-    _Setting("db", "--db", _path, "the SQLite file of broker and store"),
-    _Setting("memory", "--memory", _flag, "broker and store in memory instead"),
-    _Setting("events", "--events", _count, "publish so many events, and end once all are settled"),
-    _Setting("rate_per_s", "--rate", _positive, "how many of those per second"),
-    _Setting("hosts", "--hosts", _at_least_one, "how many different hosts those name"),
-    _Setting("concurrency", "--concurrency", _at_least_one, "messages in hand at the same time"),
-    _Setting("lease_s", "--lease-s", _positive, "seconds until an unsettled message is handed out again"),
-    _Setting("max_deliveries", "--max-deliveries", _at_least_one, "deliveries until a message is laid aside"),
-    _Setting("drain_s", "--drain-s", _positive, "seconds for what is in hand at the end"),
-    _Setting("seed", "--seed", _count, "of everything random"),
-    _Setting("debug", "--debug", _flag, "asyncio's debug mode, and debug logging"),
-)
+def _file(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from None
+    except ValueError as exc:
+        raise SettingsError(f"{path}: not TOML: {exc}") from None
+
+
+def _complaint(exc: ValidationError, origins: Mapping[str, str]) -> str:
+    """The first error, in one line."""
+    error = exc.errors(include_url=False)[0]
+    name, *rest = error["loc"] or ("settings",)
+    where = ".".join([origins.get(str(name), str(name)), *map(str, rest)])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        words = Settings.model_fields if not rest else Group.model_fields
+        return f"{where}: unknown key{_nearest(str(error['loc'][-1]), words)}"
+    # Our own words say what came, and leave passwords out.
+    if error["type"] == "value_error":
+        return f"{where}: {message}"
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {error['input']!r}"
+
+
+def _nearest(word: str, words: Any, *, cutoff: float = 0.6) -> str:
+    near = difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"

@@ -7,11 +7,14 @@ the OpenTelemetry API is used here; `telemetry.py` sets up the SDK.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import gc
+from collections.abc import Mapping
+from contextvars import Context as Variables
+from contextvars import Token
+from types import TracebackType
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 # Resolved anew once the process has a provider, so it may be fetched before.
@@ -21,33 +24,51 @@ _tracer = trace.get_tracer("harness.mayhem")
 DESTINATION = "restart"
 
 
-@contextmanager
-def span(
-    name: str,
-    kind: SpanKind = SpanKind.INTERNAL,
-    *,
-    parent: Context | None = None,
-    attributes: Mapping[str, str | int] | None = None,
-) -> Iterator[Span]:
+class span:  # noqa: N801 - used like the function it would be, were it not for the cost
     """The current span while the block runs; failed, if the block raises anything.
+
+    A class, because a generator costs more than all else it does where nobody records: there it neither makes
+    a span nor touches the context, unless there is a *parent* to be known to what is logged.
 
     Args:
         parent: Where the span belongs; none for the current span.
     """
-    with _tracer.start_as_current_span(
-        name,
-        context=parent,
-        kind=kind,
-        attributes=attributes,
-        # A recorded exception formats its traceback: 100 µs of the loop's time, eight times the span itself.
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as current:
-        try:
-            yield current
-        except BaseException as error:
-            mark_failed(current, error)
-            raise
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(
+        self,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        *,
+        parent: Context | None = None,
+        attributes: Mapping[str, str | int | float] | None = None,
+    ) -> None:
+        self._span = _tracer.start_span(
+            name,
+            context=parent,
+            kind=kind,
+            attributes=attributes,
+            # A recorded exception formats its traceback: 100 µs of the loop's time, eight times the span.
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> Span:
+        if self._span is not trace.get_current_span():
+            self._token = attach(trace.set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is None:
+            return
+        detach(self._token)
+        if error is not None and self._span.is_recording():
+            mark_failed(self._span, error)
+        self._span.end()
 
 
 def mark_failed(failed: Span, error: BaseException) -> None:
@@ -68,6 +89,19 @@ def root_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def span_of(source: object) -> Span:
+    """The span that a task or a loop's handle runs under, seen from outside; an invalid one, if none."""
+    get_context = getattr(source, "get_context", None)
+    if get_context is not None:
+        variables = get_context()
+    else:
+        # Before Python 3.12 only the garbage collector is told.
+        variables = next((one for one in gc.get_referents(source) if isinstance(one, Variables)), Variables())
+    # A copy, because one that is being run in cannot be entered again.
+    current: Span = variables.copy().run(trace.get_current_span)
+    return current
 
 
 def to_headers() -> dict[str, str]:

@@ -205,7 +205,7 @@ async def test_a_message_carries_the_trace_of_its_publish_span(database, events)
     spans = of(record, SpanEnded)
 
     assert [json.loads(row[0]) for row in stored] == [
-        {"host": f"web-{n}", "event": "restart"} for n in (0, 1, 2, 0)
+        {"host": f"host-{n}", "event": "restart"} for n in (0, 1, 2, 0)
     ]
     assert [json.loads(row[1]) for row in stored] == [
         {"traceparent": f"00-{s.trace_id}-{s.span_id}-01"} for s in spans

@@ -10,6 +10,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from .postgres_server import database_url, postgres_server  # noqa: F401 - fixtures
+from .servers import nats_server, redis_server  # noqa: F401 - fixtures
+
 
 @pytest.fixture(autouse=True)
 async def debug_mode():

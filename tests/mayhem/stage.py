@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.circuit import Circuits
+from harness.mayhem.failures import Failures
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.handler import Handler
+from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message, RestartEvent
 from harness.mayhem.ports import Store
 from harness.mayhem.stores.memory import MemoryStore
@@ -40,13 +43,24 @@ class ScriptedHost:
 class Stage:
     """Everything a handler needs, within reach of the test."""
 
-    def __init__(self, broker: MemoryBroker, store: Store, host: ScriptedHost, handler: Handler) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        store: Store,
+        host: ScriptedHost,
+        handler: Handler,
+        circuits: Circuits,
+        failures: Failures,
+    ) -> None:
         self.broker = broker
         self.store = store
         self.host = host
+        self.handler = handler
         self.handle = handler.handle
+        self.circuits = circuits
+        self.failures = failures
 
-    async def delivery(self, body: str | None = None) -> Delivery:
+    async def delivery(self, body: bytes | None = None) -> Delivery:
         """Publish one message and take it."""
         await self.broker.put(Message("a", body or RestartEvent("web-1").to_body(), 1.5))
         (delivery,) = await self.broker.get(1)
@@ -54,7 +68,15 @@ class Stage:
 
     async def left(self) -> tuple[int, dict[str, str]]:
         """How many messages are unsettled, and the dead letters."""
-        return await self.broker.pending(), self.broker.dead_letters
+        dead = await self.broker.dead_letters()
+        return await self.broker.pending(), {aside.delivery.message.id: aside.reason for aside in dead}
+
+    def ended(self) -> dict[tuple[str, str], int]:
+        """How many exceptions of which type ended in which way."""
+        counts: dict[tuple[str, str], int] = {}
+        for row in self.failures.rows():
+            counts[row.kind, str(row.end)] = counts.get((row.kind, str(row.end)), 0) + row.count
+        return counts
 
 
 @asynccontextmanager
@@ -64,16 +86,24 @@ async def staged(
     *,
     store: Store | None = None,
     lease_s: float = 30.0,
+    circuits: Circuits | None = None,
+    failures: Failures | None = None,
 ) -> AsyncIterator[Stage]:
     """A stage whose only host follows *script*. *lease_s* is what the handler goes by, in real time."""
     host = ScriptedHost(script)
-    kept = store or MemoryStore()
-    async with Threads(2) as threads:
-        fleet = Fleet(lambda name: host, threads)
+    store, circuits, failures = store or MemoryStore(), circuits or Circuits(), failures or Failures()
+    async with Threads(2) as threads, Leases(broker, failures, lease_s=lease_s) as leases:
         handler = Handler(
-            broker, kept, fleet, lease_s=lease_s, max_deliveries=MAX_DELIVERIES, random=Random(1)
+            broker,
+            store,
+            Fleet(lambda name: host, threads),
+            leases=leases,
+            circuits=circuits,
+            failures=failures,
+            max_deliveries=MAX_DELIVERIES,
+            random=Random(1),
         )
-        yield Stage(broker, kept, host, handler)
+        yield Stage(broker, store, host, handler, circuits, failures)
 
 
 def failing(*errors: Exception) -> Callable[[], Awaitable[None]]:

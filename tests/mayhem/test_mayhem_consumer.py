@@ -10,6 +10,7 @@ from harness.mayhem import consumer as consumer_module
 from harness.mayhem.brokers.memory import MemoryBroker
 from harness.mayhem.consumer import Consumer
 from harness.mayhem.errors import StorageUnavailableError
+from harness.mayhem.failures import End, Failures
 from harness.mayhem.message import Message
 
 from .broker_conformance import LEASE_S
@@ -48,7 +49,7 @@ class Gate:
 async def filled(count, kind=MemoryBroker):
     broker = kind(lease_s=LEASE_S)
     for number in range(count):
-        await broker.put(Message(str(number), "{}", 1.5))
+        await broker.put(Message(str(number), b"{}", 1.5))
     return broker
 
 
@@ -141,3 +142,157 @@ async def test_handler_that_demands_the_end_ends_everything():
 
     assert raised.group_contains(RuntimeError, match="no more")
     assert (gate.cancelled, gate.in_hand) == (2, 0)
+
+
+async def test_bodies_in_hand_stay_within_their_budget():
+    """Of large messages so many are in hand as fit, and one more at most; all are handled."""
+    broker = MemoryBroker(lease_s=LEASE_S)
+    for number in range(30):
+        await broker.put(Message(str(number), b"x" * 1000, 1.5))
+    gate = Gate(broker)
+    consumer = Consumer(broker, gate.handle, concurrency=20, max_bytes=3500)
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(consumer.run())
+        await gate.wait_in_hand(4)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (consumer.in_hand, consumer.bytes_in_hand) == (4, 4000)
+        gate.opened.set()
+        while await broker.pending():
+            await asyncio.sleep(0)
+        consumer.drain()
+        await consuming
+
+    assert (gate.most, consumer.in_hand, consumer.bytes_in_hand) == (4, 0, 0)
+
+
+async def test_a_message_larger_than_the_budget_stalls_nobody():
+    """A body that alone exceeds the budget is handled; those before and after it come many at a time."""
+    broker = MemoryBroker(lease_s=LEASE_S)
+    for number in range(300):
+        await broker.put(Message(str(number), b"x" * (10_000 if number == 100 else 10), 1.5))
+    in_hand, most, beside_large = 0, [0, 0], 0
+
+    async def handle(delivery):
+        nonlocal in_hand, beside_large
+        in_hand += 1
+        number = int(delivery.message.id)
+        most[number > 200] = max(most[number > 200], in_hand)
+        for _ in range(5):
+            await asyncio.sleep(0)
+            if number == 100:
+                beside_large = max(beside_large, in_hand - 1)
+        in_hand -= 1
+        await broker.ack(delivery)
+
+    consumer = Consumer(broker, handle, concurrency=20, max_bytes=5000)
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(consumer.run())
+        while await broker.pending():
+            await asyncio.sleep(0)
+        consumer.drain()
+        await consuming
+
+    assert most[0] == 20
+    assert most[1] > 1
+    assert beside_large < 20
+
+
+async def test_limits_change_while_it_runs():
+    """More slots are used at once, without waiting for a message to be settled."""
+    broker = await filled(10)
+    gate = Gate(broker)
+    consumer = Consumer(broker, gate.handle, concurrency=2)
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(consumer.run())
+        await gate.wait_in_hand(2)
+        consumer.resize(concurrency=5, max_bytes=1000)
+        await gate.wait_in_hand(5)
+        consumer.drain()
+        gate.opened.set()
+        await consuming
+
+    assert gate.most == 5
+
+
+async def test_message_whose_task_never_began_is_handed_back():
+    """A message that came in the very moment in which another ended everything is handed back."""
+    handled, handed_back = [], []
+    failing = asyncio.Event()
+
+    class JustThen(MemoryBroker):
+        gets = 0
+
+        async def get(self, limit):
+            self.gets += 1
+            if self.gets > 1:
+                await failing.wait()
+            return await super().get(1)
+
+    broker = await filled(2, JustThen)
+
+    async def handle(delivery):
+        handled.append(delivery.message.id)
+        failing.set()
+        raise RuntimeError("no more")
+
+    async def hand_back(delivery):
+        handed_back.append(delivery.message.id)
+        await broker.nack(delivery, delay_s=0)
+
+    consumer = Consumer(broker, handle, concurrency=3, hand_back=hand_back)
+    with pytest.raises(ExceptionGroup):
+        await consumer.run()
+
+    assert (handled, handed_back) == (["0"], ["1"])
+    assert (consumer.in_hand, consumer.bytes_in_hand) == (0, 0)
+
+
+async def test_gate_says_how_many_are_pulled():
+    """Before each get the gate is asked; while it waits nothing is pulled, and a drain ends its wait."""
+    broker = await filled(10)
+    gate = Gate(broker)
+    asked, shut = [], asyncio.Event()
+
+    async def one_at_a_time(limit):
+        asked.append(limit)
+        if len(asked) == 4:
+            await shut.wait()
+        return 1
+
+    consumer = Consumer(broker, gate.handle, concurrency=5, gate=one_at_a_time)
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(consumer.run())
+        while len(asked) < 4:
+            await asyncio.sleep(0)
+        await gate.wait_in_hand(3)
+        consumer.drain()
+        gate.opened.set()
+        await consuming
+
+    assert asked == [1, 4, 3, 2]
+    assert await broker.pending() == 7
+
+
+async def test_drain_while_the_broker_is_away():
+    """A consumer that waits for its broker to come back ends when it is told to, not after the wait."""
+
+    class Away(MemoryBroker):
+        async def get(self, limit):
+            asked.set()
+            raise StorageUnavailableError("away")
+
+    asked = asyncio.Event()
+    failures = Failures()
+    broker = Away(lease_s=LEASE_S)
+    consumer = Consumer(broker, broker.ack, concurrency=1, failures=failures)
+    consuming = asyncio.create_task(consumer.run())
+    await asked.wait()
+    await asyncio.sleep(0)
+    consumer.drain()
+    async with asyncio.timeout(consumer_module.AWAY_S / 2):
+        await consuming
+
+    assert [(failure.kind, failure.end, failure.count) for failure in failures.rows()] == [
+        ("StorageUnavailableError", End.RETRIED, 1)
+    ]

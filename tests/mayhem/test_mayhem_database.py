@@ -118,7 +118,7 @@ async def test_cancelled_wait_harms_nobody(database):
 
 async def test_file_that_cannot_be_opened_is_named(tmp_path):
     """The error says which file, and no thread is left."""
-    with pytest.raises(StorageUnavailableError, match=r"nowhere/a\.db: cannot be opened"):
+    with pytest.raises(StorageBrokenError, match=r"nowhere/a\.db: cannot be opened"):
         async with Database(tmp_path / "nowhere" / "a.db"):
             pass
 

@@ -1,9 +1,15 @@
-"""Restarts are serial per host, and only per host."""
+"""Restarts are serial per host, and only per host; a fleet starts, ends and bounds its hosts."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 
+import pytest
+
+from harness.mayhem import fleet as fleet_module
+from harness.mayhem.errors import HostUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.mayhem.threads import Threads
@@ -11,42 +17,66 @@ from harness.mayhem.threads import Threads
 PATIENCE_S = 20
 
 
+class Host:
+    """Nothing but what a host must be able to do."""
+
+    def __init__(self, restart):
+        self._restart = restart
+
+    async def restart(self):
+        await self._restart()
+
+
+class Startable(Host):
+    """A host that tells when it is started and ended."""
+
+    def __init__(self, name, told, *, complaint=None):
+        self.name = name
+        self.told = told
+        self.complaint = complaint
+
+    async def restart(self):
+        self.told.append(f"restart {self.name}")
+
+    async def __aenter__(self):
+        self.told.append(f"start {self.name}")
+        if self.complaint:
+            raise self.complaint
+        return self
+
+    async def __aexit__(self, *_):
+        self.told.append(f"end {self.name}")
+
+
+def fleet_of(host, threads, **options):
+    return Fleet(lambda name: host, threads, **options)
+
+
 async def test_two_restarts_of_a_host_never_overlap():
     """However many messages name the same host, it is restarted once at a time."""
     inside, most = 0, 0
 
-    class CountingHost:
-        async def restart(self):
-            nonlocal inside, most
-            inside += 1
-            most = max(most, inside)
-            for _ in range(5):
-                await asyncio.sleep(0)
-            inside -= 1
-
-        def check_health(self):
-            pass
+    async def restart():
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        inside -= 1
 
     async with Threads(4) as threads:
-        fleet = Fleet(lambda name: CountingHost(), threads)
+        fleet = Fleet(lambda name: Host(restart), threads)
         await asyncio.gather(*(fleet.restart("web-1") for _ in range(5)))
 
     assert (inside, most) == (0, 1)
+    assert fleet.restarts("web-1") == 5
 
 
 async def test_different_hosts_are_restarted_at_the_same_time():
     """The control: restarts of two hosts do meet."""
     both = asyncio.Barrier(2)
-
-    class MeetingHost:
-        async def restart(self):
-            await both.wait()
-
-        def check_health(self):
-            pass
-
     async with Threads(2) as threads:
-        fleet = Fleet(lambda name: MeetingHost(), threads)
+        fleet = Fleet(lambda name: Host(both.wait), threads)
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(fleet.restart("web-1"), fleet.restart("web-2"))
 
@@ -55,23 +85,141 @@ async def test_cancelled_restart_gives_the_host_free():
     """A restart that was cancelled does not keep the next one waiting."""
     started, hang = asyncio.Event(), asyncio.Event()
 
-    class HangingHost:
-        async def restart(self):
-            started.set()
-            await hang.wait()
-
-        def check_health(self):
-            pass
+    async def restart():
+        started.set()
+        await hang.wait()
 
     async with Threads(2) as threads:
-        fleet = Fleet(lambda name: HangingHost(), threads)
+        fleet = fleet_of(Host(restart), threads)
         hanging = asyncio.create_task(fleet.restart("web-1"))
         await started.wait()
         hanging.cancel()
         await asyncio.wait({hanging})
+        assert hanging.cancelled()
         hang.set()
         async with asyncio.timeout(PATIENCE_S):
             await fleet.restart("web-1")
+
+    assert fleet.restarts("web-1") == 1
+
+
+async def test_host_that_hangs_is_given_up():
+    """A restart has an end, and the next one its turn; what was given up is not counted."""
+    hang = asyncio.Event()
+    async with Threads(1) as threads:
+        fleet = fleet_of(Host(hang.wait), threads, within_s=0.05)
+        with pytest.raises(HostUnavailableError, match=r"web-1: not back within 0\.05 s"):
+            await fleet.restart("web-1")
+        assert fleet.restarts("web-1") == 0
+        hang.set()
+        await fleet.restart("web-1")
+
+    assert fleet.restarts("web-1") == 1
+
+
+async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none():
+    """A client library must not hold the loop; what can be awaited need not pay for a thread."""
+    asked_in = {}
+
+    class Blocking(Host):
+        def check_health(self):
+            asked_in["blocking"] = threading.current_thread()
+
+    class Awaiting(Host):
+        async def health(self):
+            asked_in["awaiting"] = threading.current_thread()
+
+    async with Threads(1) as threads:
+        for kind in (Blocking, Awaiting):
+            await fleet_of(kind(lambda: asyncio.sleep(0)), threads).restart("web-1")
+
+    assert asked_in["awaiting"] is threading.main_thread()
+    assert asked_in["blocking"].name == "mayhem-blocking_0"
+
+
+async def test_host_that_is_not_well_has_not_been_restarted():
+    """What the health check raises is the restart's error."""
+
+    class Unwell(Host):
+        async def health(self):
+            raise HostUnavailableError("web-1: still down")
+
+    async with Threads(1) as threads:
+        fleet = fleet_of(Unwell(lambda: asyncio.sleep(0)), threads)
+        with pytest.raises(HostUnavailableError, match="still down"):
+            await fleet.restart("web-1")
+
+    assert fleet.restarts("web-1") == 0
+
+
+async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse():
+    """What was started last is ended first; strangers are neither."""
+    told = []
+    async with Threads(1) as threads:
+        make = {name: Startable(name, told) for name in ("a", "b", "c")}.__getitem__
+        async with Fleet(make, threads, names=["a", "b"]) as fleet:
+            await fleet.restart("b")
+
+    assert told == ["start a", "start b", "restart b", "end b", "end a"]
+
+
+async def test_host_that_is_down_at_the_start_is_a_warning(caplog):
+    """The others are started all the same, and a restart may bring it up; it is ended as the others are."""
+    told = []
+    hosts = {
+        "a": Startable("a", told, complaint=HostUnavailableError("a: no licence")),
+        "b": Startable("b", told),
+    }
+    async with Threads(1) as threads, Fleet(hosts.__getitem__, threads, names=["a", "b"]) as fleet:
+        await fleet.restart("a")
+
+    assert told == ["start a", "start b", "restart a", "end b", "end a"]
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warnings == ["host down at the start: a: no licence"]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ZeroDivisionError()])
+async def test_start_that_is_broken_off_ends_what_was_started(error):
+    """A cancelled start, or a bug in a host, leaves nothing running."""
+    told = []
+    hosts = {"a": Startable("a", told), "b": Startable("b", told, complaint=error), "c": Startable("c", told)}
+    async with Threads(1) as threads:
+        with pytest.raises(type(error)):
+            async with Fleet(hosts.__getitem__, threads, names=["a", "b", "c"]):
+                pass
+
+    assert told == ["start a", "start b", "end b", "end a"]
+
+
+async def test_strangers_are_forgotten_while_they_rest(monkeypatch):
+    """Messages may name any host; what the fleet knows of them is bounded, but never one that is in use."""
+    monkeypatch.setattr(fleet_module, "STRANGERS", 10)
+    hang = asyncio.Event()
+    made = []
+
+    class Named(Host):
+        async def restart(self):
+            if made[0] is self:
+                await hang.wait()
+
+    def make(name):
+        made.append(Named(None))
+        return made[-1]
+
+    async with Threads(1) as threads:
+        fleet = Fleet(make, threads)
+        in_use = [asyncio.create_task(fleet.restart("web-0")) for _ in range(2)]
+        await asyncio.sleep(0)
+        for number in range(1, 100):
+            await fleet.restart(f"web-{number}")
+        hang.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*in_use, fleet.restart("web-0"))
+
+    assert fleet.restarts("web-0") == 3
+    assert fleet.restarts("web-1") == 0
+    assert sum(fleet.restarts(f"web-{number}") for number in range(1, 100)) <= 10
+    assert len(made) == 100
 
 
 async def test_simulated_host_can_be_replaced_by_name(monkeypatch):
@@ -88,24 +236,3 @@ async def test_simulated_host_can_be_replaced_by_name(monkeypatch):
         await fleet.restart("web-1")
 
     assert restarted == ["web-1"]
-
-
-async def test_same_seed_same_latency(monkeypatch):
-    """A simulated host takes the same times in the same order whenever it has the same seed and name."""
-
-    async def times(name, seed):
-        slept = []
-
-        async def sleep(delay_s):
-            slept.append(delay_s)
-
-        monkeypatch.setattr("harness.mayhem.hosts.simulated.asyncio.sleep", sleep)
-        host = SimulatedHost(name, seed=seed)
-        for _ in range(5):
-            await host.restart()
-        monkeypatch.undo()
-        return slept
-
-    assert await times("web-1", 1) == await times("web-1", 1)
-    assert await times("web-1", 1) != await times("web-1", 2)
-    assert await times("web-1", 1) != await times("web-2", 1)

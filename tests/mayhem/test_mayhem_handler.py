@@ -9,7 +9,14 @@ import pytest
 
 from harness.mayhem import policy
 from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.errors import HostUnavailableError, StorageBrokenError, StorageUnavailableError
+from harness.mayhem.circuit import CircuitLimits, Circuits
+from harness.mayhem.errors import (
+    HostUnavailableError,
+    LeaseLostError,
+    StorageBrokenError,
+    StorageUnavailableError,
+)
+from harness.mayhem.handler import MAX_BODY_BYTES
 from harness.mayhem.message import Message
 from harness.mayhem.stores.memory import MemoryStore
 
@@ -104,6 +111,7 @@ async def test_transient_host_error_is_retried_in_place(broker):
         assert stage.host.restarts == 3
         assert stage.store.times == Counter(a=1)
         assert await stage.left() == (0, {})
+        assert stage.ended() == {("HostUnavailableError", "retried"): 2}
 
 
 async def test_failure_is_handed_back_with_a_delay(broker, clock):
@@ -111,7 +119,7 @@ async def test_failure_is_handed_back_with_a_delay(broker, clock):
     script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
     async with staged(broker, script) as stage:
         await stage.handle(await stage.delivery())
-        await broker.put(Message("marker", "{}", 1.5))
+        await broker.put(Message("marker", b"{}", 1.5))
 
         assert [(d.message.id, d.number) for d in await broker.get(2)] == [("marker", 1)]
         clock.advance(policy.NACK_S)
@@ -133,19 +141,23 @@ async def test_failure_at_the_limit_is_laid_aside(error, broker, clock):
 
         reason = f"delivery {MAX_DELIVERIES} failed: {type(error).__name__}: {error}"
         assert await stage.left() == (0, {"a": reason})
+        kind = type(error).__name__
+        ended = stage.ended()
+        assert (ended[kind, "nacked"], ended[kind, "dead-lettered"]) == (MAX_DELIVERIES - 1, 1)
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        "not json",
-        "[]",
-        "{}",
-        '{"host": "", "event": "restart"}',
-        '{"host": 7, "event": "restart"}',
-        '{"host": "h", "event": "stop"}',
-        r'{"host": "a\nb", "event": "restart"}',
-        r'{"host": "\ud800", "event": "restart"}',
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"host": "", "event": "restart"}',
+        b'{"host": 7, "event": "restart"}',
+        b'{"host": "h", "event": "stop"}',
+        rb'{"host": "a\nb", "event": "restart"}',
+        rb'{"host": "\ud800", "event": "restart"}',
+        b"\xff\xfe",
     ],
 )
 async def test_malformed_message_is_laid_aside_at_once(body, broker):
@@ -199,6 +211,7 @@ async def test_broken_storage_stops_the_service(broker, clock):
 
         assert raised.group_contains(StorageBrokenError)
         assert await stage.left() == (1, {})
+        assert stage.ended() == {("StorageBrokenError", "stopped"): 1}
         clock.advance(policy.NACK_S)
         assert [d.number for d in await broker.get(1)] == [2]
 
@@ -212,6 +225,7 @@ async def test_lost_lease_cancels_the_work_and_leaves_the_message_alone(broker, 
         async with asyncio.timeout(PATIENCE_S):
             await stage.handle(delivery)
 
+        assert stage.ended() == {("LeaseLostError", "let go"): 1}
         assert await stage.left() == (1, {})
         await broker.ack(taken)
         assert await stage.left() == (0, {})
@@ -258,6 +272,7 @@ async def test_cancelled_work_is_handed_back(broker):
             await handling
 
         assert [d.number for d in await broker.get(1)] == [2]
+        assert stage.ended() == {("CancelledError", "nacked"): 1}
 
 
 class SlowAckBroker(MemoryBroker):
@@ -306,7 +321,7 @@ async def test_cancel_tears_an_ack_that_is_only_awaited(clock):
 
 
 async def test_failed_ack_leaves_the_message_to_the_broker(clock):
-    """An ack that the broker cannot take is no failure of the message: it simply comes again."""
+    """An ack that the broker cannot take is not held against the message: it comes again, and again."""
 
     class AwayForAck(MemoryBroker):
         async def ack(self, delivery):
@@ -314,7 +329,184 @@ async def test_failed_ack_leaves_the_message_to_the_broker(clock):
 
     broker = AwayForAck(lease_s=LEASE_S, clock=clock)
     async with staged(broker) as stage:
-        await stage.handle(await stage.delivery())
-        clock.advance(LEASE_S + 1)
+        delivery = await stage.delivery()
+        for number in range(1, MAX_DELIVERIES + 3):
+            assert delivery.number == number
+            await stage.handle(delivery)
+            clock.advance(LEASE_S + 1)
+            (delivery,) = await broker.get(1)
 
-        assert [d.number for d in await broker.get(1)] == [2]
+        assert await stage.left() == (1, {})
+        assert stage.ended() == {("StorageUnavailableError", "let go"): MAX_DELIVERIES + 2}
+
+
+async def test_oversized_message_is_laid_aside_unread(broker):
+    """A body that takes the loop long to read is not read at all."""
+    async with staged(broker) as stage:
+        await stage.handle(await stage.delivery(b"[" * (MAX_BODY_BYTES + 1)))
+
+        reason = f"body has {MAX_BODY_BYTES + 1} bytes, more than {MAX_BODY_BYTES}"
+        assert await stage.left() == (0, {"a": reason})
+
+
+async def test_store_that_is_away_burns_no_message(broker, clock):
+    """However often the store was away, the message is not laid aside: not even in its next trouble."""
+    store = BrokenStore(StorageUnavailableError("locked"))
+    script = failing(*[ValueError("a bug")] * (MAX_DELIVERIES - 1))
+    async with staged(broker, store=store) as stage:
+        delivery = await stage.delivery()
+        for _ in range(MAX_DELIVERIES * 3):
+            await stage.handle(delivery)
+            clock.advance(policy.MAX_NACK_S)
+            (delivery,) = await broker.get(1)
+        store.save = MemoryStore().save
+        stage.host.script = script
+        for _ in range(MAX_DELIVERIES - 1):
+            await stage.handle(delivery)
+            clock.advance(policy.MAX_NACK_S)
+            (delivery,) = await broker.get(1)
+        assert await stage.left() == (1, {})
+        await stage.handle(delivery)
+
+        assert await stage.left() == (0, {})
+
+
+async def test_open_circuit_spares_hosts_and_messages(broker, clock):
+    """A group of hosts that is down is left in peace; its messages wait for the trial, uncounted."""
+    circuits = Circuits(CircuitLimits(failures=policy.MAX_ATTEMPTS, pause_s=100.0), clock=clock)
+    script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
+    async with staged(broker, script, circuits=circuits) as stage:
+        await stage.handle(await stage.delivery())
+        assert circuits.states()["hosts"] == "open"
+        clock.advance(policy.NACK_S)
+        (refused,) = await broker.get(1)
+        await stage.handle(refused)
+        assert stage.host.restarts == policy.MAX_ATTEMPTS
+        assert stage.ended()["CircuitOpenError", "nacked"] == 1
+        clock.advance(200)
+        (trial,) = await broker.get(1)
+        await stage.handle(trial)
+
+        assert trial.number == MAX_DELIVERIES
+        assert stage.host.restarts == policy.MAX_ATTEMPTS + 1
+        assert await stage.left() == (0, {})
+        assert circuits.states()["hosts"] == "closed"
+
+
+async def test_failing_saves_open_the_store_s_circuit(broker, clock):
+    """After enough of them the consumer is held up, and a save that works lets it go on."""
+    circuits = Circuits(CircuitLimits(failures=2, pause_s=1.0), clock=clock)
+    store = BrokenStore(StorageUnavailableError("locked"))
+    async with staged(broker, store=store, circuits=circuits) as stage:
+        delivery = await stage.delivery()
+        for state in ("closed", "open"):
+            await stage.handle(delivery)
+            assert circuits.states()["store"] == state
+            clock.advance(policy.MAX_NACK_S)
+            (delivery,) = await broker.get(1)
+        assert await circuits.gate.admitted(50) == 1
+        store.save = MemoryStore().save
+        await stage.handle(delivery)
+
+        assert circuits.states()["store"] == "closed"
+
+
+async def test_failing_acks_open_the_broker_s_circuit(clock):
+    """A broker that takes no ack is given no more work to be done twice."""
+
+    class AwayForAck(MemoryBroker):
+        async def ack(self, delivery):
+            raise StorageUnavailableError("locked")
+
+    circuits = Circuits(CircuitLimits(failures=1), clock=clock)
+    async with staged(AwayForAck(lease_s=LEASE_S, clock=clock), circuits=circuits) as stage:
+        await stage.handle(await stage.delivery())
+
+        assert circuits.states() == {"store": "closed", "broker": "open", "hosts": "closed"}
+
+
+async def test_message_that_nobody_began_is_handed_back(broker):
+    """A task that is cancelled before its first step runs nothing; its message can be handed back for it."""
+    async with staged(broker) as stage:
+        delivery = await stage.delivery()
+        handling = asyncio.create_task(stage.handle(delivery))
+        handling.cancel()
+        await asyncio.wait({handling})
+        marker = Message("marker", b"{}", 1.5)
+        await broker.put(marker)
+        assert [d.message.id for d in await broker.get(2)] == ["marker"]
+        await stage.handler.hand_back(delivery)
+
+        assert [(d.message.id, d.number) for d in await broker.get(2)] == [("a", 2)]
+
+
+async def test_every_error_of_a_group_is_counted(broker):
+    """When restart and save fail together, the first decides, and neither is swallowed."""
+    both = asyncio.Barrier(2)
+
+    class FailingStore:
+        async def save(self, message_id, host):
+            await both.wait()
+            raise StorageUnavailableError("locked")
+
+    async def restart():
+        await both.wait()
+        raise ValueError("a bug")
+
+    async with staged(broker, restart, store=FailingStore()) as stage:
+        async with asyncio.timeout(PATIENCE_S):
+            await stage.handle(await stage.delivery())
+
+        assert stage.ended() == {("ValueError", "nacked"): 1, ("StorageUnavailableError", "nacked"): 1}
+
+
+async def test_lease_that_is_lost_during_the_ack_is_no_failure(clock):
+    """An ack that comes too late changes nothing of its successor's, and is counted."""
+    broker = SlowAckBroker(lease_s=LEASE_S, clock=clock)
+    async with staged(broker) as stage:
+        handling = asyncio.create_task(stage.handle(await stage.delivery()))
+        await broker.acking.wait()
+        clock.advance(LEASE_S + 1)
+        (taken,) = await broker.get(1)
+        broker.may_ack.set()
+        await handling
+
+        assert await stage.left() == (1, {})
+        assert stage.ended() == {(LeaseLostError.__name__, "let go"): 1}
+        await broker.ack(taken)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_cancel_at_any_step_loses_nothing(steps, clock):
+    """Whenever the handler is cancelled, its message is settled or handed back, not left to its lease."""
+    broker = MemoryBroker(lease_s=LEASE_S, clock=clock)
+
+    async def restart():
+        await asyncio.sleep(0)
+
+    async with staged(broker, restart) as stage:
+        delivery = await stage.delivery()
+        handling = asyncio.create_task(stage.handle(delivery))
+        for _ in range(steps + 1):  # with none, it would not have begun
+            await asyncio.sleep(0)
+        handling.cancel()
+        await asyncio.wait({handling})
+        await broker.put(Message("marker", b"{}", 1.5))
+        left = [(d.message.id, d.number) for d in await broker.get(2)]
+
+        assert left == ([("marker", 1)] if stage.ended() == {} else [("a", 2), ("marker", 1)])
+        assert stage.store.times["a"] == 1 or left[0] == ("a", 2)
+
+
+async def test_mocked_coroutines_must_be_awaitable(broker):
+    """A store that returns nothing to await is a bug that shows: it is counted, and the message not acked."""
+
+    class Mocked:
+        def save(self, message_id, host):
+            return None
+
+    async with staged(broker, store=Mocked()) as stage:
+        await stage.handle(await stage.delivery())
+
+        assert await stage.left() == (1, {})
+        assert stage.ended() == {("TypeError", "nacked"): 1}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import asynccontextmanager
+
 import pytest
 
+from harness.mayhem import backend
 from harness.mayhem.brokers.sqlite import SqliteBroker
 from harness.mayhem.database import Database
-from harness.mayhem.errors import StorageError
+from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
 from harness.mayhem.stores.sqlite import SqliteStore
 
 from .broker_conformance import LEASE_S, ManualClock
+from .postgres_server import new_database
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ async def database(tmp_path):
         await broker.create()
         await store.create()
         for message_id in "abcde":
-            await broker.put(Message(message_id, "{}", 1.5))
+            await broker.put(Message(message_id, b"{}", 1.5))
         a, b, c, d, _ = sorted(await broker.get(5), key=lambda delivery: delivery.message.id)
         for saved in (a, b, b):
             await store.save(saved.message.id, "web-1")
@@ -33,7 +38,7 @@ async def database(tmp_path):
         await broker.nack(d, delay_s=LEASE_S * 10)
         clock.advance(LEASE_S + 1)
         await broker.get(5)
-        await broker.put(Message("f", "{}", 1.5))
+        await broker.put(Message("f", b"{}", 1.5))
         yield database
 
 
@@ -50,9 +55,13 @@ SOUND = {
 }
 
 
+async def ledger_of(database):
+    return await read_ledger(f"sqlite:{database.path}", f"sqlite:{database.path}")
+
+
 async def test_every_end_is_counted(database):
     """Each figure counts its messages, while the service has the file open."""
-    assert read_ledger(database.path) == Ledger(**SOUND)
+    assert await ledger_of(database) == Ledger(**SOUND)
 
 
 @pytest.mark.parametrize(
@@ -67,20 +76,78 @@ async def test_what_vanished_is_missed(damage, changed, database):
     """A row that is gone or in no known state is lost; an ack without its save is found out."""
     await database.execute(damage)
 
-    assert read_ledger(database.path) == Ledger(**{**SOUND, **changed})
+    assert await ledger_of(database) == Ledger(**{**SOUND, **changed})
 
 
-def test_no_database_is_an_error(tmp_path):
+@asynccontextmanager
+async def store_of(kind, request, tmp_path):
+    """The URL of an empty store."""
+    if kind == "sqlite":
+        yield f"sqlite:{tmp_path / 'a.db'}"
+        return
+    async with new_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+@pytest.mark.parametrize("system", ["nats", "redis"])
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+async def test_brokers_on_servers_keep_the_same_books(system, store, request, tmp_path):
+    """With a broker on a server, and the store in a file or on another one, the figures mean the same."""
+    broker_url = request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
+    async with (
+        store_of(store, request, tmp_path) as store_url,
+        backend.broker(broker_url, lease_s=1) as broker,
+        backend.store(store_url) as kept,
+    ):
+        for message_id in "abcdef":
+            await broker.put(Message(message_id, b"{}", 1.5))
+        taken = {}
+        while len(taken) < 5:
+            for delivery in await broker.get(5 - len(taken)):
+                taken[delivery.message.id] = delivery
+        for message_id in "abb":
+            await kept.save(message_id, "web-1")
+        await broker.ack(taken["a"])
+        await broker.ack(taken["b"])
+        await broker.dead_letter(taken["c"], reason="poison")
+        await broker.nack(taken["d"], delay_s=60)
+        again = {}
+        while "e" not in again:
+            again.update((delivery.message.id, delivery) for delivery in await broker.get(5))
+        sound = await read_ledger(broker_url, store_url)
+        await broker.ack(again["e"])
+        unsaved = await read_ledger(broker_url, store_url)
+
+    assert sound == Ledger(**{**SOUND, "redelivered": sound.redelivered})
+    assert sound.redelivered >= 1
+    assert (unsaved.acked, unsaved.waiting, unsaved.acked_unsaved, unsaved.lost) == (3, 2, 1, 0)
+
+
+async def test_no_database_is_an_error(tmp_path):
     """Asking for the ledger of nothing creates nothing."""
-    with pytest.raises(StorageError, match="no ledger to read"):
-        read_ledger(tmp_path / "mayhem.db")
+    url = f"sqlite:{tmp_path / 'mayhem.db'}"
+    with pytest.raises(StorageError, match=r"mayhem\.db: cannot be read"):
+        await read_ledger(url, url)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_foreign_file_is_an_error(tmp_path):
+async def test_foreign_file_is_an_error(tmp_path):
     """A file that is no database is named."""
     path = tmp_path / "text"
     path.write_text("text" * 1000)
     with pytest.raises(StorageError, match="text: "):
-        read_ledger(path)
+        await read_ledger(f"sqlite:{path}", f"sqlite:{path}")
+
+
+@pytest.mark.parametrize("urls", [("memory:", "sqlite:a.db"), ("sqlite:a.db", "memory:")])
+async def test_memory_has_no_books(urls):
+    """What is in the memory of a process ends with it; there is nothing to look into."""
+    with pytest.raises(SettingsError, match="memory:"):
+        await read_ledger(*urls)
+
+
+async def test_no_queue_is_an_error(nats_server):
+    """A NATS server without the queue has no books of it, and gets none."""
+    with pytest.raises(StorageError, match="no ledger to read: stream not found"):
+        await read_ledger(nats_server.url("nowhere"), "sqlite:a.db")

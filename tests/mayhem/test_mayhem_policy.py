@@ -1,14 +1,20 @@
-"""The failure policy, row by row."""
+"""The failure policy, row by row; and the table in its docstring, which must say the same as the code."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from harness.mayhem import errors, excuse, policy
 from harness.mayhem.errors import (
+    CircuitOpenError,
     HostUnavailableError,
     LeaseLostError,
     MalformedMessageError,
+    MayhemError,
     OverdeliveredError,
+    OversizedMessageError,
     StorageBrokenError,
     StorageUnavailableError,
 )
@@ -21,11 +27,14 @@ from harness.mayhem.policy import (
     LetGo,
     Nack,
     Stop,
+    deciding,
     retry_after_s,
     verdict,
 )
 
 FIRST, LAST = 1, 5
+# The circuit's own wait, which is no delay that the backoff gives.
+WAIT_S = 7.25
 
 
 @pytest.mark.parametrize(
@@ -33,13 +42,18 @@ FIRST, LAST = 1, 5
     [
         (HostUnavailableError("away"), FIRST, Nack(NACK_S)),
         (HostUnavailableError("away"), LAST, DeadLetter("delivery 5 failed: HostUnavailableError: away")),
-        (StorageUnavailableError("locked"), FIRST, Nack(NACK_S)),
-        (StorageUnavailableError("locked"), LAST, Nack(NACK_S * 16)),
+        (CircuitOpenError("hosts", WAIT_S), FIRST, Nack(WAIT_S * 2, counts=False)),
+        (CircuitOpenError("hosts", WAIT_S), LAST, Nack(WAIT_S * 2, counts=False)),
+        (StorageUnavailableError("locked"), FIRST, Nack(NACK_S, counts=False)),
+        (StorageUnavailableError("locked"), LAST, Nack(NACK_S * 16, counts=False)),
         (StorageBrokenError("damaged"), FIRST, Stop()),
         (StorageBrokenError("damaged"), LAST, Stop()),
         (LeaseLostError("taken"), FIRST, LetGo()),
         (LeaseLostError("taken"), LAST, LetGo()),
         (MalformedMessageError("not JSON"), FIRST, DeadLetter("not JSON")),
+        (MalformedMessageError("not JSON"), LAST, DeadLetter("not JSON")),
+        (OversizedMessageError("10 MB"), FIRST, DeadLetter("10 MB")),
+        (OversizedMessageError("10 MB"), LAST, DeadLetter("10 MB")),
         (OverdeliveredError("too often"), LAST + 1, DeadLetter("too often")),
         (ValueError("a bug"), FIRST, Nack(NACK_S)),
         (ValueError("a bug"), LAST, DeadLetter("delivery 5 failed: ValueError: a bug")),
@@ -50,13 +64,94 @@ def test_verdict(error, delivery, expected):
     assert verdict(error, deliveries=delivery, max_deliveries=LAST, spread=1.0) == expected
 
 
-@pytest.mark.parametrize("error", [HostUnavailableError(), StorageUnavailableError(), ValueError()])
+@pytest.mark.parametrize(("excused", "last"), [(0, True), (1, False), (3, False)])
+def test_excused_deliveries_are_not_held_against_a_message(excused, last):
+    """A message that failed five times, once because the store was away, has one more delivery."""
+    decided = verdict(ValueError("a bug"), deliveries=LAST, excused=excused, max_deliveries=LAST, spread=1.0)
+
+    assert isinstance(decided, DeadLetter) == last
+
+
+ERRORS = [
+    HostUnavailableError("away"),
+    CircuitOpenError("hosts", WAIT_S),
+    StorageUnavailableError("locked"),
+    StorageBrokenError("damaged"),
+    LeaseLostError("taken"),
+    MalformedMessageError("not JSON"),
+    OversizedMessageError("10 MB"),
+    OverdeliveredError("too often"),
+    ValueError("a bug"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_only_hosts_are_retried_in_place(error):
     """A host may be back in a moment; anything else is not worth a slot."""
     delays = [retry_after_s(error, attempt=number, spread=1.0) for number in range(1, MAX_ATTEMPTS + 1)]
 
     transient = isinstance(error, HostUnavailableError)
     assert delays == ([RETRY_S, RETRY_S * 2, None] if transient else [None] * MAX_ATTEMPTS)
+
+
+def test_table_says_what_the_code_does():
+    """The docstring's table is read, and each of its cells compared with what the functions decide."""
+    assert table() == {row_of(error)[0]: row_of(error) for error in ERRORS}
+
+
+def test_table_is_complete():
+    """Every error of the tree that a message may meet has a row; the others are named here."""
+    ends = {
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MayhemError)
+    }
+    leaves = {kind.__name__ for kind in ends if not kind.__subclasses__()}
+
+    assert leaves - {"SettingsError"} == set(table()) - {"any other"}
+
+
+def table():
+    """By error, the cells of the row in the docstring."""
+    rows = {}
+    for line in re.findall(r"^\| (?!error|-)(.*) \|$", policy.__doc__, re.MULTILINE):
+        if not line.startswith("-"):
+            cells = [cell.strip().strip("`") for cell in line.split("|")]
+            rows[cells[0]] = cells
+    return rows
+
+
+def row_of(error):
+    """The row of that error as the functions give it."""
+    name = type(error).__name__ if isinstance(error, MayhemError) else "any other"
+    in_place = retry_after_s(error, attempt=1, spread=1.0)
+    first = verdict(error, deliveries=FIRST, max_deliveries=LAST, spread=1.0)
+    at_limit = verdict(error, deliveries=LAST, max_deliveries=LAST, spread=1.0)
+    match first:
+        case Nack(delay_s, counts):
+            then = "nack, the circuit's wait" if delay_s == WAIT_S * 2 else "nack, backoff"
+            held = "yes" if counts else "no"
+        case _:
+            then = word(first)
+            held = "no" if isinstance(first, Stop) else "yes"
+    return [name, "-" if in_place is None else "backoff", then, word(at_limit), held]
+
+
+def word(decided):
+    return {Nack: "nack", DeadLetter: "dead-letter", LetGo: "let go", Stop: "stop"}[type(decided)]
+
+
+def test_first_error_of_a_group_decides():
+    """What was raised first cancelled the rest; a group in a group is looked into."""
+    first, second = HostUnavailableError("away"), ValueError("a bug")
+
+    assert deciding(first) is first
+    assert deciding(ExceptionGroup("", [ExceptionGroup("", [first]), second])) is first
+
+
+def test_what_must_stop_the_service_decides_always():
+    """A damaged store is not forgotten because a host was away at the same time."""
+    broken = StorageBrokenError("damaged")
+
+    assert deciding(ExceptionGroup("", [HostUnavailableError("away"), broken])) is broken
 
 
 def test_backoff_is_spread_over_its_upper_half():
@@ -67,8 +162,27 @@ def test_backoff_is_spread_over_its_upper_half():
     assert retry_after_s(error, attempt=1, spread=0.5) == RETRY_S * 3 / 4
 
 
+def test_message_comes_back_when_the_circuit_tries_again_and_not_before():
+    """Those that wait for a circuit come back after its wait, and not all at once."""
+    error = CircuitOpenError("hosts", WAIT_S)
+    delays = [verdict(error, deliveries=1, max_deliveries=LAST, spread=s).delay_s for s in (0.0, 0.5)]
+
+    assert delays == [WAIT_S, WAIT_S * 1.5]
+
+
 def test_backoff_is_bounded():
     """A message that was handed out ten thousand times waits no longer than the limit."""
     again = verdict(StorageUnavailableError(), deliveries=10_000, max_deliveries=LAST, spread=1.0)
 
-    assert again == Nack(MAX_NACK_S)
+    assert again == Nack(MAX_NACK_S, counts=False)
+
+
+def test_excuses_are_bounded(monkeypatch):
+    """Of too many messages the one excused longest ago is forgotten; one that is settled, at once."""
+    monkeypatch.setattr(excuse, "MAX_EXCUSED", 2)
+    excuses = excuse.Excuses()
+    for message_id in ("a", "b", "a", "c"):
+        excuses.add(message_id)
+    excuses.forget("c")
+
+    assert [excuses.of(message_id) for message_id in "abc"] == [2, 0, 0]

@@ -1,95 +1,192 @@
-"""Settings come from options and variables; the option wins, and a bad value is one clear error."""
+"""Settings come from options, variables and a file; a bad one is one clear line that names its source."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from pathlib import Path
+import logging
 
 import pytest
 
+from harness.mayhem.circuit import CircuitLimits
 from harness.mayhem.errors import SettingsError
-from harness.mayhem.settings import Settings, add_options, settings_from
+from harness.mayhem.hosts.latency import Fixed
+from harness.mayhem.settings import LIVE, Settings, load
+
+# A value for each setting that is not its default, as text, and as it is meant.
+TOLD = {
+    "broker": ("sqlite:x.db", "sqlite:x.db"),
+    "store": ("memory:", "memory:"),
+    "concurrency": ("4", 4),
+    "max_bytes": ("1000", 1000),
+    "lease_s": ("0.5", 0.5),
+    "max_deliveries": ("6", 6),
+    "circuit_failures": ("3", 3),
+    "circuit_pause_s": ("0.25", 0.25),
+    "circuit_max_pause_s": ("4", 4.0),
+    "hosts": ("5", 5),
+    "process_hosts": ("2", 2),
+    "sdk_hosts": ("3", 3),
+    "host_latency": ("fixed:1ms", "fixed:1ms"),
+    "host_failure": ("chance:0.5", "chance:0.5"),
+    "events": ("7", 7),
+    "rate_per_s": ("2.5", 2.5),
+    "drain_s": ("1.5", 1.5),
+    "http": ("127.0.0.1:0", "127.0.0.1:0"),
+    "log_format": ("json", "json"),
+    "log_level": ("error", "error"),
+    "seed": ("8", 8),
+    "debug": ("true", True),
+}
+MEANT = {name: value for name, (_, value) in TOLD.items()}
 
 
-def parsed(*arguments, **environment):
-    parser = ArgumentParser()
-    add_options(parser)
-    return settings_from(parser.parse_args(arguments), environment)
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Nothing of this machine's; foreign variables do not matter."""
+    for name in ("HOME", "MAYHEM", "MAYHEMX"):
+        monkeypatch.setenv(name, "x")
+    return monkeypatch
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file and gives the option that names it."""
+
+    def write(text):
+        path = tmp_path / "mayhem.toml"
+        path.write_text(text)
+        return f"--config={path}"
+
+    return write
+
+
+def complaint(*arguments):
+    with pytest.raises(SettingsError) as raised:
+        load(arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 def test_nothing_said_gives_the_defaults():
-    """Without options and variables, the defaults hold; foreign variables are ignored."""
-    assert parsed(HOME="x", MAYHEM="y") == Settings()
+    """Without options, variables and file, the defaults hold."""
+    assert load([]) == Settings()
 
 
-def test_every_setting_has_an_option_and_a_variable():
-    """All settings can be set either way, and both ways give the same."""
-    expected = Settings(
-        db=Path("x.db"),
-        memory=True,
-        events=7,
-        rate_per_s=2.5,
-        hosts=3,
-        concurrency=4,
-        lease_s=0.5,
-        max_deliveries=6,
-        drain_s=1.5,
-        seed=8,
-        debug=True,
-    )
-    options = (
-        "--db x.db --memory --events 7 --rate 2.5 --hosts 3 --concurrency 4 --lease-s 0.5 "
-        "--max-deliveries 6 --drain-s 1.5 --seed 8 --debug"
-    )
-    variables = {
-        "MAYHEM_DB": "x.db",
-        "MAYHEM_MEMORY": "1",
-        "MAYHEM_EVENTS": "7",
-        "MAYHEM_RATE": "2.5",
-        "MAYHEM_HOSTS": "3",
-        "MAYHEM_CONCURRENCY": "4",
-        "MAYHEM_LEASE_S": "0.5",
-        "MAYHEM_MAX_DELIVERIES": "6",
-        "MAYHEM_DRAIN_S": "1.5",
-        "MAYHEM_SEED": "8",
-        "MAYHEM_DEBUG": "true",
-    }
+def test_every_setting_can_be_told_in_each_way(environment, file):
+    """Option, variable and key of the file give the same; only groups are for the file."""
+    assert {*TOLD, "config", "groups"} == {*Settings.model_fields}
+    options = [f"--{n.replace('_', '-')}={text}" for n, (text, _) in TOLD.items() if n != "debug"]
+    assert load([*options, "--debug"]) == Settings(**MEANT)
+    lines = [f"{n} = {value!r}".replace("True", "true") for n, value in MEANT.items()]
+    option = file("\n".join(lines))
+    assert load([option]).model_dump(exclude={"config"}) == Settings(**MEANT).model_dump(exclude={"config"})
+    for name, (text, _) in TOLD.items():
+        environment.setenv(f"MAYHEM_{name.upper()}", text)
 
-    assert parsed(*options.split()) == expected
-    assert parsed(**variables) == expected
+    assert load([]) == Settings(**MEANT)
 
 
-def test_option_wins_over_variable():
-    """What is typed is meant."""
-    assert parsed("--hosts", "3", MAYHEM_HOSTS="4").hosts == 3
+def test_option_wins_over_variable_and_variable_over_file(environment, file):
+    """What is typed is meant; the variable that names the file is one of the variables."""
+    environment.setenv("MAYHEM_CONFIG", file("hosts = 3\nseed = 3\nevents = 3").partition("=")[2])
+    environment.setenv("MAYHEM_HOSTS", "2")
+    environment.setenv("MAYHEM_SEED", "2")
+    environment.setenv("MAYHEM_CONCURRENCY", "")
+    settings = load(["--hosts=1"])
+
+    assert (settings.hosts, settings.seed, settings.events) == (1, 2, 3)
+    assert settings.concurrency == Settings().concurrency
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "expected"),
+    ("option", "expected"),
     [
-        ("hosts", "0", "a whole number >= 1"),
-        ("hosts", "-1", "a whole number >= 1"),
-        ("events", "1.5", "a whole number >= 0"),
-        ("rate", "0", "a finite number > 0"),
-        ("rate", "inf", "a finite number > 0"),
-        ("lease-s", "soon", "a finite number > 0"),
-        ("db", "", "a path"),
+        ("--hosts=0", "input should be greater than or equal to 1, got '0'"),
+        ("--events=1.5", "input should be a valid integer, unable to parse string as an integer, got '1.5'"),
+        ("--rate-per-s=inf", "input should be a finite number, got 'inf'"),
+        ("--lease-s=soon", "input should be a valid number, unable to parse string as a number, got 'soon'"),
+        ("--log-format=xml", "input should be 'text' or 'json', got 'xml'"),
+        ("--http=eighty", "expected PORT or HOST:PORT, got 'eighty'"),
+        ("--host-latency=20ms", "expected like fixed:20ms, "),
+        ("--store=kafka:x", "expected a URL with one of memory:, "),
     ],
 )
-def test_bad_value_names_its_source(name, value, expected):
+def test_bad_value_names_its_source(environment, option, expected):
     """The message says where the value came from, what was expected and what came."""
-    with pytest.raises(SettingsError) as from_option:
-        parsed(f"--{name}={value}")
-    variable = f"MAYHEM_{name.replace('-', '_').upper()}"
-    with pytest.raises(SettingsError) as from_variable:
-        parsed(**{variable: value})
+    name, _, value = option.partition("=")
+    variable = f"MAYHEM_{name[2:].replace('-', '_').upper()}"
+    assert complaint(option).startswith(f"{name}: {expected}")
+    environment.setenv(variable, value)
 
-    assert str(from_option.value) == f"--{name} must be {expected}, got {value!r}"
-    assert str(from_variable.value) == f"{variable} must be {expected}, got {value!r}"
+    assert complaint().startswith(f"{variable}: {expected}")
 
 
-def test_flag_in_a_variable_is_yes_or_no():
-    """A variable can also say no, and cannot say perhaps."""
-    assert parsed(MAYHEM_DEBUG="0").debug is False
-    with pytest.raises(SettingsError, match="MAYHEM_DEBUG must be 1 or 0, got 'perhaps'"):
-        parsed(MAYHEM_DEBUG="perhaps")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("concurency = 3", "{file}: concurency: unknown key; did you mean concurrency?"),
+        ("hosts = 'many'", "{file}: hosts: input should be a valid integer, "),
+        ("[[groups]]\nname = 'web'", "{file}: groups.0.hosts: field required, "),
+        (
+            "[[groups]]\nname = 'web'\nhosts = ['a']\nexcluded = ['b']",
+            "{file}: groups.0.excluded: unknown key; did you mean exclude?",
+        ),
+        ("hosts =", "{file}: not TOML: "),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_the_file(file, text, expected):
+    """A key that nobody knows is not left unread, and the one that may be meant is named."""
+    option = file(text)
+
+    assert complaint(option).startswith(expected.format(file=option.partition("=")[2]))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """Who names a file wants it read."""
+    assert complaint(f"--config={tmp_path}/none.toml") == f"{tmp_path}/none.toml: No such file or directory"
+
+
+def test_a_slip_in_a_name_is_found_everywhere(environment):
+    """An option that is none, and a variable that nearly is one; but not those that Kubernetes sets."""
+    assert (
+        complaint("--concurency=3") == "unrecognized arguments: --concurency=3; did you mean --concurrency?"
+    )
+    for name in (
+        "MAYHEM_SERVICE_HOST",
+        "MAYHEM_PORT",
+        "MAYHEM_PORT_80_TCP_PROTO",
+        "MAYHEM_SERVICE_PORT_HTTP",
+    ):
+        environment.setenv(name, "tcp://10.0.0.1:80")
+    assert load([]) == Settings()
+    environment.setenv("MAYHEM_CONCURENCY", "3")
+
+    assert complaint() == "MAYHEM_CONCURENCY: unknown variable; did you mean MAYHEM_CONCURRENCY?"
+
+
+def test_a_password_is_not_shown():
+    """Log files are read by many."""
+    assert "secret" not in complaint("--broker=kafka://me:secret@127.0.0.1")
+
+
+def test_a_store_that_is_not_named_is_the_brokers_own():
+    """One file, or one memory; a broker that keeps nothing itself has a file beside it."""
+    assert Settings(broker="memory:").store_url == "memory:"
+    assert Settings(broker="sqlite:a.db").store_url == "sqlite:a.db"
+    assert Settings(broker="memory:", store="sqlite:b.db").store_url == "sqlite:b.db"
+
+
+def test_what_the_service_is_made_of():
+    """Settings are handed on as the values that its parts take."""
+    settings = Settings(hosts=3, sdk_hosts=1, host_latency="fixed:1ms", circuit_failures=2, log_level="error")
+
+    assert settings.inventory.latency == Fixed(0.001)
+    assert settings.circuit_limits == CircuitLimits(failures=2)
+    assert (settings.level, Settings(debug=True).level) == (logging.ERROR, logging.DEBUG)
+    assert Settings.model_fields.keys() >= LIVE
+
+
+def test_hosts_that_do_not_add_up():
+    """The kinds of hosts are kinds of the hosts there are."""
+    assert complaint("--hosts=2", "--process-hosts=2") == (
+        "settings: 2 processes and 1 SDK hosts are more than 2 hosts"
+    )

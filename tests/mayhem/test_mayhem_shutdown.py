@@ -1,19 +1,22 @@
-"""Signals drain first and cut short second; what nobody handles is logged and counted."""
+"""Signals are heard while the loop is held; the first drains, the second cuts short, and a dump tells all."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
+import subprocess
 import sys
+import threading
+import time
+from contextlib import asynccontextmanager
 
 import pytest
 
-from harness.mayhem.log import logging_to_stderr
+from harness.mayhem.dump import CHAINS, NAMES, dump
 from harness.mayhem.shutdown import Shutdown
+from harness.mayhem.signals import heard
 from harness.mayhem.tracing import span
-from harness.mayhem.unhandled import Unhandled
 
 PATIENCE_S = 20
 
@@ -23,98 +26,192 @@ class Ending:
 
     def __init__(self, *, drain_s):
         self.asked = asyncio.Queue()
-        self.shutdown = Shutdown(
-            lambda: self.asked.put_nowait("drain"), lambda: self.asked.put_nowait("cut"), drain_s=drain_s
-        )
+        self.shutdown = Shutdown(lambda: self.asked.put_nowait("cut"), drain_s=drain_s)
+
+    def ready(self):
+        self.shutdown.drain_by(lambda: self.asked.put_nowait("drain"))
+        return self.shutdown
 
     async def next(self):
         async with asyncio.timeout(PATIENCE_S):
             return await self.asked.get()
 
 
+# --- signals ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["sleeping", "busy"])
+def test_a_signal_is_heard_while_the_main_thread_is_held(how):
+    """The handler runs in a thread of its own, at once."""
+    came = threading.Event()
+
+    def handler():
+        came.thread = threading.current_thread()
+        came.set()
+
+    with heard({signal.SIGUSR1: handler}):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        deadline = time.monotonic() + PATIENCE_S
+        while not came.is_set() and time.monotonic() < deadline:
+            if how == "sleeping":
+                came.wait(PATIENCE_S)
+
+    assert came.is_set()
+    assert came.thread is not threading.main_thread()
+
+
+def test_afterwards_signals_are_the_programs_again():
+    """Handlers, the wakeup file and the thread are as before; also after a handler that raises."""
+    before = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
+    raised = threading.Event()
+
+    def handler():
+        raised.set()
+        raise ValueError("a handler's own")
+
+    with heard({signal.SIGUSR1: handler, signal.SIGUSR2: raised.clear}):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert raised.wait(PATIENCE_S)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        while raised.is_set():
+            time.sleep(0.001)
+
+    assert signal.set_wakeup_fd(-1) == -1
+    after = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
+    assert after == before
+
+
+def test_children_do_not_inherit_anything():
+    """A child process takes signals as ever: nothing is blocked, nothing is ignored."""
+    with heard({signal.SIGTERM: lambda: None}):
+        program = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(15))"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "set() 0\n"
+
+
+# --- the order of the end -----------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_first_signal_drains_and_second_cuts(signum):
     """The same signal twice is a drain that is cut short."""
     ending = Ending(drain_s=PATIENCE_S * 2)
-    with ending.shutdown.on_signals():
+    with ending.ready() as shutdown, heard({signum: lambda: shutdown.ask_from_thread("a test")}):
         os.kill(os.getpid(), signum)
         assert await ending.next() == "drain"
-        assert not ending.shutdown.was_cut
+        assert not shutdown.was_cut
         os.kill(os.getpid(), signum)
         assert await ending.next() == "cut"
 
-    assert ending.shutdown.was_cut
+    assert shutdown.was_cut
 
 
-async def test_deadline_cuts():
-    """A drain that takes too long is cut short without a second signal."""
+async def test_deadline_cuts_once():
+    """A drain that takes too long is cut short without a second signal; a third wish changes nothing."""
     ending = Ending(drain_s=0.01)
-    with ending.shutdown.on_signals():
-        ending.shutdown.ask("a test")
-
+    with ending.ready() as shutdown:
+        shutdown.ask("a test")
         assert [await ending.next(), await ending.next()] == ["drain", "cut"]
+        shutdown.ask("again")
+
+    assert ending.asked.empty()
 
 
 async def test_deadline_ends_with_the_service():
-    """A drain that is over before its deadline is not cut afterwards, and signals are the program's again."""
-    before = signal.getsignal(signal.SIGTERM)
+    """A drain that is over before its deadline is not cut afterwards, and no thread waits for it."""
     ending = Ending(drain_s=0.01)
-    with ending.shutdown.on_signals():
-        ending.shutdown.ask("a test")
+    with ending.ready() as shutdown:
+        shutdown.ask_from_thread("a test")
+        assert await ending.next() == "drain"
     await asyncio.sleep(0.05)
 
-    assert not ending.shutdown.was_cut
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert not shutdown.was_cut
+    for thread in threading.enumerate():
+        if thread.name == "mayhem-last-resort":
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
 
 
-async def test_unhandled_error_is_logged_with_its_task_and_counted(caplog):
-    """A task that fails with nobody to notice is named, with its stack, and counted."""
-    unhandled = Unhandled()
-    asyncio.get_running_loop().set_exception_handler(unhandled)
+async def test_before_there_is_anything_to_finish_the_end_is_a_cut():
+    """Who is asked to end while it starts just ends, and that is no failure."""
+    ending = Ending(drain_s=PATIENCE_S)
+    with ending.shutdown as shutdown:
+        shutdown.ask("a test")
+        shutdown.ask("again")
 
-    async def failing():
-        raise ValueError("nobody looks")
-
-    task = asyncio.create_task(failing(), name="forgotten")
-    await asyncio.wait({task})
-    del task
-
-    (record,) = [r for r in caplog.records if r.name == "harness.mayhem.unhandled"]
-    assert (unhandled.count, record.unhandled, record.task) == (1, 1, "forgotten")
-    assert record.getMessage() == "unhandled: Task exception was never retrieved"
-    assert "nobody looks" in str(record.exc_info[1])
-    assert record.origin.startswith(f"{__file__}:")
+    assert await ending.next() == "cut"
+    assert ending.asked.empty()
+    assert not shutdown.was_cut
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="handles do not tell their context before 3.12")
-async def test_unhandled_error_in_a_callback_has_its_span(caplog, spans):
-    """A callback that fails is logged under the span it was scheduled in."""
+# --- the dump -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def gate():
+    await asyncio.Event().wait()
+    yield
+
+
+async def inner():
+    async with gate():
+        pass
+
+
+async def test_a_dump_shows_what_awaits_what(spans):
+    """Each task with its chain of awaits, innermost last, also through a generator; and its trace."""
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(Unhandled())
     with span("outer") as outer:
-        loop.call_soon(lambda: 1 / 0)
+        tasks = [asyncio.create_task(inner(), name=f"waiting {number:03d}") for number in range(300)]
     await asyncio.sleep(0)
+    text = await asyncio.to_thread(dump, loop)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
-    (record,) = [r for r in caplog.records if r.name == "harness.mayhem.unhandled"]
-    context = outer.get_span_context()
-    assert (record.trace_id, record.span_id) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+    trace = f"(trace {outer.get_span_context().trace_id:032x})"
+    named = ", ".join(f"waiting {number:03d} {trace}" for number in range(NAMES))
+    lines = text.splitlines()
+    start = lines.index(f"task {named} and {300 - NAMES} more:")
+    functions = [line.rpartition(" ")[2] for line in lines[start + 1 : start + 5]]
+    assert functions == ["inner", "__aenter__", "gate", "wait"]
+    assert f"{__file__}:" in lines[start + 1]
+    assert any(line.endswith(" test_a_dump_shows_what_awaits_what") for line in lines)
 
 
-def test_log_lines_carry_fields_and_trace(capfd, spans):
-    """A line has its message, its extra fields and, inside a span, the trace."""
-    root = logging.getLogger()
-    handlers, root.handlers = root.handlers, []
-    try:
-        with logging_to_stderr(logging.INFO):
-            with span("outer") as outer:
-                logging.getLogger("a").info("told", extra={"message_id": "x"})
-            logging.getLogger("a").info("untraced")
-    finally:
-        root.handlers = handlers
+async def test_a_dump_is_bounded():
+    """Tasks at more places than are shown are counted; deep recursion is cut at its outer end."""
+    source = "async def place(event): await event.wait()"
+    event, tasks = asyncio.Event(), []
+    for number in range(CHAINS + 10):
+        names = {}
+        exec(compile(source, f"place-{number}.py", "exec"), names)
+        tasks.append(asyncio.create_task(names["place"](event)))
+    await asyncio.sleep(0)
+    text = dump(asyncio.get_running_loop())
+    event.set()
+    await asyncio.wait(tasks)
 
-    traced, untraced = capfd.readouterr().err.splitlines()
-    context = outer.get_span_context()
-    assert traced.endswith(
-        f"INFO a told message_id=x trace_id={context.trace_id:032x} span_id={context.span_id:016x}"
-    )
-    assert untraced.endswith("INFO a untraced")
+    assert text.splitlines()[-1].startswith("left out: 11 places with 11 tasks")
+    assert len(text.splitlines()) < 10 * CHAINS
+
+
+def test_a_dump_names_the_line_that_holds_the_loop():
+    """Taken from another thread, it shows where the loop's own thread is."""
+    found = []
+
+    async def hold():
+        loop = asyncio.get_running_loop()
+        holding = threading.Event()
+        looking = threading.Thread(target=lambda: (holding.wait(), found.append(dump(loop))))
+        looking.start()
+        holding.set()
+        looking.join()  # which holds the loop
+
+    asyncio.run(hold())
+    lines = found[0].splitlines()
+    (main,) = [number for number, line in enumerate(lines) if line == "thread MainThread:"]
+    end = next(n for n in range(main + 1, len(lines)) if not lines[n].startswith(" "))
+
+    assert [line for line in lines[main:end] if line.startswith(f"  {__file__}:") and line.endswith(" hold")]

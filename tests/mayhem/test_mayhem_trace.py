@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -12,13 +13,19 @@ from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from harness.mayhem import policy
 from harness.mayhem.brokers.memory import MemoryBroker
 from harness.mayhem.brokers.sqlite import SqliteBroker
+from harness.mayhem.circuit import Circuits
 from harness.mayhem.consumer import Consumer
 from harness.mayhem.database import Database
 from harness.mayhem.errors import HostUnavailableError
+from harness.mayhem.failures import Failures
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.handler import Handler
+from harness.mayhem.hosts.latency import Fixed
+from harness.mayhem.hosts.sdk import Client
+from harness.mayhem.lease import Leases
 from harness.mayhem.message import RestartEvent
 from harness.mayhem.publisher import publish, publish_steadily
+from harness.mayhem.settings import Settings
 from harness.mayhem.stores.sqlite import SqliteStore
 from harness.mayhem.threads import Threads
 from harness.mayhem.tracing import span
@@ -39,6 +46,11 @@ def tree(spans):
 
 def named(spans, name):
     (found,) = [s for s in spans.get_finished_spans() if s.name == name]
+    return found
+
+
+def named_of(spans, name, attribute, value):
+    (found,) = [s for s in spans.get_finished_spans() if s.name == name and s.attributes[attribute] == value]
     return found
 
 
@@ -78,10 +90,19 @@ async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
         broker, store = TellingBroker(database, lease_s=LEASE_S), SqliteStore(database)
         await broker.create()
         await store.create()
-        fleet = Fleet(lambda name: PatientHost(), threads)
-        handler = Handler(broker, store, fleet, lease_s=0.03, max_deliveries=1, random=Random(1))
-        await publish(broker, RestartEvent("web-1"))
-        async with asyncio.timeout(PATIENCE_S):
+        failures = Failures()
+        async with Leases(broker, failures, lease_s=0.03) as leases, asyncio.timeout(PATIENCE_S):
+            handler = Handler(
+                broker,
+                store,
+                Fleet(lambda name: PatientHost(), threads),
+                leases=leases,
+                circuits=Circuits(),
+                failures=failures,
+                max_deliveries=1,
+                random=Random(1),
+            )
+            await publish(broker, RestartEvent("web-1"))
             await Consumer(broker, handler.handle, concurrency=2).run()
 
     assert tree(spans) == (WHOLE_LIFE, 1)
@@ -97,6 +118,38 @@ async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
         "mayhem.delivery": 1,
     }
     assert {s.status.status_code for s in spans.get_finished_spans()} == {StatusCode.UNSET}
+
+
+async def test_default_hosts_have_one_whose_restart_crosses_threads(spans, monkeypatch):
+    """A library that blocks is called in a thread and finds its span there; the other hosts need none."""
+    called = []
+
+    def told(method):
+        def call(client, *args):
+            called.append(
+                (method.__name__, threading.current_thread(), get_current_span().get_span_context())
+            )
+            return method(client, *args)
+
+        return call
+
+    monkeypatch.setattr(Client, "restart", told(Client.restart))
+    monkeypatch.setattr(Client, "health", told(Client.health))
+    inventory = replace(Settings().inventory, latency=Fixed(0.001))
+    async with (
+        Threads(1) as threads,
+        Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
+    ):
+        for name in inventory.names:
+            await fleet.restart(name)
+
+    ours = named_of(spans, "restart host", "host.name", inventory.names[-1]).context
+    health = next(
+        s.context for s in spans.get_finished_spans() if s.parent and s.parent.span_id == ours.span_id
+    )
+    assert [(name, context) for name, _, context in called] == [("restart", ours), ("health", health)]
+    assert threading.main_thread() not in {thread for _, thread, _ in called}
+    assert [s.name for s in spans.get_finished_spans()].count("check health") == len(inventory.names) == 10
 
 
 @pytest.mark.parametrize(("kept", "parent"), [(True, "schedule"), (False, None)])
@@ -167,7 +220,7 @@ async def test_failed_span_names_its_error_and_records_no_exception(spans, monke
 async def test_dead_letter_is_part_of_the_trace(spans):
     """Laying a message aside is a span below its processing."""
     async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
-        await stage.handle(await stage.delivery("not json"))
+        await stage.handle(await stage.delivery(b"not json"))
 
     assert tree(spans) == (
         {

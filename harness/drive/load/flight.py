@@ -81,6 +81,7 @@ class Flight:
                 status="error" if error else "unset",
                 thread="driver",
                 attributes=dict(attributes),
+                pid=os.getpid(),
             )
         )
 

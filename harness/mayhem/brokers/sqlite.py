@@ -1,6 +1,6 @@
 """A broker in a table of a SQLite file, which other processes publish into with a plain INSERT.
 
-The table `message` is a contract with those publishers; docs/mayhem.md describes it.
+The table `message` is a contract with those publishers; docs/brokers.md describes it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
-from ..database import Database
+from ..claim import claimed
+from ..database import Database, shared, sqlite_path
 from ..errors import LeaseLostError
-from ..message import Delivery, Message
+from ..headers import parsed
+from ..message import Delivery, LaidAside, Message
 
 SCHEMA = (
     """
@@ -43,27 +45,46 @@ SCHEMA = (
     """,
 )
 
+# Text, for whoever reads the table; the cast changes no byte, also of what is no text.
 PUT = """
     INSERT INTO message (id, body, headers, published_at, visible_at)
-    VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+    VALUES (?, CAST(? AS TEXT), ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 CLAIM = """
     UPDATE message SET deliveries = deliveries + 1, leased = deliveries + 1, visible_at = ?
     WHERE id IN (
         SELECT id FROM message WHERE state = 'waiting' AND visible_at <= ? ORDER BY visible_at LIMIT ?
     )
-    RETURNING id, body, headers, published_at, deliveries
+    RETURNING id, CAST(body AS BLOB), headers, published_at, deliveries
 """
+UNCLAIM = "UPDATE message SET leased = 0, deliveries = deliveries - 1, visible_at = ?"
 ACK = "UPDATE message SET leased = 0, state = 'acked', settled_at = ?"
 NACK = "UPDATE message SET leased = 0, nacks = nacks + 1, visible_at = ?"
 EXTEND = "UPDATE message SET visible_at = ?"
 DEAD_LETTER = "UPDATE message SET leased = 0, state = 'dead', settled_at = ?, reason = ?"
 HELD = " WHERE id = ? AND leased = ?"
 PENDING = "SELECT count(*) FROM message WHERE state = 'waiting'"
+DEAD_LETTERS = """
+    SELECT id, CAST(body AS BLOB), headers, published_at, deliveries, reason FROM message
+    WHERE state = 'dead' ORDER BY settled_at LIMIT ?
+"""
 
 # Nobody tells this process of another's INSERT. At this interval a service at rest takes some 2 % of one
 # core for looking, and a message waits 10 ms on the average.
 POLL_S = 0.02
+
+
+@asynccontextmanager
+async def connect(url: str, *, lease_s: float) -> AsyncIterator[SqliteBroker]:
+    """The broker in the file that *url* names: ``sqlite:PATH``.
+
+    Raises:
+        StorageError: The file cannot be opened, or is no database.
+    """
+    async with shared(sqlite_path(url)) as database:
+        broker = SqliteBroker(database, lease_s=lease_s)
+        await broker.create()
+        yield broker
 
 
 class SqliteBroker:
@@ -89,12 +110,9 @@ class SqliteBroker:
         )
 
     async def get(self, limit: int) -> Sequence[Delivery]:
-        # A claim that was cancelled too late leaves its messages leased: they come again when that ends.
         while not self._draining.is_set():
-            now = self._clock()
-            claimed = await self._database.execute(CLAIM, now + self._lease_s, now, limit)
-            if claimed.rows:
-                return [_delivery(*row) for row in claimed.rows]
+            if deliveries := await claimed(self._claim(limit), self._unclaim):
+                return deliveries
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._draining.wait()
@@ -112,6 +130,10 @@ class SqliteBroker:
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         await self._update(DEAD_LETTER, delivery, self._clock(), reason)
 
+    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
+        dead = await self._database.execute(DEAD_LETTERS, limit)
+        return [LaidAside(_delivery(*row), reason) for *row, reason in dead.rows]
+
     async def pending(self) -> int:
         counted = await self._database.execute(PENDING)
         return int(counted.rows[0][0])
@@ -119,20 +141,21 @@ class SqliteBroker:
     def drain(self) -> None:
         self._draining.set()
 
+    async def _claim(self, limit: int) -> Sequence[Delivery]:
+        now = self._clock()
+        answer = await self._database.execute(CLAIM, now + self._lease_s, now, limit)
+        return [_delivery(*row) for row in answer.rows]
+
+    async def _unclaim(self, deliveries: Sequence[Delivery]) -> None:
+        """As if they had never been handed out: nobody has seen them."""
+        for delivery in deliveries:
+            await self._update(UNCLAIM, delivery, self._clock())
+
     async def _update(self, change: str, delivery: Delivery, *values: float | str) -> None:
         updated = await self._database.execute(change + HELD, *values, delivery.message.id, delivery.number)
         if not updated.changed:
             raise LeaseLostError(f"delivery {delivery.number} of {delivery.message.id} is no longer held")
 
 
-def _delivery(message_id: str, body: str, headers: str, published_at: float, number: int) -> Delivery:
-    return Delivery(Message(message_id, body, published_at, _parsed(headers)), number)
-
-
-def _parsed(headers: str) -> dict[str, str]:
-    """A message whose headers cannot be read loses its trace, nothing else."""
-    try:
-        parsed = json.loads(headers)
-    except (ValueError, RecursionError):
-        return {}
-    return {str(k): str(v) for k, v in parsed.items()} if isinstance(parsed, dict) else {}
+def _delivery(message_id: str, body: bytes, headers: str, published_at: float, number: int) -> Delivery:
+    return Delivery(Message(message_id, body, published_at, parsed(headers)), number)

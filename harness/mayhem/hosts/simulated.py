@@ -1,28 +1,62 @@
-"""Hosts that only take their time: there is nothing behind them."""
+"""Hosts that only take their time, and fail as they are told: there is nothing behind them."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
+from collections.abc import Callable
 from random import Random
 
-# The median restart, and its spread: one in twenty takes longer than 45 ms.
-RESTART_S = 0.02
-SIGMA = 0.5
-# One round trip of a client library that blocks.
-HEALTH_S = 0.002
+from ..errors import HostUnavailableError
+from .failure import NEVER, Failure
+from .latency import Latency, Lognormal
+
+# One restart in twenty takes longer than 45 ms.
+LATENCY = Lognormal(median_s=0.02, sigma=0.5)
 
 
 class SimulatedHost:
-    """Restarts in a log-normally distributed time; the same seed and name give the same times."""
+    """Restarts in a random time, and fails at random; the same seed and name tell the same story.
 
-    def __init__(self, name: str, *, seed: int) -> None:
+    Args:
+        clock: Seconds; a host's windows and its slow start count from its making.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        seed: int,
+        latency: Latency = LATENCY,
+        failure: Failure = NEVER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
+        self._latency = latency
+        self._failure = failure
+        self._clock = clock
+        # Asked for the same numbers in the same order, needed or not: a change in how hosts fail leaves their
+        # times as they are.
         self._random = Random(f"{seed}/{name}")
+        phase = self._random.random()
+        # Hosts of the same kind are not all down at once.
+        self._phase_s = phase * failure.flapping.period_s if failure.flapping else 0.0
+        self._made_at = clock()
 
     async def restart(self) -> None:
-        await asyncio.sleep(self._random.lognormvariate(math.log(RESTART_S), SIGMA))
+        await asyncio.sleep(self._next_restart_s())
+        if self._random.random() < self._failure.chance:
+            raise HostUnavailableError(f"{self.name}: did not come up")
 
-    def check_health(self) -> None:
-        time.sleep(HEALTH_S)
+    async def health(self) -> None:
+        flapping = self._failure.flapping
+        if flapping and (down_s := flapping.down_for_s(self._phase_s + self._age_s())):
+            raise HostUnavailableError(f"{self.name}: down for another {down_s:.1f} s")
+
+    def _next_restart_s(self) -> float:
+        restart_s = self._latency.draw_s(self._random)
+        slow_start = self._failure.slow_start
+        return restart_s * slow_start.slowness(self._age_s()) if slow_start else restart_s
+
+    def _age_s(self) -> float:
+        return self._clock() - self._made_at

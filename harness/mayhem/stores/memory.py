@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[MemoryStore]:
+    """A new store, which is gone with the process: nothing of *url* (``memory:``) tells it from another."""
+    yield MemoryStore()
 
 
 class MemoryStore:
-    """Counts how often each message was saved."""
+    """Keeps the first host of each message, and counts how often it was saved."""
 
     def __init__(self) -> None:
+        self.hosts: dict[str, str] = {}  # by message id
         self.times: Counter[str] = Counter()  # by message id
 
     async def save(self, message_id: str, host: str) -> None:
+        self.hosts.setdefault(message_id, host)
         self.times[message_id] += 1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from ..database import Database
+from ..database import Database, looked_into, shared, sqlite_path
+from ..errors import MalformedMessageError
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS saved (
@@ -20,6 +25,35 @@ SAVE = """
 """
 
 
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[SqliteStore]:
+    """The store in the file of *url*, ``sqlite:PATH``.
+
+    Raises:
+        SettingsError: *url* names no file.
+        StorageError: The file cannot be opened, or is no database.
+    """
+    async with shared(sqlite_path(url)) as database:
+        store = SqliteStore(database)
+        await store.create()
+        yield store
+
+
+async def times_saved(url: str) -> dict[str, int]:
+    """How often each message was saved, by its id; creates nothing.
+
+    Raises:
+        SettingsError: *url* names no file.
+        StorageError: There is no such table, or it cannot be read.
+    """
+    return await asyncio.to_thread(_times_saved, sqlite_path(url))
+
+
+def _times_saved(path: Path) -> dict[str, int]:
+    with looked_into(path) as connection:
+        return dict(connection.execute("SELECT message_id, times FROM saved"))
+
+
 class SqliteStore:
     """One row per message, however often it is saved."""
 
@@ -31,4 +65,7 @@ class SqliteStore:
         await self._database.execute(SCHEMA)
 
     async def save(self, message_id: str, host: str) -> None:
-        await self._database.execute(SAVE, message_id, host, time.time())
+        try:
+            await self._database.execute(SAVE, message_id, host, time.time())
+        except UnicodeEncodeError as exc:
+            raise MalformedMessageError(f"{message_id!r} and {host!r} cannot be stored: {exc}") from exc

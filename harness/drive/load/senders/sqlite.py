@@ -13,12 +13,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from ....errors import TargetError
 from ..flight import Flight, Request
+from ..outstanding import Outgoing, Outstanding
 
 T = TypeVar("T")
 
@@ -31,23 +31,6 @@ LOOK_BACK_S = 0.1
 SWEEP_EVERY_S = 1.0
 # The service writes to the same file; a commit of its own takes milliseconds.
 BUSY_TIMEOUT_MS = 5_000
-
-SPAN = "publish restart"
-ATTRIBUTES = {
-    "messaging.system": "sqlite",
-    "messaging.operation.type": "send",
-    "messaging.destination.name": "message",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message on its way into the table."""
-
-    request: Request
-    id: str
-    host: str
-    sent_ns: int
 
 
 @asynccontextmanager
@@ -62,7 +45,7 @@ async def connect(flight: Flight, *, database: str, hosts: int) -> AsyncIterator
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _open, Path(database))
         try:
-            sender = SqliteSender(flight, connection, thread, hosts)
+            sender = SqliteSender(Outstanding(flight, "sqlite", hosts), connection, thread)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(sender.publish()), group.create_task(sender.watch())]
                 yield sender
@@ -76,26 +59,17 @@ async def connect(flight: Flight, *, database: str, hosts: int) -> AsyncIterator
 class SqliteSender:
     """Gathers what is sent while a transaction runs into the next one."""
 
-    def __init__(
-        self, flight: Flight, connection: sqlite3.Connection, thread: ThreadPoolExecutor, hosts: int
-    ) -> None:
-        self._flight = flight
+    def __init__(self, out: Outstanding, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._out = out
         self._connection = connection
         self._thread = thread
-        self._hosts = hosts
         self._next: list[Outgoing] = []
         self._any_next = asyncio.Event()
-        self._out: dict[str, Outgoing] = {}  # by id, in the order of sending; taken out when settled
         self._newest_s = 0.0
 
     def send(self, request: Request) -> None:
         """Put the message into the next transaction."""
-        sent_ns = time.monotonic_ns()
-        message = Outgoing(
-            request, f"{request.n}-{request.trace_id[:8]}", f"web-{request.n % self._hosts}", sent_ns
-        )
-        self._flight.sent(request, sent_ns)
-        self._next.append(message)
+        self._next.append(self._out.send(request))
         self._any_next.set()
 
     async def publish(self) -> None:
@@ -104,19 +78,13 @@ class SqliteSender:
             await self._any_next.wait()
             self._any_next.clear()
             batch, self._next = self._next, []
-            self._out.update((message.id, message) for message in batch)
             error = ""
             try:
                 await self._in_thread(self._insert, batch)
             except sqlite3.Error as exc:
                 error = f"{type(exc).__name__}: {exc}"
-            done_ns = time.monotonic_ns()
             for message in batch:
-                self._flight.span(
-                    message.request, SPAN, "producer", message.sent_ns, done_ns, ATTRIBUTES, error=error
-                )
-                if error and self._out.pop(message.id, None) is not None:
-                    self._flight.end(message.request, done_ns, error=error)
+                self._out.published(message, error=error)
 
     async def watch(self) -> None:
         """Look for messages that settled; never returns.
@@ -142,20 +110,17 @@ class SqliteSender:
         await self._look(0.0)
 
     async def _look(self, since_s: float) -> None:
-        if not self._out:
+        oldest_s = self._out.oldest_s()
+        if oldest_s is None:
             return
-        oldest = next(iter(self._out.values()))
-        since_s = max(since_s, _unix_s(oldest.sent_ns))
+        since_s = max(since_s, oldest_s)
         try:
             rows = await self._in_thread(self._settled, since_s)
         except sqlite3.Error as exc:
             raise TargetError(f"the broker's messages can no longer be read: {exc}") from exc
         for message_id, state, settled_at, reason in rows:
             self._newest_s = max(self._newest_s, settled_at)
-            message = self._out.pop(message_id, None)
-            if message is not None:
-                error = "" if state == "acked" else f"{state}: {reason}"
-                self._flight.end(message.request, _monotonic_ns(settled_at), error=error)
+            self._out.settled(message_id, state, reason or "", settled_at)
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
@@ -189,19 +154,10 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _row(message: Outgoing) -> tuple[str, str, str, float, float]:
-    published_at = _unix_s(message.sent_ns)
     return (
         message.id,
-        json.dumps({"host": message.host, "event": "restart"}),
-        json.dumps({"traceparent": message.request.traceparent}),
-        published_at,
-        published_at,  # visible at once
+        message.body,
+        json.dumps(message.headers),
+        message.published_at,
+        message.published_at,  # visible at once
     )
-
-
-def _unix_s(monotonic_ns: int) -> float:
-    return (monotonic_ns + time.time_ns() - time.monotonic_ns()) / 1e9
-
-
-def _monotonic_ns(unix_s: float) -> int:
-    return round(unix_s * 1e9) - time.time_ns() + time.monotonic_ns()

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .read.advice import advice
-from .read.blame import own_frames
-from .read.block import Block
-from .read.unit import duration, percent, plural
-from .record.event import Frame
-from .watching import Watch, watch_loop
+from ..read.advice import advice
+from ..read.blame import own_frames
+from ..read.block import Block
+from ..read.unit import duration, percent, plural
+from ..record.event import Frame
+from ..watching import Watch, watch_loop
 
 # Half of what a person takes for "at once", and on a shared build machine still far from a healthy turn.
 LIMIT_MS = 50.0

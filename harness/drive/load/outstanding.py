@@ -1,0 +1,98 @@
+"""The messages that are out: what the senders into the chaos service's brokers write down about each of them.
+
+A message counts as answered when the service has settled it. The brokers say when that was, in unix seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+from .flight import Flight, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One restart event on its way to the broker."""
+
+    request: Request
+    id: str
+    host: str
+    sent_ns: int  # monotonic
+    published_at: float  # the same, in unix seconds
+
+    @property
+    def body(self) -> str:
+        return json.dumps({"host": self.host, "event": "restart"})
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"traceparent": self.request.traceparent}
+
+
+class Outstanding:
+    """Messages by their id, in the order of sending, until they are settled or fail.
+
+    Args:
+        system: What the broker is, as in OpenTelemetry's ``messaging.system``.
+        hosts: How many different hosts the events name.
+    """
+
+    def __init__(self, flight: Flight, system: str, hosts: int) -> None:
+        self._flight = flight
+        self._attributes = {
+            "messaging.system": system,
+            "messaging.operation.type": "send",
+            "messaging.destination.name": "message",
+        }
+        self._hosts = hosts
+        self._out: dict[str, Outgoing] = {}
+
+    def send(self, request: Request) -> Outgoing:
+        """The request as a message, which leaves now."""
+        sent_ns = time.monotonic_ns()
+        message = Outgoing(
+            request,
+            f"{request.n}-{request.trace_id[:8]}",
+            f"host-{request.n % self._hosts}",
+            sent_ns,
+            _unix_s(sent_ns),
+        )
+        self._flight.sent(request, sent_ns)
+        self._out[message.id] = message
+        return message
+
+    def published(self, message: Outgoing, *, error: str = "") -> None:
+        """The broker has taken the message; or has not, and that is its end."""
+        done_ns = time.monotonic_ns()
+        self._flight.span(
+            message.request,
+            "publish restart",
+            "producer",
+            message.sent_ns,
+            done_ns,
+            self._attributes,
+            error=error,
+        )
+        if error and self._out.pop(message.id, None) is not None:
+            self._flight.end(message.request, done_ns, error=error)
+
+    def settled(self, message_id: str, state: str, reason: str, at_s: float) -> None:
+        """The service has settled a message: "acked" is success. Of other messages nothing is known."""
+        message = self._out.pop(message_id, None)
+        if message is not None:
+            error = "" if state == "acked" else f"{state}: {reason}"
+            self._flight.end(message.request, _monotonic_ns(at_s), error=error)
+
+    def oldest_s(self) -> float | None:
+        """When the oldest message that is out was sent; none if none is."""
+        return next((message.published_at for message in self._out.values()), None)
+
+
+def _unix_s(monotonic_ns: int) -> float:
+    return (monotonic_ns + time.time_ns() - time.monotonic_ns()) / 1e9
+
+
+def _monotonic_ns(unix_s: float) -> int:
+    return round(unix_s * 1e9) - time.time_ns() + time.monotonic_ns()

@@ -1,0 +1,164 @@
+"""Messages into a NATS broker's stream; their settling is read from the records that the service writes.
+
+The contract is in docs/brokers.md: a publisher sends the body to QUEUE.message with two headers; the service
+writes a record to QUEUE.record.N, JSON with id, state and reason, when it has settled a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+from ....errors import TargetError, UsageError
+from ..flight import Flight, Request
+from ..outstanding import Outgoing, Outstanding
+
+try:
+    from nats.aio.client import Client
+    from nats.errors import Error
+    from nats.js import JetStreamContext
+    from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+    from nats.js.errors import NotFoundError
+except ImportError as missing:
+    raise UsageError('the sender "nats" needs nats-py: install asyncio-harness[nats]') from missing
+
+ANSWER_S = 5.0
+RECONNECT_S = 0.2
+# One wait for records. Latency does not depend on it: the server says when it stored a record.
+LOOK_S = 1.0
+LAST_LOOK_S = 0.1
+LOOK_COUNT = 1_000
+# Between two looks while the server is away; the requests meanwhile fail, and the load goes on.
+AWAY_S = 0.1
+
+
+@asynccontextmanager
+async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[NatsSender]:
+    """A sender into the queue at *url*, for events of that many hosts.
+
+    Raises:
+        TargetError: The server does not answer, or has no such queue.
+    """
+    parts = urlsplit(url)
+    queue = parse_qs(parts.query).get("queue", ["mayhem"])[-1]
+    place = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    client = Client()
+    why: Exception | None = None
+
+    async def failed(error: Exception) -> None:
+        """The client's own log line for each attempt is not wanted: failed requests tell as much."""
+        nonlocal why
+        why = error
+
+    try:
+        try:
+            await client.connect(
+                parts._replace(query="").geturl(),
+                error_cb=failed,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type] # it is given to sleep
+            )
+        except (Error, OSError) as exc:
+            raise TargetError(f"{place}: {why or exc}") from exc
+        # Only the first failure is an error.
+        client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
+        sender = NatsSender(Outstanding(flight, "nats", hosts), client.jetstream(timeout=ANSWER_S), queue)
+        await sender.open(place)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(sender.watch())
+            yield sender
+            watching.cancel()
+        await sender.close()
+    finally:
+        await client.close()
+
+
+class NatsSender:
+    """One task per message."""
+
+    def __init__(self, out: Outstanding, jetstream: JetStreamContext, queue: str) -> None:
+        self._out = out
+        self._jetstream = jetstream
+        self._queue = queue
+        self._records: JetStreamContext.PullSubscription | None = None
+        self._next = 1  # the first record that is of interest
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, place: str) -> None:
+        """See that a broker has made the queue, and from where on its records are of interest."""
+        try:
+            info = await self._jetstream.stream_info(f"{self._queue}_records")
+        except NotFoundError as exc:
+            raise TargetError(f"{place}: not a broker's queue: no stream {self._queue}_records") from exc
+        except Error as exc:
+            raise TargetError(f"{place}: {exc}") from exc
+        self._next = info.state.last_seq + 1
+
+    def send(self, request: Request) -> None:
+        """Publish the message."""
+        task = asyncio.get_running_loop().create_task(self._publish(self._out.send(request)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def watch(self) -> None:
+        """Look for messages that settled; never returns."""
+        while True:
+            try:
+                await self._look(LOOK_S)
+            except Error:
+                # Also when the server came back: it has forgotten what was asked of it.
+                self._records = None
+                await asyncio.sleep(AWAY_S)
+
+    async def close(self) -> None:
+        """Take a last look, and give up what is still being published."""
+        try:
+            while await self._look(LAST_LOOK_S):
+                pass
+        except Error:
+            pass
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _publish(self, message: Outgoing) -> None:
+        about = {"id": message.id, "published_at": message.published_at, "headers": message.headers}
+        error = ""
+        try:
+            await self._jetstream.publish(
+                f"{self._queue}.message",
+                message.body.encode(),
+                headers={"Nats-Msg-Id": message.id, "Mayhem-Message": json.dumps(about)},
+            )
+        except Error as exc:
+            error = f"{type(exc).__name__}: {exc}"
+        self._out.published(message, error=error)
+
+    async def _look(self, wait_s: float) -> bool:
+        """Read the records since the last look, and whether there were any."""
+        if self._records is None:
+            self._records = await self._jetstream.pull_subscribe(
+                f"{self._queue}.record.*",
+                stream=f"{self._queue}_records",
+                config=ConsumerConfig(
+                    ack_policy=AckPolicy.NONE,
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=self._next,
+                ),
+            )
+        try:
+            found = await self._records.fetch(LOOK_COUNT, timeout=wait_s)
+        except TimeoutError:
+            return False
+        for message in found:
+            about = message.metadata
+            self._next = about.sequence.stream + 1
+            record = json.loads(message.data)
+            if record["state"] in ("acked", "dead"):
+                at_s = about.timestamp.timestamp()
+                self._out.settled(record["id"], record["state"], record.get("reason", ""), at_s)
+        return True

@@ -1,0 +1,95 @@
+"""Hosts driven through a client library that blocks, as many are: the loop must never call it itself.
+
+`Client` stands for somebody else's library. It is synchronous, has a time-out, and raises what the socket
+raises. `SdkHost` is what this service makes of it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from ..errors import HostUnavailableError
+from ..threads import Threads
+from .latency import Latency
+from .process import LOOPBACK, PROGRAM, Child
+
+# Every blocking call has an end, or its thread would have none: nothing can end a thread from outside.
+TIMEOUT_S = 5.0
+
+
+class Client:
+    """A library as one finds them: each call opens a connection, asks, and BLOCKS until it is answered."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def restart(self, takes_s: float) -> None:
+        """Have the machine restarted, which takes so long. Raises `OSError`."""
+        self._ask(f"restart {takes_s:f}\n", takes_s + TIMEOUT_S)
+
+    def health(self) -> None:
+        """Have the machine asked how it is. Raises `OSError`."""
+        self._ask("health\n", TIMEOUT_S)
+
+    def _ask(self, line: str, timeout_s: float) -> None:
+        with socket.create_connection((LOOPBACK, self._port), timeout_s) as connection:
+            connection.sendall(line.encode())
+            with connection.makefile() as answers:
+                if answers.readline() != "ok\n":
+                    raise ConnectionError("the connection was closed without an answer")
+
+
+class SdkHost:
+    """A machine behind a `Client`; the machine's own process runs while the block does.
+
+    Its restarts block a thread of *threads* for as long as they take, as its health checks do.
+    """
+
+    def __init__(
+        self, name: str, threads: Threads, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
+    ) -> None:
+        self.name = name
+        self._threads = threads
+        self._latency = latency
+        self._random = Random(f"{seed}/{name}")
+        self._machine = Child(name, program)
+        # A call whose caller was cancelled goes on in its thread; the next one must not meet it.
+        self._restarting = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """None when its machine is down."""
+        return self._machine.pid
+
+    async def __aenter__(self) -> Self:
+        await self._machine.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._machine.end()
+
+    async def restart(self) -> None:
+        if self._machine.pid is None:  # somebody killed it, or it never came up
+            await self._machine.end()
+            await self._machine.start()
+        await self._threads.run(self._restart, self._latency.draw_s(self._random))
+
+    def check_health(self) -> None:
+        try:
+            Client(self._machine.port).health()
+        except OSError as exc:
+            raise HostUnavailableError(f"{self.name}: not healthy: {exc}") from exc
+
+    def _restart(self, takes_s: float) -> None:
+        try:
+            with self._restarting:
+                Client(self._machine.port).restart(takes_s)
+        except OSError as exc:
+            raise HostUnavailableError(f"{self.name}: not restarted: {exc}") from exc

@@ -1,0 +1,96 @@
+"""A child process of the soak: what it says is heard and kept, and it never outlives its block."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+# For anything a process is asked to do, on a machine that has other things to do as well.
+PATIENCE_S = 60.0
+
+
+class Process:
+    """A Python module that runs as a program; made by `running`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def said(self, word: str, log: Path) -> None:
+        """Wait until *word* is in the log.
+
+        Raises:
+            TimeoutError: It was not said in time, or the process has ended without it.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while word not in log.read_text():
+            if self._process.returncode is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"never said {word!r}: {log}")
+            await asyncio.sleep(0.01)
+
+    async def end(self, signum: signal.Signals) -> tuple[int, float]:
+        """Send the signal; returns the exit status, and how many seconds the end took.
+
+        Raises:
+            TimeoutError: It goes on.
+        """
+        began = time.monotonic()
+        if self._process.returncode is None:
+            self._process.send_signal(signum)
+        return await self.ended(), time.monotonic() - began
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def running(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    log: Path,
+    out: Path | None = None,
+    hear: Callable[[str], object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Process]:
+    """The module as a process while the block runs.
+
+    Args:
+        log: The file that its stderr is added to.
+        out: The file that its stdout is added to.
+        hear: Called with each line of its stdout, also with those it wrote before it was killed.
+    """
+    with log.open("ab") as errors, (out or log).open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            stdout=asyncio.subprocess.PIPE if hear else output,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+        )
+    hearing = asyncio.create_task(_hear(process, hear)) if hear else None
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        if hearing:
+            await hearing
+
+
+async def _hear(process: asyncio.subprocess.Process, hear: Callable[[str], object]) -> None:
+    if process.stdout is None:  # it is a pipe, as asked for above
+        return
+    async for line in process.stdout:
+        if line.endswith(b"\n"):  # of a line that a kill has torn nothing is confirmed
+            hear(line.decode().rstrip())

@@ -1,0 +1,63 @@
+"""``python -m harness.mayhem.soak.publishing``: publishes for a soak, as a process that can be killed.
+
+It prints the id of each message once the broker has confirmed it, and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from .. import backend
+from ..errors import StorageUnavailableError
+from ..message import Message, RestartEvent
+from ..publisher import publish
+
+# A message that can never be handled, in so many.
+POISON_EVERY = 40
+# To a broker that is away.
+AGAIN_S = 0.1
+
+
+def message_id(prefix: str, number: int) -> str:
+    """The id of a soak's message, which says whether it is to be laid aside."""
+    return f"{prefix}-{number}{'-poison' if number % POISON_EVERY == POISON_EVERY - 1 else ''}"
+
+
+async def _publish_all(
+    url: str, prefix: str, *, first: int, count: int, rate_per_s: float, hosts: int, lease_s: float
+) -> None:
+    async with backend.broker(url, lease_s=lease_s) as outlet, asyncio.TaskGroup() as group:
+        start = time.monotonic()
+        for number in range(first, count):
+            await asyncio.sleep(max(0.0, start + (number - first) / rate_per_s - time.monotonic()))
+            group.create_task(_publish(outlet, message_id(prefix, number), f"host-{number % hosts}"))
+
+
+async def _publish(outlet: backend.BrokerWithOutlet, name: str, host: str) -> None:
+    while True:
+        try:
+            if name.endswith("poison"):
+                await outlet.put(Message(name, b"\xff not JSON", time.time()))
+            else:
+                await publish(outlet, RestartEvent(host), message_id=name)
+        except StorageUnavailableError:
+            await asyncio.sleep(AGAIN_S)
+        else:
+            break
+    sys.stdout.write(f"{name}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(
+        _publish_all(
+            *sys.argv[1:3],
+            first=int(sys.argv[3]),
+            count=int(sys.argv[4]),
+            rate_per_s=float(sys.argv[5]),
+            hosts=int(sys.argv[6]),
+            lease_s=float(sys.argv[7]),
+        )
+    )

@@ -1,0 +1,317 @@
+"""No exception is swallowed: whichever way it goes, it is counted with its place and its end, and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.mayhem import failures as failures_module
+from harness.mayhem.errors import HostUnavailableError, StorageUnavailableError, leaves
+from harness.mayhem.failures import MAX_ROWS, OTHERS, End, Failure, Failures, arose
+from harness.mayhem.tracing import span
+from harness.mayhem.unhandled import unhandled_to
+
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def failures():
+    return Failures()
+
+
+@pytest.fixture
+def told(caplog):
+    """The lines of the last word, as they come."""
+    return lambda: [r for r in caplog.records if r.name == "harness.mayhem.unhandled"]
+
+
+def raised(error):
+    """The error with a traceback that ends here."""
+    try:
+        raise error
+    except type(error) as exc:
+        return exc
+
+
+def test_place_is_the_innermost_of_the_program():
+    """A library's frames below say how, not where."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int, "x", base="y").result()
+    except TypeError as exc:
+        place = arose(exc)
+    module, _, function = arose(raised(ValueError())).rpartition(":")[0].rpartition(".")
+
+    assert place.startswith(f"{__name__}.test_place_is_the_innermost_of_the_program:")
+    assert (module, function) == (__name__, "raised")
+    assert arose(ValueError("never raised")) == ""
+
+
+def test_counts_are_by_kind_place_and_end(failures):
+    """What happens again is the same row; the most frequent comes first."""
+    for _ in range(3):
+        failures.note(raised(ValueError()), End.NACKED)
+    failures.note(ValueError(), End.DEAD_LETTERED)
+
+    place = arose(raised(ValueError()))
+    assert failures.rows() == [
+        Failure("ValueError", place, End.NACKED, 3),
+        Failure("ValueError", "", End.DEAD_LETTERED, 1),
+    ]
+    assert failures.totals() == {
+        "retried": 0,
+        "nacked": 3,
+        "dead-lettered": 1,
+        "let go": 0,
+        "stopped": 0,
+        "unhandled": 0,
+    }
+
+
+async def test_group_counts_each_of_its_errors(failures):
+    """The group of a `TaskGroup` is as many exceptions as there were."""
+
+    async def fail(error):
+        raise error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail(HostUnavailableError("away")))
+            group.create_task(fail(StorageUnavailableError("locked")))
+    except ExceptionGroup as error:
+        failures.note(error, End.NACKED)
+
+    assert sorted((row.kind, row.count) for row in failures.rows()) == [
+        ("HostUnavailableError", 1),
+        ("StorageUnavailableError", 1),
+    ]
+
+
+def test_leaves_of_groups():
+    """Groups in groups, also such that hold more than plain exceptions."""
+    one, two, three = ValueError(), KeyboardInterrupt(), asyncio.CancelledError()
+    nested = BaseExceptionGroup("", [one, BaseExceptionGroup("", [two, three])])
+
+    assert list(leaves(nested)) == [one, two, three]
+    assert list(leaves(one)) == [one]
+
+
+def test_rows_are_bounded_and_totals_are_not(failures):
+    """A program that fails in ever new ways fills no memory, and every failure is in the totals."""
+    for number in range(MAX_ROWS * 3):
+        failures.note_kind(f"Error{number}", "", End.NACKED)
+
+    assert len(failures.rows()) == MAX_ROWS + 1
+    assert failures.rows()[0] == Failure(OTHERS, "", End.NACKED, MAX_ROWS * 2)
+    assert failures.totals()["nacked"] == MAX_ROWS * 3
+
+
+def test_threads_count_together(failures):
+    """What several threads count at once is all counted."""
+
+    def count():
+        for _ in range(2_000):
+            failures.note_kind("Error", "", End.RETRIED)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures.totals()["retried"] == 8_000
+
+
+def test_every_failure_is_a_metric(failures, monkeypatch):
+    """With its type alone: places are too many for a metric."""
+    recorded = []
+    monkeypatch.setattr(failures_module, "record_failure", recorded.append)
+    failures.note(ExceptionGroup("", [ValueError(), TypeError()]), End.LET_GO)
+
+    assert recorded == ["ValueError", "TypeError"]
+
+
+def test_summary_is_one_line(failures, caplog):
+    """The end of the service tells the totals and the most frequent failures, also when there were none."""
+    caplog.set_level(logging.INFO)
+    failures.log_summary()
+    for _ in range(3):
+        failures.note_kind("ValueError", "a.b:7", End.NACKED)
+    failures.note_kind("TypeError", "a.c:9", End.LET_GO)
+    failures.log_summary()
+
+    none, some = [r for r in caplog.records if r.name == "harness.mayhem.failures"]
+    assert (none.nacked, none.let_go, none.most) == (0, 0, "")
+    assert (some.nacked, some.let_go, some.dead_lettered, some.unhandled) == (3, 1, 0, 0)
+    assert some.most == "ValueError at a.b:7: nacked 3x; TypeError at a.c:9: let go 1x"
+
+
+async def fail(message="nobody looks"):
+    raise ValueError(message)
+
+
+async def test_task_that_nobody_awaits(failures, told):
+    """It is named, with its place and its stack, and counted."""
+    with unhandled_to(failures):
+        task = asyncio.create_task(fail(), name="forgotten")
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+
+    (record,) = told()
+    assert record.getMessage() == "unhandled: Task exception was never retrieved"
+    assert (record.task, str(record.exc_info[1])) == ("forgotten", "nobody looks")
+    assert record.origin.startswith(f"{__file__}:")
+    (row,) = failures.rows()
+    assert (row.kind, row.end, row.count) == ("ValueError", End.UNHANDLED, 1)
+    assert row.arose.startswith(f"{__name__}.fail:")
+
+
+async def test_task_that_is_awaited(failures, told):
+    """The control: an exception that somebody took is no matter of the last word."""
+    with unhandled_to(failures):
+        with pytest.raises(ValueError):
+            await asyncio.create_task(fail())
+        gc.collect()
+
+    assert (told(), failures.rows()) == ([], [])
+
+
+async def test_task_that_is_lost_while_it_waits(failures, told):
+    """A task that was collected in the middle has no exception: the line says in what it waited."""
+
+    async def waits():
+        # A cycle that nothing else holds, which is what a task without a reference is.
+        await asyncio.get_running_loop().create_future()
+
+    with unhandled_to(failures):
+        task = asyncio.create_task(waits(), name="lost")
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    (record,) = told()
+    assert record.getMessage() == "unhandled: Task was destroyed but it is pending!"
+    assert record.task == "lost"
+    assert ".waits" in record.stack
+    (row,) = failures.rows()
+    assert (row.kind, row.arose) == ("Task was destroyed but it is pending!", record.stack)
+
+
+async def test_exception_in_a_done_callback(failures, told):
+    """What a callback raises goes to nobody but the loop."""
+
+    def callback(task):
+        raise KeyError("callback")
+
+    with unhandled_to(failures):
+        task = asyncio.create_task(asyncio.sleep(0))
+        task.add_done_callback(callback)
+        await task
+        await asyncio.sleep(0)
+
+    (record,) = told()
+    assert record.exc_info[0] is KeyError
+    (row,) = failures.rows()
+    assert (row.kind, row.end) == ("KeyError", End.UNHANDLED)
+    assert ".callback:" in row.arose
+
+
+async def test_exception_in_a_callback_has_its_span(failures, told, spans):
+    """A callback that fails is logged under the span it was scheduled in."""
+    with unhandled_to(failures):
+        with span("outer") as outer:
+            asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        await asyncio.sleep(0)
+
+    (record,) = told()
+    context = outer.get_span_context()
+    assert (record.trace_id, record.span_id) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+
+
+async def test_exception_in_an_executor_s_thread(failures, told):
+    """It comes back to whoever awaits the call; without anybody, to the last word."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as pool, unhandled_to(failures):
+        with pytest.raises(ZeroDivisionError):
+            await loop.run_in_executor(pool, lambda: 1 / 0)
+        assert told() == []
+        forgotten = loop.run_in_executor(pool, lambda: 1 / 0)
+        await asyncio.wait({forgotten})
+        del forgotten
+        gc.collect()
+
+    (record,) = told()
+    assert record.getMessage() == "unhandled: Future exception was never retrieved"
+    assert failures.totals()["unhandled"] == 1
+
+
+async def test_exception_that_ends_a_thread(failures, told):
+    """A thread has nobody to tell; its name is told."""
+    with unhandled_to(failures):
+        thread = threading.Thread(target=lambda: 1 / 0, name="worker")
+        thread.start()
+        await asyncio.to_thread(thread.join)
+
+    (record,) = told()
+    assert (record.getMessage(), record.in_thread) == ("unhandled: in a thread", "worker")
+    assert [(row.kind, row.end) for row in failures.rows()] == [("ZeroDivisionError", End.UNHANDLED)]
+
+
+async def test_exception_in_a_finaliser(failures, told):
+    """What `__del__` raises, Python can only print."""
+
+    class Fragile:
+        def __del__(self):
+            raise ZeroDivisionError
+
+    with unhandled_to(failures):
+        Fragile()
+
+    (record,) = told()
+    assert "Fragile.__del__" in record.object
+    assert [(row.kind, row.end) for row in failures.rows()] == [("ZeroDivisionError", End.UNHANDLED)]
+
+
+async def test_gather_hides_the_second_failure(failures, told):
+    """The lesson: of two failures `gather` raises one, and the other is retrieved by nobody and told nowhere.
+
+    A task group raises both.
+    """
+
+    async def both(wait_for_both):
+        with unhandled_to(failures):
+            try:
+                await wait_for_both()
+            except (ValueError, ExceptionGroup) as error:
+                failures.note(error, End.NACKED)
+            gc.collect()
+        return failures.totals()["nacked"]
+
+    async def gathering():
+        await asyncio.gather(fail("1"), fail("2"))
+
+    async def grouping():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail("1"))
+            group.create_task(fail("2"))
+
+    assert await both(gathering) == 1
+    assert await both(grouping) == 3  # two more
+    assert told() == []
+
+
+async def test_hooks_are_given_back():
+    """Afterwards the loop and the interpreter tell whom they told before."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
+    with unhandled_to(Failures()):
+        assert loop.get_exception_handler() is not before[0]
+
+    assert (loop.get_exception_handler(), threading.excepthook, sys.unraisablehook) == before

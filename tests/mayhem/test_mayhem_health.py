@@ -1,0 +1,242 @@
+"""The endpoint answers while the loop is held, and says what is wrong; metrics are Prometheus's text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.mayhem import health as health_module
+from harness.mayhem.endpoint import answering
+from harness.mayhem.errors import SettingsError, StorageUnavailableError
+from harness.mayhem.health import ANSWER_S, HELD_S, SILENT_S, Health
+from harness.mayhem.listening import Address, parse_address
+
+PATIENCE_S = 20
+LOOPBACK = Address("127.0.0.1", 0)
+
+
+class Clock:
+    """Seconds, moved by hand."""
+
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class AskedBroker:
+    """Answers as *script* says, one entry per question, the last one for ever."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.asked = asyncio.Queue()
+
+    async def pending(self):
+        self.asked.put_nowait(None)
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def get(port, path):
+    """Status and body."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@contextmanager
+def answered(health):
+    views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
+    with answering(LOOPBACK, views) as port:
+        yield lambda path: get(port, path)
+
+
+@pytest.fixture
+def health():
+    """One that consumes, with a clock moved by hand."""
+    clock = Clock()
+    found = Health(clock=clock)
+    found.phase = "consuming"
+    found.clock = clock
+    return found
+
+
+def test_all_is_well(health):
+    """200, and the facts as JSON."""
+    health.circuits = lambda: {"store": "closed"}
+    health.facts = lambda: {"in_hand": 3}
+    with answered(health) as ask:
+        status, body = ask("/healthz")
+
+        assert (status, json.loads(body)) == (
+            200,
+            {
+                "status": "ok",
+                "wrong": [],
+                "phase": "consuming",
+                "pending": None,
+                "circuits": {"store": "closed"},
+                "in_hand": 3,
+            },
+        )
+        assert (ask("/readyz")[0], ask("/livez")[0]) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wrong", "ready", "alive"),
+    [
+        (lambda h: setattr(h, "phase", "draining"), "draining", 503, 200),
+        (lambda h: setattr(h, "phase", "waiting for the broker"), "waiting for the broker", 503, 200),
+        (lambda h: setattr(h, "circuits", lambda: {"store": "open"}), "circuit of store open", 200, 200),
+        (lambda h: setattr(h, "circuits", lambda: {"a": "half-open"}), "circuit of a half-open", 200, 200),
+    ],
+)
+def test_what_is_wrong_is_named(health, spoil, wrong, ready, alive):
+    """503 with the reason; whether a new start would help, and whether messages are consumed, are others."""
+    spoil(health)
+    with answered(health) as ask:
+        status, body = ask("/healthz")
+
+        assert (status, json.loads(body)["wrong"]) == (503, [wrong])
+        assert (ask("/readyz")[0], ask("/livez")[0]) == (ready, alive)
+
+
+async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch):
+    """While the loop is held, all three say so; when it runs again, nothing is wrong."""
+    health = Health()
+    health.phase = "consuming"
+    answers = {}
+    with answered(health) as ask:
+
+        def look():
+            answers.update({path: ask(path) for path in ("/healthz", "/readyz", "/livez", "/metrics")})
+            looked.set()
+
+        looked = threading.Event()
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(health.beat())
+            await asyncio.sleep(0)
+            timer = threading.Timer(HELD_S + 0.5, look)
+            timer.start()
+            looked.wait(PATIENCE_S)  # which holds the loop
+            await asyncio.sleep(3 * health_module.BEAT_S)
+            after = health.whole()
+            beating.cancel()
+
+    assert answers["/metrics"][0] == 200
+    for path in ("/healthz", "/readyz", "/livez"):
+        status, body = answers[path]
+        (wrong,) = json.loads(body)["wrong"]
+        assert status == 503
+        assert wrong.startswith("loop held for ")
+    assert after.wrong == ()
+
+
+async def test_a_broker_that_does_not_answer_is_named(health, monkeypatch):
+    """One answer may be missing, several not; an answer mends it."""
+    monkeypatch.setattr(health_module, "ASK_S", 0.001)
+    broker = AskedBroker(7, StorageUnavailableError("away"))
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(health.ask(broker))
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(3):
+                await broker.asked.get()
+            first = health.whole()
+            health.clock.now_s += SILENT_S
+            silent = health.wrong_now = health.whole()
+            broker.script = [3]
+            for _ in range(3):
+                await broker.asked.get()
+        health._beat_s = health.clock.now_s
+        again = health.whole()
+        asking.cancel()
+
+    assert (first.wrong, first.facts["pending"]) == ((), 7)
+    assert f"broker silent for {SILENT_S:.0f} s" in silent.wrong
+    assert (again.wrong, again.facts["pending"]) == ((), 3)
+
+
+async def test_a_broker_that_hangs_is_not_waited_for(health, monkeypatch):
+    """A question without an answer ends after a while, and is asked again."""
+    monkeypatch.setattr(health_module, "ASK_S", 0.001)
+    monkeypatch.setattr(health_module, "ANSWER_S", ANSWER_S / 100)
+
+    class Hanging(AskedBroker):
+        async def pending(self):
+            self.asked.put_nowait(None)
+            await asyncio.Event().wait()
+
+    broker = Hanging()
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(health.ask(broker))
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(3):
+                await broker.asked.get()
+        asking.cancel()
+
+    assert health.pending is None
+
+
+def test_metrics_are_prometheus_text(health):
+    """They can be parsed, and tell of the process besides."""
+    with answered(health) as ask:
+        status, body = ask("/metrics")
+
+    names = {family.name for family in text_string_to_metric_families(body)}
+    assert status == 200
+    assert "process_cpu_seconds" in names
+
+
+def test_other_paths_are_told_which_there_are(health):
+    """404, for whoever has to guess."""
+    with answered(health) as ask:
+        assert ask("/") == (404, "not here; there are /metrics /healthz /readyz /livez\n")
+
+
+def test_who_keeps_silent_holds_nobody(health):
+    """A client that connects and says nothing delays neither others nor the end."""
+    began = time.monotonic()
+    with answering(LOOPBACK, {"/healthz": health.whole}) as port:
+        with socket.create_connection(("127.0.0.1", port)):
+            assert get(port, "/healthz")[0] == 200
+
+    assert time.monotonic() - began < PATIENCE_S
+
+
+def test_a_port_that_is_taken_is_one_clear_error(health):
+    """Nothing is started beside another program."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"^http: 127.0.0.1:{port}: Address already in use$"):
+            with answering(Address("127.0.0.1", port), {}):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("localhost:0", ("localhost", 0))],
+)
+def test_addresses(text, expected):
+    """Whoever names no host means this machine only."""
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:2:x", "70000", "-1", "²"])
+def test_addresses_that_are_none(text):
+    """Neither a port nor a host and a port."""
+    with pytest.raises(ValueError, match=r"^PORT or HOST:PORT$"):
+        parse_address(text)

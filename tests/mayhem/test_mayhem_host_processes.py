@@ -1,0 +1,487 @@
+"""Hosts that are processes, and hosts behind an SDK: started, asked, killed, restarted, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from harness.mayhem.errors import HostUnavailableError
+from harness.mayhem.fleet import Fleet
+from harness.mayhem.hosts import process as process_module
+from harness.mayhem.hosts import sdk as sdk_module
+from harness.mayhem.hosts.latency import Fixed
+from harness.mayhem.hosts.process import ProcessHost
+from harness.mayhem.hosts.sdk import SdkHost
+from harness.mayhem.threads import Threads
+
+PATIENCE_S = 30
+# Tells a file its process id, and then does as the rest says.
+TELLING = "import os, signal, socket, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}\\n')\n"
+LISTENING = "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n"
+NEVER_READY = "time.sleep(600)"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LISTENING + "time.sleep(600)"
+MUTE = LISTENING + "time.sleep(600)"
+
+LOOPS = pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+
+
+def program(tmp_path, code):
+    """Another program for a host, and the file that tells its process id."""
+    told = tmp_path / "pid"
+    return (sys.executable, "-I", "-S", "-c", TELLING + code, str(told)), told
+
+
+def run(loop_factory, coroutine):
+    """Run it on a loop of that kind, in debug mode and not for ever."""
+
+    async def bounded():
+        async with asyncio.timeout(PATIENCE_S):
+            return await coroutine
+
+    with asyncio.Runner(debug=True, loop_factory=loop_factory) as runner:
+        return runner.run(bounded())
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+async def told_pid(told):
+    while not (told.exists() and told.read_text().endswith("\n")):
+        await asyncio.sleep(0.005)
+    return int(told.read_text())
+
+
+def exists(pid):
+    """Whether there is such a process, be it one that has ended and was not waited for."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def state(pid):
+    """As `ps` shows it: T for stopped, Z for a zombie, X when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def runs(pid):
+    return state(pid) not in "ZX"
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def unhealthy(host):
+    try:
+        await host.health()
+    except HostUnavailableError as exc:
+        return str(exc)
+    return ""
+
+
+@LOOPS
+def test_host_runs_while_the_block_does(loop_factory):
+    """It answers on its own socket, and afterwards it is gone and waited for."""
+
+    async def live():
+        async with ProcessHost("web-1") as host:
+            await host.health()
+            pid = host.pid
+            assert runs(pid)
+        assert host.pid is None
+        assert (await unhealthy(host)).startswith("web-1: no answer: ConnectionRefusedError")
+        return pid
+
+    assert not exists(run(loop_factory, live()))
+
+
+@LOOPS
+def test_restart_is_a_new_process(loop_factory):
+    """The old one is gone when the new one is up, and that one answers at once: nobody slept for it."""
+
+    async def restart():
+        async with ProcessHost("web-1") as host:
+            old = host.pid
+            await host.restart()
+            await host.health()
+            assert runs(host.pid)
+            return old, host.pid
+
+    old, new = run(loop_factory, restart())
+    assert old != new
+    assert not exists(old)
+    assert not exists(new)
+
+
+@LOOPS
+def test_killed_host_is_found_unhealthy_and_brought_back(loop_factory):
+    """Whoever killed it, the health check says so and a restart helps."""
+
+    async def kill():
+        async with ProcessHost("web-1") as host:
+            os.kill(host.pid, signal.SIGKILL)
+            while host.pid is not None:
+                await asyncio.sleep(0.005)
+            complaint = await unhealthy(host)
+            await host.restart()
+            return complaint, await unhealthy(host)
+
+    complaint, afterwards = run(loop_factory, kill())
+    assert complaint.startswith("web-1: no answer")
+    assert afterwards == ""
+
+
+@LOOPS
+@pytest.mark.parametrize("how", ["ignores", "stopped"])
+def test_host_that_does_not_end_is_killed_after_a_grace(how, loop_factory, tmp_path, monkeypatch):
+    """Neither one that ignores SIGTERM nor one that is stopped survives."""
+    monkeypatch.setattr(process_module, "GRACE_S", 0.2)
+    command, told = program(tmp_path, STUBBORN if how == "ignores" else MUTE)
+
+    async def end():
+        async with ProcessHost("web-1", command) as host:
+            pid = await told_pid(told)
+            if how == "stopped":
+                os.kill(pid, signal.SIGSTOP)
+                while state(pid) != "T":
+                    await asyncio.sleep(0.005)
+            assert host.pid == pid
+            began = time.monotonic()
+        return pid, time.monotonic() - began
+
+    pid, took_s = run(loop_factory, end())
+    assert not exists(pid)
+    assert took_s >= 0.2
+
+
+@LOOPS
+def test_slow_host_has_the_grace_to_end_by_itself(loop_factory, tmp_path):
+    """The control: what ends at SIGTERM is not killed, and may do something first."""
+    command, told = program(
+        tmp_path,
+        "def bye(*_): open(sys.argv[1] + '.bye', 'w'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, bye)\n" + MUTE,
+    )
+
+    async def end():
+        async with ProcessHost("web-1", command):
+            return await told_pid(told)
+
+    assert not exists(run(loop_factory, end()))
+    assert (tmp_path / "pid.bye").exists()
+
+
+@LOOPS
+def test_host_that_breaks_at_its_start_says_why(loop_factory, tmp_path):
+    """The last line of what it complained about is in the error, and nothing is left."""
+    command, told = program(tmp_path, "raise SystemExit('no more licences')")
+
+    async def start():
+        with pytest.raises(HostUnavailableError) as error:
+            async with ProcessHost("web-1", command):
+                pass
+        return str(error.value), await told_pid(told)
+
+    complaint, pid = run(loop_factory, start())
+    assert complaint == "web-1: ended at its start: 'no more licences'"
+    assert not exists(pid)
+
+
+@LOOPS
+def test_host_that_cannot_be_started_is_unavailable(loop_factory):
+    """What the system says is in the error."""
+
+    async def start():
+        with pytest.raises(HostUnavailableError, match=r"web-1: could not be started: .*No such file"):
+            async with ProcessHost("web-1", ("/no/such/program",)):
+                pass
+
+    run(loop_factory, start())
+
+
+@LOOPS
+def test_start_is_bounded(loop_factory, tmp_path, monkeypatch):
+    """One that never says that it listens is given up, and ended."""
+    monkeypatch.setattr(process_module, "START_S", 0.5)
+    command, told = program(tmp_path, NEVER_READY)
+
+    async def start():
+        with pytest.raises(HostUnavailableError, match=r"web-1: not ready within 0\.5 s"):
+            async with ProcessHost("web-1", command):
+                pass
+        return await told_pid(told)
+
+    assert not exists(run(loop_factory, start()))
+
+
+@LOOPS
+@pytest.mark.parametrize("when", ["at once", "while it starts"])
+def test_cancelled_start_leaves_nothing(when, loop_factory, tmp_path):
+    """A start that is cancelled ends what it started, and the cancellation travels on."""
+    command, told = program(tmp_path, NEVER_READY)
+    before = descriptors()
+
+    async def cancel():
+        starting = asyncio.create_task(ProcessHost("web-1", command).restart())
+        if when == "at once":
+            await asyncio.sleep(0)
+            pid = None
+        else:
+            pid = await told_pid(told)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        return pid
+
+    pid = run(loop_factory, cancel())
+    assert pid is None or not exists(pid)
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):  # not one child, ended or not
+        os.waitpid(-1, os.WNOHANG)
+
+
+@LOOPS
+def test_cancelled_end_kills_at_once(loop_factory, tmp_path):
+    """Cut short, the end does not wait for the grace, and the process is gone nevertheless."""
+    command, told = program(tmp_path, STUBBORN)
+
+    async def cancel():
+        host = ProcessHost("web-1", command)
+        await host.__aenter__()
+        ending = asyncio.create_task(host.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.wait({ending})
+        assert ending.cancelled()
+        return await told_pid(told)
+
+    assert not exists(run(loop_factory, cancel()))
+
+
+@pytest.mark.parametrize(
+    ("loop_factory", "restarts"), [(asyncio.new_event_loop, 200), (uvloop.new_event_loop, 60)]
+)
+def test_restarts_leave_neither_descriptors_nor_zombies(loop_factory, restarts):
+    """However often a host is restarted, the process holds as many descriptors and children as before."""
+
+    async def restart():
+        async with ProcessHost("web-1") as host:
+            await host.restart()
+            await host.health()
+            before = descriptors()
+            for _ in range(restarts):
+                await host.restart()
+                await host.health()
+            await asyncio.sleep(0)  # the last connection is closed by now
+            children = [
+                pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()
+            ]
+            return before, descriptors(), children, [str(host.pid)]
+
+    before, after, children, own = run(loop_factory, restart())
+    assert after <= before
+    assert children == own
+
+
+SERVICE = """
+import asyncio, os, signal, sys
+from harness.mayhem.hosts.process import ProcessHost
+async def main():
+    async with ProcessHost("web-1") as host:
+        await host.health()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: print("interrupted", flush=True))
+        print(host.pid, flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        await host.health()
+        print("healthy", flush=True)
+asyncio.run(main())
+"""
+
+
+def service(**options):
+    command = [sys.executable, "-c", SERVICE]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, start_new_session=True, **pipes, **options)
+
+
+def test_host_ends_with_a_killed_service():
+    """A service that was killed could not end its hosts; they notice, and end."""
+    with service() as process:
+        pid = int(process.stdout.readline())
+        assert runs(pid)
+        process.kill()
+
+    wait_until(lambda: not runs(pid))
+
+
+def test_host_survives_the_interrupt_of_a_terminal():
+    """Ctrl-C is sent to all of a terminal's foreground group; the hosts are the service's to end."""
+    with service() as process:
+        pid = int(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "healthy\n"
+        assert process.wait(PATIENCE_S) == 0
+
+    assert not exists(pid)
+
+
+def test_hosts_of_process_1_are_waited_for(tmp_path):
+    """In a container, too: as process 1 the same code restarts its hosts and has no zombie."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare (util-linux) is not installed")
+    script = tmp_path / "first.py"
+    script.write_text(
+        textwrap.dedent("""
+            import asyncio, os
+            from pathlib import Path
+            from harness.mayhem.hosts.process import ProcessHost
+
+            async def main():
+                async with ProcessHost("web-1") as host:
+                    for _ in range(5):
+                        await host.restart()
+                        await host.health()
+                    alive = sorted(int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+                    assert alive == [1, host.pid], alive
+                print(os.getpid(), [entry.name for entry in Path("/proc").glob("[0-9]*")])
+
+            asyncio.run(main())
+        """)
+    )
+    user = () if os.geteuid() == 0 else ("--map-root-user",)
+    ended = subprocess.run(
+        ["unshare", *user, "--pid", "--fork", "--mount-proc", sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    if ended.returncode and "unshare" in ended.stderr:
+        pytest.skip(f"unshare is not permitted here: {ended.stderr.strip()}")
+
+    assert (ended.stdout, ended.stderr) == ("1 ['1']\n", "")
+
+
+@LOOPS
+def test_sdk_blocks_a_thread_and_not_the_loop(loop_factory):
+    """While the library waits for the machine, the loop goes on; the call was in a thread."""
+    called_in = []
+
+    class TellingClient(sdk_module.Client):
+        def restart(self, takes_s):
+            called_in.append(threading.current_thread())
+            super().restart(takes_s)
+
+    async def restart():
+        async with Threads(1) as threads, SdkHost("db-1", threads, Fixed(0.3), seed=1) as host:
+            restarting = asyncio.create_task(host.restart())
+            turns = 0
+            while not restarting.done():
+                await asyncio.sleep(0.001)
+                turns += 1
+            await restarting
+            await threads.run(host.check_health)
+        return turns
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sdk_module, "Client", TellingClient)
+        turns = run(loop_factory, restart())
+
+    assert turns > 20
+    assert threading.main_thread() not in called_in
+
+
+async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch):
+    """The thread of a cancelled restart goes on; the next restart waits until it is back."""
+    calls = []
+    entered, door = threading.Event(), threading.Event()
+
+    class TellingClient(sdk_module.Client):
+        def restart(self, takes_s):
+            calls.append("in")
+            entered.set()
+            door.wait(PATIENCE_S)
+            calls.append("out")
+
+    monkeypatch.setattr(sdk_module, "Client", TellingClient)
+    async with Threads(2) as threads, SdkHost("db-1", threads, Fixed(0), seed=1) as host:
+        cancelled = asyncio.create_task(host.restart())
+        await asyncio.to_thread(entered.wait, PATIENCE_S)
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        again = asyncio.create_task(host.restart())
+        while threads.busy < 2:
+            await asyncio.sleep(0.005)
+        door.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await again
+
+    assert calls == ["in", "out", "in", "out"]
+
+
+async def test_sdk_errors_are_the_hosts():
+    """What the library raises is translated; nobody else knows of sockets."""
+    async with Threads(1) as threads:
+        async with SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
+            await host.restart()
+        with pytest.raises(HostUnavailableError, match=r"db-1: not healthy: .*refused"):
+            await threads.run(host.check_health)
+
+
+async def test_sdk_call_has_an_end(tmp_path, monkeypatch):
+    """A machine that accepts and never answers costs a thread the time-out, not for ever."""
+    monkeypatch.setattr(sdk_module, "TIMEOUT_S", 0.1)
+    command, _ = program(tmp_path, MUTE)
+    async with Threads(1) as threads:
+        async with SdkHost("db-1", threads, Fixed(0.001), seed=1, program=command) as host:
+            async with asyncio.timeout(PATIENCE_S):
+                with pytest.raises(HostUnavailableError, match="db-1: not restarted: timed out"):
+                    await host.restart()
+
+
+async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path):
+    """A machine's own process that somebody killed is started again."""
+    async with Threads(1) as threads, SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
+        os.kill(host.pid, signal.SIGKILL)
+        while host.pid is not None:
+            await asyncio.sleep(0.005)
+        with pytest.raises(HostUnavailableError):
+            await threads.run(host.check_health)
+        await host.restart()
+        await threads.run(host.check_health)
+
+
+async def test_duplicates_of_a_restart_do_no_harm():
+    """Twice at once is one after the other, and the host is well afterwards."""
+    made = {}
+
+    def make(name):
+        made[name] = ProcessHost(name)
+        return made[name]
+
+    async with Threads(1) as threads, Fleet(make, threads, names=["web-1"]) as fleet:
+        first = made["web-1"].pid
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*(fleet.restart("web-1") for _ in range(3)))
+        assert fleet.restarts("web-1") == 3
+        assert not exists(first)
+        await made["web-1"].health()
+    assert made["web-1"].pid is None

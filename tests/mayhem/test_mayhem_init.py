@@ -1,0 +1,115 @@
+"""As the first process of a container: signals reach the service, and nobody stays a zombie."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from subprocess import PIPE
+
+import pytest
+
+from harness.mayhem.init import fork_if_first
+
+# A namespace of its own, in which the program is process 1; --kill-child, so that nothing outlives the test.
+FIRST = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+PATIENCE_S = 60
+
+
+def permitted():
+    return shutil.which("unshare") and subprocess.run([*FIRST, "true"], capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not permitted(), reason="unshare --pid is not there, or not permitted")
+
+SERVICE = """
+import os, sys, time
+from harness.mayhem.init import fork_if_first
+fork_if_first()
+try:
+    print(os.getpid(), os.getppid(), flush=True)
+    exec(sys.argv[1])
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+# A grandchild whose parent ends at once is everybody's orphan, and falls to process 1.
+ORPHANS = """
+from pathlib import Path
+for _ in range(20):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os._exit(0)
+        os._exit(0)
+    os.wait()
+def zombies():
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path("/proc").glob("[0-9]*/stat")]
+    return states.count("Z")
+deadline = time.monotonic() + 30
+while zombies() and time.monotonic() < deadline:
+    time.sleep(0.01)
+print("zombies:", zombies(), flush=True)
+"""
+
+
+@contextmanager
+def first(then):
+    """Runs as process 1, and is at *then*."""
+    command = [*FIRST, sys.executable, "-c", SERVICE, then]
+    with subprocess.Popen(command, stdout=PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "2 1\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def inside(process):
+    """Process 1, as it is called from outside of its namespace."""
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+        return int(children.read())
+
+
+@pytest.mark.parametrize(
+    ("signum", "then", "status"),
+    [
+        (signal.SIGTERM, "time.sleep(60)", 128 + signal.SIGTERM),
+        (signal.SIGQUIT, "time.sleep(60)", 128 + signal.SIGQUIT),
+        (signal.SIGINT, "time.sleep(60)", 7),
+    ],
+)
+def test_signals_reach_the_service_and_its_status_is_told(signum, then, status):
+    """Also those that the kernel ignores for process 1 unless there is a handler."""
+    with first(then) as process:
+        os.kill(inside(process), signum)
+
+        assert process.wait(PATIENCE_S) == status
+
+
+def test_without_it_the_signal_is_lost():
+    """The control: process 1 that handles nothing is not ended by SIGTERM."""
+    program = "import time; print(flush=True); time.sleep(1); print('still here')"
+    with subprocess.Popen([*FIRST, sys.executable, "-c", program], stdout=PIPE, text=True) as process:
+        process.stdout.readline()
+        os.kill(inside(process), signal.SIGTERM)
+        rest, _ = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, rest) == (0, "still here\n")
+
+
+def test_orphans_are_buried():
+    """Processes that lost their parents do not stay zombies, and do not end the service."""
+    with first(ORPHANS) as process:
+        rest, _ = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, rest) == (0, "zombies: 0\n")
+
+
+def test_anywhere_else_nothing_happens():
+    """Who is not process 1 stays who it is."""
+    before = os.getpid()
+    fork_if_first()
+
+    assert os.getpid() == before

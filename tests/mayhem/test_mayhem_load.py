@@ -1,0 +1,206 @@
+"""The load driver's senders against the service's brokers on real servers: both sides of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from harness.drive.load.driver import drive
+from harness.drive.load.order import Order
+from harness.mayhem.brokers import nats as nats_broker
+from harness.mayhem.brokers import redis as redis_broker
+from harness.mayhem.ledger import Ledger, read_ledger
+from harness.mayhem.message import RestartEvent
+from harness.mayhem.stores import sqlite as sqlite_store
+from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
+from harness.record.reader import Follower
+from harness.record.writer import Writer
+
+from .servers import NatsServer, RedisServer, free_port, running
+
+CONNECT = {"nats": nats_broker.connect, "redis": redis_broker.connect}
+KINDS = {"nats": NatsServer, "redis": RedisServer}
+
+
+@pytest.fixture(params=["nats", "redis"])
+def system(request):
+    return request.param
+
+
+@pytest.fixture
+def url(system, request):
+    """A queue of this test on the server."""
+    return request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
+
+
+@pytest.fixture
+def events(tmp_path):
+    """The folder of the record."""
+    folder = tmp_path / "events"
+    folder.mkdir()
+    return folder
+
+
+def order(system, url, events, *, rate_per_s, duration_s, drain_s=5.0):
+    return Order(
+        events=str(events),
+        start_at_ns=time.monotonic_ns() + 300_000_000,
+        sender=system,
+        parameters={"url": url, "hosts": 3},
+        arrival="constant",
+        rate_per_s=rate_per_s,
+        duration_s=duration_s,
+        seed=1,
+        drain_s=drain_s,
+    )
+
+
+@asynccontextmanager
+async def serving(system, url, handle):
+    """A consumer of the queue, as simple as can be; *handle* settles."""
+    async with CONNECT[system](url, lease_s=30) as broker:
+
+        async def consume():
+            while deliveries := await broker.get(50):
+                for delivery in deliveries:
+                    await handle(broker, delivery)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(consume())
+            yield broker
+            broker.drain()
+
+
+async def driven(asked, events):
+    """Drive in this process; gives the record."""
+    with closing(Writer(events, "driver")) as writer:
+        await drive(asked, writer)
+    return [event for _, event in Follower(events).new_events()]
+
+
+def of(record, kind):
+    return [event for event in record if isinstance(event, kind)]
+
+
+async def test_every_message_is_answered_once_when_it_settles(system, url, events, tmp_path):
+    """Each message completes once, when the service acked it; the ledger finds the same."""
+    settled_s = {}
+    store_url = f"sqlite:{tmp_path / 'store.db'}"
+    async with sqlite_store.connect(store_url) as store:
+
+        async def handle(broker, delivery):
+            await store.save(delivery.message.id, "web-1")
+            await broker.ack(delivery)
+            settled_s[int(delivery.message.id.split("-")[0])] = time.time()
+
+        async with serving(system, url, handle):
+            asked = order(system, url, events, rate_per_s=200, duration_s=1)
+            record = await driven(asked, events)
+        ledger = await read_ledger(url, store_url)
+    completed = of(record, Completed)
+    offset_s = time.time() - time.monotonic()
+
+    assert [sent.n for sent in of(record, Sent)] == list(range(200))
+    assert sorted(c.n for c in completed) == list(range(200))
+    assert {c.error for c in completed} == {""}
+    late_s = [abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) for c in completed]
+    assert statistics.median(late_s) < 0.5
+    assert [over.offered for over in of(record, LoadEnded)] == [200]
+    assert ledger == Ledger(200, 200, 0, 0, 0, 0, 0, 0, 0)
+
+
+async def test_the_service_understands_what_the_driver_sends(system, url, events):
+    """Id, body, time and trace of a message reach the service, with the publish span as their parent."""
+    seen = []
+
+    async def handle(broker, delivery):
+        seen.append(delivery.message)
+        await broker.dead_letter(delivery, reason="no such host")
+
+    async with serving(system, url, handle):
+        asked = order(system, url, events, rate_per_s=10, duration_s=0.4)
+        record = await driven(asked, events)
+    # Each is sent by a task of its own: when they are late, one may overtake another.
+    seen.sort(key=lambda message: message.id)
+    spans = sorted(of(record, SpanEnded), key=lambda span: span.start_ns)
+
+    assert [RestartEvent.from_body(message.body).host for message in seen] == [
+        f"host-{n}" for n in (0, 1, 2, 0)
+    ]
+    assert [message.headers for message in seen] == [
+        {"traceparent": f"00-{s.trace_id}-{s.span_id}-01"} for s in spans
+    ]
+    assert all(abs(message.published_at - time.time()) < 30 for message in seen)
+    assert sorted((c.n, c.error) for c in of(record, Completed)) == [
+        (n, "dead: no such host") for n in range(4)
+    ]
+
+
+async def test_the_load_goes_on_while_the_server_is_away(system, events, tmp_path):
+    """What is sent while the server is away fails; what is sent afterwards is answered."""
+    with running(KINDS[system], tmp_path / "server") as server:
+        url = server.url("away")
+
+        async def handle(broker, delivery):
+            await broker.ack(delivery)
+
+        async with CONNECT[system](url, lease_s=30):
+            pass
+        asked = order(system, url, events, rate_per_s=50, duration_s=3)
+        driving = asyncio.create_task(driven(asked, events))
+        await asyncio.sleep(0.8)
+        server.kill()
+        await asyncio.sleep(0.6)
+        await asyncio.to_thread(server.start)
+        async with serving(system, url, handle):
+            record = await driving
+    failed = {c.n for c in of(record, Completed) if c.error}
+    answered = {c.n for c in of(record, Completed) if not c.error}
+
+    assert len(of(record, Sent)) == 150
+    assert failed
+    assert max(failed) < max(answered) == 149
+    assert not failed & answered
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_a_queue_the_driver_does_not_start(system, request, events, there):
+    """A server that is away, or without the broker's queue, ends the driver with status 4 and one line."""
+    port = request.getfixturevalue(f"{system}_server").port if there else free_port()
+    url = f"{system}://127.0.0.1:{port}?queue=nowhere"
+    ended = subprocess.run(
+        [sys.executable, "-m", "harness.drive.load.driver"],
+        input=order(system, url, events, rate_per_s=1, duration_s=1).to_json(),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert ended.returncode == 4
+    assert ended.stderr.startswith(f"load driver: {system}://127.0.0.1:{port}: ")
+    assert ("not a broker's queue" in ended.stderr) is there
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_missing_library_is_named(system, events):
+    """Without its client library the driver ends with status 2, and says which extra brings it."""
+    package = {"nats": "nats.aio", "redis": "redis"}[system]
+    hidden = f"import sys; sys.modules[{package!r}] = None\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", hidden + "from harness.drive.load.driver import main; exit(main())"],
+        input=order(system, f"{system}://127.0.0.1:1", events, rate_per_s=1, duration_s=1).to_json(),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert ended.returncode == 2
+    assert f"install asyncio-harness[{system}]" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

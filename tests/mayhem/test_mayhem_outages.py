@@ -1,0 +1,121 @@
+"""The service meets odd messages and servers that answer nothing: it says so, counts it, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import time
+import uuid
+
+import pytest
+
+from harness.mayhem import backend
+from harness.mayhem.errors import OversizedMessageError
+from harness.mayhem.ledger import read_ledger
+from harness.mayhem.message import Message, RestartEvent
+
+from .servers import NatsServer, RedisServer, running
+from .serving import PATIENCE_S, started, wait_line, wait_until
+from .test_mayhem_operations import get, port_of
+
+LEASE_S = 5
+GOOD = RestartEvent("host-1").to_body()
+# By what is said of them when they are laid aside.
+ODD = {
+    "words": (b"restart host-1, please", "body must be JSON"),
+    "latin-1": ('{"host": "höst", "event": "restart"}'.encode("latin-1"), "body must be JSON"),
+    "huge": (b"x" * 10_000_000, "body has 10000000 bytes, more than"),
+}
+
+
+@pytest.fixture(params=["sqlite", "nats", "redis"])
+def broker(request, tmp_path):
+    """The URL of a queue of this test."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'mayhem.db'}"
+    return request.getfixturevalue(f"{request.param}_server").url(uuid.uuid4().hex)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:{tmp_path / 'store.db'}"
+
+
+def put(url, *messages):
+    """Publish as another process does; the ids of those that the broker does not take."""
+
+    async def put_all():
+        refused = set()
+        async with backend.broker(url, lease_s=LEASE_S) as outlet:
+            for message in messages:
+                try:
+                    await outlet.put(message)
+                except OversizedMessageError:
+                    refused.add(message.id)
+        return refused
+
+    return asyncio.run(put_all())
+
+
+def ledger(broker, store):
+    return asyncio.run(read_ledger(broker, store))
+
+
+def counted(port, name, label):
+    """The sum of a metric's values with that label."""
+    _, text = get(port, "/metrics")
+    lines = (line for line in text.splitlines() if line.startswith(name) and label in line)
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker, store):
+    """No JSON, no UTF-8, 10 MB: each is a line, a count and a dead letter. What has no headers is handled."""
+    odd = [Message(name, body, time.time()) for name, (body, _) in ODD.items()]
+    refused = put(broker, *odd, Message("no headers", GOOD, time.time()), Message("good", GOOD, time.time()))
+    assert refused == ({"huge"} if broker.startswith("nats") else set())
+    aside = ODD.keys() - refused
+    options = ("--store", store, "--lease-s", str(LEASE_S), "--http", "0")
+    with started("--broker", broker, *options) as process:
+        port = port_of(process)
+        wait_line(process, "consuming")
+        wait_until(lambda: not ledger(broker, store).waiting)
+        dead = counted(port, "mayhem_settled_messages_total", 'verdict="dead-letter"')
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE_S)
+
+    done = ledger(broker, store)
+    assert (done.acked, done.dead_lettered, done.lost, done.acked_unsaved) == (2, len(aside), 0, 0)
+    assert dead == len(aside)
+    for name in aside:
+        (line,) = [line for line in said.splitlines() if f"message_id={name} " in line]
+        assert "WARNING harness.mayhem.handler message failed" in line
+        assert ODD[name][1] in line
+        assert len(line) < 1000
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("system", ["nats", "redis"])
+def test_a_server_that_freezes_is_told_and_nothing_is_lost(system, store, tmp_path):
+    """While it answers nothing, log and metric say so; when it does again, every message is handled."""
+    with running({"nats": NatsServer, "redis": RedisServer}[system], tmp_path / "server") as server:
+        url = server.url("a")
+        put(url, *(Message(str(number), GOOD, time.time()) for number in range(200)))
+        options = ("--store", store, "--lease-s", str(LEASE_S), "--hosts", "2", "--http", "0")
+        with started("--broker", url, *options) as process:
+            port = port_of(process)
+            wait_line(process, "consuming")
+            server.pause()
+            try:
+                wait_until(lambda: counted(port, "mayhem_storage_errors_total", system) > 0)
+            finally:
+                server.resume()
+            wait_until(lambda: not ledger(url, store).waiting)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE_S)
+        done = ledger(url, store)
+
+    assert (done.published, done.acked, done.lost, done.acked_unsaved) == (200, 200, 0, 0)
+    assert re.search(rf"{system}://127\.0\.0\.1:{server.port}", said)
+    assert process.returncode == 0

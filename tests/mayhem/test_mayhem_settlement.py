@@ -1,0 +1,292 @@
+"""Settling, and keeping the lease until then: what a cancel may do, and what not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from harness.mayhem import settlement as settlement_module
+from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.circuit import Circuits
+from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
+from harness.mayhem.failures import Failures
+from harness.mayhem.lease import Leases
+from harness.mayhem.message import Delivery, Message
+from harness.mayhem.settlement import Settlement, untorn
+
+from .broker_conformance import LEASE_S
+
+PATIENCE_S = 20
+LEASE_OF_TESTS_S = 0.03
+
+
+def delivery(message_id="a"):
+    return Delivery(Message(message_id, b"{}", 1.5), 1)
+
+
+class Call:
+    """Something that is on its way until it is let go."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.ended = ""
+
+    async def run(self):
+        self.begun.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.ended = "cancelled"
+            raise
+        if self.error is not None:
+            raise self.error
+        self.ended = "finished"
+
+
+async def cancelled_twice(waiting, call):
+    await call.begun.wait()
+    for _ in range(2):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    assert not waiting.done()
+
+
+async def test_untorn_finishes_first():
+    """A call that has begun is finished, whoever cancels its caller; then the cancel travels on."""
+    call = Call()
+    waiting = asyncio.create_task(untorn(call.run()))
+    await cancelled_twice(waiting, call)
+    call.may_end.set()
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.wait({waiting})
+
+    assert (waiting.cancelled(), call.ended) == (True, "finished")
+
+
+async def test_shield_alone_lets_go():
+    """The control: with `asyncio.shield` the caller is gone while the call still runs, without an owner."""
+    call = Call()
+    running = asyncio.create_task(call.run())
+    waiting = asyncio.ensure_future(asyncio.shield(running))
+    await call.begun.wait()
+    waiting.cancel()
+    await asyncio.sleep(0)
+
+    assert (waiting.cancelled(), running.done()) == (True, False)
+    call.may_end.set()
+    await running
+
+
+async def test_untorn_reports_what_failed_meanwhile():
+    """The error of a call whose caller was cancelled is a note on the cancellation, and not lost."""
+    call = Call(StorageUnavailableError("locked"))
+    waiting = asyncio.create_task(untorn(call.run()))
+    await cancelled_twice(waiting, call)
+    call.may_end.set()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await waiting
+
+    assert raised.value.__notes__ == ["and meanwhile: StorageUnavailableError: locked"]
+
+
+async def test_untorn_does_not_wait_for_ever():
+    """A broker that never answers holds up the end of a cancelled caller for a limited time."""
+    call = Call()
+    waiting = asyncio.create_task(untorn(call.run(), finish_s=0.05))
+    await cancelled_twice(waiting, call)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await waiting
+
+    assert call.ended == "cancelled"
+    assert raised.value.__notes__ == ["and meanwhile: not finished within 0.05 s"]
+
+
+async def test_untorn_raises_what_the_call_raises():
+    """Without any cancel, it is a plain await."""
+    call = Call(StorageUnavailableError("locked"))
+    call.may_end.set()
+    with pytest.raises(StorageUnavailableError):
+        await untorn(call.run())
+
+
+async def test_settlements_are_counted(monkeypatch):
+    """Each settlement is recorded with its verdict, one that failed as let go; each call with its name."""
+    settled, operations = [], []
+    monkeypatch.setattr(settlement_module, "record_settled", settled.append)
+    monkeypatch.setattr(settlement_module, "record_operation", lambda *call: operations.append(call[:2]))
+    broker = MemoryBroker(lease_s=LEASE_S)
+    settlement = Settlement(broker, Circuits().broker, Failures())
+    for number in range(3):
+        await broker.put(Message(str(number), b"{}", 1.5))
+    first, second, third = await broker.get(3)
+    await settlement.ack(first)
+    await settlement.nack(second, delay_s=60)
+    await settlement.dead_letter(third, reason="poison")
+    await settlement.ack(first)
+
+    assert settled == ["ack", "nack", "dead-letter", "let-go"]
+    assert operations == [("memory", name) for name in ("ack", "nack", "dead-letter", "ack")]
+
+
+async def test_bug_in_a_broker_is_not_taken_for_a_settlement():
+    """What is no error of the storage travels on: nobody knows what it means."""
+
+    class Buggy(MemoryBroker):
+        async def ack(self, delivery):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await Settlement(Buggy(lease_s=LEASE_S), Circuits().broker, Failures()).ack(delivery())
+
+
+class CountingBroker(MemoryBroker):
+    """Counts extensions, and fails those it is told to."""
+
+    def __init__(self, errors=None):
+        super().__init__(lease_s=LEASE_S)
+        self.extended = Counter()
+        self.changed = asyncio.Event()
+        self.errors = errors or {}
+        self.hanging = set()
+
+    async def extend(self, delivery):
+        self.extended[delivery.message.id] += 1
+        self.changed.set()
+        if delivery.message.id in self.hanging:
+            await asyncio.Event().wait()
+        if error := self.errors.get(delivery.message.id):
+            raise error
+
+    async def wait_extended(self, message_id, times):
+        async with asyncio.timeout(PATIENCE_S):
+            while self.extended[message_id] < times:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_one_task_keeps_all_leases():
+    """Twenty messages in hand are extended again and again, and cost one task while nothing is due."""
+    broker = CountingBroker()
+
+    async def work(number):
+        with leases.keep(delivery(str(number))):
+            await done.wait()
+
+    done = asyncio.Event()
+    before = len(asyncio.all_tasks())
+    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(work(number))
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) == before + 20 + 1
+            for number in range(20):
+                await broker.wait_extended(str(number), 3)
+            done.set()
+    kept = dict(broker.extended)
+    await asyncio.sleep(LEASE_OF_TESTS_S)
+
+    assert broker.extended == kept
+    assert len(asyncio.all_tasks()) == before
+
+
+async def test_settled_messages_are_not_extended():
+    """Work that is done before a third of the lease costs the broker nothing."""
+    broker = CountingBroker()
+    async with Leases(broker, Failures(), lease_s=PATIENCE_S) as leases:
+        for number in range(100):
+            with leases.keep(delivery(str(number))):
+                await asyncio.sleep(0)
+
+    assert broker.extended == Counter()
+
+
+@pytest.mark.parametrize(
+    "loss", [LeaseLostError("taken"), StorageBrokenError("damaged"), ZeroDivisionError()]
+)
+async def test_lost_lease_ends_the_work_with_its_reason(loss):
+    """The work is cancelled, and what it raises is why; the task itself may go on."""
+    broker = CountingBroker({"a": loss})
+    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(type(loss)) as raised:
+                with leases.keep(delivery()):
+                    await asyncio.Event().wait()
+            await asyncio.sleep(0)  # nothing is left of the cancellation
+
+        assert raised.value is loss
+        assert asyncio.current_task().cancelling() == 0
+
+
+async def test_lost_lease_does_not_hide_a_cancellation():
+    """Who was cancelled from outside as well is cancelled, whatever became of the lease."""
+    broker = CountingBroker()
+
+    async def work():
+        with leases.keep(delivery()):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("ended")
+
+    ended = []
+    async with Leases(broker, Failures(), lease_s=PATIENCE_S) as leases:
+        working = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        (kept,) = leases._kept
+        kept.lose(LeaseLostError("taken"))
+        working.cancel()
+        await asyncio.wait({working})
+
+    assert (working.cancelled(), ended) == (True, ["ended"])
+
+
+async def test_slow_extension_does_not_lose_the_others():
+    """A broker that never answers for one message is not asked for it again; the others are kept."""
+    broker = CountingBroker()
+    broker.hanging.add("slow")
+    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+        with leases.keep(delivery("slow")), leases.keep(delivery("other")):
+            await broker.wait_extended("other", 5)
+
+    assert broker.extended["slow"] == 1
+
+
+async def test_extension_that_came_too_late_is_let_go():
+    """A lease that is reported lost after its message was settled disturbs nobody, and is counted."""
+    broker, failures = CountingBroker(), Failures()
+    may_fail = asyncio.Event()
+
+    async def extend(delivery):
+        broker.extended[delivery.message.id] += 1
+        broker.changed.set()
+        await may_fail.wait()
+        raise LeaseLostError("settled")
+
+    broker.extend = extend
+    async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
+        with leases.keep(delivery()):
+            await broker.wait_extended("a", 1)
+        may_fail.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while not failures.rows():
+                await asyncio.sleep(0)
+
+    assert [(row.kind, str(row.end), row.count) for row in failures.rows()] == [
+        ("LeaseLostError", "let go", 1)
+    ]
+
+
+async def test_unavailable_broker_is_asked_again_for_the_lease():
+    """An extension that may work later is no loss, and counted as retried."""
+    broker, failures = CountingBroker({"a": StorageUnavailableError("locked")}), Failures()
+    async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
+        with leases.keep(delivery()):
+            await broker.wait_extended("a", 3)
+
+    assert failures.totals()["retried"] >= 2

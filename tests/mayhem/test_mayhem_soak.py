@@ -1,0 +1,131 @@
+"""The soak: a short one on each broker, and that it would notice what must not be."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from harness.mayhem.errors import SettingsError
+from harness.mayhem.ledger import Audit
+from harness.mayhem.soak.books import Books, complaints
+from harness.mayhem.soak.plan import Terms, plan
+
+from .servers import NatsServer, RedisServer, running
+from .serving import run
+
+BOTH = (signal.SIGKILL, signal.SIGTERM)
+TERMS = Terms(seed=1, rate_per_s=100, lease_s=1, drain_s=5)
+
+
+@pytest.fixture(params=["memory:", "sqlite:", "nats:", "redis:"])
+def broker(request, tmp_path):
+    """A broker for a soak; skipped when the server is not installed."""
+    kinds = {"nats:": NatsServer, "redis:": RedisServer}
+    if request.param in kinds:
+        with running(kinds[request.param], tmp_path / "probe"):
+            pass
+    return request.param
+
+
+def soak(broker, *options):
+    """Its exit status and figures."""
+    done = run("soak", "--broker", broker, "--json", *options)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_five_rounds(broker):
+    """Ended at random moments under load, by SIGKILL and SIGTERM, the service loses no message."""
+    status, figures, said = soak(broker, "--rounds", "5", "--seed", "5", "--rate", "200", "--lease-s", "1")
+
+    assert (status, figures["failed"]) == (0, 0), said
+    assert (figures["lost"], figures["acked_unsaved"]) == (0, 0)
+    settled = figures["acked"] + figures["dead_lettered"] + figures["left"]
+    assert settled == figures["published"] > 100
+    if broker != "memory:":
+        assert figures["published"] == 5 * 200
+        assert figures["dead_lettered"] == 5 * 5
+        assert figures["killed"] > 0
+        assert figures["duplicated"] <= figures["redelivered"]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("what", [("--rounds", "200"), ("--only", "sigterm", "--rounds", "50")])
+def test_nothing_is_lost_in_a_night(broker, what):
+    """The same with 200 rounds; and SIGTERM under load, 50 of 50 times within the deadline."""
+    if broker == "memory:" and what[0] == "--only":
+        pytest.skip("memory: is ended by SIGTERM only, in all its rounds")
+    status, figures, said = soak(broker, *what)
+
+    assert (status, figures["failed"]) == (0, 0), said
+
+
+def test_a_round_is_repeated_by_its_seed():
+    """The same seed and number decide the same; another seed decides otherwise."""
+    rounds = [plan(number, TERMS, signums=BOTH) for number in range(50)]
+
+    assert rounds == [plan(number, TERMS, signums=BOTH) for number in range(50)]
+    assert rounds != [
+        plan(number, Terms(seed=2, rate_per_s=100, lease_s=1, drain_s=5), signums=BOTH)
+        for number in range(50)
+    ]
+    assert {one.signum for one in rounds} == {*BOTH}
+    assert {one.publisher_after is None for one in rounds} == {True, False}
+
+
+def books(*, acks=None, saved=None, aside=None):
+    acks = {"a": 1, "b": 2} if acks is None else acks
+    audit = Audit(3, len(acks), acks, nacked=0, redelivered=1, dead_lettered=1, waiting=0)
+    saved = {"a": 1, "b": 2} if saved is None else saved
+    return Books(audit, saved, {"c-poison": "not JSON"} if aside is None else aside)
+
+
+def test_good_books_have_no_complaints():
+    """A message that was saved twice had been delivered twice; poison was laid aside, with a reason."""
+    assert complaints(books(), {"a", "b", "c-poison"}) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        (books(acks={"a": 1}, saved={"a": 1}), "1 lost: published, and neither acked nor laid aside: b"),
+        (books(saved={"b": 1}), "1 acked, but not saved: a"),
+        (books(saved={"a": 2, "b": 2}), "1 saved twice, though delivered once: a"),
+        (books(aside={"c-poison": ""}), "1 laid aside without a reason: c-poison"),
+        (
+            books(acks={"a": 1, "b": 2, "c-poison": 1}, saved={"a": 1, "b": 1, "c-poison": 1}, aside={}),
+            "1 acked, though it cannot be handled: c-poison",
+        ),
+        (books(aside={"c-poison": "not JSON", "a": "why"}), "1 laid aside and acked: a"),
+    ],
+)
+def test_bad_books_are_noticed(kept, expected):
+    """Each kind of mistake is one line, with the messages."""
+    assert complaints(kept, {"a", "b", "c-poison"}) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--broker", "memory:", "--only", "kill"],
+            "--only kill: the broker in memory: ends with its service",
+        ),
+        (["--broker", "sqlite:a.db"], "--broker: each round has a file of its own; expected sqlite: alone"),
+        (
+            ["--broker", "sqlite:", "--kill-server-s", "1"],
+            "--kill-server-s: expected one of nats:, redis: as --broker",
+        ),
+        (["--broker", "natz:"], "expected a URL with one of"),
+    ],
+)
+def test_what_cannot_be_asked_for(arguments, said):
+    """One line, and status 2."""
+    wrong = run("soak", *arguments)
+
+    assert wrong.returncode == SettingsError.exit_code
+    assert wrong.stderr.startswith(f"mayhem: {said}")
+    assert wrong.stderr.count("\n") == 1

@@ -1,0 +1,214 @@
+"""All stores do what every store must do; and the checks find stores that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from harness.mayhem import backend
+from harness.mayhem.database import shared
+from harness.mayhem.errors import SettingsError
+from harness.mayhem.stores import memory, sqlite
+from harness.testing import store as checks
+from harness.testing.store import STORE_CHECKS, StoreBench
+
+TABLE = "SELECT message_id, host, times FROM saved"
+
+
+@asynccontextmanager
+async def in_memory(url):
+    async with memory.connect(url) as store:
+
+        async def kept():
+            return {key: (host, store.times[key]) for key, host in store.hosts.items()}
+
+        yield StoreBench(store, kept)
+
+
+@asynccontextmanager
+async def in_file(url):
+    async with backend.store(url) as store:
+
+        async def kept():
+            with closing(sqlite3.connect(url.removeprefix("sqlite:"))) as other:
+                return {key: (host, times) for key, host, times in other.execute(TABLE)}
+
+        yield StoreBench(store, kept)
+
+
+@asynccontextmanager
+async def in_postgres(url):
+    asyncpg = pytest.importorskip("asyncpg")
+    async with backend.store(url) as store:
+
+        async def kept():
+            other = await asyncpg.connect(url)
+            try:
+                return {key: (host, times) for key, host, times in await other.fetch(TABLE)}
+            finally:
+                await other.close()
+
+        yield StoreBench(store, kept)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def make(request, tmp_path):
+    """Makes a bench; a database of its own behind it."""
+    match request.param:
+        case "memory":
+            return lambda: in_memory("memory:")
+        case "sqlite":
+            return lambda: in_file(f"sqlite:{tmp_path / 'store.db'}")
+        case _:
+            url = request.getfixturevalue("database_url")
+            return lambda: in_postgres(url)
+
+
+@pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__)
+async def test_conformance(check, make):
+    """Every store passes every check."""
+    await check(make)
+
+
+class Flawed:
+    """A store that is right but for one thing."""
+
+    def __init__(self):
+        self.table = {}
+        self.broken = False
+
+    async def save(self, message_id, host):
+        await asyncio.sleep(0)
+        _, times = self.table.get(message_id, (host, 0))
+        self.table[message_id] = (host if times == 0 else self.table[message_id][0], times + 1)
+
+    async def kept(self):
+        return dict(self.table)
+
+
+class Later(Flawed):
+    """It returns before it has saved."""
+
+    async def save(self, message_id, host):
+        self.later = asyncio.get_running_loop().call_later(
+            60, lambda: self.table.update({message_id: (host, 1)})
+        )
+
+
+class LastHostWins(Flawed):
+    async def save(self, message_id, host):
+        await super().save(message_id, host)
+        self.table[message_id] = (host, self.table[message_id][1])
+
+
+class LosesUpdates(Flawed):
+    """It reads, waits, and writes."""
+
+    async def save(self, message_id, host):
+        _, times = self.table.get(message_id, (host, 0))
+        await asyncio.sleep(0)
+        self.table[message_id] = (host, times + 1)
+
+
+class MixesUp(Flawed):
+    """Those who save at the same time share one place for the host."""
+
+    async def save(self, message_id, host):
+        self.host = host
+        await asyncio.sleep(0)
+        self.table[message_id] = (self.host, 1)
+
+
+class PoisonedByCancel(Flawed):
+    """After a cancelled save, as after one that left its answer unread, nothing is right."""
+
+    async def save(self, message_id, host):
+        try:
+            await super().save(message_id, "another's" if self.broken else host)
+        except asyncio.CancelledError:
+            self.broken = True
+            raise
+
+
+class FoldsCase(Flawed):
+    async def save(self, message_id, host):
+        await super().save(message_id.lower(), host)
+
+
+class LetsErrorsOut(Flawed):
+    async def save(self, message_id, host):
+        message_id.encode()
+        await super().save(message_id, host)
+
+
+@pytest.mark.parametrize(
+    ("flawed", "check", "error"),
+    [
+        (Later, checks.what_save_returned_from_is_kept, AssertionError),
+        (LastHostWins, checks.saving_again_only_counts, AssertionError),
+        (LosesUpdates, checks.the_same_id_may_be_saved_at_once, AssertionError),
+        (MixesUp, checks.many_may_be_saved_at_once, AssertionError),
+        (PoisonedByCancel, checks.a_cancelled_save_leaves_the_store_usable, AssertionError),
+        (FoldsCase, checks.unusual_text_is_kept_as_it_is, AssertionError),
+        (LetsErrorsOut, checks.what_cannot_be_kept_is_malformed, UnicodeEncodeError),
+    ],
+)
+async def test_the_checks_find_what_they_are_for(flawed, check, error):
+    """The control: a store with one flaw passes the checks but for the one that looks for it."""
+
+    @asynccontextmanager
+    async def make():
+        store = flawed()
+        yield StoreBench(store, store.kept)
+
+    with pytest.raises(error):
+        await check(make)
+
+
+async def test_every_check_passes_what_is_right():
+    """The control of the controls: without a flaw, the same store passes all."""
+
+    @asynccontextmanager
+    async def make():
+        store = Flawed()
+        yield StoreBench(store, store.kept)
+
+    for check in STORE_CHECKS:
+        await check(make)
+
+
+async def test_sqlite_store_shares_its_file(tmp_path):
+    """Two stores of the same file have one thread and one connection together."""
+    url = f"sqlite:{tmp_path / 'a.db'}"
+    async with sqlite.connect(url) as first, sqlite.connect(url) as second, shared(tmp_path / "a.db") as db:
+        await first.save("m", "web-1")
+        await second.save("m", "web-1")
+
+        assert (await db.execute(TABLE)).rows == [("m", "web-1", 2)]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:", "expected sqlite:PATH"),
+        ("postgresql://h:99999/d", "expected postgresql://USER:PASSWORD@HOST"),
+    ],
+)
+async def test_url_that_says_nothing_is_a_wrong_setting(url, said):
+    """A URL that cannot be understood is found before anything is started."""
+    with pytest.raises(SettingsError, match=said):
+        async with backend.store(url):
+            pass
+
+
+async def test_missing_client_library_is_named(monkeypatch):
+    """Where asyncpg is not installed, one error says what to install."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    monkeypatch.delitem(sys.modules, "harness.mayhem.stores.postgres", raising=False)
+
+    with pytest.raises(SettingsError, match=r"pip install 'asyncio-harness\[postgres\]'"):
+        backend.store("postgresql://127.0.0.1/mayhem")

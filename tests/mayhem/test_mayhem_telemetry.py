@@ -1,0 +1,199 @@
+"""Spans and metrics go where OpenTelemetry's variables say, all of them; a dead collector holds nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from harness.mayhem.telemetry import FLUSH_S
+
+from .otlp_receiver import receiving
+
+SPANS = 6_000
+# Makes spans the way the service does, inside of its telemetry, and says what it knows of them.
+PROGRAM = f"""
+import json, logging, os, sys, time
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from harness.mayhem.errors import SettingsError
+from harness.mayhem.log import logging_to_stderr
+from harness.mayhem.metrics import record_settled
+from harness.mayhem.telemetry import telemetry
+from harness.mayhem.tracing import span
+
+exec(os.environ.get("BEFORE", ""))
+ids, recorded = [], 0
+with logging_to_stderr(logging.INFO):
+    try:
+        with telemetry(os.environ):
+            for number in range({SPANS}):
+                with span("made") as made:
+                    ids.append(f"{{made.get_span_context().span_id:016x}}")
+                    recorded += made.is_recording()
+            record_settled("ack")
+            began = time.monotonic()
+    except SettingsError as exc:
+        sys.exit(f"mayhem: {{exc}}")
+took_s = time.monotonic() - began
+sdk = isinstance(trace.get_tracer_provider(), TracerProvider)
+print(json.dumps({{"ids": ids, "recorded": recorded, "took_s": took_s, "sdk": sdk}}))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def ended(**variables):
+    """The program, to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**clean, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def told(**variables):
+    done = ended(**variables)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_every_span_arrives_also_those_of_the_end():
+    """The collector has each span once, with the service's name and resource; nothing is lost."""
+    with receiving() as received:
+        made, log = told(
+            OTEL_EXPORTER_OTLP_ENDPOINT=received.url,
+            OTEL_SERVICE_NAME="fleet",
+            OTEL_RESOURCE_ATTRIBUTES="region=north",
+        )
+
+    assert sorted(span.span_id.hex() for span in received.spans) == sorted(made["ids"])
+    assert made["recorded"] == SPANS
+    assert (received.resource["service.name"], received.resource["region"]) == ("fleet", "north")
+    assert "mayhem.settled.messages" in received.metrics
+    assert "not exported" not in log
+
+
+def test_only_what_is_sampled_arrives():
+    """The sampler's variables are the SDK's; without a name, the service has one."""
+    with receiving() as received:
+        made, _ = told(
+            OTEL_TRACES_EXPORTER="otlp",
+            OTEL_EXPORTER_OTLP_ENDPOINT=received.url,
+            OTEL_TRACES_SAMPLER="traceidratio",
+            OTEL_TRACES_SAMPLER_ARG="0.25",
+        )
+
+    assert len(received.spans) == made["recorded"]
+    assert 0.15 * SPANS < made["recorded"] < 0.35 * SPANS
+    assert received.resource["service.name"] == "mayhem"
+
+
+def test_what_does_not_fit_into_the_queue_is_counted():
+    """A collector that is slower than the service loses spans, and the log says how many."""
+    silent = threading.Event()
+    threading.Timer(1.0, silent.set).start()
+    with receiving(silent=silent) as received:
+        made, log = told(OTEL_EXPORTER_OTLP_ENDPOINT=received.url, OTEL_BSP_MAX_QUEUE_SIZE="1000")
+
+    lost = SPANS - len(received.spans)
+    assert made["recorded"] == SPANS
+    assert lost > 0
+    assert f"spans not exported lost={lost} exported={len(received.spans)}" in log
+
+
+# The SDK itself would wait for 10 to 30 seconds.
+IMPATIENT = "import harness.mayhem.telemetry; harness.mayhem.telemetry.FLUSH_S = 1"
+
+
+@pytest.mark.parametrize("how", ["refuses", "is silent"])
+def test_a_dead_collector_costs_a_bounded_wait(how):
+    """Whether it refuses or never answers, the end does not wait longer than a few seconds, and says so."""
+    never = threading.Event()
+    with receiving(silent=never) as received:
+        url = received.url if how == "is silent" else "http://127.0.0.1:1"
+        made, log = told(OTEL_EXPORTER_OTLP_ENDPOINT=url, BEFORE=IMPATIENT)
+        never.set()
+
+    assert 1 <= made["took_s"] < FLUSH_S
+    assert f"spans not exported lost={SPANS} exported=0" in log
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+        {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+    ],
+    ids=["nothing said", "none", "disabled"],
+)
+def test_without_an_exporter_no_spans_are_made(variables):
+    """Nobody would get them, so they cost nothing."""
+    made, log = told(**variables, OTEL_METRICS_EXPORTER="none")
+
+    assert (made["recorded"], made["sdk"], log) == (0, False, "")
+
+
+# What watches a program from outside has no other way in.
+WATCHED = """
+own = TracerProvider.__init__
+def init(provider, *args, **kwargs):
+    own(provider, *args, **kwargs)
+    provider.add_span_processor(SpanProcessor())
+TracerProvider.__init__ = init
+"""
+
+
+def test_who_adds_a_processor_gets_spans():
+    """A provider that somebody listens to is used, though no variable names an exporter."""
+    made, _ = told(BEFORE=WATCHED)
+
+    assert (made["recorded"], made["sdk"]) == (SPANS, True)
+
+
+def test_console_is_an_exporter():
+    """Spans are printed; the SDK's own exporters need no extra."""
+    done = ended(OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="none")
+
+    assert done.stdout.count('"name": "made"') == SPANS
+
+
+MISSING = "sys.modules['opentelemetry.exporter'] = None"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "BEFORE": MISSING},
+            "OTEL_TRACES_EXPORTER: no exporter 'otlp' is installed; pip install 'asyncio-harness[otlp]'",
+        ),
+        ({"OTEL_METRICS_EXPORTER": "abacus"}, "OTEL_METRICS_EXPORTER: no exporter 'abacus' is installed"),
+    ],
+)
+def test_an_exporter_that_is_missing_is_one_clear_error(variables, expected):
+    """Whoever wants spans wants to know that there will be none; the extra to install is named."""
+    done = ended(**variables)
+
+    assert (done.returncode, done.stderr) == (1, f"mayhem: {expected}\n")
+
+
+def test_the_wait_has_a_reason():
+    """The control of the dead collectors: one that answers late, but in time, gets everything."""
+    silent = threading.Event()
+    threading.Timer(0.5, silent.set).start()
+    with receiving(silent=silent) as received:
+        began = time.monotonic()
+        told(OTEL_EXPORTER_OTLP_ENDPOINT=received.url)
+
+    assert time.monotonic() - began > 0.5
+    assert len(received.spans) == SPANS
