@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from harness.drive import inside
 from harness.record import page
@@ -14,12 +15,15 @@ from harness.record.run import RunFolder
 LIMIT_NS = 100_000_000
 
 
-def environment(path: Path) -> dict[str, str]:
-    """This process's environment, and in it the order to record into the new run's folder *path*."""
+def environment(path: Path, **order: Any) -> dict[str, str]:
+    """This process's environment, and in it the order to record into the new run's folder *path*.
+
+    *order* is what else to switch on: fields of `Order`.
+    """
     folder = RunFolder(path)
     for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
         part.mkdir(parents=True)
-    return inside.environment(Order(path, limit_ns=LIMIT_NS), os.environ)
+    return inside.environment(Order(path, limit_ns=LIMIT_NS, **order), os.environ)
 
 
 def turns(path: Path) -> list[int]:

@@ -6,22 +6,18 @@ which judges it by the rules of a report, and tells of it: neither may hold the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import os
 import platform
 import sys
 import threading
-from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Self
 
-from .probe import running
-from .probe.loops import Loops
+from .probe.attention import Attention
 from .read import history
 from .read.block import Block
 from .read.rules import blocks as blocks_rule
@@ -63,7 +59,7 @@ class Watch:
     def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
         self.limit_ms = limit_ms
         self._judge = _Judge(limit_ms, on_block)
-        self._loops: Loops | None = None
+        self._attention: Attention | None = None
         self._complaints: set[str] = set()
 
     @property
@@ -80,42 +76,18 @@ class Watch:
         return self._judge.dropped
 
     def __enter__(self) -> Self:
-        if self._loops is not None:
+        if self._attention is not None:
             raise RuntimeError("a watch can be entered once; ask watch_loop() for another")
         limit_ns = round(self.limit_ms * 1e6)
-        self._loops = Loops(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
+        self._attention = Attention(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
         self._judge.start()
-        _open.add(self)
-        running.listen(self._changed)
-        self._changed(asyncio._get_running_loop())
-        for loop in running.elsewhere():
-            try:
-                # A loop must be taken under watch in its own thread.
-                loop.call_soon_threadsafe(self._changed, loop)
-            except RuntimeError:  # it was closed meanwhile
-                continue
+        self._attention.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
         # Not in a child that was forked inside the `with`: there the watch is over.
-        if self in _open and self._loops is not None:
-            _open.remove(self)
-            running.forget(self._changed)
-            self._loops.leave()
+        if self._attention is not None and self._attention.end():
             self._judge.stop()
-
-    def abandon(self) -> None:
-        """In a child after `fork`: leave the watching to the parent, whose threads are not here."""
-        running.forget(self._changed)
-        if self._loops is not None:
-            self._loops.abandon()
-
-    def _changed(self, loop: AbstractEventLoop | None) -> None:
-        try:
-            if self._loops is not None:
-                self._loops.changed(loop)
-        except Exception as exc:
-            self._failed("loops", exc)
 
     def _failed(self, where: str, error: BaseException) -> None:
         # Once for each part: what fails at every turn must not flood the log.
@@ -205,14 +177,3 @@ class _Judge:
             name = getattr(self._on_block, "__qualname__", None) or repr(self._on_block)
             self._on_block = None
             log.exception("on_block %s raised, and is called no more", name)
-
-
-_open: set[Watch] = set()
-
-
-def _abandon_all() -> None:
-    while _open:
-        _open.pop().abandon()
-
-
-os.register_at_fork(after_in_child=_abandon_all)

@@ -59,6 +59,26 @@ def test_watching_needs_no_model_and_no_command_line():
     assert loaded_by("import harness; harness.watch_loop") & foreign == set()
 
 
+def test_assertions_about_the_loop_need_no_service():
+    """A suite that forbids blocks loads neither the chaos service nor a third-party package."""
+    loaded = loaded_by(
+        "import harness.testing; [getattr(harness.testing, n) for n in harness.testing.__all__]"
+    )
+
+    assert {"harness.mayhem", "opentelemetry", "pydantic", "pytest"} & loaded == set()
+
+
+def test_checks_for_brokers_need_only_what_a_message_is():
+    """The author of a broker loads no other broker with the checks, and nothing that must be installed."""
+    loaded = loaded_by("import harness.testing.broker")
+
+    assert {name for name in loaded if name.startswith("harness.mayhem.")} == {
+        "harness.mayhem.errors",
+        "harness.mayhem.message",
+    }
+    assert {"opentelemetry", "nats", "redis", "pytest"} & loaded == set()
+
+
 def test_pytest_finds_the_plugin_by_itself():
     """The installed package names the plugin as pytest's entry point."""
     (point,) = entry_points(group="pytest11", name="harness")

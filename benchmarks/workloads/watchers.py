@@ -5,6 +5,8 @@ They are called in the loop to be watched, before the work. 100 ms is the probe'
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 
 
@@ -39,4 +41,50 @@ def aiocop() -> object:
     return aiocop.activate()
 
 
-WATCHERS = {watch.__name__: watch for watch in (idle_thread, slow_callbacks, hang_inspection, aiocop)}
+def births() -> object:
+    """The console's own: where and when each task is made."""
+    from harness.probe.births import Births, born
+
+    loop, kept = asyncio.get_running_loop(), Births()
+    kept.begin(loop)
+    task = loop.create_task(asyncio.sleep(0))
+    if born(task) is None:
+        raise AssertionError("no births are kept here")
+    return kept, task
+
+
+def aiomonitor() -> object:
+    """aiomonitor, on free ports, without its task factory."""
+    return _aiomonitor(hook_task_factory=False)
+
+
+def aiomonitor_hook() -> object:
+    """aiomonitor with its task factory, which keeps where each task is made."""
+    return _aiomonitor(hook_task_factory=True)
+
+
+def _aiomonitor(*, hook_task_factory: bool) -> object:
+    import aiomonitor
+
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [server.getsockname()[1] for server in (one, other)]
+    return aiomonitor.start_monitor(
+        asyncio.get_running_loop(),
+        port=ports[0],
+        webui_port=ports[1],
+        console_enabled=False,
+        hook_task_factory=hook_task_factory,
+    )
+
+
+def in_a_span() -> object:
+    """No watcher, but what the decomposition of spans needs: everything from here on belongs to a trace."""
+    from opentelemetry import context, trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    span = TracerProvider().get_tracer("workload").start_span("work")
+    return context.attach(trace.set_span_in_context(span))
+
+
+_ALL = (idle_thread, slow_callbacks, hang_inspection, aiocop, births, aiomonitor, aiomonitor_hook, in_a_span)
+WATCHERS = {watch.__name__: watch for watch in _ALL}

@@ -1,27 +1,52 @@
-"""`--console` and `--console-port`, which `run` and `watch` share."""
+"""`--console`, `--console-port` and `--allow`, which `run` and `watch` share."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from ..errors import UsageError
+from ..record.order import PERMISSIONS, ConsoleOrder
 
 
-def console_options(command: Command) -> Command:
-    """Add both options."""
-    flag = click.option("--console", is_flag=True, help="Open a console in it, an aiomonitor for telnet.")
-    port = click.option(
-        "--console-port",
-        type=click.IntRange(1, 65535),
-        metavar="PORT",
-        help="The same, but not on any free port of loopback.",
-    )
-    return flag(port(command))
+def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; they come as one argument, `console`, `None` when none is asked for."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: object, console: bool, console_port: int | None, allow: str | None, **kwargs: object
+    ) -> Any:
+        permissions = _permissions(allow)
+        if not console and console_port is None:
+            if permissions:
+                raise UsageError("--allow needs --console")
+            return command(*args, console=None, **kwargs)
+        return command(*args, console=ConsoleOrder(console_port, permissions), **kwargs)
+
+    for option in (
+        click.option(
+            "--allow",
+            metavar="LIST",
+            help=f"What the console may do besides reading, of: {','.join(PERMISSIONS)}.",
+        ),
+        click.option(
+            "--console-port",
+            type=click.IntRange(0, 65535),
+            metavar="PORT",
+            help="The same, and for telnet with a token on this port of loopback; 0 takes a free one.",
+        ),
+        click.option("--console", is_flag=True, help="Open a console in each process, for `harness attach`."),
+    ):
+        collected = option(collected)
+    return collected
 
 
-def asked_port(console: bool, console_port: int | None) -> int | None:
-    """The port that is asked for, 0 for a free one, `None` for no console."""
-    return console_port or (0 if console else None)
+def _permissions(text: str | None) -> tuple[str, ...]:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        if name not in PERMISSIONS:
+            raise UsageError(f"--allow: expected one of {', '.join(PERMISSIONS)}, got {name!r}")
+    return tuple(dict.fromkeys(names))

@@ -22,7 +22,6 @@ class Display:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._told_s = -QUIET_EVERY_S
-        self._told_console = False
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -35,9 +34,8 @@ class Display:
 
     def show(self, progress: Progress) -> None:
         """Take one look at the run."""
-        if progress.console and not self._told_console:
-            self._told_console = True
-            self._console.print(Text.assemble("console: ", (progress.console, "bold")), soft_wrap=True)
+        for console in progress.consoles:
+            self._console.print(Text.assemble("console: ", (console, "bold")), soft_wrap=True)
         line = self._line(progress)
         if self._console.is_terminal:
             self._live.update(line, refresh=True)

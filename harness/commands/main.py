@@ -11,7 +11,7 @@ import click
 from ..errors import HarnessError
 
 # One module each, imported only when it is asked for.
-COMMANDS = ("run", "watch", "report")
+COMMANDS = ("run", "watch", "attach", "report")
 
 
 class _Commands(click.Group):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from ..read.difference import difference
 from ..read.document import build, exit_status
 from ..read.history import load
-from ..read.renderer import RENDERERS, publish, render, save
+from ..read.renderer import FORMATS, OF_RECORD, export, publish, render, save
 from ..read.rules.calls import accepted
 from ..record.run import RunFolder
 from .calls_option import CallsAsked, calls_options
@@ -17,13 +19,19 @@ from .calls_option import CallsAsked, calls_options
 
 @click.command(short_help="Render a record again.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "name", metavar="F", help=f"One of {', '.join(RENDERERS)}.")
+@click.option("--format", "name", metavar="F", help=f"One of {', '.join(FORMATS)}.")
 @click.option("--json", "name", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the standard output.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what differs from it.")
 @calls_options
 @click.pass_context
 def report(
-    context: click.Context, run: Path, name: str | None, output: Path | None, calls_asked: CallsAsked
+    context: click.Context,
+    run: Path,
+    name: str | None,
+    output: Path | None,
+    against: Path | None,
+    calls_asked: CallsAsked,
 ) -> None:
     """Render the record in the folder RUN, also one that is still written or was cut off.
 
@@ -32,13 +40,24 @@ def report(
     folder = RunFolder(run)
     history = load(folder)
     document = build(history, accepted=calls_asked.accepted(accepted(history)))
-    if name is None and output is None:
+    if against is not None:
+        base = build(load(RunFolder(against)))
+        document = replace(document, difference=difference(base, document))
+    name = name or (_format_of(output) if output is not None else None)
+    if name is None:
         from ..read.renderers import terminal
 
         terminal.show(document, Console(), report=publish(folder, document))
-    elif output is None:
-        click.echo(render(document, name or "html"), nl=False)
     else:
-        save(render(document, name or output.suffix.removeprefix(".")), output)
+        rendered = export(history, name) if name in OF_RECORD else render(document, name)
+        if output is not None:
+            save(rendered, output)
+        else:
+            click.echo(rendered, nl=False)
     calls_asked.keep(document)
     context.exit(exit_status(document))
+
+
+def _format_of(output: Path) -> str:
+    """What a file's name asks for: ``report.md``."""
+    return output.suffix.removeprefix(".")

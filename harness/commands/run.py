@@ -14,12 +14,15 @@ from ..drive import manifest, runner
 from ..drive.progress import Progress
 from ..drive.targets.plan import Plan
 from ..errors import MeasurementError, TargetError
+from ..record.order import ConsoleOrder
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
-from .console_option import asked_port, console_options
+from .console_option import console_options
 from .display import Display
+from .profile_option import ProfileAsked, profile_options
+from .waits_option import waits_option
 
 
 @click.command(short_help="Load and break a service as a scenario says.")
@@ -27,6 +30,8 @@ from .display import Display
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the scenario.")
 @click.option("--seed", type=int, metavar="N", help="Same seed, same schedule of load and faults.")
+@profile_options
+@waits_option
 @console_options
 @calls_options
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
@@ -35,8 +40,9 @@ def run(
     out: Path | None,
     overrides: tuple[str, ...],
     seed: int | None,
-    console: bool,
-    console_port: int | None,
+    console: ConsoleOrder | None,
+    profile_asked: ProfileAsked,
+    waits: float | None,
     as_json: bool,
     calls_asked: CallsAsked,
 ) -> int:
@@ -56,12 +62,13 @@ def run(
       4  the target did not start, or died on its own
       130  interrupted
     """
-    asked = load(scenario, overrides=(*overrides, *([f"seed={seed}"] if seed is not None else [])))
+    given = {"seed": seed, "probe.waits": waits}
+    options = (f"{key}={value}" for key, value in given.items() if value is not None)
+    asked = load(scenario, overrides=(*overrides, *profile_asked.overrides(), *options))
     accepted = calls_asked.settings(counted=asked.probe.calls, by="probe.calls = true")
     run_id = new_id(asked.name)
     folder = RunFolder((out or Path("reports") / run_id).resolve())
-    port = asked_port(console, console_port)
-    plan = runner.plan(asked, folder, console_port=port)
+    plan = runner.plan(asked, folder, console=console)
     made = manifest.new_run(
         run_id,
         scenario=asked.name,
@@ -76,7 +83,7 @@ def run(
     # Whatever ends it early is in the record, and the judgement is from there.
     with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
         with Display(asked.name) as display:
-            asyncio.run(_carry_out(asked, made, folder, plan, port, display.show))
+            asyncio.run(_carry_out(asked, made, folder, plan, console, display.show))
     return conclude(folder, calls_asked, show_json=as_json)
 
 
@@ -85,7 +92,7 @@ async def _carry_out(
     made: Run,
     folder: RunFolder,
     plan: Plan,
-    console_port: int | None,
+    console: ConsoleOrder | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     task = asyncio.current_task()
@@ -93,4 +100,4 @@ async def _carry_out(
     # Each signal counts: `asyncio.run` alone turns a second Ctrl-C into a KeyboardInterrupt anywhere.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await runner.carry_out(scenario, made, folder, plan, console_port=console_port, on_progress=on_progress)
+    await runner.carry_out(scenario, made, folder, plan, console=console, on_progress=on_progress)

@@ -11,14 +11,17 @@ import click
 
 from ..drive import manifest, preflight
 from ..drive import watch as driving
+from ..drive.profilers import outside
 from ..errors import HarnessError, UsageError
 from ..record.complaint import nearest
 from ..record.figure import FIGURES, find
-from ..record.order import Order
+from ..record.order import ConsoleOrder, Order
 from ..record.run import Expectation, create, new_id
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
-from .console_option import asked_port, console_options
+from .console_option import console_options
+from .profile_option import ProfileAsked, profile_options
+from .waits_option import waits_option
 
 # `--fail-on "blocks.count > 0"` is the expectation that it is not so.
 OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -36,6 +39,8 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     metavar="N",
     help="A turn of the loop that lasts longer is a block.  [default: 100]",
 )
+@profile_options
+@waits_option
 @console_options
 @click.option(
     "--application",
@@ -54,8 +59,9 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 def watch(
     out: Path | None,
     block_ms: float,
-    console: bool,
-    console_port: int | None,
+    console: ConsoleOrder | None,
+    profile_asked: ProfileAsked,
+    waits: float | None,
     application: tuple[str, ...],
     origins: bool,
     calls: bool,
@@ -73,9 +79,9 @@ def watch(
     """
     expectations = tuple(map(_expectation, fail_on))
     accepted = calls_asked.settings(counted=calls, by="--calls")
+    outside.check(profile_asked.outside)
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
-    port = asked_port(console, console_port)
-    preflight.check_port(port or 0, of="--console-port")
+    preflight.check_port(console.port or 0 if console else 0, of="--console-port")
     made = manifest.new_run(
         new_id("watch"),
         scenario="watch",
@@ -88,12 +94,20 @@ def watch(
     order = Order(
         folder=folder.path,
         limit_ns=made.block_limit_ns,
-        console_port=port,
+        console=console,
         calls=calls,
         origins=origins,
+        waits=waits or 0.0,
         application=application,
     )
-    status = driving.watch(program, made, folder, order, on_console=_say_console)
+    status = driving.watch(
+        program,
+        made,
+        folder,
+        profile_asked.added_to(order),
+        profilers=profile_asked.outside,
+        on_console=_say_console,
+    )
     try:
         judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:

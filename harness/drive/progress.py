@@ -28,14 +28,14 @@ class Progress:
     p99_ms: float | None  # from the intended send time, over the last seconds; null without a completion
     lag_ms: float  # about the longest turn since the look before
     blocks: int
-    console: str  # how to reach it, or why not; "" when none was asked for, or nothing is known yet
+    consoles: tuple[str, ...]  # those that opened since the look before: how to reach them, or why not
 
 
 class Watcher:
     """Gathers what was written since it last looked."""
 
     def __init__(self, folder: RunFolder, started_ns: int, *, for_console: bool) -> None:
-        """*for_console* reads the target's own events too, to find its console."""
+        """*for_console* reads the target's own events too, to find its consoles."""
         self._started_ns = started_ns
         self._load = Follower(folder.events, "driver-*.jsonl")
         self._news = ConsoleNews(folder) if for_console else None
@@ -73,7 +73,7 @@ class Watcher:
             p99_ms=latencies[int(len(latencies) * 0.99)] if latencies else None,
             lag_ms=lag_ns / 1e6,
             blocks=sum(reading.blocks for reading in self._loops.values()),
-            console=self._news.look() if self._news else "",
+            consoles=tuple(self._news.look()) if self._news else (),
             **self._counts,
         )
 

@@ -19,7 +19,7 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record.event import LedgerTaken, RunEnded
-from ..record.order import Order
+from ..record.order import ConsoleOrder, Order
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
@@ -29,7 +29,8 @@ from .ending import end, in_words
 from .faults import inside
 from .guard import Guard
 from .load.order import Order as LoadOrder
-from .profilers import pyspy
+from .profilers import outside, pyspy
+from .profilers.outside import Outside
 from .progress import Progress, Watcher
 from .target import Target
 from .targets.plan import Plan
@@ -48,7 +49,7 @@ async def carry_out(
     folder: RunFolder,
     plan: Plan,
     *,
-    console_port: int | None,
+    console: ConsoleOrder | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Run the scenario from beginning to end; cancelled, it stops everything and says so in the record.
@@ -65,9 +66,7 @@ async def carry_out(
         # Nobody else may enter it. Not in the run's folder: a socket's path has some 100 characters at most.
         sockets = Path(tempfile.mkdtemp(prefix="harness-"))
         with Guard(sockets) as guard, Witness(folder, writer.write):
-            await _Course(
-                scenario, run, folder, plan, writer, guard, sockets, console_port, on_progress
-            ).run()
+            await _Course(scenario, run, folder, plan, writer, guard, sockets, console, on_progress).run()
     except asyncio.CancelledError:
         interrupted = True
         raise
@@ -91,7 +90,7 @@ class _Course:
         writer: Writer,
         guard: Guard,
         sockets: Path,
-        console_port: int | None,
+        console: ConsoleOrder | None,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._scenario = scenario
@@ -101,14 +100,26 @@ class _Course:
         self._writer = writer
         self._guard = guard
         self._sockets = sockets
-        self._console_port = console_port
+        self._console = console
         self._on_progress = on_progress
         self._phase = "starting"
 
     async def run(self) -> None:
-        async with self._telling(), self._target() as target:
+        async with self._telling(), self._outside() as outside, self._target() as target:
             await target.wait_ready()
+            outside.attach(target.pid)
             await self._measure(target)
+
+    @contextlib.asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Outside]:
+        """The profilers beside the target, finished after it has ended."""
+        outside = Outside(_outside_names(self._scenario), self._folder, self._writer.write)
+        is_well = False
+        try:
+            yield outside
+            is_well = True
+        finally:
+            await asyncio.to_thread(outside.finish, now=not is_well)
 
     @contextlib.asynccontextmanager
     async def _target(self) -> AsyncIterator[Target]:
@@ -117,8 +128,14 @@ class _Course:
             folder=self._folder.path,
             limit_ns=self._run.block_limit_ns,
             control=str(self._sockets),
-            console_port=self._console_port,
+            console=self._console,
             profile_span=self._scenario.profile.pyinstrument or "",
+            profile_every=self._scenario.profile.pyinstrument_every,
+            profile_slower_ms=self._scenario.profile.pyinstrument_slower_ms,
+            cprofile=self._scenario.profile.cprofile,
+            sample_hz=self._scenario.probe.sample_hz,
+            waits=self._scenario.probe.waits,
+            waits_for_s=self._scenario.probe.waits_for_s,
             calls=self._scenario.probe.calls,
             origins=self._scenario.probe.origins,
             application=self._scenario.probe.application,
@@ -261,7 +278,7 @@ class _Course:
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:
         """Read the loops' counters, and tell how it stands, all the while."""
-        watcher = Watcher(self._folder, self._run.started_ns, for_console=self._console_port is not None)
+        watcher = Watcher(self._folder, self._run.started_ns, for_console=self._console is not None)
         loops = Counters(self._folder)
 
         async def tell() -> None:
@@ -283,18 +300,26 @@ class _Course:
                 telling.result()
 
 
-def plan(scenario: Scenario, folder: RunFolder, *, console_port: int | None) -> Plan:
+def _outside_names(scenario: Scenario) -> list[str]:
+    asked = {"pyspy": scenario.profile.py_spy, "strace": scenario.profile.strace}
+    return [name for name, is_asked in asked.items() if is_asked]
+
+
+def plan(scenario: Scenario, folder: RunFolder, *, console: ConsoleOrder | None) -> Plan:
     """What the scenario's kind of target comes down to.
 
     Raises:
         UsageError: It cannot be started, or its ports are taken.
     """
+    outside.check(_outside_names(scenario))
+    if scenario.load is not None:
+        preflight.check_sender(scenario.load.sender)
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
     made: Plan = member.plan(scenario.target, folder)
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
     if isinstance(made.ready, ReadyPort):
         preflight.check_port(made.ready.port, of="target.ready.port")
-    preflight.check_port(console_port or 0, of="--console-port")
+    preflight.check_port(console.port or 0 if console else 0, of="--console-port")
     return made
 
 

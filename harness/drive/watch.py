@@ -22,6 +22,7 @@ from .console import ConsoleNews
 from .counters import EVERY_S, Counters
 from .guard import Guard
 from .inside import environment
+from .profilers.outside import Outside
 from .witness import Witness
 
 # What a service manager or a shell sends to us is meant for the program.
@@ -36,19 +37,21 @@ def watch(
     folder: RunFolder,
     order: Order,
     *,
+    profilers: Sequence[str],
     on_console: Callable[[str], None],
 ) -> int:
     """Run *command* to its end; its status as `subprocess.Popen.returncode` gives it, negative for a signal.
 
-    Called in the main thread: signals are passed on to the program. *order* is what the probe is asked for.
-    *on_console* is told how to reach the program's console, or why there is none; it is called in another
-    thread.
+    Called in the main thread: signals are passed on to the program. *order* is what the probe is asked for,
+    *profilers* are those that look at it from outside, from its first loop on. *on_console* is told how to
+    reach each console of the program, or why there is none; it is called in another thread.
 
     Raises:
         TargetError: The system cannot run it.
     """
     writer = Writer(folder.events, "runner")
-    news = ConsoleNews(folder) if order.console_port is not None else None
+    news = ConsoleNews(folder) if order.console is not None else None
+    outside = Outside(profilers, folder, writer.write)
     ended = threading.Event()
     error = ""
     try:
@@ -62,7 +65,7 @@ def watch(
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
             following = threading.Thread(
-                target=_follow, args=(folder, writer, news, on_console, ended), daemon=True
+                target=_follow, args=(folder, writer, news, outside, on_console, ended), daemon=True
             )
             following.start()
             status = program.wait()
@@ -70,6 +73,7 @@ def watch(
                 writer.write(signals.asked)
             ended.set()
             following.join()
+            outside.finish()
             # Whatever its status: the program ends when it wants to, and that is no failure of the run.
             writer.write(TargetExited(monotonic_ns(), status, expected=True))
         return status
@@ -97,6 +101,7 @@ def _follow(
     folder: RunFolder,
     writer: Writer,
     news: ConsoleNews | None,
+    outside: Outside,
     on_console: Callable[[str], None],
     ended: threading.Event,
 ) -> None:
@@ -104,9 +109,10 @@ def _follow(
     while not ended.wait(EVERY_S):
         for reading in loops.sample():
             writer.write(reading)
-        if news is not None and (address := news.look()):
-            news = None
-            on_console(address)
+            if outside.is_waiting:
+                outside.attach(reading.pid)
+        for line in news.look() if news is not None else ():
+            on_console(line)
 
 
 class _Signals:

@@ -7,8 +7,6 @@ thread has the GIL and where. A thread does that, since the runner's own loop ha
 
 from __future__ import annotations
 
-import json
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ from time import monotonic_ns
 from typing import Self
 
 from ..record import page
-from ..record.event import Event, Frame, Thread, Witnessed, WitnessFailed
+from ..record.event import Event, Witnessed, WitnessFailed
 from ..record.page import Glance
 from ..record.run import RunFolder
-from .profilers.pyspy import program
+from .profilers import pyspy
 
 # The words of a page are read this often, which costs microseconds; new pages are looked for less often.
 EVERY_S = 0.01
@@ -29,7 +27,6 @@ NEW_PAGES_EVERY_S = 0.2
 GRACE_NS = 15_000_000
 # During one stall: so many looks at most, so far apart.
 LOOKS, LOOK_AGAIN_NS = 5, 300_000_000
-DUMP_WITHIN_S = 5.0
 
 
 @dataclass(slots=True)
@@ -48,7 +45,7 @@ class Witness:
     def __init__(self, folder: RunFolder, write: Callable[[Event], object]) -> None:
         self._folder = folder
         self._write = write
-        self._program = program()
+        self._program = pyspy.program()
         self._ended = threading.Event()
         self._loops: dict[Path, _Loop] = {}
         self._thread = threading.Thread(target=self._watch, name="witness", daemon=True)
@@ -103,28 +100,12 @@ class Witness:
         """Look once; false when it is not possible here at all."""
         loop.looks += 1
         loop.looked_ns = at_ns = monotonic_ns()
-        command = [str(self._program), "dump", "--json", "--nonblocking", "--pid", str(loop.pid)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=DUMP_WITHIN_S)
-            threads = tuple(map(_thread, json.loads(done.stdout))) if done.returncode == 0 else ()
-        except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-            return True  # it ended meanwhile, or changed under the look
-        if "ermission" in done.stderr:
-            self._write(WitnessFailed(at_ns, "this user may not read the target's memory (ptrace)"))
+            threads = pyspy.dump(loop.pid)
+        except PermissionError as exc:
+            self._write(WitnessFailed(at_ns, str(exc)))
             return False
         if threads:
             native_id = loop.words[page.THREAD]
             self._write(Witnessed(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads))
         return True
-
-
-def _thread(raw: dict[str, object]) -> Thread:
-    frames = raw["frames"]
-    assert isinstance(frames, list)
-    return Thread(
-        name=str(raw["thread_name"] or ""),
-        native_id=int(str(raw["os_thread_id"] or 0)),
-        has_gil=bool(raw["owns_gil"]),
-        active=bool(raw["active"]),
-        stack=tuple(Frame(f["filename"], f["line"], f["name"]) for f in reversed(frames)),
-    )

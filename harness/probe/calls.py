@@ -6,6 +6,7 @@ argument (a path, a host). Calls in other threads, and those from before a loop 
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -39,14 +40,19 @@ class Calls:
         territory: Territory,
     ) -> None:
         self.cost_ns = 0  # what the counting took of the loops' time
-        self._interception = interception
         self._write = write
         self._on_error = on_error
         self._territory = territory
         self._places: dict[tuple[object, ...], _Place] = {}
         self._grown = threading.Event()
+        self.resume(interception)
+
+    def resume(self, interception: Interception) -> None:
+        """Go on counting after `close`: what was counted before is part of the counts."""
+        self._interception = interception
+        self._is_over = threading.Event()
         interception.listener = self._count
-        Background(self._keep_telling)
+        Background(functools.partial(self._keep_telling, self._is_over))
 
     def changed(self, *, is_watched: bool) -> None:
         """A loop begins to run in this thread, or (not *is_watched*) has stopped, or is the harness's own."""
@@ -66,15 +72,17 @@ class Calls:
     def close(self) -> None:
         """Put back what was replaced, and write what is left to write."""
         self._interception.remove()
+        self._is_over.set()
+        self._grown.set()
         self.tell()
 
     def abandon(self) -> None:
         """In a child after `fork`: the counts are the parent's, and so is the loop that was running."""
         self._interception.forget_threads()
 
-    def _keep_telling(self) -> None:
+    def _keep_telling(self, is_over: threading.Event) -> None:
         # A thread that waits for something to tell: a timer would wake an idle process.
-        while self._grown.wait():
+        while self._grown.wait() and not is_over.is_set():
             time.sleep(TELL_EVERY_S)
             self._grown.clear()
             self.tell()

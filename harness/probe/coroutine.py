@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from asyncio import Task
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from ..record.observation import Coroutine, Frame
@@ -53,7 +53,7 @@ def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
         name=name,
         file=code.co_filename,
         line=code.co_firstlineno,
-        stack=tuple(_frame(frame) for link in _chain(work) if (frame := _frame_of(link)) is not None),
+        stack=tuple(_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
         created=created or tuple(Frame(*made) for made in reversed(origin)),
     )
 
@@ -68,19 +68,19 @@ def place_of(work: Any) -> Place:
             frame = inner.cr_frame
             return id(work.cr_code), id(inner.cr_code), frame.f_lasti if frame is not None else 0
     # There is a generator in between, or something that is not written in Python.
-    chain = _chain(work)
+    chain = links(work)
     if not chain:
         return id(type(work)), 0, 0
-    frame = _frame_of(chain[-1])
-    return id(_code_of(chain[0])), id(_code_of(chain[-1])), frame.f_lasti if frame is not None else 0
+    frame = frame_of(chain[-1])
+    return id(code_of(chain[0])), id(code_of(chain[-1])), frame.f_lasti if frame is not None else 0
 
 
 def kept_by(work: object) -> tuple[object, ...]:
     """What must stay alive for the `Place` of *work* to stay its own."""
-    return tuple(_code_of(link) for link in _chain(work)) or (type(work),)
+    return tuple(code_of(link) for link in links(work)) or (type(work),)
 
 
-def _chain(work: object) -> list[Any]:
+def links(work: object) -> list[Any]:
     """*work*, what it waits for, and so on, as far as it is written in Python."""
     chain: list[Any] = []
     link: Any = work
@@ -104,11 +104,12 @@ def _behind(awaitable: object) -> object:
     return next((held for held in gc.get_referents(awaitable) if type(held) in _NAMES), None)
 
 
-def _code_of(link: Any) -> object:
-    return getattr(link, _NAMES[type(link)].code)
+def code_of(link: Any) -> CodeType:
+    code: CodeType = getattr(link, _NAMES[type(link)].code)
+    return code
 
 
-def _frame_of(link: Any) -> FrameType | None:
+def frame_of(link: Any) -> FrameType | None:
     frame: FrameType | None = getattr(link, _NAMES[type(link)].frame)
     return frame
 

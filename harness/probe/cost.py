@@ -1,17 +1,22 @@
-"""What the timing of a turn costs in this very process, measured when it ends."""
+"""What the timing of a turn, and the log of a step, cost in this very process, measured when it ends."""
 
 from __future__ import annotations
 
 import selectors
+from asyncio import BaseEventLoop
+from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any
 
 from ..record import page
+from .stepping import log_steps
 from .turns import Turns
 
 TURNS = 500
+STEPS = 500
 ROUNDS = 3
 
 
@@ -19,12 +24,7 @@ def per_turn_ns() -> float:
     """Nanoseconds that one turn takes longer than with the selector's own `select`; at least 0."""
     with selectors.DefaultSelector() as selector:
         loop: Any = SimpleNamespace(_selector=selector)
-        turns = Turns(
-            memoryview(bytearray(page.WORDS * 8)).cast("q"),
-            limit_ns=10**12,
-            on_late=lambda *_: None,
-            on_overslept=lambda *_: None,
-        )
+        turns = _no_turns()
         plain, timed = [], []
         for _ in range(ROUNDS):
             plain.append(_time(selector.select))
@@ -32,6 +32,50 @@ def per_turn_ns() -> float:
             timed.append(_time(selector.select))
             turns.end()
         return max(0.0, (min(timed) - min(plain)) / TURNS)
+
+
+def per_step_ns() -> float:
+    """Nanoseconds that one step of a chosen trace takes longer when it is logged; at least 0."""
+    loop: Any = SimpleNamespace(_ready=deque(), _debug=False, get_debug=lambda: False)
+    traced: ContextVar[Any] = ContextVar("traced", default=True)
+    plain, logged = [], []
+    for _ in range(ROUNDS):
+        plain.append(_time_steps(loop))
+        stepping = log_steps(
+            loop,
+            _no_turns(),
+            first=0,
+            is_chosen=None,
+            number_of=lambda _: 1,
+            runner_of=lambda *_: -1,
+            working={},
+        )
+        stepping.look_at(traced)
+        logged.append(_time_steps(loop))
+        stepping.stop()
+    return max(0.0, (min(logged) - min(plain)) / STEPS)
+
+
+def _time_steps(loop: Any) -> int:
+    call_soon: Any = vars(BaseEventLoop)["_call_soon"]
+    context = copy_context()
+    began = perf_counter_ns()
+    for _ in range(STEPS):
+        call_soon(loop, _nothing, (), context)
+        loop._ready.popleft()._run()
+    return perf_counter_ns() - began
+
+
+def _nothing() -> None: ...
+
+
+def _no_turns() -> Turns:
+    return Turns(
+        memoryview(bytearray(page.WORDS * 8)).cast("q"),
+        limit_ns=10**12,
+        on_late=lambda *_: None,
+        on_overslept=lambda *_: None,
+    )
 
 
 def _time(select: Callable[..., object]) -> int:

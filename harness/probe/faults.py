@@ -24,12 +24,20 @@ from typing import Any
 from ..record.observation import FaultFired, Observation
 from . import acting
 
+# What there is, and what each asks for besides the place that it acts ``in``.
+KINDS = {
+    "block.sleep": "the call waits in `time.sleep` first: block_ms",
+    "block.cpu": "the call computes first, for so much CPU time: block_ms",
+    "call.fail": "the call raises instead of doing its work: raises (module:qualname), message",
+}
+
 
 @dataclass(slots=True)
 class Fault:
     """One fault in force."""
 
     id: str
+    kind: str
     place: str  # "module:qualname"
     act: Callable[[], None]  # what happens before the function's own body; may raise
     probability: float
@@ -57,6 +65,7 @@ class Faults:
         """
         fault = Fault(
             id=spec["id"],
+            kind=spec["kind"],
             place=spec["in"],
             act=_act(spec),
             probability=spec.get("probability", 1.0),
@@ -77,6 +86,15 @@ class Faults:
                 return {"fired": 0}
             fault.undo()
             return {"fired": fault.fired}
+
+    def in_force(self, _spec: dict[str, Any]) -> dict[str, Any]:
+        """The ``faults`` in force: ``id``, ``kind``, ``place``, ``fired``."""
+        return {
+            "faults": [
+                {"id": fault.id, "kind": fault.kind, "place": fault.place, "fired": fault.fired}
+                for fault in tuple(self._active.values())
+            ]
+        }
 
     def heal_all(self) -> None:
         """Undo every fault."""

@@ -43,7 +43,7 @@ class Loops:
         self._limit_ns = limit_ns
         self._write = write
         self._on_error = on_error
-        self._application = application
+        self.application = application
         self._here = threading.local()
         self._lanes: list[_Lane] = []
         self._free: list[_Lane] = []
@@ -57,6 +57,10 @@ class Loops:
     def turns(self) -> int:
         """How many turns were timed so far."""
         return sum(int(lane.turns.words[page.TURNS]) for lane in self._lanes)
+
+    def running(self) -> list[tuple[int, Turns]]:
+        """The loops that run now: the number of each, and its turns."""
+        return [(lane.number, lane.turns) for lane in self._lanes if lane.turns.loop is not None]
 
     def watchdog_cpu_ns(self) -> int:
         """The CPU time of the watchdog's thread so far."""
@@ -112,6 +116,11 @@ class Loops:
         """Whether this thread runs a loop that is under watch."""
         return self._loop_here() is not None
 
+    def turns_here(self) -> Turns | None:
+        """The turns of the loop that runs in this thread."""
+        lane: _Lane | None = getattr(self._here, "lane", None)
+        return lane.turns if lane is not None else None
+
     def _loop_here(self) -> AbstractEventLoop | None:
         lane: _Lane | None = getattr(self._here, "lane", None)
         return lane.turns.loop if lane is not None else None
@@ -130,7 +139,7 @@ class Loops:
             self._folder,
             len(self._lanes),
             self._limit_ns,
-            self._application,
+            self.application,
             self._collector,
             self._write,
             self._on_error,
@@ -154,7 +163,7 @@ class _Lane:
     ) -> None:
         words, self._page = _new_page(folder, number, limit_ns)
         self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
-        self._number = number
+        self.number = number
         self._blocks = Blocks(number, collector, write)
         self._application = application
         self._write = write
@@ -214,7 +223,7 @@ class _Lane:
         return LoopStarted(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
-            loop=self._number,
+            loop=self.number,
             kind=kind,
             thread=threading.current_thread().name,
             mechanism="",
@@ -227,8 +236,10 @@ class _Lane:
 
 def _new_page(folder: RunFolder | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
     """A page of counters, and its place in the run's folder, "" for one in memory."""
-    if folder is None:
-        return memoryview(bytearray(page.WORDS * 8)).cast("q"), ""
     now_ns = monotonic_ns()
+    if folder is None:
+        words = memoryview(bytearray(page.WORDS * 8)).cast("q")
+        words[page.STARTED_NS], words[page.LIMIT_NS] = now_ns, limit_ns
+        return words, ""
     path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
     return page.create(path, started_ns=now_ns, limit_ns=limit_ns), str(path.relative_to(folder.path))

@@ -29,6 +29,9 @@ class Listener(Protocol):
     """Who is told of the turns. Times are seconds of `time.monotonic`."""
 
     set_every_s: float
+    # Told of the beginning and end of every wait.
+    on_wait: Callable[[float], None] | None
+    on_wake: Callable[[float], None] | None
 
     def long_turn(self, began_s: float, ended_s: float) -> None:
         """One turn that was not short is over."""
@@ -81,6 +84,8 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             happened = poll(0, len(keys) or 1)
         else:
             total += now - run_began
+            if listener.on_wait is not None:
+                listener.on_wait(now)
             if timeout is None:
                 due, wait = NEVER, -1.0
             else:
@@ -92,6 +97,8 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             except InterruptedError:
                 happened = []
             now = began = clock()
+            if listener.on_wake is not None:
+                listener.on_wake(now)
             if now - due >= set_every:
                 began = due
                 listener.overslept(due, now)
@@ -135,11 +142,15 @@ def wrapped(own: Select, listener: Listener, began: float) -> Timing:
         nonlocal began, due, set_again
         now = monotonic()
         listener.long_turn(began, now)
+        if listener.on_wait is not None:
+            listener.on_wait(now)
         due = NEVER if timeout is None else now + max(0.0, timeout)
         try:
             return own(timeout)
         finally:
             now = began = monotonic()
+            if listener.on_wake is not None:
+                listener.on_wake(now)
             if now - due >= listener.set_every_s:
                 began = due
                 listener.overslept(due, now)

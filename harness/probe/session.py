@@ -10,7 +10,7 @@ from pathlib import Path
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from ..record.observation import Observation, ProbeClosed, ProbeFailed
+from ..record.observation import ProbeClosed, ProbeFailed
 from ..record.order import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
@@ -21,10 +21,15 @@ from .lost import Lost
 from .origins import Origins
 
 if TYPE_CHECKING:
+    from ..record.event import Event
     from .calls import Calls
+    from .calltimes import CallTimes
+    from .console.opening import Console
     from .control import Control
     from .faults import Faults
     from .interception import Interception
+    from .sampler import Sampler
+    from .waits import Waits
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
@@ -58,18 +63,27 @@ class Session:
         self._origins = Origins() if order.origins else None
         self._faults: Faults | None = None
         self._control: Control | None = None
+        self._console: Console | None = None
         self._calls: Calls | None = None
+        self.sampler: Sampler | None = None
+        self._call_times: CallTimes | None = None
+        self._waits: Waits | None = None
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
         self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
         self.spans_dropped = 0
         self._guarded("calls", self._count_calls, interception, order)
         self._guarded("control", self._open_control, order)
-        self._guarded("console", self._prepare_console, order)
+        self._guarded("console", self._open_console, order, folder)
+        self._guarded("sampler", self._prepare_sampler, order)
         self._guarded("profile", self._prepare_profile, order, folder)
+        self._guarded("cprofile", self._prepare_call_times, order, folder)
+        self._guarded("waits", self._prepare_waits, order)
         atexit.register(self.close)
 
-    def write(self, event: Observation) -> bool:
+    def write(self, event: Event) -> bool:
         """Put an event into the record; false when it was dropped."""
+        if self._console is not None:
+            self._console.recent.take(event)
         return self._writer.write(event)
 
     def failed(self, where: str, error: BaseException) -> None:
@@ -81,6 +95,8 @@ class Session:
     def running(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
         if loop is None:
+            self._guarded("sampler", self._sample, False)
+            self._guarded("waits", self._log_waits, None)
             self._guarded("loops", self._loops.changed, None)
         self._guarded("census", self._census.changed, loop)
         if self._origins is not None:
@@ -92,6 +108,11 @@ class Session:
             self._guarded("loops", self._loops.changed, loop)
         if self._calls is not None:
             self._calls.changed(is_watched=self._loops.watch_here())
+        if loop is not None:
+            self._guarded("sampler", self._sample, True)
+            self._guarded("waits", self._log_waits, loop)
+        if self._call_times is not None:
+            self._guarded("cprofile", self._call_times.changed, loop)
 
     def reported(self, context: dict[str, Any]) -> None:
         """asyncio told a loop's exception handler of this."""
@@ -106,16 +127,28 @@ class Session:
         self._guarded("flush", self._loops.write_pages)
         self._guarded("census", self._census.take)
         self._guarded("tasks", self._lost.flush)
+        if self.sampler is not None:
+            self._guarded("sampler", self.sampler.close)
+        if self._waits is not None:
+            self._guarded("waits", self._waits.tell)
         if self._calls is not None:
             self._guarded("calls", self._calls.tell)
         self._writer.flush(timeout_s=0.2)
 
     def close(self) -> None:
         """The process ends: undo the faults, say what the probe did cost, and close the record."""
+        if self._console is not None:
+            self._guarded("console", self._console.close)
         if self._faults is not None:
             self._guarded("faults", self._faults.heal_all)
         if self._calls is not None:
             self._guarded("calls", self._calls.close)
+        if self.sampler is not None:
+            self._guarded("sampler", self.sampler.close)
+        if self._call_times is not None:
+            self._guarded("cprofile", self._call_times.close)
+        if self._waits is not None:
+            self._guarded("waits", self._waits.close)
         self._guarded("census", self._census.close)
         self._guarded("tasks", self._lost.flush)
         self._guarded("loops", self._loops.close)
@@ -132,10 +165,16 @@ class Session:
         """In a child after `fork`: what is open here is the parent's."""
         atexit.unregister(self.close)
         self._guarded("loops", self._loops.abandon)
+        if self._console is not None:
+            self._guarded("console", self._console.abandon)
         if self._faults is not None:
             self._guarded("faults", self._faults.heal_all)
         if self._calls is not None:
             self._calls.abandon()
+        if self.sampler is not None:
+            self._guarded("sampler", self.sampler.abandon)
+        if self._waits is not None:
+            self._guarded("waits", self._waits.abandon)
         self._writer.abandon()
 
     def _tell_cost(self) -> None:
@@ -147,11 +186,17 @@ class Session:
                 turns=self._loops.turns(),
                 turn_cost_ns=cost.per_turn_ns(),
                 threads_cpu_ns=(
-                    self._loops.watchdog_cpu_ns() + self._census.cpu_ns + self._writer.thread_cpu_ns
+                    self._loops.watchdog_cpu_ns()
+                    + self._census.cpu_ns
+                    + self._writer.thread_cpu_ns
+                    + (self._console.cpu_ns() if self._console is not None else 0)
+                    + (self._waits.thread_cpu_ns if self._waits is not None else 0)
                 ),
                 process_cpu_ns=time.process_time_ns(),
                 spans_dropped=self.spans_dropped,
                 calls_ns=self._calls.cost_ns if self._calls is not None else 0,
+                sampler_ns=self.sampler.counted().cost_ns if self.sampler is not None else 0,
+                steps_ns=int(self._waits.taken * cost.per_step_ns()) if self._waits is not None else 0,
             )
         )
 
@@ -168,25 +213,80 @@ class Session:
     def _open_control(self, order: Order) -> None:
         if order.control:
             from .control import Control
+
+            faults = self._any_faults()
+            handlers = {"inject": faults.inject, "heal": faults.heal}
+            self._control = Control(Path(order.control), handlers)
+
+    def _any_faults(self) -> Faults:
+        if self._faults is None:
             from .faults import Faults
 
             self._faults = Faults(self.write)
-            handlers = {"inject": self._faults.inject, "heal": self._faults.heal}
-            self._control = Control(Path(order.control), handlers)
+        return self._faults
 
-    def _prepare_console(self, order: Order) -> None:
-        if order.console_port is not None:
-            from .console import Console
+    def _open_console(self, order: Order, folder: RunFolder) -> None:
+        if order.console is not None:
+            from .console.opening import Console
 
-            console = Console(order.console_port, self.write, self.failed, self._loops.ignore)
-            self._on_loop.append(console.open)
+            self._console = Console(
+                loops=self._loops,
+                folder=folder,
+                pages=folder.loops,
+                allow=order.console.allow,
+                port=order.console.port,
+                write=self.write,
+                dropped=lambda: {"events": self._writer.dropped, "spans": self.spans_dropped},
+                handlers={
+                    "inject": lambda request: self._any_faults().inject(request),
+                    "heal": lambda request: self._any_faults().heal(request),
+                    "faults": lambda request: self._any_faults().in_force(request),
+                },
+                on_error=self.failed,
+            )
+            self._on_loop.append(self._console.running)
+            self.span_hooks.append((self._console.recent.span_began, self._console.recent.span_ended))
+
+    def _prepare_sampler(self, order: Order) -> None:
+        if order.sample_hz:
+            from .sampler import Sampler
+
+            self.sampler = Sampler(order.sample_hz, self.write, self.failed)
+
+    def _sample(self, is_running: bool) -> None:
+        turns = self._loops.turns_here()
+        if self.sampler is not None and turns is not None:
+            (self.sampler.begin if is_running else self.sampler.end)(turns)
 
     def _prepare_profile(self, order: Order, folder: RunFolder) -> None:
         if order.profile_span:
             from .profile import SpanProfile
 
-            profile = SpanProfile(order.profile_span, folder, self.write, self.failed)
+            profile = SpanProfile(order, folder, self.write, self.failed)
             self.span_hooks.append((profile.on_start, profile.on_end))
+
+    def _prepare_call_times(self, order: Order, folder: RunFolder) -> None:
+        if order.cprofile:
+            from .calltimes import CallTimes
+
+            self._call_times = CallTimes(folder, self.write)
+
+    def _prepare_waits(self, order: Order) -> None:
+        if order.waits:
+            from .waits import Waits
+
+            self._waits = Waits(order.waits, order.waits_for_s, self.write, self.failed)
+            self.span_hooks.append((self._waits.span_began, lambda _: None))
+
+    def _log_waits(self, loop: AbstractEventLoop | None) -> None:
+        if self._waits is None:
+            return
+        if loop is None:
+            self._waits.end()
+            return
+        for number, turns in self._loops.running():
+            if turns.loop is loop:
+                self._waits.begin(loop, turns, number)
 
     def _guarded(self, where: str, step: Callable[..., object], *args: object) -> None:
         try:

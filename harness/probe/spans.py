@@ -7,8 +7,10 @@ A target without OpenTelemetry has no spans, and nothing of it is imported.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
+from asyncio import _get_running_loop, current_task
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -76,9 +78,17 @@ def _tell(session: Session, span: Any) -> None:
         status=span.status.status_code.name.lower(),
         thread=threading.current_thread().name,
         attributes=_plain(span.attributes or {}),
+        pid=os.getpid(),
+        task=_running_task(),
     )
     if not session.write(event):
         session.spans_dropped += 1
+
+
+def _running_task() -> str:
+    loop = _get_running_loop()
+    task = current_task(loop) if loop is not None else None
+    return task.get_name() if task is not None else ""
 
 
 def _plain(attributes: Any) -> dict[str, str | int | float | bool]:

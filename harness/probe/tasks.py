@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import sys
 from asyncio import Future, Handle, Task
-from contextvars import Context
+from collections.abc import Iterator
+from contextvars import Context, ContextVar
 from types import CellType, FrameType
 from typing import Any, NamedTuple
 
@@ -47,27 +48,34 @@ def of_task(task: Task[Any]) -> Identity:
 def awaited_by(task: Task[Any]) -> tuple[str, ...]:
     """The names of the tasks that wait for *task*, one for the other, the next one first."""
     names: list[str] = []
-    waiter = _waiter_of(task)
+    waiter = next(waiters_of(task), None)
     while waiter is not None and len(names) < CHAIN:
         names.append(waiter.get_name())
-        waiter = _waiter_of(waiter)
+        waiter = next(waiters_of(waiter), None)
     return tuple(names)
 
 
-def _waiter_of(future: Future[Any]) -> Task[Any] | None:
-    """The first task that is resumed or told when *future* is done: directly, by a group, or by a gather."""
-    for callback, *_ in getattr(future, "_callbacks", None) or ():
-        owner = getattr(callback, "__self__", None)
-        if isinstance(owner, Task):
-            return owner
-        parent = getattr(owner, "_parent_task", None)  # a TaskGroup
-        if isinstance(parent, Task):
-            return parent
-        for cell in getattr(callback, "__closure__", None) or ():  # `gather` keeps its future in a closure
-            outer = cell.cell_contents if _is_filled(cell) else None
-            if isinstance(outer, Future) and outer is not future:
-                return _waiter_of(outer)
-    return None
+def waiters_of(future: Future[Any]) -> Iterator[Task[Any]]:
+    """The tasks that are resumed or told when *future* is done: directly, by a group, by gather or wait."""
+    futures = [future]
+    for one in futures:
+        for callback, *_ in getattr(one, "_callbacks", None) or ():
+            owner = getattr(callback, "__self__", None)
+            parent = getattr(owner, "_parent_task", None)  # a TaskGroup
+            if isinstance(owner, Task):
+                yield owner
+            elif isinstance(parent, Task):
+                yield parent
+            else:
+                # `gather`, `shield`, `wait` keep their future in a closure; a shield's two know each other.
+                futures += (outer for outer in futures_in(callback) if outer not in futures)
+
+
+def futures_in(callback: object) -> list[Future[Any]]:
+    cells = getattr(callback, "__closure__", None) or ()
+    held = [cell.cell_contents for cell in cells if _is_filled(cell)]
+    held += getattr(callback, "args", ())  # a partial, with which `wait_for` works until 3.11
+    return [future for future in held if isinstance(future, Future)]
 
 
 def _is_filled(cell: CellType) -> bool:
@@ -129,20 +137,34 @@ def of_file(handle: Handle) -> Identity:
 
 def of_context(context: Context | None) -> Identity:
     """The span that is current in *context*."""
+    variable = span_variable()
     # An empty Context is falsy, so compare with None.
-    return of_span(span_in(context)) if context is not None else Identity()
+    if context is None or variable is None:
+        return Identity()
+    return of_span(span_in(context.get(variable)))
 
 
-def span_in(context: Context | None) -> Any:
-    """The same as OpenTelemetry's own object; in the context of this very moment when that is `None`."""
+def running_span() -> Any:
+    """The span that is current here and now, as OpenTelemetry's own object; `None` for none."""
+    variable = span_variable()
+    return span_in(variable.get(None)) if variable is not None else None
+
+
+def span_of(task: Task[Any]) -> Any:
+    """The same of another task, which may run in another thread."""
+    context, variable = _context_of(task), span_variable()
+    return span_in(context.get(variable)) if context is not None and variable is not None else None
+
+
+def span_variable() -> ContextVar[Any] | None:
+    """In which OpenTelemetry keeps what is current; `None` before it is imported."""
     tracing = sys.modules.get("opentelemetry.context")
+    return getattr(getattr(tracing, "_RUNTIME_CONTEXT", None), "_current_context", None)
+
+
+def span_in(values: Any) -> Any:
+    """The span among what OpenTelemetry keeps in a context."""
     keys = sys.modules.get("opentelemetry.trace.propagation")
-    if tracing is None or keys is None:
-        return None
-    variable = getattr(getattr(tracing, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    if variable is None:
-        return None
-    values = variable.get(None) if context is None else context.get(variable)
     return values.get(getattr(keys, "_SPAN_KEY", "")) if values else None
 
 

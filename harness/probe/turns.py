@@ -59,6 +59,11 @@ class Turns:
         self.set_every_s = limit_ns / 5e9
         # The last sign of life, and the thread's CPU time then: what a late turn is compared with.
         self.marked = (0, 0)
+        # Called with the time (s) whenever the loop is about to wait, and is awake again; `None` for nobody.
+        self.on_wait: Callable[[float], None] | None = None
+        self.on_wake: Callable[[float], None] | None = None
+        # Who takes samples of these turns: two would take `on_wake` from each other.
+        self.sampler: object | None = None
         self._on_late = on_late
         self._on_overslept = on_overslept
         self._counts = [0] * page.BUCKETS
@@ -120,6 +125,12 @@ class Turns:
             return 0, int(self.words[page.DUE])
         began_s, due_s = self._timing.state()
         return int(began_s * 1e9), 0 if due_s == NEVER else int(due_s * 1e9)
+
+    def running_since_s(self) -> float:
+        """When the running turn began, as exactly as it is told from the next one; 0 while the loop waits."""
+        if self._timing is not None:
+            return self._timing.state()[0]
+        return self.words[page.DUE] / 1e9 if self._beats is not None else 0.0
 
     def detach(self) -> None:
         """Give the selector back as it was, and count nothing more."""

@@ -76,9 +76,7 @@ class Stall:
             # Now, and not when it is written: a task that has ended forgets who waited for it.
             around = {"awaited_by": tasks.awaited_by(task), "created": coroutine.of_task(task).created}
         who = tasks.of_step(task, frame)
-        self.samples.append(
-            Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, step=self.step, **around)
-        )
+        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, step=self.step, **around))
         self.holders.append(task)
 
     def named_samples(self) -> tuple[Sample, ...]:

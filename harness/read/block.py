@@ -63,3 +63,4 @@ class Block:
     ended: bool  # false: the process ended inside this block, it held the loop at least so long
     pid: int
     loop: int
+    span_path: tuple[str, ...] = ()  # the span below those around it, the outermost first

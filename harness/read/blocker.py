@@ -28,6 +28,7 @@ class Blocker:
     victims_total: int
     spans: tuple[str, ...]  # the names of the spans it happened in, the most frequent first
     faults: tuple[str, ...]
+    p99_gain_ms: float | None = None  # of latency, were it not for this place: an estimate (`gain.py`)
 
 
 def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:

@@ -6,16 +6,32 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from ..record.event import Frame, LedgerTaken, RunEnded, TargetExited, TargetStarted
-from . import expectation, fault, finding, load, loop, overhead, span, timeline, verdict
+from . import (
+    audit,
+    console,
+    expectation,
+    fault,
+    finding,
+    gain,
+    icicle,
+    load,
+    loop,
+    overhead,
+    span,
+    timeline,
+    verdict,
+)
 from .allowance import Accepted
 from .block import Block
 from .blocker import Blocker, blockers
 from .call import Call
+from .difference import Difference
 from .history import History
 from .outcome import Outcome, outcome
 from .rules import blocks as blocks_rule
 from .rules import calls as calls_rule
 from .rules import faults as faults_rule
+from .rules import leases as leases_rule
 from .rules import ledger as ledger_rule
 from .rules import load as load_rule
 from .rules import record as record_rule
@@ -23,6 +39,7 @@ from .rules import spans as spans_rule
 from .rules import target as target_rule
 from .rules import tasks as tasks_rule
 from .unit import ms, seconds
+from .waits import Decomposed, Waits
 
 SCHEMA = 1
 
@@ -89,15 +106,28 @@ class Document:
     overhead: overhead.Overhead
     blockers: tuple[Blocker, ...]
     calls: tuple[Call, ...] | None  # null when they were not counted
+    waits: Waits | None  # null when no spans were to be decomposed
+    console: console.Console | None  # null when none was opened
+    audits: tuple[audit.Audit, ...]
+    difference: Difference | None  # to another run, when that is asked for
     timeline: timeline.Timeline = field(repr=False)
     traces: tuple[span.Trace, ...] = field(repr=False)
+    icicle: icicle.Icicle | None = field(repr=False)  # null without samples
+
+    @property
+    def roots(self) -> tuple[span.SpanName, ...]:
+        """The spans with which traces begin and whose time was decomposed, by name; the most time first."""
+        names = self.waits.roots if self.waits is not None else ()
+        return tuple(name for name in self.spans.by_name if name.name in names and name.decomposed)
 
 
 def build(history: History, *, accepted: Accepted | None = None) -> Document:
     """Judge the record; its calls by what was *accepted* when the run began, or by other rules."""
-    blocks = blocks_rule.blocks(history)
-    places = blockers(blocks)
-    offered, loops, spans = load.load(history), loop.figures(history), span.spans(history)
+    blocks = span.with_paths(history, blocks_rule.blocks(history))
+    places = gain.estimated(history, blocks, blockers(blocks))
+    decomposed = Decomposed(history, blocks)
+    offered, loops = load.load(history), loop.figures(history)
+    spans = span.spans(history, decomposed)
     taken, faults = history.last(LedgerTaken), fault.faults(history)
     calls = calls_rule.calls(history, accepted or calls_rule.accepted(history))
     findings = (
@@ -107,6 +137,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         *ledger_rule.findings(taken),
         *faults_rule.findings(faults),
         *blocks_rule.findings(history, blocks),
+        *leases_rule.findings(history, blocks),
         *tasks_rule.findings(history),
         *spans_rule.findings(spans),
         *calls_rule.findings(calls or ()),
@@ -126,6 +157,18 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
     figures = expectation.figures({name: plain(part) for name, part in parts.items()}, blocks, spans)
     expectations = expectation.judge(history.run.expectations, figures)
     ended = outcome(history, findings, expectations)
+    traces = span.traces(history, _hurt(blocks), decomposed)
+    audited = audit.Audited(
+        block_limit_ms=ms(history.run.block_limit_ns),
+        loop=loops,
+        held_ms=sum(block.held_ms for block in blocks),
+        load=offered,
+        p99_gain_ms=gain.p99_ms(history, blocks) if blocks else None,
+        lost=ledger.lost + ledger.acked_unsaved if ledger else None,
+        spans=spans,
+        new_calls=sum(call.new for call in calls) if calls is not None else None,
+        overhead=cost,
+    )
     return Document(
         schema=SCHEMA,
         run=_head(history, ended, duration_s, verdict.sentence(history, blocks, places, loops, ended)),
@@ -141,8 +184,13 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         overhead=cost,
         blockers=places,
         calls=calls,
+        waits=decomposed.waits(),
+        console=console.console(history),
+        audits=audit.audits(audited),
+        difference=None,
         timeline=timeline.timeline(history, blocks),
-        traces=span.traces(history, _hurt(blocks)),
+        traces=traces,
+        icicle=icicle.icicle(history, {trace.trace_id for trace in traces}),
     )
 
 

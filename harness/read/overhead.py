@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..record.event import ArtefactWritten, Blocked, ProbeClosed
+from ..record.event import ArtefactWritten, Blocked, ProbeClosed, SamplesCounted
 from .history import History
 from .unit import seconds
 
@@ -29,7 +29,10 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the samplers reached. Late turns alone are sampled, so there is no steady rate to tell."""
+    """What the samplers reached.
+
+    Without the sampler, *samples* counts the looks at late turns, and there is no steady rate to tell.
+    """
 
     sampler_hz: float | None
     reached_hz: float | None
@@ -45,7 +48,12 @@ def overhead(history: History) -> Overhead:
     if not closed:
         return Overhead(None, None, dropped)
     probe_ns = sum(
-        event.threads_cpu_ns + event.calls_ns + event.turns * event.turn_cost_ns for event in closed
+        event.threads_cpu_ns
+        + event.calls_ns
+        + event.sampler_ns
+        + event.steps_ns
+        + event.turns * event.turn_cost_ns
+        for event in closed
     )
     process_ns = sum(event.process_cpu_ns for event in closed)
     ratio = round(process_ns / (process_ns - probe_ns), 4) if process_ns > probe_ns else None
@@ -53,7 +61,13 @@ def overhead(history: History) -> Overhead:
 
 
 def profile(history: History) -> Profile:
-    """The samples taken of late turns, and what other profilers wrote."""
-    looks = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)
-    artefacts = (Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
-    return Profile(None, None, looks, None, tuple(artefacts))
+    """The samples taken, and what other profilers wrote."""
+    artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
+    counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
+    looks, ticks = sum(event.looks for event in counted), sum(event.ticks for event in counted)
+    lost = sum(event.lost for event in counted)
+    if not looks:
+        late = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)
+        return Profile(None, None, late, None, artefacts)
+    hz = max(event.hz for event in counted)
+    return Profile(hz, round(hz * looks / (ticks + lost), 1), looks, lost, artefacts)

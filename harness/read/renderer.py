@@ -1,24 +1,36 @@
 """The formats a report can have, by name; each one's module is imported only when it is asked for.
 
-A renderer is a module in `renderers/` with ``render(document: Document) -> str``.
+A renderer is a module in `renderers/` with ``render(document: Document) -> str``; one that needs more than is
+in a report, every sample or span, takes the record itself: ``render(history: History) -> str | bytes``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ..errors import UsageError
 from ..record.run import RunFolder
 from .document import Document
+from .history import History
 
 RENDERERS = {
     "html": "html",
     "json": "json",
     "md": "markdown",
+    "prometheus": "prometheus",
 }
+OF_RECORD = {
+    "collapsed": "collapsed",
+    "otlp": "otlp",
+    "perfetto": "perfetto",
+    "pprof": "pprof",
+    "speedscope": "speedscope",
+}
+FORMATS = (*RENDERERS, *OF_RECORD)
 
 
 def render(document: Document, name: str) -> str:
@@ -27,14 +39,30 @@ def render(document: Document, name: str) -> str:
     Raises:
         UsageError: There is no such format.
     """
-    module = RENDERERS.get(name)
-    if module is None:
+    return _text(cast("str", _module(RENDERERS, name).render(document)))
+
+
+def export(history: History, name: str) -> str | bytes:
+    """The record in the format *name*, one of `OF_RECORD`.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    rendered = cast("str | bytes", _module(OF_RECORD, name).render(history))
+    return rendered if isinstance(rendered, bytes) else _text(rendered)
+
+
+def _module(names: Mapping[str, str], name: str) -> Any:
+    if name not in names:
         exc = UsageError(f"no format {name!r}")
-        exc.add_note(f"There are: {', '.join(RENDERERS)}.")
+        exc.add_note(f"There are: {', '.join(FORMATS)}.")
         raise exc
-    text = cast("str", import_module(f".renderers.{module}", __package__).render(document))
+    return import_module(f".renderers.{names[name]}", __package__)
+
+
+def _text(rendered: str) -> str:
     # File names that were not UTF-8 come as lone surrogates, which no output takes.
-    return text.encode("utf-8", "backslashreplace").decode()
+    return rendered.encode("utf-8", "backslashreplace").decode()
 
 
 def publish(folder: RunFolder, document: Document) -> Path:
@@ -48,7 +76,7 @@ def publish(folder: RunFolder, document: Document) -> Path:
     return folder.path / "report.html"
 
 
-def save(text: str, path: Path) -> None:
+def save(rendered: str | bytes, path: Path) -> None:
     """Write a rendered report; a reader never meets half of it.
 
     Raises:
@@ -56,7 +84,7 @@ def save(text: str, path: Path) -> None:
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(rendered if isinstance(rendered, bytes) else rendered.encode())
         aside.replace(path)
     except OSError as exc:
         aside.unlink(missing_ok=True)

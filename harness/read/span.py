@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from ..record.event import ProbeClosed, SpanEnded
+from .block import Block
 from .history import History
 from .percentile import percentiles
+from .segment import Parts, Segment
 from .unit import ms, seconds
+from .waits import Decomposed
 
 TRACES = 6
 # A trace with more spans than this is shown by its first ones; the rest is counted.
@@ -18,7 +21,7 @@ TRACE_SPANS = 40
 
 @dataclass(frozen=True, slots=True)
 class SpanName:
-    """All spans of one name. Where their time went is not known yet: null."""
+    """All spans of one name. Where their time went is the mean of those decomposed; null without any."""
 
     name: str
     count: int
@@ -26,7 +29,13 @@ class SpanName:
     p99_ms: float
     run_ms: float | None = None
     ready_ms: float | None = None
-    wait_ms: float | None = None
+    wait_ms: float | None = None  # for anything but the loop, the sum of what follows:
+    io_ms: float | None = None
+    timer_ms: float | None = None
+    queued_ms: float | None = None  # in an executor's queue ...
+    executor_ms: float | None = None  # ... and while a thread worked for it
+    task_ms: float | None = None  # for another task
+    decomposed: int = 0  # how many of the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class TraceSpan:
     took_ms: float
     status: str
     thread: str
+    span_id: str = ""
+    parts: tuple[Segment, ...] | None = None  # where its time went; null when that is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +73,12 @@ class Trace:
     spans: tuple[TraceSpan, ...]
     spans_total: int
     blocked: bool  # one of its spans held the loop, or waited for it
+    path: tuple[Segment, ...] | None = None  # the critical one, through the first span whose own is known
 
 
-def spans(history: History) -> Spans:
+def spans(history: History, decomposed: Decomposed | None = None) -> Spans:
     """The figures of all spans."""
+    means = decomposed.means() if decomposed is not None else {}
     recorded = history.of(SpanEnded)
     ids = {span.span_id for span in recorded}
     took_ns: dict[str, list[int]] = defaultdict(list)
@@ -74,7 +87,8 @@ def spans(history: History) -> Spans:
     names = []
     for name, values in sorted(took_ns.items(), key=lambda item: (-sum(item[1]), item[0])):
         p50, p99 = percentiles(values, (0.5, 0.99))
-        names.append(SpanName(name, len(values), ms(p50 or 0), ms(p99 or 0)))
+        took = SpanName(name, len(values), ms(p50 or 0), ms(p99 or 0))
+        names.append(_with_parts(took, *means[name]) if name in means else took)
     return Spans(
         recorded=len(recorded),
         dropped=sum(event.spans_dropped for event in history.of(ProbeClosed)),
@@ -83,7 +97,14 @@ def spans(history: History) -> Spans:
     )
 
 
-def traces(history: History, hurt: Collection[str]) -> tuple[Trace, ...]:
+def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
+    parts = {part.name: getattr(mean, part.name) for part in fields(mean)}
+    return replace(took, decomposed=decomposed, wait_ms=round(mean.wait_ms, 3), **parts)
+
+
+def traces(
+    history: History, hurt: Collection[str], decomposed: Decomposed | None = None
+) -> tuple[Trace, ...]:
     """The slowest traces, one half of the places kept for those that a block *hurt* (by trace id)."""
     by_id: dict[str, list[SpanEnded]] = defaultdict(list)
     for span in history.of(SpanEnded):
@@ -92,10 +113,14 @@ def traces(history: History, hurt: Collection[str]) -> tuple[Trace, ...]:
     marked = frozenset(hurt)
     chosen = [trace_id for trace_id in slowest if trace_id in marked][: TRACES // 2]
     chosen += [trace_id for trace_id in slowest if trace_id not in chosen][: TRACES - len(chosen)]
-    return tuple(_trace(history, by_id[trace_id], blocked=trace_id in marked) for trace_id in chosen)
+    return tuple(
+        _trace(history, by_id[trace_id], decomposed, blocked=trace_id in marked) for trace_id in chosen
+    )
 
 
-def _trace(history: History, members: list[SpanEnded], *, blocked: bool) -> Trace:
+def _trace(
+    history: History, members: list[SpanEnded], decomposed: Decomposed | None, *, blocked: bool
+) -> Trace:
     parents = {span.span_id: span.parent_id for span in members}
     shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]
     return Trace(
@@ -111,11 +136,14 @@ def _trace(history: History, members: list[SpanEnded], *, blocked: bool) -> Trac
                 took_ms=ms(span.end_ns - span.start_ns),
                 status=span.status,
                 thread=span.thread,
+                span_id=span.span_id,
+                parts=decomposed.parts(span.span_id) if decomposed is not None else None,
             )
             for span in shown
         ),
         spans_total=len(members),
         blocked=blocked,
+        path=decomposed.path(shown) if decomposed is not None else None,
     )
 
 
@@ -125,6 +153,23 @@ def _depth(span_id: str, parents: dict[str, str]) -> int:
     while (span_id := parents.get(span_id, "")) in parents and span_id not in above:
         above.add(span_id)
     return len(above)
+
+
+def with_paths(history: History, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks with the names of the spans around each, as far as those have ended."""
+    ended = {span.span_id: span for span in history.of(SpanEnded)} if blocks else {}
+    return tuple(replace(block, span_path=_path(block, ended)) for block in blocks)
+
+
+def _path(block: Block, ended: dict[str, SpanEnded]) -> tuple[str, ...]:
+    path = [block.span] if block.span else []
+    seen, above = {""}, block.span_id
+    # Ids come from the target: a ring of parents must end here as well.
+    while (span := ended.get(above)) is not None and span.parent_id not in seen:
+        seen.add(above)
+        above = span.parent_id
+        path += [ended[above].name] if above in ended else []
+    return tuple(reversed(path))
 
 
 def _took_ns(members: list[SpanEnded]) -> int:

@@ -30,6 +30,7 @@ class Timeline:
     sent: tuple[int, ...]
     completed: tuple[int, ...]
     failed: tuple[int, ...]
+    p50_ms: tuple[float | None, ...]
     p99_ms: tuple[float | None, ...]
     max_ms: tuple[float | None, ...]
     busy_ratio: tuple[float | None, ...]
@@ -57,21 +58,22 @@ def timeline(history: History, blocks: tuple[Block, ...]) -> Timeline:
         elif request.intended_ns is not None:
             # Its latency is known as a lower bound only, which would dwarf every other; it counts as failed.
             failed[step(request.intended_ns)] += 1
-    tails = [percentiles(latency[index], (0.99, 1)) for index in range(steps)]
-    busy, longest = _loops(history, steps, step_s)
+    tails = [_in_ms(percentiles(latency[index], (0.5, 0.99, 1))) for index in range(steps)]
+    busy, held = _loops(history, steps, step_s)
     for block in blocks:
         first, last = int(block.at_s / step_s), int((block.at_s + block.held_ms / 1000) / step_s)
         for index in range(max(0, first), min(steps - 1, last) + 1):
-            longest[index] = max(longest[index] or 0.0, block.held_ms)
+            held[index] = max(held[index] or 0.0, block.held_ms)
     return Timeline(
         step_s=step_s,
         sent=tuple(sent),
         completed=tuple(completed),
         failed=tuple(failed),
-        p99_ms=tuple(None if tail is None else ms(tail) for tail, _ in tails),
-        max_ms=tuple(None if tail is None else ms(tail) for _, tail in tails),
+        p50_ms=tuple(p50 for p50, _, _ in tails),
+        p99_ms=tuple(p99 for _, p99, _ in tails),
+        max_ms=tuple(longest for _, _, longest in tails),
         busy_ratio=tuple(busy),
-        longest_ms=tuple(longest),
+        longest_ms=tuple(held),
     )
 
 
@@ -101,3 +103,7 @@ def _loops(history: History, steps: int, step_s: float) -> tuple[list[float | No
                 share = min(1.0, max(0.0, busy_s[index] / whole_s))
                 busiest[index] = round(max(busiest[index] or 0.0, share), 4)
     return busiest, longest
+
+
+def _in_ms(values_ns: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    return tuple(None if value is None else ms(value) for value in values_ns)

@@ -19,6 +19,8 @@ class Background:
     def __init__(self, work: Callable[[], object]) -> None:
         self._running = _thread.allocate_lock()
         self._running.acquire()
+        # Here, not when it begins: on a busy machine that may be after a fork that asks for `alive`.
+        _alive.add((os.getpid(), id(self)))
         _thread.start_new_thread(self._run, (work,))
 
     def join(self, *, timeout_s: float = -1) -> bool:
@@ -29,12 +31,10 @@ class Background:
         return done
 
     def _run(self, work: Callable[[], object]) -> None:
-        entry = (os.getpid(), _thread.get_ident())
-        _alive.add(entry)
         try:
             work()
         finally:
-            _alive.discard(entry)
+            _alive.discard((os.getpid(), id(self)))
             self._running.release()
 
 

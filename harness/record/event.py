@@ -91,6 +91,12 @@ from .observation import (
     SpanEnded as SpanEnded,
 )
 from .observation import (
+    StepsTaken as StepsTaken,
+)
+from .observation import (
+    StepsUnknown as StepsUnknown,
+)
+from .observation import (
     Suspect as Suspect,
 )
 from .observation import (

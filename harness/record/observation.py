@@ -181,6 +181,8 @@ class SpanEnded:
     status: str  # "unset", "ok", "error"
     thread: str
     attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
+    pid: int = 0
+    task: str = ""  # in which it ended, by its name; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +353,7 @@ class ProbeClosed:
     spans_dropped: int
     calls_ns: int = 0  # spent on the loops' threads on counting synchronous calls
     sampler_ns: int = 0  # spent on a loop's thread on taking samples
+    steps_ns: int = 0  # ... and on logging steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +383,7 @@ class ArtefactWritten:
 
 @dataclass(frozen=True, slots=True)
 class CallsSeen:
-    """Calls that samples of this process refer to by number from here on: a stack is known by its innermost."""
+    """Calls that samples of this process refer to by number: a stack is known by its innermost call."""
 
     at_ns: int
     pid: int
@@ -396,7 +399,8 @@ class Sampled:
     at_ns: int  # of the first one
     pid: int
     thread: str
-    way: str  # "signal": on the thread itself; "thread" and "executor": by another thread, so with a bias
+    way: str  # "signal": on the thread itself; "thread", "executor": by another one, biased; "outside"
+    hz: float  # the rate of such ticks: each stands for so much time
     stack: int  # the innermost call, as numbered in `CallsSeen`
     count: int  # one that took over the ticks that were missed before it, in the same turn, counts for all
     task: str
@@ -417,6 +421,52 @@ class SamplesCounted:
     ticks: int  # for how many ticks these looks stand
     lost: int  # ticks that met nobody, or found no more room in memory
     cost_ns: int  # what the looks took of the loop's thread
+
+
+# --- waits --------------------------------------------------------------------------------------------
+
+# Why a step of a loop was made ready: by the step of that number, by the work of an executor with the number
+# `WORK - waker`, or by one of these. 0: it is not known.
+TIMER, FILE, THREAD, WORK = -1, -2, -3, -16
+
+
+@dataclass(frozen=True, slots=True)
+class StepsTaken:
+    """Steps of a loop, since the log of them was last emptied: callbacks, and tasks from wait to wait.
+
+    Only those of chosen traces, those that woke one of them, and those that held the loop for long; what the
+    others held it together is a row that is nobody's. The rows of numbers are packed (`column.py`).
+    """
+
+    at_ns: int
+    pid: int
+    loop: int  # as in `LoopStarted`
+    # Number, ready, began, ended (ns), waker, runner: a task's number, or minus that of a callback's place. 0
+    # is nobody: the waker of such a row is how long (ns) short steps held the loop between its times.
+    steps: str = field(repr=False)
+    # Of long ones: number, and the thread's CPU time (ns) until its end since, and that instant.
+    long_steps: str = field(repr=False)
+    tasks: str = field(repr=False)  # number, place
+    # Of executors: number, the step that submitted it, submitted, began, ended (ns), place.
+    works: str = field(repr=False)
+    # The id's upper and lower half, where it began: a task's number, `WORK` minus that of work, 0: elsewhere;
+    # and when.
+    spans: str = field(repr=False)
+    place_numbers: tuple[int, ...]
+    places: tuple[Frame, ...] = field(repr=False)  # of these numbers: where a function begins
+    share: float  # of the traces that is chosen
+    taken: int = 0  # steps so far, logged or not
+    dropped: int = 0  # of those to be logged: there was no room
+
+
+@dataclass(frozen=True, slots=True)
+class StepsUnknown:
+    """The steps of a loop cannot be logged."""
+
+    at_ns: int
+    pid: int
+    kind: str  # "uvloop.Loop"
+    reason: str
 
 
 Observation = (
@@ -440,6 +490,8 @@ Observation = (
     | CallsSeen
     | Sampled
     | SamplesCounted
+    | StepsTaken
+    | StepsUnknown
     | ProbeClosed
     | ProbeFailed
 )

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
+# What a console can be allowed besides reading.
+PERMISSIONS = ("cancel", "signal", "repl", "chaos")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOrder:
+    """A console, always on a UNIX socket."""
+
+    port: int | None = None  # of loopback, a door for telnet as well; 0: any free port
+    allow: tuple[str, ...] = ()  # what it may do besides reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +26,18 @@ class Order:
     folder: Path  # the run's
     limit_ns: int  # a turn longer than this is a block
     control: str = ""  # folder for the control sockets, "" for none
-    console_port: int | None = None  # open an aiomonitor there; 0: any free port
+    console: ConsoleOrder | None = None
     profile_span: str = ""  # profile one span of this name with pyinstrument
     calls: bool = False  # count the synchronous calls on the threads of loops
     origins: bool = False  # keep where coroutines are made
+    profile_every: int = 1  # of these spans, consider every so manieth ...
+    profile_slower_ms: float = (
+        0.0  # ... and keep the profiles of those that took as long, 0 for the first one only
+    )
+    cprofile: bool = False  # count and time the calls of loops' threads with cProfile
+    sample_hz: int = 0  # take a sample of the loop so often per second while it is in a turn
+    waits: float = 0.0  # of the traces, the share whose spans are decomposed ...
+    waits_for_s: float = 0.0  # ... for so long since the start of a loop, 0: until the end
     application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
 
     def text(self) -> str:
@@ -29,10 +47,18 @@ class Order:
         """
         lines = [f"folder={self.folder}", f"limit_ns={self.limit_ns}"]
         lines += [f"control={self.control}"] if self.control else []
-        lines += [f"console_port={self.console_port}"] if self.console_port is not None else []
+        if self.console is not None:
+            lines += [f"console={','.join(self.console.allow)}"]
+            lines += [f"console_port={self.console.port}"] if self.console.port is not None else []
         lines += [f"profile_span={self.profile_span}"] if self.profile_span else []
+        lines += [f"profile_every={self.profile_every}"] if self.profile_every != 1 else []
+        lines += [f"profile_slower_ms={self.profile_slower_ms}"] if self.profile_slower_ms else []
+        lines += ["cprofile=yes"] if self.cprofile else []
         lines += ["calls=yes"] if self.calls else []
         lines += ["origins=yes"] if self.origins else []
+        lines += [f"sample_hz={self.sample_hz}"] if self.sample_hz else []
+        lines += [f"waits={self.waits}"] if self.waits else []
+        lines += [f"waits_for_s={self.waits_for_s}"] if self.waits_for_s else []
         lines += [f"application={os.pathsep.join(self.application)}"] if self.application else []
         return "\n".join(lines)
 
@@ -50,9 +76,22 @@ class Order:
             folder=Path(values["folder"]),
             limit_ns=int(values["limit_ns"]),
             control=values.get("control", ""),
-            console_port=int(values["console_port"]) if "console_port" in values else None,
+            console=_console(values),
             profile_span=values.get("profile_span", ""),
+            profile_every=int(values.get("profile_every", 1)),
+            profile_slower_ms=float(values.get("profile_slower_ms", 0)),
+            cprofile="cprofile" in values,
             calls="calls" in values,
             origins="origins" in values,
+            sample_hz=int(values.get("sample_hz", 0)),
+            waits=float(values.get("waits", 0)),
+            waits_for_s=float(values.get("waits_for_s", 0)),
             application=tuple(filter(None, values.get("application", "").split(os.pathsep))),
         )
+
+
+def _console(values: dict[str, str]) -> ConsoleOrder | None:
+    if "console" not in values:
+        return None
+    port = int(values["console_port"]) if "console_port" in values else None
+    return ConsoleOrder(port, tuple(filter(None, values["console"].split(","))))

@@ -68,6 +68,7 @@ Place = Annotated[
     str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", examples=["package.module:Class.method"])
 ]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", examples=["http://127.0.0.1:8080/"])]
+BackendUrl = Annotated[str, Field(pattern=r"^[a-z]+:", examples=["nats://127.0.0.1:4222"])]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(gt=0, le=1)]
@@ -97,6 +98,13 @@ class MayhemTarget(_Table):
     """The built-in chaos service."""
 
     kind: Literal["mayhem"]
+    broker: BackendUrl | None = None
+    """Where its messages are: ``nats://127.0.0.1:4222``, ``redis://127.0.0.1:6379/0``. A new SQLite file when
+    absent."""
+    store: BackendUrl | None = None
+    """Where it keeps what it has done, like ``postgresql://…``. A new SQLite file when absent."""
+    config: Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)] | None = None
+    """A TOML file with its settings, relative to the scenario file."""
     settings: dict[str, bool | int | float | str] = {}
     """Its options, without their dashes: ``{hosts = 12, lease_s = 2.0}``."""
 
@@ -187,6 +195,18 @@ class SqliteLoad(_Load):
     sender: Literal["sqlite"]
 
 
+class NatsLoad(_Load):
+    """Messages into the NATS broker of the built-in chaos service."""
+
+    sender: Literal["nats"]
+
+
+class RedisLoad(_Load):
+    """Messages into the Redis broker of the built-in chaos service."""
+
+    sender: Literal["redis"]
+
+
 class HttpLoad(_Load):
     """HTTP requests."""
 
@@ -205,7 +225,7 @@ class HttpLoad(_Load):
     """The statuses that count as success; every status below 400 when empty."""
 
 
-Load = Annotated[SqliteLoad | HttpLoad, Field(discriminator="sender")]
+Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminator="sender")]
 
 
 # --- the faults ---------------------------------------------------------------------------------------
@@ -267,6 +287,12 @@ class Probe(_Table):
     """Count the synchronous calls on the loop's thread, each of which the loop has to wait for."""
     origins: bool = False
     """Keep where coroutines are made, so that a task that blocks or leaks shows it; costs a little each."""
+    sample_hz: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Samples of the loop per second of its turns, each tied to its task and span; 0 for none."""
+    waits: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Of the traces, the share for which is logged who waited for whom: where the time of spans went."""
+    waits_for_s: NotNegative = 0.0
+    """For so long since the start of the target's loop; to the end when 0."""
     application: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Folders, files or packages of the target's own code, where blocks are blamed; else it is found out."""
 
@@ -276,8 +302,18 @@ class Profile(_Table):
 
     pyinstrument: Annotated[str, Field(min_length=1)] | None = None
     """Profile one span of this name from inside."""
+    pyinstrument_every: Count = 1
+    """Of these spans, consider every so manieth; then up to ten are profiled."""
+    pyinstrument_slower_ms: NotNegative = 0.0
+    """Keep only profiles of spans that took as long; up to ten of them."""
+    cprofile: bool = False
+    """Count and time every call on the threads of loops."""
     py_spy_s: Positive | None = None
     """Record the target from outside, for so many seconds."""
+    py_spy: bool = False
+    """Record the target from outside, from when it is ready to its end."""
+    strace: bool = False
+    """Sum up the target's system calls, from when it is ready to its end."""
 
 
 class Scenario(_Table):
@@ -311,10 +347,16 @@ class Scenario(_Table):
     def _load_fits_target(self) -> Self:
         if self.load is None:
             return self
-        if (self.load.sender == "sqlite") != (self.target.kind == "mayhem"):
-            message = f'"{self.load.sender}" cannot load a target of kind "{self.target.kind}"'
-            note = 'The sender "sqlite" is for "mayhem", "http" is for "program".'
-            raise _wrong(message, at=("load", "sender"), note=note)
+        if isinstance(self.target, MayhemTarget):
+            fitting = (self.target.broker or "sqlite:").partition(":")[0]
+            what = f'the broker "{fitting}:" of the chaos service'
+        else:
+            fitting, what = "http", 'a target of kind "program"'
+        if fitting == "memory":
+            raise _wrong("a broker in memory cannot be loaded from outside", at=("target", "broker"))
+        if self.load.sender != fitting:
+            message = f'"{self.load.sender}" cannot load {what}'
+            raise _wrong(message, at=("load", "sender"), note=f'The sender for it is "{fitting}".')
         if isinstance(self.target, ProgramTarget) and self.target.ready is None:
             message = "missing; load must not come before the program is ready"
             note = "One of: {log = ...}, {port = ...}, {after_s = ...}"

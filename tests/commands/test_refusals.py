@@ -29,9 +29,33 @@ def refused(ended):
     return ended.stderr
 
 
+MAYHEM = '[target]\nkind = "mayhem"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            MAYHEM + "settings = { concurency = 5 }\n",
+            "harness: target: unrecognized arguments: --concurency=5; did you mean --concurrency?\n",
+        ),
+        (
+            MAYHEM + "settings = { lease_s = 0 }\n",
+            "harness: target: --lease-s: input should be greater than 0, got '0'\n",
+        ),
+        (
+            MAYHEM + 'broker = "kafka://127.0.0.1:1"\n',
+            "harness: target: --broker: expected a URL with one of memory:, ",
+        ),
+        (
+            MAYHEM + 'config = "none.toml"\n',
+            "/none.toml: No such file or directory\n",
+        ),
+        (
+            MAYHEM
+            + 'broker = "nats://127.0.0.1:4222"\n[load]\nsender = "sqlite"\nrate_per_s = 5\nduration_s = 1\n',
+            'harness: {file}:5: load.sender: "sqlite" cannot load the broker "nats:" ',
+        ),
         (
             '[target]\nkind = "mayhem"\n[load]\nsender = "sqlite"\nrate_per_sec = 5\nduration_s = 1\n',
             "harness: {file}:5: load.rate_per_sec: unknown key; did you mean rate_per_s?\n",
@@ -44,7 +68,18 @@ def refused(ended):
             "/nowhere: no such folder to run true in\n",
         ),
     ],
-    ids=["key", "syntax", "program", "not executable", "folder"],
+    ids=[
+        "setting",
+        "value",
+        "broker",
+        "config",
+        "sender",
+        "key",
+        "syntax",
+        "program",
+        "not executable",
+        "folder",
+    ],
 )
 def test_a_scenario_that_is_wrong(tmp_path, text, message):
     """The file, line and key, or the program, and what would be right."""

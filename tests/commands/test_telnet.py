@@ -1,6 +1,5 @@
-"""`--console`: the console of a running service, over a real telnet on a terminal."""
+"""`--console-port`: the console of a running service, over a real telnet on a terminal."""
 
-import os
 import re
 import shutil
 import signal
@@ -8,9 +7,9 @@ import socket
 import sys
 
 import pytest
-from commanded import Terminal, harness, running, scenario
+from commanded import Terminal, running, scenario, wait
 
-from harness.record.event import TargetReady
+from harness.record.event import ConsoleCounted, TargetReady
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,26 +39,27 @@ def free_port():
         return trial.getsockname()[1]
 
 
-def look_around(address, tmp_path):
-    """Connect, list the tasks, look at one of them, and leave."""
-    terminal = Terminal(address.split(), cwd=tmp_path)
-    terminal.wait_for("tasks running")
+def look_around(told, tmp_path):
+    """Connect as the line that was told says, list the tasks, look at one of them, and leave."""
+    found = re.fullmatch(r"console: harness attach \d+, or (telnet [0-9.]+ \d+) and the token (\w+)\n", told)
+    assert found, told
+    terminal = Terminal(found[1].split(), cwd=tmp_path, columns=200)
+    terminal.wait_for("token: ")
+    terminal.type(f"{found[2]}\r")
+    terminal.wait_for("reads only. help lists the commands.")
     terminal.type("ps\r")
     terminal.wait_for("waiting-2")
-    terminal.wait_for("Task-1")
-    task_id = re.search(r"(\d+) .* waiting-1", terminal.shown)
-    assert task_id, terminal.shown
-    terminal.type(f"where {task_id[1]}\r")
-    terminal.wait_for("await")
-    terminal.type("help\r")
-    terminal.wait_for("stacktrace")
-    terminal.type("exit\r")
+    terminal.type("where waiting-1\r")
+    terminal.wait_for("asyncio/tasks.py")
+    terminal.type("cancel waiting-1\r")
+    terminal.wait_for("not allowed here")
+    terminal.type("quit\r")
     terminal.ended()
     assert "Connection closed by foreign host." in terminal.shown
 
 
 def test_the_console_of_a_run(tmp_path, service):
-    """The address is told once, telnet gets a prompt and sees the tasks, and the port closes with the run."""
+    """The address is told once, the port closes with the run, and the report tells of what was done."""
     file = scenario(
         tmp_path, f'[target]\nkind = "program"\ncommand = {service}\nready = {{ log = "ready" }}\n'
     )
@@ -67,8 +67,10 @@ def test_the_console_of_a_run(tmp_path, service):
     with running("run", file, "--console-port", port, cwd=tmp_path) as run:
         run.wait_event(TargetReady)
         told = next(line for line in run.process.stderr if line.startswith("console: "))
-        assert told == f"console: telnet 127.0.0.1 {port}\n"
-        look_around(told.removeprefix("console: "), tmp_path)
+        assert f"telnet 127.0.0.1 {port} " in told
+        look_around(told, tmp_path)
+        # What is counted in the last moments before a signal is lost with the process.
+        wait(lambda: [e for e in run.events(ConsoleCounted) if len(e.commands) == 3])
         run.process.send_signal(signal.SIGINT)
         ended = run.ended()
 
@@ -76,27 +78,42 @@ def test_the_console_of_a_run(tmp_path, service):
     assert "console: " not in ended.stderr
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+    console = ended.report["console"]
+    assert (console["connections"], console["refused"]) == (1, 0)
+    assert console["commands"] == {"ps": 1, "where": 1, "cancel": 1}
+    assert [(seen["line"], seen["outcome"]) for seen in console["audited"]] == [
+        ("", "connected"),
+        ("cancel waiting-1", "not allowed here: the console was opened without --allow cancel"),
+    ]
+    page = (ended.folder.path / "report.html").read_text()
+    assert '<h2 id="console">Console</h2>' in page
+    assert "cancel waiting-1" in page
+    # The token of a console is not for those who may read a record.
+    token = told.split()[-1]
+    assert not any(token in path.read_text(errors="replace") for path in ended.folder.path.rglob("*.*"))
 
 
 def test_the_console_of_a_watched_program(tmp_path, service):
     """On any free port; the address comes on stderr when it is up."""
-    with running("watch", "--console", "--", *service, cwd=tmp_path) as run:
+    with running("watch", "--console-port", 0, "--", *service, cwd=tmp_path) as run:
         told = next(line for line in run.process.stderr if line.startswith("console: "))
-        look_around(told.removeprefix("console: "), tmp_path)
+        look_around(told, tmp_path)
         run.process.terminate()
         ended = run.ended()
 
     assert ended.status == -signal.SIGTERM
 
 
-def test_why_there_is_no_console_is_told(tmp_path):
-    """A program that lacks aiomonitor goes on, and one line says so."""
-    (tmp_path / "aiomonitor.py").write_text("raise ImportError('not in this environment')")
-    text = "import asyncio; asyncio.run(asyncio.sleep(1.5))"
-    (tmp_path / "program.py").write_text(text)
-    ended = harness("watch", "--console", "--", sys.executable, "program.py", cwd=tmp_path)
+def test_no_console_unless_asked_for(tmp_path, service):
+    """Nothing of it is loaded, and the report has no such section."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, sys; asyncio.run(asyncio.sleep(0.1))\n"
+        "print([name for name in sys.modules if '.probe.console' in name])"
+    )
+    with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
+        ended = run.ended()
 
-    assert ended.status == 0
-    assert "console: there is none: ImportError: not in this environment" in ended.stderr
-    assert ended.stderr.count("console: ") == 1
-    assert os.listdir(tmp_path / "run" / "events")
+    assert ended.stdout == "[]\n"
+    assert ended.report["console"] is None
+    assert 'id="console"' not in (ended.folder.path / "report.html").read_text()

@@ -138,7 +138,7 @@ def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace):
 
 
 def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace):
-    """The health check runs in a thread of its own pool, as a child of the restart."""
+    """An SDK's health check runs in a thread of its own pool, as a child of the restart; others need none."""
     checks = [
         (span, next(other for other in spans if other.span_id == span.parent_id))
         for spans in spans_by_trace.values()
@@ -148,7 +148,7 @@ def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace):
 
     assert checks
     assert {parent.name for _, parent in checks} == {"restart host"}
-    assert all(span.thread != parent.thread for span, parent in checks)
+    assert {span.thread == parent.thread for span, parent in checks} == {True, False}
 
 
 def artefact(story, tool):
@@ -170,7 +170,8 @@ def test_py_spy_names_a_function_of_the_target(story):
     if not written.path and "permission" in written.note.lower():
         pytest.skip(f"ptrace is not permitted here: {written.note}")
 
-    assert "serve (harness/mayhem" in (story.folder.path / written.path).read_text(), written.note
+    recording = (story.folder.path / written.path).read_text()
+    assert re.search(r"serve \(\S*harness/mayhem", recording), written.note
 
 
 def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path):

@@ -13,14 +13,14 @@ PATIENCE_S = 60
 SERVICE = ("-m", "harness.mayhem")
 
 
-def run(*arguments, program=SERVICE, **environment):
+def run(*arguments, program=SERVICE, patience_s=PATIENCE_S, **environment):
     """The service or one of its commands, from start to end."""
     return subprocess.run(
         [sys.executable, *program, *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
     )
 
 
@@ -45,9 +45,10 @@ def serving(broker, *arguments, program=SERVICE, **environment):
 
 
 def wait_line(process, word):
+    """The first line with that word."""
     for line in process.stderr:
         if word in line:
-            return
+            return line
     raise AssertionError(f"the service ended without saying {word!r}")
 
 
@@ -56,6 +57,13 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def last_words(process):
+    """What a process still says until it ends; `communicate` would leave out what is in the pipe's buffer."""
+    said = process.stderr.read()
+    process.wait(PATIENCE_S)
+    return said
 
 
 def ended(process):

@@ -1,4 +1,4 @@
-"""The service meets odd messages and servers that answer nothing: it says so, counts it, and loses nothing."""
+"""Odd messages, and servers that answer nothing: the service says so, counts it, and loses nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.mayhem.ledger import read_ledger
 from harness.mayhem.message import Message, RestartEvent
 
 from .servers import NatsServer, RedisServer, running
-from .serving import PATIENCE_S, started, wait_line, wait_until
+from .serving import last_words, started, wait_line, wait_until
 from .test_mayhem_operations import get, port_of
 
 LEASE_S = 5
@@ -82,7 +82,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker, st
         wait_until(lambda: not ledger(broker, store).waiting)
         dead = counted(port, "mayhem_settled_messages_total", 'verdict="dead-letter"')
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=PATIENCE_S)
+        said = last_words(process)
 
     done = ledger(broker, store)
     assert (done.acked, done.dead_lettered, done.lost, done.acked_unsaved) == (2, len(aside), 0, 0)
@@ -113,7 +113,7 @@ def test_a_server_that_freezes_is_told_and_nothing_is_lost(system, store, tmp_pa
                 server.resume()
             wait_until(lambda: not ledger(url, store).waiting)
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=PATIENCE_S)
+            said = last_words(process)
         done = ledger(url, store)
 
     assert (done.published, done.acked, done.lost, done.acked_unsaved) == (200, 200, 0, 0)

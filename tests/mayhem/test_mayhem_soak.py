@@ -29,24 +29,25 @@ def broker(request, tmp_path):
     return request.param
 
 
-def soak(broker, *options):
+def soak(broker, *options, patience_s=250):
     """Its exit status and figures."""
-    done = run("soak", "--broker", broker, "--json", *options)
+    done = run("soak", "--broker", broker, "--json", *options, patience_s=patience_s)
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_in_five_rounds(broker):
     """Ended at random moments under load, by SIGKILL and SIGTERM, the service loses no message."""
-    status, figures, said = soak(broker, "--rounds", "5", "--seed", "5", "--rate", "200", "--lease-s", "1")
+    status, figures, said = soak(broker, "--rounds", "5", "--seed", "5", "--rate", "120", "--lease-s", "1")
 
     assert (status, figures["failed"]) == (0, 0), said
     assert (figures["lost"], figures["acked_unsaved"]) == (0, 0)
     settled = figures["acked"] + figures["dead_lettered"] + figures["left"]
     assert settled == figures["published"] > 100
     if broker != "memory:":
-        assert figures["published"] == 5 * 200
-        assert figures["dead_lettered"] == 5 * 5
+        assert figures["published"] == 5 * 120
+        assert figures["dead_lettered"] == 5 * 3
         assert figures["killed"] > 0
         assert figures["duplicated"] <= figures["redelivered"]
 
@@ -58,7 +59,7 @@ def test_nothing_is_lost_in_a_night(broker, what):
     """The same with 200 rounds; and SIGTERM under load, 50 of 50 times within the deadline."""
     if broker == "memory:" and what[0] == "--only":
         pytest.skip("memory: is ended by SIGTERM only, in all its rounds")
-    status, figures, said = soak(broker, *what)
+    status, figures, said = soak(broker, *what, patience_s=3600)
 
     assert (status, figures["failed"]) == (0, 0), said
 

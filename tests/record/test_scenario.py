@@ -84,7 +84,7 @@ def test_a_scenario_for_the_chaos_service(write):
         "name": "first",
         "description": "",
         "seed": 7,
-        "target": {"kind": "mayhem", "settings": {}},
+        "target": {"kind": "mayhem", "broker": None, "store": None, "config": None, "settings": {}},
         "load": {
             "sender": "sqlite",
             "rate_per_s": 100.0,
@@ -105,8 +105,22 @@ def test_a_scenario_for_the_chaos_service(write):
                 "limit": None,
             }
         ],
-        "probe": {"block_ms": 100.0, "calls": False, "origins": False, "application": []},
-        "profile": {"pyinstrument": None, "py_spy_s": None},
+        "probe": {
+            "block_ms": 100.0,
+            "calls": False,
+            "origins": False,
+            "application": [],
+            "sample_hz": 0,
+        },
+        "profile": {
+            "pyinstrument": None,
+            "pyinstrument_every": 1,
+            "pyinstrument_slower_ms": 0.0,
+            "cprofile": False,
+            "py_spy_s": None,
+            "py_spy": False,
+            "strace": False,
+        },
         "expect": {"ledger.lost": "== 0", "load.latency_ms.p99": "< 500"},
     }
 
@@ -291,8 +305,8 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, 
             '"sqlite"',
             '"http"\nurl = "http://127.0.0.1/"',
             [
-                'first.toml:7: load.sender: "http" cannot load a target of kind "mayhem"',
-                'The sender "sqlite" is for "mayhem", "http" is for "program".',
+                'first.toml:7: load.sender: "http" cannot load the broker "sqlite:" of the chaos service',
+                'The sender for it is "sqlite".',
             ],
         ),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import AsyncExitStack
 
 from .. import backend
 from ..errors import StorageUnavailableError
@@ -28,11 +29,22 @@ def message_id(prefix: str, number: int) -> str:
 async def _publish_all(
     url: str, prefix: str, *, first: int, count: int, rate_per_s: float, hosts: int, lease_s: float
 ) -> None:
-    async with backend.broker(url, lease_s=lease_s) as outlet, asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack:
+        outlet = await _reached(stack, url, lease_s)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
         start = time.monotonic()
         for number in range(first, count):
             await asyncio.sleep(max(0.0, start + (number - first) / rate_per_s - time.monotonic()))
             group.create_task(_publish(outlet, message_id(prefix, number), f"host-{number % hosts}"))
+
+
+async def _reached(stack: AsyncExitStack, url: str, lease_s: float) -> backend.BrokerWithOutlet:
+    """The broker, which may be away just now."""
+    while True:
+        try:
+            return await stack.enter_async_context(backend.broker(url, lease_s=lease_s))
+        except StorageUnavailableError:
+            await asyncio.sleep(AGAIN_S)
 
 
 async def _publish(outlet: backend.BrokerWithOutlet, name: str, host: str) -> None:

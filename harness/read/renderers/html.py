@@ -1,35 +1,43 @@
-"""`report.html`: one file that needs nothing else, no network and no script to be read.
+"""`report.html`: one file that needs nothing else, and no network.
 
-Everything that can be reckoned is reckoned here or in `chart.py`; the template lays it out. All text goes
-through Jinja's escaping, because names come from the target.
+Everything that can be reckoned is reckoned here, in `chart.py` or in `icicle.py`; the templates in `page/`
+lay it out, each one section, and the scripts beside them make it answer to mouse and keyboard. All text goes
+through Jinja's escaping or comes as JSON, because names come from the target.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from ...record.event import Frame
 from ..advice import Advice, advice
 from ..block import Block
 from ..blocker import Blocker, is_at
 from ..chart import chart
-from ..document import Document
+from ..document import Document, plain
 from ..excerpt import Line, excerpt
+from ..icicle import Called, Icicle
 from ..span import Trace
 from ..unit import duration, percent, plural
 
 PLACES = 12
 OCCURRENCES = 4
-VICTIMS = 12
-SPAN_NAMES = 20
-FINDINGS = 30
 SHADES = 20
 # Of a deep stack the inner frames tell what happened, the outer ones how it was reached.
 OUTER, INNER = 6, 24
+# The page has a bound: so many lines of stacks for the timeline, and so many letters of each name in them.
+LINES, LETTERS = 1_500, 120
+LIMITS = {"victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +71,19 @@ class Bar:
 def render(document: Document) -> str:
     """The report as one HTML document."""
     places = tuple(_place(document, blocker) for blocker in document.blockers[:PLACES])
-    listed = {index for place in places for index, _ in place.shown}
+    drawn = chart(document)
     return _template().render(
         doc=document,
         run=document.run,
-        chart=chart(document),
+        timed=bool(document.blocks or document.load or document.loop.turns),
+        chart=plain(replace(drawn, stalls=())),
+        stalls=_stalls(drawn.stalls, places),
         places=places,
-        anchors=[_anchor(index, block, places, listed) for index, block in enumerate(document.blocks)],
+        icicle=plain(document.icicle),
+        sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
         version=version("asyncio-harness"),
-        limits={"victims": VICTIMS, "span_names": SPAN_NAMES, "findings": FINDINGS},
+        limits=LIMITS,
     )
 
 
@@ -85,8 +96,50 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(duration=duration, percent=percent, tail=_tail)
-    environment.globals.update(plural=plural, stack=_stack, bar=_bar, held_in=_held_in)
-    return environment.get_template("report.html.j2")
+    environment.globals.update(
+        plural=plural,
+        stack=_stack,
+        bar=_bar,
+        held_in=_held_in,
+        asset=_asset,
+        packed=_packed,
+        measured=_measured,
+        code=_code,
+    )
+    return environment.get_template("page/report.html.j2")
+
+
+@cache
+def _asset(path: str) -> Markup:
+    """A style sheet, a script or a licence as it is: it is ours, or vendored."""
+    return Markup((Path(__file__).parent / path).read_text(encoding="utf-8"))  # noqa: S704
+
+
+@cache
+def _packed(path: str) -> str:
+    """A large script for the page to unpack: gzip in base64, 41 % of its size."""
+    data = (Path(__file__).parent / path).read_bytes()
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _code(text: str) -> Markup:
+    return Markup("<code>{}</code>").format(text)
+
+
+def _measured(value: float | None, unit: str) -> str:
+    """A figure with its unit: ``301 ms``, ``34 %``, ``×1.02``, ``3 tasks``."""
+    match unit:
+        case _ if value is None:
+            return "–"
+        case "ms":
+            return duration(value)
+        case "share":
+            return percent(value)
+        case "ratio":
+            return f"×{value:.3g}"
+        case "per second":
+            return f"{value:.1f}/s"
+    return plural(int(value), unit.removesuffix("s"))
 
 
 def _place(document: Document, blocker: Blocker) -> Place:
@@ -97,12 +150,37 @@ def _place(document: Document, blocker: Blocker) -> Place:
     )
 
 
-def _anchor(index: int, block: Block, places: tuple[Place, ...], listed: set[int]) -> str:
-    """Where a click on a block's mark leads: to itself, else to its place, else to the list."""
-    if index in listed:
-        return f"block-{index}"
-    at = next((number for number, place in enumerate(places, 1) if is_at(block, place.blocker)), None)
-    return f"place-{at}" if at else "blocking"
+def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> dict[str, object]:
+    """The blocks of the timeline; with a stack those that stand nowhere else, while there is room."""
+    listed = {index for place in places for index, _ in place.shown}
+    lines: dict[tuple[str, str], int] = {}
+
+    def call(row: Row) -> tuple[int, str]:
+        if row.frame is None:
+            return -row.skipped, ""
+        line = row.frame.function[:LETTERS], f"{_tail(row.frame.file)[-LETTERS:]}:{row.frame.line}"
+        return lines.setdefault(line, len(lines)), "blamed" if row.blamed else "own" if row.own else ""
+
+    def stall(index: int, block: Block) -> dict[str, object]:
+        place = next((n for n, place in enumerate(places, 1) if is_at(block, place.blocker)), None)
+        target, stack = f"block-{index}", None
+        if index not in listed and len(lines) < LINES:
+            stack = [call(row) for row in _stack(block)]
+        elif index not in listed:
+            target = f"place-{place}" if place else "blocking"
+        return {
+            "id": target,
+            "at_s": block.at_s,
+            "held_ms": block.held_ms,
+            "what": block.function[:LETTERS],
+            "task": block.task[:LETTERS],
+            "span": block.span[:LETTERS],
+            "waited": block.victims_total,
+            "place": place,
+            "stack": stack,
+        }
+
+    return {"stalls": [stall(index, block) for index, block in shown], "lines": list(lines)}
 
 
 def _stack(block: Block) -> list[Row]:
@@ -113,6 +191,21 @@ def _stack(block: Block) -> list[Row]:
     if len(rows) <= OUTER + INNER:
         return rows
     return [*rows[:OUTER], Row(None, skipped=len(rows) - OUTER - INNER), *rows[-INNER:]]
+
+
+def _sampled(icicle: Icicle | None) -> dict[str, list[tuple[float, Called, list[str]]]]:
+    """By trace: how long it was met in which line, and the program's own functions above that."""
+    found: dict[str, list[tuple[float, Called, list[str]]]] = defaultdict(list)
+    if icicle is None:
+        return found
+    for traced in icicle.traced:
+        called, call = [], traced.call
+        while call:
+            called.append(icicle.lines[icicle.called[call - 1]])
+            call = icicle.callers[call - 1]
+        above = [line.function for line in reversed(called[1:]) if line.own]
+        found[traced.trace_id].append((traced.took_ms, called[0], above))
+    return found
 
 
 def _bar(trace: Trace, at_s: float, took_ms: float) -> Bar:

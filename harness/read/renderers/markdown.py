@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 from ..advice import advice
 from ..blocker import Blocker
+from ..call import Call
 from ..document import Document
+from ..segment import PARTS
+from ..span import SpanName
 from ..unit import duration, percent, plural, printable
 
 PLACES = 10
 HINTS = 3
 FINDINGS = 10
+CALLS = 10
+ROOTS = 5
 
 
 def render(document: Document) -> str:
@@ -46,14 +51,50 @@ def _lines(document: Document) -> Iterator[str]:
         yield ""
         for place in filter(lambda place: place.hint, document.blockers[:HINTS]):
             yield f"- {_code(place.function)}: {_text(place.hint)} See {_code(place.help)}"
+    if document.calls:
+        yield from _calls(document.calls)
+    if document.roots:
+        yield from _waits(document.roots)
     yield ""
     yield from _figures(document)
-    grave = [found for found in document.findings if found.level != "note" and found.rule != "blocks"]
+    grave = [
+        found
+        for found in document.findings
+        if found.level != "note" and found.rule not in ("blocks", "calls")
+    ]
     if grave:
         yield ""
         yield from (f"- {found.level}: {_text(found.message)}" for found in grave[:FINDINGS])
         if len(grave) > FINDINGS:
             yield f"- and {len(grave) - FINDINGS} more"
+
+
+def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
+    yield from (
+        "",
+        "| call on the loop | made by | times | in all | longest | |",
+        "|---|---|--:|--:|--:|---|",
+    )
+    for call in calls[:CALLS]:
+        made_by = f"{_code(call.function)} {_code(call.where)}" if call.function else "further places"
+        standing = "new" if call.new else "allowed" if call.allowed else "known" if call.known else ""
+        yield (
+            f"| {_code(call.call)} | {made_by} | {call.count:,} | {duration(call.total_ms)} | "
+            f"{duration(call.max_ms)} | {standing} |"
+        )
+    if (more := len(calls) - CALLS) > 0:
+        yield from ("", f"… and {plural(more, 'more call')}.")
+
+
+def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
+    yield from (
+        "",
+        f"| where time went, mean | spans | {' | '.join(PARTS)} |",
+        f"|---|--:|{'--:|' * len(PARTS)}",
+    )
+    for root in roots[:ROOTS]:
+        parts = (duration(getattr(root, f"{part}_ms")) for part in PARTS)
+        yield f"| {_code(root.name)} | {root.decomposed:,} | {' | '.join(parts)} |"
 
 
 def _figures(document: Document) -> Iterator[str]:
@@ -69,7 +110,16 @@ def _figures(document: Document) -> Iterator[str]:
             f"- Load: {load.sent:,} sent of {load.offered:,}, {load.completed:,} completed, "
             f"{load.failed:,} failed; latency p50 {duration(latency.p50)}, p99 {duration(latency.p99)}"
         )
+    if document.console is not None:
+        use, share = document.console, document.console.cpu_ratio
+        cpu = "" if share is None else f"; {percent(share)} of the CPU time"
+        yield (
+            f"- Console: {plural(use.connections, 'connection')}, {use.refused:,} refused, "
+            f"{plural(sum(use.commands.values()), 'command')}, {plural(len(use.deeds), 'action')}{cpu}"
+        )
     ratio = "not measured" if cost.cpu_ratio is None else f"CPU ×{cost.cpu_ratio:.3f}"
+    if (waits := document.waits) is not None:
+        ratio += f"; {percent(waits.share)} of traces decomposed, {plural(waits.dropped, 'step')} dropped"
     yield f"- Overhead: {ratio}; {plural(cost.events_dropped, 'event')} dropped"
 
 

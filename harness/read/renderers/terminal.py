@@ -14,11 +14,14 @@ from ..advice import advice
 from ..blocker import Blocker
 from ..call import Call
 from ..document import Document
+from ..segment import PARTS
+from ..span import SpanName
 from ..unit import duration, percent, plural, printable
 
 PLACES = 8
 HINTS = 3
 FINDINGS = 8
+ROOTS = 5
 LABEL = 9  # columns, before each line below the tables
 _COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": "yellow", "crashed": "red"}
 
@@ -42,6 +45,10 @@ def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
         yield Padding(_calls(new), (1, 0, 0, 0))
         if (more := len(new) - PLACES) > 0:
             yield Text(f"  and {plural(more, 'more place')}", style="dim")
+    if roots := document.roots:
+        yield Padding(_waits(roots[:ROOTS]), (1, 0, 0, 0))
+        if (more := len(roots) - ROOTS) > 0:
+            yield Text(f"  and {plural(more, 'more name')}", style="dim")
     yield Text()
     if document.blockers:
         yield _hints(document.blockers)
@@ -117,6 +124,20 @@ def _calls(calls: list[Call]) -> Table:
     return table
 
 
+def _waits(roots: tuple[SpanName, ...]) -> Table:
+    """Where the time of a message went: the mean of the spans at the roots of traces, by their name."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("where time went, mean", overflow="fold")
+    table.add_column("spans", justify="right", no_wrap=True)
+    for part in PARTS:
+        table.add_column(part, justify="right", no_wrap=True)
+    for root in roots:
+        parts = (getattr(root, f"{part}_ms") for part in PARTS)
+        name = Text(printable(root.name), style="bold")
+        table.add_row(name, f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts))
+    return table
+
+
 def _figures(document: Document) -> Iterator[Text]:
     load, lag = document.load, document.loop.lag_ms
     if load is not None:
@@ -155,6 +176,8 @@ def _overhead(document: Document) -> str:
         text = "not measured: the target did not end in good order"
     else:
         text = f"CPU ×{cost.cpu_ratio:.3f}, the probe used {cost.probe_cpu_s or 0:.3f} s"
+    if (waits := document.waits) is not None:
+        text += f"; {percent(waits.share)} of traces decomposed, {plural(waits.dropped, 'step')} dropped"
     return f"{text}; {plural(cost.events_dropped, 'event')} dropped"
 
 

@@ -1,0 +1,129 @@
+"""Whom samplers blame: the shares of three tasks that take turns on one loop, beside the true ones.
+
+``python benchmarks/attribution.py [SECONDS]`` runs the workload once under each sampler that is installed:
+the harness', pyinstrument, and py-spy in its two ways. Those that know no spans are asked for functions.
+A sample whose stack has the function of another span than its own is on the wrong one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from harness.drive import inside
+from harness.drive.profilers import pyspy
+from harness.record.event import CallsSeen, Frame, Sampled
+from harness.record.order import Order
+from harness.record.reader import Follower
+from harness.record.run import RunFolder
+
+WORKLOAD = Path(__file__).parent / "workloads" / "mixture.py"
+NAMES = ("sleeping", "computing", "sorting")
+HZ = 200
+
+
+def main() -> None:
+    seconds = sys.argv[1] if sys.argv[1:] else "5"
+    print(
+        f"{'sampler':24}"
+        + "".join(f"{name:>18}" for name in NAMES)
+        + f"{'worst error':>14}{'wrong span':>12}"
+    )
+    _row("harness, by span", *_harness(seconds))
+    _row("pyinstrument, function", *_pyinstrument(seconds))
+    _row("py-spy, function", *_py_spy(seconds, []))
+    _row("py-spy --idle, function", *_py_spy(seconds, ["--idle"]))
+
+
+def _row(name: str, truth: Mapping[str, float], seen: Mapping[str, float], wrong: str = "knows none") -> None:
+    if not sum(seen.values()):
+        print(f"{name:24}  saw nothing, or is not installed")
+        return
+    shares = {of: seen.get(of, 0) / sum(seen.values()) for of in NAMES}
+    true = {of: truth[of] / sum(truth.values()) for of in NAMES}
+    cells = "".join(f"{shares[of]:>8.1%} ({true[of]:6.1%})" for of in NAMES)
+    worst = max(abs(shares[of] - true[of]) for of in NAMES) * 100
+    print(f"{name:24}{cells}{worst:>7.1f} points{wrong:>12}")
+
+
+def _run(command: list[str], **how: object) -> dict[str, dict[str, float]]:
+    done = subprocess.run(
+        [sys.executable, str(WORKLOAD), *command], stdout=subprocess.PIPE, check=True, **how
+    )
+    return json.loads(done.stdout)
+
+
+def _harness(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float], str]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = RunFolder(Path(name))
+        for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
+            part.mkdir()
+        order = Order(folder.path, limit_ns=100_000_000, sample_hz=HZ)
+        truth = _run([seconds], env=inside.environment(order, os.environ))["truth"]
+        events = [event for _, event in Follower(folder.events).new_events()]
+    calls = {
+        number: call
+        for event in events
+        if isinstance(event, CallsSeen)
+        for number, call in enumerate(zip(event.callers, event.frames, strict=True), event.first)
+    }
+    seen: Counter[str] = Counter()
+    wrong = 0
+    for sample in events:
+        if isinstance(sample, Sampled) and sample.span:
+            seen[sample.span] += sample.count
+            functions = set(_functions(calls, sample.stack)).intersection(NAMES)
+            wrong += sample.count * bool(functions - {sample.span})
+    return truth, seen, str(wrong)
+
+
+def _functions(calls: Mapping[int, tuple[int, Frame]], number: int) -> Iterator[str]:
+    while number:
+        number, frame = calls[number]
+        yield frame.function
+
+
+def _pyinstrument(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    try:
+        found = _run([seconds, "pyinstrument"], stderr=subprocess.DEVNULL)
+    except subprocess.CalledProcessError:
+        return {}, {}
+    return found["truth"], found["seen"]
+
+
+def _py_spy(seconds: str, options: list[str]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    program = pyspy.program()
+    if program is None:
+        return {}, {}
+    with tempfile.NamedTemporaryFile() as file:
+        command = [program, "record", *options, "--format", "raw", "--rate", str(HZ), "--output", file.name]
+        done = subprocess.run(
+            [*command, "--", sys.executable, str(WORKLOAD), seconds],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = Path(file.name).read_text().splitlines()
+    printed = re.search(r"\{.*\}", done.stdout)
+    if printed is None:
+        return {}, {}
+    seen: Counter[str] = Counter()
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        for name in NAMES:
+            if f";{name} (" in stack:
+                seen[name] += int(count)
+    return json.loads(printed[0])["truth"], seen
+
+
+if __name__ == "__main__":
+    main()

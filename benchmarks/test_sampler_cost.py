@@ -1,0 +1,36 @@
+"""What the sampler adds to a loop that the probe watches anyway, by the ticks that were asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.record.event import SamplesCounted
+from harness.record.reader import Follower
+from harness.record.run import RunFolder
+
+from . import paired, probed
+
+WORKLOADS = Path(__file__).parent / "workloads"
+# Items of each workload: more than a second of CPU time, so that samples are written meanwhile, too.
+COUNTS = {"hop": 200_000, "echo": 25_000, "idle": 100}
+PAIRS = 8
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("hz", [100, 1000])
+def test_sampler(compare, request, tmp_path, name, hz):
+    """The probe with its sampler, against the probe without; each process has samples to show for it."""
+    python = request.config.getoption("--target-python")
+    command = [python, str(WORKLOADS / f"{name}.py"), str(COUNTS[name])]
+    plain = probed.environment(tmp_path / "plain")
+    sampled = probed.environment(tmp_path / "sampled", sample_hz=hz)
+    base = paired.program(command, environment=plain, folder=tmp_path)
+    head = paired.program(command, environment=sampled, folder=tmp_path)
+
+    compare(name, f"sampler, {hz} Hz", base, head, pairs=PAIRS)
+
+    events = [event for _, event in Follower(RunFolder(tmp_path / "sampled").events).new_events()]
+    told = {event.pid for event in events if isinstance(event, SamplesCounted) and event.looks}
+    assert len(told) == len(probed.turns(tmp_path / "sampled"))

@@ -1,0 +1,107 @@
+"""`harness attach`: the console of a running process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..drive import attach as driving
+from ..errors import UsageError
+from ..record.card import Card
+from . import outside
+from .prompt import WIDE, Prompt
+
+
+@click.command(short_help="Open the console of a running process.")
+@click.argument("which", required=False, metavar="[RUN|PID]")
+@click.option("-c", "--command", metavar="LINE", help='Carry out one command, such as "top --json".')
+@click.option("--list", "show_list", is_flag=True, help="List the open consoles of this user.")
+@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    metavar="S",
+    help="How long to wait for a process that does not answer.  [default: 30]",
+)
+@click.option(
+    "--sample",
+    "sample_s",
+    type=click.FloatRange(min=1),
+    metavar="S",
+    help="Instead: record the process PID from outside, for so many seconds.",
+)
+@click.option("--native", is_flag=True, help="With --sample: the frames of libraries in C, too.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="With --sample: its folder.  [default: reports/<run id>]"
+)
+def attach(
+    which: str | None,
+    command: str | None,
+    show_list: bool,
+    as_json: bool,
+    wait_s: float,
+    sample_s: float | None,
+    native: bool,
+    out: Path | None,
+) -> int:
+    """Open the console of a process that was started with --console: by its pid, or by its run.
+
+    \b
+    harness attach 4711
+    harness attach -c "top --json"
+    harness attach 4711 --sample 10
+
+    Without RUN or PID: the only console there is. `help` there lists the commands.
+
+    \b
+    Exit status:
+      0  all commands were carried out
+      1  a command failed, or was refused
+      2  usage error: no such console, or no such command
+      4  the process ended, or did not answer
+    """
+    if show_list:
+        _show([_described(found) for found in driving.consoles()], as_json=as_json)
+        return 0
+    if sample_s is not None:
+        if which is None or not which.isdigit():
+            raise UsageError("--sample needs the PID of a process")
+        outside.record(int(which), sample_s, out, native=native)
+        return 0
+    prompt = Prompt(driving.find(which), wait_s=wait_s)
+    return prompt.carry_out(command) if command is not None else prompt.converse()
+
+
+def _described(found: Card) -> dict[str, Any]:
+    return {**asdict(found), "loops": driving.loops(found)}
+
+
+def _show(consoles: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(consoles))
+        return
+    if not consoles:
+        click.echo("no console is open", err=True)
+        return
+    table = Table("pid", "program", "run", "loops", "telnet", "may", box=None)
+    for found in consoles:
+        table.add_row(
+            str(found["pid"]),
+            " ".join(found["program"]),
+            found["folder"] or "-",
+            str(found["loops"]),
+            f"127.0.0.1 {found['port']}" if found["port"] else "-",
+            ", ".join(found["allow"]) or "read",
+        )
+    # What is no terminal has no width.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    console.print(table)

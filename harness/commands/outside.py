@@ -1,0 +1,39 @@
+"""What `harness attach --sample` does: records a process from outside, and says where its time goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from ..drive.sampling import sample
+from ..read.history import load
+from ..read.renderer import export, save
+from ..read.sample import taken
+from ..read.unit import printable
+from ..record.event import Frame
+
+# Lines of the table, and what a recording is left as.
+SHOWN = 15
+FILES = {"collapsed": "profile.collapsed.txt", "speedscope": "profile.speedscope.json"}
+
+
+def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
+    """Record process *pid* for so long, leave the files, and print the lines with the most samples."""
+    click.echo(f"recording process {pid} for {seconds:g} s", err=True)
+    folder = sample(pid, seconds, out, native=native)
+    history = load(folder)
+    lines: Counter[Frame] = Counter()
+    for seen in taken(history):
+        if seen.stack:
+            lines[seen.stack[-1]] += seen.count
+    total = lines.total()
+    click.echo(f"{total} samples of threads at work or in a call, idle ones left out")
+    for frame, count in lines.most_common(SHOWN):
+        where = f"  {frame.file}:{frame.line}" if frame.file else ""
+        click.echo(printable(f"{count / total:7.1%}  {frame.function}{where}"))
+    for name, file in FILES.items():
+        path = folder.artefacts / file
+        save(export(history, name), path)
+        click.echo(f"{name}: {path}", err=True)

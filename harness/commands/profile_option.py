@@ -1,0 +1,127 @@
+"""The options by which `run` and `watch` are asked for samples and profilers."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from ..errors import UsageError
+from ..record.order import Order
+
+HZ = 100
+MOST_HZ = 1000
+PYINSTRUMENT = "pyinstrument="
+# By their names here: the key in a scenario's `[profile]`.
+OTHERS = {"cprofile": "cprofile", "pyspy": "py_spy", "strace": "strace"}
+OUTSIDE = ("pyspy", "strace")
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAsked:
+    """What was asked for."""
+
+    hz: int  # 0 for no samples
+    span: str  # for pyinstrument, "" for none
+    every: int
+    slower_ms: float
+    profilers: tuple[str, ...]  # of `OTHERS`
+
+    def overrides(self) -> Iterator[str]:
+        """The same as changes of a scenario."""
+        if self.hz:
+            yield f"probe.sample_hz={self.hz}"
+        if self.span:
+            yield f"profile.pyinstrument={json.dumps(self.span)}"
+        if self.every != 1:
+            yield f"profile.pyinstrument_every={self.every}"
+        if self.slower_ms:
+            yield f"profile.pyinstrument_slower_ms={self.slower_ms}"
+        yield from (f"profile.{OTHERS[name]}=true" for name in self.profilers)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Those that look at the process from outside."""
+        return tuple(name for name in self.profilers if name in OUTSIDE)
+
+    def added_to(self, order: Order) -> Order:
+        """*order* with what the probe is asked for besides."""
+        return replace(
+            order,
+            sample_hz=self.hz,
+            profile_span=self.span,
+            profile_every=self.every,
+            profile_slower_ms=self.slower_ms,
+            cprofile="cprofile" in self.profilers,
+        )
+
+
+def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; they come as one argument, `profile_asked`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: object,
+        sample: int,
+        profiler: tuple[str, ...],
+        profile_every: int,
+        profile_slower_ms: float,
+        **kwargs: object,
+    ) -> Any:
+        asked = _asked(profiler, sample, profile_every, profile_slower_ms)
+        return command(*args, profile_asked=asked, **kwargs)
+
+    for option in (
+        click.option(
+            "--profile-slower-ms",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            metavar="MS",
+            help="Keep profiles of spans that took as long, up to ten.",
+        ),
+        click.option(
+            "--profile-every",
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="N",
+            help="Of these spans, profile every Nth, up to ten.",
+        ),
+        click.option(
+            "--profiler",
+            multiple=True,
+            metavar="NAME",
+            help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for a span of that name.",
+        ),
+        click.option(
+            "--sample",
+            is_flag=False,
+            flag_value=HZ,
+            default=0,
+            type=click.IntRange(0, MOST_HZ),
+            metavar="[HZ]",
+            help=f"Sample the loop at work, with its task and span; {HZ} times a second without HZ.",
+        ),
+    ):
+        collected = option(collected)
+    return collected
+
+
+def _asked(names: tuple[str, ...], hz: int, every: int, slower_ms: float) -> ProfileAsked:
+    spans = [name.removeprefix(PYINSTRUMENT) for name in names if name.startswith(PYINSTRUMENT)]
+    others = tuple(dict.fromkeys(name for name in names if not name.startswith(PYINSTRUMENT)))
+    for name in others:
+        if name not in OTHERS:
+            exc = UsageError(f"--profiler {name}: no such profiler")
+            exc.add_note(f"There are: {', '.join(OTHERS)}, and {PYINSTRUMENT}SPAN.")
+            raise exc
+    if len(spans) > 1 or "" in spans:
+        raise UsageError(f"--profiler {PYINSTRUMENT}SPAN: expected one span, by its name")
+    if spans and "cprofile" in others:
+        raise UsageError("--profiler: pyinstrument and cprofile cannot both hook into a thread's calls")
+    if not spans and (every != 1 or slower_ms):
+        raise UsageError(f"--profile-every and --profile-slower-ms choose spans: for {PYINSTRUMENT}SPAN")
+    return ProfileAsked(hz, spans[0] if spans else "", every, slower_ms, others)

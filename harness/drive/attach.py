@@ -1,0 +1,253 @@
+"""Finds the console of a process, and talks to it over its UNIX socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Self
+
+from ..errors import TargetError, UsageError
+from ..record import card, page
+from ..record.card import Card
+from . import outside
+
+# A healthy process says at once that it has heard the question: its loop has no part in that.
+HEARD_WITHIN_S = 1.0
+# What a telnet makes of Ctrl-C, and what the console takes for one.
+INTERRUPT = b"\xff\xf4"
+
+# What can be told of a process that does not answer.
+_FROM_OUTSIDE = ("status", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command answered: *text* for people, or the *answer* of ``--json``."""
+
+    status: str  # "ok", "failed", "refused", "usage"
+    text: str
+    answer: dict[str, Any] | None = None
+    hint: str = ""
+    leaves: bool = False
+
+
+def find(which: str | None) -> Card:
+    """The console of a process, by its pid or by its run; without either, the only one there is.
+
+    Raises:
+        UsageError: There is none, or more than one, or it is another user's.
+    """
+    alive = consoles()
+    if which is None:
+        fitting, missing = alive, UsageError("no console is open")
+    elif which.isdecimal():
+        fitting = [found for found in alive if found.pid == int(which)]
+        missing = _missing(int(which))
+    else:
+        places = {Path(which).resolve(), Path("reports", which).resolve()}
+        fitting = [found for found in alive if found.folder and Path(found.folder) in places]
+        missing = UsageError(f"{which}: no process of such a run has an open console")
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        missing.add_note("harness attach --list: all consoles of this user")
+        raise missing
+    exc = UsageError(f"{len(fitting)} consoles are open; name one by its pid")
+    for found in fitting:
+        exc.add_note(f"{found.pid}  {' '.join(found.program)}")
+    raise exc
+
+
+def consoles() -> list[Card]:
+    """The open consoles of this user; cards that processes have left behind are cleaned away."""
+    alive = []
+    for path, found in card.cards():
+        if card.is_alive(found) and _listens(found):
+            alive.append(found)
+        else:
+            with suppress(OSError):
+                card.remove(path, found)
+    return alive
+
+
+def loops(found: Card) -> int:
+    """How many loops its process runs."""
+    readings = (page.read(path) for path in Path(found.pages).glob(f"{found.pid}-*.page"))
+    return sum(reading is not None and not reading.stopped_ns for reading in readings)
+
+
+class Attachment:
+    """A conversation with one console.
+
+    Raises:
+        TargetError: It cannot be reached any more.
+    """
+
+    def __init__(
+        self, found: Card, *, columns: int, on_say: Callable[[str], None], on_ask: Callable[[str], str | None]
+    ) -> None:
+        """*on_say* takes what a command tells before its answer, *on_ask* what it wants to know; `None` ends
+        that."""
+        self.card = found
+        self._columns = columns
+        self._on_say = on_say
+        self._on_ask = on_ask
+        self._channel: socket.socket | None = None
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hang_up()
+
+    def ask(self, line: str, *, wait_s: float) -> Reply:
+        """Carry out one command.
+
+        When the process does not say that it has heard it, it is looked at from outside: that answers
+        `status` and `blocks`. With anything else it is waited for, *wait_s* seconds.
+
+        Raises:
+            TargetError: The process has ended, or did not answer in time.
+        """
+        self._send({"line": line, "columns": self._columns, "talks": True})
+        message = self._message(within_s=HEARD_WITHIN_S)
+        if message is None:
+            seen = outside.look(self.card, silent_s=HEARD_WITHIN_S)
+            if _command_of(line) in _FROM_OUTSIDE:
+                self._hang_up()  # its own answer would come in the middle of the next one
+                as_json = "--json" in line.split()
+                return Reply("ok", "\n".join(seen.lines()), seen.document() if as_json else None)
+            self._on_say("\n".join([*seen.lines(), f"waiting for its answer, {wait_s:g} s at most"]))
+            message = self._message(within_s=wait_s)
+            if message is None:
+                self._hang_up()
+                raise TargetError(f"process {self.card.pid} did not answer within {wait_s:g} s")
+        while "ok" not in message:
+            if "say" in message:
+                self._on_say(message["say"])
+            elif "ask" in message:
+                self._send({"input": self._on_ask(message["ask"])})
+            message = self._message(within_s=None) or {}
+        return Reply(
+            status=message["status"],
+            text=message.get("text", ""),
+            answer=message.get("answer"),
+            hint=message.get("hint", ""),
+            leaves=message.get("leaves", False),
+        )
+
+    def completions(self, start: str) -> list[str]:
+        """What the last word of *start* can become; nothing when the process does not answer at once."""
+        try:
+            self._send({"complete": start})
+            message = self._message(within_s=HEARD_WITHIN_S)
+        except TargetError:
+            return []
+        if message is None:
+            self._hang_up()
+            return []
+        return list(message.get("completions", ()))
+
+    def interrupt(self) -> None:
+        """End the command that is being carried out, as a Ctrl-C does."""
+        if self._channel is not None:
+            with suppress(OSError):
+                self._channel.sendall(INTERRUPT)
+
+    def _send(self, message: dict[str, object]) -> None:
+        if self._channel is None:
+            self._channel = _connected(self.card)
+        # When that fails, what it said last is still to be read, and then that it is over.
+        with suppress(OSError):
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _message(self, *, within_s: float | None) -> dict[str, Any] | None:
+        """The next message; `None` when none came in time."""
+        assert self._channel is not None
+        deadline_s = None if within_s is None else monotonic() + within_s
+        while b"\n" not in self._received:
+            self._channel.settimeout(None if deadline_s is None else max(1e-3, deadline_s - monotonic()))
+            try:
+                data = self._channel.recv(64 * 1024)
+            except TimeoutError:
+                return None
+            except OSError:
+                data = b""
+            if not data:
+                self._hang_up()
+                raise TargetError(self._why_closed())
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:
+            # Such as that too many clients are connected.
+            raise TargetError(f"the console says: {line.decode(errors='replace')}") from None
+        return message
+
+    def _why_closed(self) -> str:
+        if card.is_alive(self.card):
+            return f"process {self.card.pid} has closed the connection"
+        return f"process {self.card.pid} has ended"
+
+    def _hang_up(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        self._channel, self._received = None, b""
+
+
+def _connected(found: Card) -> socket.socket:
+    channel = socket.socket(socket.AF_UNIX)
+    channel.settimeout(HEARD_WITHIN_S)
+    try:
+        channel.connect(found.socket)
+    except OSError as exc:
+        channel.close()
+        raise TargetError(f"process {found.pid} cannot be reached: {exc.strerror or exc}") from None
+    return channel
+
+
+def _listens(found: Card) -> bool:
+    """Whether somebody is at the other end: after an `exec`, the same pid has no such console any more."""
+    try:
+        if found.socket in Path("/proc/net/unix").read_text():
+            return True
+        # It may be in another network namespace. To try is sure, but an entry in the process's record.
+        _connected(found).close()
+    except (OSError, TargetError):
+        return False
+    return True
+
+
+def _command_of(line: str) -> str:
+    """The command's name, if it is one of those that can be answered from outside."""
+    word = next(iter(line.split()), "")
+    return next((name for name in _FROM_OUTSIDE if len(word) > 1 and name.startswith(word)), word)
+
+
+def _missing(pid: int) -> UsageError:
+    try:
+        owner = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return UsageError(f"{pid}: no such process")
+    if owner != os.geteuid():
+        return UsageError(f"{pid}: the process of another user, {_name_of(owner)}; only that user can attach")
+    exc = UsageError(f"{pid}: this process has no console")
+    exc.add_note("harness watch --console -- PROGRAM: starts a program that has one")
+    exc.add_note(f"harness attach {pid} --sample 10: records this one from outside")
+    return exc
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

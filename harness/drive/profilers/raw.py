@@ -1,0 +1,77 @@
+"""py-spy's raw format, collapsed stacks, as samples of the record.
+
+A line is ``process PID:"COMMAND";thread (ID): NAME;FRAME;...;FRAME COUNT``, a frame ``FUNCTION (FILE:LINE)``.
+Stacks of threads that only wait for work are dropped, and so are the probe's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import PurePath
+
+from ...record.event import CallsSeen, Event, Frame, Sampled
+
+_PROCESS = re.compile(r"process (\d+):")
+_THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
+_FRAME = re.compile(r"(.*) \((.*):(\d+)\)")
+# Numbers of calls that the probe of the same process does not reach.
+FIRST = 1 << 32
+# Where threads stand that wait for work: in the selector, in an executor, or below a loop that is not written
+# in Python. By function and file.
+IDLE = {
+    ("select", "selectors.py"),
+    ("_worker", "thread.py"),
+    ("run", "runners.py"),
+    ("run", "__init__.py"),
+}
+# The probe's function in place of a selector's; and what all of its threads run.
+OWN = ("harness", "probe")
+BACKGROUND = ("Background._run", "background.py")
+
+
+def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
+    """What a recording has seen, which began at *at_ns*."""
+    numbers: dict[int, dict[tuple[int, Frame], int]] = defaultdict(dict)
+    samples = []
+    for line in text.splitlines():
+        stack, _, count = line.rpartition(" ")
+        pid, thread, frames = _parts(stack)
+        if not count.isdigit() or not frames or _is_idle(frames):
+            continue
+        caller = 0
+        for frame in frames:
+            calls = numbers[pid]
+            caller = calls.setdefault((caller, frame), FIRST + len(calls))
+        sampled = Sampled(at_ns, pid, thread, "outside", hz, caller, int(count), "", "", "", "", "")
+        samples.append(sampled)
+    for pid, calls in numbers.items():
+        callers = tuple(caller for caller, _ in calls)
+        yield CallsSeen(at_ns, pid, FIRST, callers, tuple(frame for _, frame in calls))
+    yield from samples
+
+
+def _parts(stack: str) -> tuple[int, str, list[Frame]]:
+    pid, thread = 0, ""
+    frames: list[Frame] = []
+    for part in stack.split(";"):
+        if not thread:  # up to here it is the process, whose command may hold anything
+            if process := _PROCESS.match(part):
+                pid = int(process[1])
+            elif found := _THREAD.fullmatch(part):
+                thread = found[2] or found[1]
+        elif found := _FRAME.fullmatch(part):
+            frames.append(Frame(found[2], int(found[3]), found[1]))
+        else:
+            frames.append(Frame("", 0, part))  # native, or a kind that is not known
+    return pid, thread, frames
+
+
+def _is_idle(frames: list[Frame]) -> bool:
+    leaf = next((frame for frame in reversed(frames) if frame.line), frames[-1])  # above native ones
+    path = PurePath(leaf.file)
+    if OWN in pairwise(path.parts) or (leaf.function.rpartition(".")[2], path.name) in IDLE:
+        return True
+    return any((frame.function, PurePath(frame.file).name) == BACKGROUND for frame in frames)

@@ -1,0 +1,65 @@
+"""``strace -c``: how often a process and its threads make which system call, and how long these take.
+
+Every system call of the process stops twice for it, so this is for "what does it do all day", and not for
+any figure of a report.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from time import monotonic_ns
+
+from ...record.event import ArtefactWritten, Event
+from ...record.run import RunFolder
+from .pyspy import PTRACE
+
+WRITE_WITHIN_S = 5.0
+
+
+class Recording:
+    """A summary of process *pid*, its threads and its children from now on, written by `finish`."""
+
+    name = "strace"
+
+    def __init__(self, pid: int, folder: RunFolder, write: Callable[[Event], object]) -> None:
+        self._folder = folder
+        self._write = write
+        self._path = folder.artefacts / f"strace-{pid}.txt"
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
+        self._process = subprocess.Popen(
+            [str(program()), "-c", "-f", "-q", "-o", str(self._path), "-p", str(pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            process_group=0,  # a Ctrl-C is for the runner
+        )
+
+    def finish(self, *, now: bool = False) -> None:
+        """Wait for its end, which comes with that of the process, or *now*."""
+        if now:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(WRITE_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # which lets the process go
+            self._process.wait()
+        if self._path.exists() and self._path.stat().st_size:
+            self._tell(str(self._path.relative_to(self._folder.path)), "system calls by time")
+        else:
+            self._errors.seek(0)
+            why = self._errors.read().decode(errors="replace").strip() or "no reason given"
+            self._tell("", f"no summary: {PTRACE if 'ermitted' in why else why.splitlines()[-1]}")
+
+        self._errors.close()
+
+    def _tell(self, path: str, note: str) -> None:
+        self._write(ArtefactWritten(monotonic_ns(), self.name, path, note))
+
+
+def program() -> str | None:
+    """Where strace is, if it is installed."""
+    return shutil.which("strace")

@@ -1,0 +1,76 @@
+"""Catches what one piece of code prints, while everybody else goes on to print where they always did."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+# Who prints more than this to a console has lost its reader anyway.
+CHARS = 100_000
+
+_here: ContextVar[Captured | None] = ContextVar("harness_captured", default=None)
+_lock = threading.Lock()
+_users = 0
+
+
+class Captured:
+    """The text that was printed, as far as it is kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._room = CHARS
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts) + ("…\n" if self._room <= 0 else "")
+
+    def write(self, text: str) -> None:
+        if self._room > 0:
+            self._parts.append(text[: self._room])
+        self._room -= len(text)
+
+
+class _Stdout:
+    """In the place of `sys.stdout`: passes on what does not come from a context that is captured."""
+
+    def __init__(self, own: Any) -> None:
+        self.own = own
+
+    def write(self, text: str) -> int:
+        captured = _here.get()
+        if captured is None:
+            return self.own.write(text)  # type: ignore[no-any-return]
+        captured.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+
+def capture_here() -> Captured:
+    """Catch what the current context prints from now on, and the tasks that are made in it."""
+    captured = Captured()
+    _here.set(captured)
+    return captured
+
+
+@contextmanager
+def replaced_stdout() -> Iterator[None]:
+    """Have `sys.stdout` heed what is to be captured, for as long as the ``with`` statement lasts."""
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1 and sys.stdout is not None:
+            sys.stdout = _Stdout(sys.stdout)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            # Whoever replaced it after us keeps theirs.
+            if not _users and isinstance(sys.stdout, _Stdout):
+                sys.stdout = sys.stdout.own

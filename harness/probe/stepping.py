@@ -1,0 +1,221 @@
+"""Stands in for how asyncio makes a callback ready and runs it, and logs both: the steps of one loop.
+
+A step is one run of a callback; a task is one callback from each wait to the next. Its handle is asyncio's
+own with room for the time at which it became ready, and for the step that made it so. Timers and files need
+no room: a timer is ready when it is due, a file when the turn begins. Nothing that is logged refers to a
+task, or to anything else of the program's: those would live longer than they do without the probe.
+
+Three functions of asyncio's classes are replaced while the steps of a loop are logged. `_call_soon` does the
+whole work itself, for a call around the original would cost another twentieth of the shortest steps.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from asyncio import AbstractEventLoop, BaseEventLoop, Handle, Task, TimerHandle
+from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from time import monotonic_ns, thread_time_ns
+from typing import Any
+
+from ..record.observation import FILE, THREAD, TIMER
+from .turns import Turns
+
+# A step that holds the loop for longer is logged whosesoever it is.
+LONG_NS = 100_000
+# Of one that is as long as this, the CPU time is asked for: that is a system call.
+CPU_ASKED_NS = 5_000_000
+# What short steps held the loop together, without a pause between them, is logged from here on.
+TOGETHER_NS, PAUSE_NS = 50_000, 100_000
+# After so many steps since the log was emptied nothing more is logged. A row takes some 240 bytes of memory.
+ROOM = 100_000
+WIDTH, LONG_WIDTH = 6, 3
+
+
+@dataclass(slots=True)
+class Log:
+    """What was logged and is not written yet; the loop's thread adds to it, the writer's takes away."""
+
+    rows: list[int]
+    long_rows: list[int]
+    dropped: int = 0
+    failed: int = 0  # steps of which nothing could be told
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """The logging of one loop's steps."""
+
+    log: Log
+    number: Callable[[], int]  # of the step that runs, or ran last: how many there were
+    want: Callable[[], None]  # have the running step logged, whatever it does
+    go_on: Callable[[], None]  # the log was emptied
+    look_at: Callable[[ContextVar[Any]], None]  # OpenTelemetry's variable, once there is one
+    stop: Callable[[], None]  # put everything back; from any thread
+
+
+def log_steps(
+    loop: AbstractEventLoop,
+    turns: Turns,
+    *,
+    first: int,
+    is_chosen: Callable[[Any], bool] | None,
+    number_of: Callable[[Task[Any]], int],
+    runner_of: Callable[[Any, Any], int],
+    working: dict[int, int],
+) -> Stepping:
+    """Log the steps of *loop*, which is about to run in this thread.
+
+    Args:
+        turns: Of the loop.
+        first: How many steps there were in earlier loops.
+        is_chosen: Whether what is current in a context is of a trace to be logged; `None`: all are.
+        number_of: The number of a task that has none yet.
+        runner_of: What stands for a callback, which is a method of the second.
+        working: By thread, the work that an executor's threads do, as a waker.
+    """
+    # Everything that a step touches is a local of this closure.
+    watched: Any = loop
+    ident, clock = get_ident(), monotonic_ns
+    variable: ContextVar[Any] = ContextVar("harness_nothing")
+    number = first
+    is_wanted = False
+    short_ns = short_since_ns = short_until_ns = 0
+    log = Log([], [])
+    rows, until = log.rows, first + ROOM
+    run, call_soon = Handle._run, vars(BaseEventLoop)["_call_soon"]
+    from_thread = vars(BaseEventLoop)["call_soon_threadsafe"]
+
+    class Step(Handle):
+        """A handle that knows since when it is ready, and why."""
+
+        __slots__ = ("is_traced", "ready_ns", "waker")
+        is_traced: bool
+        ready_ns: int
+        waker: int
+
+    # It is shown to people, in the messages of exceptions and of asyncio's debug mode.
+    Step.__name__ = Step.__qualname__ = Handle.__name__
+
+    new: Any = object.__new__
+
+    def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
+        nonlocal is_wanted
+        if self is not watched or self._debug:
+            handle = call_soon(self, callback, args, context)
+            # In debug mode a handle keeps the stack on which it was made: without this frame.
+            if handle._source_traceback:
+                del handle._source_traceback[-1]
+            return handle  # type: ignore[no-any-return]
+        if context is None:
+            context = copy_context()
+        # Without the call of `Handle.__init__`, of which half the time goes to asking for the debug mode.
+        step: Any = new(Step)
+        step._context = context
+        step._loop = self
+        step._callback = callback
+        step._args = args
+        step._cancelled = False
+        step._repr = step._source_traceback = None
+        step.ready_ns = clock()
+        step.waker = waker or number
+        values = context.get(variable)
+        if values is not None and (is_chosen is None or is_chosen(values)):
+            step.is_traced = is_wanted = True
+        else:
+            step.is_traced = False
+        self._ready.append(step)
+        return step  # type: ignore[no-any-return]
+
+    def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
+        if self is not watched or self._debug or get_ident() == ident:
+            return from_thread(self, callback, *args, context=context)  # type: ignore[no-any-return]
+        self._check_closed()
+        handle = _call_soon(self, callback, args, context, working.get(get_ident(), THREAD))
+        self._write_to_self()
+        return handle
+
+    def _run(self: Any) -> None:
+        # Named as the original's: a stack is searched for the handle (`tasks.py`).
+        nonlocal number, is_wanted, short_ns, short_since_ns, short_until_ns
+        if self._loop is not watched:
+            run(self)
+            return
+        own = number = number + 1  # another loop may run inside of this step: nobody keeps a program from it
+        is_wanted = False
+        began_ns = clock()
+        run(self)
+        ended_ns = clock()
+        try:
+            if type(self) is Step and self.is_traced:
+                ready_ns, waker = self.ready_ns, self.waker
+            elif is_wanted or ended_ns - began_ns > LONG_NS or is_in_trace(self._context):
+                ready_ns, waker = (self.ready_ns, self.waker) if type(self) is Step else unmarked(self)
+            else:
+                if began_ns - short_until_ns > PAUSE_NS:
+                    short_ns, short_since_ns = 0, began_ns
+                short_ns += ended_ns - began_ns
+                short_until_ns = ended_ns
+                return
+            if short_ns:
+                if short_ns > TOGETHER_NS:
+                    rows.extend((0, short_since_ns, short_since_ns, short_until_ns, short_ns, 0))
+                short_ns = short_until_ns = 0
+            if own > until:
+                log.dropped += 1
+                return
+            try:
+                owner = self._callback.__self__
+            except AttributeError:  # a function; nearly all the others are tasks
+                owner = None
+            if type(owner) is Task:
+                runner = getattr(owner, "_harness_number", 0) or number_of(owner)
+            else:
+                runner = runner_of(self._callback, owner)
+            rows.extend((own, ready_ns, began_ns, ended_ns, waker, runner))
+            if ended_ns - began_ns >= CPU_ASKED_NS:
+                marked_ns, marked_cpu_ns = turns.marked
+                log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
+        except Exception:
+            log.failed += 1  # a callback of somebody's own making
+
+    def is_in_trace(context: Context) -> bool:
+        values = context.get(variable)
+        return values is not None and (is_chosen is None or is_chosen(values))
+
+    def unmarked(handle: Any) -> tuple[int, int]:
+        """When it became ready, and why; of a handle that was not made by the above."""
+        if isinstance(handle, TimerHandle):
+            return int(handle.when() * 1e9), TIMER  # the loop's clock is `time.monotonic`
+        if isinstance(getattr(handle._callback, "__self__", None), Task):
+            return 0, 0  # made before, or in debug mode
+        return int(turns.running_since_s() * 1e9), FILE
+
+    def want() -> None:
+        nonlocal is_wanted
+        is_wanted = True
+
+    def go_on() -> None:
+        nonlocal until
+        until = number + ROOM
+
+    def look_at(traced: ContextVar[Any]) -> None:
+        nonlocal variable
+        variable = traced
+
+    def stop() -> None:
+        nonlocal watched
+        watched = None
+        # Somebody who replaced one of them after us keeps theirs, and ours only passes on.
+        if Handle._run is _run:
+            Handle._run = run  # type: ignore[method-assign]
+        if vars(BaseEventLoop).get("_call_soon") is _call_soon:
+            BaseEventLoop._call_soon = call_soon  # type: ignore[attr-defined]
+        if vars(BaseEventLoop).get("call_soon_threadsafe") is call_soon_threadsafe:
+            BaseEventLoop.call_soon_threadsafe = from_thread  # type: ignore[method-assign]
+
+    Handle._run = _run  # type: ignore[method-assign]
+    BaseEventLoop._call_soon = _call_soon  # type: ignore[attr-defined]
+    BaseEventLoop.call_soon_threadsafe = call_soon_threadsafe  # type: ignore[assignment,method-assign]
+    return Stepping(log, lambda: number, want, go_on, look_at, stop)

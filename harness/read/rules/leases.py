@@ -1,0 +1,107 @@
+"""Messages that came twice because a blocked loop let their leases end: nobody could extend them.
+
+The chaos service says on the span of each handling which delivery it is and how long its lease lasts; each
+``extend`` within it that went well begins the lease again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...record.event import SpanEnded
+from ..block import Block
+from ..finding import Finding
+from ..history import History
+from ..unit import duration, plural, seconds
+
+MESSAGE, DELIVERY, LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
+SHOWN = 5
+# Of a lease: an extension is due each third of it, so a loop that runs for half of the time sends one.
+HELD = 0.5
+
+_Place = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A message that was handed out again, and the lease of the delivery before, which had ended."""
+
+    message: str
+    from_s: float
+    to_s: float
+    saved: int  # how often the message was saved, in all its deliveries
+    pid: int
+
+    @property
+    def lease_s(self) -> float:
+        return self.to_s - self.from_s
+
+    def held_s(self, block: Block) -> float:
+        """For how much of the lease the block held the loop that should have extended it."""
+        over_s = block.at_s + block.held_ms / 1000
+        return min(self.to_s, over_s) - max(self.from_s, block.at_s) if block.pid == self.pid else 0.0
+
+
+def findings(history: History, blocks: tuple[Block, ...]) -> Iterator[Finding]:
+    """A warning per place that held a loop for longer than messages could bear."""
+    hurt: dict[_Place, list[_Again]] = defaultdict(list)
+    worst: dict[_Place, Block] = {}
+    for again in _handed_out_again(history):
+        block = max(blocks, key=again.held_s, default=None)
+        if block is not None and again.held_s(block) >= again.lease_s * HELD:
+            place = block.file, block.line, block.function
+            hurt[place].append(again)
+            worst[place] = max(worst.get(place, block), block, key=lambda one: one.held_ms)
+    for place, messages in hurt.items():
+        yield _finding({again.message: again for again in messages}, worst[place])
+
+
+def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
+    ids = list(hurt)
+    twice = sum(again.saved > 1 for again in hurt.values())
+    whose = "its lease" if len(ids) == 1 else "their leases"
+    shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else "")
+    return Finding(
+        "leases",
+        "warning",
+        f"{plural(len(ids), 'message')} came again, {twice:,} of them took effect twice: "
+        f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} ended "
+        f"while {block.function} ({block.where}) held the loop for up to {duration(block.held_ms)}: {shown}",
+        block.file or None,
+        block.line or None,
+    )
+
+
+def _handed_out_again(history: History) -> Iterator[_Again]:
+    """The deliveries that were followed by another one, though they were not handed back."""
+    handled: dict[str, dict[int, SpanEnded]] = defaultdict(dict)
+    within: dict[str, list[SpanEnded]] = defaultdict(list)  # what went well, by the span of the handling
+    for span in history.of(SpanEnded):
+        if DELIVERY in span.attributes:
+            handled[str(span.attributes.get(MESSAGE, ""))][int(span.attributes[DELIVERY])] = span
+        elif span.name in ("extend", "nack", "save") and span.status != "error":
+            within[span.parent_id].append(span)
+    for message, deliveries in handled.items():
+        steps = {number: within[span.span_id] for number, span in deliveries.items()}
+        saved = sum(step.name == "save" for members in steps.values() for step in members)
+        for number, span in sorted(deliveries.items()):
+            after = deliveries.get(number + 1)
+            if after is None or any(step.name == "nack" for step in steps[number]):
+                continue
+            lease_s = float(span.attributes.get(LEASE_S, 0.0))
+            begun_ns = max(
+                (step.start_ns for step in steps[number] if _kept(step, after)), default=span.start_ns
+            )
+            # What came to a blocked loop was handed out before its span begins: then the next one tells.
+            to_s = min(
+                seconds(history.since_start_ns(begun_ns)) + lease_s,
+                seconds(history.since_start_ns(after.start_ns)),
+            )
+            yield _Again(message, to_s - lease_s, to_s, saved, span.pid)
+
+
+def _kept(extension: SpanEnded, after: SpanEnded) -> bool:
+    """Whether the extension was in time, before the message was handed out again."""
+    return extension.name == "extend" and extension.status != "error" and extension.end_ns < after.start_ns

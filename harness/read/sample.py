@@ -1,0 +1,103 @@
+"""Everything that was sampled in a run, as stacks with their weight: what a flame graph is drawn from.
+
+A run with the sampler, or with a recording from outside, has its ticks. Without either there are the looks
+that the probe took at late turns: they show what blocked, and nothing of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..record.event import Blocked, CallsSeen, Frame, Sampled
+from .blame import folded, own_frames
+from .history import History
+
+LATE = "late"
+# Between two looks at a late turn (`probe/watchdog.py`).
+LOOK_NS = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Samples of one thread that saw the same thing."""
+
+    at_ns: int  # the first one, by the record's clock
+    pid: int
+    thread: str
+    way: str  # as in `Sampled`, or "late" for looks at late turns
+    count: int
+    weight_ns: int  # the time they stand for
+    task: str
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
+
+
+def taken(history: History) -> tuple[Taken, ...]:
+    """The samples of a run, in order of time."""
+    ticks = tuple(_ticks(history))
+    return ticks or tuple(_looks(history))
+
+
+def _ticks(history: History) -> Iterator[Taken]:
+    calls: dict[tuple[int, int], tuple[int, Frame]] = {}
+    for seen in history.of(CallsSeen):
+        for number, call in enumerate(zip(seen.callers, seen.frames, strict=True), seen.first):
+            calls[seen.pid, number] = call
+    stacks: dict[tuple[int, int], tuple[Frame, ...]] = {}
+    for event in history.of(Sampled):
+        key = event.pid, event.stack
+        if key not in stacks:
+            stacks[key] = _inside(_stack(calls, *key))
+        yield Taken(
+            at_ns=event.at_ns,
+            pid=event.pid,
+            thread=event.thread,
+            way=event.way,
+            count=event.count,
+            weight_ns=round(event.count * 1e9 / event.hz),
+            task=event.task,
+            coroutine=event.coroutine,
+            span=event.span,
+            trace_id=event.trace_id,
+            span_id=event.span_id,
+            stack=stacks[key],
+        )
+
+
+def _looks(history: History) -> Iterator[Taken]:
+    threads = {(loop.started.pid, loop.started.loop): loop.started.thread for loop in history.loops}
+    for turn in history.of(Blocked):
+        for sample in turn.samples if turn.ended else ():
+            yield Taken(
+                at_ns=sample.first_ns,
+                pid=turn.pid,
+                thread=threads.get((turn.pid, turn.loop), ""),
+                way=LATE,
+                count=sample.count,
+                weight_ns=sample.last_ns - sample.first_ns + LOOK_NS,
+                task=sample.task,
+                coroutine=sample.coroutine,
+                span=sample.span,
+                trace_id=sample.trace_id,
+                span_id=sample.span_id,
+                stack=_inside(sample.stack),
+            )
+
+
+def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: int) -> tuple[Frame, ...]:
+    frames = []
+    while (call := calls.get((pid, number))) is not None:  # a damaged line may have taken some with it
+        number, frame = call
+        frames.append(frame)
+    return tuple(reversed(frames))
+
+
+def _inside(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """What a turn, or a thread of an executor, does: without what runs the loop, or the work."""
+    frames = own_frames(folded(stack))
+    start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
+    return frames[start:]

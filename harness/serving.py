@@ -1,0 +1,157 @@
+"""`console`: the console of the probe inside a program that nobody started with `harness run` or `watch`.
+
+There is no run and no record: what the console shows is kept in memory. `harness attach PID` finds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Iterable
+from typing import Self
+from weakref import WeakSet
+
+from .probe.attention import Attention
+from .probe.console.opening import Console
+from .probe.faults import Faults
+from .record import card
+from .record.card import Card
+from .record.event import Event
+from .record.order import PERMISSIONS
+from .record.run import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def console(allow: Iterable[str] = (), port: int | None = None, limit_ms: float = 100) -> LiveConsole:
+    """Have a console for as long as the ``with`` statement lasts that this is for.
+
+    It opens in a thread of its own; that it cannot be opened is logged, and no concern of the program's.
+    Which loops are watched, `watch_loop` says.
+
+    Args:
+        allow: What it may do besides reading, of "cancel", "signal", "repl" and "chaos".
+        port: Of loopback, for telnet behind a token; 0 takes a free one, `None` opens no such door.
+        limit_ms: A turn of a loop that lasts longer is a block; at least 1.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    permissions = tuple(dict.fromkeys(allow))
+    if unknown := set(permissions) - set(PERMISSIONS):
+        raise ValueError(
+            f"allow: expected some of {', '.join(PERMISSIONS)}, got {', '.join(sorted(unknown))}"
+        )
+    if port is not None and not 0 <= port <= 65535:
+        raise ValueError(f"port must be 0 to 65535, got {port!r}")
+    if not (math.isfinite(limit_ms) and limit_ms >= 1):
+        raise ValueError(f"limit_ms must be finite and at least 1, got {limit_ms!r}")
+    return LiveConsole(permissions, port, limit_ms)
+
+
+class LiveConsole:
+    """What `console` gives: a context manager, to be entered once."""
+
+    def __init__(self, allow: tuple[str, ...], port: int | None, limit_ms: float) -> None:
+        self._allow = allow
+        self._port = port
+        self._limit_ns = round(limit_ms * 1e6)
+        self._attention: Attention | None = None
+        self._console: Console | None = None
+        self._pages: RunFolder | None = None
+        self._faults = Faults(self._take)
+
+    def wait_open(self, *, within_s: float = 5.0) -> Card | None:
+        """Wait until it can be attached to: the pid, the socket, and the port with its token.
+
+        `None` when it could not be opened, or that takes longer.
+        """
+        if self._console is None or not self._console.wait_open(within_s=within_s):
+            return None
+        return self._console.card
+
+    def __enter__(self) -> Self:
+        if self._attention is not None:
+            raise RuntimeError("a console can be entered once; ask console() for another")
+        try:
+            # Where `attach` can read the counters of the loops while the process does not answer.
+            self._pages = _new_pages()
+        except (OSError, card.FolderRefusedError) as exc:
+            log.warning("there will be no console: %s", exc)
+        self._attention = Attention(
+            self._pages,
+            limit_ns=self._limit_ns,
+            write=self._take,
+            on_error=self._failed,
+            on_running=self._running,
+        )
+        if self._pages is not None:
+            self._console = Console(
+                loops=self._attention.loops,
+                folder=None,
+                pages=self._pages.loops,
+                allow=self._allow,
+                port=self._port,
+                write=self._take,
+                dropped=dict,
+                handlers={
+                    "inject": self._faults.inject,
+                    "heal": self._faults.heal,
+                    "faults": self._faults.in_force,
+                },
+                on_error=self._failed,
+            )
+            _open.add(self)
+        self._attention.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not in a child that was forked inside the `with`: there the console is the parent's.
+        if self._attention is None or not self._attention.end():
+            return
+        _open.discard(self)
+        if self._console is not None:
+            self._console.close()
+        self._faults.heal_all()
+        if self._pages is not None:
+            shutil.rmtree(self._pages.path, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """In a child after `fork`: the doors are the parent's."""
+        if self._console is not None:
+            self._console.abandon()
+        self._faults.heal_all()
+
+    def _running(self, loop: AbstractEventLoop) -> None:
+        if self._console is not None:
+            self._console.running(loop)
+
+    def _take(self, event: Event) -> bool:
+        if self._console is not None:
+            self._console.recent.take(event)
+        return True
+
+    def _failed(self, where: str, error: BaseException) -> None:
+        log.warning("the console failed in its part %r: %r", where, error)
+
+
+def _new_pages() -> RunFolder:
+    folder = RunFolder(card.new_folder() / f"{os.getpid()}-{time.monotonic_ns():x}")
+    folder.loops.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+_open: WeakSet[LiveConsole] = WeakSet()
+
+
+def _abandon_all() -> None:
+    for live in tuple(_open):
+        live.abandon()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

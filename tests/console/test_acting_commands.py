@@ -1,0 +1,509 @@
+"""The commands that change something: what they do, what they refuse, and that it goes back by itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from commanded import wait
+from consoled import consoled, is_alive
+
+from harness.record.event import (
+    ArtefactWritten,
+    CallsCounted,
+    ConsoleAudited,
+    FaultFired,
+    FaultInjected,
+    FaultUndone,
+    ProbeFailed,
+)
+from harness.record.reader import Follower
+
+PROGRAM = """
+    import asyncio, logging, os, signal, sys, threading, time
+
+    log = logging.getLogger("shop")
+    kept = []
+
+    def fetch(n=0):
+        return n
+
+    own_fetch = fetch
+
+    def burn(seconds):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+
+    def hoard():
+        kept.append(bytearray(200_000))
+
+    async def patient():
+        await asyncio.sleep(3600)
+
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+    async def clumsy():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            raise ValueError("cannot let go") from None
+
+    async def forgiving():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            return "done"
+
+    async def busy():
+        while True:
+            burn(0.01)
+            await asyncio.sleep(0.005)
+
+    def start(*coroutines):
+        tasks.update(asyncio.create_task(made(), name=made.__name__) for made in coroutines)
+
+    tasks = set()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: print("USR1", flush=True))
+        print("ready", flush=True)
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            exec(line)
+
+    RUN
+"""
+EVERYTHING = ("cancel", "signal", "repl", "chaos")
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def service(request, tmp_path_factory):
+    """One program for all tests of a module, which may do everything to it."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+        folder = tmp_path_factory.mktemp("service")
+        with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
+            yield running
+            # Whatever a test has asked for, the probe itself went through it unharmed.
+            assert of(running, ProbeFailed) == []
+
+
+def of(service, kind):
+    """The events of a kind in the record so far."""
+    return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
+
+
+def refused(service, line):
+    """Why a line was refused."""
+    answer = service.request(line)
+    assert answer["status"] == "refused", answer
+    return answer["text"]
+
+
+def python(service, expression):
+    """The value of an expression on the service's loop."""
+    return service.ask(f"repl {expression}")
+
+
+def done(service, statement):
+    """Have the program execute a statement, and wait until it has."""
+    service.do(statement)
+    assert is_alive(service)
+
+
+# --- cancel -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "told"),
+    [
+        ("patient", "cancelled", "is cancelled"),
+        ("clumsy", "failed", "failed: ValueError: cannot let go"),
+        ("forgiving", "finished", "came to a good end"),
+    ],
+)
+def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
+    """It is gone; whether it was cancelled, has failed or has swallowed it makes a difference."""
+    done(service, f"start({name})")
+    number = service.ask(f"ps --filter task={name} --json")["rows"][0]["id"]
+    answer = service.ask(f"cancel {number} --message enough --json")
+    assert (answer["task"], answer["name"], answer["outcome"]) == (number, name, outcome)
+
+    done(service, f"start({name})")
+    assert told in service.ask(f"cancel {name}")
+
+
+def test_a_task_that_swallows_its_cancellation_is_told(service):
+    """The command gives up after two seconds, fails, and says where the task is."""
+    done(service, "start(stubborn)")
+    answer = service.request("cancel stubborn")
+
+    assert (answer["ok"], answer["status"]) == (False, "failed")
+    assert "still runs 2 s after its cancellation: it swallows it" in answer["text"]
+    assert "program.py:" in answer["text"]
+    assert "stubborn" in answer["text"].partition("program.py:")[2]
+
+
+def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service):
+    """Who cancels while the loop is held hears what holds it; afterwards the task still runs."""
+    done(service, "start(patient)")
+    service.do("time.sleep(2.5)")
+    wait(lambda: service.ask("status --json")["late"])
+    why = refused(service, "cancel patient")
+    assert is_alive(service)
+
+    assert "the loop did not come to it within 1 s" in why
+    assert "program.py" in why
+    assert service.ask("ps --filter task=patient --json")["total"] == 1
+    assert "is cancelled" in service.ask("cancel patient")
+
+
+def test_there_must_be_such_a_task(service):
+    """A slip of the pen cancels nobody."""
+    assert "no pending task has the number or name 'nobody'" in refused(service, "cancel nobody")
+
+
+# --- signal -------------------------------------------------------------------------------------------
+
+
+def test_a_signal_reaches_its_handler(service):
+    """The handler that the program has put on its loop runs; before that the client hears what is there."""
+    answer = service.request("signal USR1")
+
+    assert service.process.stdout.readline() == "USR1\n"
+    assert answer["said"][0].startswith(f"SIGUSR1 goes to process {service.process.pid}: handled")
+    effects = {row["signal"]: row["effect"] for row in service.ask("signal --json --limit 0")["rows"]}
+    assert effects["SIGTERM"] == "default: ends the process"
+    assert effects["SIGUSR1"].startswith("handled")
+
+
+def test_what_leaves_no_chance_needs_force(service):
+    """KILL and STOP are refused, and so is what is no signal; the service lives on."""
+    assert "--force" in refused(service, "signal kill")
+    assert "--force" in refused(service, "signal SIGSTOP")
+    assert "no signal of the name NOPE" in refused(service, "signal NOPE")
+    assert is_alive(service)
+
+
+def test_a_signal_may_end_the_service(tmp_path):
+    """The client still hears what it has done."""
+    with consoled(tmp_path, program=PROGRAM, allow=("signal",)) as running:
+        with running.connect() as client:
+            client.send("signal TERM\n")
+            said = client.rest().decode()
+
+        assert running.process.wait(10) == -signal.SIGTERM
+        assert "default: ends the process" in said
+
+
+# --- faults -------------------------------------------------------------------------------------------
+
+
+def test_an_injected_fault_acts_and_is_healed(service):
+    """The function misbehaves from then on, until it is healed; the record has it all."""
+    fault = service.ask("faults inject call.fail --in __main__:fetch --raises builtins:OSError --json")["id"]
+    failing = service.request("repl fetch(7)")["text"]
+    listed = service.ask("faults --json")["rows"]
+    assert python(service, "fetch is own_fetch") == "False"
+    healed = service.ask("faults heal")
+
+    assert failing.endswith("OSError: injected fault")
+    assert [(row["id"], row["kind"], row["place"], row["fired"]) for row in listed] == [
+        (fault, "call.fail", "__main__:fetch", 1)
+    ]
+    assert 0 < listed[0]["left_s"] <= 30
+    assert fault in healed
+    assert python(service, "fetch(7)") == "7"
+    wait(lambda: [event for event in of(service, FaultUndone) if event.id == fault])
+    assert [event.kind for event in of(service, FaultInjected) if event.id == fault] == ["call.fail"]
+    assert [event.fired for event in of(service, FaultUndone) if event.id == fault] == [1]
+    assert len([event for event in of(service, FaultFired) if event.id == fault]) == 1
+
+
+def test_a_fault_stops_by_itself(service):
+    """After its time nothing is in force, and the function is the program's own again."""
+    service.ask("faults inject block.sleep --in __main__:fetch --block-ms 1 --for 300ms")
+    assert service.ask("faults --json")["total"] == 1
+
+    wait(lambda: service.ask("faults --json")["total"] == 0)
+    assert python(service, "fetch is own_fetch") == "True"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("faults inject call.fail --in __main__:nothing", "__main__ has no nothing"),
+        ("faults inject earthquake --in __main__:fetch", "one of block.sleep, block.cpu, call.fail"),
+        ("faults inject block.cpu", "--in MODULE:NAME"),
+        ("faults heal scenario-1", "has not injected scenario-1"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(service, line, why):
+    """Nothing is in force afterwards."""
+    assert why in refused(service, line)
+    assert service.ask("faults --json")["total"] == 0
+
+
+# --- log and debug ------------------------------------------------------------------------------------
+
+
+def level_of(service):
+    return python(service, "log.level")
+
+
+def test_a_log_level_goes_back_by_itself(service):
+    """It holds for its time; the loggers that there are can be listed."""
+    told = service.ask("log DEBUG shop --for 500ms")
+    assert told.startswith("shop: DEBUG instead of NOTSET, for 0.5 s")
+    assert "it has no handler" in told
+    assert level_of(service) == "10"
+    rows = service.ask("log --json --limit 0")["rows"]
+    assert [(row["level"], row["effective"]) for row in rows if row["logger"] == "shop"] == [
+        ("DEBUG", "DEBUG")
+    ]
+
+    wait(lambda: level_of(service) == "0")
+
+
+def test_a_log_level_can_be_reset_and_changed_again(service):
+    """A second change takes the first one's place, and what was there before both comes back."""
+    service.ask("log DEBUG shop")
+    service.ask("log error shop")
+    assert level_of(service) == "40"
+    service.ask("log reset shop")
+
+    assert level_of(service) == "0"
+    assert "has not changed shop" in refused(service, "log reset shop")
+
+
+def test_a_level_that_somebody_else_has_set_stays(service):
+    """The program's own change, made later, is not undone."""
+    service.ask("log DEBUG shop")
+    done(service, "log.setLevel(30)")
+    service.ask("log reset shop")
+
+    assert level_of(service) == "30"
+    done(service, "log.setLevel(0)")
+
+
+def test_there_must_be_such_a_logger_and_level(service):
+    """None is made by asking for it."""
+    assert "no logger of the name shopp" in refused(service, "log DEBUG shopp")
+    assert "no level LOUD" in refused(service, "log LOUD shop")
+    assert python(service, "'shopp' in logging.root.manager.loggerDict") == "False"
+
+
+def test_debug_mode_goes_off_by_itself(service):
+    """The loop is in debug mode for that time, with the limit that was asked for, and as before after it."""
+    state = "(lambda l: (l.get_debug(), l.slow_callback_duration))(asyncio.get_running_loop())"
+    service.ask("debug on --for 700ms --slow-ms 250")
+    assert python(service, state) == "(True, 0.25)"
+    assert "is on already" in refused(service, "debug on")
+
+    wait(lambda: python(service, state) == "(False, 0.1)")
+    assert "has not switched it on" in refused(service, "debug off")
+
+
+def test_debug_mode_can_be_switched_off(service):
+    """At once, and what it had changed with it."""
+    assert service.ask("debug on --json")["debug"] is True
+    service.ask("debug off")
+
+    wait(lambda: service.ask("debug --json")["debug"] is False)
+
+
+# --- gc and memory ------------------------------------------------------------------------------------
+
+
+def test_a_collection_says_how_long_it_held_the_process(service):
+    """What was unreachable is found, and the figures are those of the collector."""
+    done(service, "import gc; gc.collect(); [(lambda x: x.append(x))([]) for _ in range(50)]")
+    answer = service.ask("gc collect --json")
+    stats = service.ask("gc --json")
+
+    assert answer["unreachable"] >= 1
+    assert 0 < answer["held_ms"] < 10_000
+    assert [row["generation"] for row in stats["rows"]] == [0, 1, 2]
+    assert stats["enabled"] is True
+
+
+def test_the_line_that_allocates_is_named(service):
+    """Of what was allocated in the window and stays, the largest comes first; the tracing is over then."""
+    service.do("asyncio.get_running_loop().call_later(0.4, hoard)")
+    answer = service.ask("memory --for 1s --json")
+
+    hoarding = next(n for n, text in enumerate(PROGRAM.splitlines(), 1) if "bytearray" in text)
+    first = answer["rows"][0]
+    assert first["place"] == f"program.py:{hoarding}"
+    assert first["held_bytes"] >= 200_000
+    assert answer["rss_bytes"] > 1_000_000
+    assert python(service, "__import__('tracemalloc').is_tracing()") == "False"
+
+
+def test_a_programs_own_tracing_is_left_alone(service):
+    """It is neither used nor stopped."""
+    done(service, "import tracemalloc; tracemalloc.start()")
+    assert "tracemalloc is on already" in refused(service, "memory --for 1s")
+
+    assert python(service, "__import__('tracemalloc').is_tracing()") == "True"
+    done(service, "import tracemalloc; tracemalloc.stop()")
+
+
+def test_a_client_that_leaves_ends_its_tracing(service):
+    """Nothing goes on for a client that is not there any more."""
+    with service.connect() as client:
+        client.wait_for("> ")
+        client.send("memory --for 60s\n")
+        client.wait_for("tracing allocations")
+        wait(lambda: python(service, "__import__('tracemalloc').is_tracing()") == "True")
+
+    wait(lambda: python(service, "__import__('tracemalloc').is_tracing()") == "False")
+
+
+# --- profile and record -------------------------------------------------------------------------------
+
+
+def test_a_profile_names_the_line_that_computes(service):
+    """Nearly all samples of a loop that computes are in the line that does."""
+    done(service, "start(busy)")
+    answer = service.ask("profile for 1s --format collapsed --json")
+    service.ask("cancel busy")
+
+    shares = Counter()
+    for line in Path(answer["path"]).read_text().splitlines():
+        stack, _, count = line.rpartition(" ")
+        shares[stack.split(";")[-1].split(" ")[0]] += int(count)
+    # Of uvloop, it is not known when it waits: nothing of it is written in Python.
+    del shares["Runner.run"]
+    assert shares["burn"] / shares.total() > 0.8
+    path = answer["path"].removeprefix(f"{service.folder.path}/")
+    wait(lambda: path in [event.path for event in of(service, ArtefactWritten)])
+
+
+def test_a_profile_can_be_started_and_stopped(service):
+    """One at a time; the file is where it was promised to be."""
+    path = service.ask("profile start 30s --format speedscope --json")["path"]
+    assert "is in force already" in refused(service, "profile for 1s")
+    assert service.ask("profile stop --json")["path"] == path
+
+    assert json.loads(Path(path).read_text())["profiles"][0]["type"] == "sampled"
+    assert "no profile is under way" in refused(service, "profile stop")
+    assert python(service, "[s for s in range(34, 65) if signal.getsignal(s)]") == "[]"
+
+
+def test_a_profile_that_nobody_stops_ends_by_itself(service):
+    """Its file is written, too."""
+    path = service.ask("profile start 400ms --json")["path"]
+
+    wait(lambda: service.ask("profile --json")["path"] is None)
+    wait(Path(path).exists)
+    assert "samples of the loop at work" in Path(path).read_text()
+
+
+def test_pyinstrument_profiles_the_loops_thread(service):
+    """A call tree, if the target has pyinstrument; its profiler is gone afterwards."""
+    pytest.importorskip("pyinstrument")
+    done(service, "start(busy)")
+    text = service.ask("profile for 700ms --kind pyinstrument --format text")
+    page = service.ask("profile for 200ms --kind pyinstrument --json")["path"]
+    service.ask("cancel busy")
+
+    assert "burn" in text
+    assert "<html" in Path(page).read_text()
+    assert python(service, "sys.getprofile()") == ""
+    assert "not collapsed" in refused(service, "profile for 1s --kind pyinstrument --format collapsed")
+
+
+def test_a_window_keeps_the_synchronous_calls(service):
+    """Those within it are in the record, with their line; those before and after are not."""
+
+    def sleeps():
+        return {
+            event.argument: event.count for event in of(service, CallsCounted) if event.call == "time.sleep"
+        }
+
+    done(service, "time.sleep(0.001)")
+    service.ask("record for 30s")
+    done(service, "time.sleep(0.002)")
+    assert "window is open" in service.ask("record")
+    service.ask("record stop")
+    done(service, "time.sleep(0.003)")
+    service.ask("record for 30s")
+    done(service, "time.sleep(0.002)")
+    service.ask("record stop")
+
+    wait(lambda: sleeps() == {"0.002": 2})
+    assert python(service, "type(time.sleep).__name__") == "'builtin_function_or_method'"
+    assert python(service, "sys.get_coroutine_origin_tracking_depth()") == "0"
+    assert "no window is open" in refused(service, "record stop")
+
+
+def test_a_window_closes_by_itself(service):
+    """Nothing is replaced any more after its time."""
+    service.ask("record for 300ms")
+    assert python(service, "type(time.sleep).__name__") != "'builtin_function_or_method'"
+
+    wait(lambda: python(service, "type(time.sleep).__name__") == "'builtin_function_or_method'")
+
+
+# --- what is written down, and what is not allowed ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "needs"),
+    [
+        ("cancel patient", "cancel"),
+        ("signal USR1", "signal"),
+        ("faults inject call.fail --in __main__:fetch", "chaos"),
+        ("faults heal", "chaos"),
+        ("repl 1", "repl"),
+        ("aiomonitor cancel 1", "cancel"),
+        ("aiomonitor ca 1", "cancel"),
+        ("aiomonitor signal USR1", "signal"),
+        ("aiomonitor console", "repl"),
+        ("aiomonitor -- cancel 1", "expected one of aiomonitor's commands first"),
+    ],
+)
+def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs):
+    """Each names the permission it would take; to list what there is takes none."""
+    assert needs in refused(read_only, line)
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+        with consoled(tmp_path_factory.mktemp("service"), program=PROGRAM) as running:
+            yield running
+
+
+def test_what_changes_something_is_in_the_record(read_only):
+    """Also what takes no permission; what only reads is not."""
+    for line in (
+        "log DEBUG shop --for 100ms",
+        "debug",
+        "gc",
+        "gc collect",
+        "faults",
+        "log",
+        "signal",
+        "memory",
+    ):
+        read_only.ask(line)
+
+    def lines():
+        done = [event.line for event in of(read_only, ConsoleAudited) if event.outcome == "done"]
+        return done if "gc collect" in done else None
+
+    assert wait(lines) == ["log DEBUG shop --for 100ms", "gc collect"]

@@ -1,0 +1,275 @@
+"""`harness attach`: from a terminal, from a pipe, by one command, and to a process that cannot answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commanded import COMMAND, Terminal, wait
+from consoled import consoled
+
+from harness.record import card
+
+
+def attach(*arguments: object, **how: object) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "attach", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **how)
+
+
+def test_one_command(console):
+    """Its answer on stdout, and a status that scripts can go by."""
+    asked = attach("-c", "ps --json", console.process.pid)
+    refused = attach("-c", "cancel waiting-1", console.process.pid)
+    unknown = attach("-c", "cancle waiting-1", console.process.pid)
+
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert json.loads(asked.stdout)["total"] == 4
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "not allowed here" in refused.stderr
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "did you mean cancel" in unknown.stderr
+
+
+def test_the_only_console_needs_no_name(console):
+    """Nor does one that is named by its run."""
+    alone = attach("-c", "ps --json")
+    by_run = attach("-c", "ps --json", console.folder.path)
+
+    assert json.loads(alone.stdout)["total"] == json.loads(by_run.stdout)["total"] == 4
+
+
+def test_of_several_consoles_one_must_be_named(console, tmp_path):
+    """The message lists them."""
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    with consoled(other_folder) as other:
+        asked = attach("-c", "ps")
+        listed = json.loads(attach("--list", "--json").stdout)
+
+    assert asked.returncode == 2
+    assert "2 consoles are open; name one by its pid" in asked.stderr
+    assert str(console.process.pid) in asked.stderr
+    assert {found["pid"] for found in listed} == {console.process.pid, other.process.pid}
+    assert {found["loops"] for found in listed} == {1}
+
+
+def test_a_pipe_is_read_line_by_line(console):
+    """Answers alone on stdout, and the status of the worst."""
+    done = attach(console.process.pid, input="help --json\n\nps --json\nnonsense\nquit\nps\n")
+
+    helped, listed = map(json.loads, done.stdout.splitlines())
+    assert (helped["allowed"], listed["total"]) == ([], 4)
+    assert "no command 'nonsense'" in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_terminal_has_a_prompt_history_and_completion(console, tmp_path, monkeypatch):
+    """The prompt names the pid; Tab asks the console; Ctrl-D leaves; the next time it is remembered."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    pid = console.process.pid
+    terminal = Terminal([*COMMAND, "attach", str(pid)], cwd=tmp_path, columns=200)
+    terminal.wait_for(f"{pid}> ")
+    terminal.type("hel\texecu\t\r")
+    terminal.wait_for("usage: executors")
+    terminal.wait_for(f"{pid}> ")
+    terminal.type("\x04")
+
+    assert terminal.ended() == 0
+    history = tmp_path / "asyncio-harness" / "history"
+    assert history.read_text().splitlines() == ["help executors "]
+    assert history.stat().st_mode & 0o077 == 0
+
+
+def test_ctrl_c_ends_the_command_and_not_the_conversation(console, tmp_path, monkeypatch):
+    """What takes long answers with what it has."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    terminal = Terminal([*COMMAND, "attach", str(console.process.pid)], cwd=tmp_path, columns=200)
+    terminal.wait_for("> ")
+    terminal.type("memory --for 60s\r")
+    terminal.wait_for("60 s")
+    terminal.type("\x03")
+    terminal.wait_for("> ")
+    terminal.type("quit\r")
+
+    assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
+    """`status` and `blocks` name it, and the process is not stopped for that."""
+    pytest.importorskip(loop, reason=f"{loop} is not installed")
+    with consoled(tmp_path, loop=loop) as running:
+        running.do(f"hold_the_gil({letters_for(20)})")  # until it is killed, at the end of this block
+        status = attach("-c", "status", running.process.pid)
+        blocks = attach("-c", "bl --json", running.process.pid)
+        state = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    assert (status.returncode, blocks.returncode) == (0, 0)
+    said, late, holder, *_ = status.stdout.splitlines()
+    assert said == "answered from outside: the process did not answer for 1.0 s"
+    assert late.startswith("loop 0 is late since ")
+    assert re.fullmatch(r"MainThread has the GIL: .*/program\.py:\d+ hold_the_gil", holder)
+    assert json.loads(blocks.stdout)["holder"]["function"] == "hold_the_gil"
+    assert state in "RS"
+
+
+def test_other_commands_wait_until_the_gil_is_let_go(console):
+    """And answer then, whatever was told of it meanwhile."""
+    console.do(f"hold_the_gil({letters_for(3)})")
+    asked = attach("-c", "help gc", console.process.pid)
+
+    assert asked.returncode == 0
+    assert asked.stdout.startswith("usage: gc")
+
+
+def test_a_stopped_process_is_told_as_one(console):
+    """And a command is not waited for longer than was asked for."""
+    pid = console.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status = attach("-c", "status --json", pid)
+        other = attach("-c", "ps", "--wait", 0.2, pid)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    seen = json.loads(status.stdout)
+    assert (seen["from_outside"], seen["stopped"]) == (True, True)
+    assert other.returncode == 4
+    assert f"process {pid} did not answer within 0.2 s" in other.stderr
+    assert console.ask("ps --json")["total"] == 4
+
+
+def test_a_process_that_answers_is_not_looked_at_from_outside(console):
+    """The control: a blocked loop that lets go of the GIL is told of from inside."""
+    console.do("time.sleep(4)")
+    wait(lambda: console.ask("blocks --json")["rows"])
+    status = attach("-c", "status", console.process.pid)
+
+    assert "from outside" not in status.stdout
+    assert "LATE" in status.stdout
+
+
+def test_a_process_without_a_console(tmp_path):
+    """One clear message that says what is possible."""
+    missing = attach(os.getpid())
+    nobody = attach(2**22 + 1)
+    nothing = attach()
+    nowhere = attach("no-such-run")
+
+    assert {done.returncode for done in (missing, nobody, nothing, nowhere)} == {2}
+    assert f"{os.getpid()}: this process has no console" in missing.stderr
+    assert "harness watch --console -- PROGRAM" in missing.stderr
+    assert "no such process" in nobody.stderr
+    assert "no console is open" in nothing.stderr
+    assert "no-such-run: no process of such a run has an open console" in nowhere.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_another_users_process_is_refused():
+    """With the name of the user who could."""
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"]
+    process = subprocess.Popen(command)
+    try:
+        wait(lambda: Path(f"/proc/{process.pid}").stat().st_uid == 65534)
+        done = attach(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert done.returncode == 2
+    assert f"{process.pid}: the process of another user, nobody; only that user can attach" in done.stderr
+
+
+def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_folder):
+    """Killed ones leave theirs; the living keep theirs."""
+    place = Path(runtime_folder, card.FOLDER)
+    (mine,) = place.glob("*.json")
+    console.process.kill()
+    console.process.wait()
+    assert list(place.iterdir())
+    listed = attach("--list", "--json")
+
+    assert json.loads(listed.stdout) == []
+    assert list(place.iterdir()) == []
+    assert mine.name.startswith(f"{console.process.pid}-")
+
+
+def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder):
+    """There is no console then; the program runs, and the record says why."""
+    place = Path(runtime_folder, card.FOLDER)
+    place.mkdir(mode=0o700)
+    place.chmod(0o755)
+    script = tmp_path / "program.py"
+    script.write_text("import asyncio; asyncio.run(asyncio.sleep(1)); print('done')")
+    done = subprocess.run(
+        [*COMMAND, "watch", "--console", "--out", "run", "--", sys.executable, str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert f"{place}: others can enter it (mode 755, expected 700)" in done.stderr
+    assert list(place.iterdir()) == []
+
+
+def test_each_process_of_a_run_has_its_own(tmp_path):
+    """A worker finds its fixed port taken by its sibling, and takes a free one."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import asyncio, multiprocessing\n"
+        "def work():\n    asyncio.run(asyncio.sleep(60))\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    children = [context.Process(target=work) for _ in range(2)]\n"
+        "    [child.start() for child in children]\n"
+        "    [child.join() for child in children]\n"
+    )
+    port = free_port()
+    command = [*COMMAND, "watch", "--console-port", str(port), "--out", "run", "--", sys.executable]
+    process = subprocess.Popen([*command, str(script)], cwd=tmp_path, text=True, stderr=subprocess.PIPE)
+    try:
+        cards: list[card.Card] = []
+        told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
+        cards = [found for _, found in card.cards()]
+        tasks = [json.loads(attach("-c", "ps --json", found.pid).stdout)["total"] for found in cards]
+    finally:
+        for found in cards:
+            os.kill(found.pid, signal.SIGTERM)
+        process.communicate(timeout=30)
+
+    assert tasks == [1, 1]
+    assert len({found.port for found in cards}) == 2
+    assert sorted(line.count("the token") for line in told) == [1, 1]
+    (second,) = [line for line in told if "another process's" in line]
+    assert f"port {port} is another process's of this run; here it is " in second
+    assert sum(f"telnet 127.0.0.1 {port} and the token " in line for line in told) == 1
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+def letters_for(seconds: float) -> int:
+    """How many letters keep the expression at work for so long on this machine."""
+    letters, took = 20, 0.0
+    while took < 0.1:
+        letters += 1
+        began = time.perf_counter()
+        re.match(r"(a+)+$", "a" * letters + "b")
+        took = time.perf_counter() - began
+    while took < seconds:
+        letters, took = letters + 1, took * 2
+    return letters

@@ -1,0 +1,355 @@
+"""What those may try who have no business at the console: it works on a stock aiomonitor, and not here.
+
+The same function attacks both. Our console is allowed to do what the attack wants, so that only its doors
+keep it from happening.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from commanded import wait
+from consoled import consoled
+
+from harness.record.card import Card
+from harness.record.event import ConsoleAudited, ConsoleOpened, ProbeFailed
+from harness.record.reader import Follower
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed"),
+]
+pytest.importorskip("aiomonitor", reason="aiomonitor is not installed")
+
+# Each USR1 leaves a byte in the file `hits`; the end of the task `victim` leaves the file `cancelled`.
+SERVICE = """
+    import asyncio, os, signal, sys
+
+    async def victim():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            open("cancelled", "x").close()
+
+    def hit():
+        with open("hits", "a") as file:
+            file.write("x")
+
+    async def main():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, hit)
+        task = asyncio.create_task(victim(), name="victim")
+        crowd = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(3_000)]
+        with open("victim", "w") as file:
+            file.write(str(id(task)))
+        START
+        print("ready", flush=True)
+        await asyncio.sleep(3600)
+
+    asyncio.run(main())
+"""
+STOCK = """
+        import aiomonitor
+        aiomonitor.start_monitor(
+            asyncio.get_running_loop(), port={port}, webui_port={web_port}, console_enabled=False
+        ).__enter__()
+"""
+NOBODY = 65534
+# What a stock console wants to hear before it prompts: the type of the terminal, and its size. To ours, it is
+# nothing.
+HELLO = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfb\x1f\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0"
+# Not with CR LF, which a stock console takes for two lines, and does everything twice.
+SIGNAL = b"signal SIGUSR1\r"
+
+
+@dataclass
+class Prey:
+    """A service with a console, and how its owner uses it."""
+
+    folder: Path
+    port: int  # for telnet
+    web_port: int  # for browsers; ours has none, so they come to the other
+    token: str  # of the telnet port, "" for none
+    longest: bytes  # the command with the longest answer
+    patience_s: float  # what it is told is done by then, or never
+    stderr: Callable[[], str] = lambda: ""
+    card: Card | None = None
+
+    def hits(self) -> int:
+        path = self.folder / "hits"
+        return len(path.read_text()) if path.exists() else 0
+
+    def was_hit(self, attack: Callable[[], object], *, within_s: float | None = None) -> bool:
+        """Whether the process got a signal by that."""
+        before = self.hits()
+        kept = attack()
+        try:
+            wait(lambda: self.hits() > before, within_s=within_s or self.patience_s)
+        except TimeoutError:
+            return False
+        finally:
+            if isinstance(kept, socket.socket):
+                kept.close()
+        return True
+
+    def connected(self, *, receives_bytes: int | None = None) -> socket.socket:
+        """A client of the owner's, who may give commands."""
+        channel = socket.socket()
+        if receives_bytes is not None:
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives_bytes)
+        channel.settimeout(20)
+        channel.connect(("127.0.0.1", self.port))
+        if self.token:
+            channel.sendall(f"{self.token}\r".encode())
+        else:
+            channel.sendall(HELLO)
+            time.sleep(1)  # a stock console loses what comes before its prompt
+        return channel
+
+    def serves(self) -> bool:
+        """Whether the owner's command is carried out, and soon. The owner leaves with manners."""
+        with self.connected() as channel:
+            served = self.was_hit(lambda: channel.sendall(SIGNAL), within_s=4)
+            with suppress(OSError):
+                channel.sendall(b"exit\r")
+                channel.settimeout(1)
+                while channel.recv(65536):
+                    pass
+        return served
+
+
+@pytest.fixture
+def ours(tmp_path):
+    """The console of the probe, on a telnet port, with every permission."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    program = SERVICE.replace("START", "")
+    with consoled(folder, program=program, port=0, allow=("signal", "cancel", "repl")) as running:
+        card = running.card
+        yield Prey(folder, card.port, card.port, card.token, b"ps --limit 0\r", 1.5, card=card)
+
+
+@pytest.fixture
+def stock(tmp_path):
+    """An aiomonitor as its documentation starts it."""
+    folder = tmp_path / "stock"
+    folder.mkdir()
+    with stock_service(folder, port=free_port()) as prey:
+        yield prey
+
+
+@contextmanager
+def stock_service(folder: Path, *, port: int) -> Iterator[Prey]:
+    web_port = free_port()
+    start = dedent(STOCK.format(port=port, web_port=web_port)).strip().replace("\n", "\n" + " " * 8)
+    (folder / "program.py").write_text(dedent(SERVICE.replace("START", start)))
+    with (folder / "stderr").open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "program.py"], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=stderr
+        )
+    try:
+        assert process.stdout.readline() == "ready\n", (folder / "stderr").read_text()
+        yield Prey(folder, port, web_port, "", b"ps\r", 4.0, (folder / "stderr").read_text)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+def send(port: int, data: bytes) -> socket.socket:
+    """Send to a port; the connection stays open, for whoever reads slowly."""
+    channel = socket.create_connection(("127.0.0.1", port), timeout=20)
+    with suppress(OSError):
+        channel.sendall(data)
+    return channel
+
+
+# --- the attacks: true when they succeed ----------------------------------------------------------------
+
+
+def cross_site_post(prey: Prey) -> bool:
+    """A web page has the browser of somebody on this machine post a form to the telnet port."""
+    # A stock console loses what comes before it is ready, so the page sends plenty.
+    body = HELLO + b"signal SIGUSR1\r\n" * 200
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{prey.port}\r\nOrigin: https://evil.example\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return any(prey.was_hit(lambda: send(prey.port, head.encode() + body)) for _ in range(3))
+
+
+def dns_rebinding(prey: Prey) -> bool:
+    """A web page whose own name suddenly means this machine cancels a task."""
+    task = (prey.folder / "victim").read_text()
+    request = (
+        f"DELETE /api/task?task_id={task} HTTP/1.1\r\nHost: evil.example:{prey.web_port}\r\n"
+        "Origin: http://evil.example\r\n\r\n"
+    )
+    with send(prey.web_port, request.encode()), suppress(TimeoutError):
+        return bool(wait(lambda: (prey.folder / "cancelled").exists(), within_s=prey.patience_s))
+    return False
+
+
+def another_user(prey: Prey) -> bool:
+    """Another user of the machine gives a command."""
+    hello = "".join(f"\\{byte:03o}" for byte in HELLO)
+    client = (
+        f"(printf '{hello}'; sleep 1; printf 'signal SIGUSR1\\r'; sleep 1) | nc -q 0 127.0.0.1 {prey.port}"
+    )
+    return prey.was_hit(lambda: as_nobody("sh", "-c", client))
+
+
+def slow_reader(prey: Prey) -> bool:
+    """A client that asks for much and reads nothing keeps the owner out."""
+    with prey.connected(receives_bytes=4096) as channel:
+        channel.sendall(prey.longest * 20)
+        time.sleep(4)
+        return not prey.serves()
+
+
+def endless_line(prey: Prey) -> bool:
+    """A line of 300 kB keeps the owner out."""
+    with prey.connected() as channel:
+        with suppress(OSError):
+            channel.settimeout(1)
+            channel.sendall(b"x" * 300_000)
+        return not prey.serves()
+
+
+def replay(prey: Prey, token: str) -> bool:
+    """Somebody has found the token of an earlier run, in a log."""
+
+    def attempt() -> socket.socket:
+        channel = send(prey.port, HELLO)
+        time.sleep(1)
+        channel.sendall(f"{token}\r".encode() + SIGNAL)
+        return channel
+
+    return prey.was_hit(attempt)
+
+
+def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user who owns nothing."""
+    who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return subprocess.run(
+        [*who, *command], cwd="/", timeout=20, capture_output=True, text=True, errors="replace"
+    )
+
+
+DEEDS = [cross_site_post, dns_rebinding]
+DENIALS = [slow_reader, endless_line]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.mark.parametrize("attack", DEEDS, ids=lambda attack: attack.__name__)
+def test_a_deed_that_a_stock_console_does_for_anybody(stock, attack):
+    """The control: the attack is one."""
+    assert attack(stock)
+
+
+@pytest.mark.parametrize("attack", DENIALS, ids=lambda attack: attack.__name__)
+def test_a_stock_console_that_serves_nobody_any_more(stock, attack):
+    """The control: one client after the other is served, until the attack."""
+    assert stock.serves()
+    assert stock.serves()
+
+    assert attack(stock)
+
+
+@pytest.mark.parametrize("attack", [*DEEDS, *DENIALS], ids=lambda attack: attack.__name__)
+def test_an_attack_does_nothing_here(ours, attack):
+    """Nothing happens to the service, and its owner is served as before."""
+    assert not attack(ours)
+    assert ours.serves()
+
+
+@as_root
+def test_another_user_is_served_by_a_stock_console(stock):
+    """The control: whoever is on the machine may give commands."""
+    assert another_user(stock)
+
+
+@as_root
+def test_another_user_gets_nothing_here(ours):
+    """Neither by the port nor by the socket nor from its card; not even if the folder were open."""
+    assert not another_user(ours)
+
+    socket_path, card_path = ours.card.socket, ours.card.socket.replace(".sock", ".json")
+    assert as_nobody("cat", card_path).returncode != 0
+    assert "ermission denied" in as_nobody("nc", "-U", "-v", socket_path).stderr
+    for path in (socket_path, *Path(socket_path).parents[:2]):
+        os.chmod(path, 0o777)
+    refused = as_nobody("sh", "-c", f"echo 'signal SIGUSR1' | nc -U -q 1 {socket_path}")
+    assert refused.stdout == "this console belongs to user 0\n"
+    assert ours.hits() == 0
+
+
+def test_a_stock_console_needs_no_token(stock):
+    """The control: any will do."""
+    assert replay(stock, "0123456789abcdef")
+
+
+def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path):
+    """Each process has its own; what was a token once is a wrong one now, and put down as such."""
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    with consoled(earlier, port=0) as running:
+        token = running.card.token
+
+    assert not replay(ours, token)
+    assert ours.serves()
+    refused = [event.outcome for event in audited(ours.folder)]
+    assert "refused: wrong token" in refused
+
+
+def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path):
+    """The control: the service starts, and its owner talks with whoever has the port."""
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        with stock_service(tmp_path, port=port) as prey:
+            owner = send(port, b"cancel 1\r\n")
+            intruder, _ = squatter.accept()
+
+            assert intruder.recv(100) == b"cancel 1\r\n"
+            assert str(port) not in prey.stderr()
+            owner.close()
+            intruder.close()
+
+
+def test_a_taken_port_is_told(tmp_path):
+    """The service starts, the record says why there is no such door, and the UNIX socket serves."""
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        with consoled(tmp_path, port=port) as running:
+            assert running.card.port is None
+            assert running.ask("help --json")["commands"]
+            opened = wait(lambda: [e for e in events(running.folder.events) if isinstance(e, ConsoleOpened)])
+            failed = [e.error for e in events(running.folder.events) if isinstance(e, ProbeFailed)]
+
+    assert opened[0].port is None
+    assert opened[0].note == f"port {port} is taken by another program"
+    assert failed == [f"PortTakenError: port {port} is taken by another program"]
+
+
+def audited(folder: Path) -> list[ConsoleAudited]:
+    found = events(folder / "run" / "events")
+    return [event for event in found if isinstance(event, ConsoleAudited)]
+
+
+def events(folder: Path) -> list[object]:
+    return [event for _, event in Follower(folder).new_events()]

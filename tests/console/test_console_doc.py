@@ -1,0 +1,25 @@
+"""The page about the console agrees with the console."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.probe.console import registry
+from harness.record.order import PERMISSIONS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
+
+
+def test_every_command_stands_in_the_table():
+    """With the summary that `help` shows, in its order."""
+    table = PAGE.partition("## Commands")[2].partition("\n\nTables")[0]
+
+    assert re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE) == list(registry.COMMANDS)
+
+
+def test_every_permission_stands_in_the_table():
+    """And no other."""
+    table = PAGE.partition("| permission | allows |")[2].partition("\n\n")[0]
+
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == PERMISSIONS

@@ -1,0 +1,120 @@
+"""A console that ends while its program goes on leaves nothing of what was done in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+from commanded import wait
+from consoled import Client, card_of
+
+PROGRAM = """
+    import asyncio, gc, json, logging, signal, sys, threading, time, tracemalloc
+    import harness
+
+    log = logging.getLogger("shop")
+
+    def fetch():
+        return 1
+
+    own_fetch = fetch
+
+    def state():
+        loop = asyncio.get_running_loop()
+        return {
+            "create_task": "create_task" in vars(loop),
+            "factory": loop.get_task_factory() is not None,
+            "debug": (loop.get_debug(), loop.slow_callback_duration),
+            "level": log.level,
+            "tracing": tracemalloc.is_tracing(),
+            "fetch": fetch is own_fetch,
+            "profile": sys.getprofile() is not None,
+            "signals": [number for number in range(34, 65) if signal.getsignal(number)],
+            "stdout": type(sys.stdout).__name__,
+            "tasks": sorted(task.get_name() for task in asyncio.all_tasks()),
+            # The program's own pool grows when it likes.
+            "threads": sorted({thread.name.partition("_")[0] for thread in threading.enumerate()}),
+            "callbacks": len(gc.callbacks),
+            "finders": [type(finder).__name__ for finder in sys.meta_path],
+        }
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        line = await loop.run_in_executor(None, sys.stdin.readline)
+        print(json.dumps(state()), flush=True)
+        with harness.console(allow=("chaos", "repl")) as console:
+            print("open" if await asyncio.to_thread(console.wait_open) else "not open", flush=True)
+            await loop.run_in_executor(None, sys.stdin.readline)
+            print(json.dumps(state()), flush=True)
+        await asyncio.sleep(0.5)
+        print(json.dumps(state()), flush=True)
+        await loop.run_in_executor(None, sys.stdin.readline)
+
+    RUN
+"""
+RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.run(main())"}
+
+
+@pytest.mark.parametrize("loop", RUNNERS)
+def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path):
+    """Levels, debug mode, tracing, faults, a profile, an expression: all of it is as it was before."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    (tmp_path / "program.py").write_text(dedent(PROGRAM).replace("RUN", RUNNERS[loop]))
+    process = subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        tell(process)
+        before = json.loads(process.stdout.readline())
+        assert process.stdout.readline() == "open\n"
+        address = wait(lambda: card_of(process.pid)).socket
+        for line in (
+            "log DEBUG shop",
+            "debug on --slow-ms 20",
+            "faults inject block.sleep --in __main__:fetch --block-ms 1",
+            "profile start 60s",
+        ):
+            with connect(address) as client:
+                answer = client.request(line)
+                assert answer["ok"], answer
+        # These two are under way: their clients wait for them.
+        with connect(address) as tracing, connect(address) as waiting:
+            tracing.send(json.dumps({"line": "memory --for 60s", "talks": True}) + "\n")
+            tracing.wait_for("tracing allocations")
+            waiting.send(json.dumps({"line": "repl await asyncio.sleep(60)"}) + "\n")
+            with connect(address) as other:
+                wait(lambda: other.request("ps --filter task=harness-repl --json")["answer"]["total"])
+            tell(process)
+            during = json.loads(process.stdout.readline())
+            after = json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert before == after
+    changed = {name for name in before if before[name] != during[name]}
+    assert changed >= {"create_task", "debug", "level", "tracing", "fetch", "signals", "stdout", "tasks"}
+    assert (during["level"], during["debug"]) == (10, [True, 0.02])
+
+
+def tell(process):
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+
+
+def connect(address):
+    channel = socket.socket(socket.AF_UNIX)
+    channel.settimeout(20)
+    channel.connect(address)
+    return Client(channel)

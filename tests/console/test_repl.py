@@ -1,0 +1,203 @@
+"""`repl`: Python on the service's loop. What goes wrong in there is told to the client and to nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from commanded import wait
+from consoled import consoled, is_alive
+
+from harness.record.event import ConsoleAudited, ExceptionLost, ProbeFailed
+from harness.record.reader import Follower
+
+PROGRAM = """
+    import asyncio, sys, time
+
+    stock = {"apples": 3}
+    chatting = False
+
+    async def ask():
+        await asyncio.sleep(0.01)
+        return stock["apples"]
+
+    async def chat():
+        while chatting:
+            print("chat", flush=True)
+            await asyncio.sleep(0.01)
+
+    async def swallow():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+    async def main():
+        global talk
+        print("ready", flush=True)
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            exec(line, globals())
+
+    RUN
+"""
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def service(request, tmp_path_factory):
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+        folder = tmp_path_factory.mktemp("service")
+        with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl",)) as running:
+            yield running
+            assert of(running, ProbeFailed) == []
+
+
+def of(service, kind):
+    return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
+
+
+def prompt(service):
+    """Somebody at the prompt."""
+    client = service.connect()
+    client.wait_for("> ")
+    client.send("repl\n")
+    client.wait_for(">>> ")
+    return client
+
+
+def typed(client, *lines):
+    """What comes back for lines, the last of which ends a piece of code."""
+    for line in lines[:-1]:
+        client.send(line + "\n")
+        client.wait_for("... ")
+    client.send(lines[-1] + "\n")
+    return client.wait_for(">>> ").removesuffix(">>> ")
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        ("1 + 1", "2"),
+        ("await ask()", "3"),
+        ("await asyncio.sleep(0, 'it is \"late\"')", "'it is \"late\"'"),
+        ("stock", "{'apples': 3}"),
+        ("None", ""),
+        ("x = 5; x", "5"),
+        ("print('a'); print('b'); 3", "a\nb\n3"),
+        ("asyncio.current_task().get_name()", "'harness-repl'"),
+        ("loop is asyncio.get_running_loop()", "True"),
+        ("x = [n for n in range(3)]   ;   x", "[0, 1, 2]"),
+    ],
+)
+def test_an_expression_is_run_on_the_loop(service, code, answer):
+    """With what it prints, and its value; await is allowed at the top."""
+    assert service.ask(f"repl {code}") == answer
+
+
+def test_a_large_value_is_cut(service):
+    """The answer to a million items is not a million items."""
+    assert len(service.ask("repl list(range(10**6))")) < 10_000
+    assert len(service.ask("repl print('x' * 10**7)")) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("await asyncio.wait_for(asyncio.sleep(9), 0.01)", "TimeoutError"),
+        ("def f(:", "SyntaxError: invalid syntax"),
+        ("it's", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("exit()", "SystemExit"),
+        ("input()", "nobody at the service's stdin"),
+        ("breakpoint()", "nobody at the service's stdin"),
+        ("help()", "missing 1 required positional argument"),
+        ("raise asyncio.CancelledError", "cancelled"),
+        ("'\\0'.encode('nope')", "LookupError: unknown encoding: nope"),
+    ],
+)
+def test_an_error_is_told_to_the_client_alone(service, code, error):
+    """With its traceback, from the client's own code on; the service does not notice."""
+    answer = service.request(f"repl {code}")
+
+    assert (answer["ok"], answer["status"]) == (False, "failed")
+    assert error in answer["text"]
+    assert "interpreter.py" not in answer["text"]
+    assert is_alive(service)
+    assert of(service, ExceptionLost) == []
+
+
+def test_what_takes_too_long_is_cancelled(service):
+    """By the limit that was asked for; what swallows that is said to go on."""
+    assert service.request("repl --within 200ms await asyncio.sleep(60)")["text"] == "cancelled"
+    assert "swallowed its cancellation" in service.request("repl --within 100ms await swallow()")["text"]
+
+
+def test_code_that_holds_the_loop_is_named(service):
+    """It cannot be stopped, and the client does not wait for it for ever; others hear what holds the loop."""
+    told = service.request("repl --within 300ms time.sleep(4)")["text"]
+    refused = service.request("repl 1")
+
+    assert "still runs, and cannot be stopped: it holds the loop" in told
+    assert refused["status"] == "refused"
+    assert "the loop did not come to it within 1 s" in refused["text"]
+    assert is_alive(service)
+    assert service.ask("repl 1") == "1"
+
+
+def test_a_conversation(service):
+    """Names last, blocks are ended by an empty line, ``_`` is the latest value, an error ends nothing."""
+    with prompt(service) as client:
+        assert typed(client, "y = await ask()") == ""
+        assert typed(client, "y * 2") == "6\n"
+        assert typed(client, "_ + 1") == "7\n"
+        assert typed(client, "for n in range(2):", "    print(n)", "") == "0\n1\n"
+        assert typed(client, "async def double(n):", "    return 2 * n", "") == ""
+        assert typed(client, "await double(4)") == "8\n"
+        assert "NameError: name 'z' is not defined" in typed(client, "z")
+        assert typed(client, "") == ""
+        assert typed(client, "y") == "3\n"
+        client.send("exit()\n")
+        client.wait_for("> ")
+        client.send("quit\n")
+        client.rest()
+
+    assert "NameError" in service.request("repl y")["text"]
+    audited = wait(lambda: [e.line for e in of(service, ConsoleAudited) if e.line.startswith("await double")])
+    assert audited == ["await double(4)"]
+
+
+def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service):
+    """Telnet sends it as IAC IP; the prompt comes back."""
+    with prompt(service) as client:
+        client.send("await asyncio.sleep(60)\n")
+        wait(lambda: service.ask("ps --filter task=harness-repl --json")["total"] or None)
+        client.send(b"\xff\xf4")
+        assert "cancelled" in client.wait_for(">>> ")
+        assert typed(client, "1") == "1\n"
+
+
+def test_a_client_that_leaves_takes_its_expression_along(service):
+    """Nothing runs on for nobody."""
+    before = service.ask("repl len(asyncio.all_tasks())")
+    with prompt(service) as client:
+        client.send("await asyncio.sleep(60)\n")
+        wait(lambda: service.ask("repl len(asyncio.all_tasks())") == str(int(before) + 1))
+
+    wait(lambda: service.ask("repl len(asyncio.all_tasks())") == before)
+
+
+def test_what_others_print_is_not_the_clients(service):
+    """Only what the expression prints goes to the client, and only that; then stdout is as it was."""
+    service.do("chatting = True; talk = asyncio.get_running_loop().create_task(chat())")
+    assert service.process.stdout.readline() == "chat\n"
+    answer = service.ask("repl print('mine', await asyncio.sleep(0.2, 1))")
+    service.do("chatting = False")
+
+    assert answer == "mine 1"
+    assert is_alive(service)
+    service.do("print(type(sys.stdout).__name__, flush=True)")
+    printed = iter(service.process.stdout.readline, "")
+    assert next(line for line in printed if line != "chat\n") == "TextIOWrapper\n"

@@ -1,0 +1,349 @@
+"""The console's conversation, over real sockets of a real process, on asyncio's loop and on uvloop."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from commanded import Terminal, wait
+from consoled import consoled, is_alive
+
+from harness.probe.console import registry
+from harness.probe.console.door import TRIES_PER_S, WRONG_S
+from harness.probe.console.server import CLIENTS
+from harness.probe.console.wire import LINE_BYTES
+from harness.record.event import ConsoleAudited, ConsoleCounted
+from harness.record.reader import Follower
+
+TELNET = pytest.mark.skipif(not shutil.which("telnet"), reason="telnet is not installed")
+NC = pytest.mark.skipif(not shutil.which("nc"), reason="nc is not installed")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anywhere(request, tmp_path):
+    """A program on either kind of loop, with a console that may cancel, and a port for telnet."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    with consoled(tmp_path, loop=request.param, port=0, allow=("cancel",)) as running:
+        yield running
+
+
+def test_every_command_has_its_line_of_help(ask):
+    """The list that `help` shows without importing anything agrees with the commands themselves."""
+    shown = {command["name"]: command["summary"] for command in ask("help --json")["commands"]}
+
+    assert {registry.find(name).name: registry.find(name).summary for name in shown} == shown
+    assert [line.split()[0] for line in ask("help").splitlines()[: len(shown)]] == list(shown)
+
+
+@TELNET
+def test_debians_telnet(anywhere, tmp_path):
+    """A prompt, answers, help, completion, and a way out; Ctrl-C ends a long command and not the session."""
+    card = anywhere.card
+    terminal = Terminal(["telnet", "127.0.0.1", str(card.port)], cwd=tmp_path, columns=200)
+    terminal.wait_for("token: ")
+    terminal.type(card.token + "\r")
+    terminal.wait_for(f"console of pid {card.pid}")
+    terminal.wait_for("> ")
+    terminal.type("ps\r")
+    terminal.wait_for("waiting-2")
+    terminal.type("st ?\r")
+    terminal.wait_for("> ")
+    terminal.type("wh\t\r")
+    terminal.wait_for("where\r\n")
+    terminal.type("memory --for 60s\r")
+    terminal.wait_for("60 s")
+    began = time.monotonic()
+    terminal.type("\x03")
+    terminal.wait_for("> ", within_s=20)
+    assert time.monotonic() - began < 30
+    terminal.type("help ps\r")
+    terminal.wait_for("usage: ps")
+    terminal.type("quit\r")
+    terminal.ended()
+
+    assert "Connection closed by foreign host." in terminal.shown
+
+
+@NC
+def test_a_pipe_through_nc_gets_clean_json(anywhere):
+    """No greeting, no prompt, no byte of telnet: one document per line, over the port and over the socket."""
+    card = anywhere.card
+    over_tcp = ["nc", "-q", "1", "127.0.0.1", str(card.port)]
+    over_unix = ["nc", "-q", "1", "-U", card.socket]
+    asked = "help --json\nnonsense --json\nps --json\nquit\n"
+
+    for command, text in ((over_tcp, f"{card.token}\n{asked}"), (over_unix, asked)):
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=20)
+        helped, failed, listed = map(json.loads, done.stdout.decode().splitlines())
+        assert helped["allowed"] == ["cancel"]
+        assert failed["status"] == "usage"
+        assert {"waiting-0", "waiting-1", "waiting-2"} <= {row["task"] for row in listed["rows"]}
+
+
+def test_people_are_greeted_and_told_what_is_next(console):
+    """Who does not send a line at once gets the banner, a prompt, and a hint after an answer."""
+    with console.connect() as client:
+        greeting = client.wait_for("> ")
+        client.send("help\n")
+        answer = client.wait_for("> ")
+        client.send("\n")
+        assert client.wait_for("> ") == greeting.splitlines()[-1]
+
+    assert f"console of pid {console.process.pid}" in greeting
+    assert "reads only" in greeting
+    assert "next: help COMMAND" in answer
+
+
+def test_requests_are_answered_by_one_line_each(console):
+    """With the status, the text or the document, and the hint."""
+    with console.connect() as client:
+        text = client.request("help ps")
+        document = client.request("ps --json --limit 1 --sort -task")
+        wrong = client.request("ps --limit x")
+        client.send('{"complete": "he"}\n{1]\n{"line": 3, "columns": "x"}\n')
+        completed, lost, wrong_type = (json.loads(client.wait_for("\n")) for _ in range(3))
+
+    assert (text["ok"], text["status"], text["text"][:9]) == (True, "ok", "usage: ps")
+    assert [row["task"] for row in document["answer"]["rows"]] == ["waiting-2"]
+    assert document["answer"]["total"] == 4
+    assert (wrong["ok"], wrong["status"]) == (False, "usage")
+    assert completed["completions"] == ["help"]
+    assert lost["status"] == wrong_type["status"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("hlep", "no command 'hlep'; did you mean help"),
+        ("t", "t can be top, tree, task, trace"),
+        ("ps --lmit 3", "unrecognized arguments: --lmit 3; help ps tells more"),
+        ("where 'x", "no closing quotation; quotes come in pairs"),
+    ],
+)
+def test_a_line_that_cannot_be_understood(console, line, said):
+    """What is wrong with it, and what would be near."""
+    answer = console.request(line)
+
+    assert answer["status"] == "usage"
+    assert said in answer["text"]
+
+
+def test_the_beginning_of_a_name_is_enough(ask):
+    """When it can be one command only; a whole name is never ambiguous."""
+    assert ask("he --json") == ask("help --json")
+
+
+def test_tables_are_filtered_sorted_and_cut(ask):
+    """By the same options in every command."""
+    by_column = ask("ps --json --filter task=WAITING --sort -task")
+    by_any = ask("ps --json --filter waiting-1")
+    second = ask("ps --json --filter task=waiting --sort task --limit 1 --page 2")
+    text = ask("ps --filter task=waiting --sort task --limit 2")
+
+    assert [row["task"] for row in by_column["rows"]] == ["waiting-2", "waiting-1", "waiting-0"]
+    assert [row["task"] for row in by_any["rows"]] == ["waiting-1"]
+    assert ([row["task"] for row in second["rows"]], second["total"]) == (["waiting-1"], 3)
+    assert text.splitlines()[-1] == "1 to 2 of 3 rows; --page, --limit and --filter show others"
+
+
+def test_what_is_not_allowed_is_refused_and_put_down(console):
+    """With the option that would allow it; reading is counted, acting is listed."""
+    refused = console.request("cancel waiting-1")
+    console.ask("ps")
+
+    assert refused["status"] == "refused"
+    assert refused["text"] == "not allowed here: the console was opened without --allow cancel"
+    assert console.ask("ps --json --filter waiting-1")["total"] == 1
+    listed = wait(lambda: [e for e in written(console) if isinstance(e, ConsoleAudited) and e.line])
+    assert [(e.line, e.outcome) for e in listed] == [("cancel waiting-1", refused["text"])]
+
+    def latest() -> list[ConsoleCounted]:
+        found = [event for event in written(console) if isinstance(event, ConsoleCounted)]
+        return [event for event in found if event.commands == {"cancel": 1, "ps": 2}]
+
+    counted = wait(latest)[-1]
+    assert 0 < counted.cpu_ns < counted.process_cpu_ns
+
+
+def test_what_is_done_is_put_down_with_who_did_it(anywhere):
+    """By the uid and pid that the kernel tells."""
+    assert anywhere.request("cancel waiting-1")["ok"]
+
+    (done,) = wait(lambda: [e for e in written(anywhere) if isinstance(e, ConsoleAudited) and e.line])
+    assert (done.line, done.outcome) == ("cancel waiting-1", "done")
+    assert done.client.startswith("uid ")
+
+
+def test_a_command_that_raises(console):
+    """The client is told, and nobody else: session and service go on."""
+    console.ask("help")
+    console.do("sys.modules['_harness_inside.probe.console.commands.help'].Help.answer = lambda *_: 1 / 0")
+    failed = wait(lambda: [answer] if not (answer := console.request("help"))["ok"] else [])[0]
+
+    assert failed["status"] == "failed"
+    assert failed["text"].startswith("ZeroDivisionError: division by zero (in ")
+    assert console.ask("ps --json")["total"] == 4
+    assert is_alive(console)
+
+
+def test_while_the_loop_is_blocked_it_answers(anywhere):
+    """`status` and `blocks` name the line that holds the loop, at once."""
+    anywhere.do("time.sleep(5)")
+    began = time.monotonic()
+    blocks = wait(lambda: anywhere.ask("blocks --json")["rows"])
+    status = anywhere.ask("status")
+
+    assert time.monotonic() - began < 4.5
+    assert blocks[-1]["ended"] is False
+    assert "LATE" in status
+    assert "<string>:1" in status or "program.py" in status
+
+
+def test_the_client_after_the_last_is_told(console):
+    """So many are served; one more is told so and put down; when one leaves there is room again."""
+    clients = [console.connect() for _ in range(CLIENTS)]
+    for client in clients:
+        assert client.request("help")["ok"]
+    with console.connect() as late:
+        assert late.rest() == f"{CLIENTS} clients are connected, and no more are served\n".encode()
+    clients.pop().channel.close()
+
+    assert wait(lambda: is_served(console))
+    for client in clients:
+        client.channel.close()
+
+
+def test_who_waits_at_the_door_keeps_nobody_out(anywhere):
+    """Connections that have not said the token have a number of their own; inside is room all the same."""
+    idle = [socket.create_connection(("127.0.0.1", anywhere.card.port)) for _ in range(30)]
+    try:
+        assert anywhere.request("help")["ok"]
+    finally:
+        for channel in idle:
+            channel.close()
+    assert is_alive(anywhere)
+
+
+def test_http_is_cut_off_without_an_answer(anywhere):
+    """A browser learns nothing, and the record tells of it."""
+    with anywhere.connect(tcp=True) as client:
+        client.send("GET /?token=x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+
+        assert client.rest() == b""
+    assert wait(lambda: "refused: HTTP" in outcomes(anywhere))
+    assert anywhere.request("help")["ok"]
+
+
+def test_a_token_cannot_be_guessed(anywhere):
+    """A wrong one gets one answer, late; after a few of them the door is closed for a second."""
+    guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
+    began = time.monotonic()
+    for number, guesser in enumerate(guessers):
+        guesser.send(f"{number:032x}\n")
+    answers = {guesser.rest() for guesser in guessers}
+    took_s = time.monotonic() - began
+    with anywhere.connect(tcp=True) as late:
+        late.send(f"{anywhere.card.token}\nquit\n")
+        closed = late.rest()
+
+    assert answers == {b"wrong token\n"}
+    assert took_s >= WRONG_S
+    # On a machine that is slow enough the second is over by now.
+    assert closed.startswith(b"too many wrong tokens") or took_s > 1
+    for guesser in guessers:
+        guesser.channel.close()
+    with anywhere.connect() as client:
+        assert client.request("help")["ok"]
+
+
+def test_a_long_line_is_dropped_and_the_connection_goes_on(console):
+    """300 kB of one line: told, and the next one is answered."""
+    with console.connect() as client:
+        client.send(b"x" * 300_000 + b"\nhelp gc\n")
+
+        assert client.wait_for("\n") == f"a line has at most {LINE_BYTES:,} bytes; this one was dropped\n"
+        assert client.wait_for("usage: gc")
+
+
+def test_noise_and_resets_do_no_harm(anywhere):
+    """Random bytes, connections cut in the middle of an answer, two clients at once."""
+    dice = random.Random(3)
+    for tcp in [True, False] * 15:
+        # Whoever sends so much nonsense is sent away, perhaps in the middle of it.
+        with anywhere.connect(tcp=tcp) as client, suppress(OSError):
+            # An end by reset: what was on its way is lost.
+            client.channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.send(f"{anywhere.card.token}\n" if tcp else "\n")
+            client.send(dice.randbytes(5_000) + b"\n")
+            client.send("ps\n" * 20)
+    wait(lambda: is_served(anywhere))  # those before are gone
+    with anywhere.connect() as one, anywhere.connect() as other:
+        answers = [client.request("ps --json")["answer"]["total"] for client in (one, other, one, other)]
+
+    assert answers == [4, 4, 4, 4]
+    assert is_alive(anywhere)
+
+
+def test_what_is_no_conversation_is_ended(console):
+    """Somebody who takes the console for another service is sent away."""
+    with console.connect() as client:
+        client.send("".join(f"X-Header-{n}: value\n" for n in range(100)))
+
+        assert client.rest().endswith(b"these are no commands: closing\n")
+
+
+def test_names_cannot_change_a_terminal(console):
+    """A task's name may come from a request: its escape sequences are shown as what they are."""
+    console.do("waiting.append(asyncio.create_task(wait_for_ever(), name='evil\\x1b[2J'))")
+    wait(lambda: console.ask("ps --json")["total"] == 5)
+
+    assert "\x1b" not in console.ask("ps")
+    assert "evil\ufffd[2J" in console.ask("ps")
+
+
+def test_the_console_goes_with_the_program(console):
+    """No card and no socket are left behind, and who is connected is sent away."""
+    with console.connect() as client:
+        client.request("help")
+        console.process.stdin.close()
+        assert client.rest() == b""
+        console.process.wait(timeout=20)
+
+    assert not list(Path(console.card.socket).parent.iterdir())
+
+
+def test_the_program_sees_no_thread_of_the_console(anywhere):
+    """Not even while a command runs, and none of its clients' either."""
+    with anywhere.connect() as client:
+        client.request("ps")
+        anywhere.do("global names; names = [t.name for t in threading.enumerate()]")
+        anywhere.do("waiting.append(asyncio.create_task(wait_for_ever(), name='|'.join(sorted(names))))")
+        rows = wait(lambda: anywhere.ask("ps --json --filter MainThread")["rows"])
+
+    names = rows[0]["task"].split("|")
+    assert [name for name in names if not name.endswith(("_0", "_1"))] == ["MainThread"]  # and the executor's
+
+
+def written(console) -> list[object]:
+    return [event for _, event in Follower(console.folder.events).new_events()]
+
+
+def outcomes(console) -> list[str]:
+    return [event.outcome for event in written(console) if isinstance(event, ConsoleAudited)]
+
+
+def is_served(console) -> bool:
+    """Whether there is room for one more client."""
+    with console.connect() as client, suppress(OSError):
+        client.send('{"line": "help"}\n')
+        return client.wait_for("\n").startswith('{"ok":true')
+    return False

@@ -1,0 +1,137 @@
+"""A client's bytes as lines: every kind of line end, telnet's commands taken out, nothing without a bound."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+import pytest
+
+from harness.probe.console.audit import Audit
+from harness.probe.console.session import Session
+from harness.probe.console.wire import LINE_BYTES, GoneError, Lines, TooLongError, Wire
+
+IAC = b"\xff"
+NEGOTIATION = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfd\x01\xff\xfc\x05"
+
+
+def lines_of(*chunks: bytes) -> list[str | None]:
+    lines = Lines()
+    for chunk in chunks:
+        lines.feed(chunk)
+    return list(lines.waiting)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\0", b"\r"], ids=repr)
+def test_every_line_end_is_one(end):
+    """Also when each byte comes by itself, and for empty lines."""
+    text = b"ps" + end + end + b"where 7" + end
+
+    assert lines_of(text) == ["ps", "", "where 7"]
+    assert lines_of(*(bytes([byte]) for byte in text)) == ["ps", "", "where 7"]
+
+
+def test_telnets_commands_are_no_text():
+    """Wherever they stand, and however they are cut; an escaped 255 is itself."""
+    text = NEGOTIATION + b"p" + NEGOTIATION + b"s \xff\xff\r\n"
+    whole = lines_of(text)
+
+    assert whole == ["ps \ufffd"]
+    for cut in range(len(text)):
+        assert lines_of(text[:cut], text[cut:]) == whole
+
+
+def test_what_telnet_offers_or_asks_for_is_declined():
+    """DONT for each WILL, WONT for each DO; WONT and DONT need no answer."""
+    lines = Lines()
+    lines.feed(NEGOTIATION)
+
+    assert bytes(lines.replies) == b"\xff\xfe\x18\xff\xfc\x01"
+
+
+@pytest.mark.parametrize("ctrl_c", [b"\xff\xf4", b"\xff\xf3", b"\x03"], ids=repr)
+def test_ctrl_c_gives_up_the_line(ctrl_c):
+    """What was typed of it is forgotten, and the interrupt is known."""
+    lines = Lines()
+    lines.feed(b"cancel 7" + ctrl_c + b"ps\n")
+
+    assert list(lines.waiting) == ["ps"]
+    assert lines.is_interrupted
+
+
+def test_a_line_has_a_bound():
+    """A longer one is dropped as a whole, and the next one is whole."""
+    longest = b"x" * LINE_BYTES
+
+    assert lines_of(longest + b"\nps\n") == [longest.decode(), "ps"]
+    assert lines_of(b"x" + longest + b"\nps\n") == [None, "ps"]
+
+
+def test_random_bytes_keep_nothing():
+    """Whatever comes, lines end at line ends, and an endless telnet command is not gathered."""
+    dice = random.Random(7)
+    lines = Lines()
+    for _ in range(200):
+        lines.feed(dice.randbytes(2_000))
+        lines.waiting.clear()
+    lines.feed(b"\n")
+    lines.waiting.clear()
+    lines.feed(b"\xff\xfa" + b"x" * 100_000)
+    lines.feed(b"\nps\n")
+
+    assert len(lines._rest) <= LINE_BYTES
+    assert list(lines.waiting)[-1] == "ps"
+
+
+@pytest.fixture
+def pair():
+    """Both ends of a connection."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Wire(ours), theirs
+
+
+def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
+    """To send waits for so long and no longer."""
+    wire, _ = pair
+    wire._channel.settimeout(0.1)
+
+    with pytest.raises(GoneError):
+        wire.send("x" * 10_000_000)
+    assert wire.has_ended
+
+
+def test_a_client_that_ends_its_input_gets_its_answers(pair):
+    """A pipe does so at once; only when it has gone completely has it left."""
+    wire, theirs = pair
+    theirs.sendall(b"one\ntwo\n")
+    theirs.shutdown(socket.SHUT_WR)
+
+    assert [wire.line(within_s=1), wire.line(within_s=1)] == ["one", "two"]
+    assert not wire.take_in(within_s=0.01)
+    wire.send("answer\n")
+    assert theirs.recv(100) == b"answer\n"
+    with pytest.raises(GoneError):
+        wire.line(within_s=1)
+    theirs.close()
+    assert wire.take_in(within_s=5)
+
+
+def test_a_long_line_is_told(pair):
+    """It is an error of its own, and the next line is read."""
+    wire, theirs = pair
+    theirs.sendall(b"x" * (LINE_BYTES + 1) + b"\nps\n")
+
+    with pytest.raises(TooLongError):
+        wire.line(within_s=1)
+    assert wire.line(within_s=1) == "ps"
+
+
+def test_an_idle_client_is_told_and_left(pair):
+    """After its time without a line the conversation ends."""
+    wire, theirs = pair
+    service: object = None
+    Session(wire, "who", "hello", "> ", service, Audit(lambda _: None, lambda: 0), idle_s=0.3).run()
+
+    theirs.settimeout(1)
+    assert theirs.recv(1000) == b"hello\n> nothing was asked for 0.005 minutes: closing\n"

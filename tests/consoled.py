@@ -1,0 +1,159 @@
+"""A program with the probe and its console inside, and a client of it; for any Python and any loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commanded import wait
+from watched import start
+
+from harness.record import card
+from harness.record.card import Card
+from harness.record.order import ConsoleOrder
+from harness.record.run import RunFolder
+
+# A loop that waits, three tasks with names, and a line on stdin that makes it do something: `exec`uted on
+# the loop, with `await` allowed in a function `do`.
+SERVICE = """
+    import asyncio, re, sys, threading, time
+
+    def hold_the_gil(letters):
+        re.match("(a+)+$", "a" * letters + "b")  # it goes back and forth, twice as long for each letter
+
+    async def wait_for_ever():
+        await asyncio.sleep(3600)
+
+    async def main():
+        global waiting
+        loop = asyncio.get_running_loop()
+        waiting = [asyncio.create_task(wait_for_ever(), name=f"waiting-{n}") for n in range(3)]
+        print("ready", flush=True)
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            exec(line)
+
+    RUN
+"""
+RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.run(main())"}
+
+
+@dataclass
+class Consoled:
+    """A running program and the way to its console."""
+
+    process: subprocess.Popen[str]
+    folder: RunFolder
+    card: Card
+
+    def request(self, line: str, **more: object) -> dict[str, Any]:
+        """Ask as a program does, on a connection of its own; the whole answer."""
+        with self.connect() as client:
+            return client.request(line, **more)
+
+    def ask(self, line: str) -> Any:
+        """What a command answers that goes well: its text, or with ``--json`` the document."""
+        answer = self.request(line)
+        assert answer["ok"], answer
+        return answer["answer"] if "answer" in answer else answer["text"]
+
+    def connect(self, *, tcp: bool = False) -> Client:
+        """Somebody who holds a conversation; over TCP, nothing is said yet."""
+        if tcp:
+            return Client(socket.create_connection(("127.0.0.1", self.card.port), timeout=20))
+        channel = socket.socket(socket.AF_UNIX)
+        channel.settimeout(20)
+        channel.connect(self.card.socket)
+        return Client(channel)
+
+    def do(self, statement: str) -> None:
+        """Have the program execute a statement on its loop; returns at once."""
+        self.process.stdin.write(statement + "\n")
+        self.process.stdin.flush()
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.received = b""
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.channel.close()
+
+    def send(self, data: bytes | str) -> None:
+        self.channel.sendall(data.encode() if isinstance(data, str) else data)
+
+    def wait_for(self, text: str) -> str:
+        """Read until that came; everything up to its end, which is then forgotten."""
+        wanted = text.encode()
+        while wanted not in self.received:
+            data = self.channel.recv(65536)
+            assert data, f"closed without {text!r}: {self.received!r}"
+            self.received += data
+        before, _, self.received = self.received.partition(wanted)
+        return (before + wanted).decode()
+
+    def rest(self) -> bytes:
+        """Everything to the end of the connection."""
+        try:
+            while data := self.channel.recv(65536):
+                self.received += data
+        except ConnectionResetError:
+            pass
+        return self.received
+
+    def request(self, line: str, **more: object) -> dict[str, Any]:
+        """Ask as a program does."""
+        self.send(json.dumps({"line": line, **more}) + "\n")
+        return json.loads(self.wait_for("\n"))
+
+
+@contextmanager
+def consoled(
+    tmp_path: Path,
+    *,
+    program: str = SERVICE,
+    loop: str = "asyncio",
+    allow: tuple[str, ...] = (),
+    port: int | None = None,
+    **how: Any,
+) -> Iterator[Consoled]:
+    """*program*, from when it has said "ready" and its console is open."""
+    asked = ConsoleOrder(port=port, allow=allow)
+    env = {**how.pop("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
+    process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, console=asked, env=env, **how)
+    try:
+        assert process.stdout.readline() == "ready\n", process.communicate()
+        yield Consoled(process, folder, wait(lambda: card_of(process.pid)))
+    finally:
+        process.kill()
+        if process.stdin.closed:
+            process.stdin = None  # `communicate` would flush it
+        process.communicate()
+
+
+def card_of(pid: int) -> Card | None:
+    """The card of a process, once its console is open."""
+    return next((found for _, found in card.cards() if found.pid == pid), None)
+
+
+def is_alive(consoled: Consoled) -> bool:
+    """Whether the program's own loop still does what it is told."""
+    mark = f"/tmp/harness-{os.getpid()}-{time.monotonic_ns()}"
+    consoled.do(f"open({mark!r}, 'w').close()")
+    try:
+        return bool(wait(lambda: Path(mark).exists()))
+    finally:
+        Path(mark).unlink(missing_ok=True)

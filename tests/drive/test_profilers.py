@@ -1,0 +1,319 @@
+"""Profilers inside and beside a program: what they leave, what they say when they cannot, and no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import pstats
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from commanded import COMMAND, harness, wait
+
+from harness.drive.profilers import raw
+from harness.read.history import load
+from harness.read.renderer import export
+from harness.read.sample import taken
+from harness.record.event import ArtefactWritten, CallsSeen, Frame, Sampled
+
+BUSY = """
+    import asyncio, sys, time
+
+    def hold():
+        time.sleep(0.03)
+
+    async def main():
+        end = time.monotonic() + float(sys.argv[1])
+        while time.monotonic() < end:
+            hold()
+            await asyncio.to_thread(time.sleep, 0.01)
+            await asyncio.sleep(0.02)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def busy(tmp_path):
+    path = tmp_path / "busy.py"
+    path.write_text(dedent(BUSY))
+    return path
+
+
+@pytest.fixture
+def py_spy():
+    found = Path(sys.executable).with_name("py-spy")
+    if not found.exists() and not shutil.which("py-spy"):
+        pytest.skip("py-spy is not installed")
+
+
+def artefacts(ended):
+    return {made["tool"]: made for made in ended.report["profile"]["artefacts"]}
+
+
+def skip_without_ptrace(note):
+    if "ptrace" in note:
+        pytest.skip(f"ptrace is not permitted here: {note}")
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+# --- asked for by name --------------------------------------------------------------------------------
+
+
+def test_cprofile_counts_every_call(busy, tmp_path):
+    """Its file lies in the run's folder, is listed in the report, and opens with `pstats`."""
+    ended = harness("watch", "--profiler", "cprofile", "--", sys.executable, busy, "1", cwd=tmp_path)
+
+    made = artefacts(ended)["cprofile"]
+    stats = pstats.Stats(str(ended.folder.path / made["path"]))
+    calls = {name: figures[0] for (_, _, name), figures in stats.stats.items()}
+    assert ended.status == 0
+    assert 3 <= calls["hold"] <= 40
+    assert "calls on the threads of loops" in made["note"]
+
+
+def test_strace_sums_up_the_system_calls(busy, tmp_path):
+    """A table by time, which has the call in which the program waits."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    ended = harness("watch", "--profiler", "strace", "--", sys.executable, busy, "2", cwd=tmp_path)
+
+    made = artefacts(ended)["strace"]
+    skip_without_ptrace(made["note"])
+    assert ended.status == 0
+    assert "clock_nanosleep" in (ended.folder.path / made["path"]).read_text()
+
+
+def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path):
+    """Recorded from the first loop to the end, without the time in which threads wait for work."""
+    ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, busy, "2.5", cwd=tmp_path)
+
+    skip_without_ptrace(artefacts(ended)["py-spy"]["note"])
+    samples = [sample for sample in taken(load(ended.folder)) if sample.way == "outside"]
+    of_loop = [sample for sample in samples if sample.thread == "MainThread"]
+    holding = [s for s in of_loop if any(frame.function == "hold" for frame in s.stack)]
+    assert {sample.thread for sample in samples} <= {"MainThread", "asyncio_0"}
+    assert sum(s.count for s in holding) > 0.8 * sum(s.count for s in of_loop)
+    assert "hold" in export(load(ended.folder), "collapsed")
+
+
+def test_a_scenario_asks_for_the_same(tmp_path, busy):
+    """`--sample` and `--profiler` are changes of the scenario, and stand in the run's manifest."""
+    (tmp_path / "scenario.toml").write_text(
+        f"[target]\nkind = 'program'\ncommand = ['{sys.executable}', '{busy}', '1']\n"
+    )
+    ended = harness(
+        "run", "scenario.toml", "--sample", "200", "--profiler", "cprofile", "--profiler",
+        "pyinstrument=no such span", cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.status == 2
+    assert "pyinstrument and cprofile" in ended.stderr
+
+    ended = harness("run", "scenario.toml", "--sample", "200", "--profiler", "cprofile", cwd=tmp_path)
+    settings = json.loads((ended.folder.path / "run.json").read_text())["settings"]
+    assert (settings["probe"]["sample_hz"], settings["profile"]["cprofile"]) == (200, True)
+    assert artefacts(ended)["cprofile"]["path"]
+    assert ended.report["profile"]["sampler_hz"] == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--profiler", "perf"], "no such profiler"),
+        (["--profiler", "pyinstrument="], "expected one span"),
+        (["--profile-every", "3"], "choose spans"),
+    ],
+)
+def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why):
+    """Nothing is started, and the message says what there is."""
+    ended = harness("watch", *options, "--", sys.executable, "-c", "pass", cwd=tmp_path)
+
+    assert ended.status == 2
+    assert why in ended.stderr
+    assert not ended.folder.path.exists()
+
+
+def test_a_profiler_that_is_not_installed_is_named_with_its_remedy(tmp_path):
+    """Before anything is started."""
+    ended = harness(
+        "watch", "--profiler", "strace", "--", sys.executable, "-c", "pass",
+        cwd=tmp_path, env={"PATH": str(tmp_path)},
+    )  # fmt: skip
+
+    assert ended.status == 2
+    assert "--profiler strace: it is not installed" in ended.stderr
+    assert "install the package strace" in ended.stderr
+
+
+# --- pyinstrument -------------------------------------------------------------------------------------
+
+SPANS = """
+    import asyncio, time
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    trace.set_tracer_provider(TracerProvider())
+    span = trace.get_tracer("test").start_as_current_span
+
+    def think(ms):
+        end = time.perf_counter() + ms / 1000
+        while time.perf_counter() < end:
+            pass
+
+    async def request(number):
+        with span("request"):
+            for _ in range(3):
+                think(20 if number % 4 == 0 else 1)
+                await asyncio.sleep(0)
+
+    async def main():
+        await asyncio.gather(*(request(number) for number in range(12)))
+        for number in range(12):
+            await request(number)
+        await asyncio.sleep(0.5)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "most"),
+    [([], 1, 1), (["--profile-every", "5"], 2, 4), (["--profile-slower-ms", "40"], 2, 4)],
+)
+def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most):
+    """The first, every so manieth, or the slow ones; also where spans overlap; as a page and as a session."""
+    pytest.importorskip("pyinstrument", reason="pyinstrument is not installed")
+    pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
+    program = tmp_path / "spans.py"
+    program.write_text(dedent(SPANS))
+    ended = harness(
+        "watch", "--profiler", "pyinstrument=request", *options, "--", sys.executable, program, cwd=tmp_path
+    )
+
+    made = [one for one in ended.report["profile"]["artefacts"] if one["tool"] == "pyinstrument"]
+    assert ended.status == 0
+    assert least <= len(made) <= most, made
+    for one in made:
+        page = ended.folder.path / one["path"]
+        assert "request" in page.read_text()
+        assert json.loads(page.with_suffix(".pyisession").read_text())["sample_count"] >= 0
+        if "--profile-slower-ms" in options:
+            assert float(one["note"].split()[-2]) >= 40
+    assert not [found for found in ended.report["findings"] if found["rule"] == "record"]
+
+
+# --- a process that nobody prepared -------------------------------------------------------------------
+
+
+def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path):
+    """Its lines with the most samples, and files for flame graphs; afterwards it goes on as before."""
+    with subprocess.Popen([sys.executable, busy, "20"]) as process:
+        try:
+            wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
+            ended = harness("attach", process.pid, "--sample", "2", cwd=tmp_path)
+            if ended.status == 4:
+                skip_without_ptrace(ended.stderr)
+            assert state_of(process.pid) in "RS"
+        finally:
+            process.kill()
+
+    first = ended.stdout.splitlines()[1]
+    files = {path.name for path in ended.folder.artefacts.iterdir()}
+    assert ended.status == 0, ended.stderr
+    assert "hold" in first
+    assert {"profile.collapsed.txt", "profile.speedscope.json"} <= files
+
+
+@pytest.mark.parametrize("options", [[], ["--native"]])
+def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_path, options):
+    """`kill -9` in the middle of a recording: the process runs on, and the message is a clear one."""
+    command = [*COMMAND, "attach", "--sample", "10", "--out", "run", *options]
+    with subprocess.Popen([sys.executable, busy, "20"]) as process:
+        try:
+            wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
+            attach = subprocess.Popen(
+                [*command, str(process.pid)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            )
+            recorder = wait(lambda: recorder_of(attach.pid))
+            time.sleep(0.5)
+            os.kill(recorder, signal.SIGKILL)
+            _, stderr = attach.communicate(timeout=30)
+            states = {state_of(process.pid) for _ in range(20) if time.sleep(0.01) is None}
+        finally:
+            process.kill()
+
+    assert states <= {"R", "S"}
+    assert attach.returncode == 4
+    assert "no recording" in stderr
+
+
+def recorder_of(pid):
+    """The child of process *pid* that is py-spy."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")
+            if int(fields[2].split()[1]) == pid and "py-spy" in fields[0]:
+                return int(path.parent.name)
+        except OSError:
+            continue
+    return None
+
+
+def test_attach_says_what_it_cannot_record(py_spy, tmp_path):
+    """No such process, and one that is not Python: one clear message each."""
+    nobody = harness("attach", "4194303", "--sample", "1", cwd=tmp_path)
+    with subprocess.Popen(["sleep", "30"]) as process:
+        other = harness("attach", process.pid, "--sample", "1", cwd=tmp_path)
+        process.kill()
+
+    assert (nobody.status, other.status) == (2, 4)
+    assert "there is no such process" in nobody.stderr
+    assert "no recording" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+# --- py-spy's format ----------------------------------------------------------------------------------
+
+
+def test_raw_stacks_become_samples():
+    """Process, thread and frames; stacks that wait for work are left out, native frames are kept."""
+    loop = (
+        "Runner.run (/lib/asyncio/runners.py:118);BaseEventLoop._run_once (/lib/asyncio/base_events.py:1922)"
+    )
+    text = "\n".join(
+        [
+            f'process 7:"python a;b.py";thread (7): MainThread;{loop};main (/app/a b.py:5) 30',
+            f'process 7:"python x.py";thread (7): MainThread;{loop};E.select (/lib/selectors.py:468) 60',
+            'process 7:"python x.py";thread (8): pool_0;_worker (/lib/concurrent/futures/thread.py:81) 90',
+            "thread (0x7F): worker;handle (/app/x.py:1);PyObject_Call 4",
+            "not a line of it",
+            "",
+        ]
+    )
+
+    calls, nobody, *samples = raw.events(text, 123, 100)
+    assert isinstance(calls, CallsSeen)
+    assert isinstance(nobody, CallsSeen)
+    assert calls.frames[-1] == Frame("/app/a b.py", 5, "main")
+    assert nobody.frames[-1] == Frame("", 0, "PyObject_Call")
+    assert [(s.pid, s.thread, s.count, s.way) for s in samples if isinstance(s, Sampled)] == [
+        (7, "MainThread", 30, "outside"),
+        (0, "worker", 4, "outside"),
+    ]
+
+
+def test_the_record_lists_what_was_left(py_spy, busy, tmp_path):
+    """A program without a loop: the profilers say that there was nothing to look at."""
+    ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, "-c", "pass", cwd=tmp_path)
+
+    (written,) = load(ended.folder).of(ArtefactWritten)
+    assert (written.path, written.note) == ("", "nothing to look at: no loop ran")

@@ -1,0 +1,52 @@
+"""Lessons on debug mode: one switch, and these tests have it on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from .serving import last_words, started, wait_line
+
+# Says what its loop is like, and holds it for longer than `slow_callback_duration`.
+SLOW = """
+import asyncio, runpy, sys, time
+import harness.mayhem.health
+beat = harness.mayhem.health.Health.beat
+def hold_the_loop():
+    time.sleep(0.25)
+    print("held", asyncio.get_running_loop().get_debug(), file=sys.stderr, flush=True)
+async def slow(self):
+    asyncio.get_running_loop().call_later(0.2, hold_the_loop)
+    await beat(self)
+harness.mayhem.health.Health.beat = slow
+runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "debug"),
+    [
+        (["--debug"], {}, True),
+        ([], {"MAYHEM_DEBUG": "1"}, True),
+        ([], {"PYTHONASYNCIODEBUG": "1"}, True),
+        ([], {}, False),
+    ],
+)
+def test_one_switch_turns_debug_mode_on(options, environment, debug):
+    """An option or a variable: slow callbacks are logged with their name then, and else they are not."""
+    program = ("-c", SLOW)
+    with started("--broker", "memory:", *options, program=program, **environment) as process:
+        held = wait_line(process, "held ")
+        process.send_signal(signal.SIGTERM)
+        said = last_words(process)
+
+    assert held == f"held {debug}\n"
+    assert process.returncode == 0
+    assert ("Executing" in said and "hold_the_loop" in said) is debug
+
+
+async def test_these_tests_run_in_debug_mode():
+    """Each of the service's tests has it, without asking."""
+    assert asyncio.get_running_loop().get_debug()

@@ -1,0 +1,207 @@
+"""Where each task is made: kept raw, beside whatever factory there is, and gone without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import traceback
+import weakref
+
+import pytest
+
+from harness.probe import births
+from harness.probe.births import Births, born
+from harness.record.observation import Frame
+
+BEFORE_3_12 = pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks before 3.12")
+
+
+def run(main, *, loop):
+    """Run *main* with the births of its loop kept."""
+    factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+
+    async def kept():
+        here = Births()
+        here.begin(asyncio.get_running_loop())
+        try:
+            return await main()
+        finally:
+            here.end()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(kept())
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request):
+    return request.param
+
+
+async def nothing():
+    pass
+
+
+def line_of(function, text):
+    """The line of a function's source that has *text* in it."""
+    code = function.__code__
+    with open(code.co_filename) as file:
+        return next(n for n, line in enumerate(file, 1) if n > code.co_firstlineno and text in line)
+
+
+def test_a_task_knows_the_line_that_made_it_and_its_makers(loop):
+    """However it was made, it is the program's line; then comes the line that made the task that made it."""
+
+    async def child():
+        return [
+            asyncio.create_task(nothing()),  # one
+            asyncio.ensure_future(nothing()),  # two
+            asyncio.get_running_loop().create_task(nothing()),  # three
+        ]
+
+    async def main():
+        async with asyncio.TaskGroup() as group:
+            made = group.create_task(child())  # four
+        return made, [born(task) for task in await made]
+
+    made, found = run(main, loop=loop)
+
+    at = {n: line_of(child, f"# {n}") for n in ("one", "two", "three")}
+    four = line_of(main, "# four")
+    file, name = __file__, test_a_task_knows_the_line_that_made_it_and_its_makers.__qualname__
+    maker = Frame(file, four, f"{name}.<locals>.main")
+    assert born(made).places == (maker,)
+    assert [birth.places for birth in found] == [
+        (Frame(file, line, f"{name}.<locals>.child"), maker) for line in at.values()
+    ]
+    assert [birth.parent for birth in found] == [made] * 3
+
+
+def test_a_task_from_before_is_not_known(loop):
+    """Nothing is said of a task that nobody saw being made."""
+
+    async def main():
+        return born(asyncio.current_task())
+
+    assert run(main, loop=loop) is None
+
+
+def test_the_factory_is_the_programs_own(loop):
+    """What the program sets is what it finds, is called with what it was given, and is left in place."""
+    calls = []
+
+    def factory(loop, coro, **kwargs):
+        calls.append(kwargs)
+        return asyncio.Task(coro, loop=loop, **kwargs)
+
+    async def main():
+        here = asyncio.get_running_loop()
+        assert here.get_task_factory() is None
+        here.set_task_factory(factory)
+        task = asyncio.create_task(nothing(), name="named", context=None)
+        await task
+        return here.get_task_factory(), task.get_name(), born(task) is not None
+
+    assert run(main, loop=loop) == (factory, "named", True)
+    assert calls
+
+
+@BEFORE_3_12
+def test_an_eager_task_has_its_birth_too():
+    """It has ended when it is made, and libraries that look for the eager factory go on to find it."""
+    # On asyncio's loop alone: uvloop hands the factory a keyword that Python's own does not take.
+
+    async def main():
+        here = asyncio.get_running_loop()
+        here.set_task_factory(asyncio.eager_task_factory)
+        task = asyncio.create_task(nothing())
+        return task.done(), born(task) is not None, here.get_task_factory() is asyncio.eager_task_factory
+
+    assert run(main, loop="asyncio") == (True, True, True)
+
+
+def test_a_keyword_that_only_the_factory_knows_reaches_it():
+    """Keywords differ from version to version: none is checked on the way."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_task(self, coro, **kwargs):
+            assert kwargs == {"eager_start": True, "of_the_future": 1}
+            return super().create_task(coro)
+
+    loop, here = Loop(), Births()
+    here.begin(loop)
+    task = loop.create_task(nothing(), eager_start=True, of_the_future=1)
+    loop.run_until_complete(task)
+    here.end()
+    loop.close()
+
+    assert born(task).places[0].function == "test_a_keyword_that_only_the_factory_knows_reaches_it"
+
+
+def test_an_error_and_a_debug_traceback_do_not_show_us(loop):
+    """What `create_task` raises, and what debug mode keeps, reads as without."""
+
+    async def main():
+        asyncio.get_running_loop().set_debug(True)
+        task = asyncio.create_task(nothing())
+        try:
+            asyncio.get_running_loop().create_task("no coroutine")
+        except TypeError as exc:
+            return task._source_traceback, traceback.extract_tb(exc.__traceback__)
+
+    found = run(main, loop=loop)
+
+    for stack in found:
+        assert stack
+        assert births.__file__ not in [frame.filename for frame in stack]
+
+
+def test_what_is_kept_goes_with_the_task(loop):
+    """Ended tasks are not held, and a task that makes its own successor keeps a few places only."""
+    ended = []
+
+    async def link(left):
+        ended.append(weakref.ref(asyncio.current_task()))
+        if left:
+            return asyncio.create_task(link(left - 1))
+        return born(asyncio.current_task())
+
+    async def main():
+        last = asyncio.create_task(link(50))
+        while asyncio.isfuture(last):
+            last = await last
+        await asyncio.sleep(0)
+        gc.collect()
+        return last
+
+    last = run(main, loop=loop)
+
+    assert len(last.places) == births.PLACES
+    assert [ref for ref in ended if ref() is not None] == []
+
+
+def test_the_loop_is_left_as_it_was(loop):
+    """At the end its method is its own again; a wrapper that somebody put around ours only passes on."""
+
+    async def main():
+        here, first, second = asyncio.get_running_loop(), Births(), Births()
+        # `run` has begun already: what is replaced is another's.
+        before = vars(here)["create_task"]
+        first.begin(here)
+        first.begin(here)
+        during = vars(here)["create_task"]
+        first.end()
+        after = vars(here)["create_task"]
+        second.begin(here)
+        ours = vars(here)["create_task"]
+        vars(here)["create_task"] = theirs = lambda coro, **kwargs: ours(coro, **kwargs)
+        second.end()
+        kept = vars(here)["create_task"] is theirs
+        await asyncio.create_task(nothing())
+        vars(here)["create_task"] = before
+        return here, during is not before, after is before, kept
+
+    here, *found = run(main, loop=loop)
+
+    assert found == [True, True, True]
+    assert "create_task" not in vars(here)

@@ -1,0 +1,401 @@
+"""The page as people use it: opened from a file in a browser, with mouse and keyboard, wide and narrow."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from harness.read.document import build
+from harness.read.history import load
+from harness.read.renderer import publish
+from harness.record import event
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium to drive a browser with")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with"),
+    pytest.mark.skipif(DRIVER is None, reason="no chromedriver on this machine to drive it by"),
+    pytest.mark.slow,
+]
+
+
+# A trace of `full` that a block hurt, and so one of those that a report shows.
+HURT = f"{401:032x}"
+
+
+class Opened:
+    """A page in the browser."""
+
+    def __init__(self, driver, path):
+        self.driver, self.path = driver, path
+        for kind in ("browser", "performance"):  # what came before is of another page
+            driver.get_log(kind)
+        began = time.monotonic()
+        driver.get(path.as_uri())
+        self.took_s = time.monotonic() - began
+        self.report = json.loads(path.with_name("report.json").read_text())
+
+    def run(self, script, *arguments):
+        """What the page answers to a script."""
+        return self.driver.execute_script(script, *arguments)
+
+    def press(self, *keys):
+        """Press keys, one after the other, on what has the focus."""
+        for key in keys:
+            self.driver.switch_to.active_element.send_keys(key)
+
+    def wait(self, script, *arguments):
+        """Wait until the page's answer is true."""
+        end = time.monotonic() + 10
+        while not (answer := self.run(script, *arguments)):
+            assert time.monotonic() < end, script
+        return answer
+
+    def focused(self):
+        """What has the focus: its element's id, or that of the element around it that has one."""
+        return self.run("return document.activeElement.closest('[id]')?.id")
+
+    def complaints(self):
+        """What the browser wrote to its console, and what the page asked the network for."""
+        messages = [json.loads(line["message"])["message"] for line in self.driver.get_log("performance")]
+        asked = [
+            m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"
+        ]
+        outside = [
+            url for url in asked if url.split(":")[0] not in ("blob", "data") and url != self.path.as_uri()
+        ]
+        return [line["message"] for line in self.driver.get_log("browser")] + outside
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    """One browser for all pages, that asks nobody for anything by itself."""
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    for switch in (
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--window-size=1280,900", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"),
+    ):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(driver):
+    """Opens the report of a recording."""
+
+    def make(made):
+        made.close()
+        return Opened(driver, publish(made.folder, build(load(made.folder))))
+
+    return make
+
+
+@pytest.fixture
+def sampled(full):
+    """A whole run with samples: two lines on the loop in different spans and tasks, one in an executor."""
+    made = full("sampled")
+    names = [("Handle._run", "/usr/lib/python3.12/asyncio/events.py"), ("handle", "/srv/shop/service.py")]
+    names += [("restart", "/srv/shop/hosts.py"), ("check", "/srv/shop/hosts.py")]
+    frames = tuple(event.Frame(file, 31 + n, name) for n, (name, file) in enumerate(names))
+    made.write("target", event.CallsSeen(made.at(2), 4242, 1, (0, 1, 2, 2), frames))
+    for stack, count, way, coroutine, span in (
+        (3, 60, "signal", "Handler.handle", "restart host"),
+        (4, 30, "signal", "Health.beat", ""),
+        (2, 10, "executor", "Handler.handle", "restart host"),
+    ):
+        thread = "worker-0" if way == "executor" else "MainThread"
+        task = event.Sampled(
+            made.at(8), 4242, thread, way, 100, stack, count, "t-1", coroutine, span, HURT, "b7"
+        )
+        made.write("target", task)
+    made.write("target", event.SamplesCounted(made.at(9), 4242, 100, 80, 90, 10, 1_000_000))
+    return made
+
+
+BOXES = "return [...document.querySelectorAll('#icicle-view > div')].map(box => box.textContent)"
+
+
+def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled):
+    """No complaint on the console, no request, and the verdict of `report.json` as its heading."""
+    page = opened(sampled)
+
+    assert page.run("return document.querySelector('h1').textContent") == page.report["run"]["verdict"]
+    assert page.run("return document.querySelectorAll('#chart canvas').length") == 3
+    assert page.run("return document.querySelectorAll('.stall').length") == 5
+    assert [
+        text.split(" ·")[0]
+        for text in page.run("return [...document.querySelectorAll('.fault')].map(f => f.textContent)")
+    ] == ["stuck-sdk"]
+    assert page.complaints() == []
+
+
+def test_a_click_on_a_stall_opens_its_stack(opened, full):
+    """The entry that the page has, or one that is made from its data; each time the focus is on it."""
+    page = opened(full())
+    closed = [
+        n
+        for n in range(5)
+        if not page.run("return document.getElementById(arguments[0])?.open", f"block-{n}")
+    ]
+    listed = [n for n in closed if page.run("return !!document.getElementById(arguments[0])", f"block-{n}")]
+    (made,) = set(closed) - set(listed)
+
+    for n in (listed[0], made):
+        page.run("document.querySelector(`.stall[href='#block-${arguments[0]}']`).click()", n)
+        page.wait("return document.getElementById(arguments[0])?.open", f"block-{n}")
+        assert page.focused() == f"block-{n}"
+        text = page.run("return document.getElementById(arguments[0]).innerText", f"block-{n}")
+        assert "Host.restart" in text
+        assert "SocketIO.readinto" in text
+    assert page.complaints() == []
+
+
+def test_stalls_are_reached_by_keyboard(opened, full):
+    """Arrows, Home and End go from stall to stall, Enter opens the one they stand on."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(full())
+    page.run("document.querySelector('.stall').focus()")
+    page.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert page.run("return document.activeElement.getAttribute('href')") == "#block-1"
+    page.press(Keys.END)
+    assert page.run("return document.activeElement.getAttribute('href')") == "#block-4"
+    page.press(Keys.HOME, Keys.ARROW_RIGHT, Keys.ENTER)
+
+    page.wait("return document.getElementById('block-1').open")
+    assert page.focused() == "block-1"
+
+
+def test_the_lanes_have_one_cursor(opened, full):
+    """What is pointed at in one lane is told for the same moment in all of them."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page = opened(full())
+    lane = page.driver.find_elements("css selector", ".lane .u-over")[1]
+    page.run("arguments[0].scrollIntoView({ block: 'center' })", lane)
+    ActionChains(page.driver).move_to_element(lane).perform()
+
+    values = (
+        "[...document.querySelectorAll('.lane .u-series:first-child .u-value')].map(at => at.textContent)"
+    )
+    page.wait(f"return {values}.every(text => text.endsWith(' s'))")
+    assert len(set(page.run(f"return {values}"))) == 1
+
+
+def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled):
+    """Each filter shows its part alone, with the time that was spent there; a search marks what it finds."""
+    page = opened(sampled)
+    choose = """
+        const [name, text] = arguments, field = document.getElementById("icicle-filter").elements[name];
+        field.value = [...field.options].find(option => option.textContent === text).value;
+        field.dispatchEvent(new Event("change", { bubbles: true }));
+    """
+    on_loop = ["everything: 900 ms", "handle service.py:32", "restart hosts.py:33", "check hosts.py:34"]
+
+    assert page.run(BOXES) == on_loop
+    page.run(choose, "thread", "off the loop")
+    assert page.run(BOXES) == ["everything: 100 ms", "handle service.py:32"]
+    page.run(choose, "thread", "all loops")
+    page.run(choose, "span", "restart host")
+    assert page.run(BOXES) == ["everything: 600 ms", "handle service.py:32", "restart hosts.py:33"]
+    page.run(choose, "span", "all")
+    page.run(choose, "coroutine", "Health.beat")
+    assert page.run(BOXES) == ["everything: 300 ms", "handle service.py:32", "check hosts.py:34"]
+    page.run(choose, "coroutine", "all")
+    page.driver.find_element("name", "search").send_keys("check")
+    assert page.run(
+        "return [...document.querySelectorAll('#icicle-view .found')].map(box => box.textContent)"
+    ) == ["check hosts.py:34"]
+    assert page.run(BOXES) == on_loop
+
+
+def test_samples_are_reached_by_keyboard(opened, sampled):
+    """Arrows go from caller to callee and beside, Enter looks closer, Escape comes back."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(sampled)
+    page.run("document.querySelector('#icicle-view [tabindex=\"0\"]').focus()")
+    page.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT)
+    assert page.run("return document.activeElement.textContent") == "check hosts.py:34"
+    page.press(Keys.ENTER)
+    assert page.run(BOXES) == ["everything: 900 ms", "handle service.py:32", "check hosts.py:34"]
+    page.press(Keys.ESCAPE)
+    assert len(page.run(BOXES)) == 4
+
+
+def test_a_trace_has_its_samples(opened, sampled):
+    """Beside the waterfall of the trace they were taken in: the line, and how it was reached."""
+    page = opened(sampled)
+
+    page.run("document.querySelector('.trace summary').click()")
+    text = page.run("return document.querySelector('.trace details').innerText")
+    assert "600 ms restart hosts.py:33 below handle" in " ".join(text.split())
+
+
+def test_samples_open_in_speedscope(opened, sampled):
+    """In a frame of its own, from the page alone, with the loop's thread first."""
+    page = opened(sampled)
+    page.run("document.querySelector('#speedscope summary').click()")
+    page.wait("return document.querySelector('#speedscope iframe')")
+
+    page.driver.switch_to.frame(page.driver.find_element("tag name", "iframe"))
+    page.wait("return document.body.innerText.includes('Sandwich')")
+    assert "MainThread (signal)" in page.run("return document.body.innerText")
+    page.driver.switch_to.default_content()
+    assert [text for text in page.complaints() if "speedscope v" not in text] == []
+
+
+def test_the_page_can_be_light_or_dark(opened, full):
+    """As the system asks, until the button says otherwise."""
+    page = opened(full())
+    paper = "return getComputedStyle(document.body).backgroundColor"
+
+    for asked, other in (("light", "dark"), ("dark", "light")):
+        page.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": asked}]}
+        )
+        page.driver.refresh()
+        before = page.run(paper)
+        page.run("document.getElementById('theme').click()")
+        after = page.run(paper)
+        assert (sum(map(int, before[4:-1].split(","))) > 384) is (asked == "light")
+        assert (sum(map(int, after[4:-1].split(","))) > 384) is (other == "light")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(opened, sampled, scheme):
+    """Every text stands out from what is behind it by a ratio of 4.5 at least (WCAG 2, level AA)."""
+    page = opened(sampled)
+    page.run("document.documentElement.dataset.theme = arguments[0]", scheme)
+
+    assert page.run(CONTRAST) == []
+
+
+# Every element with text of its own: its colour, and the first background behind it that is not see-through.
+CONTRAST = """
+    const painter = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgb = colours => {
+        painter.clearRect(0, 0, 1, 1);
+        for (const colour of colours) { painter.fillStyle = colour; painter.fillRect(0, 0, 1, 1); }
+        return [...painter.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const luminance = parts => {
+        const [r, g, b] = parts.map(part => ((part / 255 + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    document.querySelectorAll("details").forEach(entry => { entry.open = true; });
+    const poor = new Set();
+    for (const one of document.querySelectorAll("body *")) {
+        const own = [...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+        if (!own || !one.getClientRects().length || one.closest("script, option, .unseen, .skip")) continue;
+        const behind = [];
+        for (let above = one; above; above = above.parentElement) {
+            behind.unshift(getComputedStyle(above).backgroundColor);
+        }
+        const back = luminance(rgb(behind)), text = luminance(rgb([...behind, getComputedStyle(one).color]));
+        const ratio = (Math.max(back, text) + 0.05) / (Math.min(back, text) + 0.05);
+        if (ratio < 4.5) poor.add(`${one.tagName} ${one.className} ${ratio.toFixed(2)} ${one.textContent}`);
+    }
+    return [...poor];
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 800, 390])
+def test_nothing_is_wider_than_the_window(opened, sampled, width):
+    """On a desk, on half of one, and on a telephone."""
+    page = opened(sampled)
+    page.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        page.wait(
+            "return document.querySelector('#chart canvas').getBoundingClientRect().right <= innerWidth"
+        )
+        assert page.run("return document.documentElement.scrollWidth") <= width
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_what_can_be_used_has_a_name(opened, sampled):
+    """Every control, link and heading says what it is; every id is there once; links lead somewhere."""
+    page = opened(sampled)
+
+    assert page.run(NAMELESS) == []
+    assert page.run(ASTRAY) == []
+
+
+NAMELESS = """
+    const named = one => one.closest("label, [aria-label]") || one.textContent.trim();
+    const used = "a, button, input, select, summary, h1, h2, h3, [role=treeitem], [role=img]";
+    return [...document.querySelectorAll(used)].filter(one => !named(one)).map(one => one.outerHTML);
+"""
+ASTRAY = """
+    const ids = [...document.querySelectorAll("[id]")].map(one => one.id);
+    const known = new Set([...ids, ...stalls.stalls.map(stall => stall.id)]);
+    const links = [...document.querySelectorAll("a[href^='#']")].map(one => one.hash.slice(1));
+    return [...ids.filter((id, index) => ids.indexOf(id) < index), ...links.filter(id => !known.has(id))];
+"""
+
+
+def test_a_big_run_opens_soon(opened, record, look):
+    """5,000 blocks at a thousand places and 100,000 spans: opened within 3 s, below 900 kB, cuts are told."""
+    made = record()
+    made.loop(turns_ms=[1.0] * 1000 + [120.0] * 5000, ran_s=1000)
+    for n in range(5000):
+        # Twenty calls deep, nearly all of them different, with names as long as some are.
+        place = f"shop/part{n % 1000}.py:{n % 1000 + 1} Part.work_{n % 1000}"
+        made.blocked(n / 5, 120, [look(*(f"{place}_{depth}{'x' * 90}" for depth in range(20)), count=20)])
+    for n in range(100_000):
+        at_s, trace = n / 100, f"{n // 5:032x}"
+        parent = f"{n - n % 5:016x}" if n % 5 else ""
+        span = event.SpanEnded(
+            *(f"step {n % 40}", "internal", trace, f"{n:016x}", parent),
+            *(made.at(at_s), made.at(at_s + 0.05), "ok", "MainThread"),
+        )
+        made.write("target", span)
+        if n % 20_000 == 0:
+            made._writers["target"].flush(timeout_s=30)
+    made.ended(1000)
+    page = opened(made)
+
+    assert page.report["spans"]["recorded"] == 100_000
+    assert len(page.report["blocks"]) == 5000
+    print("SIZE", page.path.stat().st_size, page.took_s)
+    assert page.path.stat().st_size < 900_000
+    assert page.took_s < 3
+    text = page.run("return document.body.innerText")
+    assert "240 of 5,000" in text
+    assert "and 988 more places that took less" in text
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("kind", ["empty", "quiet", "cut off"])
+def test_every_run_is_a_page(opened, record, full, kind):
+    """A record without any event, a run with nothing wrong, and one whose runner was killed."""
+    if kind == "empty":
+        made = record()
+    elif kind == "quiet":
+        made = record()
+        made.loop(turns_ms=[1.2] * 3000)
+        made.ended()
+    else:
+        made = full(end=False)
+    page = opened(made)
+
+    assert page.run("return document.querySelector('h1').textContent") == page.report["run"]["verdict"]
+    assert page.run(
+        "return [...document.querySelectorAll('main > section')].every(one => one.innerText.trim())"
+    )
+    assert page.complaints() == []

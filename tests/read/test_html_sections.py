@@ -1,0 +1,93 @@
+"""What stands on the page for what not every run has: counted calls, decomposed waits."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.read.allowance import Accepted, Allowance
+from harness.read.renderer import render
+from harness.read.segment import READY, RUN, Segment
+from harness.read.waits import Blame, Waits
+from harness.record.event import CallsCounted
+
+
+@pytest.fixture
+def called(record):
+    """A run that counted calls: a new place, and one that is allowed."""
+    accepted = Accepted(allow=(Allowance("open", "small and cached"),))
+    made = record(settings={"calls": accepted.settings()})
+    made.loop()
+    for call, line in (("open", 7), ("socket.connect|", 9)):
+        counted = CallsCounted(
+            *(made.at(1), 4242, call, "shop.cart:load", "/srv/shop/cart.py", line, "shop.app:serve"),
+            *("cart.toml", 3, 3_000_000, 2_000_000),
+        )
+        made.write("target", counted)
+    made.ended()
+    return made.document()
+
+
+def test_counted_calls_stand_on_the_page_and_in_markdown(called):
+    """Each with its place, its figures, and whether it is new, known or allowed and why."""
+    page, markdown = render(called, "html"), render(called, "md")
+
+    assert "Synchronous calls on the loop" in page
+    assert "2 places, 1 of them new" in page
+    assert '<span class="chip warn">new</span>' in page
+    assert "allowed: small and cached" in page
+    assert "| `socket.connect¦` | `shop.cart:load` `cart.py:9` | 3 | 3 ms | 2 ms | new |" in markdown
+    assert "| `open` | `shop.cart:load` `cart.py:7` | 3 | 3 ms | 2 ms | allowed |" in markdown
+
+
+def test_calls_that_were_not_counted_are_not_shown(full):
+    """No section, and no table in Markdown."""
+    document = full().document()
+
+    assert "Synchronous calls" not in render(document, "html")
+    assert "call on the loop" not in render(document, "md")
+
+
+def test_where_time_went_is_told_in_words_and_in_parts(full):
+    """The mean of each name that was decomposed, who made whom wait, and a waterfall in parts."""
+    document = full().document()
+    name = replace(
+        document.spans.by_name[0],
+        run_ms=5.0,
+        ready_ms=10.0,
+        wait_ms=35.0,
+        io_ms=35.0,
+        decomposed=7,
+        **dict.fromkeys(("timer_ms", "queued_ms", "executor_ms", "task_ms"), 0.0),
+    )
+    blame = Blame("Handler.handle", "save", READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0)
+    trace = document.traces[0]
+    parts = (
+        Segment(trace.at_s, trace.took_ms / 2, RUN, "Handler.handle", "service.py:31", ""),
+        Segment(
+            trace.at_s + trace.took_ms / 2000, trace.took_ms / 2, READY, "Host.restart", "hosts.py:41", ""
+        ),
+    )
+    first = replace(trace.spans[1], at_s=trace.at_s, took_ms=trace.took_ms, parts=parts)
+    decomposed = replace(
+        document,
+        spans=replace(document.spans, by_name=(name,)),
+        waits=Waits(0.5, 7, 400, 0, (), (), (blame,)),
+        traces=(replace(trace, spans=(first,), path=parts),),
+    )
+    page, plain = render(decomposed, "html"), render(document, "html")
+
+    assert "from 7 spans of 50 % of the traces" in page
+    assert 'aria-label="running 5 ms, ready, but the loop was held 10 ms, a file or socket 35 ms"' in page
+    assert '<span class="part io" style="width:70.00%"' in page
+    assert "the loop, held by <code>Host.restart</code>" in page
+    assert page.count('<b class="part ready" style="left:50.0%;width:50.0%"') == 2
+    assert "<code>--waits</code>" in plain
+    assert 'class="part' not in plain
+
+
+def test_a_loop_that_tells_nothing_of_its_steps_is_named(full):
+    """Instead of parts there is the reason."""
+    reason = "uvloop.Loop: its steps are not Python's"
+    document = replace(full().document(), waits=Waits(1.0, 0, 0, 0, (reason,), (), ()))
+
+    assert "is not known on uvloop.Loop" in render(document, "html")

@@ -1,0 +1,76 @@
+"""The programs of `truths.py`, run once under the probe, and what the reader makes of their record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from watched import LIMIT_MS, Outcome, watched
+
+from harness.read.block import Block
+from harness.read.history import History, in_memory
+from harness.read.rules import blocks
+from harness.read.segment import Segment
+from harness.read.waits import Decomposed, Waits
+from harness.record.event import SpanEnded
+from harness.record.run import Run
+
+TRUTHS = Path(__file__).with_name("truths.py")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a report would say of a program."""
+
+    outcome: Outcome
+    history: History
+    blocks: tuple[Block, ...]
+    decomposed: Decomposed
+    waits: Waits | None
+
+    def span(self, name: str) -> SpanEnded:
+        return next(span for span in self.history.of(SpanEnded) if span.name == name)
+
+    def segments(self, name: str) -> tuple[Segment, ...]:
+        return self.decomposed.parts(self.span(name).span_id) or ()
+
+    def path(self, name: str) -> tuple[Segment, ...]:
+        return self.decomposed.path([self.span(name)]) or ()
+
+    def parts_ms(self, name: str) -> dict[str, float]:
+        sums: Counter[str] = Counter()
+        for segment in self.segments(name):
+            sums[segment.what] += segment.took_ms
+        return dict(sums)
+
+    def blamed(self, span: str, what: str) -> list[tuple[str, str, str]]:
+        """Who is blamed for the waits of a span: holder, where and its span; the longest first."""
+        rows = self.waits.blame if self.waits is not None else ()
+        return [
+            (row.holder, row.where, row.holder_span) for row in rows if (row.span, row.what) == (span, what)
+        ]
+
+
+def _tell(program: str, tmp_path: Path, **order: object) -> Told:
+    """Run *program* under the probe, and read its record."""
+    done = watched(program, tmp_path, **order)
+    assert done.status == 0, done.stderr
+    run = Run("", "", "", 0, 0, "", "", (), block_limit_ns=LIMIT_MS * 1_000_000)
+    history = in_memory(run, done.events)
+    found = blocks.blocks(history)
+    decomposed = Decomposed(history, found)
+    return Told(done, history, found, decomposed, decomposed.waits())
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Callable[..., Told]:
+    """Runs a program with what is asked of the probe, and reads its record."""
+    return lambda program, **order: _tell(program, tmp_path, **order)
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return _tell(TRUTHS.read_text(), tmp_path_factory.mktemp("truths"), waits=1.0)

@@ -1,0 +1,358 @@
+"""Small programs that keep their own books: each knows by its own clock where the time of its spans went.
+
+Run under the probe, it prints for each span the seconds of its parts; what is left out is next to nothing.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter as now
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+trace.set_tracer_provider(TracerProvider())
+tracer = trace.get_tracer("truths")
+span = tracer.start_as_current_span
+truth = defaultdict(lambda: defaultdict(float))
+
+
+def spend(name, part, since):
+    """The time since then has gone into that part of the span; now is the answer."""
+    truth[name][part] += now() - since
+    return now()
+
+
+async def sleep(name, seconds):
+    """Sleep; if it takes longer, the loop was late."""
+    at = now()
+    await asyncio.sleep(seconds)
+    truth[name]["timer"] += seconds
+    truth[name]["ready"] += now() - at - seconds
+
+
+def compute(seconds):
+    until = now() + seconds
+    while now() < until:
+        pass
+
+
+async def timer():
+    with span("timer"):
+        await sleep("timer", 0.04)
+
+
+async def behind_a_block():
+    event, done = asyncio.Event(), asyncio.Event()
+    set_at = 0.0
+
+    async def victim():
+        with span("victim"):
+            at = now()
+            await event.wait()
+            truth["victim"]["task"] += set_at - at
+            truth["victim"]["ready"] += now() - set_at
+        done.set()
+
+    async def hold():
+        nonlocal set_at
+        await asyncio.sleep(0.02)
+        set_at = now()
+        event.set()
+        time.sleep(0.09)
+
+    await asyncio.gather(victim(), hold(), done.wait())
+
+
+async def queue_of_an_executor():
+    begun = ended = 0.0
+
+    def job():
+        nonlocal begun, ended
+        begun = now()
+        time.sleep(0.03)
+        ended = now()
+
+    with ThreadPoolExecutor(1) as pool, span("queued"):
+        first = asyncio.get_running_loop().run_in_executor(pool, time.sleep, 0.05)
+        submitted = now()
+        await asyncio.get_running_loop().run_in_executor(pool, job)
+        truth["queued"]["queued"] += begun - submitted
+        truth["queued"]["executor"] += ended - begun
+        await first
+
+
+async def convoy():
+    lock = asyncio.Lock()
+
+    async def member(name):
+        with span(name):
+            at = now()
+            async with lock:
+                spend(name, "task", at)
+                await sleep(name, 0.03)
+
+    await asyncio.gather(member("head"), member("middle"), member("tail"))
+
+
+async def hop():
+    queue = asyncio.Queue()
+
+    async def produce():
+        with span("produce"):
+            await sleep("produce", 0.03)
+            await queue.put("item")
+
+    async def consume():
+        with span("consume"):
+            at = now()
+            await queue.get()
+            spend("consume", "task", at)
+
+    await asyncio.gather(consume(), produce())
+
+
+async def cancelled():
+    async def victim():
+        with span("cancelled"):
+            at = now()
+            try:
+                await asyncio.sleep(10)
+            finally:
+                spend("cancelled", "task", at)
+
+    task = asyncio.create_task(victim())
+    await asyncio.sleep(0.03)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def without_the_gil():
+    at = now()
+    sum(range(1_000_000))
+    count = int(1_000_000 * 0.2 / (now() - at))
+
+    over = False
+
+    def keep():
+        time.sleep(0.01)
+        sum(range(count))  # keeps the GIL: it is one call in C
+        while not over:
+            sum(range(1_000))
+
+    thread = threading.Thread(target=keep, name="keeper")
+    thread.start()
+    with span("gil"):
+        await sleep("gil", 0.03)
+    over = True
+    thread.join()
+
+
+async def asleep_on_the_loop():
+    with span("asleep"):
+        at = now()
+        time.sleep(0.06)
+        spend("asleep", "run", at)
+
+
+async def from_a_socket():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    written = 0.0
+
+    def answer():
+        nonlocal written
+        time.sleep(0.04)
+        written = now()
+        theirs.send(b"x")
+
+    threading.Thread(target=answer).start()
+    with span("socket"):
+        at = now()
+        await asyncio.get_running_loop().sock_recv(ours, 1)
+        truth["socket"]["io"] += written - at
+    ours.close()
+    theirs.close()
+
+
+async def from_a_socket_behind_a_block():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    async def hold():
+        await asyncio.sleep(0.02)
+        at = now()
+        theirs.send(b"x")
+        time.sleep(0.07)
+        spend("late socket", "ready", at)
+
+    async def receive():
+        with span("late socket"):
+            await asyncio.get_running_loop().sock_recv(ours, 1)
+
+    at = now()
+    await asyncio.gather(receive(), hold())
+    truth["late socket"]["io"] += now() - at - truth["late socket"]["ready"]
+    ours.close()
+    theirs.close()
+
+
+async def nested():
+    with span("outer"):
+        at = now()
+        compute(0.02)
+        at = spend("outer", "run", at)
+        with span("inner"):
+            await sleep("inner", 0.03)
+        truth["outer"] |= truth["inner"]
+        at = now()
+        compute(0.01)
+        spend("outer", "run", at)
+
+
+async def interleaved():
+    async def turn_by_turn(name):
+        with span(name):
+            for _ in range(5):
+                at = now()
+                compute(0.01)
+                at = spend(name, "run", at)
+                await asyncio.sleep(0)
+                spend(name, "ready", at)
+
+    await asyncio.gather(turn_by_turn("first trace"), turn_by_turn("second trace"))
+
+
+async def in_a_thread():
+    begun = ended = 0.0
+
+    def job():
+        nonlocal begun, ended
+        begun = now()
+        with span("in the thread"):
+            at = now()
+            time.sleep(0.03)
+            spend("in the thread", "executor", at)
+        ended = now()
+
+    await asyncio.to_thread(int)  # to start a thread takes its time
+    with span("to_thread"):
+        await asyncio.to_thread(job)
+        truth["to_thread"]["executor"] += ended - begun
+
+
+async def gathered():
+    with span("gather"):
+        at = now()
+        await asyncio.gather(asyncio.sleep(0.02), asyncio.sleep(0.05))
+        spend("gather", "task", at)
+
+
+async def group():
+    async def child(seconds):
+        with span(f"child {seconds}"):
+            await sleep(f"child {seconds}", seconds)
+
+    with span("group"):
+        at = now()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(child(0.07))
+            tasks.create_task(child(0.01))
+        spend("group", "task", at)
+
+
+async def given_up():
+    with span("timeout"):
+        at = now()
+        try:
+            async with asyncio.timeout(0.03):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            truth["timeout"]["timer"] += 0.03
+            truth["timeout"]["ready"] += now() - at - 0.03
+
+
+async def bystanders():
+    """Tasks that belong to no trace keep a loop busy in short steps."""
+    stop = False
+
+    async def tick():
+        while not stop:
+            compute(0.00005)
+            await asyncio.sleep(0)
+
+    ticking = [asyncio.create_task(tick()) for _ in range(400)]
+    await asyncio.sleep(0)
+    with span("crowd"):
+        at = now()
+        await asyncio.sleep(0)
+        spend("crowd", "ready", at)
+    stop = True
+    await asyncio.gather(*ticking)
+
+
+async def get(name, seconds):
+    with span(f"get /{name}"):
+        await sleep(f"get /{name}", seconds)
+
+
+async def overlapping():
+    """The shape of jaeger-ui's issue 2371: `foo2` overlaps, and nobody waits for it."""
+
+    async def one():
+        await get("foo1", 0.03)
+        await asyncio.sleep(0.03)
+        await get("foo3", 0.09)
+
+    async def two():
+        await get("foo2", 0.06)
+
+    with span("main"):
+        await asyncio.gather(one(), two())
+
+
+async def main():
+    for program in (
+        timer,
+        behind_a_block,
+        queue_of_an_executor,
+        convoy,
+        hop,
+        cancelled,
+        without_the_gil,
+        asleep_on_the_loop,
+        from_a_socket,
+        from_a_socket_behind_a_block,
+        nested,
+        interleaved,
+        in_a_thread,
+        gathered,
+        group,
+        given_up,
+        bystanders,
+        overlapping,
+    ):
+        await asyncio.create_task(program())
+    if sys.version_info >= (3, 12):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        with span("eager"):
+            await asyncio.create_task(nested_eagerly())
+
+
+async def nested_eagerly():
+    with span("eager child"):
+        at = now()
+        compute(0.02)
+        at = spend("eager child", "run", at)
+        await sleep("eager child", 0.02)
+        spend("eager", "task", at)
+        truth["eager"]["run"] = truth["eager child"]["run"]
+
+
+asyncio.run(main())
+print(json.dumps(truth))
