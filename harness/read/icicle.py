@@ -21,9 +21,9 @@ T = TypeVar("T")
 EXECUTOR = "executor"  # a sample's way: a thread that works for a loop, not the loop's own
 
 # Calls beyond these would be too thin to be seen; what they took is told.
-CALLS = 2_500
+CALLS = 2_000
 # Longer names are cut: they come from the target, and the page has a bound.
-LETTERS = 120
+LETTERS = 80
 # Of each trace, the calls that it was met in most.
 TRACED = 5
 

@@ -1,7 +1,8 @@
 """Many rows of whole numbers as one short text: what would be too much for a line of JSON each.
 
-Rows of a log differ little from the ones before: what is kept is the differences, column by
-column, compressed.
+Rows of a log differ little from the ones before. So all first bytes of a number stand together, then all
+second ones, and so on, and most of these columns of bytes are the same from end to end. That takes next to no
+work in Python, and the compression lets other threads run meanwhile.
 """
 
 from __future__ import annotations
@@ -10,23 +11,17 @@ import zlib
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from itertools import accumulate
-from operator import sub
 
 # The fastest; a higher one saves a tenth.
 LEVEL = 1
+BYTES = 8
 
 
 def pack(numbers: Sequence[int], width: int) -> str:
-    """The rows, which lie in *numbers* one after the other; each, and their differences, fit into 64 bits."""
-    if not numbers:
-        return ""
-    columns = (numbers[column::width] for column in range(width))
-    differences = array("q")
-    for column in columns:
-        differences.append(column[0])
-        differences.extend(map(sub, column[1:], column))
-    return b64encode(zlib.compress(differences.tobytes(), LEVEL)).decode()
+    """The rows, which lie in *numbers* one after the other; each number fits into 64 bits with its sign."""
+    data = array("q", numbers).tobytes()
+    columns = b"".join([data[column :: BYTES * width] for column in range(BYTES * width)])
+    return b64encode(zlib.compress(columns, LEVEL)).decode() if numbers else ""
 
 
 def unpack(text: str, width: int) -> list[tuple[int, ...]]:
@@ -35,13 +30,16 @@ def unpack(text: str, width: int) -> list[tuple[int, ...]]:
     Raises:
         ValueError: The text is damaged.
     """
-    differences = array("q")
     try:
-        differences.frombytes(zlib.decompress(b64decode(text)) if text else b"")
+        columns = zlib.decompress(b64decode(text, validate=True)) if text else b""
     except zlib.error as exc:
         raise ValueError(f"packed numbers: {exc}") from exc
-    count, rest = divmod(len(differences), width)
+    size = BYTES * width
+    count, rest = divmod(len(columns), size)
     if rest:
-        raise ValueError(f"packed numbers: {len(differences)} of them are no rows of {width}")
-    columns = (accumulate(differences[count * column : count * (column + 1)]) for column in range(width))
-    return list(zip(*columns, strict=True))
+        raise ValueError(f"packed numbers: {len(columns)} bytes are no rows of {width}")
+    data = bytearray(len(columns))
+    for column in range(size):
+        data[column::size] = columns[count * column : count * (column + 1)]
+    numbers = array("q", bytes(data))
+    return list(zip(*(numbers[column::width] for column in range(width)), strict=True))

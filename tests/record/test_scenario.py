@@ -111,6 +111,8 @@ def test_a_scenario_for_the_chaos_service(write):
             "origins": False,
             "application": [],
             "sample_hz": 0,
+            "waits": 0.0,
+            "waits_for_s": 0.0,
         },
         "profile": {
             "pyinstrument": None,

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the soak; 1 when a message was lost or anything else was wrong."""
     options = _parser().parse_args(arguments)
     _check(options)
+    # As Ctrl-C: what was started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _folder(options.keep) as folder:
         return _steady(options, folder) if options.steady else _soak(options, folder)
 

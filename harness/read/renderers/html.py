@@ -30,14 +30,16 @@ from ..icicle import Called, Icicle
 from ..span import Trace
 from ..unit import duration, percent, plural
 
+# So that it can be mailed. Without speedscope, the only large part, every page is smaller.
+MAX_BYTES = 900_000
 PLACES = 12
 OCCURRENCES = 4
 SHADES = 20
 # Of a deep stack the inner frames tell what happened, the outer ones how it was reached.
 OUTER, INNER = 6, 24
 # The page has a bound: so many lines of stacks for the timeline, and so many letters of each name in them.
-LINES, LETTERS = 1_500, 120
-LIMITS = {"victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
+LINES, LETTERS = 1_000, 80
+LIMITS = {"letters": LETTERS, "victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class Bar:
 
 def render(document: Document) -> str:
     """The report as one HTML document."""
+    page = _page(document, speedscope=document.icicle is not None)
+    return page if len(page.encode(errors="replace")) <= MAX_BYTES else _page(document, speedscope=False)
+
+
+def _page(document: Document, *, speedscope: bool) -> str:
     places = tuple(_place(document, blocker) for blocker in document.blockers[:PLACES])
     drawn = chart(document)
     return _template().render(
@@ -80,6 +87,7 @@ def render(document: Document) -> str:
         stalls=_stalls(drawn.stalls, places),
         places=places,
         icicle=plain(document.icicle),
+        speedscope=speedscope,
         sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
         version=version("asyncio-harness"),

@@ -89,7 +89,7 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
 def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
     yield from (
         "",
-        f"| where time went, mean | spans | {' | '.join(PARTS)} |",
+        f"| mean time went | spans | {' | '.join(PARTS)} |",
         f"|---|--:|{'--:|' * len(PARTS)}",
     )
     for root in roots[:ROOTS]:

@@ -127,14 +127,14 @@ def _calls(calls: list[Call]) -> Table:
 def _waits(roots: tuple[SpanName, ...]) -> Table:
     """Where the time of a message went: the mean of the spans at the roots of traces, by their name."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("where time went, mean", overflow="fold")
-    table.add_column("spans", justify="right", no_wrap=True)
-    for part in PARTS:
-        table.add_column(part, justify="right", no_wrap=True)
+    shown = [part for part in PARTS if any(getattr(root, f"{part}_ms") for root in roots)]
+    table.add_column("mean time went", overflow="fold", min_width=len("mean time went"))
+    for name in ("spans", *shown):
+        table.add_column(name, justify="right", no_wrap=True)
     for root in roots:
-        parts = (getattr(root, f"{part}_ms") for part in PARTS)
-        name = Text(printable(root.name), style="bold")
-        table.add_row(name, f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts))
+        parts = (getattr(root, f"{part}_ms") for part in shown)
+        title = Text(printable(root.name), style="bold")
+        table.add_row(title, f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts))
     return table
 
 

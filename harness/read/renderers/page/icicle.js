@@ -45,7 +45,7 @@
 
   // What is too thin to be drawn, together; it has no call, so it cannot be selected.
   const crumbs = (count, depth, left, width) => {
-    const made = element("div", { textContent: `${count} more` });
+    const made = element("div", { textContent: `${count} more, each too thin to draw` });
     made.style.cssText = `left:${left * 100}%;width:${width * 100}%;top:${depth * HEIGHT}px;cursor:default`;
     return made;
   };

@@ -3,7 +3,6 @@
 {
   const data = dataOf("timeline"), box = document.getElementById("chart");
   const at = data.lanes[0].series[0].values.map((_, index) => (index + 0.5) * data.step_s);
-  const sync = uPlot.sync("time");
   const say = {
     "ms": duration,
     "share": value => value == null ? "–" : (value * 100).toFixed(value < 0.0995 && value ? 1 : 0) + " %",
@@ -74,7 +73,7 @@
       width: box.clientWidth,
       height: last ? 148 : 132,
       padding: [8, 18, 0, 0],
-      cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false }, points: { size: 5 } },
+      cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 5 } },
       legend: { live: true, markers: { stroke: (_, index) => `var(${lane.series[index - 1].tone})`, fill: (_, index) => lane.series[index - 1].look === "area" ? `var(${lane.series[index - 1].tone})` : "none" } },
       scales: {
         x: { time: false, range: (_, from, to) => from === at[0] && to === at.at(-1) ? [0, data.whole_s] : [from, to] },
@@ -123,7 +122,7 @@
 
   box.append(strip);
   const all = data.lanes.map((lane, index) => made(lane, index === 0, index === data.lanes.length - 1));
-  all.forEach(chart => { box.append(element("div", { className: "lane" }, chart.root)); sync.sub(chart); });
+  all.forEach(chart => box.append(element("div", { className: "lane" }, chart.root)));
   charts = all;
 
   const fit = () => charts.forEach(chart => chart.setSize({ width: box.clientWidth, height: chart.height }));
