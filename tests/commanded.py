@@ -115,6 +115,8 @@ def running(
         cwd=cwd,
         env={**os.environ, **(env or {}), name: value},
         text=True,
+        # A background job of a shell, such as this test may be in, ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **{**channels, **popen},
     )
     run = Running(process, RunFolder(cwd / out), mark)
@@ -143,7 +145,8 @@ class Terminal:
         self._process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, "TERM": "xterm"},
+            # Its width is the terminal's own, and not what a test runner has set.
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "", "LINES": ""},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -231,7 +231,7 @@ def test_with_the_default():
         (["-o", "no_blocks_ms=100"], {"test_unmarked", "test_with_the_default"}),
         (["-o", "no_blocks_ms=100", "--no-blocks=1000"], set()),
     ],
-    ids=" ".join,
+    ids=lambda words: " ".join(sorted(words)),
 )
 def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(options, failing, run):
     """Of every test `--no-blocks` and `no_blocks_ms` ask the same; a marker says otherwise."""

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..record import page
-from .stepping import log_steps
 from .turns import Turns
 
 TURNS = 500
@@ -36,6 +35,10 @@ def per_turn_ns() -> float:
 
 def per_step_ns() -> float:
     """Nanoseconds that one step of a chosen trace takes longer when it is logged; at least 0."""
+    # Only where steps were logged, so that it is there already. To import it now would define dataclasses, by
+    # `exec` of a text, and that makes Python forget that it ends by a Ctrl-C: its exit status would change.
+    from .stepping import log_steps
+
     loop: Any = SimpleNamespace(_ready=deque(), _debug=False, get_debug=lambda: False)
     traced: ContextVar[Any] = ContextVar("traced", default=True)
     plain, logged = [], []

@@ -40,7 +40,6 @@ class Log:
     rows: list[int]
     long_rows: list[int]
     dropped: int = 0
-    failed: int = 0  # steps of which nothing could be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,10 @@ def log_steps(
         step._repr = step._source_traceback = None
         step.ready_ns = clock()
         step.waker = waker or number
-        values = context.get(variable)
+        try:
+            values = context.get(variable)
+        except Exception:  # no context of Python's, but something that also has a `run`
+            values = None
         if values is not None and (is_chosen is None or is_chosen(values)):
             step.is_traced = is_wanted = True
         else:
@@ -178,7 +180,7 @@ def log_steps(
                 marked_ns, marked_cpu_ns = turns.marked
                 log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
         except Exception:
-            log.failed += 1  # a callback of somebody's own making
+            log.dropped += 1  # a callback of somebody's own making
 
     def is_in_trace(context: Context) -> bool:
         values = context.get(variable)

@@ -28,7 +28,7 @@ from .works import Works
 # A process that is killed loses the log of this time.
 TELL_EVERY_S = 0.2
 # So many steps are written at a time: to pack them holds the GIL for a fraction of a millisecond. While there
-# are as many, they are fetched more often: a log that fits into the processor's cache is the cheaper one.
+# are as many, they are fetched more often, so that the log stays short.
 CHUNK, HURRY_S = 4_096, 0.02
 # Different functions that have a number; further ones have no name.
 PLACES = 10_000
@@ -69,6 +69,8 @@ class Waits:
         self._unknown: set[str] = set()
         self._works = Works(self._submitting_step, self._place_of)
         self.thread_cpu_ns = 0
+        # Reentrant: a signal handler may end the process while this very thread is telling.
+        self._telling = threading.RLock()
         self._is_over = threading.Event()
         Background(self._keep_telling)
 
@@ -124,8 +126,9 @@ class Waits:
 
     def tell(self) -> None:
         """Write what was logged."""
-        while self._tell_chunk():
-            pass
+        with self._telling:
+            while self._tell_chunk():
+                pass
 
     def _tell_chunk(self) -> bool:
         """Write a part of what was logged; whether there was so much that there may be more."""
@@ -208,11 +211,13 @@ class Waits:
     def _is_of_chosen_trace(self, values: Any) -> bool:
         """Whether OpenTelemetry's values of a context are of a trace that is chosen; they keep the answer."""
         try:
-            known: bool = values._harness_chosen
-        except AttributeError:
-            span = tasks.span_in(values)
-            known = span is not None and self._chooses(span.get_span_context().trace_id)
-            values._harness_chosen = known
+            known: bool | None = getattr(values, "_harness_chosen", None)
+            if known is None:
+                span = tasks.span_in(values)
+                known = span is not None and self._chooses(span.get_span_context().trace_id)
+                values._harness_chosen = known
+        except Exception:  # whatever somebody has put there; it is asked for in the midst of the program
+            known = False
         return known
 
     def _submitting_step(self) -> int:

@@ -456,7 +456,7 @@ class StepsTaken:
     places: tuple[Frame, ...] = field(repr=False)  # of these numbers: where a function begins
     share: float  # of the traces that is chosen
     taken: int = 0  # steps so far, logged or not
-    dropped: int = 0  # of those to be logged: there was no room
+    dropped: int = 0  # of those to be logged: there was no room, or they were of no known kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,9 @@ async def test_away_and_back(system, server, impatient):
         await eventually(lambda: broker.put(message("d")))
         await eventually(lambda: broker.ack(held))
 
-        assert [d.message.id for d in await broker.get(10)] == ["d"]
+        came = [d.message.id for d in await broker.get(10)]
+        # What was in somebody's hands when NATS was killed may come once more.
+        assert came in ([["d"], ["a", "d"]] if system == "nats" else [["d"]])
         assert await broker.pending() == 1
 
 

@@ -116,6 +116,7 @@ async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
         "messaging.operation.type": "process",
         "messaging.message.id": named(spans, "publish restart").attributes["messaging.message.id"],
         "mayhem.delivery": 1,
+        "mayhem.lease_s": 0.03,
     }
     assert {s.status.status_code for s in spans.get_finished_spans()} == {StatusCode.UNSET}
 
