@@ -115,8 +115,6 @@ def running(
         cwd=cwd,
         env={**os.environ, **(env or {}), name: value},
         text=True,
-        # A background job of a shell, such as this test may be in, ignores SIGINT, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **{**channels, **popen},
     )
     run = Running(process, RunFolder(cwd / out), mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -14,6 +15,11 @@ pytest_plugins = ["pytester"]
 
 # `watched.py` and its like are shared by the tests of several rooms, and installed nowhere.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A background job of a shell ignores these, and so would every process that a test starts.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # Where everything is installed that a test may need, a skipped test is a mistake: `.ci/run` says so.
 NO_SKIPS = os.environ.get("HARNESS_SKIP") == "never"

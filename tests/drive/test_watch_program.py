@@ -124,11 +124,8 @@ def test_a_typed_interrupt_reaches_the_program_once(tmp_path):
         "time.sleep(0.5)\n"
         "print('caught', len(caught), flush=True)\n"
     )
-    # A background job of a shell, such as this test may be in, ignores SIGINT, and so would its children.
-    reset = "import signal, os, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    reset += "os.execv(sys.argv[1], sys.argv[1:])"
     watching = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "program.py"]
-    terminal = Terminal([sys.executable, "-c", reset, *watching], cwd=tmp_path)
+    terminal = Terminal(watching, cwd=tmp_path)
     terminal.wait_for("ready")
     terminal.type("\x03")
 
