@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -25,6 +27,15 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 NO_SKIPS = os.environ.get("HARNESS_SKIP") == "never"
 # But not where it is this version of Python that a test does not apply to, or another that is not there.
 LEGITIMATE = ("before 3.12", "no Python 3.", "no cgroup can be made")
+
+
+@pytest.fixture(autouse=True)
+def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None]:
+    """The consoles of each test lie by themselves, under a path that is short enough for a socket."""
+    folder = tempfile.mkdtemp(prefix="h-")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,11 +6,9 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,13 +21,10 @@ import harness
 from harness.record import card
 
 
-@pytest.fixture(autouse=True)
-def runtime_folder(monkeypatch):
-    """Sockets of these tests lie by themselves."""
-    folder = tempfile.mkdtemp(prefix="h-")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-    yield Path(folder, card.FOLDER)
-    shutil.rmtree(folder)
+@pytest.fixture
+def runtime_folder(runtime_folder):
+    """Where the sockets of these tests lie."""
+    return Path(runtime_folder, card.FOLDER)
 
 
 def attach(line: str) -> subprocess.CompletedProcess[str]:

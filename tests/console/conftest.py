@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-
 import pytest
 from consoled import consoled
-
-
-@pytest.fixture(autouse=True)
-def runtime_folder(monkeypatch):
-    """Cards and sockets of these tests lie by themselves, under a path that is short enough for a socket."""
-    folder = tempfile.mkdtemp(prefix="h-")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -241,7 +241,8 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     try:
         cards: list[card.Card] = []
         told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
-        cards = [found for _, found in card.cards()]
+        # Of this user there may be others, which are nothing to this test.
+        cards = [found for _, found in card.cards() if found.folder == str(tmp_path / "run")]
         tasks = [json.loads(attach("-c", "ps --json", found.pid).stdout)["total"] for found in cards]
     finally:
         for found in cards:
