@@ -334,7 +334,7 @@ def translated(address: Address) -> Iterator[None]:
         if passing and not isinstance(exc, REFUSALS):
             raise StorageUnavailableError(f"{address.shown}: {exc or type(exc).__name__}") from exc
         advice = "; look at user and password in the URL" if isinstance(exc, REFUSALS) else ""
-        raise StorageBrokenError(f"{address.shown}: {exc}{advice}") from exc
+        raise StorageBrokenError(f"{address.shown}: {str(exc).rstrip('.')}{advice}") from exc
 
 
 def _delivery(entry: bytes, number: int, fields: Sequence[bytes]) -> Delivery:
