@@ -49,6 +49,8 @@ class Lost:
         if isinstance(error, BaseException):
             self._lost_exception(str(context.get("message", "")), error, of)
         elif of is not None and "destroyed" in context.get("message", ""):
+            # Where it waited is known or not, by the order in which the collector finalizes things.
+            of = replace(of, stack=())
             self._count(of, TaskDestroyed(monotonic_ns(), os.getpid(), of, 1))
 
     def unawaited(self, work: CoroutineType[Any, Any, Any]) -> None:

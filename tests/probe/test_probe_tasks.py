@@ -219,7 +219,9 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
 
     ((level, message, line),) = said(seen)
     assert level == "warning"
-    assert line == line_of("# waits", tmp_path)
+    # Under uvloop a place may be named at the end only, when its tasks are cancelled and wait no more.
+    known = ["# waits", "async def wait"] if loop == "uvloop" else ["# waits"]
+    assert line in [line_of(text, tmp_path) for text in known]
     count = int(message.split()[0])
     assert "tasks of Hub.wait wait at program.py:" in message
     assert message.endswith("none of them ended")
