@@ -35,7 +35,7 @@ def test_many_short_callbacks_are_named_with_their_number():
     with watch_loop(50) as watch:
         asyncio.run(start(*[short] * 5_000))
 
-    (block,) = watch.blocks
+    block = max(watch.blocks, key=lambda block: block.held_ms)  # a full machine may make more of them
     assert (block.cause, block.function) == ("many", "busy")
     assert block.culprits[0].share > 0.9
     assert 1_000 < block.culprits[0].queued <= 5_000

@@ -217,7 +217,9 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
     """However the program ends: in good order, without its exit handlers, or killed."""
     seen = watched(program(LEAK.format(each="", then=then), loop), tmp_path)
 
-    ((level, message, line),) = said(seen)
+    told = said(seen)
+    assert len(told) == 1 or loop == "uvloop"
+    level, message, line = max(told, key=lambda one: int(one[1].split()[0]))
     assert level == "warning"
     # Under uvloop a place may be named at the end only, when its tasks are cancelled and wait no more.
     known = ["# waits", "async def wait"] if loop == "uvloop" else ["# waits"]
@@ -226,7 +228,7 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
     assert "tasks of Hub.wait wait at program.py:" in message
     assert message.endswith("none of them ended")
     assert 60 <= count <= 80
-    assert report_again(seen).loop.tasks.leaked == count
+    assert report_again(seen).loop.tasks.leaked == sum(int(text.split()[0]) for _, text, _ in told)
 
 
 QUIET = {
