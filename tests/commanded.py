@@ -79,9 +79,9 @@ class Running:
         """The process that writes in this role, once it does."""
         return wait(lambda: [e.pid for e in self.events(WriterOpened) if e.role == role])[0]
 
-    def ended(self) -> Ended:
+    def ended(self, *, within_s: float = 60.0) -> Ended:
         """Wait for its end."""
-        stdout, stderr = self.process.communicate(timeout=60)
+        stdout, stderr = self.process.communicate(timeout=within_s)
         return Ended(self.process.returncode, stdout, stderr, self.folder)
 
     def processes(self) -> dict[int, str]:

@@ -68,10 +68,7 @@ class Consoled:
         """Somebody who holds a conversation; over TCP, nothing is said yet."""
         if tcp:
             return Client(socket.create_connection(("127.0.0.1", self.card.port), timeout=20))
-        channel = socket.socket(socket.AF_UNIX)
-        channel.settimeout(20)
-        channel.connect(self.card.socket)
-        return Client(channel)
+        return Client.of_card(self.card)
 
     def do(self, statement: str) -> None:
         """Have the program execute a statement on its loop; returns at once."""
@@ -85,6 +82,14 @@ class Client:
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self.received = b""
+
+    @classmethod
+    def of_card(cls, card: Card) -> Client:
+        """At the socket that a process has told of."""
+        channel = socket.socket(socket.AF_UNIX)
+        channel.settimeout(20)
+        channel.connect(card.socket)
+        return cls(channel)
 
     def __enter__(self) -> Client:
         return self
