@@ -17,6 +17,7 @@ from ..errors import MeasurementError, TargetError
 from ..record.order import ConsoleOrder
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
+from ..record.secret import without_passwords
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
@@ -77,7 +78,7 @@ def run(
         seed=asked.seed,
         expectations=asked.expectations,
         max_late_ms=asked.load.max_late_ms if asked.load else None,
-        settings=asked.model_dump(mode="json", by_alias=True) | accepted,
+        settings=without_passwords(asked.model_dump(mode="json", by_alias=True)) | accepted,
     )
     create(folder.path, made)
     # Whatever ends it early is in the record, and the judgement is from there.

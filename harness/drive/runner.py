@@ -259,6 +259,7 @@ class _Course:
             return
         audit = await asyncio.create_subprocess_exec(
             *self._plan.ledger_command,
+            env={**os.environ, **self._plan.env},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             process_group=0,

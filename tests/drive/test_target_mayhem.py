@@ -49,6 +49,17 @@ def test_on_a_server_the_run_has_a_queue_of_its_own(folder):
     )
 
 
+def test_a_password_is_in_no_command(folder):
+    """It goes through the environment, to the service and to its ledger; the sender gets it on its stdin."""
+    broker, store = "redis://:geheim@127.0.0.1:6379/0?queue=q", "postgresql://user:geheim@127.0.0.1/shop"
+    found = made(folder, broker=broker, store=store, settings={"hosts": 3})
+
+    assert found.env == {"MAYHEM_BROKER": broker, "MAYHEM_STORE": store}
+    assert found.command == (*SERVICE, "serve", "--hosts=3")
+    assert found.ledger_command == (*SERVICE, "ledger")
+    assert found.sender == {"url": broker, "hosts": 3}
+
+
 def test_settings_are_options_and_the_file_is_one(folder, tmp_path):
     """Yes and no are flags; how many hosts there are is what the service makes of all of it."""
     config = tmp_path / "mayhem.toml"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 from ...errors import ScenarioError
+from ...record import secret
 from ...record.run import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
 from .plan import Plan
@@ -28,17 +30,18 @@ def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
     """
     database = f"sqlite:{folder.artefacts / 'mayhem.db'}"
     broker = _of_this_run(target.broker, folder) if target.broker else database
-    backends = ("--broker", broker, "--store", target.store or database)
+    backends, env = _given({"broker": broker, "store": target.store or database})
     options = [part for name, value in target.settings.items() for part in _option(name, value)]
     if target.config is not None:
         options += ["--config", str(target.config)]
-    hosts = _accepted([*options, *backends])["hosts"]
+    hosts = _accepted([*options, *backends], env)["hosts"]
     return Plan(
         command=(*SERVICE, "serve", *options, *backends),
         cwd=Path.cwd(),
         ready=ReadyLog(log=re.compile("consuming")),
         stop_signal="SIGTERM",
         stop_within_s=STOP_WITHIN_S,
+        env=env,
         # The load names the hosts that the service has.
         sender={**_place(broker), "hosts": hosts},
         # What is in memory ends with the service.
@@ -46,10 +49,26 @@ def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
     )
 
 
-def _accepted(options: list[str]) -> dict[str, object]:
+def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The URLs as options, or as variables of the environment: everybody can read a command."""
+    options: list[str] = []
+    env = {}
+    for name, url in urls.items():
+        if secret.without_password(url) != url:
+            env[f"MAYHEM_{name.upper()}"] = url
+        else:
+            options += [f"--{name}", url]
+    return options, env
+
+
+def _accepted(options: list[str], env: dict[str, str]) -> dict[str, object]:
     """The settings that come of the options, as the service itself understands them."""
     check = subprocess.run(
-        [*SERVICE, "check", *options], capture_output=True, text=True, timeout=CHECK_WITHIN_S
+        [*SERVICE, "check", *options],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=CHECK_WITHIN_S,
     )
     if check.returncode:
         raise ScenarioError(f"target: {check.stderr.strip().removeprefix('mayhem: ')}")
