@@ -56,13 +56,17 @@ def test_probe_without_tracing(compare, tmp_path, broker):
 SERVERS = os.environ.get("HARNESS_BENCH_BROKERS", "").split()
 
 
+BARE = {"bare": "the service, against bare calls", "loop": "the service, against a plain loop"}
+
+
+@pytest.mark.parametrize("bare", BARE)
 @pytest.mark.parametrize("broker", ["memory:", "sqlite:", *SERVERS])
-def test_service(compare, tmp_path, broker):
-    """All that the service does about a message, against the bare calls of the same broker and store."""
-    base = _service(broker, tmp_path, "bare")
+def test_service(compare, tmp_path, broker, bare):
+    """All that the service does about a message, against the calls of the same broker and store alone."""
+    base = _service(broker, tmp_path, bare)
     head = _service(broker, tmp_path)
 
-    compare(f"service, {broker}", "the service", base, head, pairs=PAIRS)
+    compare(f"service, {broker}", BARE[bare], base, head, pairs=PAIRS)
 
 
 def _service(broker, folder, *how, environment=os.environ):

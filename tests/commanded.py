@@ -29,6 +29,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 COMMAND = (sys.executable, "-m", "harness")
+# Takes from root what it may by itself: to look into any process.
+WITHOUT_PTRACE = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "--")
 MARK = "HARNESS_TEST_MARK"
 
 # The chaos service under a little load; generous where a crowded machine would be late.

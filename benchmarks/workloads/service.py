@@ -1,9 +1,10 @@
 """The chaos service with its broker full at the start, until every message is settled.
 
-``python service.py URL COUNT [bare | traced]``, for example with ``memory:``, ``sqlite:`` (a new file in the
+``python service.py URL COUNT [bare | loop | traced]``, for example with ``memory:``, ``sqlite:`` (a new file in the
 working directory), ``nats://127.0.0.1:4222`` or ``redis://127.0.0.1:6379/0``. The store is the file of the
 broker, or memory. *bare* leaves the service out: the same calls of the same broker and store, and as many at
-a time, but nothing around them. *traced* records every span, and exports none.
+a time, but nothing around them. *loop* makes these calls as the shortest of programs does, one message after
+the other. *traced* records every span, and exports none.
 
 Prints the messages per second, and the CPU time per message of the loop's thread and of the process, as JSON.
 """
@@ -46,7 +47,7 @@ THREADS = 16  # as the service has them
 Handle = Callable[[Delivery], Awaitable[None]]
 
 
-async def main(url: str, count: int, *, bare: bool) -> None:
+async def main(url: str, count: int, *, how: str) -> None:
     # What is left of another run is not a part of this one.
     if url == "sqlite:":
         url = f"sqlite:service-{os.getpid()}.db"
@@ -91,7 +92,13 @@ async def main(url: str, count: int, *, bare: bool) -> None:
             failures=failures,
             concurrency=CONCURRENCY,
         )
-        working = _bare(broker, counted(_saving(broker, store))) if bare else consumer.run()
+        match how:
+            case "bare":
+                working = _bare(broker, counted(_saving(broker, store)))
+            case "loop":
+                working = _loop(broker, counted(_saving(broker, store)))
+            case _:
+                working = consumer.run()
         wall_ns, loop_ns, process_ns = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
         await working
         wall_ns = time.perf_counter_ns() - wall_ns
@@ -130,6 +137,12 @@ async def _bare(broker: BrokerWithOutlet, handle: Handle) -> None:
                 return
 
 
+async def _loop(broker: BrokerWithOutlet, handle: Handle) -> None:
+    while deliveries := await broker.get(CONCURRENCY):
+        for delivery in deliveries:
+            await handle(delivery)
+
+
 def _saving(broker: BrokerWithOutlet, store: Store) -> Handle:
     async def save(delivery: Delivery) -> None:
         event = RestartEvent.from_body(delivery.message.body)
@@ -153,9 +166,10 @@ def _message(number: int) -> Message:
 if __name__ == "__main__":
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    if "traced" in sys.argv:
+    how = sys.argv[3] if len(sys.argv) > 3 else ""
+    if how == "traced":
         provider = TracerProvider()
         provider.add_span_processor(SpanProcessor())  # which does nothing
         trace.set_tracer_provider(provider)
     with telemetry(os.environ):
-        asyncio.run(main(sys.argv[1], int(sys.argv[2]), bare="bare" in sys.argv))
+        asyncio.run(main(sys.argv[1], int(sys.argv[2]), how=how))

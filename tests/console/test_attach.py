@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commanded import COMMAND, Terminal, wait
+from commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
 from consoled import consoled
 
 from harness.record import card
@@ -120,6 +120,20 @@ def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
     assert re.fullmatch(r"MainThread has the GIL: .*/program\.py:\d+ hold_the_gil", holder)
     assert json.loads(blocks.stdout)["holder"]["function"] == "hold_the_gil"
     assert state in "RS"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console):
+    """Without ptrace the line is not known, and the answer says why; the counters are read all the same."""
+    pid = console.process.pid
+    console.do(f"hold_the_gil({letters_for(20)})")  # until it is killed
+    command = [*WITHOUT_PTRACE, *COMMAND, "attach", "-c", "status", str(pid)]
+    status = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert status.returncode == 0
+    _, late, why, *_ = status.stdout.splitlines()
+    assert late.startswith("loop 0 is late since ")
+    assert why == ("which line it is in is not known: this user may not read the target's memory (ptrace)")
 
 
 def test_other_commands_wait_until_the_gil_is_let_go(console):

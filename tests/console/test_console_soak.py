@@ -28,7 +28,17 @@ SERVICE = """
 """
 SAMPLING = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.001"}
 # What somebody asks who looks for something; `top` counts every step for as long as it is asked.
-LINES = ("status", "ps --limit 50", "top", "blocks", "tree --limit 50", "spans", "executors", "locks", "lints")
+LINES = (
+    "status",
+    "ps --limit 50",
+    "top",
+    "blocks",
+    "tree --limit 50",
+    "spans",
+    "executors",
+    "locks",
+    "lints",
+)
 BETWEEN_S = 1.0
 WARM_UP = 0.5
 FLAT_MB_PER_MIN = 0.5

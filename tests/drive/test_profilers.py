@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from commanded import COMMAND, harness, wait
+from commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 
 from harness.drive.profilers import raw
 from harness.read.history import load
@@ -279,6 +279,23 @@ def test_attach_says_what_it_cannot_record(py_spy, tmp_path):
     assert "there is no such process" in nobody.stderr
     assert "no recording" in other.stderr
     assert "Traceback" not in other.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_attach_says_that_it_may_not_look_into_a_process(py_spy, busy, tmp_path):
+    """What the kernel does not permit is told as that, with what would help; the process goes on."""
+    with subprocess.Popen([sys.executable, busy, "20"]) as process:
+        wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
+        command = [*WITHOUT_PTRACE, *COMMAND, "attach", str(process.pid), "--sample", "1"]
+        refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        state = state_of(process.pid)
+        process.kill()
+
+    assert (refused.returncode, state in "RS") == (4, True)
+    assert (
+        "may not look into the process (ptrace): run as root, set kernel.yama.ptrace_scope" in refused.stderr
+    )
+    assert "Traceback" not in refused.stderr
 
 
 # --- py-spy's format ----------------------------------------------------------------------------------

@@ -86,6 +86,49 @@ async def test_drain_finishes_what_is_in_hand_and_takes_no_more():
     assert await broker.pending() == 7
 
 
+class Counting(MemoryBroker):
+    """Counts how often it is asked, and for how much."""
+
+    async def get(self, limit):
+        vars(self).setdefault("asked", []).append(limit)
+        return await super().get(limit)
+
+
+async def test_messages_that_come_one_by_one_are_taken_together():
+    """After a get that brought fewer than there was room for, those that come meanwhile are one get."""
+    broker = await filled(1, Counting)
+    gate = Gate(broker)
+    gate.opened.set()
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(Consumer(broker, gate.handle, concurrency=50).run())
+        for number in range(1, 101):
+            await broker.put(Message(str(number), b"{}", 1.5))
+            await asyncio.sleep(0)  # enough for another get
+        while await broker.pending():
+            await asyncio.sleep(0)
+        broker.drain()
+        await consuming
+
+    assert len(broker.asked) < 50
+
+
+async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch):
+    """However long it would have been."""
+    monkeypatch.setattr(consumer_module, "GATHER_S", 3600)
+    broker = await filled(2)
+    gate = Gate(broker)
+    gate.opened.set()
+    consumer = Consumer(broker, gate.handle, concurrency=50)
+    async with asyncio.timeout(PATIENCE_S):
+        consuming = asyncio.create_task(consumer.run())
+        while await broker.pending():
+            await asyncio.sleep(0)
+        consumer.drain()
+        await consuming
+
+    assert gate.in_hand == 0
+
+
 async def test_cancel_reaches_everything_in_hand():
     """A cancelled consumer leaves no task behind."""
     broker = await filled(10)

@@ -32,7 +32,10 @@ def test_what_has_no_password_stays(text):
 
 def test_all_texts_of_a_value_are_looked_at():
     """Keys stay, and what is no text."""
-    asked = {"load": {"url": "http://me:geheim@127.0.0.1/", "rate": 1.5}, "more": ["nats://a:b@c", None, True]}
+    asked = {
+        "load": {"url": "http://me:geheim@127.0.0.1/", "rate": 1.5},
+        "more": ["nats://a:b@c", None, True],
+    }
 
     assert without_passwords(asked) == {
         "load": {"url": "http://...@127.0.0.1/", "rate": 1.5},

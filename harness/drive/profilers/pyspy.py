@@ -58,6 +58,7 @@ class Recording:
         self._seconds = seconds
         self._path = folder.artefacts / f"py-spy-{pid}.raw"
         self._began_ns = monotonic_ns()
+        self._pid = pid
         # Not a pipe: a long recording has many errors to tell, and nobody reads them until it ends.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,7 +109,10 @@ class Recording:
             self._tell(str(self._path.relative_to(self._folder.path)), note)
         else:
             self._errors.seek(0)
-            self._tell("", f"no recording: {_why(self._errors.read().decode(errors='replace'))}")
+            errors = self._errors.read().decode(errors="replace")
+            # With `--subprocesses` it does not say so, but that there is no such Python process.
+            why = _why(errors) if _is_permitted(self._pid) else PTRACE
+            self._tell("", f"no recording: {why}")
         self._errors.close()
 
     def _tell(self, path: str, note: str) -> None:
@@ -157,6 +161,18 @@ def program() -> str | None:
     # Beside this Python first: the harness may run from an environment that is not activated.
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
+
+
+def _is_permitted(pid: int) -> bool:
+    """Whether this user may read the memory of process *pid*; also when it has ended."""
+    try:
+        # The kernel asks for the same right as when py-spy reads.
+        os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _thread(raw: dict[str, object]) -> Thread:
