@@ -1,10 +1,10 @@
 """The chaos service with its broker full at the start, until every message is settled.
 
-``python service.py URL COUNT [bare | loop | traced]``, for example with ``memory:``, ``sqlite:`` (a new file in the
-working directory), ``nats://127.0.0.1:4222`` or ``redis://127.0.0.1:6379/0``. The store is the file of the
-broker, or memory. *bare* leaves the service out: the same calls of the same broker and store, and as many at
-a time, but nothing around them. *loop* makes these calls as the shortest of programs does, one message after
-the other. *traced* records every span, and exports none.
+``python service.py URL COUNT [bare | loop | traced]``, for example with ``memory:``, ``sqlite:`` (a new file
+in the working directory), ``nats://127.0.0.1:4222`` or ``redis://127.0.0.1:6379/0``. The store is the file of
+the broker, or memory. *bare* leaves the service out: the same calls of the same broker and store, and as many
+at a time, but nothing around them. *loop* makes these calls as the shortest of programs does, one message
+after the other. *traced* records every span, and exports none.
 
 Prints the messages per second, and the CPU time per message of the loop's thread and of the process, as JSON.
 """

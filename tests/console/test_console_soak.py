@@ -1,4 +1,4 @@
-"""A console that somebody uses all the time, on a service under load: nothing grows, and its price is told."""
+"""A console in use all the time, on a service under load: nothing grows, and its price is told."""
 
 from __future__ import annotations
 
