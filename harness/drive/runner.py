@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import json
 import os
 import signal
 import sys
@@ -23,7 +22,7 @@ from ..record.order import ConsoleOrder, Order
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
-from . import preflight
+from . import books, preflight
 from .counters import EVERY_S, Counters
 from .ending import end, in_words
 from .faults import inside
@@ -40,7 +39,6 @@ from .witness import Witness
 LEAD_S = 1.0
 # A driver that is past its schedule and its drain by this much is stuck.
 DRIVER_GRACE_S = 15.0
-LEDGER_WITHIN_S = 30.0
 
 
 async def carry_out(
@@ -152,7 +150,9 @@ class _Course:
             with contextlib.suppress(MeasurementError):
                 await self._audit(drain_s)
             raise
-        await self._audit(await self._stop(target))
+        taken = await self._audit(await self._stop(target))
+        if (left := await books.remove(self._plan, taken)) is not None:
+            self._writer.write(left)
 
     async def _stop(self, target: Target) -> float | None:
         self._phase = "stopping"
@@ -253,28 +253,12 @@ class _Course:
             # The record says what was sent until then; the report calls such a measurement invalid.
             raise MeasurementError(f"the load driver failed: {why}")
 
-    async def _audit(self, drain_s: float | None) -> None:
+    async def _audit(self, drain_s: float | None) -> LedgerTaken | None:
         """Put the target's own books into the record, where it keeps any."""
-        if not self._plan.ledger_command:
-            return
-        audit = await asyncio.create_subprocess_exec(
-            *self._plan.ledger_command,
-            env={**os.environ, **self._plan.env},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            process_group=0,
-        )
-        try:
-            async with asyncio.timeout(LEDGER_WITHIN_S):
-                output, errors = await audit.communicate()
-        except TimeoutError:
-            raise MeasurementError("the target's ledger cannot be read: no answer in time") from None
-        finally:
-            await end(audit)
-        if audit.returncode:
-            why = errors.decode(errors="replace").strip()
-            raise MeasurementError(f"the target's ledger cannot be read: {why}")
-        self._writer.write(LedgerTaken(at_ns=monotonic_ns(), drain_s=drain_s, **json.loads(output)))
+        taken = await books.audit(self._plan, drain_s=drain_s)
+        if taken is not None:
+            self._writer.write(taken)
+        return taken
 
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""``python -m harness.mayhem``: serve, print the ledger, print the settings, or prove it all by a soak.
+"""``python -m harness.mayhem``: serve, print the ledger, remove the queue, print the settings, or a soak.
 
 Results go to stdout, the rest to stderr.
 """
@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from . import removals
+from .backend import member
 from .errors import MayhemError, SettingsError
 from .health import Health
 from .init import fork_if_first
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
                 ledger = asyncio.run(read_ledger(settings.broker, settings.store_url))
                 json.dump(dataclasses.asdict(ledger), sys.stdout)
                 sys.stdout.write("\n")
+            case "remove":
+                asyncio.run(member(removals, settings.broker).remove(settings.broker))
             case "check":
                 json.dump(_shown(settings), sys.stdout)
                 sys.stdout.write("\n")
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     """What is to be done, by default to serve, and its options."""
-    if arguments and arguments[0] in ("serve", "ledger", "check", "soak"):
+    if arguments and arguments[0] in ("serve", "ledger", "remove", "check", "soak"):
         return arguments[0], arguments[1:]
     return "serve", arguments
 

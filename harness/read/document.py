@@ -134,7 +134,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         *record_rule.findings(history),
         *target_rule.findings(history),
         *load_rule.findings(history, offered),
-        *ledger_rule.findings(taken),
+        *ledger_rule.findings(history),
         *faults_rule.findings(faults),
         *blocks_rule.findings(history, blocks),
         *leases_rule.findings(history, blocks),

@@ -244,6 +244,14 @@ class LedgerTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueLeft:
+    """The queue that the run alone has used was left on its server."""
+
+    at_ns: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The runner's last word. A record without it is partial."""
 
@@ -307,6 +315,7 @@ Event = (
     | Witnessed
     | WitnessFailed
     | LedgerTaken
+    | QueueLeft
     | RunEnded
     | LoadStarted
     | Sent

@@ -99,8 +99,9 @@ def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path)
     looks, ended = attended(tmp_path, rate_per_s=1000, lasts_s=1200)
     warm = [one for one in looks if one[0] >= WARM_UP * 1200]
     slope = linear_regression([at_s / 60 for at_s, *_ in warm], [rss_mb for _, rss_mb, *_ in warm]).slope
-    print(f"RSS {warm[0][1]:.1f} -> {warm[-1][1]:.1f} MB, {slope:+.3f} MB/min; threads, descriptors:")
-    print({one[2:] for one in warm}, ended.report["console"])
+    for at_s, rss_mb, threads, descriptors in looks[::60]:
+        print(f"{at_s:6.0f} s  RSS {rss_mb:.1f} MB, {threads} threads, {descriptors} descriptors")
+    print(f"{slope:+.3f} MB/min;", ended.report["console"]["cpu_ratio"], ended.report["load"]["latency_ms"])
 
     check(looks, ended, rate_per_s=1000, lasts_s=1200)
     assert slope < FLAT_MB_PER_MIN

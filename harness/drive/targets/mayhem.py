@@ -46,6 +46,7 @@ def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
         sender={**_place(broker), "hosts": hosts},
         # What is in memory ends with the service.
         ledger_command=() if "memory:" in backends else (*SERVICE, "ledger", *backends),
+        remove_command=(*SERVICE, "remove", *backends) if broker not in (target.broker, database) else (),
     )
 
 

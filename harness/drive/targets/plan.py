@@ -20,3 +20,4 @@ class Plan:
     env: dict[str, str] = field(default_factory=dict)
     sender: dict[str, object] = field(default_factory=dict)  # what its sender must know besides the scenario
     ledger_command: tuple[str, ...] = ()  # prints what became of every message, after the target ended
+    remove_command: tuple[str, ...] = ()  # takes away what the run alone has used on a server

@@ -1,16 +1,20 @@
-"""Whether the chaos service kept its promise: nothing lost, nothing acked that was not saved."""
+"""Whether the chaos service kept its promise: nothing lost, nothing acked unsaved; and what it left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import LedgerTaken
+from ...record.event import LedgerTaken, QueueLeft
 from ..finding import Finding
+from ..history import History
 from ..unit import plural
 
 
-def findings(ledger: LedgerTaken | None) -> Iterator[Finding]:
-    """Errors for lost messages, a warning for doubled ones."""
+def findings(history: History) -> Iterator[Finding]:
+    """Errors for lost messages, a warning for doubled ones, a note for a queue that is still there."""
+    for left in history.of(QueueLeft):
+        yield Finding("ledger", "note", f"the queue of the run was left on its server: {left.why}")
+    ledger = history.last(LedgerTaken)
     if ledger is None:
         return
     if ledger.lost:

@@ -1,0 +1,70 @@
+"""The books that a target keeps of its messages, and what becomes of its queue when they were read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from time import monotonic_ns
+
+from ..errors import MeasurementError
+from ..record.event import LedgerTaken, QueueLeft
+from .ending import end
+from .targets.plan import Plan
+
+ANSWER_WITHIN_S = 30.0
+
+
+async def audit(plan: Plan, *, drain_s: float | None) -> LedgerTaken | None:
+    """What became of every message, by the books of the target, which has ended; `None` where there are none.
+
+    Raises:
+        MeasurementError: They cannot be read.
+    """
+    if not plan.ledger_command:
+        return None
+    try:
+        output = await _carried_out(plan.ledger_command, plan)
+    except MeasurementError as exc:
+        raise MeasurementError(f"the target's ledger cannot be read: {exc}") from None
+    return LedgerTaken(at_ns=monotonic_ns(), drain_s=drain_s, **json.loads(output))
+
+
+async def remove(plan: Plan, ledger: LedgerTaken | None) -> QueueLeft | None:
+    """Take the run's own queue from its server, unless there is something in it to be looked at."""
+    if not plan.remove_command or ledger is None:
+        return None
+    kept = {"waiting": ledger.waiting, "dead-lettered": ledger.dead_lettered, "lost": ledger.lost}
+    if any(kept.values()):
+        counts = ", ".join(f"{count} {what}" for what, count in kept.items() if count)
+        return QueueLeft(monotonic_ns(), f"of its messages {counts}")
+    try:
+        await _carried_out(plan.remove_command, plan)
+    except MeasurementError as exc:
+        return QueueLeft(monotonic_ns(), f"it cannot be removed: {exc}")
+    return None
+
+
+async def _carried_out(command: tuple[str, ...], plan: Plan) -> bytes:
+    """What *command* printed.
+
+    Raises:
+        MeasurementError: It failed, or did not end in time.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **plan.env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        process_group=0,
+    )
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            output, errors = await process.communicate()
+    except TimeoutError:
+        raise MeasurementError("no answer in time") from None
+    finally:
+        await end(process)
+    if process.returncode:
+        raise MeasurementError(errors.decode(errors="replace").strip())
+    return output

@@ -1,0 +1,111 @@
+"""A run on a server that others use, too: nothing is left there, and its password is in no record."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from commanded import harness, scenario
+
+from harness.mayhem import audits
+from harness.mayhem.backend import member
+from harness.mayhem.errors import StorageUnavailableError
+
+from .servers import NatsServer, RedisServer, running
+
+pytestmark = pytest.mark.slow
+
+PASSWORD = "geheim77"
+# What each server asks for, and what is given.
+LOCKS = {
+    "nats": (NatsServer, ("--user", "me", "--pass", PASSWORD), f"me:{PASSWORD}@"),
+    "redis": (RedisServer, ("--requirepass", PASSWORD), f":{PASSWORD}@"),
+}
+RUN = """
+    [target]
+    kind = "mayhem"
+    broker = "{broker}"
+    [load]
+    sender = "{system}"
+    rate_per_s = 40
+    duration_s = 2
+    max_late_ms = 5000
+"""
+# No message can be handled, and no retry helps.
+POISON = """
+    [[faults]]
+    id = "poison"
+    kind = "call.fail"
+    in = "harness.mayhem.hosts.simulated:SimulatedHost.restart"
+    raises = "harness.mayhem.errors:MalformedMessageError"
+"""
+
+
+@pytest.fixture(params=LOCKS)
+def system(request):
+    return request.param
+
+
+@pytest.fixture
+def server(system, tmp_path):
+    kind, options, _ = LOCKS[system]
+    with running(kind, tmp_path / system, *options) as started:
+        yield started
+
+
+def carried_out(system, server, tmp_path, *, more=""):
+    """A run whose queue has no name of its own, and where that queue was."""
+    own_url = server.url("", user=LOCKS[system][2]).partition("?")[0]
+    path = scenario(tmp_path, RUN.format(broker=own_url, system=system) + more)
+    return harness("run", path, cwd=tmp_path, out="run-1"), f"{own_url}?queue=run-1"
+
+
+async def test_nothing_is_left_of_a_run(system, server, tmp_path):
+    """Every message was handled, so its queue goes; and nobody who reads the record learns the password."""
+    ended, url = carried_out(system, server, tmp_path)
+    found = subprocess.run(["grep", "-rl", PASSWORD, ended.folder.path], capture_output=True, text=True)
+
+    assert ended.status == 0, ended.stderr
+    assert ended.report["ledger"]["acked"] == ended.report["load"]["completed"] > 40
+    assert [finding for finding in ended.report["findings"] if finding["rule"] == "ledger"] == []
+    assert found.stdout == ""
+    assert PASSWORD not in ended.stderr + ended.stdout
+    assert not await exists(url)
+
+
+async def test_a_queue_with_dead_letters_is_left_and_noted(system, server, tmp_path):
+    """There is something to be looked at; the note says what. `remove` takes it away, and twice is no error."""
+    ended, url = carried_out(system, server, tmp_path, more=POISON)
+    dead = ended.report["ledger"]["dead_lettered"]
+    (note,) = [finding for finding in ended.report["findings"] if finding["rule"] == "ledger"]
+    command = [sys.executable, "-m", "harness.mayhem", "remove", "--broker", url]
+
+    assert dead > 40
+    assert note["level"] == "note"
+    assert note["message"] == (
+        f"the queue of the run was left on its server: of its messages {dead} dead-lettered"
+    )
+    assert await exists(url)
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not await exists(url)
+
+
+async def exists(url):
+    """Whether the server knows of any message in such a queue."""
+    try:
+        return (await member(audits, url).audit(url)).published > 0
+    except StorageUnavailableError:  # NATS: no such stream
+        return False
+
+
+async def test_only_a_queue_on_a_server_can_be_removed(tmp_path):
+    """A file is the owner's own to delete."""
+    path = tmp_path / "mayhem.db"
+    command = [sys.executable, "-m", "harness.mayhem", "remove", "--broker", f"sqlite:{path}"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("mayhem: expected a URL with one of nats:, redis:, got 'sqlite:")
