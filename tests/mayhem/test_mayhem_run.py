@@ -75,7 +75,7 @@ async def test_nothing_is_left_of_a_run(system, server, tmp_path):
 
 
 async def test_a_queue_with_dead_letters_is_left_and_noted(system, server, tmp_path):
-    """There is something to be looked at; the note says what. `remove` takes it away, and twice is no error."""
+    """There is something to look at, and the note says what. `remove` takes it away; twice is fine."""
     ended, url = carried_out(system, server, tmp_path, more=POISON)
     dead = ended.report["ledger"]["dead_lettered"]
     (note,) = [finding for finding in ended.report["findings"] if finding["rule"] == "ledger"]
