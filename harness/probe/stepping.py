@@ -5,8 +5,9 @@ own with room for the time at which it became ready, and for the step that made 
 no room: a timer is ready when it is due, a file when the turn begins. Nothing that is logged refers to a
 task, or to anything else of the program's: those would live longer than they do without the probe.
 
-Three functions of asyncio's classes are replaced while the steps of a loop are logged. `_call_soon` does the
-whole work itself, for a call around the original would cost another twentieth of the shortest steps.
+Four functions of asyncio's classes are replaced while the steps of a loop are logged. `call_soon`, by which
+nearly every step becomes ready, does the whole work itself, down to the fields of the handle: each call
+around or below it would cost another twentieth of the shortest steps.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ TOGETHER_NS, PAUSE_NS = 50_000, 100_000
 # After so many steps since the log was emptied nothing more is logged. A row takes some 240 bytes of memory.
 ROOM = 100_000
 WIDTH, LONG_WIDTH = 6, 3
+# How a callback becomes ready: as programs and tasks say it, what that calls, and from another thread.
+_SOON = ("call_soon", "_call_soon", "call_soon_threadsafe")
 
 
 @dataclass(slots=True)
@@ -83,8 +86,8 @@ def log_steps(
     short_ns = short_since_ns = short_until_ns = 0
     log = Log([], [])
     rows, until = log.rows, first + ROOM
-    run, call_soon = Handle._run, vars(BaseEventLoop)["_call_soon"]
-    from_thread = vars(BaseEventLoop)["call_soon_threadsafe"]
+    run = Handle._run
+    below_soon, below_make, below_threadsafe = below = [vars(BaseEventLoop)[name] for name in _SOON]
 
     class Step(Handle):
         """A handle that knows since when it is ready, and why."""
@@ -93,24 +96,58 @@ def log_steps(
         is_traced: bool
         ready_ns: int
         waker: int
+        # asyncio's needs the handle's fields as arguments, and asks the loop for its debug mode.
+        __init__ = object.__init__
 
     # It is shown to people, in the messages of exceptions and of asyncio's debug mode.
     Step.__name__ = Step.__qualname__ = Handle.__name__
 
-    new: Any = object.__new__
+    make: Any = Step
 
-    def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
+    def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
         nonlocal is_wanted
-        if self is not watched or self._debug:
-            handle = call_soon(self, callback, args, context)
+        if self is not watched or self._debug or self._closed:
+            try:
+                handle = below_soon(self, callback, *args, context=context)
+            except BaseException as exc:
+                exc.__traceback__ = exc.__traceback__.tb_next  # type: ignore[union-attr]
+                raise
             # In debug mode a handle keeps the stack on which it was made: without this frame.
             if handle._source_traceback:
                 del handle._source_traceback[-1]
             return handle  # type: ignore[no-any-return]
         if context is None:
             context = copy_context()
-        # Without the call of `Handle.__init__`, of which half the time goes to asking for the debug mode.
-        step: Any = new(Step)
+        step = make()
+        step._context = context
+        step._loop = self
+        step._callback = callback
+        step._args = args
+        step._cancelled = False
+        step._repr = step._source_traceback = None
+        step.ready_ns = clock()
+        step.waker = number
+        try:
+            if variable in context and (is_chosen is None or is_chosen(context[variable])):
+                step.is_traced = is_wanted = True
+            else:
+                step.is_traced = False
+        except Exception:  # no context of Python's, but something that also has a `run`
+            step.is_traced = False
+        self._ready.append(step)
+        return step  # type: ignore[no-any-return]
+
+    def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
+        """The same, for those who call what is below `call_soon`, and for other threads."""
+        nonlocal is_wanted
+        if self is not watched or self._debug:
+            handle = below_make(self, callback, args, context)
+            if handle._source_traceback:
+                del handle._source_traceback[-1]
+            return handle  # type: ignore[no-any-return]
+        if context is None:
+            context = copy_context()
+        step = make()
         step._context = context
         step._loop = self
         step._callback = callback
@@ -119,20 +156,15 @@ def log_steps(
         step._repr = step._source_traceback = None
         step.ready_ns = clock()
         step.waker = waker or number
-        try:
-            values = context.get(variable)
-        except Exception:  # no context of Python's, but something that also has a `run`
-            values = None
-        if values is not None and (is_chosen is None or is_chosen(values)):
-            step.is_traced = is_wanted = True
-        else:
-            step.is_traced = False
+        step.is_traced = is_in_trace(context)
+        if step.is_traced:
+            is_wanted = True
         self._ready.append(step)
         return step  # type: ignore[no-any-return]
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
         if self is not watched or self._debug or get_ident() == ident:
-            return from_thread(self, callback, *args, context=context)  # type: ignore[no-any-return]
+            return below_threadsafe(self, callback, *args, context=context)  # type: ignore[no-any-return]
         self._check_closed()
         handle = _call_soon(self, callback, args, context, working.get(get_ident(), THREAD))
         self._write_to_self()
@@ -183,8 +215,10 @@ def log_steps(
             log.dropped += 1  # a callback of somebody's own making
 
     def is_in_trace(context: Context) -> bool:
-        values = context.get(variable)
-        return values is not None and (is_chosen is None or is_chosen(values))
+        try:
+            return variable in context and (is_chosen is None or is_chosen(context[variable]))
+        except Exception:  # no context of Python's, but something that also has a `run`
+            return False
 
     def unmarked(handle: Any) -> tuple[int, int]:
         """When it became ready, and why; of a handle that was not made by the above."""
@@ -212,12 +246,14 @@ def log_steps(
         # Somebody who replaced one of them after us keeps theirs, and ours only passes on.
         if Handle._run is _run:
             Handle._run = run  # type: ignore[method-assign]
-        if vars(BaseEventLoop).get("_call_soon") is _call_soon:
-            BaseEventLoop._call_soon = call_soon  # type: ignore[attr-defined]
-        if vars(BaseEventLoop).get("call_soon_threadsafe") is call_soon_threadsafe:
-            BaseEventLoop.call_soon_threadsafe = from_thread  # type: ignore[method-assign]
+        for name, ours, theirs in zip(_SOON, soon, below, strict=True):
+            if vars(BaseEventLoop).get(name) is ours:
+                setattr(BaseEventLoop, name, theirs)
 
+    # A loop that has its own way below `call_soon` is called as ever.
+    is_stock = type(loop)._call_soon is below_make  # type: ignore[attr-defined]
+    soon = (call_soon if is_stock else below_soon, _call_soon, call_soon_threadsafe)
     Handle._run = _run  # type: ignore[method-assign]
-    BaseEventLoop._call_soon = _call_soon  # type: ignore[attr-defined]
-    BaseEventLoop.call_soon_threadsafe = call_soon_threadsafe  # type: ignore[assignment,method-assign]
+    for name, ours in zip(_SOON, soon, strict=True):
+        setattr(BaseEventLoop, name, ours)
     return Stepping(log, lambda: number, want, go_on, look_at, stop)

@@ -55,7 +55,7 @@ def test_everything_is_put_back(tell):
 
     def functions():
         loop = asyncio.BaseEventLoop
-        return asyncio.Handle._run, loop._call_soon, loop.call_soon_threadsafe
+        return asyncio.Handle._run, loop.call_soon, loop._call_soon, loop.call_soon_threadsafe
 
     async def main():
         with span("work"):
