@@ -79,6 +79,18 @@ def test_probe(compare, python, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", COUNTS)
+def test_probe_beside_a_thread(compare, python, tmp_path, name):
+    """The probe, in a program that has an idle thread with it and without it: the probe's own part."""
+    inside = probed.environment(tmp_path / "run")
+    base = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path, environment=inside)
+
+    compare(name, "probe, beside a thread", base, head, pairs=MANY)
+
+    assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
+
+
+@pytest.mark.parametrize("name", COUNTS)
 def test_debug_mode(compare, python, tmp_path, name):
     """asyncio's own debug mode; a fifth of the work, for it takes up to twenty times as long."""
     count = COUNTS[name] if name == "idle" else COUNTS[name] // 5

@@ -2,7 +2,7 @@
 
 `exact` does the whole work of `EpollSelector.select` itself: a wrapper around it would cost a fifth of the
 shortest turns. What it adds to a turn that goes on at once is one reading of the clock; whatever more is
-known of a turn is worked out when it was not a short one, at the next sign of life, or by the watchdog.
+known of a turn is worked out when it was not a short one, after some dozens of them, or by the watchdog.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from typing import Any, Protocol
 # A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16
 SHORT_S = 2**SHORT_BUCKET / 1e9
+# Short turns are counted down in numbers that Python has ready made: to make one takes as long as the rest.
+MOST_LEFT = 250
+# So much later than it is due may a sign of life come, because nobody looks before the count is over.
+LATER = 0.25
+# Room for so many files at a time is got without asking how many there are, and costs no more than for one.
+ROOM = 32
 # A wait without an end is never too late.
 NEVER = float("inf")
 
@@ -67,47 +73,62 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once
     set_again = began + set_every
+    # How many short turns may follow until the next look at all the rest, and how many there were to be.
+    at_most = max(1, min(MOST_LEFT, int(set_every * LATER / SHORT_S)))
+    left = given = at_most
 
     def select(timeout: float | None = None) -> Ready:
-        nonlocal began, due, short, total, run_began, set_again
+        nonlocal began, due, short, total, run_began, set_again, left, given
         now = clock()
-        if now - began < SHORT_S:
-            short += 1
-        else:
-            total += began - run_began
-            run_began = now
-            listener.long_turn(began, now)
-        if timeout is not None and timeout <= 0:
+        if timeout == 0 and left and now - began < SHORT_S:
+            left -= 1
             # The next turn begins here: what the poll takes belongs to it, and next to nothing it is,
             # unless somebody else keeps the GIL meanwhile.
             began = now
-            happened = poll(0, len(keys) or 1)
+            happened = poll(0, ROOM)
+            if not happened:
+                return happened  # type: ignore[no-any-return]
+            if len(happened) == ROOM:
+                # There may be more: all are told at once, as the selector itself does.
+                happened = poll(0, len(keys))
         else:
-            total += now - run_began
-            if listener.on_wait is not None:
-                listener.on_wait(now)
-            if timeout is None:
-                due, wait = NEVER, -1.0
+            short += given - left
+            left = given = at_most
+            if now - began < SHORT_S:
+                short += 1
             else:
-                # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
-                wait = ceil(timeout * 1e3) * 1e-3
-                due = now + wait
-            try:
-                happened = poll(wait, len(keys) or 1)
-            except InterruptedError:
-                happened = []
-            now = began = clock()
-            if listener.on_wake is not None:
-                listener.on_wake(now)
-            if now - due >= set_every:
-                began = due
-                listener.overslept(due, now)
-            run_began, due = began, 0.0
-        if now >= set_again:
-            set_again = now + set_every
-            # Not when it is late: what a late turn is compared with is from before it all began.
-            if now - began < set_every:
-                alive(now)
+                total += began - run_began
+                run_began = now
+                listener.long_turn(began, now)
+            if timeout is not None and timeout <= 0:
+                began = now
+                happened = poll(0, len(keys) or 1)
+            else:
+                total += now - run_began
+                if listener.on_wait is not None:
+                    listener.on_wait(now)
+                if timeout is None:
+                    due, wait = NEVER, -1.0
+                else:
+                    # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
+                    wait = ceil(timeout * 1e3) * 1e-3
+                    due = now + wait
+                try:
+                    happened = poll(wait, len(keys) or 1)
+                except InterruptedError:
+                    happened = []
+                now = began = clock()
+                if listener.on_wake is not None:
+                    listener.on_wake(now)
+                if now - due >= set_every:
+                    began = due
+                    listener.overslept(due, now)
+                run_began, due = began, 0.0
+            if now >= set_again:
+                set_again = now + set_every
+                # Not when it is late: what a late turn is compared with is from before it all began.
+                if now - began < set_every:
+                    alive(now)
         if not happened:
             return []
         ready: Ready = []
@@ -122,8 +143,9 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
         return (0.0, due) if due else (began, 0.0)
 
     def fold() -> None:
-        nonlocal short, total, run_began
-        number, seconds = short, total
+        nonlocal short, total, run_began, given
+        number, seconds = short + given - left, total
+        given = left
         if not due:
             seconds += began - run_began
             run_began = began
