@@ -77,8 +77,9 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
     at_most = max(1, min(MOST_LEFT, int(set_every * LATER / SHORT_S)))
     left = given = at_most
 
+    # Each variable of the closure that a function knows costs every call of it: so this one knows few.
     def select(timeout: float | None = None) -> Ready:
-        nonlocal began, due, short, total, run_began, set_again, left, given
+        nonlocal began, left
         now = clock()
         if timeout == 0 and left and now - began < SHORT_S:
             left -= 1
@@ -86,51 +87,56 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             # unless somebody else keeps the GIL meanwhile.
             began = now
             happened = poll(0, ROOM)
-            if not happened:
-                return happened  # type: ignore[no-any-return]
-            if len(happened) == ROOM:
-                # There may be more: all are told at once, as the selector itself does.
-                happened = poll(0, len(keys))
+            return known(happened) if happened else happened
+        return wait(timeout, now)
+
+    def wait(timeout: float | None, now: float) -> Ready:
+        """The rest of `select`: for a loop that is going to wait, after a long turn, and now and then."""
+        nonlocal began, due, short, total, run_began, set_again, left, given
+        short += given - left
+        left = given = at_most
+        if now - began < SHORT_S:
+            short += 1
         else:
-            short += given - left
-            left = given = at_most
-            if now - began < SHORT_S:
-                short += 1
+            total += began - run_began
+            run_began = now
+            listener.long_turn(began, now)
+        if timeout is not None and timeout <= 0:
+            began = now
+            happened = poll(0, len(keys) or 1)
+        else:
+            total += now - run_began
+            if listener.on_wait is not None:
+                listener.on_wait(now)
+            if timeout is None:
+                due, wait_s = NEVER, -1.0
             else:
-                total += began - run_began
-                run_began = now
-                listener.long_turn(began, now)
-            if timeout is not None and timeout <= 0:
-                began = now
-                happened = poll(0, len(keys) or 1)
-            else:
-                total += now - run_began
-                if listener.on_wait is not None:
-                    listener.on_wait(now)
-                if timeout is None:
-                    due, wait = NEVER, -1.0
-                else:
-                    # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
-                    wait = ceil(timeout * 1e3) * 1e-3
-                    due = now + wait
-                try:
-                    happened = poll(wait, len(keys) or 1)
-                except InterruptedError:
-                    happened = []
-                now = began = clock()
-                if listener.on_wake is not None:
-                    listener.on_wake(now)
-                if now - due >= set_every:
-                    began = due
-                    listener.overslept(due, now)
-                run_began, due = began, 0.0
-            if now >= set_again:
-                set_again = now + set_every
-                # Not when it is late: what a late turn is compared with is from before it all began.
-                if now - began < set_every:
-                    alive(now)
-        if not happened:
-            return []
+                # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
+                wait_s = ceil(timeout * 1e3) * 1e-3
+                due = now + wait_s
+            try:
+                happened = poll(wait_s, len(keys) or 1)
+            except InterruptedError:
+                happened = []
+            now = began = clock()
+            if listener.on_wake is not None:
+                listener.on_wake(now)
+            if now - due >= set_every:
+                began = due
+                listener.overslept(due, now)
+            run_began, due = began, 0.0
+        if now >= set_again:
+            set_again = now + set_every
+            # Not when it is late: what a late turn is compared with is from before it all began.
+            if now - began < set_every:
+                alive(now)
+        return known(happened) if happened else []
+
+    def known(happened: list[tuple[int, int]]) -> Ready:
+        """What has happened, by the selector's keys."""
+        if len(happened) == ROOM:
+            # There may be more: all are told at once, as the selector itself does.
+            happened = poll(0, len(keys))
         ready: Ready = []
         for fd, event in happened:
             key = keys.get(fd)
