@@ -20,6 +20,11 @@ def pytest_addoption(parser):
         default=sys.executable,
         help="the Python that runs the workloads of test_turn_cost.py; nothing needs to be installed there",
     )
+    parser.addoption(
+        "--pairs",
+        type=int,
+        help="pairs of runs for every ratio, whatever each has by itself: 4 times as many halve the noise",
+    )
 
 
 def pytest_configure(config):
@@ -32,6 +37,7 @@ def compare(request, benchmark):
 
     def compare(what, variant, base, head, *, pairs):
         benchmark.group = what
+        pairs = request.config.getoption("--pairs") or pairs
         found = paired.compare(paired.measure(benchmark, base, head, pairs=pairs))
         benchmark.extra_info.update({one.measure: asdict(one) for one in found}, pairs=pairs)
         request.config.stash[ROWS] += [_row(what, variant, one) for one in found]

@@ -12,6 +12,7 @@ import selectors
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+from selectors import EVENT_READ, EVENT_WRITE
 from time import monotonic
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ MOST_LEFT = 250
 LATER = 0.25
 # Room for so many files at a time is got without asking how many there are, and costs no more than for one.
 ROOM = 32
+NOT_IN, NOT_OUT = (~getattr(system, name, 0) for name in ("EPOLLIN", "EPOLLOUT"))
 # A wait without an end is never too late.
 NEVER = float("inf")
 
@@ -67,9 +69,7 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
     """In the place of `EpollSelector.select`, for a turn that began then."""
     # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
     clock, poll, keys = monotonic, selector._selector.poll, selector._fd_to_key
-    set_every, alive = listener.set_every_s, listener.alive
-    event_read, event_write = selectors.EVENT_READ, selectors.EVENT_WRITE
-    not_in, not_out = ~system.EPOLLIN, ~system.EPOLLOUT
+    set_every = listener.set_every_s
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once
     set_again = began + set_every
@@ -87,20 +87,35 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             # unless somebody else keeps the GIL meanwhile.
             began = now
             happened = poll(0, ROOM)
-            return known(happened) if happened else happened
-        return wait(timeout, now)
-
-    def wait(timeout: float | None, now: float) -> Ready:
-        """The rest of `select`: for a loop that is going to wait, after a long turn, and now and then."""
-        nonlocal began, due, short, total, run_began, set_again, left, given
-        short += given - left
-        left = given = at_most
-        if now - began < SHORT_S:
-            short += 1
+            if not happened:
+                return happened  # type: ignore[no-any-return]
+            if len(happened) == ROOM:
+                # There may be more: all are told at once, as the selector itself does.
+                happened = poll(0, len(keys))
         else:
+            happened = wait(timeout, now)
+        ready: Ready = []
+        for fd, event in happened:
+            key = keys.get(fd)
+            if key:
+                events = (event & NOT_IN and EVENT_WRITE) | (event & NOT_OUT and EVENT_READ)
+                ready.append((key, events & key.events))
+        return ready
+
+    def wait(timeout: float | None, now: float) -> list[tuple[int, int]]:
+        """What has happened, to a loop that is going to wait; also after a long turn, and now and then."""
+        nonlocal began, due, short, total, run_began, set_again, left, given
+        happened: list[tuple[int, int]]
+        wait_s: float
+        if now - began >= SHORT_S:
             total += began - run_began
             run_began = now
             listener.long_turn(began, now)
+        elif left:
+            left -= 1
+        else:
+            short += given + 1
+            left = given = at_most
         if timeout is not None and timeout <= 0:
             began = now
             happened = poll(0, len(keys) or 1)
@@ -109,7 +124,7 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             if listener.on_wait is not None:
                 listener.on_wait(now)
             if timeout is None:
-                due, wait_s = NEVER, -1.0
+                due, wait_s = NEVER, -1
             else:
                 # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
                 wait_s = ceil(timeout * 1e3) * 1e-3
@@ -129,21 +144,8 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             set_again = now + set_every
             # Not when it is late: what a late turn is compared with is from before it all began.
             if now - began < set_every:
-                alive(now)
-        return known(happened) if happened else []
-
-    def known(happened: list[tuple[int, int]]) -> Ready:
-        """What has happened, by the selector's keys."""
-        if len(happened) == ROOM:
-            # There may be more: all are told at once, as the selector itself does.
-            happened = poll(0, len(keys))
-        ready: Ready = []
-        for fd, event in happened:
-            key = keys.get(fd)
-            if key:
-                events = (event & not_in and event_write) | (event & not_out and event_read)
-                ready.append((key, events & key.events))
-        return ready
+                listener.alive(now)
+        return happened
 
     def state() -> tuple[float, float]:
         return (0.0, due) if due else (began, 0.0)

@@ -82,10 +82,11 @@ def log_steps(
     ident, clock = get_ident(), monotonic_ns
     variable: ContextVar[Any] = ContextVar("harness_nothing")
     number = first
-    is_wanted = False
+    wanted = -1  # the latest step that is logged because of what it did
+    look_ns = 0  # until then nothing but a step itself needs to be looked at
     short_ns = short_since_ns = short_until_ns = 0
     log = Log([], [])
-    rows, until = log.rows, first + ROOM
+    extend, until = log.rows.extend, first + ROOM
     run = Handle._run
     below_soon, below_make, below_threadsafe = below = [vars(BaseEventLoop)[name] for name in _SOON]
 
@@ -104,12 +105,15 @@ def log_steps(
 
     make: Any = Step
 
+    # Each variable of the closure that a function knows costs every call of it: so `call_soon` and `_run`
+    # know few, and leave what is rare to others.
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
-        nonlocal is_wanted
+        nonlocal wanted
         if self is not watched or self._debug or self._closed:
             try:
                 handle = below_soon(self, callback, *args, context=context)
             except BaseException as exc:
+                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
                 exc.__traceback__ = exc.__traceback__.tb_next  # type: ignore[union-attr]
                 raise
             # In debug mode a handle keeps the stack on which it was made: without this frame.
@@ -129,7 +133,7 @@ def log_steps(
         step.waker = number
         try:
             if variable in context and (is_chosen is None or is_chosen(context[variable])):
-                step.is_traced = is_wanted = True
+                step.is_traced, wanted = True, number
             else:
                 step.is_traced = False
         except Exception:  # no context of Python's, but something that also has a `run`
@@ -139,7 +143,7 @@ def log_steps(
 
     def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
         """The same, for those who call what is below `call_soon`, and for other threads."""
-        nonlocal is_wanted
+        nonlocal wanted
         if self is not watched or self._debug:
             handle = below_make(self, callback, args, context)
             if handle._source_traceback:
@@ -158,7 +162,7 @@ def log_steps(
         step.waker = waker or number
         step.is_traced = is_in_trace(context)
         if step.is_traced:
-            is_wanted = True
+            wanted = number
         self._ready.append(step)
         return step  # type: ignore[no-any-return]
 
@@ -172,43 +176,55 @@ def log_steps(
 
     def _run(self: Any) -> None:
         # Named as the original's: a stack is searched for the handle (`tasks.py`).
-        nonlocal number, is_wanted, short_ns, short_since_ns, short_until_ns
+        nonlocal number
         if self._loop is not watched:
             run(self)
             return
         own = number = number + 1  # another loop may run inside of this step: nobody keeps a program from it
-        is_wanted = False
         began_ns = clock()
         run(self)
         ended_ns = clock()
+        # Most steps are of a task of a chosen trace, or there would be little to log.
+        if ended_ns < look_ns and type(self) is Step and self.is_traced:
+            try:
+                owner = self._callback.__self__
+                if type(owner) is Task:
+                    runner = getattr(owner, "_harness_number", 0) or number_of(owner)
+                    extend((own, self.ready_ns, began_ns, ended_ns, self.waker, runner))
+                    return
+            except Exception:
+                owner = None  # a function, or a callback of somebody's own making
+        look(self, own, began_ns, ended_ns)
+
+    def look(handle: Any, own: int, began_ns: int, ended_ns: int) -> None:
+        """Log a step, or not: of whatever kind it is, and however long it took."""
+        nonlocal look_ns, short_ns, short_since_ns, short_until_ns
+        took_ns = ended_ns - began_ns
         try:
-            if type(self) is Step and self.is_traced:
-                ready_ns, waker = self.ready_ns, self.waker
-            elif is_wanted or ended_ns - began_ns > LONG_NS or is_in_trace(self._context):
-                ready_ns, waker = (self.ready_ns, self.waker) if type(self) is Step else unmarked(self)
-            else:
+            is_traced = wanted == own or took_ns > LONG_NS
+            if type(handle) is Step:
+                is_traced = is_traced or handle.is_traced
+            if not is_traced and not is_in_trace(handle._context):
                 if began_ns - short_until_ns > PAUSE_NS:
                     short_ns, short_since_ns = 0, began_ns
-                short_ns += ended_ns - began_ns
+                short_ns += took_ns
                 short_until_ns = ended_ns
+                look_ns = 0  # what is gathered here is to be logged before the next one
                 return
             if short_ns:
                 if short_ns > TOGETHER_NS:
-                    rows.extend((0, short_since_ns, short_since_ns, short_until_ns, short_ns, 0))
+                    extend((0, short_since_ns, short_since_ns, short_until_ns, short_ns, 0))
                 short_ns = short_until_ns = 0
             if own > until:
                 log.dropped += 1
                 return
-            try:
-                owner = self._callback.__self__
-            except AttributeError:  # a function; nearly all the others are tasks
-                owner = None
-            if type(owner) is Task:
-                runner = getattr(owner, "_harness_number", 0) or number_of(owner)
-            else:
-                runner = runner_of(self._callback, owner)
-            rows.extend((own, ready_ns, began_ns, ended_ns, waker, runner))
-            if ended_ns - began_ns >= CPU_ASKED_NS:
+            # What begins after this one and ends before then needs no CPU time asked for.
+            look_ns = ended_ns + CPU_ASKED_NS
+            ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) is Step else unmarked(handle)
+            callback = handle._callback
+            runner = runner_of(callback, getattr(callback, "__self__", None))
+            extend((own, ready_ns, began_ns, ended_ns, waker, runner))
+            if took_ns >= CPU_ASKED_NS:
                 marked_ns, marked_cpu_ns = turns.marked
                 log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
         except Exception:
@@ -229,8 +245,8 @@ def log_steps(
         return int(turns.running_since_s() * 1e9), FILE
 
     def want() -> None:
-        nonlocal is_wanted
-        is_wanted = True
+        nonlocal wanted
+        wanted = number
 
     def go_on() -> None:
         nonlocal until
