@@ -19,6 +19,8 @@ from . import paired, probed
 WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: some 150 ms of CPU time, and of `idle` 0.4 s of waiting.
 COUNTS = {"ping": 60_000, "hop": 30_000, "spawn": 40_000, "echo": 6_000, "idle": 40}
+# Of those that are done by turns in one process: some 10 ms.
+SLICES = {"ping": 2_000, "hop": 1_200, "spawn": 1_500, "echo": 300}
 # For ratios near 1, and for those where a tenth does not matter.
 MANY, FEW = 10, 4
 # Of the libraries that a watcher (`workloads/watchers.py`) needs.
@@ -47,6 +49,20 @@ def test_select(compare, tmp_path):
         timed.close()
 
     assert words[page.TURNS] > TURNS
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_timing(tell, benchmark, python, tmp_path, name):
+    """The timing of turns alone, beside an idle thread: two loops of a process by turns, one of them timed."""
+    command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns"]
+    found = []
+    benchmark.pedantic(
+        lambda: found.append(paired.program(command, environment=os.environ, folder=tmp_path)())
+    )
+
+    tell(name, "timing alone", found[0]["pairs"])
+
+    assert found[0]["turns"] > SLICES[name]
 
 
 @pytest.mark.parametrize("name", COUNTS)
