@@ -53,7 +53,7 @@ def test_select(compare, tmp_path):
 
 @pytest.mark.parametrize("name", SLICES)
 def test_timing(tell, benchmark, python, tmp_path, name):
-    """The timing of turns alone, beside an idle thread: two loops of a process by turns, one of them timed."""
+    """The timing of turns alone, beside an idle thread: two loops of a process by turns, one of them so."""
     command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns"]
     found = []
     benchmark.pedantic(
