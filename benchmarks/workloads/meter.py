@@ -3,8 +3,9 @@
 ``python WORKLOAD.py COUNT [WATCHER]`` does COUNT items under the watcher of that name. Only the standard
 library and the watcher are imported, so any Python can run it.
 
-``python WORKLOAD.py COUNT by_turns`` does them again and again on two loops by turns, of which one has its
-turns timed, and prints the pairs: two that share a process and its memory are told apart to half a percent.
+``python WORKLOAD.py COUNT by_turns [HZ]`` does them again and again on two loops by turns, of which one has
+its turns timed, or, of two whose turns are timed, samples taken HZ times per second. It prints the pairs: two
+that share a process and its memory are told apart to half a percent.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ PAIRS = 150
 def run(work: Callable[[int], Awaitable[object]]) -> None:
     """Do *work*; print the CPU time per item, in microseconds, of the loop's thread and of the process."""
     count, *names = sys.argv[1:]
-    if names == ["by_turns"]:
-        _by_turns(work, int(count))
+    if names[:1] == ["by_turns"]:
+        _by_turns(work, int(count), float((names[1:] or ["0"])[0]))
         return
     asyncio.run(_measured(work, int(count), names))
 
@@ -42,9 +43,10 @@ async def _measured(work: Callable[[int], Awaitable[object]], count: int, names:
     print(json.dumps({"loop_cpu_us": loop_ns / 1e3 / count, "process_cpu_us": process_ns / 1e3 / count}))
 
 
-def _by_turns(work: Callable[[int], Awaitable[object]], count: int) -> None:
-    """Print how many turns were timed, and the CPU time per item without and with that, in pairs, as JSON."""
+def _by_turns(work: Callable[[int], Awaitable[object]], count: int, hz: float) -> None:
+    """Print the turns that were timed and the samples taken, and the CPU time per item in pairs, as JSON."""
     from harness.probe.deadman import TimerFd
+    from harness.probe.sampler import Sampler
     from harness.probe.turns import Turns
     from harness.record import page
 
@@ -54,17 +56,23 @@ def _by_turns(work: Callable[[int], Awaitable[object]], count: int) -> None:
     plain, timed = asyncio.new_event_loop(), asyncio.new_event_loop()
     # A process without another thread would spare libc's locks, and no service is one.
     _held = watchers.idle_thread()
+    sampler = Sampler(hz or 1, lambda _: None, _failed)
 
     async def whole() -> None:
         await work(count)
 
     def sample(loop: asyncio.AbstractEventLoop) -> dict[str, float]:
-        if loop is timed:
-            turns.begin(timed, timer)
+        is_head = loop is timed
+        if is_head or hz:
+            turns.begin(loop, timer)
+        if is_head and hz:
+            sampler.begin(turns)
         began_ns = time.thread_time_ns()
         loop.run_until_complete(whole())
         took_ns = time.thread_time_ns() - began_ns
-        if loop is timed:
+        if is_head and hz:
+            sampler.end(turns)
+        if is_head or hz:
             turns.end()
         return {"loop_cpu_us": took_ns / 1e3 / count}
 
@@ -75,4 +83,10 @@ def _by_turns(work: Callable[[int], Awaitable[object]], count: int) -> None:
         pairs.append((samples[False], samples[True]))
     plain.close()
     timed.close()
-    print(json.dumps({"turns": words[page.TURNS], "pairs": pairs}))
+    looks = sampler.counted().looks
+    sampler.close()
+    print(json.dumps({"turns": words[page.TURNS], "looks": looks, "pairs": pairs}))
+
+
+def _failed(where: str, error: BaseException) -> None:
+    raise RuntimeError(where) from error
