@@ -1,7 +1,8 @@
 """Whom samplers blame: the shares of three tasks that take turns on one loop, beside the true ones.
 
 ``python benchmarks/attribution.py [SECONDS]`` runs the workload once under each sampler that is installed:
-the harness', pyinstrument, and py-spy in its two ways. Those that know no spans are asked for functions.
+the harness', ddtrace's, pyinstrument, and py-spy in its two ways. Those that know no spans are asked for
+functions, ddtrace for both.
 A sample whose stack has the function of another span than its own is on the wrong one.
 """
 
@@ -16,9 +17,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks import pprof
 from harness.drive import inside
 from harness.drive.profilers import pyspy
 from harness.record.event import CallsSeen, Frame, Sampled
@@ -39,6 +42,8 @@ def main() -> None:
         + f"{'worst error':>14}{'wrong span':>12}"
     )
     _row("harness, by span", *_harness(seconds))
+    for kind, found in _ddtrace(seconds).items():
+        _row(f"ddtrace, {kind}", *found)
     _row("pyinstrument, function", *_pyinstrument(seconds))
     _row("py-spy, function", *_py_spy(seconds, []))
     _row("py-spy --idle, function", *_py_spy(seconds, ["--idle"]))
@@ -55,7 +60,7 @@ def _row(name: str, truth: Mapping[str, float], seen: Mapping[str, float], wrong
     print(f"{name:24}{cells}{worst:>7.1f} points{wrong:>12}")
 
 
-def _run(command: list[str], **how: object) -> dict[str, dict[str, float]]:
+def _run(command: list[str], **how: Any) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(WORKLOAD), *command], stdout=subprocess.PIPE, check=True, **how
     )
@@ -83,13 +88,52 @@ def _harness(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float], st
             seen[sample.span] += sample.count
             functions = set(_functions(calls, sample.stack)).intersection(NAMES)
             wrong += sample.count * bool(functions - {sample.span})
-    return truth, seen, str(wrong)
+    return truth, seen, f"{wrong / max(1, seen.total()):.0%}"
 
 
 def _functions(calls: Mapping[int, tuple[int, Frame]], number: int) -> Iterator[str]:
     while number:
         number, frame = calls[number]
         yield frame.function
+
+
+def _ddtrace(seconds: str) -> Mapping[str, tuple[Mapping[str, float], Mapping[str, float], str]]:
+    """By span and by function, of the wall-clock samples that have one of the functions on their stack.
+
+    It samples every task each time, and those that only wait have not. The profile goes to a file, no
+    agent is asked for, and its sampler is kept from slowing down.
+    """
+    by_span: Counter[str] = Counter()
+    by_function: Counter[str] = Counter()
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "DD_PROFILING_OUTPUT_PPROF": f"{folder}/profile",
+            "_DD_PROFILING_STACK_ADAPTIVE_SAMPLING_ENABLED": "false",
+            "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+            "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+            "DD_CRASHTRACKING_ENABLED": "false",
+            # Nobody listens there: the spans are lost, their ids are in the profile.
+            "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
+        }
+        try:
+            found = _run([seconds, "ddtrace"], env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
+            samples = [one for path in Path(folder).glob("*.pprof") for one in pprof.samples(path)]
+        except (subprocess.CalledProcessError, ImportError):
+            samples, found = [], {"truth": {}, "names": {}}
+    for sample in samples:
+        function = next((name for name in sample.functions if name in NAMES), "")
+        span = found["names"].get(str(sample.labels.get("span id", "")), "")
+        number = sample.values["wall-samples"]
+        if function and number:
+            by_function[function] += number
+            by_span[span] += number
+            wrong += number * bool(span and span != function)
+    share = f"{wrong / max(1, by_function.total()):.0%}"
+    return {
+        "by span": (found["truth"], by_span, share),
+        "function": (found["truth"], by_function, ""),
+    }
 
 
 def _pyinstrument(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float]]:

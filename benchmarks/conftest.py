@@ -20,6 +20,11 @@ def pytest_addoption(parser):
         default=sys.executable,
         help="the Python that runs the workloads of test_turn_cost.py; nothing needs to be installed there",
     )
+    parser.addoption(
+        "--pairs",
+        type=int,
+        help="pairs of runs for every ratio, whatever each has by itself: 4 times as many halve the noise",
+    )
 
 
 def pytest_configure(config):
@@ -27,16 +32,27 @@ def pytest_configure(config):
 
 
 @pytest.fixture
-def compare(request, benchmark):
-    """Measures two sides in pairs; the result stands in the table, and in pytest-benchmark's JSON."""
+def tell(request, benchmark):
+    """Says what pairs of samples tell: in the table, and in pytest-benchmark's JSON."""
 
-    def compare(what, variant, base, head, *, pairs):
+    def tell(what, variant, pairs):
         benchmark.group = what
-        found = paired.compare(paired.measure(benchmark, base, head, pairs=pairs))
-        benchmark.extra_info.update({one.measure: asdict(one) for one in found}, pairs=pairs)
+        found = paired.compare(pairs)
+        benchmark.extra_info.update({one.measure: asdict(one) for one in found}, pairs=len(pairs))
         request.config.stash[ROWS] += [_row(what, variant, one) for one in found]
 
         assert all(math.isfinite(one.ratio) and one.ratio > 0 for one in found)
+
+    return tell
+
+
+@pytest.fixture
+def compare(request, benchmark, tell):
+    """Measures two sides in pairs, and says what they tell."""
+
+    def compare(what, variant, base, head, *, pairs):
+        pairs = request.config.getoption("--pairs") or pairs
+        tell(what, variant, paired.measure(benchmark, base, head, pairs=pairs))
 
     return compare
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,24 @@ WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: more than a second of CPU time, so that samples are written meanwhile, too.
 COUNTS = {"hop": 200_000, "echo": 25_000, "idle": 100}
 PAIRS = 8
+# Of those that are done by turns in one process: some 30 ms.
+SLICES = {"hop": 4_000, "echo": 1_000}
+
+
+@pytest.mark.parametrize("name", SLICES)
+@pytest.mark.parametrize("hz", [100, 1000])
+def test_ticks(tell, benchmark, request, tmp_path, name, hz):
+    """The ticks and the looks alone: two loops of a process by turns, samples taken of one of them."""
+    python = request.config.getoption("--target-python")
+    command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns", str(hz)]
+    found = []
+    benchmark.pedantic(
+        lambda: found.append(paired.program(command, environment=os.environ, folder=tmp_path)())
+    )
+
+    tell(name, f"ticks alone, {hz} Hz", found[0]["pairs"])
+
+    assert found[0]["looks"] > hz
 
 
 @pytest.mark.parametrize("name", COUNTS)

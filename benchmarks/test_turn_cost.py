@@ -19,6 +19,8 @@ from . import paired, probed
 WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: some 150 ms of CPU time, and of `idle` 0.4 s of waiting.
 COUNTS = {"ping": 60_000, "hop": 30_000, "spawn": 40_000, "echo": 6_000, "idle": 40}
+# Of those that are done by turns in one process: some 10 ms.
+SLICES = {"ping": 2_000, "hop": 1_200, "spawn": 1_500, "echo": 300}
 # For ratios near 1, and for those where a tenth does not matter.
 MANY, FEW = 10, 4
 # Of the libraries that a watcher (`workloads/watchers.py`) needs.
@@ -49,6 +51,20 @@ def test_select(compare, tmp_path):
     assert words[page.TURNS] > TURNS
 
 
+@pytest.mark.parametrize("name", SLICES)
+def test_timing(tell, benchmark, python, tmp_path, name):
+    """The timing of turns alone, beside an idle thread: two loops of a process by turns, one of them so."""
+    command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns"]
+    found = []
+    benchmark.pedantic(
+        lambda: found.append(paired.program(command, environment=os.environ, folder=tmp_path)())
+    )
+
+    tell(name, "timing alone", found[0]["pairs"])
+
+    assert found[0]["turns"] > SLICES[name]
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_nothing(compare, python, tmp_path, name):
     """The control: nothing against nothing. What the ratio is away from 1 is the machine's."""
@@ -74,6 +90,18 @@ def test_probe(compare, python, tmp_path, name):
     head = _workload(python, name, COUNTS[name], folder=tmp_path, environment=inside)
 
     compare(name, "probe", base, head, pairs=MANY)
+
+    assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_probe_beside_a_thread(compare, python, tmp_path, name):
+    """The probe, in a program that has an idle thread with it and without it: the probe's own part."""
+    inside = probed.environment(tmp_path / "run")
+    base = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path, environment=inside)
+
+    compare(name, "probe, beside a thread", base, head, pairs=MANY)
 
     assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
 

@@ -1,7 +1,9 @@
 """Three tasks that take turns on one loop: one sleeps in a call, one computes in Python, one in C.
 
-``python mixture.py SECONDS [pyinstrument]`` prints the time of each by its own clock, as JSON; with
-pyinstrument, what that saw of them as well. Each has a span of its own name, where OpenTelemetry is.
+``python mixture.py SECONDS [pyinstrument | ddtrace]`` prints the time of each by its own clock, as JSON; with
+pyinstrument, what that saw of them as well; with ddtrace, whose profile goes where its variables say, the
+names of its spans by their ids. Each task has a span of its own name: ddtrace's there, else OpenTelemetry's,
+where that is.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 try:
     from opentelemetry import trace
@@ -40,7 +42,7 @@ def sorting():
     sorted(NUMBERS)
 
 
-async def work(call, end_s):
+async def work(call, end_s, span):
     with span(call.__name__):
         while (began := time.perf_counter()) < end_s:
             call()
@@ -48,9 +50,9 @@ async def work(call, end_s):
             await asyncio.sleep(0)
 
 
-async def main(seconds):
+async def main(seconds, span=span):
     end_s = time.perf_counter() + seconds
-    await asyncio.gather(*(work(call, end_s) for call in (sleeping, computing, sorting)))
+    await asyncio.gather(*(work(call, end_s, span) for call in (sleeping, computing, sorting)))
 
 
 def profiled(seconds):
@@ -72,11 +74,33 @@ def profiled(seconds):
     return seen
 
 
+def traced(seconds):
+    import ddtrace
+    from ddtrace.profiling import Profiler
+
+    names = {}
+
+    @contextmanager
+    def span(name):
+        with ddtrace.tracer.trace(name) as current:
+            names[current.span_id] = name
+            yield
+
+    profiler = Profiler()
+    profiler.start()
+    asyncio.run(main(seconds, span))
+    profiler.stop()
+    return names
+
+
 if __name__ == "__main__":
     length = float(sys.argv[1])
     if sys.argv[2:] == ["pyinstrument"]:
         seen = profiled(length)
         print(json.dumps({"truth": truth, "seen": seen}))
+    elif sys.argv[2:] == ["ddtrace"]:
+        names = traced(length)
+        print(json.dumps({"truth": truth, "names": names}))
     else:
         asyncio.run(main(length))
         print(json.dumps({"truth": truth}))

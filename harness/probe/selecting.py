@@ -2,7 +2,7 @@
 
 `exact` does the whole work of `EpollSelector.select` itself: a wrapper around it would cost a fifth of the
 shortest turns. What it adds to a turn that goes on at once is one reading of the clock; whatever more is
-known of a turn is worked out when it was not a short one, at the next sign of life, or by the watchdog.
+known of a turn is worked out when it was not a short one, after some dozens of them, or by the watchdog.
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ import selectors
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+from selectors import EVENT_READ, EVENT_WRITE
 from time import monotonic
 from typing import Any, Protocol
 
 # A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16
 SHORT_S = 2**SHORT_BUCKET / 1e9
+# Short turns are counted down in numbers that Python has ready made: to make one takes as long as the rest.
+MOST_LEFT = 250
+# So much later than it is due may a sign of life come, because nobody looks before the count is over.
+LATER = 0.25
+# Room for so many files at a time is got without asking how many there are, and costs no more than for one.
+ROOM = 32
+NOT_IN, NOT_OUT = (~getattr(system, name, 0) for name in ("EPOLLIN", "EPOLLOUT"))
 # A wait without an end is never too late.
 NEVER = float("inf")
 
@@ -61,25 +69,54 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
     """In the place of `EpollSelector.select`, for a turn that began then."""
     # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
     clock, poll, keys = monotonic, selector._selector.poll, selector._fd_to_key
-    set_every, alive = listener.set_every_s, listener.alive
-    event_read, event_write = selectors.EVENT_READ, selectors.EVENT_WRITE
-    not_in, not_out = ~system.EPOLLIN, ~system.EPOLLOUT
+    set_every = listener.set_every_s
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once
     set_again = began + set_every
+    # How many short turns may follow until the next look at all the rest, and how many there were to be.
+    at_most = max(1, min(MOST_LEFT, int(set_every * LATER / SHORT_S)))
+    left = given = at_most
 
+    # Each variable of the closure that a function knows costs every call of it: so this one knows few.
     def select(timeout: float | None = None) -> Ready:
-        nonlocal began, due, short, total, run_began, set_again
+        nonlocal began, left
         now = clock()
-        if now - began < SHORT_S:
-            short += 1
+        if timeout == 0 and left and now - began < SHORT_S:
+            left -= 1
+            # The next turn begins here: what the poll takes belongs to it, and next to nothing it is,
+            # unless somebody else keeps the GIL meanwhile.
+            began = now
+            happened = poll(0, ROOM)
+            if not happened:
+                return happened  # type: ignore[no-any-return]
+            if len(happened) == ROOM:
+                # There may be more: all are told at once, as the selector itself does.
+                happened = poll(0, len(keys))
         else:
+            happened = wait(timeout, now)
+        ready: Ready = []
+        for fd, event in happened:
+            key = keys.get(fd)
+            if key:
+                events = (event & NOT_IN and EVENT_WRITE) | (event & NOT_OUT and EVENT_READ)
+                ready.append((key, events & key.events))
+        return ready
+
+    def wait(timeout: float | None, now: float) -> list[tuple[int, int]]:
+        """What has happened, to a loop that is going to wait; also after a long turn, and now and then."""
+        nonlocal began, due, short, total, run_began, set_again, left, given
+        happened: list[tuple[int, int]]
+        wait_s: float
+        if now - began >= SHORT_S:
             total += began - run_began
             run_began = now
             listener.long_turn(began, now)
+        elif left:
+            left -= 1
+        else:
+            short += given + 1
+            left = given = at_most
         if timeout is not None and timeout <= 0:
-            # The next turn begins here: what the poll takes belongs to it, and next to nothing it is,
-            # unless somebody else keeps the GIL meanwhile.
             began = now
             happened = poll(0, len(keys) or 1)
         else:
@@ -87,13 +124,13 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             if listener.on_wait is not None:
                 listener.on_wait(now)
             if timeout is None:
-                due, wait = NEVER, -1.0
+                due, wait_s = NEVER, -1
             else:
                 # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
-                wait = ceil(timeout * 1e3) * 1e-3
-                due = now + wait
+                wait_s = ceil(timeout * 1e3) * 1e-3
+                due = now + wait_s
             try:
-                happened = poll(wait, len(keys) or 1)
+                happened = poll(wait_s, len(keys) or 1)
             except InterruptedError:
                 happened = []
             now = began = clock()
@@ -107,23 +144,16 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
             set_again = now + set_every
             # Not when it is late: what a late turn is compared with is from before it all began.
             if now - began < set_every:
-                alive(now)
-        if not happened:
-            return []
-        ready: Ready = []
-        for fd, event in happened:
-            key = keys.get(fd)
-            if key:
-                events = (event & not_in and event_write) | (event & not_out and event_read)
-                ready.append((key, events & key.events))
-        return ready
+                listener.alive(now)
+        return happened
 
     def state() -> tuple[float, float]:
         return (0.0, due) if due else (began, 0.0)
 
     def fold() -> None:
-        nonlocal short, total, run_began
-        number, seconds = short, total
+        nonlocal short, total, run_began, given
+        number, seconds = short + given - left, total
+        given = left
         if not due:
             seconds += began - run_began
             run_began = began

@@ -1,6 +1,6 @@
 """Logs who waited for whom: the steps of a loop for chosen traces, and what executors do for them.
 
-Off unless asked for: it costs each step of a task about half a microsecond. What the log means is found out
+Off unless asked for: it costs each step of a task nearly half a microsecond. What the log means is found out
 by the reader (`read/journey.py`). The steps of one loop of a process at a time are logged: everything that a
 step touches is there for one alone.
 """
@@ -259,7 +259,8 @@ class Waits:
         """The number of where a function or coroutine begins, 0 when there is no more room."""
         while isinstance(thing, partial):
             thing = thing.func
-        code = getattr(thing, "cr_code", None) or getattr(thing, "__code__", None)
+        # A coroutine is asked once for each of its functions, a callback at every step.
+        code = getattr(thing, "__code__", None) or getattr(thing, "cr_code", None)
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         # By identity: to hash a code takes longer than the rest; it is kept, so that this stays its own. And
         # by name: a decorator's code is that of many functions.

@@ -55,7 +55,7 @@ def test_everything_is_put_back(tell):
 
     def functions():
         loop = asyncio.BaseEventLoop
-        return asyncio.Handle._run, loop._call_soon, loop.call_soon_threadsafe
+        return asyncio.Handle._run, loop.call_soon, loop._call_soon, loop.call_soon_threadsafe
 
     async def main():
         with span("work"):
@@ -146,6 +146,60 @@ def test_a_callback_that_raises_is_reported_as_without(tell):
     assert "ValueError: broken callback" in told.outcome.stderr
     assert "stepping.py" not in told.outcome.stderr
     assert told.outcome.stdout == "<Handle cancelled>\n"
+
+
+def test_a_loop_that_is_closed_says_so_as_without(tell):
+    """The traceback of a callback that came too late goes from the program right into asyncio."""
+    told = tell(
+        TRACED
+        + """
+    import traceback
+
+    async def main():
+        other = asyncio.new_event_loop()
+        other.close()
+        with span("work"):
+            try:
+                other.call_soon(print)
+            except RuntimeError as exc:
+                print([frame.name for frame in traceback.extract_tb(exc.__traceback__)])
+
+    asyncio.run(main())
+    """,
+        waits=1.0,
+    )
+
+    assert told.outcome.stdout.strip() == "['main', 'call_soon', '_check_closed']"
+
+
+def test_a_loop_with_a_way_of_its_own_goes_it(tell):
+    """A class of loop that makes its handles ready itself is asked to, and its spans are decomposed."""
+    told = tell(
+        TRACED
+        + """
+    class Loop(asyncio.SelectorEventLoop):
+        made = 0
+
+        def _call_soon(self, callback, args, context):
+            Loop.made += 1
+            return super()._call_soon(callback, args, context)
+
+    async def main():
+        before = Loop.made
+        with span("work"):
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+        print(Loop.made - before >= 10)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    """,
+        waits=1.0,
+    )
+
+    assert told.outcome.stdout.strip() == "True"
+    assert told.parts_ms("work")["timer"] >= 5
 
 
 def test_debug_mode_goes_on_to_work(tell):

@@ -1,0 +1,68 @@
+"""What the timing of turns leaves as it was, and that it misses none."""
+
+from __future__ import annotations
+
+import pytest
+from watched import watched
+
+from harness.record import page
+
+YIELDING = """
+    import asyncio
+
+    async def main():
+        for _ in range({count}):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+"""
+
+CROWD = """
+    import asyncio, json, os
+
+    async def main():
+        loop, turn, told = asyncio.get_running_loop(), 0, []
+        reading, writing = os.pipe()
+        # One byte makes all of them ready at the same time.
+        files = [os.dup(reading) for _ in range({files})]
+        for file in files:
+            loop.add_reader(file, lambda: told.append(turn))
+        for _ in range(50):
+            for _ in range(3):
+                turn += 1
+                await asyncio.sleep(0)
+            os.write(writing, b"x")
+            turn += 1
+            await asyncio.sleep(0)
+            os.read(reading, 1)
+        turn += 1
+        await asyncio.sleep(0)
+        for file in files:
+            loop.remove_reader(file)
+        print(json.dumps(told))
+
+    asyncio.run(main())
+"""
+
+
+def turns(tmp_path, count):
+    """How many turns were counted of a loop that yields so often."""
+    seen = watched(YIELDING.format(count=count), tmp_path / str(count))
+    [counted] = [page.read(path) for path in seen.folder.loops.iterdir()]
+    return counted.turns
+
+
+def test_every_turn_is_counted(tmp_path):
+    """A thousand turns more are counted as a thousand more, whatever the probe looks at between them."""
+    assert turns(tmp_path, 1_010) - turns(tmp_path, 10) == 1_000
+
+
+@pytest.mark.parametrize("files", [1, 40, 300])
+def test_all_files_that_are_ready_are_told_in_one_turn(files, tmp_path):
+    """As many files as there may be: the turn that finds them ready runs the callbacks of all of them.
+
+    That is the turn after the one of the write.
+    """
+    seen = watched(CROWD.format(files=files), tmp_path)
+
+    assert seen.said == [4 * round_ + 5 for round_ in range(50) for _ in range(files)]
