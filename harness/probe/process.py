@@ -17,7 +17,7 @@ from .standin import Builtin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
     from .interception import Interception
     from .session import Session
@@ -76,8 +76,15 @@ class Process:
 
     def _hook_loops(self, _events: ModuleType) -> None:
         from .running import listen
+        from .signals import hear
 
         listen(self._running)
+        hear(self._asked_to_end)
+
+    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        session = self._session
+        if session is not None:
+            session.asked_to_end(number, frame)
 
     def _running(self, loop: AbstractEventLoop | None) -> None:
         session = self._open_session() if loop is not None else self._session
@@ -152,7 +159,7 @@ class Process:
         def farewell(*args: object, **kwargs: object) -> None:
             session = self._session
             if session is not None:
-                session.flush()
+                session.leave()
             try:
                 own(*args, **kwargs)
             except BaseException as exc:

@@ -7,7 +7,7 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from pathlib import Path
-from types import CoroutineType
+from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..record.observation import ProbeClosed, ProbeFailed
@@ -16,6 +16,7 @@ from ..record.run import RunFolder
 from ..record.writer import Writer
 from . import threads
 from .census import Census
+from .ending import Ending
 from .loops import Loops
 from .lost import Lost
 from .origins import Origins
@@ -58,6 +59,11 @@ class Session:
         self._census = Census(
             write=self.write,
             on_swallowed=self._lost.swallowed,
+            on_error=self.failed,
+        )
+        self._ending = Ending(
+            write=self.write,
+            is_running=lambda: bool(self._loops.running()),
             on_error=self.failed,
         )
         self._origins = Origins() if order.origins else None
@@ -122,8 +128,17 @@ class Session:
         """Python warns of this coroutine."""
         self._guarded("tasks", self._lost.unawaited, coroutine)
 
+    def asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        """A handler of the program is about to be called for this signal, where *frame* stands."""
+        self._guarded("ending", self._ending.asked, number, frame)
+
+    def leave(self) -> None:
+        """The process ends without further notice, or becomes another."""
+        self._guarded("ending", self._ending.leave)
+        self.flush()
+
     def flush(self) -> None:
-        """Bring what is known to the disk: the process ends without further notice, or becomes another."""
+        """Bring what is known to the disk."""
         self._guarded("flush", self._loops.write_pages)
         self._guarded("census", self._census.take)
         self._guarded("tasks", self._lost.flush)
@@ -188,6 +203,7 @@ class Session:
                 threads_cpu_ns=(
                     self._loops.watchdog_cpu_ns()
                     + self._census.cpu_ns
+                    + self._ending.cpu_ns
                     + self._writer.thread_cpu_ns
                     + (self._console.cpu_ns() if self._console is not None else 0)
                     + (self._waits.thread_cpu_ns if self._waits is not None else 0)

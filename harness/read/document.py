@@ -30,6 +30,7 @@ from .history import History
 from .outcome import Outcome, outcome
 from .rules import blocks as blocks_rule
 from .rules import calls as calls_rule
+from .rules import ending as ending_rule
 from .rules import faults as faults_rule
 from .rules import leases as leases_rule
 from .rules import ledger as ledger_rule
@@ -133,6 +134,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
     findings = (
         *record_rule.findings(history),
         *target_rule.findings(history),
+        *ending_rule.findings(history),
         *load_rule.findings(history, offered),
         *ledger_rule.findings(history),
         *faults_rule.findings(faults),

@@ -52,6 +52,12 @@ from .observation import (
     Frame as Frame,
 )
 from .observation import (
+    Lasting as Lasting,
+)
+from .observation import (
+    Leaving as Leaving,
+)
+from .observation import (
     LoopStarted as LoopStarted,
 )
 from .observation import (
@@ -97,6 +103,9 @@ from .observation import (
     StepsUnknown as StepsUnknown,
 )
 from .observation import (
+    StillRunning as StillRunning,
+)
+from .observation import (
     Suspect as Suspect,
 )
 from .observation import (
@@ -107,6 +116,9 @@ from .observation import (
 )
 from .observation import (
     Victim as Victim,
+)
+from .observation import (
+    Waiting as Waiting,
 )
 from .observation import (
     WriterClosed as WriterClosed,

@@ -286,6 +286,49 @@ class TasksCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Pending tasks of one coroutine that wait at one line."""
+
+    coroutine: Coroutine
+    count: int
+    main: bool  # a loop runs until it is done
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A thread that Python waits for before the process ends."""
+
+    thread: str
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """A handler of the process was called for a signal that asks it to end, and it runs some time later.
+
+    Written at growing distances from the signal; the latest holds.
+    """
+
+    at_ns: int
+    pid: int
+    asked_ns: int  # when the handler was called
+    signal: str  # "SIGTERM" or "SIGINT"
+    before: Coroutine | None  # what the main thread's loop ran for, and where that waited, when it was asked
+    pending: int  # tasks, 0 when no loop runs any more
+    waiting: tuple[Waiting, ...]  # some of them: those that a loop runs for, then the largest crowds
+    stack: tuple[Frame, ...] = field(repr=False)  # of the main thread, outermost first
+    threads: tuple[Lasting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A process that was asked to end calls `os._exit`, or becomes another program."""
+
+    at_ns: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallsCounted:
     """Synchronous calls that were made on the thread of a running loop, at one place in the program.
 
@@ -483,6 +526,8 @@ Observation = (
     | CancelSwallowed
     | PlaceSeen
     | TasksCounted
+    | StillRunning
+    | Leaving
     | CallsCounted
     | ConsoleOpened
     | ConsoleAudited

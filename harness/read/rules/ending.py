@@ -1,0 +1,134 @@
+"""Processes that were asked to end and did not, and what they waited for.
+
+Only where nothing in the record says that the process came to an end of its own: a slow end may be meant.
+What a signal is for is the program's own affair, too, so a process that went on as before is a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...record.event import Frame, Leaving, StillRunning, TargetExited, TargetStarted
+from ..blame import Territory, own_frames
+from ..finding import Finding
+from ..history import History
+from ..unit import duration, ms, plural
+
+RULE = "ending"
+
+# As long as the runner itself waits for a target before it sends SIGKILL.
+PATIENCE_NS = 5_000_000_000
+# Of the tasks that are pending besides, so many kinds are named.
+NAMED = 3
+# Where a thread of an executor stands that has nothing to do.
+_IDLE = ("concurrent/futures/thread.py", "_worker")
+
+
+def findings(history: History) -> Iterator[Finding]:
+    """What held each process that had to be killed, or that its record outlives."""
+    territories = {
+        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
+        for loop in history.loops
+    }
+    for last in unended(history):
+        why, where = _why(last, territories.get(last.pid, Territory((), ())))
+        who = "the target" if _exit(last, history) is not None else f"process {last.pid}"
+        after = duration(ms(_end_ns(last, history) - last.asked_ns))
+        message = f"{who} still ran {after} after it was asked to end by {last.signal}: {why}"
+        if went_on_as_before := _stands_as_before(last):
+            message += ", as it did when it was asked"
+        level = "note" if went_on_as_before else "warning"
+        yield Finding(RULE, level, message, where.file if where else None, where.line if where else None)
+
+
+def unended(history: History) -> list[StillRunning]:
+    """The last look at each process that was asked to end, ran on for long, and came to no end of its own."""
+    latest = {look.pid: look for look in history.of(StillRunning)}
+    return [
+        look
+        for look in latest.values()
+        if _end_ns(look, history) - look.asked_ns >= PATIENCE_NS and not _ended_well(look, history)
+    ]
+
+
+def _ended_well(last: StillRunning, history: History) -> bool:
+    exited = _exit(last, history)
+    if exited is not None and exited.status >= 0:
+        return True
+    if any(leaving.pid == last.pid and leaving.at_ns >= last.at_ns for leaving in history.of(Leaving)):
+        return True
+    return any(
+        source.opened is not None
+        and source.opened.pid == last.pid
+        and source.closed is not None
+        and source.closed.at_ns >= last.at_ns
+        for source in history.sources
+    )
+
+
+def _end_ns(last: StillRunning, history: History) -> int:
+    """The end of the process if somebody saw it, else when it last ran for certain."""
+    exited = _exit(last, history)
+    return exited.at_ns if exited is not None else last.at_ns
+
+
+def _exit(last: StillRunning, history: History) -> TargetExited | None:
+    started = history.last(TargetStarted)
+    return history.last(TargetExited) if started is not None and started.pid == last.pid else None
+
+
+def _stands_as_before(last: StillRunning) -> bool:
+    """Whether what the loop runs for waits at the very line where it did when the signal came."""
+    before = last.before
+    return before is not None and any(
+        waiting.main and waiting.coroutine.stack == before.stack for waiting in last.waiting
+    )
+
+
+def _why(last: StillRunning, territory: Territory) -> tuple[str, Frame | None]:
+    """What it waits for, and the innermost line of it that is not the standard library's."""
+    found = [
+        (f"{waiting.coroutine.name} waits in {_at(frame, territory)}", frame)
+        for waiting in last.waiting
+        if waiting.main and (frame := _place(waiting.coroutine.stack, territory))
+    ]
+    if not found:
+        # The loop is over, or waits for the threads of its executor.
+        found = [
+            (f"thread {lasting.thread} is in {_at(frame, territory)}", frame)
+            for lasting in last.threads
+            if not _is_idle(lasting.stack)
+            and (frame := _place(lasting.stack, territory) or lasting.stack[-1])
+        ]
+    others = [waiting for waiting in last.waiting if not waiting.main]
+    if not found and not others and (frame := _place(last.stack, territory)):
+        found = [(f"its main thread is in {_at(frame, territory)}", frame)]
+    where = found[0][1] if found else None
+    parts = [text for text, _ in found]
+    if others:
+        named = []
+        for waiting in others[:NAMED]:
+            frame = _place(waiting.coroutine.stack, territory)
+            where = where or frame
+            named.append(waiting.coroutine.name + (f" in {_at(frame, territory)}" if frame else ""))
+        count = last.pending - sum(waiting.count for waiting in last.waiting if waiting.main)
+        parts.append(f"{plural(count, 'task')} pending{' besides' if found else ''}: {', '.join(named)}")
+    return "; ".join(parts) or "nothing is known of what it waited for", where
+
+
+def _place(stack: tuple[Frame, ...], territory: Territory) -> Frame | None:
+    known = [
+        frame
+        for frame in own_frames(stack)
+        if not territory.is_library(frame) or territory.is_installed(frame)
+    ]
+    return known[-1] if known else None
+
+
+def _is_idle(stack: tuple[Frame, ...]) -> bool:
+    file, function = _IDLE
+    return not stack or (stack[-1].file.endswith(file) and stack[-1].function == function)
+
+
+def _at(frame: Frame, territory: Territory) -> str:
+    return f"{frame.function} ({territory.short(frame.file)}:{frame.line})"

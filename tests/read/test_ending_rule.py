@@ -1,0 +1,187 @@
+"""What is said of processes that were asked to end and did not."""
+
+import os
+
+import pytest
+
+from harness.record import event
+from harness.record.event import Coroutine, Frame, Lasting, Waiting
+
+LOOP_PID = 4242
+APPLICATION, STDLIB = "/srv/shop/", "/usr/lib/python3.12/"
+SITE = "/srv/shop/.venv/lib/python3.12/site-packages/"
+
+SLEEP = Frame(STDLIB + "asyncio/tasks.py", 650, "sleep")
+MAIN_LOOP = Frame(SITE + "webserver/server.py", 230, "Server.main_loop")
+SHUTDOWN = Frame(SITE + "webserver/server.py", 283, "Server.shutdown")
+STREAM = Frame(APPLICATION + "app.py", 8, "stream")
+
+
+def server(inner: Frame) -> Coroutine:
+    serve = Frame(SITE + "webserver/server.py", 70, "Server.serve")
+    return Coroutine("Server.serve", serve.file, 60, (serve, inner, SLEEP))
+
+
+REQUEST = Coroutine("Request.run", SITE + "webserver/http.py", 90, (STREAM, SLEEP))
+
+
+def still_running(made, after_s, *, asked_s=2, **changes) -> None:
+    """A look at a server that was asked to end then, so long after that."""
+    values = {
+        "pid": LOOP_PID,
+        "signal": "SIGTERM",
+        "before": server(MAIN_LOOP),
+        "pending": 4,
+        "waiting": (Waiting(server(SHUTDOWN), 1, main=True), Waiting(REQUEST, 3, main=False)),
+        "stack": (),
+    }
+    made.write(
+        "target",
+        event.StillRunning(at_ns=made.at(asked_s + after_s), asked_ns=made.at(asked_s), **(values | changes)),
+    )
+
+
+def said(made) -> list[tuple[str, str, str | None, int | None]]:
+    return [(f.level, f.message, f.file, f.line) for f in made.document().findings if f.rule == "ending"]
+
+
+def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(record):
+    """The innermost one that is not the standard library's, and what else is pending."""
+    made = record()
+    made.loop()
+    still_running(made, 5)
+    still_running(made, 8)
+
+    assert said(made) == [
+        (
+            "warning",
+            "process 4242 still ran 8.00 s after it was asked to end by SIGTERM: Server.serve waits in "
+            "Server.shutdown (webserver/server.py:283); 3 tasks pending besides: "
+            "Request.run in stream (app.py:8)",
+            SHUTDOWN.file,
+            283,
+        )
+    ]
+
+
+def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record):
+    """The runner saw when it ended; the last look was earlier."""
+    made = record()
+    made.loop()
+    made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
+    still_running(made, 3)
+    made.ended(9.5, status=-9)
+
+    ((level, message, _, line),) = said(made)
+    assert (level, line) == ("warning", 283)
+    assert message.startswith(
+        "the target still ran 7.50 s after it was asked to end by SIGTERM: Server.serve"
+    )
+
+
+def test_one_that_goes_on_as_before_is_a_note(record):
+    """The handler may have been for something else: the main task is where it was."""
+    made = record()
+    made.loop()
+    still_running(made, 8, waiting=(Waiting(server(MAIN_LOOP), 1, main=True),), pending=1)
+
+    assert said(made) == [
+        (
+            "note",
+            "process 4242 still ran 8.00 s after it was asked to end by SIGTERM: Server.serve waits in "
+            "Server.main_loop (webserver/server.py:230), as it did when it was asked",
+            MAIN_LOOP.file,
+            230,
+        )
+    ]
+
+
+def test_without_a_main_task_what_is_pending_is_named(record):
+    """The loop runs for ever."""
+    made = record()
+    made.loop()
+    still_running(made, 8, before=None, waiting=(Waiting(REQUEST, 3, main=False),), pending=3)
+
+    ((_, message, file, line),) = said(made)
+    assert message.endswith("SIGTERM: 3 tasks pending: Request.run in stream (app.py:8)")
+    assert (file, line) == (STREAM.file, 8)
+
+
+@pytest.mark.parametrize("is_loop_over", [True, False], ids=["loop over", "loop waits for them"])
+def test_threads_that_hold_the_process_are_named(record, is_loop_over):
+    """Those that have something to do; it does not matter whether the loop waits for them or Python does."""
+    run = Frame(STDLIB + "threading.py", 975, "Thread.run")
+    worker = Frame(STDLIB + "concurrent/futures/thread.py", 81, "_worker")
+    resize = Frame(APPLICATION + "image.py", 12, "resize")
+    closing = Coroutine(
+        "BaseEventLoop.shutdown_default_executor",
+        STDLIB + "asyncio/base_events.py",
+        560,
+        (Frame(STDLIB + "asyncio/base_events.py", 580, "BaseEventLoop.shutdown_default_executor"),),
+    )
+    made = record()
+    made.loop()
+    still_running(
+        made,
+        8,
+        waiting=() if is_loop_over else (Waiting(closing, 1, main=True),),
+        pending=0 if is_loop_over else 1,
+        threads=(Lasting("asyncio_0", (run, worker)), Lasting("asyncio_1", (run, worker, resize))),
+    )
+
+    ((level, message, file, line),) = said(made)
+    assert level == "warning"
+    assert message.endswith("SIGTERM: thread asyncio_1 is in resize (image.py:12)")
+    assert (file, line) == (resize.file, 12)
+
+
+def test_a_main_thread_that_does_not_come_to_its_end_is_named(record):
+    """No loop runs, and no other thread is waited for."""
+    made = record()
+    made.loop()
+    stack = (Frame(APPLICATION + "main.py", 3, "<module>"), Frame(APPLICATION + "main.py", 9, "save"))
+    still_running(made, 8, waiting=(), pending=0, stack=stack)
+
+    ((_, message, _, line),) = said(made)
+    assert message.endswith("SIGTERM: its main thread is in save (main.py:9)")
+    assert line == 9
+
+
+def closed(made) -> None:
+    # The writer of this record puts the last line where it is now.
+    still_running(made, 8, asked_s=-20, pid=os.getpid())
+
+
+def left(made) -> None:
+    still_running(made, 8)
+    made.write("target", event.Leaving(made.at(10.1), LOOP_PID))
+
+
+def exited(made) -> None:
+    made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
+    still_running(made, 8)
+    made.ended(11, status=0)
+
+
+def killed_soon(made) -> None:
+    still_running(made, 3)
+
+
+@pytest.mark.parametrize("how", [closed, left, exited, killed_soon])
+def test_ends_that_are_no_finding(record, how):
+    """A record with its last line, `os._exit`, an exit status, and a kill after a short time."""
+    made = record()
+    made.loop()
+    how(made)
+
+    assert said(made) == []
+
+
+def test_a_process_that_failed_to_become_another_program_still_runs(record):
+    """It said that it leaves, and was seen after that."""
+    made = record()
+    made.loop()
+    made.write("target", event.Leaving(made.at(3), LOOP_PID))
+    still_running(made, 8)
+
+    assert [level for level, *_ in said(made)] == ["warning"]
