@@ -16,6 +16,7 @@ from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
 from typing import Any
@@ -60,6 +61,7 @@ class _Standing:
 
     tasks: set[Ref] = field(default_factory=set)
     seen: int = 0
+    newest: int = 0  # as in `Crowd`
     number: int = -1  # as in `PlaceSeen`, once it was written
     kept: tuple[object, ...] = ()
 
@@ -193,13 +195,21 @@ class Census:
         crowds = []
         for place, tasks in count.places.items():
             standing = self._standing.setdefault(place, _Standing())
-            standing.seen += len(tasks - standing.tasks)
+            fresh = tasks - standing.tasks
+            standing.seen += len(fresh)
             late = [count.at_ns - count.cancelled[task] for task in tasks & count.cancelled.keys()]
             late = [late_ns for late_ns in late if late_ns >= CANCEL_NS]
-            if len(tasks) >= CROWD or late:
-                self._introduce(standing, tasks)
+            if (len(tasks) >= CROWD or late) and self._introduce(standing, place, tasks):
+                standing.newest = max(standing.newest, _highest_number(fresh))
                 crowds.append(
-                    Crowd(standing.number, len(tasks), standing.seen, len(late), max(late, default=0))
+                    Crowd(
+                        standing.number,
+                        len(tasks),
+                        standing.seen,
+                        len(late),
+                        max(late, default=0),
+                        standing.newest,
+                    )
                 )
         for place in self._standing.keys() - count.places.keys() if len(self._standing) > PLACES else ():
             del self._standing[place]
@@ -209,15 +219,19 @@ class Census:
         crowds.sort(key=lambda crowd: (crowd.cancelled > 0, crowd.count), reverse=True)
         return tuple(crowds[:LISTED])
 
-    def _introduce(self, standing: _Standing, tasks: set[Ref]) -> None:
-        """Give the place a number, and say once what it is."""
+    def _introduce(self, standing: _Standing, place: Place, tasks: set[Ref]) -> bool:
+        """Give the place a number, and say once what it is; false when nobody is there any more to tell."""
         if standing.number >= 0:
-            return
-        self._numbers, standing.number = self._numbers + 1, self._numbers
-        task = next(filter(None, (register() for register in tasks)), None)
-        if task is not None:
-            standing.kept = coroutine.kept_by(task.get_coro())
-            self._write(PlaceSeen(monotonic_ns(), os.getpid(), standing.number, coroutine.of_task(task)))
+            return True
+        for task in filter(None, (register() for register in tasks)):
+            kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
+            # The loop goes on meanwhile: who has left since has nothing to say of the place, or of another.
+            if coroutine.place_of(task.get_coro()) == place:
+                self._numbers, standing.number = self._numbers + 1, self._numbers
+                standing.kept = kept
+                self._write(PlaceSeen(monotonic_ns(), os.getpid(), standing.number, of))
+                return True
+        return False
 
 
 def registered() -> list[Ref] | None:
@@ -227,6 +241,14 @@ def registered() -> list[Ref] | None:
     register: set[Ref] = getattr(asyncio.tasks, name).data
     # In one step, so that nobody can change it meanwhile.
     return list(register) if len(register) <= LOOKED_AT else None
+
+
+def _highest_number(tasks: set[Ref]) -> int:
+    """The highest of the numbers by which asyncio has named these tasks: it counts all that are made."""
+    names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
+    numbers = (name.removeprefix("Task-") for name in names)
+    # A name of the program's own may have digits as well, and many of them.
+    return max((int(number) for number in numbers if number.isdecimal() and len(number) < 16), default=0)
 
 
 def _descriptors() -> int:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ..record.event import (
     CancelSwallowed,
     Coroutine,
+    Crowd,
     ExceptionLost,
     NeverAwaited,
     PlaceSeen,
@@ -36,7 +37,9 @@ STAYED = 0.8
 # works for a moment, and waits from then on.
 GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
 # ... and not within one burst at the start, which is all that is known of it when there was no later census.
+# A pool is made in one go. Where so many other tasks came and ended for each, it may be fast: that was work.
 GROWTH_NS = 200_000_000
+OTHERS = 0.5
 # It still grew after this part of the work: a pool that takes its time is there soon after the start.
 LATEST_OF_CPU = 0.25
 # As many new descriptors for so many new tasks: they serve connections that are open.
@@ -133,8 +136,9 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
         most = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.9)
         # The latest moment at which it certainly had not come so far: censuses may lie far apart.
         growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
+        least_ns = 0 if _others_ended(few, most, crowd.place) else GROWTH_NS
         if (
-            growing.at_ns - few.at_ns < max(GROWTH_NS, time_ns * GROWTH_OF_TIME)
+            growing.at_ns - few.at_ns < max(least_ns, time_ns * GROWTH_OF_TIME)
             or growing.cpu_ns - few.cpu_ns < cpu_ns * GROWTH_OF_CPU
             or growing.cpu_ns - first.cpu_ns < cpu_ns * LATEST_OF_CPU
         ):
@@ -156,7 +160,21 @@ def _when(census: TasksCounted) -> int:
 
 
 def _count(census: TasksCounted, place: int) -> int:
-    return next((crowd.count for crowd in census.crowds if crowd.place == place), 0)
+    crowd = _crowd(census, place)
+    return crowd.count if crowd is not None else 0
+
+
+def _crowd(census: TasksCounted, place: int) -> Crowd | None:
+    return next((crowd for crowd in census.crowds if crowd.place == place), None)
+
+
+def _others_ended(few: TasksCounted, most: TasksCounted, place: int) -> bool:
+    """Whether other tasks came and ended between the two, in step with those that came to the place."""
+    before, after = _crowd(few, place), _crowd(most, place)
+    if before is None or after is None or not before.newest:
+        return False
+    ended = (after.newest - before.newest) - (most.pending - few.pending)
+    return ended >= (after.count - before.count) * OTHERS > 0
 
 
 def _places(history: History) -> dict[tuple[int, int], Coroutine]:

@@ -270,6 +270,7 @@ class Crowd:
     seen: int  # how many came to this place so far; those that are not there any more have left it
     cancelled: int = 0  # of the count: asked to end more than a second ago
     cancelled_ns: int = 0  # the longest time since that was first seen
+    newest: int = 0  # about the highest number that asyncio named one of them by, "Task-12"; 0 for none
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,33 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
     assert report_again(seen).loop.tasks.leaked == sum(int(text.split()[0]) for _, text, _ in told)
 
 
+FAST_LEAK = """
+    async def wait():
+        await asyncio.Event().wait()  # waits
+
+    async def handle():
+        tasks.append(asyncio.create_task(wait()))
+        await asyncio.sleep(0)
+        sum(range(60_000))
+
+    async def main():
+        for number in range(100):
+            await asyncio.create_task(handle())
+        await asyncio.sleep(0.4)
+
+    tasks = []
+"""
+
+
+def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path):
+    """A request leaks a task and ends; a hundred requests take less time than a pool may for its start."""
+    seen = watched(program(FAST_LEAK), tmp_path)
+
+    ((level, message, line),) = said(seen)
+    assert (level, line) == ("warning", line_of("# waits", tmp_path))
+    assert message.startswith("100 tasks of wait wait at program.py:")
+
+
 QUIET = {
     "they end": LEAK.format(each="task.cancel(); await asyncio.wait([task])", then=""),
     "the latest are still at work": LEAK.format(each="len(tasks) > 25 and tasks[-25].cancel()", then=""),

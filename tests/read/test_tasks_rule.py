@@ -82,6 +82,34 @@ def test_crowds_that_are_no_leak(record, counts, more):
     assert made.document().loop.tasks.leaked == 0
 
 
+@pytest.mark.parametrize(
+    ("each", "others", "told"),
+    [(3, 0, ["warning"]), (1, 0, []), (3, 2, []), (0, 0, [])],
+    ids=["others came and ended", "in one go", "others came and stayed", "names of their own"],
+)
+def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, each, others, told):
+    """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
+    made = record()
+    made.loop(turns_ms=[1.0] * 10)
+    made.write("target", event.PlaceSeen(made.at(0), LOOP_PID, 0, WATCHER))
+    for census in range(60):
+        count = min(census, 10) * 10
+        crowd = event.Crowd(0, count, count, newest=5 + each * count if each else 0)
+        made.write(
+            "target",
+            event.TasksCounted(
+                at_ns=made.at(census / 100),
+                pid=LOOP_PID,
+                pending=3 + count * (1 + others),
+                cpu_ns=min(census, 12) * 10_000_000,
+                descriptors=12,
+                crowds=(crowd,) if count else (),
+            ),
+        )
+
+    assert [level for level, *_ in said(made)] == told
+
+
 def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record):
     """Its tasks may belong to connections that are meant to stay."""
     made = record()
