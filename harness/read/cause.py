@@ -50,8 +50,8 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
         found = _by_looks(turn, stretch, _waited_ns(turn, beside), limit_ns)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
         found = _by_whole(turn, stretch, limit_ns)
-    else:
-        found = "call"
+    else:  # nothing is known from inside
+        found = "cpu" if stretch.running else "call"
     # It computed, but less than the limit: with the processor to itself it would not have been late.
     starved = found == "cpu" and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns
     return "descheduled" if starved else found

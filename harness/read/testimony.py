@@ -7,15 +7,47 @@ from outside names the thread that had the GIL, and the line.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
 from ..record.event import Blocked, Frame, Other, Sample, Suspect, Thread, Witnessed
 from .blame import own_frames
+from .history import History
 
 # Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the
 # late loop, and who kept the loop waiting had let go by then.
 PROBE = ("/harness/probe/", "/harness/record/")
+
+
+def unheard(history: History) -> Iterator[Blocked]:
+    """The turns in which processes ended while code held the GIL: only the outside has seen them.
+
+    The probe would have told of each at its end, or when it got a chance to look.
+    """
+    for loop in history.loops:
+        page, of = loop.page, (loop.started.pid, loop.started.loop)
+        began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
+        looks_ns = [
+            look.at_ns
+            for look in history.of(Witnessed)
+            if (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
+        ]
+        is_told = any(
+            (turn.pid, turn.loop) == of and turn.at_ns + turn.held_ns > began_ns
+            for turn in history.of(Blocked)
+        )
+        if looks_ns and not is_told:
+            ended_ns = max(loop.ended_ns, *looks_ns)
+            yield Blocked(
+                began_ns,
+                ended_ns - began_ns,
+                False,
+                *of,
+                samples=(),
+                victims=(),
+                victims_total=0,
+                woke_ns=0 if page is not None and page.turn_ns else ended_ns,
+            )
 
 
 def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:

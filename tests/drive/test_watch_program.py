@@ -12,7 +12,7 @@ import pytest
 from commanded import COMMAND, Terminal, harness, running
 from pythons import find_python
 
-from harness.record.event import LoopStarted, TargetStarted, WriterOpened
+from harness.record.event import LoopStarted, TargetStarted, Witnessed, WriterOpened
 from harness.record.reader import Follower
 
 BLOCKS = """
@@ -65,6 +65,30 @@ def test_a_block_is_reported_and_does_not_change_the_status(tmp_path):
     (block,) = ended.report["blocks"]
     assert (block["function"], Path(block["file"]).name, block["line"]) == ("main", "program.py", 5)
     assert ended.report["expectations"] == []
+
+
+HELD = """
+import asyncio, re
+
+async def main():
+    await asyncio.sleep(0.05)
+    re.match("(a+)+$", "a" * 60 + "b")
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path):
+    """Only the runner has seen it, from outside: for the probe there was no way to say a word."""
+    (tmp_path / "held.py").write_text(HELD)
+    with running("watch", "--", sys.executable, "held.py", cwd=tmp_path) as run:
+        seen = run.wait_event(Witnessed, 3)
+        os.kill(seen.pid, signal.SIGKILL)
+        ended = run.ended()
+
+    (block,) = [block for block in ended.report["blocks"] if block["function"] == "main"]
+    assert (block["cause"], block["line"], block["ended"]) == ("cpu", 6, False)
+    assert block["held_ms"] > 100
 
 
 def test_fail_on_asks_otherwise(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.record import page
 from harness.record.event import Blocked, Frame, Other, Suspect, Thread, Witnessed, WitnessFailed
 
 MS = 1_000_000
@@ -160,3 +161,49 @@ def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, corou
 
     block = only_block(made)
     assert (block.function, block.task, block.span) == ("decode", task, "parsing" if task else "")
+
+
+@pytest.fixture
+def unstopped(record):
+    """A loop that was still in a turn when its process ended: it began at 4 s."""
+    recording = record()
+    recording.loop(limit_ms=50, stopped=False)
+    recording.words[page.TURN] = recording.at(4.0)
+    return recording
+
+
+def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_it(unstopped):
+    """The probe never got the GIL again; what it was seen to do is told, until it was last heard of."""
+    for at_s in (4.05, 4.3, 4.6):
+        witness(unstopped, at_s, LOOP, ("log.py", 9, "parse"))
+
+    block = only_block(unstopped)
+    assert (block.function, block.line, block.cause, block.ended) == ("parse", 9, "cpu", False)
+    assert block.held_ms == pytest.approx(600)
+
+
+def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped):
+    """The loop was due and never awake again: that thread is the culprit of the block."""
+    unstopped.words[page.TURN], unstopped.words[page.DUE] = 0, unstopped.at(4.0)
+    witness(unstopped, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
+
+    block = only_block(unstopped)
+    assert (block.function, block.cause) == ("to_decimal", "gil")
+    assert [culprit.thread for culprit in block.culprits] == ["biller"]
+
+
+def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped, look):
+    """What it saw is told once."""
+    unstopped.blocked(4.0, 300, [look("log.py:9 parse")], ended=False)
+    witness(unstopped, 4.4, BILLER, ("bill.py", 10, "to_decimal"))
+
+    block = only_block(unstopped)
+    assert (block.function, block.held_ms) == ("parse", pytest.approx(300))
+
+
+def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped):
+    """The loop was well again before the process ended."""
+    witness(unstopped, 3.9, LOOP, ("log.py", 9, "parse"), began_s=3.8)
+
+    unstopped.ended()
+    assert unstopped.document().blocks == ()

@@ -19,7 +19,7 @@ from ..finding import Finding
 from ..history import History, Loop
 from ..library import library_calls
 from ..stretch import Look, Stretch, blamed, stretches
-from ..testimony import joined
+from ..testimony import joined, unheard
 from ..unit import duration, ms, plural, seconds
 from ..waiting import waits_for
 
@@ -31,7 +31,7 @@ def blocks(history: History) -> tuple[Block, ...]:
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
     found = [
         block
-        for turn in _latest(history.of(Blocked))
+        for turn in (*_latest(history.of(Blocked)), *unheard(history))
         for block in _blocks_of(
             joined(turn, history.of(Witnessed)), loops.get((turn.pid, turn.loop)), history
         )
