@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..read.contrast import contrast
 from ..read.difference import difference
 from ..read.document import build, exit_status
 from ..read.history import load
@@ -41,8 +42,9 @@ def report(
     history = load(folder)
     document = build(history, accepted=calls_asked.accepted(accepted(history)))
     if against is not None:
-        base = build(load(RunFolder(against)))
-        document = replace(document, difference=difference(base, document))
+        other = load(RunFolder(against))
+        between = difference(build(other), document, contrast(other, history))
+        document = replace(document, difference=between)
     name = name or (_format_of(output) if output is not None else None)
     if name is None:
         from ..read.renderers import terminal

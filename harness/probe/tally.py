@@ -27,7 +27,8 @@ from . import tasks
 TELL_EVERY_S = 1.0
 # Memory is bounded: of what is gathered until it is written, and of the calls that have a number.
 KEPT, NUMBERED = 10_000, 50_000
-
+# Of one place within about a second. The looks beyond these count, but when they were taken is not told.
+TIMED = 100
 
 # Deeper stacks lose their outermost frames.
 DEPTH = 100
@@ -54,6 +55,7 @@ class _Entry:
     codes: list[CodeType]  # innermost first, as the two that follow
     offsets: list[int]
     count: int
+    looks: list[int]  # of each: when, and for how many ticks it stands
 
 
 class Tally:
@@ -90,8 +92,10 @@ class Tally:
         entry = self._seen.get(key)
         if entry is not None:
             entry.count += count
+            if len(entry.looks) < 2 * TIMED:
+                entry.looks += (at_ns, count)
         elif len(self._seen) < KEPT:
-            self._seen[key] = _Entry(at_ns, way, hz, thread, who, codes, offsets, count)
+            self._seen[key] = _Entry(at_ns, way, hz, thread, who, codes, offsets, count, [at_ns, count])
         else:
             self.lost += count
         if not self._has_rung:
@@ -157,6 +161,7 @@ class Tally:
             span=span.span,
             trace_id=span.trace_id,
             span_id=span.span_id,
+            looks=_since(entry.at_ns, entry.looks),
         )
 
 
@@ -204,6 +209,13 @@ def who_runs(task: Task[Any] | None, span: Any) -> Who:
     coroutine = task.get_coro()
     name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
     return Who(task.get_name(), name, span)
+
+
+def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:
+    """The looks of an entry as they stand in the record; nothing for one that stands for all."""
+    if len(looks) == 2:
+        return ()
+    return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(looks))
 
 
 def _line(code: CodeType, offset: int) -> int:

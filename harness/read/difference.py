@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, variance
 from typing import TYPE_CHECKING
 
-from .blocker import Blocker
+from .contrast import Contrast
+from .moved import Moved, moved
 
 if TYPE_CHECKING:
     from .document import Document
@@ -36,18 +37,6 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """One place that blocks in one run or in both."""
-
-    function: str
-    where: str
-    base_count: int
-    base_ms: float
-    head_count: int
-    head_ms: float
-
-
-@dataclass(frozen=True, slots=True)
 class Difference:
     """The base is the other run, the head is the one that is reported."""
 
@@ -56,16 +45,20 @@ class Difference:
     base_outcome: str
     changes: tuple[Change, ...]
     places: tuple[Moved, ...]  # those that moved most first
+    contrast: Contrast | None = field(repr=False)  # of what was sampled; null where there is none ...
+    no_contrast: str  # ... and why
 
 
-def difference(base: Document, head: Document) -> Difference:
-    """What changed from *base* to *head*."""
+def difference(base: Document, head: Document, samples: Contrast | str) -> Difference:
+    """What changed from *base* to *head*, with what `contrast` says of their *samples*."""
     return Difference(
         base_id=base.run.id,
         base_verdict=base.run.verdict,
         base_outcome=base.run.outcome,
         changes=(*_changes(base, head), *_counts(base, head)),
-        places=_places(base.blockers, head.blockers),
+        places=moved(base.blocks, head.blocks, base.loop.ran_s, head.loop.ran_s),
+        contrast=samples if isinstance(samples, Contrast) else None,
+        no_contrast=samples if isinstance(samples, str) else "",
     )
 
 
@@ -127,29 +120,3 @@ def _count(name: str, unit: str, base: float | None, head: float | None) -> Chan
 
 def _held_ms(document: Document) -> float:
     return round(sum(block.held_ms for block in document.blocks), 3)
-
-
-def _places(base: tuple[Blocker, ...], head: tuple[Blocker, ...]) -> tuple[Moved, ...]:
-    # By function and file, not by line: between two versions of a program code moves.
-    before, after = _by_function(base), _by_function(head)
-    moved = [_moved(key, before.get(key, []), after.get(key, [])) for key in {**before, **after}]
-    return tuple(sorted(moved, key=lambda place: -abs(place.head_ms - place.base_ms)))
-
-
-def _by_function(places: tuple[Blocker, ...]) -> dict[tuple[str, str], list[Blocker]]:
-    found: dict[tuple[str, str], list[Blocker]] = {}
-    for place in places:
-        found.setdefault((place.function, place.where.rpartition(":")[0]), []).append(place)
-    return found
-
-
-def _moved(key: tuple[str, str], base: list[Blocker], head: list[Blocker]) -> Moved:
-    function, file = key
-    return Moved(
-        function=function,
-        where=(head or base)[0].where or file,
-        base_count=sum(place.count for place in base),
-        base_ms=round(sum(place.total_ms for place in base), 3),
-        head_count=sum(place.count for place in head),
-        head_ms=round(sum(place.total_ms for place in head), 3),
-    )

@@ -159,7 +159,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
     figures = expectation.figures({name: plain(part) for name, part in parts.items()}, blocks, spans)
     expectations = expectation.judge(history.run.expectations, figures)
     ended = outcome(history, findings, expectations)
-    traces = span.traces(history, _hurt(blocks), decomposed)
+    traces = span.traces(history, *_involved(blocks), decomposed)
     audited = audit.Audited(
         block_limit_ms=ms(history.run.block_limit_ns),
         loop=loops,
@@ -192,7 +192,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         difference=None,
         timeline=timeline.timeline(history, blocks),
         traces=traces,
-        icicle=icicle.icicle(history, {trace.trace_id for trace in traces}),
+        icicle=icicle.icicle(history, traces),
     )
 
 
@@ -246,8 +246,8 @@ def _ledger(taken: LedgerTaken | None) -> Ledger | None:
     return Ledger(**{name.name: getattr(taken, name.name) for name in dataclasses.fields(Ledger)})
 
 
-def _hurt(blocks: tuple[Block, ...]) -> set[str]:
-    """The traces that held a loop, or waited for it."""
+def _involved(blocks: tuple[Block, ...]) -> tuple[set[str], set[str]]:
+    """The traces that held a loop, and those that waited for it."""
     holders = {block.trace_id for block in blocks}
     waiters = {victim.trace_id for block in blocks for victim in block.victims}
-    return (holders | waiters) - {""}
+    return holders - {""}, waiters - {""}

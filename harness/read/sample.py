@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..record.event import Blocked, CallsSeen, Frame, Sampled
 from .blame import folded, own_frames
@@ -16,6 +17,13 @@ from .history import History
 LATE = "late"
 # Between two looks at a late turn (`probe/watchdog.py`).
 LOOK_NS = 5_000_000
+
+
+class Look(NamedTuple):
+    """The time that one look at a stack stands for: it was taken at the end of it."""
+
+    from_ns: int
+    to_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Taken:
     trace_id: str
     span_id: str
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
+    looks: tuple[Look, ...] = field(repr=False)  # as far as it is known when each was; one at least
 
 
 def taken(history: History) -> tuple[Taken, ...]:
@@ -65,6 +74,7 @@ def _ticks(history: History) -> Iterator[Taken]:
             trace_id=event.trace_id,
             span_id=event.span_id,
             stack=stacks[key],
+            looks=_each(event),
         )
 
 
@@ -85,7 +95,20 @@ def _looks(history: History) -> Iterator[Taken]:
                 trace_id=sample.trace_id,
                 span_id=sample.span_id,
                 stack=_inside(sample.stack),
+                looks=(Look(sample.first_ns, sample.last_ns + LOOK_NS),),
             )
+
+
+def _each(event: Sampled) -> tuple[Look, ...]:
+    """When the looks were that an event tells of; records of older versions tell of the first one alone."""
+    tick_ns = 1e9 / event.hz
+    if len(event.looks) < 2:
+        return (Look(round(event.at_ns - event.count * tick_ns), event.at_ns),)
+    looks = []
+    for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
+        at_ns = event.at_ns + since_us * 1000
+        looks.append(Look(round(at_ns - count * tick_ns), at_ns))
+    return tuple(looks)
 
 
 def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: int) -> tuple[Frame, ...]:

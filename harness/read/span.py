@@ -103,16 +103,28 @@ def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
 
 
 def traces(
-    history: History, hurt: Collection[str], decomposed: Decomposed | None = None
+    history: History,
+    holders: Collection[str],
+    waiters: Collection[str],
+    decomposed: Decomposed | None = None,
 ) -> tuple[Trace, ...]:
-    """The slowest traces, one half of the places kept for those that a block *hurt* (by trace id)."""
+    """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
+
+    Args:
+        history: The record.
+        holders: The ids of those that held a loop. The slowest of them comes first: there it is to be seen.
+        waiters: The ids of those that waited for it.
+        decomposed: What their time went into, where that is known.
+    """
     by_id: dict[str, list[SpanEnded]] = defaultdict(list)
     for span in history.of(SpanEnded):
         by_id[span.trace_id].append(span)
     slowest = sorted(by_id, key=lambda trace_id: -_took_ns(by_id[trace_id]))
-    marked = frozenset(hurt)
-    chosen = [trace_id for trace_id in slowest if trace_id in marked][: TRACES // 2]
-    chosen += [trace_id for trace_id in slowest if trace_id not in chosen][: TRACES - len(chosen)]
+    marked, held = frozenset(holders) | frozenset(waiters), frozenset(holders)
+    chosen = [trace_id for trace_id in slowest if trace_id in held][:1]
+    for kept, room in ((marked, TRACES // 2), (frozenset(slowest), TRACES)):
+        others = [trace_id for trace_id in slowest if trace_id in kept and trace_id not in chosen]
+        chosen += others[: room - len(chosen)]
     return tuple(
         _trace(history, by_id[trace_id], decomposed, blocked=trace_id in marked) for trace_id in chosen
     )

@@ -14,11 +14,13 @@ def seconds(time_ns: float) -> float:
 
 
 def duration(value_ms: float | None) -> str:
-    """A length of time with about three digits and its unit: ``0.42 ms``, ``301 ms``, ``1.50 s``."""
+    """A length of time with about three digits: ``42 µs``, ``0.42 ms``, ``301 ms``, ``1.50 s``."""
     if value_ms is None:
         return "–"
     if value_ms >= 999.5:
         return f"{value_ms / 1000:.2f} s" if value_ms < 9995 else f"{value_ms / 1000:.1f} s"
+    if 0 < value_ms < 0.0995:
+        return f"{value_ms * 1000:.2g} µs"
     digits = 0 if value_ms >= 99.95 else 1 if value_ms >= 0.995 else 2
     return f"{round(value_ms, digits):g} ms"
 
@@ -38,3 +40,19 @@ def plural(count: int, noun: str) -> str:
 def printable(text: str) -> str:
     """*text* from the target with everything escaped that a terminal could obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def measured(value: float | None, unit: str) -> str:
+    """A figure with its unit: ``301 ms``, ``34 %``, ``×1.02``, ``3 tasks``."""
+    match unit:
+        case _ if value is None:
+            return "–"
+        case "ms":
+            return duration(value)
+        case "share":
+            return percent(value)
+        case "ratio":
+            return f"×{value:.3g}"
+        case "per second":
+            return f"{value:.1f}/s"
+    return plural(int(value), unit.removesuffix("s"))

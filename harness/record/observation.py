@@ -452,6 +452,9 @@ class Sampled:
     span: str
     trace_id: str
     span_id: str
+    # Of each look: µs since the first one, and for how many ticks it stands, in turn. Those beyond a hundred
+    # are not listed; nothing stands for one look at `at_ns`.
+    looks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

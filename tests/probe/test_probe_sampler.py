@@ -161,6 +161,38 @@ def test_no_sample_is_on_the_wrong_span(tmp_path):
     }
 
 
+TWICE = """
+async def main():
+    for name in ("first", "second"):
+        began = time.monotonic_ns()
+        burn(200)
+        truth[name], truth[name + " ended"] = began, time.monotonic_ns()
+        await asyncio.sleep(0.1)
+
+asyncio.run(main())
+print(json.dumps(truth))
+"""
+
+
+def test_each_look_has_its_time(tmp_path):
+    """Those at one place within a second are one sample, and it is told of each when it was."""
+    seen = sampled(TWICE, tmp_path, hz=100)
+
+    found = Counter()
+    for sample in seen.of(Sampled):
+        looks = sample.looks or (0, sample.count)
+        assert sum(looks[1::2]) == sample.count
+        times = [sample.at_ns + since_us * 1000 for since_us in looks[::2]]
+        assert times == sorted(times)
+        for at_ns, count in zip(times, looks[1::2], strict=True):
+            found[
+                next((n for n in ("first", "second") if seen.said[n] <= at_ns <= seen.said[n + " ended"]), "")
+            ] += count
+    assert found["first"] > 10
+    assert found["second"] > 10
+    assert found[""] <= 4
+
+
 def test_a_sample_names_task_coroutine_thread_and_line(tmp_path):
     """And the ids of its span, as in trace context; what stands around the turn is left out."""
     seen = sampled(TWO_TASKS, tmp_path)

@@ -148,6 +148,24 @@ def test_a_ring_of_parents_still_gives_a_waterfall(record):
     assert [(span.name, span.took_ms) for span in trace.spans] == [("x", 1000.0)] * 2
 
 
+def test_the_trace_that_held_the_loop_comes_first(record, look):
+    """However many waited longer: there its own stack can be seen on it."""
+    made = record()
+    made.loop()
+    holder = "0af7651916cd43dd8448eb211c80319c"  # as `look` has it
+    waiters = [f"{n:032x}" for n in range(1, 9)]
+    for n, trace_id in enumerate([holder, *waiters]):
+        span = event.SpanEnded(
+            *("checkout", "server", trace_id, f"{n:016x}", "", made.at(1), made.at(2 + n / 10), "ok", "Main"),
+        )
+        made.write("target", span)
+    victims = tuple(event.Victim(f"t{n}", "checkout", trace_id, 10**8) for n, trace_id in enumerate(waiters))
+    made.blocked(1.2, 300, [look("cart.py:41 total")], victims=victims)
+    made.ended()
+
+    assert [trace.trace_id for trace in made.document().traces] == [holder, *reversed(waiters[-5:])]
+
+
 def test_traces_that_a_block_hurt_are_shown_before_slower_ones(full):
     """Half of the places go to them, the rest to the slowest."""
     traces = full().document().traces

@@ -3,9 +3,12 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
+from harness.read.contrast import contrast
+from harness.read.difference import difference
 from harness.read.document import build
 from harness.read.history import load
 from harness.read.renderer import publish
@@ -90,11 +93,17 @@ def driver(tmp_path_factory):
 
 @pytest.fixture
 def opened(driver):
-    """Opens the report of a recording."""
+    """Opens the report of a recording, with what differs from another one."""
 
-    def make(made):
+    def make(made, against=None):
         made.close()
-        return Opened(driver, publish(made.folder, build(load(made.folder))))
+        head = load(made.folder)
+        document = build(head)
+        if against is not None:
+            against.close()
+            base = load(against.folder)
+            document = replace(document, difference=difference(build(base), document, contrast(base, head)))
+        return Opened(driver, publish(made.folder, document))
 
     return make
 
@@ -119,6 +128,33 @@ def sampled(full):
         made.write("target", task)
     made.write("target", event.SamplesCounted(made.at(9), 4242, 100, 80, 90, 10, 1_000_000))
     return made
+
+
+@pytest.fixture
+def compared(sampled, full):
+    """The run with samples, with more of them on the spans of a trace, and another one to compare it with."""
+    base = full("base", blocks=1)
+    frames = [
+        event.Frame(f"/srv/shop/{file}.py", line, name)
+        for name, file, line in [("handle", "service", 32), ("restart", "hosts", 33), ("parse", "form", 7)]
+    ]
+    # As often as in the other run, more often, and less often: 20 ticks, each of another task.
+    for made, first, counts in ((base, 1, (20, 0, 60)), (sampled, 11, (22, 60, 4))):
+        made.write("target", event.CallsSeen(made.at(2), 4242, first, (0, first, first), tuple(frames)))
+        for stack, count in enumerate(counts, first):
+            for n in range(count):
+                tick = event.Sampled(
+                    *(made.at(3 + n / 50), 4242, "MainThread", "signal", 100, stack, 1, f"t-{stack}-{n}"),
+                    *("Handler.handle", "restart host", "", ""),
+                )
+                made.write("target", tick)
+    for at_s, stack, span, looks in ((6.1, 12, 2, (0, 1, 10_000, 1, 60_000, 5)), (6.19, 13, 3, ())):
+        tick = event.Sampled(
+            *(sampled.at(at_s), 4242, "MainThread", "signal", 100, stack, sum(looks[1::2]) or 1, "t-1"),
+            *("Handler.handle", "restart host", HURT, f"{401:012x}{span:04x}", looks),
+        )
+        sampled.write("target", tick)
+    return sampled, base
 
 
 BOXES = "return [...document.querySelectorAll('#icicle-view > div')].map(box => box.textContent)"
@@ -252,6 +288,111 @@ def test_a_trace_has_its_samples(opened, sampled):
     assert "600 ms restart hosts.py:33 below handle" in " ".join(text.split())
 
 
+def test_samples_lie_on_the_waterfall(opened, compared):
+    """Each below the bar of its span, at its time; the arrow keys go from one to the next and tell it."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(*compared)
+    (number,) = [n for n, trace in enumerate(page.report["traces"]) if trace["trace_id"] == HURT]
+    fall = page.driver.find_elements("css selector", ".fall")[number]
+    took_ms = page.report["traces"][number]["took_ms"]
+    rows = page.run(
+        """const placed = tick => [parseFloat(tick.style.left), parseFloat(tick.style.width)];
+        return [...arguments[0].querySelectorAll("[data-span]")].map(
+            row => [row.dataset.span, [...row.querySelectorAll(".tick")].map(placed)]);""",
+        fall,
+    )
+
+    assert [(name, len(ticks)) for name, ticks in rows if ticks] == [("restart host", 3), ("save", 1)]
+    ((_, (first, second, third)),) = [row for row in rows if row[0] == "restart host"]
+    assert second[0] - first[0] == pytest.approx(10 / took_ms * 100, rel=0.02)
+    assert third[1] == pytest.approx(50 / took_ms * 100, rel=0.02)
+    told = "return arguments[0].nextElementSibling.textContent"
+    page.run("arguments[0].querySelector('.tick').focus()", fall)
+    assert "in restart host, 1 sample of MainThread: handle service.py:32 › restart hosts.py:33" in page.run(
+        told, fall
+    )
+    page.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert "in save, 1 sample of MainThread: handle service.py:32 › parse form.py:7" in page.run(told, fall)
+    page.press(Keys.ARROW_UP)
+    assert "restart hosts.py:33" in page.run(told, fall)
+    assert page.run("return arguments[0].querySelectorAll('.tick[tabindex=\"0\"]').length", fall) == 1
+    assert page.run("return arguments[0].querySelectorAll('.tick.same').length", fall) == 3
+    assert page.complaints() == []
+
+
+CONTRAST_BOXES = BOXES.replace("icicle-view", "contrast-view")
+
+
+def test_two_runs_are_one_icicle(opened, compared):
+    """Each call with a sign, its colour and what it gained or lost; the same filters, and the same keys."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(*compared)
+    boxes = page.run(CONTRAST_BOXES)
+    looks = page.run(
+        "return [...document.querySelectorAll('#contrast-view > div')].map(box => box.className)"
+    )
+    by_function = {text.rpartition(" ")[0].rpartition(" ")[2]: text for text in boxes}
+    tones = dict(zip(by_function, looks, strict=True))
+
+    assert by_function["restart"].startswith("▲ +")
+    assert by_function["parse"].startswith("▼ −")
+    assert by_function["check"].startswith("≈ check")
+    assert tones["restart"] == "own heavier"
+    assert tones["parse"] == "own lighter"
+    assert tones["check"] == "own"
+    legend = page.run("return document.querySelector('#difference ~ .parts-legend').innerText")
+    assert [line.strip()[:1] for line in legend.splitlines()] == ["▲", "▼", "≈"]
+
+    page.run("document.querySelector('#contrast-view [tabindex=\"0\"]').focus()")
+    page.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    told = page.run("return document.getElementById('contrast-told').textContent")
+    assert "restart hosts.py: " in told
+    assert "with a noise of ±" in told
+    assert "heavier" in told
+    page.press(Keys.ENTER)
+    assert len(page.run(CONTRAST_BOXES)) == 3
+    page.press(Keys.ESCAPE)
+    assert page.run(CONTRAST_BOXES) == boxes
+    page.run(
+        """const field = document.getElementById("contrast-filter").elements.coroutine;
+        field.value = [...field.options].find(option => option.textContent === "Health.beat").value;
+        field.dispatchEvent(new Event("change", { bubbles: true }));"""
+    )
+    assert [text.split()[1] for text in page.run(CONTRAST_BOXES)] == ["everything", "handle", "check"]
+    assert page.complaints() == []
+
+
+def test_what_is_too_thin_can_be_looked_at_closer(opened, record, look):
+    """A thousand calls alike are one box; selected it shows a hundred of them, then a hundred more."""
+    from selenium.webdriver.common.keys import Keys
+
+    made = record()
+    made.loop(turns_ms=[120.0] * 1000, ran_s=300)
+    for n in range(1000):
+        made.blocked(n / 4, 120, [look(f"shop/part{n}.py:{n + 1} work_{n}")])
+    made.ended(300)
+    page = opened(made)
+    page.run("document.querySelector('#icicle-view [tabindex=\"0\"]').focus()")
+    page.press(Keys.ARROW_DOWN)
+
+    assert page.run(BOXES)[1:] == ["1000 more, each too thin to draw"]
+    assert "1000 calls, 100.0 % of what is shown" in page.run(
+        "return document.getElementById('icicle-told').textContent"
+    )
+    page.press(Keys.ENTER)
+    assert page.run(THIN) == [101, "900 more, each too thin to draw"]
+    page.run("document.querySelector('#icicle-view .crumbs').click()")
+    assert page.run(THIN) == [101, "800 more, each too thin to draw"]
+    page.press(Keys.ESCAPE)
+    assert page.run(THIN) == [1, "1000 more, each too thin to draw"]
+
+
+THIN = """return [document.querySelectorAll("#icicle-view [data-call]").length,
+    document.querySelector("#icicle-view .crumbs").getAttribute("aria-label")]"""
+
+
 def test_samples_open_in_speedscope(opened, sampled):
     """In a frame of its own, from the page alone, with the loop's thread first."""
     page = opened(sampled)
@@ -263,6 +404,17 @@ def test_samples_open_in_speedscope(opened, sampled):
     assert "MainThread (signal)" in page.run("return document.body.innerText")
     page.driver.switch_to.default_content()
     assert [text for text in page.complaints() if "speedscope v" not in text] == []
+
+
+def test_on_paper_all_audits_are_open(opened, full):
+    """What is folded up cannot be opened there; afterwards it is as it was."""
+    page = opened(full())
+    folded = "return document.querySelectorAll('[aria-labelledby=audits] details:not([open])').length"
+    assert page.run(folded) == 2
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    assert page.run(folded) == 0
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert page.run(folded) == 2
 
 
 def test_the_page_can_be_light_or_dark(opened, full):
@@ -283,9 +435,9 @@ def test_the_page_can_be_light_or_dark(opened, full):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(opened, sampled, scheme):
+def test_text_can_be_read(opened, compared, scheme):
     """Every text stands out from what is behind it by a ratio of 4.5 at least (WCAG 2, level AA)."""
-    page = opened(sampled)
+    page = opened(*compared)
     page.run("document.documentElement.dataset.theme = arguments[0]", scheme)
 
     assert page.run(CONTRAST) == []
@@ -321,9 +473,9 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("width", [1280, 800, 390])
-def test_nothing_is_wider_than_the_window(opened, sampled, width):
+def test_nothing_is_wider_than_the_window(opened, compared, width):
     """On a desk, on half of one, and on a telephone."""
-    page = opened(sampled)
+    page = opened(*compared)
     page.driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
@@ -337,9 +489,9 @@ def test_nothing_is_wider_than_the_window(opened, sampled, width):
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_what_can_be_used_has_a_name(opened, sampled):
+def test_what_can_be_used_has_a_name(opened, compared):
     """Every control, link and heading says what it is; every id is there once; links lead somewhere."""
-    page = opened(sampled)
+    page = opened(*compared)
 
     assert page.run(NAMELESS) == []
     assert page.run(ASTRAY) == []

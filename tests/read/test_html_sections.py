@@ -5,7 +5,11 @@ from dataclasses import replace
 import pytest
 
 from harness.read.allowance import Accepted, Allowance
+from harness.read.contrast import contrast
+from harness.read.difference import difference
+from harness.read.history import load
 from harness.read.renderer import render
+from harness.read.renderers import html
 from harness.read.segment import READY, RUN, Segment
 from harness.read.waits import Blame, Waits
 from harness.record.event import CallsCounted
@@ -91,3 +95,23 @@ def test_a_loop_that_tells_nothing_of_its_steps_is_named(full):
     document = replace(full().document(), waits=Waits(1.0, 0, 0, 0, (reason,), (), ()))
 
     assert "is not known on uvloop.Loop" in render(document, "html")
+
+
+def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monkeypatch):
+    """First without speedscope, then without the calls of two runs, then without the icicle; it says so."""
+    before, after = full("before", blocks=2), full("after")
+    base, head = before.document(), after.document()
+    samples = contrast(load(before.folder), load(after.folder))
+    document = replace(head, difference=difference(base, head, samples))
+    whole = render(document, "html")
+    parts = ('id="speedscope-code"', 'id="contrast-data"', 'id="icicle-data"')
+    smaller, found = whole, []
+    for _ in parts:
+        monkeypatch.setattr(html, "MAX_BYTES", len(smaller.encode()) - 1)
+        smaller = render(document, "html")
+        found.append([part in smaller for part in parts])
+
+    assert [part in whole for part in parts] == [True, True, True]
+    assert found == [[False, True, True], [False, False, True], [False, False, False]]
+    assert smaller.count("for the page would be too large") == 2
+    assert "for the page would be too large" not in whole

@@ -24,14 +24,16 @@ from ..advice import Advice, advice
 from ..block import Block
 from ..blocker import Blocker, is_at
 from ..chart import chart
+from ..difference import Difference
 from ..document import Document, plain
 from ..excerpt import Line, excerpt
 from ..icicle import Called, Icicle
 from ..span import Trace
-from ..unit import duration, percent, plural
+from ..unit import duration, measured, percent, plural
 
-# So that it can be mailed. Without speedscope, the only large part, every page is smaller.
+# So that it can be mailed. Of what may be large the last part goes first, until the page is small enough.
 MAX_BYTES = 900_000
+LARGE = ("icicle", "contrast", "speedscope")
 PLACES = 12
 OCCURRENCES = 4
 SHADES = 20
@@ -72,11 +74,13 @@ class Bar:
 
 def render(document: Document) -> str:
     """The report as one HTML document."""
-    page = _page(document, speedscope=document.icicle is not None)
-    return page if len(page.encode(errors="replace")) <= MAX_BYTES else _page(document, speedscope=False)
+    kept: tuple[str, ...] = LARGE
+    while len((page := _page(document, kept)).encode(errors="replace")) > MAX_BYTES and kept:
+        kept = kept[:-1]
+    return page
 
 
-def _page(document: Document, *, speedscope: bool) -> str:
+def _page(document: Document, kept: tuple[str, ...]) -> str:
     places = tuple(_place(document, blocker) for blocker in document.blockers[:PLACES])
     drawn = chart(document)
     return _template().render(
@@ -86,8 +90,9 @@ def _page(document: Document, *, speedscope: bool) -> str:
         chart=plain(replace(drawn, stalls=())),
         stalls=_stalls(drawn.stalls, places),
         places=places,
-        icicle=plain(document.icicle),
-        speedscope=speedscope,
+        icicle=plain(document.icicle) if "icicle" in kept else None,
+        contrast=_drawn(document.difference) if "contrast" in kept else None,
+        speedscope=document.icicle is not None and "speedscope" in kept,
         sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
         version=version("asyncio-harness"),
@@ -111,7 +116,7 @@ def _template() -> Template:
         held_in=_held_in,
         asset=_asset,
         packed=_packed,
-        measured=_measured,
+        measured=measured,
         code=_code,
     )
     return environment.get_template("page/report.html.j2")
@@ -134,20 +139,10 @@ def _code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
 
 
-def _measured(value: float | None, unit: str) -> str:
-    """A figure with its unit: ``301 ms``, ``34 %``, ``×1.02``, ``3 tasks``."""
-    match unit:
-        case _ if value is None:
-            return "–"
-        case "ms":
-            return duration(value)
-        case "share":
-            return percent(value)
-        case "ratio":
-            return f"×{value:.3g}"
-        case "per second":
-            return f"{value:.1f}/s"
-    return plural(int(value), unit.removesuffix("s"))
+def _drawn(between: Difference | None) -> object:
+    """What the icicle of two runs is drawn from."""
+    samples = between.contrast if between is not None else None
+    return plain(replace(samples, shifts=())) if samples is not None else None
 
 
 def _place(document: Document, blocker: Blocker) -> Place:

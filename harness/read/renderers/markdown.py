@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from ..advice import advice
 from ..blocker import Blocker
 from ..call import Call
+from ..difference import Difference
 from ..document import Document
 from ..segment import PARTS
 from ..span import SpanName
 from ..unit import duration, percent, plural, printable
+from . import changes
 
 PLACES = 10
 HINTS = 3
@@ -51,6 +53,8 @@ def _lines(document: Document) -> Iterator[str]:
         yield ""
         for place in filter(lambda place: place.hint, document.blockers[:HINTS]):
             yield f"- {_code(place.function)}: {_text(place.hint)} See {_code(place.help)}"
+    if document.difference is not None:
+        yield from _changes(document.difference)
     if document.calls:
         yield from _calls(document.calls)
     if document.roots:
@@ -67,6 +71,15 @@ def _lines(document: Document) -> Iterator[str]:
         yield from (f"- {found.level}: {_text(found.message)}" for found in grave[:FINDINGS])
         if len(grave) > FINDINGS:
             yield f"- and {len(grave) - FINDINGS} more"
+
+
+def _changes(between: Difference) -> Iterator[str]:
+    verdict = f"{between.base_outcome}: {_text(between.base_verdict)}"
+    yield from ("", f"**Against {_code(between.base_id)}**, {verdict}", "")
+    for line in changes.lines(between, _code):
+        text = f"{line.sign} {line.text}".strip()
+        yield f"- **{text}**" if line.tone == changes.WORSE else f"- {text}"
+    yield from ("", f"_{changes.NOTE}_")
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:

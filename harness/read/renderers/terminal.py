@@ -13,10 +13,12 @@ from rich.text import Text
 from ..advice import advice
 from ..blocker import Blocker
 from ..call import Call
+from ..difference import Difference
 from ..document import Document
 from ..segment import PARTS
 from ..span import SpanName
 from ..unit import duration, percent, plural, printable
+from . import changes
 
 PLACES = 8
 HINTS = 3
@@ -24,6 +26,7 @@ FINDINGS = 8
 ROOTS = 5
 LABEL = 9  # columns, before each line below the tables
 _COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": "yellow", "crashed": "red"}
+_TONES = {changes.BETTER: "green", changes.WORSE: "bold red", changes.SAME: "dim"}
 
 
 def show(document: Document, console: Console, *, report: Path | None = None) -> None:
@@ -49,6 +52,9 @@ def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
         yield Padding(_waits(roots[:ROOTS]), (1, 0, 0, 0))
         if (more := len(roots) - ROOTS) > 0:
             yield Text(f"  and {plural(more, 'more name')}", style="dim")
+    if document.difference is not None:
+        yield Text()
+        yield from _changes(document.difference)
     yield Text()
     if document.blockers:
         yield _hints(document.blockers)
@@ -136,6 +142,15 @@ def _waits(roots: tuple[SpanName, ...]) -> Table:
         title = Text(printable(root.name), style="bold")
         table.add_row(title, f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts))
     return table
+
+
+def _changes(between: Difference) -> Iterator[Text]:
+    yield _row(
+        "against", Text(printable(f"{between.base_id}, {between.base_outcome}: {between.base_verdict}"))
+    )
+    for line in changes.lines(between, printable):
+        yield _row(line.sign, Text(line.text), _TONES[line.tone])
+    yield _row("", Text(changes.NOTE, style="dim"))
 
 
 def _figures(document: Document) -> Iterator[Text]:

@@ -1,12 +1,18 @@
 "use strict";
-// The samples as an icicle: callers above what they call. Calls have higher numbers than those that make them.
-{
-  const data = dataOf("icicle");
-  const view = document.getElementById("icicle-view"), form = document.getElementById("icicle-filter"), told = document.getElementById("icicle-told");
+// Samples as an icicle: callers above what they call. Calls have higher numbers than those that make them. What a
+// row says after its call, and how that looks, is the business of *kind*: of one run, or of two (`samples.js`).
+const icicle = (name, data, kind) => {
+  const [view, form, told] = ["view", "filter", "told"].map(part => document.getElementById(`${name}-${part}`));
   const HEIGHT = 20, THINNEST = 0.0025;
+  // Half a letter tells nothing, and half a number something wrong.
+  const LEGIBLE = 0.03;
+  const ROOM = 100, CRUMBS = 0.05, SOME = 5;
   const children = Array.from({ length: data.callers.length + 1 }, () => []);
   data.callers.forEach((caller, index) => children[caller].push(index + 1));
-  let spent = [], above = 0;
+  // For each value of a row what all calls have of it, and how wide each call is.
+  let sums = [], spent = [], above = 0, skipped = null;
+  const valuesOf = call => sums.map(sum => sum[call]);
+  const itselfOf = call => sums.map(sum => sum[call] - children[call].reduce((all, callee) => all + sum[callee], 0));
 
   const offer = (name, options) => form.elements[name].append(...options.map(([value, text]) => element("option", { value, textContent: text })));
   const numbered = names => names.map((name, index) => [index, name || "none"]);
@@ -18,35 +24,47 @@
 
   const counted = () => {
     const chosen = Object.fromEntries(["thread", "span", "coroutine"].map(name => [name, form.elements[name].value]));
-    spent = new Float64Array(children.length);
-    for (const [thread, coroutine, span, call, took_ms] of data.rows) {
+    sums = kind.adds.map(() => new Float64Array(children.length));
+    for (const [thread, coroutine, span, call, ...values] of data.rows) {
       const meant = chosen.thread === "loop" ? data.threads[thread].on_loop : chosen.thread === "off" ? !data.threads[thread].on_loop : +chosen.thread === thread;
-      if (meant && (!chosen.span || +chosen.span === span) && (!chosen.coroutine || +chosen.coroutine === coroutine)) spent[call] += took_ms;
+      if (meant && (!chosen.span || +chosen.span === span) && (!chosen.coroutine || +chosen.coroutine === coroutine)) values.forEach((value, index) => { sums[index][call] += value; });
     }
-    for (let call = children.length - 1; call > 0; call--) spent[data.callers[call - 1]] += spent[call];
+    kind.adds.forEach((adds, index) => {
+      for (let call = children.length - 1; adds && call > 0; call--) sums[index][data.callers[call - 1]] += sums[index][call];
+    });
+    spent = Float64Array.from(sums[0], (_, call) => kind.width(valuesOf(call)));
   };
 
   const calleesOf = call => children[call].filter(callee => spent[callee]).sort((a, b) => spent[b] - spent[a]);
+  const sumOf = calls => calls.reduce((sum, call) => sum + spent[call], 0);
   const lineOf = call => data.lines[data.called[call - 1]];
   const searched = () => form.elements.search.value.trim().toLowerCase();
   const found = call => searched() && (lineOf(call)[0] + " " + lineOf(call)[1]).toLowerCase().includes(searched());
 
+  const place = (made, depth, left, width) => Object.assign(made.style, { left: left * 100 + "%", width: width * 100 + "%", top: depth * HEIGHT + "px" });
   const box = (call, depth, left, width) => {
     const [name, where, own] = call ? lineOf(call) : ["everything", "", false];
-    const made = element("div", { tabIndex: -1, textContent: call ? `${name} ${where}` : `everything: ${duration(spent[0])}` });
-    made.className = (own ? "own" : "") + (call && found(call) ? " found" : "");
-    made.style.cssText = `left:${left * 100}%;width:${width * 100}%;top:${depth * HEIGHT}px`;
+    const made = element("div", { tabIndex: -1, textContent: width < LEGIBLE ? kind.sign(valuesOf(call)) : kind.label(call ? `${name} ${where}` : "everything", valuesOf(call), !call) });
+    made.className = [own ? "own" : "", kind.look(valuesOf(call)), call && found(call) ? "found" : ""].join(" ").trim();
+    made.style.setProperty("--strength", kind.strength(valuesOf(call), valuesOf(0)));
+    place(made, depth, left, width);
     made.setAttribute("role", "treeitem");
     made.setAttribute("aria-level", depth + 1);
-    made.setAttribute("aria-label", `${name} ${where}, ${duration(spent[call])}`);
+    made.setAttribute("aria-label", `${name} ${where}, ${kind.brief(valuesOf(call))}`);
     made.dataset.call = call;
     return made;
   };
 
-  // What is too thin to be drawn, together; it has no call, so it cannot be selected.
-  const crumbs = (count, depth, left, width) => {
-    const made = element("div", { textContent: `${count} more, each too thin to draw` });
-    made.style.cssText = `left:${left * 100}%;width:${width * 100}%;top:${depth * HEIGHT}px;cursor:default`;
+  // What is too thin to be drawn, together: the callees of a call from a number on. Selected, they have the whole
+  // width, as many at a time as it has room for.
+  const crumbs = (caller, from, depth, left, width) => {
+    const text = `${calleesOf(caller).length - from} more, each too thin to draw`;
+    const made = element("div", { className: "crumbs", tabIndex: -1, textContent: width < 5 * LEGIBLE ? "" : text });
+    place(made, depth, left, width);
+    made.setAttribute("role", "treeitem");
+    made.setAttribute("aria-level", depth + 1);
+    made.setAttribute("aria-label", text);
+    Object.assign(made.dataset, { caller, from });
     return made;
   };
 
@@ -56,21 +74,25 @@
     [0, ...path].forEach((call, depth) => boxes.push(box(call, depth, 0, 1)));
     let deepest = path.length;
     const below = (call, depth, left, width) => {
+      const all = calleesOf(call), closely = call === above && skipped !== null;
+      const first = closely ? skipped : 0, last = closely ? first + ROOM : all.length;
+      const callees = all.slice(first, last), further = all.length > last ? CRUMBS : 0;
+      const whole = closely ? sumOf(callees) / (1 - further) : spent[call];
       let from = left;
-      const callees = calleesOf(call);
       for (const [index, callee] of callees.entries()) {
-        const share = spent[call] ? spent[callee] / spent[call] * width : 0;
+        const share = whole ? spent[callee] / whole * width : 0;
         if (share < THINNEST) {
-          const rest = callees.slice(index).reduce((sum, thin) => sum + spent[thin], 0) / spent[call] * width;
-          if (rest >= THINNEST) boxes.push(crumbs(callees.length - index, depth, from, rest));
+          const rest = sumOf(callees.slice(index)) / whole * width;
+          if (rest >= THINNEST) boxes.push(crumbs(call, first + index, depth, from, rest));
           deepest = Math.max(deepest, depth);
-          break;
+          return;
         }
         boxes.push(box(callee, depth, from, share));
         deepest = Math.max(deepest, depth);
         below(callee, depth + 1, from, share);
         from += share;
       }
+      if (further) boxes.push(crumbs(call, last, depth, from, left + width - from));
     };
     below(above, path.length + 1, 0, 1);
     view.replaceChildren(...boxes);
@@ -79,36 +101,41 @@
     first.tabIndex = 0;
     if (focused !== undefined) first.focus();
     const matching = searched() ? boxes.filter(one => one.classList.contains("found")).length : null;
-    form.querySelector("output").textContent = duration(spent[0]) + (matching === null ? "" : `, ${matching} found`);
+    form.querySelector("output").textContent = kind.brief(valuesOf(0)) + (matching === null ? "" : `, ${matching} found`);
     tell(above);
   };
 
   const tell = call => {
-    if (!call) { told.textContent = spent[0] ? "" : "Nothing was sampled there."; return; }
+    if (!call) { told.textContent = spent[0] ? kind.whole(valuesOf(0)) : "Nothing was sampled there."; return; }
     const [name, where, own] = lineOf(call);
-    const itself = spent[call] - children[call].reduce((sum, callee) => sum + spent[callee], 0);
-    told.replaceChildren(element("code", { textContent: name }), ` ${where}${own ? "" : " (library)"}: ${duration(spent[call])}, ` +
-      `${(spent[call] / spent[0] * 100).toFixed(1)} % of what is shown; ${duration(itself)} by itself`);
+    told.replaceChildren(element("code", { textContent: name }), ` ${where}${own ? "" : " (library)"}: ${kind.tell(valuesOf(call), itselfOf(call), valuesOf(0))}`);
   };
 
-  const callAt = event => event.target.closest("[data-call]");
-  const closer = call => { above = call; draw(call); };
-  view.addEventListener("click", event => { const at = callAt(event); if (at) closer(+at.dataset.call); });
-  view.addEventListener("pointerover", event => { const at = callAt(event); if (at) tell(+at.dataset.call); });
-  view.addEventListener("focusin", event => { const at = callAt(event); if (at) tell(+at.dataset.call); });
+  const tellOf = at => {
+    if (at.dataset.call) return tell(+at.dataset.call);
+    const rest = calleesOf(+at.dataset.caller).slice(+at.dataset.from);
+    const some = rest.slice(0, SOME).map(call => `${lineOf(call)[0]} ${lineOf(call)[1]}`).join(", ");
+    told.textContent = `${rest.length} calls, ${(sumOf(rest) / spent[0] * 100).toFixed(1)} % of what is shown; select them to look closer. The largest: ${some}`;
+  };
+  const boxAt = event => event.target.closest("[role=treeitem]");
+  const closer = (call, from = null) => { [above, skipped] = [call, from]; draw(call); };
+  const closerAt = at => at.dataset.call ? closer(+at.dataset.call) : closer(+at.dataset.caller, +at.dataset.from);
+  view.addEventListener("click", event => { const at = boxAt(event); if (at) closerAt(at); });
+  view.addEventListener("pointerover", event => { const at = boxAt(event); if (at) tellOf(at); });
+  view.addEventListener("focusin", event => { const at = boxAt(event); if (at) tellOf(at); });
   view.addEventListener("keydown", event => {
-    const at = callAt(event);
+    const at = boxAt(event);
     if (!at) return;
     const call = +at.dataset.call, level = at.getAttribute("aria-level");
     const same = [...view.querySelectorAll(`[aria-level="${level}"]`)], index = same.indexOf(at);
     const shown = number => view.querySelector(`[data-call="${number}"]`);
     const next = {
-      ArrowUp: () => call && shown(data.callers[call - 1]),
-      ArrowDown: () => calleesOf(call).map(shown).find(Boolean),
+      ArrowUp: () => at.dataset.caller ? shown(at.dataset.caller) : call && shown(data.callers[call - 1]),
+      ArrowDown: () => at.dataset.call && (calleesOf(call).map(shown).find(Boolean) || view.querySelector(`[data-caller="${call}"]`)),
       ArrowLeft: () => same[index - 1],
       ArrowRight: () => same[index + 1],
     }[event.key];
-    if (event.key === "Enter" || event.key === " ") closer(call);
+    if (event.key === "Enter" || event.key === " ") closerAt(at);
     else if (event.key === "Escape") closer(0);
     else if (next) {
       const to = next();
@@ -116,10 +143,10 @@
     } else return;
     event.preventDefault();
   });
-  const filtered = () => { above = 0; counted(); draw(); };
+  const filtered = () => { [above, skipped] = [0, null]; counted(); draw(); };
   form.addEventListener("change", filtered);
   form.elements.search.addEventListener("input", () => draw());
   form.addEventListener("submit", event => event.preventDefault());
   form.hidden = false;
   filtered();
-}
+};

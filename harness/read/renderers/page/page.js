@@ -5,6 +5,7 @@ const dataOf = name => JSON.parse(document.getElementById(name + "-data").textCo
 const duration = ms => {
   if (ms == null) return "–";
   if (ms >= 999.5) return (ms / 1000).toFixed(ms < 9995 ? 2 : 1) + " s";
+  if (ms > 0 && ms < 0.0995) return +(ms * 1000).toPrecision(2) + " µs";
   return +ms.toFixed(ms >= 99.95 ? 0 : ms >= 0.995 ? 1 : 2) + " ms";
 };
 
@@ -40,5 +41,12 @@ const colour = name => {
   button.textContent = isDark() ? "Light" : "Dark";
 }
 
+// On paper nothing can be opened: the audits are short enough to stand there all.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("section[aria-labelledby=audits] details:not([open])")];
+  opened.forEach(entry => { entry.open = true; });
+});
+addEventListener("afterprint", () => opened.forEach(entry => { entry.open = false; }));
 addEventListener("beforeprint", () => dispatchEvent(new Event("theme")));
 addEventListener("afterprint", () => dispatchEvent(new Event("theme")));
