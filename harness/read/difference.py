@@ -107,6 +107,9 @@ def _mean(values: list[float]) -> float | None:
 def _counts(base: Document, head: Document) -> Iterator[Change]:
     yield _count("blocks", "blocks", len(base.blocks), len(head.blocks))
     yield _count("held by blocks", "ms", _held_ms(base), _held_ms(head))
+    if base.load is not None and head.load is not None:
+        # Of all requests together: what hurts a few steps hardly moves the mean over the steps.
+        yield _count("latency, p99 of all", "ms", base.load.latency_ms.p99, head.load.latency_ms.p99)
     yield _count("longest turn", "ms", base.loop.lag_ms.max, head.loop.lag_ms.max)
     if base.load is not None and head.load is not None:
         yield _count("failed", "requests", base.load.failed, head.load.failed)

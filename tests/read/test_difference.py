@@ -89,6 +89,7 @@ def test_the_terminal_and_markdown_tell_what_changed(runs, full):
     for text in (terminal_said, markdown_said.replace("`", "")):
         assert re.search(r"▲ +latency, p99 of a step: [\d.]+ ms → [\d.]+ ms ± [\d.]+ ms, worse", text)
         assert "blocks in Host.restart hosts.py:41: none → 14 × in 4.21 s, new" in text
+        assert re.search(r"without a noise .*latency, p99 of all [\d.]+ ms → [\d.]+ ms; longest turn", text)
         assert "cannot be compared: there are no samples of this run" in text
         assert "how much runs differ by themselves, one of each cannot tell" in text
     assert f"against  {before.run.id}, passed: No block" in terminal_said

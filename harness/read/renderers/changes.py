@@ -34,6 +34,10 @@ def lines(between: Difference, code: Callable[[str], str]) -> Iterator[Line]:
     yield from (_figure(change) for change in between.changes if change.verdict in (BETTER, WORSE))
     if still := [change.name for change in between.changes if change.verdict == "noise"]:
         yield Line(SAME, "≈", f"within the noise: {'; '.join(still)}")
+    if plain := [
+        _plain(change) for change in between.changes if change.verdict == "" and change.unit == "ms"
+    ]:
+        yield Line(SAME, " ", f"without a noise to hold them against: {'; '.join(plain)}")
     yield from (_place(place, code) for place in between.places[:PLACES])
     if (more := len(between.places) - PLACES) > 0:
         yield Line(SAME, " ", f"and {plural(more, 'more place')} that block, which moved less")
@@ -58,6 +62,10 @@ def _figure(change: Change) -> Line:
         sign,
         f"{change.name}: {figures} ± {measured(change.band, change.unit)}, {change.verdict}",
     )
+
+
+def _plain(change: Change) -> str:
+    return f"{change.name} {measured(change.base, change.unit)} → {measured(change.head, change.unit)}"
 
 
 def _place(place: Moved, code: Callable[[str], str]) -> Line:
