@@ -13,8 +13,8 @@ from consoled import Client, card_of
 
 from harness.record.event import LoadStarted
 
-# The service keeps up with twice that rate. A tenth of a per cent of the traces: what is looked at is the
-# console, and a record of every span of twenty minutes is larger than a record may be.
+# The service keeps up with twice that rate. A part of the traces: a record of every span of twenty minutes is
+# larger than a record may be. Not too few: what the console remembers of the latest spans is to be full soon.
 SERVICE = """
     [target]
     kind = "mayhem"
@@ -26,7 +26,7 @@ SERVICE = """
     max_late_ms = 2000
     drain_s = 60
 """
-SAMPLING = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.001"}
+SAMPLING = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.02"}
 # What somebody asks who looks for something; `top` counts every step for as long as it is asked.
 LINES = (
     "status",
