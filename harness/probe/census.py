@@ -246,8 +246,8 @@ def registered() -> list[Ref] | None:
 def _highest_number(tasks: set[Ref]) -> int:
     """The highest of the numbers by which asyncio has named these tasks: it counts all that are made."""
     names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
-    numbers = (name.removeprefix("Task-") for name in names)
-    # A name of the program's own may have digits as well, and many of them.
+    # A name of the program's own may be digits alone; and after the prefix there may be many of them.
+    numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-"))
     return max((int(number) for number in numbers if number.isdecimal() and len(number) < 16), default=0)
 
 
