@@ -238,7 +238,7 @@ FAST_LEAK = """
     async def handle():
         tasks.append(asyncio.create_task(wait()))
         await asyncio.sleep(0)
-        sum(range(60_000))
+        sum(range(90_000))
 
     async def main():
         for number in range(100):
