@@ -223,7 +223,7 @@ class Census:
         """Give the place a number, and say once what it is; false when nobody is there any more to tell."""
         if standing.number >= 0:
             return True
-        for task in filter(None, (register() for register in tasks)):
+        for task in filter(None, (register() for register in islice(tasks, AT_ONCE))):
             kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
             # The loop goes on meanwhile: who has left since has nothing to say of the place, or of another.
             if coroutine.place_of(task.get_coro()) == place:

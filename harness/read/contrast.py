@@ -220,10 +220,10 @@ def _shifts(base: _Side, head: _Side) -> list[Shift]:
     took: dict[Called, list[float]] = defaultdict(lambda: [0.0, 0.0])
     variance: dict[Called, float] = defaultdict(float)
     for index, side in enumerate((base, head)):
-        for sample in side.samples:
-            for called in side.blamed(sample):
-                took[called][index] += side.per_unit_ms(sample.weight_ns)
         places = list(map(side.blamed, side.samples))
+        for sample, blamed in zip(side.samples, places, strict=True):
+            for called in blamed:
+                took[called][index] += side.per_unit_ms(sample.weight_ns)
         for called, of in Visits(side.samples, places).variance.items():
             variance[called] += side.variance(of)
     shifts = [

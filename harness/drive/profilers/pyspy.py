@@ -168,10 +168,8 @@ def _is_permitted(pid: int) -> bool:
     try:
         # The kernel asks for the same right as when py-spy reads.
         os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC))
-    except PermissionError:
-        return False
-    except OSError:
-        return True
+    except OSError as exc:
+        return not isinstance(exc, PermissionError)
     return True
 
 
