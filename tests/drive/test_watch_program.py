@@ -71,7 +71,7 @@ HELD = """
 import asyncio, re
 
 async def main():
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # what was written in the last 100 ms is lost with a process
     re.match("(a+)+$", "a" * 60 + "b")
 
 asyncio.run(main())
