@@ -33,9 +33,11 @@ def dump(loop: asyncio.AbstractEventLoop) -> str:
 
 def _threads() -> Iterator[str]:
     frames = sys._current_frames()
+    # With its own frame among them, this one would be kept by what it keeps.
+    del frames[threading.get_ident()]
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
-        if frame is not None and thread is not threading.current_thread():
+        if frame is not None:
             yield f"thread {thread.name}:"
             yield from (
                 f"  {entry.filename}:{entry.lineno} {entry.name}"

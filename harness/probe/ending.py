@@ -7,7 +7,6 @@ process that ends within a second is never looked at.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from asyncio import Task
@@ -80,7 +79,7 @@ class Ending:
 
     def _look(self, name: str, before: Coroutine | None) -> StillRunning:
         pending, waiting = _pending() if self._is_running() else (0, ())
-        frames, main = sys._current_frames(), threading.main_thread().ident or 0
+        frames, main = threads.frames(), threading.main_thread().ident or 0
         return StillRunning(
             at_ns=monotonic_ns(),
             pid=os.getpid(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
@@ -11,6 +12,8 @@ from .command import Command
 LIMIT = 20
 # A table that a person asks for by ``--limit 0``, and the most that any client gets at once.
 MOST = 10_000
+# More than there are commands; a client's width changes only how a page of help is laid out.
+PARSERS = 64
 
 
 class UsageError(Exception):
@@ -31,6 +34,9 @@ def parse(command: Command, words: Sequence[str], *, columns: int) -> Namespace:
     return parser(command, columns=columns).parse_args(_joined(words))
 
 
+# Not made for each line: the dozens of objects of a parser refer to each other, and stay until the collector
+# looks at them. A service that has it look seldom grew by megabytes between two looks.
+@functools.lru_cache(PARSERS)
 def parser(command: Command, *, columns: int) -> ArgumentParser:
     """The parser of one command's options."""
     made = _Parser(

@@ -10,7 +10,6 @@ import asyncio
 import copy
 import io
 import shlex
-import sys
 import threading
 from argparse import REMAINDER, ArgumentParser, Namespace
 from asyncio import AbstractEventLoop
@@ -19,6 +18,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from ... import threads
 from .. import aim
 from ..answer import Answer
 from ..command import ACTS, READS, Client, Refusal
@@ -176,7 +176,7 @@ def _started() -> list[Any]:
     from aiomonitor import Monitor
 
     found = []
-    for innermost in sys._current_frames().values():
+    for innermost in threads.frames().values():
         frame: FrameType | None = innermost
         while frame is not None:
             if frame.f_code is Monitor._ui_main.__code__:

@@ -72,7 +72,7 @@ class _Worker:
 
 
 def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
-    frames = sys._current_frames()
+    frames = threads.frames()
     for thread in list(module._threads_queues):
         # A thread forgets its arguments when it has ended.
         arguments = getattr(thread, "_args", None) or (lambda: None,)
