@@ -140,11 +140,11 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
                 began = due
                 listener.overslept(due, now)
             run_began, due = began, 0.0
-        if now >= set_again:
+        # Not when it is late: what a late turn is compared with is from before it all began. As soon as it is
+        # well again, then, and not a while later: the next turn may be the late one.
+        if now >= set_again and now - began < set_every:
             set_again = now + set_every
-            # Not when it is late: what a late turn is compared with is from before it all began.
-            if now - began < set_every:
-                listener.alive(now)
+            listener.alive(now)
         return happened
 
     def state() -> tuple[float, float]:
