@@ -1,7 +1,7 @@
 """What answers a command is gone with the answer, and does not wait for the collector.
 
-A service that has the collector look seldom, as one with many objects should, would grow meanwhile; and what is
-kept could be frames of the service itself, with everything in them.
+A service that has the collector look seldom, as one with many objects should, would grow meanwhile; and what
+is kept could be frames of the service itself, with everything in them.
 """
 
 from __future__ import annotations
