@@ -32,16 +32,20 @@ class Loops:
         *,
         limit_ns: int,
         write: Write,
+        announce: Write | None = None,
         on_error: OnError,
         application: Sequence[str] = (),
     ) -> None:
         """*folder* takes the pages of counters; without one they stay in memory, unshared.
 
+        *announce* writes that a loop begins, if *write* may take too long for a loop whose first turn is the
+        end of its process.
         *application* names what is the program's own code, if that is not to be found out.
         """
         self._folder = folder
         self._limit_ns = limit_ns
         self._write = write
+        self._announce = announce or write
         self._on_error = on_error
         self.application = application
         self._here = threading.local()
@@ -142,6 +146,7 @@ class Loops:
             self.application,
             self._collector,
             self._write,
+            self._announce,
             self._on_error,
         )
         self._lanes.append(lane)
@@ -159,6 +164,7 @@ class _Lane:
         application: Sequence[str],
         collector: Collector,
         write: Write,
+        announce: Write,
         on_error: OnError,
     ) -> None:
         words, self._page = _new_page(folder, number, limit_ns)
@@ -166,7 +172,7 @@ class _Lane:
         self.number = number
         self._blocks = Blocks(number, collector, write)
         self._application = application
-        self._write = write
+        self._announce = announce
         self._on_error = on_error
         self._watched: Watched | None = None
         self._kinds: set[str] = set()
@@ -183,7 +189,7 @@ class _Lane:
         watchdog.add(self._watched)
         if started is not None:
             self._kinds.add(kind)
-            self._write(replace(started, mechanism=mechanism))
+            self._announce(replace(started, mechanism=mechanism))
 
     def stop(self, watchdog: Watchdog) -> None:
         """The loop has stopped."""

@@ -52,6 +52,7 @@ class Session:
             folder,
             limit_ns=order.limit_ns,
             write=self.write,
+            announce=self.announce,
             on_error=self.failed,
             application=order.application,
         )
@@ -91,6 +92,12 @@ class Session:
         if self._console is not None:
             self._console.recent.take(event)
         return self._writer.write(event)
+
+    def announce(self, event: Event) -> bool:
+        """Put it into the record, and into the file at once."""
+        if self._console is not None:
+            self._console.recent.take(event)
+        return self._writer.write_now(event)
 
     def failed(self, where: str, error: BaseException) -> None:
         """Something in the probe raised: say so in the record, and go on."""

@@ -75,6 +75,18 @@ class Writer:
         self._buffer.put(event)
         return True
 
+    def write_now(self, event: Event) -> bool:
+        """Put the event into the file before returning: a system call in the caller's thread.
+
+        For what the record needs to know of a process that may be killed at any moment from now on, and may
+        give the writing thread no chance before: code that holds the GIL gives it none.
+        """
+        if self._closed:
+            self.dropped += 1
+            return False
+        self._put_down([event])
+        return True
+
     def flush(self, *, timeout_s: float = 1.0) -> bool:
         """Wait until what was written so far is in the file; false when that took longer than *timeout_s*."""
         return self._wait_written(threading.Event(), timeout_s)

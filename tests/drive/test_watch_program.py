@@ -71,16 +71,21 @@ HELD = """
 import asyncio, re
 
 async def main():
-    await asyncio.sleep(0.5)  # what was written in the last 100 ms is lost with a process
+    BEFORE
     re.match("(a+)+$", "a" * 60 + "b")
 
 asyncio.run(main())
 """
 
 
-def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path):
+@pytest.mark.parametrize(
+    "before",
+    ["await asyncio.sleep(0.5)  # what was written in the last 100 ms is lost with a process", "pass"],
+    ids=["later", "in its first turn"],
+)
+def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path, before):
     """Only the runner has seen it, from outside: for the probe there was no way to say a word."""
-    (tmp_path / "held.py").write_text(HELD)
+    (tmp_path / "held.py").write_text(HELD.replace("BEFORE", before))
     with running("watch", "--", sys.executable, "held.py", cwd=tmp_path) as run:
         seen = run.wait_event(Witnessed, 3)
         os.kill(seen.pid, signal.SIGKILL)

@@ -40,6 +40,20 @@ def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_l
     assert source.closed.dropped == source.damaged == source.unknown == 0
 
 
+def test_what_is_written_now_is_in_the_file_at_once(tmp_path):
+    """Whatever becomes of the writing thread; and after the end it is dropped, and counted."""
+    writer = Writer(tmp_path, "driver")
+    writer.write(sent(0))
+    assert writer.write_now(sent(1))
+    assert sent(1) in read(tmp_path)[0]
+
+    writer.close()
+    assert not writer.write_now(sent(2))
+    events, (source,) = read(tmp_path)
+    assert {event.n for event in events if isinstance(event, Sent)} == {0, 1}
+    assert (writer.dropped, source.closed.dropped) == (1, 0)
+
+
 def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path):
     """Nothing blocks and nothing grows: what finds the buffer full is refused, counted, and reported."""
     writer = Writer(tmp_path, "driver", capacity=10)
