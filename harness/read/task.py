@@ -7,6 +7,7 @@ grew while the program worked, and nobody ever left it.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
 # A pool is made in one go. Where so many other tasks came and ended for each, it may be fast: that was work.
 GROWTH_NS = 200_000_000
 OTHERS = 0.5
+# Before 3.12 `wait_for` runs what it waits for in a task: one more for each that a pool may have connected so.
+TASK_OF_WAIT_FOR = 1
 # It still grew after this part of the work: a pool that takes its time is there soon after the start.
 LATEST_OF_CPU = 0.25
 # As many new descriptors for so many new tasks: they serve connections that are open.
@@ -127,6 +130,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
     if not taken:
         return
     first, last, places = taken[0], taken[-1], _places(history)
+    others = OTHERS + (TASK_OF_WAIT_FOR if _python(pid, history) < (3, 12) else 0)
     time_ns, cpu_ns = last.at_ns - first.at_ns, last.cpu_ns - first.cpu_ns
     for crowd in last.crowds:
         of = places.get((pid, crowd.place))
@@ -136,7 +140,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
         most = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.9)
         # The latest moment at which it certainly had not come so far: censuses may lie far apart.
         growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
-        least_ns = 0 if _others_ended(few, most, crowd.place) else GROWTH_NS
+        least_ns = 0 if _others_ended(few, most, crowd.place, others) else GROWTH_NS
         if (
             growing.at_ns - few.at_ns < max(least_ns, time_ns * GROWTH_OF_TIME)
             or growing.cpu_ns - few.cpu_ns < cpu_ns * GROWTH_OF_CPU
@@ -168,13 +172,20 @@ def _crowd(census: TasksCounted, place: int) -> Crowd | None:
     return next((crowd for crowd in census.crowds if crowd.place == place), None)
 
 
-def _others_ended(few: TasksCounted, most: TasksCounted, place: int) -> bool:
-    """Whether other tasks came and ended between the two, in step with those that came to the place."""
+def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
+    """Whether other tasks came and ended between the two, at least so many for each that came to the place."""
     before, after = _crowd(few, place), _crowd(most, place)
     if before is None or after is None or not before.newest:
         return False
     ended = (after.newest - before.newest) - (most.pending - few.pending)
-    return ended >= (after.count - before.count) * OTHERS > 0
+    return ended >= (after.count - before.count) * least > 0
+
+
+def _python(pid: int, history: History) -> tuple[int, ...]:
+    """The version of the interpreter, as far as it is known."""
+    opened = (source.opened for source in history.sources if source.opened is not None)
+    version = next((one.python for one in opened if one.pid == pid), "")
+    return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]
 
 
 def _places(history: History) -> dict[tuple[int, int], Coroutine]:

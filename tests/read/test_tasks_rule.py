@@ -3,6 +3,7 @@
 import pytest
 
 from harness.record import event
+from harness.record.codec import encode
 from harness.record.event import Frame
 
 # As the records of these tests have them.
@@ -83,13 +84,29 @@ def test_crowds_that_are_no_leak(record, counts, more):
 
 
 @pytest.mark.parametrize(
-    ("each", "others", "told"),
-    [(3, 0, ["warning"]), (1, 0, []), (3, 2, []), (0, 0, [])],
-    ids=["others came and ended", "in one go", "others came and stayed", "names of their own"],
+    ("each", "others", "python", "told"),
+    [
+        (3, 0, "3.11.7", ["warning"]),
+        (2, 0, "3.12.1", ["warning"]),
+        (2, 0, "3.11.7", []),
+        (1, 0, "3.12.1", []),
+        (3, 2, "3.12.1", []),
+        (0, 0, "3.12.1", []),
+    ],
+    ids=[
+        "others came and ended",
+        "one for each",
+        "one for each, as wait_for has before 3.12",
+        "in one go",
+        "others came and stayed",
+        "names of their own",
+    ],
 )
-def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, each, others, told):
+def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, each, others, python, told):
     """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
     made = record()
+    opened = event.WriterOpened(made.at(0), 0, "target", LOOP_PID, 1, python, ("python", "-m", "shop"))
+    (made.folder.events / f"target-{LOOP_PID}-0.jsonl").write_text(encode(opened) + "\n")
     made.loop(turns_ms=[1.0] * 10)
     made.write("target", event.PlaceSeen(made.at(0), LOOP_PID, 0, WATCHER))
     for census in range(60):
