@@ -258,6 +258,21 @@ def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path):
     assert message.startswith("100 tasks of wait wait at program.py:")
 
 
+# A pool that is not made in one go, and had nothing else to do than to come up.
+COMES_UP = """
+    async def work(number):
+        await {connects}
+        await asyncio.Event().wait()
+
+    async def main():
+        pool = []
+        for number in range(40):
+            pool.append(asyncio.create_task(work(number), {named}))
+            await asyncio.sleep(0)
+            sum(range(60_000))
+        await asyncio.sleep(0.4)
+"""
+
 QUIET = {
     "they end": LEAK.format(each="task.cancel(); await asyncio.wait([task])", then=""),
     "the latest are still at work": LEAK.format(each="len(tasks) > 25 and tasks[-25].cancel()", then=""),
@@ -273,6 +288,12 @@ QUIET = {
                 queue.put_nowait(number)
                 await asyncio.sleep(0.01)
     """,
+    "a pool with numbers of its own": COMES_UP.format(
+        connects="asyncio.sleep(0)", named="name=str(1_000 * number)"
+    ),
+    "a pool that connects with a limit in time": COMES_UP.format(
+        connects="asyncio.wait_for(asyncio.sleep(0), 1)", named="name=None"
+    ),
 }
 
 
