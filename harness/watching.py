@@ -14,13 +14,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from time import monotonic_ns
 from typing import Self
 
 from .probe.attention import Attention
 from .read import history
 from .read.block import Block
 from .read.rules import blocks as blocks_rule
+from .record.clock import monotonic_ns
 from .record.event import Blocked, Event, LoopStarted
 from .record.run import Run
 

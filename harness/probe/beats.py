@@ -8,10 +8,10 @@ loop at every beat.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
-from time import monotonic_ns
 from typing import Protocol
 
 from ..record import page
+from ..record.clock import monotonic_ns
 from .deadman import DeadMan
 
 # uvloop's clock counts whole milliseconds; a faster beat would not be a finer one.

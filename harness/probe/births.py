@@ -14,11 +14,11 @@ import sys
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic_ns
 from types import CodeType
 from typing import Any
 from weakref import WeakSet, ref
 
+from ..record.clock import monotonic_ns
 from ..record.observation import Frame
 
 # How many places are kept of a task: its own, its maker's, and so on. They are copied, not linked, so a task

@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 
+from ..record.clock import monotonic_ns
 from ..record.observation import Blocked, Observation, Victim
 from . import kernel, suspect, threads
 from .collector import Collector

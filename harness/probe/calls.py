@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import PurePath
-from time import monotonic_ns
 from types import FrameType
 
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import CallsCounted, Observation
 from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception

@@ -9,10 +9,10 @@ import cProfile
 import os
 import pstats
 import threading
-import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
+from ..record.clock import monotonic_ns
 from ..record.observation import ArtefactWritten, Observation
 from ..record.run import RunFolder
 
@@ -52,5 +52,5 @@ class CallTimes:
         stats.dump_stats(path)
         note = f"process {os.getpid()}: {stats.total_calls:,} calls on the threads of loops"  # type: ignore[attr-defined]
         self._write(
-            ArtefactWritten(time.monotonic_ns(), "cprofile", str(path.relative_to(self._folder.path)), note)
+            ArtefactWritten(monotonic_ns(), "cprofile", str(path.relative_to(self._folder.path)), note)
         )

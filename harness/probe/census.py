@@ -17,12 +17,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 from types import FrameType
 from typing import Any
 from weakref import WeakSet, ref
 
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import Crowd, Observation, PlaceSeen, TasksCounted
 from . import coroutine
 from .coroutine import Place

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from time import monotonic_ns
 
+from ..record.clock import monotonic_ns
 from ..record.observation import Pause
 
 # Shorter ones are not what makes a loop late.

@@ -6,11 +6,11 @@ import selectors
 from asyncio import BaseEventLoop, Task
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
-from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any
 
 from ..record import page
+from ..record.clock import monotonic_ns
 from .turns import Turns
 
 TURNS = 500
@@ -65,11 +65,11 @@ def _time_steps(loop: BaseEventLoop) -> int:
     task = Task(_nothing(), loop=loop)
     ready.popleft()._run()
     step, context = task.done, copy_context()  # a method of a task, as every step of one is
-    began = perf_counter_ns()
+    began = monotonic_ns()
     for _ in range(STEPS):
         loop.call_soon(step, context=context)
         ready.popleft()._run()
-    return perf_counter_ns() - began
+    return monotonic_ns() - began
 
 
 async def _nothing() -> None: ...
@@ -85,10 +85,10 @@ def _no_turns() -> Turns:
 
 
 def _time(select: Callable[..., object]) -> int:
-    began = perf_counter_ns()
+    began = monotonic_ns()
     for _ in range(TURNS):
         select(0)
-    return perf_counter_ns() - began
+    return monotonic_ns() - began
 
 
 class _NoTimer:

@@ -14,11 +14,12 @@ from asyncio.base_events import BaseEventLoop
 from asyncio.runners import Runner
 from collections.abc import Callable
 from signal import Signals
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import Coroutine, Lasting, Leaving, Observation, StillRunning, Waiting
 from . import coroutine, threads
 from .census import AT_ONCE, PAUSE_S, Ref, registered

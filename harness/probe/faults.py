@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic_ns
 from types import CodeType, FunctionType
 from typing import Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import FaultFired, Observation
 from . import acting
 

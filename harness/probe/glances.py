@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from types import FrameType
 
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from . import tasks
 from .tally import Tally, who_runs
 from .turns import Turns
@@ -68,12 +69,12 @@ class Glances:
 
     def _run(self) -> None:
         while self._bell.get():
-            looked_ns, empty = time.monotonic_ns(), 0
+            looked_ns, empty = monotonic_ns(), 0
             # On for a while when there is nothing: looks that began with the work would all miss short work.
             while empty < EMPTY_LOOKS:
                 time.sleep(self._every_s)
                 # First of all, while the GIL is still here.
-                frames, now_ns = sys._current_frames(), time.monotonic_ns()
+                frames, now_ns = sys._current_frames(), monotonic_ns()
                 count = max(1, round((now_ns - looked_ns) / 1e9 / self._every_s))
                 looked_ns = now_ns
                 empty = 0 if self._loops or self._workers.running else empty + 1

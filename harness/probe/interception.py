@@ -14,8 +14,8 @@ from __future__ import annotations
 import functools
 import sys
 from _thread import get_ident
-from time import monotonic_ns
 
+from ..record.clock import monotonic_ns
 from .standin import Builtin
 
 TYPE_CHECKING = False

@@ -7,9 +7,9 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import monotonic_ns
 
 from ..record import page
+from ..record.clock import monotonic_ns
 from ..record.observation import LoopStarted, Observation
 from ..record.run import RunFolder
 from . import acting, places

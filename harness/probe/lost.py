@@ -11,10 +11,10 @@ import sys
 from asyncio import Task
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic_ns
 from types import CoroutineType, FrameType, TracebackType
 from typing import Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import (
     CancelSwallowed,
     Coroutine,

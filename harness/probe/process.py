@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
+from ..record.clock import monotonic_ns
 from .importing import AfterImport
 from .standin import Builtin
 
@@ -177,7 +177,7 @@ class Process:
         """A file named after this process: a report can tell "no loop ran" from "the probe never entered"."""
         folder = self._order.partition("\n")[0].removeprefix("folder=")
         try:
-            with open(f"{folder}/processes/{os.getpid()}-{time.monotonic_ns():x}", "x") as file:
+            with open(f"{folder}/processes/{os.getpid()}-{monotonic_ns():x}", "x") as file:
                 file.write("\n".join(sys.orig_argv))
         except OSError:
             pass  # the run's folder is gone: there is nobody left to tell

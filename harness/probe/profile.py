@@ -8,10 +8,10 @@ functions half as much again and more: one span at a time, and few of them.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import ArtefactWritten, Observation
 from ..record.order import Order
 from ..record.run import RunFolder
@@ -92,7 +92,7 @@ class SpanProfile:
             note = f"span {self._order.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
             self._write(
                 ArtefactWritten(
-                    time.monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note
+                    monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note
                 )
             )
         except Exception as exc:

@@ -18,9 +18,9 @@ import threading
 from asyncio import AbstractEventLoop, current_task
 from collections.abc import Callable
 from opcode import opmap
-from time import monotonic
 from types import CodeType, FrameType
 
+from ..record.clock import monotonic
 from ..record.observation import Observation, SamplesCounted
 from . import tasks
 from .glances import Glances

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from selectors import EVENT_READ, EVENT_WRITE
-from time import monotonic
 from typing import Any, Protocol
+
+from ..record.clock import monotonic
 
 # A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16
@@ -68,7 +69,7 @@ class Timing:
 def exact(selector: Any, listener: Listener, began: float) -> Timing:
     """In the place of `EpollSelector.select`, for a turn that began then."""
     # Everything the fast path touches is a local of this closure: no attribute look-ups per turn.
-    clock, poll, keys = monotonic, selector._selector.poll, selector._fd_to_key
+    clock, poll, keys = monotonic.func, selector._selector.poll, selector._fd_to_key
     set_every = listener.set_every_s
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once

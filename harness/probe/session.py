@@ -10,6 +10,7 @@ from pathlib import Path
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import ProbeClosed, ProbeFailed
 from ..record.order import Order
 from ..record.run import RunFolder
@@ -103,7 +104,7 @@ class Session:
         """Something in the probe raised: say so in the record, and go on."""
         self._errors += 1
         if self._errors <= ERRORS_TOLD:
-            self.write(ProbeFailed(time.monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+            self.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
     def running(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
@@ -204,7 +205,7 @@ class Session:
 
         self.write(
             ProbeClosed(
-                at_ns=time.monotonic_ns(),
+                at_ns=monotonic_ns(),
                 turns=self._loops.turns(),
                 turn_cost_ns=cost.per_turn_ns(),
                 threads_cpu_ns=(

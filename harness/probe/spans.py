@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import SpanEnded
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _guarded(session: Session | None, step: Callable[[Any], object], span: Any) 
 def _tell(session: Session, span: Any) -> None:
     ids, parent = span.get_span_context(), span.parent
     # Spans carry wall-clock times; the record has one clock.
-    offset_ns = time.time_ns() - time.monotonic_ns()
+    offset_ns = time.time_ns() - monotonic_ns()
     event = SpanEnded(
         name=span.name,
         kind=span.kind.name.lower(),

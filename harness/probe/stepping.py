@@ -17,9 +17,10 @@ from asyncio import AbstractEventLoop, BaseEventLoop, Handle, Task, TimerHandle
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 from typing import Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import FILE, THREAD, TIMER
 from .turns import Turns
 

@@ -15,11 +15,11 @@ from concurrent.futures.thread import _WorkItem
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from time import monotonic_ns
 from types import CodeType, FrameType
 from typing import Any
 
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import CallsSeen, Frame, Observation, Sampled, SamplesCounted
 from . import tasks
 

@@ -12,10 +12,11 @@ import threading
 from array import array
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from time import monotonic, thread_time_ns
+from time import thread_time_ns
 from typing import Any
 
 from ..record import page
+from ..record.clock import monotonic
 from . import selecting
 from .beats import Beats
 from .deadman import DeadMan

@@ -14,11 +14,12 @@ from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 from typing import Any
 
 from ..record import column
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import Frame, Observation, StepsTaken, StepsUnknown
 from . import tasks
 from .stepping import LONG_WIDTH, WIDTH, Stepping, log_steps

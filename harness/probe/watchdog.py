@@ -13,12 +13,13 @@ import sys
 from asyncio import Handle, Task, current_task
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from time import monotonic_ns, thread_time_ns
+from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
 from ..record import page
 from ..record.background import Background
+from ..record.clock import monotonic_ns
 from ..record.observation import Queued, Sample
 from . import coroutine, kernel, tasks, threads, victims
 from .deadman import DeadMan
@@ -153,6 +154,12 @@ class Watchdog:
         os.close(bell)
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception as exc:
+            self._on_error("watchdog", exc)
+
+    def _watch(self) -> None:
         late: list[Watched] = []
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import thread as executors
 from contextvars import Context
 from functools import partial
-from time import monotonic_ns
 from typing import Any
 
+from ..record.clock import monotonic_ns
 from ..record.observation import WORK
 
 

@@ -41,7 +41,7 @@ GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
 # A pool is made in one go. Where so many other tasks came and ended for each, it may be fast: that was work.
 GROWTH_NS = 200_000_000
 OTHERS = 0.5
-# Before 3.12 `wait_for` runs what it waits for in a task: one more for each that a pool may have connected so.
+# Before 3.12 `wait_for` runs what it waits for in a task: one more for each that a pool has connected so.
 TASK_OF_WAIT_FOR = 1
 # It still grew after this part of the work: a pool that takes its time is there soon after the start.
 LATEST_OF_CPU = 0.25
@@ -173,7 +173,7 @@ def _crowd(census: TasksCounted, place: int) -> Crowd | None:
 
 
 def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
-    """Whether other tasks came and ended between the two, at least so many for each that came to the place."""
+    """Whether others came and ended between the two, at least so many for each that came to the place."""
     before, after = _crowd(few, place), _crowd(most, place)
     if before is None or after is None or not before.newest:
         return False

@@ -1,7 +1,8 @@
 """A thread that the program around it does not see: who waits for all of `threading.enumerate` is not kept.
 
 It ends with the process at the latest, as a daemon thread does. What runs in it must not call
-`threading.current_thread`, which would make an entry for it where the others stand.
+`threading.current_thread`, which would make an entry for it where the others stand. To tell of what goes
+wrong is for the work itself: what it raises is dropped, or the program's own hooks would be told of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import _thread
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 _alive: set[tuple[int, int]] = set()
 
@@ -32,7 +34,8 @@ class Background:
 
     def _run(self, work: Callable[[], object]) -> None:
         try:
-            work()
+            with suppress(Exception):
+                work()
         finally:
             _alive.discard((os.getpid(), id(self)))
             self._running.release()

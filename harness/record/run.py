@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import RecordError, UsageError
+from .clock import monotonic_ns
 from .observation import FORMAT
 
 MANIFEST = "run.json"
@@ -130,4 +131,4 @@ def new_id(name: str) -> str:
 
 def now_ns() -> int:
     """The record's clock."""
-    return time.monotonic_ns()
+    return monotonic_ns()

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .background import Background
+from .clock import monotonic_ns
 from .codec import encode
 from .observation import WriterClosed, WriterOpened
 
@@ -40,7 +41,7 @@ class Writer:
     def __init__(
         self, folder: Path, role: str, *, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES
     ) -> None:
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         # The pid alone is not unique: `exec` keeps it, and a long run sees pids again.
         self.path = folder / f"{role}-{os.getpid()}-{now:x}.jsonl"
         self.dropped = 0
@@ -97,7 +98,7 @@ class Writer:
             return
         self._closed = True
         if self._wait_written(self._last, timeout_s):
-            self._append(encode(WriterClosed(at_ns=time.monotonic_ns(), dropped=self.dropped)) + "\n", 1)
+            self._append(encode(WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped)) + "\n", 1)
             os.close(self._fd)
 
     def abandon(self) -> None:

@@ -235,9 +235,12 @@ FAST_LEAK = """
     async def wait():
         await asyncio.Event().wait()  # waits
 
+    async def read():
+        await asyncio.sleep(0)
+
     async def handle():
         tasks.append(asyncio.create_task(wait()))
-        await asyncio.sleep(0)
+        await asyncio.create_task(read())
         sum(range(90_000))
 
     async def main():

@@ -9,8 +9,9 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
-from time import monotonic_ns, process_time_ns
+from time import process_time_ns
 
+from ...record.clock import monotonic_ns
 from ...record.observation import ConsoleAudited, ConsoleCounted, Observation
 from .plain import printable
 

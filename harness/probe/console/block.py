@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from ...record import page
+from ...record.clock import monotonic_ns
 from ...record.observation import Blocked, Frame, Sample
 from .blame import Territory
 

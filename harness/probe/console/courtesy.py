@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from time import perf_counter
 from typing import TypeVar
+
+from ...record.clock import monotonic
 
 T = TypeVar("T")
 
@@ -23,13 +24,13 @@ class Courtesy:
     """What one thread calls again and again while it works."""
 
     def __init__(self) -> None:
-        self._since_s = perf_counter()
+        self._since_s = monotonic()
 
     def give_way(self) -> None:
         """Let others have the GIL, if it was held for long enough."""
-        if perf_counter() - self._since_s >= HELD_S:
+        if monotonic() - self._since_s >= HELD_S:
             time.sleep(PAUSE_S)
-            self._since_s = perf_counter()
+            self._since_s = monotonic()
 
 
 def giving_way(things: Iterable[T]) -> Iterator[T]:

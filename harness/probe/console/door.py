@@ -10,8 +10,9 @@ import struct
 import time
 from collections import deque
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING, Protocol
+
+from ...record.clock import monotonic
 
 if TYPE_CHECKING:
     from .wire import Wire

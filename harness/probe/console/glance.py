@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from asyncio import Task, current_task
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from ...record.clock import monotonic_ns
 from ...record.observation import Frame
 from .. import coroutine, tasks
 from ..births import born

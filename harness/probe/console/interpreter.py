@@ -13,9 +13,9 @@ import threading
 import traceback
 from asyncio import Task
 from dataclasses import dataclass
-from time import monotonic
 from types import CodeType, FunctionType
 
+from ...record.clock import monotonic
 from . import capture, tasktable
 from .command import Client
 from .target import LoopView, Target

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic_ns
 
 from ...record.background import Background
+from ...record.clock import monotonic_ns
 from .command import Refusal
 
 

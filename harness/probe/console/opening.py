@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ConsoleOpened
 from .crew import Crew
 from .plain import printable
@@ -152,7 +153,7 @@ class Console:
         from .server import Server
 
         folder = card.new_folder()
-        name = f"{os.getpid()}-{time.monotonic_ns():x}"
+        name = f"{os.getpid()}-{monotonic_ns():x}"
         socket = str(folder / f"{name}.sock")
         token = os.urandom(16).hex()
         doors: list[Door] = [UnixDoor(socket)]
@@ -184,9 +185,7 @@ class Console:
         self._server = Server(doors, crew=self._crew, audit=audit, converse=converse)
         # Last: whoever finds the card can attach.
         card.write(self._card_file, self.card)
-        self._write(
-            ConsoleOpened(time.monotonic_ns(), os.getpid(), str(self._card_file), self.card.port, note)
-        )
+        self._write(ConsoleOpened(monotonic_ns(), os.getpid(), str(self._card_file), self.card.port, note))
 
     def _open_port(self, token: str) -> tuple[TcpDoor | None, str]:
         """The door for telnet, if one is asked for; and why it is not as asked."""
@@ -208,13 +207,13 @@ class Console:
         """Whether another process of the same run has the port that was asked for."""
         from ...record import card
 
-        deadline_s = time.monotonic() + SIBLING_WITHIN_S
+        deadline_s = monotonic() + SIBLING_WITHIN_S
         folder = str(self._folder.path) if self._folder is not None else None
         while True:
             for _, other in card.cards():
                 if (other.port, other.folder) == (self._port, folder) and card.is_alive(other):
                     return True
-            if time.monotonic() > deadline_s:
+            if monotonic() > deadline_s:
                 return False
             time.sleep(0.05)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from ...record import page
+from ...record.clock import monotonic_ns
 from ..selecting import SHORT_BUCKET
 
 if TYPE_CHECKING:

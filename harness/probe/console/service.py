@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...record import page
+from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
 from .. import places
 from ..loops import Loops

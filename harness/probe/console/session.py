@@ -12,8 +12,8 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 
+from ...record.clock import monotonic
 from . import registry, table
 from .answer import Answer
 from .audit import Audit

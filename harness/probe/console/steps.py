@@ -13,9 +13,10 @@ import threading
 from asyncio import AbstractEventLoop, BaseEventLoop, Handle, Task, current_task
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 from weakref import ref
+
+from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
     from .command import Client

@@ -13,10 +13,10 @@ import sys
 from asyncio import Future, Task, TimerHandle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from time import monotonic
 from types import CodeType, MethodType
 from typing import Any
 
+from ...record.clock import monotonic
 from ...record.observation import Frame
 from .. import coroutine, tasks
 from . import tasktable

@@ -11,7 +11,8 @@ import select
 import socket
 from collections import deque
 from contextlib import suppress
-from time import monotonic
+
+from ...record.clock import monotonic
 
 LINE_BYTES = 8 * 1024
 # Lines that came ahead of their answers; beyond this the client has to wait.

@@ -14,10 +14,10 @@ import threading
 from argparse import REMAINDER, ArgumentParser, Namespace
 from asyncio import AbstractEventLoop
 from contextvars import copy_context
-from time import monotonic
 from types import FrameType
 from typing import Any
 
+from ....record.clock import monotonic
 from ... import threads
 from .. import aim
 from ..answer import Answer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from time import monotonic_ns
 
+from ....record.clock import monotonic_ns
 from .. import blame, block
 from ..answer import Answer, Rows
 from ..block import Block

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from asyncio import Task
-from time import monotonic
 from typing import Any
 
+from ....record.clock import monotonic
 from .. import aim, tasktable
 from ..answer import Answer
 from ..command import Client, Refusal

@@ -9,9 +9,9 @@ import itertools
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
-from time import monotonic_ns
 from typing import Any
 
+from ....record.clock import monotonic_ns
 from ...faults import KINDS
 from .. import duration
 from ..answer import Answer, Rows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from argparse import ArgumentParser, Namespace
-from time import perf_counter
 
+from ....record.clock import monotonic
 from .. import aim
 from ..answer import Answer, Rows
 from ..command import ACTS, READS, Client
@@ -56,8 +56,8 @@ def _collect(options: Namespace, target: Target, client: Client) -> Answer:
     client.say("every thread of the process stands still meanwhile")
 
     def collect() -> tuple[int, float]:
-        began = perf_counter()
-        return gc.collect(options.generation), (perf_counter() - began) * 1e3
+        began = monotonic()
+        return gc.collect(options.generation), (monotonic() - began) * 1e3
 
     # On the loop's thread: there the finalizers run that the program has written for it.
     found, held_ms = target.on_loop(aim.chosen(target, options.loop), collect, within_s=PATIENCE_S)

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task, current_task
 from collections.abc import Iterator
 from itertools import pairwise
-from time import monotonic_ns
 from typing import Any
 
+from ....record.clock import monotonic_ns
 from ....record.observation import (
     CancelSwallowed,
     Coroutine,

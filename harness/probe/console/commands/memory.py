@@ -6,9 +6,9 @@ import os
 import tracemalloc
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from time import monotonic
 from tracemalloc import Snapshot, StatisticDiff
 
+from ....record.clock import monotonic
 from .. import duration
 from ..answer import Answer, Rows
 from ..command import ACTS, READS, Client, Refusal

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from time import monotonic, monotonic_ns
 
+from ....record.clock import monotonic, monotonic_ns
 from ....record.observation import ArtefactWritten
 from .. import aim, duration
 from ..answer import Answer

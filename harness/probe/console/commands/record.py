@@ -12,10 +12,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from time import monotonic_ns
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
+from ....record.clock import monotonic_ns
 from ....record.observation import ProbeFailed
 from ...calls import Calls
 from ...callsite import Territory

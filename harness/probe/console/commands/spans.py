@@ -6,9 +6,9 @@ import math
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from time import monotonic_ns
 from typing import Any
 
+from ....record.clock import monotonic_ns
 from ....record.observation import SpanEnded
 from ..answer import Answer, Rows
 from ..command import READS, Client

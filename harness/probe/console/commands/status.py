@@ -10,10 +10,10 @@ from asyncio import Task
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any
 
 from ....record import page
+from ....record.clock import monotonic_ns
 from ...census import Ref
 from .. import block, glance, pulse, tasktable
 from ..answer import Answer, Rows

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any
 
+from ....record.clock import monotonic_ns
 from ....record.observation import Blocked
 from ... import tasks
 from ...census import Ref

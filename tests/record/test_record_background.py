@@ -1,0 +1,36 @@
+"""Threads of the probe, in a process that is not ours."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from harness.record import background
+from harness.record.background import Background
+
+
+def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch):
+    """The thread is over, and nobody was told."""
+    told = []
+    for module, hook in (sys, "unraisablehook"), (sys, "excepthook"), (threading, "excepthook"):
+        monkeypatch.setattr(module, hook, lambda *args: told.append(args))
+    before = background.alive()
+
+    def work():
+        raise OverflowError("timeout is too large")
+
+    assert Background(work).join(timeout_s=10)
+    assert background.alive() == before
+    assert told == []
+
+
+def test_it_is_waited_for_no_longer_than_asked():
+    """And counted for as long as it runs."""
+    before, end = background.alive(), threading.Event()
+    running = Background(end.wait)
+
+    assert not running.join(timeout_s=0.01)
+    assert background.alive() == before + 1
+    end.set()
+    assert running.join(timeout_s=10)
+    assert background.alive() == before
