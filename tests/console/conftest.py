@@ -6,6 +6,14 @@ import pytest
 from consoled import consoled
 
 
+@pytest.fixture(scope="module")
+def runtime_of_module(tmp_path_factory):
+    """As `runtime_folder`, for a program that all tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
+        yield
+
+
 @pytest.fixture
 def console(tmp_path):
     """A program with a console that only reads: see `consoled.py` for what it can be asked."""

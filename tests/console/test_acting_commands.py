@@ -86,17 +86,15 @@ EVERYTHING = ("cancel", "signal", "repl", "chaos")
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory):
+def service(request, tmp_path_factory, runtime_of_module):
     """One program for all tests of a module, which may do everything to it."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        folder = tmp_path_factory.mktemp("service")
-        with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
-            yield running
-            # Whatever a test has asked for, the probe itself went through it unharmed.
-            assert of(running, ProbeFailed) == []
+    folder = tmp_path_factory.mktemp("service")
+    with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
+        yield running
+        # Whatever a test has asked for, the probe itself went through it unharmed.
+        assert of(running, ProbeFailed) == []
 
 
 def of(service, kind):
@@ -481,11 +479,9 @@ def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs):
 
 
 @pytest.fixture(scope="module")
-def read_only(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        with consoled(tmp_path_factory.mktemp("service"), program=PROGRAM) as running:
-            yield running
+def read_only(tmp_path_factory, runtime_of_module):
+    with consoled(tmp_path_factory.mktemp("service"), program=PROGRAM) as running:
+        yield running
 
 
 def test_what_changes_something_is_in_the_record(read_only):

@@ -76,18 +76,16 @@ def program(*, has_aiomonitor=True, its_own=""):
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory):
+def service(request, tmp_path_factory, runtime_of_module):
     pytest.importorskip("aiomonitor")
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        folder = tmp_path_factory.mktemp("service")
-        with consoled(folder, program=program(), loop=request.param, allow=("cancel",)) as running:
-            yield running
-            assert of(running, ProbeFailed) == []
-            # The loop that runs its asynchronous commands is not taken for one of the program's.
-            assert [event.loop for event in of(running, LoopStarted)] == [0]
+    folder = tmp_path_factory.mktemp("service")
+    with consoled(folder, program=program(), loop=request.param, allow=("cancel",)) as running:
+        yield running
+        assert of(running, ProbeFailed) == []
+        # The loop that runs its asynchronous commands is not taken for one of the program's.
+        assert [event.loop for event in of(running, LoopStarted)] == [0]
 
 
 def of(service, kind):

@@ -34,12 +34,10 @@ ASKED = 10
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
+def service(tmp_path_factory, runtime_of_module):
     """One program for all of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        with consoled(tmp_path_factory.mktemp("service"), allow=("repl",)) as running:
-            yield running
+    with consoled(tmp_path_factory.mktemp("service"), allow=("repl",)) as running:
+        yield running
 
 
 def left_by(service, line):

@@ -144,19 +144,17 @@ ON_ASYNCIO, ON_UVLOOP = (pytest.mark.parametrize("service", [loop], indirect=Tru
 
 
 @pytest.fixture(scope="module", params=LOOPS)
-def service(request, tmp_path_factory):
+def service(request, tmp_path_factory, runtime_of_module):
     """One program for all tests of the module."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        folder = tmp_path_factory.mktemp("service")
-        with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl", "chaos")) as running:
-            running.is_uvloop = request.param == "uvloop"
-            running.lines = (folder / "program.py").read_text().splitlines()
-            yield running
-            failed = [event for _, event in Follower(running.folder.events).new_events()]
-            assert [event for event in failed if isinstance(event, ProbeFailed)] == []
+    folder = tmp_path_factory.mktemp("service")
+    with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl", "chaos")) as running:
+        running.is_uvloop = request.param == "uvloop"
+        running.lines = (folder / "program.py").read_text().splitlines()
+        yield running
+        failed = [event for _, event in Follower(running.folder.events).new_events()]
+        assert [event for event in failed if isinstance(event, ProbeFailed)] == []
 
 
 @pytest.fixture
@@ -863,15 +861,13 @@ TRACED = """
 
 
 @pytest.fixture(scope="module", params=LOOPS)
-def traced(request, tmp_path_factory):
+def traced(request, tmp_path_factory, runtime_of_module):
     """A program with spans, one of them in flight."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("t")))
-        with consoled(tmp_path_factory.mktemp("traced"), program=TRACED, loop=request.param) as running:
-            running.lines = TRACED.splitlines()
-            yield running
+    with consoled(tmp_path_factory.mktemp("traced"), program=TRACED, loop=request.param) as running:
+        running.lines = TRACED.splitlines()
+        yield running
 
 
 def test_spans_by_name(traced):

@@ -43,15 +43,13 @@ PROGRAM = """
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory):
+def service(request, tmp_path_factory, runtime_of_module):
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
-        folder = tmp_path_factory.mktemp("service")
-        with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl",)) as running:
-            yield running
-            assert of(running, ProbeFailed) == []
+    folder = tmp_path_factory.mktemp("service")
+    with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl",)) as running:
+        yield running
+        assert of(running, ProbeFailed) == []
 
 
 def of(service, kind):
