@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     # A process that runs no loop has imported neither.
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 _listeners: list[Callable[[AbstractEventLoop | None], None]] = []
 _undo: list[Callable[[], None]] = []
@@ -47,9 +48,11 @@ def elsewhere() -> Iterator[AbstractEventLoop]:
     # Not at the top: this module is loaded while asyncio still is.
     from asyncio import BaseEventLoop
 
+    from . import threads
+
     run_forever = BaseEventLoop.run_forever.__code__
-    for ident, innermost in sys._current_frames().items():
-        frame = innermost if ident != threading.get_ident() else None
+    for innermost in threads.frames().values():
+        frame: FrameType | None = innermost
         while frame is not None:
             if frame.f_code is run_forever:
                 yield frame.f_locals["self"]
