@@ -36,6 +36,14 @@ def test_the_types_hold():
     run(str(BIN / "mypy"))
 
 
+def test_the_probe_and_the_record_read_no_clock_that_can_be_frozen():
+    """They have one of their own."""
+    frozen = re.compile(r"from time import .*(monotonic|perf_counter)|time\.(monotonic|perf_counter)(_ns)?\(")
+    files = {path for room in ("probe", "record") for path in (ROOT / "harness" / room).rglob("*.py")}
+
+    assert [path for path in files if frozen.search(path.read_text())] == []
+
+
 def test_packages_have_empty_beginnings():
     """An `__init__.py` has no code, except the public faces."""
     full = {path for path in (ROOT / "harness").rglob("__init__.py") if path.read_text().strip()}

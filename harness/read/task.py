@@ -182,7 +182,7 @@ def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: floa
 
 
 def _python(pid: int, history: History) -> tuple[int, ...]:
-    """The version of the interpreter, as far as it is known."""
+    """The version of the interpreter; this one's for a watch in code, which has no record."""
     opened = (source.opened for source in history.sources if source.opened is not None)
     version = next((one.python for one in opened if one.pid == pid), "")
     return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]

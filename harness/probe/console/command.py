@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Client(Protocol):
         ...
 
 
-class Command(Protocol):
+class Command(Hashable, Protocol):
     """One command. It runs in its client's own thread and may take its time there, but never the loop's."""
 
     @property
@@ -50,8 +50,6 @@ class Command(Protocol):
     def summary(self) -> str:
         """One line, for `help`; as `registry.py` has it."""
         ...
-
-    def __hash__(self) -> int: ...
 
     def needs(self, options: Namespace) -> str:
         """What these options ask for: one of `PERMISSIONS` (`record/order.py`), `READS` or `ACTS`."""
