@@ -25,9 +25,9 @@ def per_turn_ns() -> float:
         turns = _no_turns()
         plain, timed = [], []
         for _ in range(ROUNDS):
-            plain.append(_time(selector.select))
+            plain.append(_time(loop._selector.select))
             turns.begin(loop, _NoTimer())
-            timed.append(_time(selector.select))
+            timed.append(_time(loop._selector.select))
             turns.end()
         return max(0.0, (min(timed) - min(plain)) / TURNS)
 

@@ -1,8 +1,8 @@
 """Times the turns of a loop, from the selector's return to its next call, at next to no cost.
 
 A turn, not a callback, is the unit of blocking: many short callbacks and one long one are both a long turn.
-asyncio calls `select` on the selector object of its loop once per turn, so an attribute of that object is
-all that is replaced, and only while the loop runs (`selecting.py`).
+asyncio calls its selector's `select` once per turn, so that is all that is replaced (`seat.py`), by one that
+keeps the time (`selecting.py`), and only while the loop runs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from array import array
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import thread_time_ns
-from typing import Any
 
 from ..record import page
 from ..record.clock import monotonic
 from . import selecting
 from .beats import Beats
 from .deadman import DeadMan
+from .seat import Seat
 from .selecting import NEVER, SHORT_BUCKET, Timing
 
 # How a loop's turns are timed, as the record says it.
@@ -28,9 +28,9 @@ EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
 # A process that is killed loses the counts of this time.
 WRITE_EVERY_NS = 100_000_000
 
-_EPOLL = getattr(selectors, "EpollSelector", None)
 # Selectors whose answer does not change by asking.
-_LASTING = (_EPOLL, getattr(selectors, "PollSelector", None), selectors.SelectSelector)
+_NAMES = ("EpollSelector", "PollSelector", "SelectSelector")
+_LASTING = [getattr(selectors, name) for name in _NAMES if hasattr(selectors, name)]
 
 
 class Turns:
@@ -72,8 +72,7 @@ class Turns:
         self._written_ns = 0
         self._timer: DeadMan | None = None
         self._timing: Timing | None = None
-        self._selector: Any = None
-        self._select: Any = None  # what stands in the selector for its own `select`
+        self._seat: Seat | None = None
         self._beats: Beats | None = None
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
@@ -84,23 +83,20 @@ class Turns:
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
-        selector: Any = getattr(loop, "_selector", None)
-        own, attributes = getattr(selector, "select", None), getattr(selector, "__dict__", None)
-        if own is None or attributes is None:
+        try:
+            seat = Seat(loop)
+        except LookupError:
             self._beats = Beats(loop, timer, self)
             return BEATS
         # The loop works until its first `select`: that is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
-        below = attributes.get("select")  # another watch's, or somebody's own
-        if type(selector) is _EPOLL and below is None:
-            mechanism, timing = EXACT, selecting.exact(selector, self, began_s)
+        if seat.is_epolls_own:
+            mechanism, timing = EXACT, selecting.exact(seat.selector, self, began_s)
         else:
-            mechanism, timing = WRAPPED, selecting.wrapped(own, self, began_s)
-        self._selector, self._select, self._timing = selector, timing.select, timing
-        self._select._harness, self._select._below = self, below
-        # Not by `setattr` and `delattr`: a class may give them a meaning of its own, as a mock does.
-        attributes["select"] = self._select
+            mechanism, timing = WRAPPED, selecting.wrapped(seat.own, self, began_s)
+        self._seat, self._timing = seat, timing
+        seat.take(timing.select)
         return mechanism
 
     def end(self) -> None:
@@ -137,19 +133,9 @@ class Turns:
         """Give the selector back as it was, and count nothing more."""
         if self._beats is not None:
             self._beats.silence()
-        selector, self._selector = self._selector, None
-        ours, self._select = self._select, None
-        # Whoever replaced it after us keeps theirs.
-        if selector is None or vars(selector).get("select") is not ours:
-            return
-        below = ours._below
-        # Another watch that stood below us may have left meanwhile.
-        while (other := getattr(below, "_harness", None)) is not None and other._select is not below:
-            below = below._below
-        if below is None:
-            del vars(selector)["select"]
-        else:
-            vars(selector)["select"] = below
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            seat.leave()
 
     def write_page(self) -> None:
         """Bring the shared page up to date with what this thread counted."""
@@ -166,8 +152,10 @@ class Turns:
 
         To ask takes nothing away: these selectors tell of a file for as long as it is ready.
         """
-        kind: Any = type(self._selector)
-        return kind.select(self._selector, 0) if kind in _LASTING else []
+        if self._seat is None or (kind := self._seat.kind) not in _LASTING:
+            return []
+        ready: list[tuple[selectors.SelectorKey, int]] = kind.select(self._seat.selector, 0)
+        return ready
 
     # --- what is told by the timing (`selecting.py`, `beats.py`); nothing of it may raise into the loop
 

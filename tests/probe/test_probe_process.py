@@ -207,21 +207,103 @@ def test_a_selector_is_given_back_as_it_was(tmp_path):
     program = """
         import asyncio, json, os
         loop = asyncio.new_event_loop()
-        fast = []
+        own = loop._selector
+        seen = []
 
         async def main():
-            fast.append("select" in vars(loop._selector))
+            seen.append(getattr(loop._selector.select, "__func__", None) is type(own).select)
             reader, writer = os.pipe()
             heard = loop.create_future()
             loop.add_reader(reader, lambda: heard.set_result(os.read(reader, 9).decode()))
             os.write(writer, b"hello")
             return await heard
 
-        print(json.dumps([loop.run_until_complete(main()), *fast, "select" in vars(loop._selector)]))
+        seen.append(loop.run_until_complete(main()))
+        print(json.dumps([*seen, loop._selector is own, "select" in vars(own)]))
     """
     seen = watched(program, tmp_path)
 
-    assert seen.said == ["hello", True, False]
+    assert seen.said == [False, "hello", True, False]
+
+
+def test_the_selector_of_a_watched_loop_looks_and_acts_like_its_own(tmp_path):
+    """What is set, registered or closed on one is so on the other."""
+    program = """
+        import asyncio, json, os, selectors
+        loop = asyncio.new_event_loop()
+        own = loop._selector
+
+        async def main():
+            now = loop._selector
+            now.mine = 1
+            reader, _ = os.pipe()
+            now.register(reader, selectors.EVENT_READ, "data")
+            return [
+                isinstance(now, selectors.EpollSelector),
+                repr(now).partition(" at ")[0],
+                own.mine,
+                own.get_key(reader).data,
+                now.fileno() == own.fileno(),
+                now.get_map() is own.get_map(),
+            ]
+
+        told = loop.run_until_complete(main())
+        loop.close()
+        print(json.dumps([*told, own.mine, own.get_map()]))
+    """
+    seen = watched(program, tmp_path)
+
+    name = "<selectors.EpollSelector object"
+    assert seen.said == [True, name, 1, "data", True, True, 1, None], seen.stderr
+
+
+def test_a_selector_that_the_program_puts_in_stays(tmp_path):
+    """Another object in the loop, or another `select`, while it is watched, until it takes it out."""
+    program = """
+        import asyncio, json
+        calls = []
+
+        class Logged:
+            def __init__(self, own):
+                self.own = own
+            def select(self, timeout=None):
+                calls.append(timeout)
+                return self.own.select(timeout)
+            def __getattr__(self, name):
+                return getattr(self.own, name)
+
+        async def put_in():
+            loop = asyncio.get_running_loop()
+            loop._selector = Logged(loop._selector)
+            await asyncio.sleep(0)
+
+        async def replace():
+            selector = asyncio.get_running_loop()._selector
+            own = selector.select
+            def select(timeout=None):
+                calls.append(timeout)
+                return own(timeout)
+            selector.select = select
+            await asyncio.sleep(0)
+
+        async def take_out():
+            await replace()
+            del asyncio.get_running_loop()._selector.select
+            await asyncio.sleep(0)
+
+        counts = []
+        for change in (put_in, replace, take_out):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(change())
+            before = len(calls)
+            loop.run_until_complete(asyncio.sleep(0))
+            counts.append(len(calls) > before)
+            loop.close()
+        print(json.dumps(counts))
+    """
+    seen = watched(program, tmp_path)
+
+    assert seen.said == [True, True, False], seen.stderr
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
