@@ -95,13 +95,22 @@ def test_probe(compare, python, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_probe_beside_a_thread(compare, python, tmp_path, name):
-    """The probe, in a program that has an idle thread with it and without it: the probe's own part."""
-    inside = probed.environment(tmp_path / "run")
-    base = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path)
-    head = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path, environment=inside)
+def test_service(compare, python, tmp_path, name):
+    """A thread that waits and the modules of a service, without the probe: what such a program pays."""
+    base = _workload(python, name, COUNTS[name], folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], "service", folder=tmp_path)
 
-    compare(name, "probe, beside a thread", base, head, pairs=MANY)
+    compare(name, "a service's modules", base, head, pairs=MANY)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_probe_in_a_service(compare, python, tmp_path, name):
+    """The probe, in a program that has a service's thread and modules with it and without it."""
+    inside = probed.environment(tmp_path / "run")
+    base = _workload(python, name, COUNTS[name], "service", folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], "service", folder=tmp_path, environment=inside)
+
+    compare(name, "probe, in a service", base, head, pairs=MANY)
 
     assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
 

@@ -18,8 +18,9 @@ from collections.abc import Awaitable, Callable
 
 import watchers
 
-# Of the count, done before the clock starts: the interpreter specialises its bytecode, queues grow.
-WARM_UP = 0.1
+# So many times the count is done before the clock starts: the interpreter specialises its bytecode, queues
+# grow, and what the probe does in the first moments of a program is not taken for what it always does.
+WARM_UP = 3
 # Of two loops by turns: so many pairs of them.
 PAIRS = 150
 

@@ -6,8 +6,17 @@ They are called in the loop to be watched, before the work. 100 ms is the probe'
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import threading
+
+# What a service's libraries import of the standard library.
+MODULES = """
+    argparse configparser csv ctypes dataclasses decimal difflib email.message email.parser fractions ftplib
+    glob hmac html.parser http.client http.server imaplib ipaddress json logging.handlers mmap multiprocessing
+    pathlib pickle pprint queue secrets shutil smtplib sqlite3 statistics sysconfig tarfile tempfile
+    unittest.mock urllib.request uuid xml.etree.ElementTree xmlrpc.client zipfile
+"""
 
 
 def idle_thread() -> object:
@@ -15,6 +24,11 @@ def idle_thread() -> object:
     thread = threading.Thread(target=threading.Event().wait, daemon=True)
     thread.start()
     return thread
+
+
+def service() -> object:
+    """No watcher, but what every service has: a thread that waits, and modules that take up memory."""
+    return idle_thread(), [importlib.import_module(name) for name in MODULES.split()]
 
 
 def slow_callbacks() -> object:
@@ -86,5 +100,15 @@ def in_a_span() -> object:
     return context.attach(trace.set_span_in_context(span))
 
 
-_ALL = (idle_thread, slow_callbacks, hang_inspection, aiocop, births, aiomonitor, aiomonitor_hook, in_a_span)
+_ALL = (
+    idle_thread,
+    service,
+    slow_callbacks,
+    hang_inspection,
+    aiocop,
+    births,
+    aiomonitor,
+    aiomonitor_hook,
+    in_a_span,
+)
 WATCHERS = {watch.__name__: watch for watch in _ALL}
