@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import selectors
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selectors import EpollSelector as _Epoll
 else:
-    # Where there is no epoll, nothing has a twin.
-    _Epoll = getattr(selectors, "EpollSelector", selectors.SelectSelector)
-
-Select = Callable[..., Any]
+    # Where there is no epoll, this is a class that no selector is of, and so none has a twin.
+    _Epoll = getattr(selectors, "EpollSelector", selectors.BaseSelector)
 
 
 class _Twin(_Epoll):
@@ -93,10 +90,10 @@ class Seat:
         while (seat := getattr(below, "_seat", None)) is not None and seat._select is not below:
             below = seat._below
         _place(self.selector, below)
-        twin = self.selector
-        stays = getattr(self._loop, "_selector", None) is not twin
-        if below is None and type(twin) is _Twin and not stays:
-            object.__setattr__(self._loop, "_selector", twin.stands_for)
+        # Nor is a selector of the program's own taken out of the loop.
+        is_there = getattr(self._loop, "_selector", None) is self.selector
+        if below is None and is_there and type(self.selector) is _Twin:
+            object.__setattr__(self._loop, "_selector", self.selector.stands_for)
 
 
 def _placed(selector: Any) -> Any:

@@ -384,7 +384,7 @@ def test_a_profile_names_the_line_that_computes(service):
         shares[stack.split(";")[-1].split(" ")[0]] += int(count)
     # Of uvloop, it is not known when it waits: nothing of it is written in Python.
     del shares["Runner.run"]
-    assert shares["burn"] / shares.total() > 0.8
+    assert shares["burn"] / shares.total() > 0.8, shares
     path = answer["path"].removeprefix(f"{service.folder.path}/")
     wait(lambda: path in [event.path for event in of(service, ArtefactWritten)])
 
