@@ -107,5 +107,6 @@ class Witness:
             return False
         if threads:
             native_id = loop.words[page.THREAD]
-            self._write(Witnessed(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads))
+            began_ns, over_ns = loop.began_ns, monotonic_ns()
+            self._write(Witnessed(at_ns, loop.pid, loop.number, began_ns, native_id, threads, over_ns))
         return True

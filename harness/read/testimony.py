@@ -52,12 +52,7 @@ def unheard(history: History) -> Iterator[Blocked]:
 
 def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
     """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
-    within = [
-        look
-        for look in seen
-        if (look.pid, look.loop) == (turn.pid, turn.loop)
-        and turn.at_ns <= look.at_ns <= turn.at_ns + turn.held_ns
-    ]
+    within = _within(turn, seen)
     own: list[Sample] = []
     holders: Counter[str] = Counter()
     threads: dict[str, Thread] = {}
@@ -85,6 +80,22 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
         samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
         turn = replace(turn, samples=tuple(samples))
     return turn
+
+
+def _within(turn: Blocked, seen: Iterable[Witnessed]) -> list[Witnessed]:
+    """The looks that tell of this turn.
+
+    One that was over after the turn may have seen what came next: py-spy takes tens of milliseconds until it
+    has read the stacks. It is better than nothing, but not than what the probe has seen.
+    """
+    end_ns = turn.at_ns + turn.held_ns
+    begun = [
+        look
+        for look in seen
+        if (look.pid, look.loop) == (turn.pid, turn.loop) and turn.at_ns <= look.at_ns <= end_ns
+    ]
+    sure = [look for look in begun if look.over_ns <= end_ns or not turn.ended]
+    return sure if sure or turn.samples else begun
 
 
 def _is_probes(thread: Thread) -> bool:

@@ -228,6 +228,7 @@ class Witnessed:
     began_ns: int  # the late turn's, as in `Blocked.at_ns`
     native_id: int  # of the loop's thread
     threads: tuple[Thread, ...]
+    over_ns: int = 0  # when the look was over, which began at `at_ns`; 0: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,14 @@ def made(record):
     return recording
 
 
-def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller"):
+def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0.0):
     """A look from outside that found the thread *native_id* with the GIL in hand."""
     stack = (OUTSIDE, *(Frame(f"/srv/shop/{file}", line, function) for file, line, function in frames))
     threads = (Thread(name, native_id, True, True, stack), Thread("idle", 102, False, False, ()))
-    made.write("runner", Witnessed(made.at(at_s), 4242, 0, made.at(began_s), native_id=LOOP, threads=threads))
+    over_ns = made.at(over_s) if over_s else 0
+    made.write(
+        "runner", Witnessed(made.at(at_s), 4242, 0, made.at(began_s), LOOP, threads=threads, over_ns=over_ns)
+    )
 
 
 def only_block(made):
@@ -97,6 +100,25 @@ def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look):
 
     block = only_block(made)
     assert (block.function, block.line, block.cause) == ("parse", 9, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("over_s", "was_looked_at", "line"),
+    [(4.29, True, 9), (4.31, True, 12), (4.31, False, 9)],
+    ids=["in time", "too late", "too late, but all there is"],
+)
+def test_a_look_that_was_over_after_the_turn_is_not_preferred(made, look, over_s, was_looked_at, line):
+    """It may have seen what came next."""
+    rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
+    whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
+    samples = (rest,) if was_looked_at else ()
+    made.write(
+        "target",
+        Blocked(made.at(4.0), 300 * MS, True, 4242, 0, samples, victims=(), victims_total=0, **whole),
+    )
+    witness(made, 4.27, LOOP, ("log.py", 9, "next_step"), over_s=over_s)
+
+    assert only_block(made).line == line
 
 
 @pytest.mark.parametrize("at_s", [3.9, 4.4])
