@@ -47,5 +47,6 @@ def test_a_program_whose_time_stands_still_is_watched_as_ever(tmp_path, at):
     assert seen.of(ProbeFailed) == []
     block = max(seen.blocks, key=lambda block: block.held_ns)
     assert 240e6 < block.held_ns < 2e9
-    assert block.samples[0].stack[-1].function == "main"
+    # To freeze takes a while, too, on a busy machine.
+    assert max(block.samples, key=lambda sample: sample.count).stack[-1].function == "main"
     assert max(count.at_ns for count in seen.of(TasksCounted)) < block.at_ns + 10e9
