@@ -143,6 +143,13 @@ async def test_the_service_understands_what_the_driver_sends(system, url, events
     ]
 
 
+async def first(follower, kind, is_it):
+    """Return when the record has such an event."""
+    async with asyncio.timeout(20):
+        while not any(isinstance(event, kind) and is_it(event) for _, event in follower.new_events()):
+            await asyncio.sleep(0.02)
+
+
 async def test_the_load_goes_on_while_the_server_is_away(system, events, tmp_path):
     """What is sent while the server is away fails; what is sent afterwards is answered."""
     with running(KINDS[system], tmp_path / "server") as server:
@@ -154,10 +161,11 @@ async def test_the_load_goes_on_while_the_server_is_away(system, events, tmp_pat
         async with CONNECT[system](url, lease_s=30):
             pass
         asked = order(system, url, events, rate_per_s=50, duration_s=3)
+        follower = Follower(events)
         driving = asyncio.create_task(driven(asked, events))
-        await asyncio.sleep(0.8)
+        await first(follower, Sent, lambda sent: sent.n == 20)
         server.kill()
-        await asyncio.sleep(0.6)
+        await first(follower, Completed, lambda completed: completed.error)
         await asyncio.to_thread(server.start)
         async with serving(system, url, handle):
             record = await driving
