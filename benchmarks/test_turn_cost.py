@@ -23,6 +23,8 @@ COUNTS = {"ping": 60_000, "hop": 30_000, "spawn": 40_000, "echo": 6_000, "idle":
 SLICES = {"ping": 2_000, "hop": 1_200, "spawn": 1_500, "echo": 300}
 # For ratios near 1, and for those where a tenth does not matter.
 MANY, FEW = 10, 4
+# No watchers (`workloads/watchers.py`), but what the probe brings along and most services have.
+SURROUNDINGS = {"idle_thread": "idle thread", "service": "a service's modules"}
 # Of the libraries that a watcher (`workloads/watchers.py`) needs.
 MODULES = {"slow_callbacks": "aiodebug", "hang_inspection": "aiodebug", "aiocop": "aiocop"}
 TURNS = 20_000
@@ -74,43 +76,24 @@ def test_nothing(compare, python, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_idle_thread(compare, python, tmp_path, name):
-    """A thread that only waits: the part of the probe's cost that a service with any thread pays already."""
+@pytest.mark.parametrize("around", SURROUNDINGS)
+def test_surroundings(compare, python, tmp_path, name, around):
+    """What a program around the loop costs it, without a watcher: a service pays that already."""
     base = _workload(python, name, COUNTS[name], folder=tmp_path)
-    head = _workload(python, name, COUNTS[name], "idle_thread", folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], around, folder=tmp_path)
 
-    compare(name, "idle thread", base, head, pairs=MANY)
+    compare(name, SURROUNDINGS[around], base, head, pairs=MANY)
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_probe(compare, python, tmp_path, name):
-    """The probe, in every process; each left a page of counted turns."""
+@pytest.mark.parametrize(("around", "title"), [((), "probe"), (("service",), "probe, in a service")])
+def test_probe(compare, python, tmp_path, name, around, title):
+    """The probe, in every process; each left a page of counted turns. What is around is on both sides."""
     inside = probed.environment(tmp_path / "run")
-    base = _workload(python, name, COUNTS[name], folder=tmp_path)
-    head = _workload(python, name, COUNTS[name], folder=tmp_path, environment=inside)
+    base = _workload(python, name, COUNTS[name], *around, folder=tmp_path)
+    head = _workload(python, name, COUNTS[name], *around, folder=tmp_path, environment=inside)
 
-    compare(name, "probe", base, head, pairs=MANY)
-
-    assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_service(compare, python, tmp_path, name):
-    """A thread that waits and the modules of a service, without the probe: what such a program pays."""
-    base = _workload(python, name, COUNTS[name], folder=tmp_path)
-    head = _workload(python, name, COUNTS[name], "service", folder=tmp_path)
-
-    compare(name, "a service's modules", base, head, pairs=MANY)
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_probe_in_a_service(compare, python, tmp_path, name):
-    """The probe, in a program that has a service's thread and modules with it and without it."""
-    inside = probed.environment(tmp_path / "run")
-    base = _workload(python, name, COUNTS[name], "service", folder=tmp_path)
-    head = _workload(python, name, COUNTS[name], "service", folder=tmp_path, environment=inside)
-
-    compare(name, "probe, in a service", base, head, pairs=MANY)
+    compare(name, title, base, head, pairs=MANY)
 
     assert min(probed.turns(tmp_path / "run"), default=0) >= COUNTS[name]
 

@@ -167,14 +167,14 @@ class _Course:
         try:
             await asyncio.wait({ended, work}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
+                failed: Exception | None = None
                 try:
                     work.result()
-                except BaseExceptionGroup as group:
-                    # Not raised in an `except*`: early versions of 3.11 put it into a group again.
-                    ours, others = group.split(HarnessError)
-                    if ours is None or others is not None:
-                        raise
-                    raise ours.exceptions[0] from None
+                except* HarnessError as group:
+                    failed = group.exceptions[0]
+                # Not raised in there: early versions of 3.11 put it into a group again.
+                if failed is not None:
+                    raise failed
             elif self._scenario.load is not None:
                 raise TargetError(f"the target ended on its own before the load was over, {ended.result()}")
         finally:

@@ -106,7 +106,7 @@ class Witness:
             self._write(WitnessFailed(at_ns, str(exc)))
             return False
         if threads:
+            over_ns = monotonic_ns()
             native_id = loop.words[page.THREAD]
-            began_ns, over_ns = loop.began_ns, monotonic_ns()
-            self._write(Witnessed(at_ns, loop.pid, loop.number, began_ns, native_id, threads, over_ns))
+            self._write(Witnessed(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads, over_ns))
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import selectors
 from asyncio import AbstractEventLoop
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from selectors import EpollSelector as _Epoll
@@ -45,19 +45,20 @@ _Twin.__name__ = _Epoll.__name__
 class Seat:
     """The place of `select` in one loop's selector."""
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        """Nothing is taken yet.
+    @classmethod
+    def of(cls, loop: AbstractEventLoop) -> Self | None:
+        """`None`: the loop has no selector in Python, or one whose `select` cannot be replaced."""
+        selector = getattr(loop, "_selector", None)
+        is_replaceable = getattr(selector, "select", None) is not None and hasattr(selector, "__dict__")
+        return cls(loop, selector) if is_replaceable else None
 
-        Raises:
-            LookupError: The loop has no selector in Python, or one whose `select` cannot be replaced.
-        """
-        self.selector: Any = getattr(loop, "_selector", None)
+    def __init__(self, loop: AbstractEventLoop, selector: Any) -> None:
+        """Nothing is taken yet."""
+        self.selector = selector
         # What asyncio would call now, and, if that is not the selector's own, what lies in its place.
-        self.own: Any = getattr(self.selector, "select", None)
-        if self.own is None or not hasattr(self.selector, "__dict__"):
-            raise LookupError(f"{loop!r} has no selector whose select can be replaced")
+        self.own: Any = selector.select
+        self._below = _placed(selector)
         self._loop = loop
-        self._below = _placed(self.selector)
         self._select: Any = None
 
     @property

@@ -83,9 +83,8 @@ class Turns:
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
-        try:
-            seat = Seat(loop)
-        except LookupError:
+        seat = Seat.of(loop)
+        if seat is None:
             self._beats = Beats(loop, timer, self)
             return BEATS
         # The loop works until its first `select`: that is a turn as well.
