@@ -1,6 +1,7 @@
 """`harness watch --calls`, `[probe] calls = true` and `harness report`: from the program to the status."""
 
 import json
+import sys
 from textwrap import dedent
 
 import pytest
@@ -35,7 +36,7 @@ def project(tmp_path):
 
 
 def watch(cwd, *options, out):
-    return harness("watch", *options, "--", "python", "program.py", cwd=cwd, out=out)
+    return harness("watch", *options, "--", sys.executable, "program.py", cwd=cwd, out=out)
 
 
 def test_calls_are_watched_summed_up_and_leave_the_program_alone(project):
@@ -113,10 +114,10 @@ def test_a_scenario_counts_calls_too(project):
     """With `calls = true` under `[probe]`, and nothing else to say."""
     folder = project()
     (folder / "scenario.toml").write_text(
-        dedent("""
+        dedent(f"""
         [target]
         kind = "program"
-        command = ["python", "program.py"]
+        command = ["{sys.executable}", "program.py"]
         [probe]
         calls = true
         [expect]
