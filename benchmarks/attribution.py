@@ -25,7 +25,7 @@ from benchmarks import pprof
 from harness.drive import inside
 from harness.drive.profilers import pyspy
 from harness.record.event import CallsSeen, Frame, Sampled
-from harness.record.order import Order
+from harness.record.probe_config import Order
 from harness.record.reader import Follower
 from harness.record.run import RunFolder
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.drive import inside
 from harness.record import page
-from harness.record.order import Order
+from harness.record.probe_config import Order
 from harness.record.run import RunFolder
 
 # The default of a scenario. The other watchers are told the same.

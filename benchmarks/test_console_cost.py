@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.order import ConsoleOrder
+from harness.record.probe_config import ConsoleOrder
 
 from . import paired, probed
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.record import card
-from harness.record.order import ConsoleOrder
+from harness.record import console_endpoint
+from harness.record.probe_config import ConsoleOrder
 
 from . import probed
 
@@ -96,7 +96,7 @@ def _ask(path, commands):
 def _socket_of(pid):
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        for _, found in card.cards():
+        for _, found in console_endpoint.cards():
             if found.pid == pid:
                 return found.socket
         time.sleep(0.02)

@@ -18,10 +18,10 @@ from weakref import WeakSet
 from .probe.attention import Attention
 from .probe.console.opening import Console
 from .probe.faults import Faults
-from .record import card
-from .record.card import Card
+from .record import console_endpoint
+from .record.console_endpoint import Card
 from .record.event import Event
-from .record.order import PERMISSIONS
+from .record.probe_config import PERMISSIONS
 from .record.run import RunFolder
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class LiveConsole:
         try:
             # Where `attach` can read the counters of the loops while the process does not answer.
             self._pages = _new_pages()
-        except (OSError, card.FolderRefusedError) as exc:
+        except (OSError, console_endpoint.FolderRefusedError) as exc:
             log.warning("there will be no console: %s", exc)
         self._attention = Attention(
             self._pages,
@@ -140,7 +140,7 @@ class LiveConsole:
 
 
 def _new_pages() -> RunFolder:
-    folder = RunFolder(card.new_folder() / f"{os.getpid()}-{time.monotonic_ns():x}")
+    folder = RunFolder(console_endpoint.new_folder() / f"{os.getpid()}-{time.monotonic_ns():x}")
     folder.loops.mkdir(mode=0o700, parents=True)
     return folder
 

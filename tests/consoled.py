@@ -16,9 +16,9 @@ from typing import Any
 from commanded import wait
 from watched import start
 
-from harness.record import card
-from harness.record.card import Card
-from harness.record.order import ConsoleOrder
+from harness.record import console_endpoint
+from harness.record.console_endpoint import Card
+from harness.record.probe_config import ConsoleOrder
 from harness.record.run import RunFolder
 
 # A loop that waits, three tasks with names, and a line on stdin that makes it do something: `exec`uted on
@@ -88,7 +88,7 @@ class Client:
         """At the socket that a process has told of."""
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(20)
-        channel.connect(card.socket)
+        channel.connect(console_endpoint.socket)
         return cls(channel)
 
     def __enter__(self) -> Client:
@@ -151,7 +151,7 @@ def consoled(
 
 def card_of(pid: int) -> Card | None:
     """The card of a process, once its console is open."""
-    return next((found for _, found in card.cards() if found.pid == pid), None)
+    return next((found for _, found in console_endpoint.cards() if found.pid == pid), None)
 
 
 def is_alive(consoled: Consoled) -> bool:

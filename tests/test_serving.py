@@ -18,13 +18,13 @@ import pytest
 from commanded import COMMAND, wait
 
 import harness
-from harness.record import card
+from harness.record import console_endpoint
 
 
 @pytest.fixture
 def runtime_folder(runtime_folder):
     """Where the sockets of these tests lie."""
-    return Path(runtime_folder, card.FOLDER)
+    return Path(runtime_folder, console_endpoint.FOLDER)
 
 
 def attach(line: str) -> subprocess.CompletedProcess[str]:

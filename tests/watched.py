@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from harness.drive.inside import environment
 from harness.record.event import Blocked, Event
-from harness.record.order import Order
+from harness.record.probe_config import Order
 from harness.record.reader import Follower, Source
 from harness.record.run import RunFolder
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..drive import attach as driving
 from ..errors import UsageError
-from ..record.card import Card
+from ..record.console_endpoint import Card
 from . import outside
 from .prompt import WIDE, Prompt
 

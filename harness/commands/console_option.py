@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..record.order import PERMISSIONS, ConsoleOrder
+from ..record.probe_config import PERMISSIONS, ConsoleOrder
 
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..record.order import Order
+from ..record.probe_config import Order
 
 HZ = 100
 MOST_HZ = 1000

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from ..drive.attach import Attachment, Reply
-from ..record.card import Card
+from ..record.console_endpoint import Card
 
 STATUS = {"ok": 0, "failed": 1, "refused": 1, "usage": 2}
 HISTORY = 1_000  # lines

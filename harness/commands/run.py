@@ -14,10 +14,10 @@ from ..drive import manifest, runner
 from ..drive.progress import Progress
 from ..drive.targets.plan import Plan
 from ..errors import MeasurementError, TargetError
-from ..record.order import ConsoleOrder
+from ..record.probe_config import ConsoleOrder
+from ..record.redact import without_passwords
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
-from ..record.secret import without_passwords
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options

@@ -13,10 +13,10 @@ from ..drive import manifest, preflight
 from ..drive import watch as driving
 from ..drive.profilers import outside
 from ..errors import HarnessError, UsageError
-from ..record.complaint import nearest
-from ..record.figure import FIGURES, find
-from ..record.order import ConsoleOrder, Order
+from ..record.metric import FIGURES, find
+from ..record.probe_config import ConsoleOrder, Order
 from ..record.run import Expectation, create, new_id
+from ..record.toml.validation import nearest
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options

@@ -14,8 +14,8 @@ from time import monotonic
 from typing import Any, Self
 
 from ..errors import TargetError, UsageError
-from ..record import card, page
-from ..record.card import Card
+from ..record import console_endpoint, page
+from ..record.console_endpoint import Card
 from . import outside
 
 # A healthy process says at once that it has heard the question: its loop has no part in that.
@@ -68,12 +68,12 @@ def find(which: str | None) -> Card:
 def consoles() -> list[Card]:
     """The open consoles of this user; cards that processes have left behind are cleaned away."""
     alive = []
-    for path, found in card.cards():
-        if card.is_alive(found) and _listens(found):
+    for path, found in console_endpoint.cards():
+        if console_endpoint.is_alive(found) and _listens(found):
             alive.append(found)
         else:
             with suppress(OSError):
-                card.remove(path, found)
+                console_endpoint.remove(path, found)
     return alive
 
 
@@ -194,7 +194,7 @@ class Attachment:
         return message
 
     def _why_closed(self) -> str:
-        if card.is_alive(self.card):
+        if console_endpoint.is_alive(self.card):
             return f"process {self.card.pid} has closed the connection"
         return f"process {self.card.pid} has ended"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..record import card
+from ..record import console_endpoint
 from ..record.event import ConsoleOpened, ProbeFailed
 from ..record.reader import Follower
 from ..record.run import RunFolder
@@ -25,7 +25,7 @@ def _line(event: object) -> str:
     match event:
         case ConsoleOpened(pid=pid, card=path, port=port, note=note):
             # The token is not in the record, which others may read.
-            found = card.read(Path(path)) if port is not None else None
+            found = console_endpoint.read(Path(path)) if port is not None else None
             telnet = f", or telnet 127.0.0.1 {port} and the token {found.token}" if found else ""
             return f"harness attach {pid}{telnet}{f' ({note})' if note else ''}"
         case ProbeFailed(where="console", error=error):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..record.order import VARIABLE, Order
+from ..record.probe_config import VARIABLE, Order
 
 # The only folder of the harness that a target's Python gets to see.
 ENTRY = Path(__file__).resolve().parent.parent / "probe" / "entry"

@@ -14,7 +14,7 @@ from time import monotonic_ns
 from typing import Any
 
 from ..record import page
-from ..record.card import Card
+from ..record.console_endpoint import Card
 from ..record.event import Frame, Thread, Witnessed
 from ..record.reader import Follower
 from ..record.run import RunFolder

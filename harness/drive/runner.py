@@ -18,7 +18,7 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record.event import LedgerTaken, RunEnded
-from ..record.order import ConsoleOrder, Order
+from ..record.probe_config import ConsoleOrder, Order
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer

@@ -13,7 +13,7 @@ from typing import Self
 
 from ..errors import TargetError
 from ..record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
-from ..record.order import Order
+from ..record.probe_config import Order
 from ..record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from .ending import end, in_words
 from .inside import environment

@@ -15,7 +15,7 @@ from typing import Self
 
 from ..errors import TargetError
 from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
-from ..record.order import Order
+from ..record.probe_config import Order
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
 from .console import ConsoleNews

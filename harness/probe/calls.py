@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import PurePath
 from types import FrameType
 
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import CallsCounted, Observation
 from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception

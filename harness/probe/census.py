@@ -22,8 +22,8 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet, ref
 
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import Crowd, Observation, PlaceSeen, TasksCounted
 from . import coroutine
 from .coroutine import Place

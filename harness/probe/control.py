@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..record.background import Background
+from ..record.hidden_thread import Background
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 

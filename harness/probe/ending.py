@@ -18,8 +18,8 @@ from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import Coroutine, Lasting, Leaving, Observation, StillRunning, Waiting
 from . import coroutine, threads
 from .census import AT_ONCE, PAUSE_S, Ref, registered

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from types import FrameType
 
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from . import tasks
 from .tally import Tally, who_runs
 from .turns import Turns

@@ -50,7 +50,7 @@ class Process:
     """The state of the probe in this process, through `fork`, `exec` and `os._exit`."""
 
     def __init__(self, order: str) -> None:
-        """*order* is the text of the environment variable (`record/order.py`)."""
+        """*order* is the text of the environment variable (`record/probe_config.py`)."""
         self._order = order
         self._session: Session | None = None
         self._interception: Interception | None = None

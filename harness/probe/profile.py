@@ -13,7 +13,7 @@ from typing import Any
 
 from ..record.clock import monotonic_ns
 from ..record.observation import ArtefactWritten, Observation
-from ..record.order import Order
+from ..record.probe_config import Order
 from ..record.run import RunFolder
 
 # Spans that pass before one is profiled: the first ones of a process pay for lazy imports.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..record.clock import monotonic_ns
 from ..record.observation import ProbeClosed, ProbeFailed
-from ..record.order import Order
+from ..record.probe_config import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
 from . import threads

@@ -18,8 +18,8 @@ from queue import SimpleQueue
 from types import CodeType, FrameType
 from typing import Any
 
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import CallsSeen, Frame, Observation, Sampled, SamplesCounted
 from . import tasks
 

@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
-from ..record import background
+from ..record import hidden_thread
 from ..record.observation import Frame, Other
 from . import kernel
 from .stack import stack_of
@@ -27,7 +27,7 @@ def total() -> int:
 def own() -> int:
     """How many of them are the probe's."""
     seen = list(threading._active.values())  # type: ignore[attr-defined]
-    return background.alive() + sum(str(thread.name).startswith(OWN) for thread in seen)
+    return hidden_thread.alive() + sum(str(thread.name).startswith(OWN) for thread in seen)
 
 
 def frames() -> dict[int, FrameType]:

@@ -17,9 +17,9 @@ from itertools import count
 from time import thread_time_ns
 from typing import Any
 
-from ..record import column
-from ..record.background import Background
+from ..record import packing
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import Frame, Observation, StepsTaken, StepsUnknown
 from . import tasks
 from .stepping import LONG_WIDTH, WIDTH, Stepping, log_steps
@@ -149,11 +149,11 @@ class Waits:
                 at_ns=rows[2] if rows else monotonic_ns(),
                 pid=os.getpid(),
                 loop=self._loop_number,
-                steps=column.pack(rows, WIDTH),
-                long_steps=column.pack(long_rows, LONG_WIDTH),
-                tasks=column.pack(born, TASK_WIDTH),
-                works=column.pack(works, WORK_WIDTH),
-                spans=column.pack(spans, SPAN_WIDTH),
+                steps=packing.pack(rows, WIDTH),
+                long_steps=packing.pack(long_rows, LONG_WIDTH),
+                tasks=packing.pack(born, TASK_WIDTH),
+                works=packing.pack(works, WORK_WIDTH),
+                spans=packing.pack(spans, SPAN_WIDTH),
                 place_numbers=tuple(number for number, _ in places),
                 places=tuple(frame for _, frame in places),
                 share=self._share,

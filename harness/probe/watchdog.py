@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Any
 
 from ..record import page
-from ..record.background import Background
 from ..record.clock import monotonic_ns
+from ..record.hidden_thread import Background
 from ..record.observation import Queued, Sample
 from . import coroutine, kernel, tasks, threads, victims
 from .deadman import DeadMan

@@ -1,6 +1,6 @@
 """What was expected of a run, judged: each limit of the manifest against the figure it names.
 
-A figure is named by its dotted path in `report.json`; `record/figure.py` lists them. The blocks are summed up
+A figure is named by its dotted path in `report.json`; `record/metric.py` lists them. The blocks are summed up
 there, and a span goes by its name. A figure that this run does not have fails what is expected of it.
 """
 

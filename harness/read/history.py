@@ -13,16 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..record import page
-from ..record.event import (
-    Blocked,
-    Completed,
-    Event,
-    LoopSampled,
-    LoopStarted,
-    RunEnded,
-    Sent,
-    SpanEnded,
-)
+from ..record.event import Blocked, Completed, Event, LoopSampled, LoopStarted, RunEnded, Sent, SpanEnded
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
 

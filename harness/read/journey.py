@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
-from ..record import column
+from ..record import packing
 from ..record.event import Frame, SpanEnded, StepsTaken
 from ..record.observation import WORK
 from .history import History
@@ -148,12 +148,12 @@ def journeys(history: History) -> dict[int, Journey]:
     for event in history.of(StepsTaken):
         journey = found[event.pid]
         journey.places.update(zip(event.place_numbers, event.places, strict=True))
-        journey.tasks.update(column.unpack(event.tasks, 2))  # type: ignore[arg-type]  # rows of two
-        journey.works.update((row[0], Work(*row)) for row in column.unpack(event.works, 6))
-        journey.cpu.update((row[0], (row[1], row[2])) for row in column.unpack(event.long_steps, 3))
-        for upper, lower, runner, _ in column.unpack(event.spans, 4):
+        journey.tasks.update(packing.unpack(event.tasks, 2))  # type: ignore[arg-type]  # rows of two
+        journey.works.update((row[0], Work(*row)) for row in packing.unpack(event.works, 6))
+        journey.cpu.update((row[0], (row[1], row[2])) for row in packing.unpack(event.long_steps, 3))
+        for upper, lower, runner, _ in packing.unpack(event.spans, 4):
             begun[event.pid, (upper << 32) + lower] = runner
-        for row in column.unpack(event.steps, 6):
+        for row in packing.unpack(event.steps, 6):
             step = Step(*row)
             if step.number:
                 journey.by_number[step.number] = step

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import UsageError
-from ..record import toml_file
-from ..record.complaint import complaints
+from ..record.toml import document
+from ..record.toml.validation import complaints
 from .allowance import Allowance
 
 FILE = Path("harness.toml")
@@ -43,12 +43,12 @@ def load_allowances(path: Path) -> tuple[Allowance, ...]:
     Raises:
         UsageError: The file cannot be read or is wrong; the message names file, line and key.
     """
-    text = toml_file.read_text(path, UsageError)
-    content = toml_file.parse(path, text, UsageError)
+    text = document.read_text(path, UsageError)
+    content = document.parse(path, text, UsageError)
     try:
         project = _Project.model_validate(content)
     except ValidationError as exc:
         found = complaints(exc.errors(), content, _Project.model_json_schema())
     else:
         return tuple(Allowance(**dict(entry)) for entry in project.calls.allow)
-    raise toml_file.refusal(path, text, found, UsageError)
+    raise document.refusal(path, text, found, UsageError)

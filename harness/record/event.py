@@ -9,123 +9,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .observation import (
-    FORMAT as FORMAT,
-)
-from .observation import (
-    ArtefactWritten as ArtefactWritten,
-)
-from .observation import (
-    Blocked as Blocked,
-)
-from .observation import (
-    CallsCounted as CallsCounted,
-)
-from .observation import (
-    CallsSeen as CallsSeen,
-)
-from .observation import (
-    CancelSwallowed as CancelSwallowed,
-)
-from .observation import (
-    ConsoleAudited as ConsoleAudited,
-)
-from .observation import (
-    ConsoleCounted as ConsoleCounted,
-)
-from .observation import (
-    ConsoleOpened as ConsoleOpened,
-)
-from .observation import (
-    Coroutine as Coroutine,
-)
-from .observation import (
-    Crowd as Crowd,
-)
-from .observation import (
-    ExceptionLost as ExceptionLost,
-)
-from .observation import (
-    FaultFired as FaultFired,
-)
-from .observation import (
-    Frame as Frame,
-)
-from .observation import (
-    Lasting as Lasting,
-)
-from .observation import (
-    Leaving as Leaving,
-)
-from .observation import (
-    LoopStarted as LoopStarted,
-)
-from .observation import (
-    NeverAwaited as NeverAwaited,
-)
-from .observation import (
-    Observation as Observation,
-)
-from .observation import (
-    Other as Other,
-)
-from .observation import (
-    Pause as Pause,
-)
-from .observation import (
-    PlaceSeen as PlaceSeen,
-)
-from .observation import (
-    ProbeClosed as ProbeClosed,
-)
-from .observation import (
-    ProbeFailed as ProbeFailed,
-)
-from .observation import (
-    Queued as Queued,
-)
-from .observation import (
-    Sample as Sample,
-)
-from .observation import (
-    Sampled as Sampled,
-)
-from .observation import (
-    SamplesCounted as SamplesCounted,
-)
-from .observation import (
-    SpanEnded as SpanEnded,
-)
-from .observation import (
-    StepsTaken as StepsTaken,
-)
-from .observation import (
-    StepsUnknown as StepsUnknown,
-)
-from .observation import (
-    StillRunning as StillRunning,
-)
-from .observation import (
-    Suspect as Suspect,
-)
-from .observation import (
-    TaskDestroyed as TaskDestroyed,
-)
-from .observation import (
-    TasksCounted as TasksCounted,
-)
-from .observation import (
-    Victim as Victim,
-)
-from .observation import (
-    Waiting as Waiting,
-)
-from .observation import (
-    WriterClosed as WriterClosed,
-)
-from .observation import (
-    WriterOpened as WriterOpened,
-)
+from .observation import FORMAT as FORMAT
+from .observation import ArtefactWritten as ArtefactWritten
+from .observation import Blocked as Blocked
+from .observation import CallsCounted as CallsCounted
+from .observation import CallsSeen as CallsSeen
+from .observation import CancelSwallowed as CancelSwallowed
+from .observation import ConsoleAudited as ConsoleAudited
+from .observation import ConsoleCounted as ConsoleCounted
+from .observation import ConsoleOpened as ConsoleOpened
+from .observation import Coroutine as Coroutine
+from .observation import Crowd as Crowd
+from .observation import ExceptionLost as ExceptionLost
+from .observation import FaultFired as FaultFired
+from .observation import Frame as Frame
+from .observation import Lasting as Lasting
+from .observation import Leaving as Leaving
+from .observation import LoopStarted as LoopStarted
+from .observation import NeverAwaited as NeverAwaited
+from .observation import Observation as Observation
+from .observation import Other as Other
+from .observation import Pause as Pause
+from .observation import PlaceSeen as PlaceSeen
+from .observation import ProbeClosed as ProbeClosed
+from .observation import ProbeFailed as ProbeFailed
+from .observation import Queued as Queued
+from .observation import Sample as Sample
+from .observation import Sampled as Sampled
+from .observation import SamplesCounted as SamplesCounted
+from .observation import SpanEnded as SpanEnded
+from .observation import StepsTaken as StepsTaken
+from .observation import StepsUnknown as StepsUnknown
+from .observation import StillRunning as StillRunning
+from .observation import Suspect as Suspect
+from .observation import TaskDestroyed as TaskDestroyed
+from .observation import TasksCounted as TasksCounted
+from .observation import Victim as Victim
+from .observation import Waiting as Waiting
+from .observation import WriterClosed as WriterClosed
+from .observation import WriterOpened as WriterOpened
 
 # --- the runner ---------------------------------------------------------------------------------------
 

@@ -28,9 +28,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
-from . import complaint, figure, override, toml_file
+from . import metric
 from .run import Expectation
-from .toml_place import Key, dotted
+from .toml import document, override, validation
+from .toml.lines import Key, dotted
 
 # --- what a value can be ------------------------------------------------------------------------------
 
@@ -40,7 +41,7 @@ _LIMIT = r"^\s*(<=|>=|==|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
 def _wrong(message: str, *, at: Key = (), note: str = "") -> PydanticCustomError:
     """An error in the scenario's own words, about the key *at* inside the value that is checked."""
     context = {"message": message, "at": at, "note": note}
-    return PydanticCustomError(complaint.WORDED, "{message}", context)
+    return PydanticCustomError(validation.WORDED, "{message}", context)
 
 
 def _limit(text: object) -> tuple[str, float]:
@@ -51,11 +52,11 @@ def _limit(text: object) -> tuple[str, float]:
 
 
 def _figure(key: str) -> str:
-    if figure.find(key) is None:
-        keys = [known.key for known in figure.FIGURES]
+    if metric.find(key) is None:
+        keys = [known.key for known in metric.FIGURES]
         akin = [known for known in keys if known.partition(".")[0] == key.partition(".")[0]]
         note = f"known figures: {', '.join(akin or keys)}"
-        raise _wrong(f"unknown figure{complaint.nearest(key, keys)}", note=note)
+        raise _wrong(f"unknown figure{validation.nearest(key, keys)}", note=note)
     return key
 
 
@@ -142,7 +143,7 @@ Ready = Annotated[
     | Annotated[ReadyAfter, Tag("after_s")],
     Discriminator(
         _ready_tag,
-        custom_error_type=complaint.WORDED,
+        custom_error_type=validation.WORDED,
         custom_error_message="expected a table with one of: log, port, after_s",
     ),
 ]
@@ -384,15 +385,15 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
         ScenarioError: The file cannot be read or is wrong. The message names file, line and key of what
             is wrong first; its notes are advice, and what else is wrong.
     """
-    text = toml_file.read_text(path, ScenarioError)
-    settings = _flat(toml_file.parse(path, text, ScenarioError))
+    text = document.read_text(path, ScenarioError)
+    settings = _flat(document.parse(path, text, ScenarioError))
     settings.setdefault("name", path.stem)
     origins = dict(_override(settings, overrides))
     try:
         return Scenario.model_validate(settings, context={"folder": path.parent})
     except ValidationError as exc:
-        found = complaint.complaints(exc.errors(), settings, schema())
-    raise toml_file.refusal(path, text, found, ScenarioError, origins=origins)
+        found = validation.complaints(exc.errors(), settings, schema())
+    raise document.refusal(path, text, found, ScenarioError, origins=origins)
 
 
 def schema() -> dict[str, Any]:

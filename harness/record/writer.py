@@ -15,9 +15,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from .background import Background
 from .clock import monotonic_ns
 from .codec import encode
+from .hidden_thread import Background
 from .observation import WriterClosed, WriterOpened
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 from commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
 from consoled import consoled
 
-from harness.record import card
+from harness.record import console_endpoint
 
 
 def attach(*arguments: object, **how: object) -> subprocess.CompletedProcess[str]:
@@ -205,7 +205,7 @@ def test_another_users_process_is_refused():
 
 def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_folder):
     """Killed ones leave theirs; the living keep theirs."""
-    place = Path(runtime_folder, card.FOLDER)
+    place = Path(runtime_folder, console_endpoint.FOLDER)
     (mine,) = place.glob("*.json")
     console.process.kill()
     console.process.wait()
@@ -219,7 +219,7 @@ def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_fold
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder):
     """There is no console then; the program runs, and the record says why."""
-    place = Path(runtime_folder, card.FOLDER)
+    place = Path(runtime_folder, console_endpoint.FOLDER)
     place.mkdir(mode=0o700)
     place.chmod(0o755)
     script = tmp_path / "program.py"
@@ -253,10 +253,10 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     command = [*COMMAND, "watch", "--console-port", str(port), "--out", "run", "--", sys.executable]
     process = subprocess.Popen([*command, str(script)], cwd=tmp_path, text=True, stderr=subprocess.PIPE)
     try:
-        cards: list[card.Card] = []
+        cards: list[console_endpoint.Card] = []
         told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
         # Of this user there may be others, which are nothing to this test.
-        cards = [found for _, found in card.cards() if found.folder == str(tmp_path / "run")]
+        cards = [found for _, found in console_endpoint.cards() if found.folder == str(tmp_path / "run")]
         tasks = [json.loads(attach("-c", "ps --json", found.pid).stdout)["total"] for found in cards]
     finally:
         for found in cards:

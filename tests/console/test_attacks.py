@@ -22,7 +22,7 @@ import pytest
 from commanded import wait
 from consoled import consoled
 
-from harness.record.card import Card
+from harness.record.console_endpoint import Card
 from harness.record.event import ConsoleAudited, ConsoleOpened, ProbeFailed
 from harness.record.reader import Follower
 

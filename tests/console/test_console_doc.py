@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from harness.probe.console import registry
-from harness.record.order import PERMISSIONS
+from harness.record.probe_config import PERMISSIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
 

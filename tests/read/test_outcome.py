@@ -6,7 +6,7 @@ from harness.read.document import build, exit_status
 from harness.read.expectation import figures, judge
 from harness.read.history import load
 from harness.record import event
-from harness.record.figure import FIGURES, NAME
+from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
 
 
@@ -44,7 +44,7 @@ def test_a_figure_that_the_run_does_not_have_fails(record):
 
 
 def test_every_figure_that_can_be_expected_is_reckoned(full):
-    """What `record/figure.py` offers is in a whole run's figures, save what it does not record."""
+    """What `record/metric.py` offers is in a whole run's figures, save what it does not record."""
     made = full()
     made.close()
     document = build(load(made.folder))

@@ -65,7 +65,7 @@ def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
 def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
     """It has just got it, to look at the late loop."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
-    began = Frame("/opt/harness/record/background.py", 33, "Background._run")
+    began = Frame("/opt/harness/record/hidden_thread.py", 33, "Background._run")
     stack = (began, Frame("/opt/harness/probe/watchdog.py", 126, "Watchdog._run"))
     threads = (Thread("", BILLER, True, True, stack),)
     made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))

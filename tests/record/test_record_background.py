@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 
-from harness.record import background
-from harness.record.background import Background
+from harness.record import hidden_thread
+from harness.record.hidden_thread import Background
 
 
 def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch):
@@ -14,23 +14,23 @@ def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch):
     told = []
     for module, hook in (sys, "unraisablehook"), (sys, "excepthook"), (threading, "excepthook"):
         monkeypatch.setattr(module, hook, lambda *args: told.append(args))
-    before = background.alive()
+    before = hidden_thread.alive()
 
     def work():
         raise OverflowError("timeout is too large")
 
     assert Background(work).join(timeout_s=10)
-    assert background.alive() == before
+    assert hidden_thread.alive() == before
     assert told == []
 
 
 def test_it_is_waited_for_no_longer_than_asked():
     """And counted for as long as it runs."""
-    before, end = background.alive(), threading.Event()
+    before, end = hidden_thread.alive(), threading.Event()
     running = Background(end.wait)
 
     assert not running.join(timeout_s=0.01)
-    assert background.alive() == before + 1
+    assert hidden_thread.alive() == before + 1
     end.set()
     assert running.join(timeout_s=10)
-    assert background.alive() == before
+    assert hidden_thread.alive() == before

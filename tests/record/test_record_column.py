@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from harness.record import column
+from harness.record import packing
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1_000])
@@ -15,9 +15,9 @@ def test_rows_come_back_as_they_were(count):
     draw = random.Random(count)
     rows = [(draw.randint(-(2**63), 2**63 - 1), number, 17) for number in range(count)]
 
-    packed = column.pack([number for row in rows for number in row], 3)
+    packed = packing.pack([number for row in rows for number in row], 3)
 
-    assert column.unpack(packed, 3) == rows
+    assert packing.unpack(packed, 3) == rows
 
 
 def test_a_log_is_short():
@@ -27,13 +27,13 @@ def test_a_log_is_short():
         at_ns += draw.randrange(1_000, 50_000)
         numbers += [number, at_ns - 5_000, at_ns, at_ns + draw.randrange(1_000), number - 1, 3]
 
-    assert len(column.pack(numbers, 6)) * 5 < len(str(numbers))
+    assert len(packing.pack(numbers, 6)) * 5 < len(str(numbers))
 
 
 @pytest.mark.parametrize("text", ["AAAA", "not base64!"])
 def test_damage_is_told(text):
     """What is no packed text, or not rows of that width, is an error."""
     with pytest.raises(ValueError):
-        column.unpack(text, 2)
+        packing.unpack(text, 2)
     with pytest.raises(ValueError, match="no rows of 2"):
-        column.unpack(column.pack([1, 2, 3], 3), 2)
+        packing.unpack(packing.pack([1, 2, 3], 3), 2)

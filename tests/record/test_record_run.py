@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import RecordError, UsageError
 from harness.record import page
-from harness.record.order import Order
+from harness.record.probe_config import Order
 from harness.record.run import Expectation, Run, RunFolder, create, new_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.record.secret import without_password, without_passwords
+from harness.record.redact import without_password, without_passwords
 
 
 @pytest.mark.parametrize(

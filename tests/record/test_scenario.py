@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.record import scenario
-from harness.record.figure import FIGURES, find
+from harness.record.metric import FIGURES, find
 from harness.record.run import Expectation
 from harness.record.scenario import HttpLoad, ProgramTarget, ReadyPort
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.record.toml_place import lines_by_key
+from harness.record.toml.lines import lines_by_key
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

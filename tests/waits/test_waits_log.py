@@ -8,7 +8,7 @@ import pytest
 from watched import watched
 
 from harness.record.event import ProbeFailed, SpanEnded, StepsTaken, StepsUnknown
-from harness.record.order import Order
+from harness.record.probe_config import Order
 
 TRACED = """
     import asyncio, gc, sys, time, weakref

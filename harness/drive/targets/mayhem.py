@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ...errors import ScenarioError
-from ...record import secret
+from ...record import redact
 from ...record.run import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
 from .plan import Plan
@@ -55,7 +55,7 @@ def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     options: list[str] = []
     env = {}
     for name, url in urls.items():
-        if secret.without_password(url) != url:
+        if redact.without_password(url) != url:
             env[f"MAYHEM_{name.upper()}"] = url
         else:
             options += [f"--{name}", url]

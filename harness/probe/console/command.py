@@ -52,7 +52,7 @@ class Command(Hashable, Protocol):
         ...
 
     def needs(self, options: Namespace) -> str:
-        """What these options ask for: one of `PERMISSIONS` (`record/order.py`), `READS` or `ACTS`."""
+        """What these options ask for: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
         ...
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ...record.background import Background
+from ...record.hidden_thread import Background
 
 
 class Crew:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ...record.background import Background
 from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
 from .command import Refusal
 
 

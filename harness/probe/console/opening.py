@@ -19,7 +19,7 @@ from .plain import printable
 from .recent import Latest
 
 if TYPE_CHECKING:
-    from ...record.card import Card
+    from ...record.console_endpoint import Card
     from ...record.event import Event
     from ...record.run import RunFolder
     from ..births import Births
@@ -94,10 +94,10 @@ class Console:
         with self._lock:
             self._is_closed = True
         if self._card_file is not None and self.card is not None:
-            from ...record import card
+            from ...record import console_endpoint
 
             with suppress(OSError):
-                card.remove(self._card_file, self.card)
+                console_endpoint.remove(self._card_file, self.card)
         if self._server is not None:
             self._server.close()
         if self._service is not None:
@@ -146,22 +146,22 @@ class Console:
             self._opened.set()
 
     def _serve(self, service: Service) -> None:
-        from ...record import card
+        from ...record import console_endpoint
         from .. import places
         from .audit import Audit
         from .door import Door, UnixDoor
         from .server import Server
 
-        folder = card.new_folder()
+        folder = console_endpoint.new_folder()
         name = f"{os.getpid()}-{monotonic_ns():x}"
         socket = str(folder / f"{name}.sock")
         token = os.urandom(16).hex()
         doors: list[Door] = [UnixDoor(socket)]
         tcp, note = self._open_port(token)
         doors += [tcp] if tcp is not None else []
-        self.card = card.Card(
+        self.card = console_endpoint.Card(
             pid=os.getpid(),
-            ticks=card.ticks_of(os.getpid()) or 0,
+            ticks=console_endpoint.ticks_of(os.getpid()) or 0,
             program=tuple(sys.orig_argv),
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             socket=socket,
@@ -184,7 +184,7 @@ class Console:
 
         self._server = Server(doors, crew=self._crew, audit=audit, converse=converse)
         # Last: whoever finds the card can attach.
-        card.write(self._card_file, self.card)
+        console_endpoint.write(self._card_file, self.card)
         self._write(ConsoleOpened(monotonic_ns(), os.getpid(), str(self._card_file), self.card.port, note))
 
     def _open_port(self, token: str) -> tuple[TcpDoor | None, str]:
@@ -205,13 +205,13 @@ class Console:
 
     def _port_is_a_siblings(self) -> bool:
         """Whether another process of the same run has the port that was asked for."""
-        from ...record import card
+        from ...record import console_endpoint
 
         deadline_s = monotonic() + SIBLING_WITHIN_S
         folder = str(self._folder.path) if self._folder is not None else None
         while True:
-            for _, other in card.cards():
-                if (other.port, other.folder) == (self._port, folder) and card.is_alive(other):
+            for _, other in console_endpoint.cards():
+                if (other.port, other.folder) == (self._port, folder) and console_endpoint.is_alive(other):
                     return True
             if monotonic() > deadline_s:
                 return False
@@ -219,10 +219,10 @@ class Console:
 
 
 def _banner(card: Card) -> str:
-    may = f"may {', '.join(card.allow)}" if card.allow else "reads only"
-    run = f", run {Path(card.folder).name}" if card.folder else ""
-    program = printable(" ".join(card.program))
-    return f"console of pid {card.pid}: {program}{run}; {may}. help lists the commands."
+    may = f"may {', '.join(console_endpoint.allow)}" if console_endpoint.allow else "reads only"
+    run = f", run {Path(console_endpoint.folder).name}" if console_endpoint.folder else ""
+    program = printable(" ".join(console_endpoint.program))
+    return f"console of pid {console_endpoint.pid}: {program}{run}; {may}. help lists the commands."
 
 
 def _program() -> str:

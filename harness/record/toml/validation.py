@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .toml_place import Key
+from .lines import Key
 
 Node = Mapping[str, Any]  # a JSON Schema, or a part of one
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 
-from ..errors import ScenarioError
-from .toml_place import Key
+from ...errors import ScenarioError
+from .lines import Key
 
 Table = dict[str, object]
 

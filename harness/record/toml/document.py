@@ -10,9 +10,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from .complaint import Complaint
-from .toml_place import dotted, lines_by_key
+from ...errors import UsageError
+from .lines import dotted, lines_by_key
+from .validation import Complaint
 
 
 def read_text(path: Path, error: type[UsageError]) -> str:
