@@ -18,8 +18,8 @@ from typing import Self
 
 from .probe.attention import Attention
 from .read import history
-from .read.block import Block
-from .read.rules import blocks as blocks_rule
+from .read.blocks import detect as blocks_rule
+from .read.blocks.block import Block
 from .record.clock import monotonic_ns
 from .record.event import Blocked, Event, LoopStarted
 from .record.run import Run

@@ -18,7 +18,7 @@ from watched import watched
 
 import harness
 from harness import watching
-from harness.read.block import Block
+from harness.read.blocks.block import Block
 from harness.testing import NOBODYS_FAULT, LoopBlockedError, no_blocks
 
 

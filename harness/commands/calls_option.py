@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..read import baseline, project
-from ..read.allowance import Accepted
-from ..read.document import Document
+from ..read.calls import baseline, project
+from ..read.calls.allowlist import Accepted
+from ..read.report import Document
 from ..read.rules.calls import SETTING
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..read import document, history
-from ..read.renderer import publish, render
+from ..read import history, report
+from ..read.formats import publish, render
 from ..read.renderers import terminal
 from ..record.run import RunFolder
 from .calls_option import CallsAsked
@@ -19,11 +19,11 @@ def conclude(
     folder: RunFolder, calls_asked: CallsAsked, *, show_json: bool = False, to_stderr: bool = False
 ) -> int:
     """Judge the record in *folder*; the exit status that goes with the outcome."""
-    judged = document.build(history.load(folder))
-    report = publish(folder, judged)
+    judged = report.build(history.load(folder))
+    page = publish(folder, judged)
     calls_asked.keep(judged)
     if show_json:
         click.echo(render(judged, "json"), nl=False)
     else:
-        terminal.show(judged, Console(stderr=to_stderr), report=Path(os.path.relpath(report)))
-    return document.exit_status(judged)
+        terminal.show(judged, Console(stderr=to_stderr), report=Path(os.path.relpath(page)))
+    return report.exit_status(judged)

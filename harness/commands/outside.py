@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from ..drive.sampling import sample
+from ..read.formats import export, save
 from ..read.history import load
-from ..read.renderer import export, save
-from ..read.sample import taken
-from ..read.unit import printable
+from ..read.samples.sample import taken
+from ..read.units import printable
 from ..record.event import Frame
 
 # Lines of the table, and what a recording is left as.

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..read.contrast import contrast
-from ..read.difference import difference
-from ..read.document import build, exit_status
+from ..read.compare.comparison import difference
+from ..read.compare.profile_diff import contrast
+from ..read.formats import FORMATS, OF_RECORD, export, publish, render, save
 from ..read.history import load
-from ..read.renderer import FORMATS, OF_RECORD, export, publish, render, save
+from ..read.report import build, exit_status
 from ..read.rules.calls import accepted
 from ..record.run import RunFolder
 from .calls_option import CallsAsked, calls_options

@@ -1,7 +1,7 @@
 """Logs who waited for whom: the steps of a loop for chosen traces, and what executors do for them.
 
 Off unless asked for: it costs each step of a task nearly half a microsecond. What the log means is found out
-by the reader (`read/journey.py`). The steps of one loop of a process at a time are logged: everything that a
+by the reader (`read/spans/step_log.py`). The steps of one loop of a process at a time are logged: everything that a
 step touches is there for one alone.
 """
 

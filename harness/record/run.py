@@ -27,7 +27,7 @@ MANIFEST = "run.json"
 class Expectation:
     """A limit on one figure of `report.json`: ``loop.lag_ms.p99 < 50``."""
 
-    key: str  # dotted path into report.json; see `read/expectation.py` for the derived ones
+    key: str  # dotted path into report.json; see `read/judge/expectation.py` for the derived ones
     comparison: str  # "<", "<=", ">", ">=", "=="
     limit: float
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..read.advice import advice
 from ..read.blame import own_frames
-from ..read.block import Block
-from ..read.unit import duration, percent, plural
+from ..read.blocks.advice import advice
+from ..read.blocks.block import Block
+from ..read.units import duration, percent, plural
 from ..record.event import Frame
 from ..watching import Watch, watch_loop
 

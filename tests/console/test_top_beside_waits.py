@@ -6,7 +6,7 @@ import pytest
 from commanded import wait
 from consoled import consoled
 
-from harness.read import document, history
+from harness.read import history, report
 from harness.record import run
 
 PROGRAM = """
@@ -51,8 +51,8 @@ def test_both_count_the_same_steps(tmp_path):
         console.process.wait(timeout=20)
         run.create(console.folder.path, run.Run("r", "watch", "", 0, 0, "", "", (), 50_000_000))
 
-    report = document.build(history.load(console.folder))
-    (row,) = [row for row in report.spans.by_name if row.name == "GET /cart"]
+    told = report.build(history.load(console.folder))
+    (row,) = [row for row in told.spans.by_name if row.name == "GET /cart"]
     assert 0.1 < seen < 0.8  # some 40 of 110 ms
     assert row.decomposed > 1
     assert row.run_ms == pytest.approx(40, abs=20)

@@ -17,9 +17,9 @@ import pytest
 from commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 
 from harness.drive.profilers import raw
+from harness.read.formats import export
 from harness.read.history import load
-from harness.read.renderer import export
-from harness.read.sample import taken
+from harness.read.samples.sample import taken
 from harness.record.event import ArtefactWritten, CallsSeen, Frame, Sampled
 
 BUSY = """

@@ -11,8 +11,8 @@ import pytest
 from pythons import find_python
 from watched import Outcome, watched
 
-from harness.read import document, history
-from harness.read.document import Document
+from harness.read import history, report
+from harness.read.report import Document
 from harness.record import run
 from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted
 
@@ -35,17 +35,17 @@ def program(body: str, loop: str = "asyncio") -> str:
     return FRAME.format(body=dedent(body), uvloop=loop == "uvloop")
 
 
-def report(seen: Outcome) -> Document:
+def judged(seen: Outcome) -> Document:
     """The report of a program that was watched."""
     assert seen.of(ProbeFailed) == []
     started_ns = min(source.opened.at_ns for source in seen.sources)
     manifest = run.Run("r", "watch", "", started_ns, 0, "", "", (), 50_000_000)
-    return document.build(history.load(run.create(seen.folder.path, manifest)))
+    return report.build(history.load(run.create(seen.folder.path, manifest)))
 
 
 def said(seen: Outcome) -> list[tuple[str, str, int | None]]:
     """The findings about tasks: level, message and line."""
-    return [(f.level, f.message, f.line) for f in report(seen).findings if f.rule == "tasks"]
+    return [(f.level, f.message, f.line) for f in judged(seen).findings if f.rule == "tasks"]
 
 
 def line_of(text: str, path: Path) -> int:
@@ -85,7 +85,7 @@ def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path):
 
 
 def report_again(seen: Outcome) -> Document:
-    return document.build(history.load(seen.folder))
+    return report.build(history.load(seen.folder))
 
 
 def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.read import document, history
+from harness.read import history, report
 from harness.record import event, page, run
 from harness.record.writer import Writer
 
@@ -128,10 +128,10 @@ class Recording:
             writer.close()
         self._writers.clear()
 
-    def document(self) -> document.Document:
+    def document(self) -> report.Document:
         """The report, after all writers have ended in good order."""
         self.close()
-        return document.build(history.load(self.folder))
+        return report.build(history.load(self.folder))
 
 
 @pytest.fixture

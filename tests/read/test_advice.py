@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.read.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, hint
 from harness.read.blame import Territory
-from harness.read.library import library_calls
+from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, hint
+from harness.read.blocks.library import library_calls
 from harness.record.event import Frame
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from harness.errors import UsageError
-from harness.read import baseline, project
-from harness.read.allowance import Allowance
-from harness.read.call import Call
+from harness.read.calls import baseline, project
+from harness.read.calls.allowlist import Allowance
+from harness.read.calls.call import Call
 
 
 def call(name="open", function="shop.cart:load", *, line=7, allowed=False):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.read.allowance import Accepted, Allowance
-from harness.read.document import as_json, build
+from harness.read.calls.allowlist import Accepted, Allowance
 from harness.read.finding import Finding
 from harness.read.history import load
+from harness.read.report import as_json, build
 from harness.read.rules.calls import accepted
 from harness.record.event import CallsCounted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.read import document
+from harness.read import report
 from harness.read.renderers import html, markdown
 from harness.record import event
 
@@ -20,7 +20,7 @@ def test_the_latest_count_of_each_process_holds(record):
     made.ended()
     judged = made.document()
 
-    console = document.as_json(judged)["console"]
+    console = report.as_json(judged)["console"]
     assert console == {
         "connections": 2,
         "refused": 1,

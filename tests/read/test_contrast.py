@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read.contrast import contrast
+from harness.read.compare.profile_diff import contrast
 from harness.read.history import load
 from harness.record import event
 
@@ -176,7 +176,7 @@ def test_where_nothing_can_be_compared_there_is_a_reason(profiled, record, full)
 def test_calls_beyond_the_bound_are_told(profiled, monkeypatch):
     """The page has room for so many; the time of the others is not lost without a word."""
     base = profiled("base", {"handle": (10, 1), "total": (6, 1), "dumps": (2, 1)})
-    monkeypatch.setattr("harness.read.contrast.CALLS", 3)
+    monkeypatch.setattr("harness.read.compare.profile_diff.CALLS", 3)
 
     found = contrast(base, base)
     assert [line.function for line in found.lines] == ["handle", "total"]

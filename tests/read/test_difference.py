@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from harness.commands.report import report
-from harness.read.contrast import Contrast, Shift
-from harness.read.difference import difference
-from harness.read.moved import moved
-from harness.read.renderer import render
+from harness.read.compare.block_diff import moved
+from harness.read.compare.comparison import difference
+from harness.read.compare.profile_diff import Contrast, Shift
+from harness.read.formats import render
 from harness.read.renderers import terminal
 
 

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from harness.errors import RecordError
-from harness.read.document import as_json, build
+from harness.read.formats import render
 from harness.read.history import load
-from harness.read.renderer import render
+from harness.read.report import as_json, build
 from harness.record import event
 from harness.record.run import RunFolder
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.commands.report import report
+from harness.read.formats import FORMATS, export, render
 from harness.read.history import load
-from harness.read.renderer import FORMATS, export, render
 from harness.record import event
 
 HOSTILE = "a;b\"'\\\n<c>\x1b"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read import gain
+from harness.read.blocks import impact
 from harness.read.history import load
 from harness.record import event
 
@@ -60,4 +60,4 @@ def test_without_load_nothing_is_estimated(record, look):
     document = made.document()
 
     assert document.blockers[0].p99_gain_ms is None
-    assert gain.p99_ms(load(made.folder), document.blocks) is None
+    assert impact.p99_ms(load(made.folder), document.blocks) is None

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.contrast import contrast
-from harness.read.difference import difference
-from harness.read.document import build
+from harness.read.compare.comparison import difference
+from harness.read.compare.profile_diff import contrast
+from harness.read.formats import publish
 from harness.read.history import load
-from harness.read.renderer import publish
+from harness.read.report import build
 from harness.record import event
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium to drive a browser with")

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.allowance import Accepted, Allowance
-from harness.read.contrast import contrast
-from harness.read.difference import difference
+from harness.read.calls.allowlist import Accepted, Allowance
+from harness.read.compare.comparison import difference
+from harness.read.compare.profile_diff import contrast
+from harness.read.formats import render
 from harness.read.history import load
-from harness.read.renderer import render
 from harness.read.renderers import html
-from harness.read.segment import READY, RUN, Segment
-from harness.read.waits import Blame, Waits
+from harness.read.spans.segment import READY, RUN, Segment
+from harness.read.spans.wait_report import Blame, Waits
 from harness.record.event import CallsCounted
 
 

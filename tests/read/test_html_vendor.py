@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from harness.read.renderer import render
+from harness.read.formats import render
 from harness.read.renderers import html
 
 VENDOR = Path(html.__file__).parent / "vendor"

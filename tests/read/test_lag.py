@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from harness.read.loop import lag_ns
+from harness.read.figures.loop import lag_ns
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 0.999])

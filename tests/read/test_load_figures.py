@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read.load import Late, Latency, Load
+from harness.read.figures.load import Late, Latency, Load
 from harness.record import event
 
 

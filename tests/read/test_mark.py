@@ -2,7 +2,6 @@
 
 import pytest
 
-from harness.read import mark
 from harness.record import event
 
 TRACE = f"{7:032x}"
@@ -94,7 +93,7 @@ def test_a_span_that_is_not_shown_has_its_samples_counted(traced):
 
 def test_very_many_marks_become_few(traced, monkeypatch):
     """Those that follow each other in one place are joined; then the longest stay, the rest is counted."""
-    monkeypatch.setattr(mark, "MARKS", 3)
+    monkeypatch.setattr(trace_samples, "MARKS", 3)
     row = tuple(number for tick in range(20) for number in (tick * 10_000, 1))
     joined = traced((1.25, 1, RESTART, row), name="joined").marked
     alone = traced(*((1.25 + n / 20, 1 + n % 2, RESTART, ()) for n in range(6)), name="alone").marked

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.read.document import build, exit_status
-from harness.read.expectation import figures, judge
 from harness.read.history import load
+from harness.read.judge.expectation import figures, judge
+from harness.read.report import build, exit_status
 from harness.record import event
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
@@ -48,7 +48,7 @@ def test_every_figure_that_can_be_expected_is_reckoned(full):
     made = full()
     made.close()
     document = build(load(made.folder))
-    from harness.read.document import as_json
+    from harness.read.report import as_json
 
     known = figures(as_json(document), document.blocks, document.spans)
     missing = [f.key for f in FIGURES if f.key.replace(NAME, "process restart") not in known]

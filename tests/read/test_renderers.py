@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.read.renderer import FORMATS, publish, render
+from harness.read.formats import FORMATS, publish, render
 from harness.read.renderers import html, terminal
 from harness.read.renderers.speedscope import SCHEMA
 from harness.record.event import Frame

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from watched import LIMIT_MS, Outcome, watched
 
-from harness.read.block import Block
+from harness.read.blocks import detect
+from harness.read.blocks.block import Block
 from harness.read.history import History, in_memory
-from harness.read.rules import blocks
-from harness.read.segment import Segment
-from harness.read.waits import Decomposed, Waits
+from harness.read.spans.segment import Segment
+from harness.read.spans.wait_report import Decomposed, Waits
 from harness.record.event import SpanEnded
 from harness.record.run import Run
 
@@ -60,7 +60,7 @@ def _tell(program: str, tmp_path: Path, **order: object) -> Told:
     assert done.status == 0, done.stderr
     run = Run("", "", "", 0, 0, "", "", (), block_limit_ns=LIMIT_MS * 1_000_000)
     history = in_memory(run, done.events)
-    found = blocks.blocks(history)
+    found = detect.blocks(history)
     decomposed = Decomposed(history, found)
     return Told(done, history, found, decomposed, decomposed.waits())
 

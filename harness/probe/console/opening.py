@@ -219,10 +219,10 @@ class Console:
 
 
 def _banner(card: Card) -> str:
-    may = f"may {', '.join(console_endpoint.allow)}" if console_endpoint.allow else "reads only"
-    run = f", run {Path(console_endpoint.folder).name}" if console_endpoint.folder else ""
-    program = printable(" ".join(console_endpoint.program))
-    return f"console of pid {console_endpoint.pid}: {program}{run}; {may}. help lists the commands."
+    may = f"may {', '.join(card.allow)}" if card.allow else "reads only"
+    run = f", run {Path(card.folder).name}" if card.folder else ""
+    program = printable(" ".join(card.program))
+    return f"console of pid {card.pid}: {program}{run}; {may}. help lists the commands."
 
 
 def _program() -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ..contrast import Shift
-from ..difference import Change, Difference
-from ..moved import Moved
-from ..unit import duration, measured, plural
+from ..compare.block_diff import Moved
+from ..compare.comparison import Change, Difference
+from ..compare.profile_diff import Shift
+from ..units import duration, measured, plural
 
 NOTE = "Noise is that within the two runs; how much runs differ by themselves, one of each cannot tell."
 PLACES = 6

@@ -10,7 +10,7 @@ from collections import Counter
 
 from ...record.event import Frame
 from ..history import History
-from ..sample import taken
+from ..samples.sample import taken
 
 
 def render(history: History) -> str:

@@ -20,16 +20,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ...record.event import Frame
-from ..advice import Advice, advice
-from ..block import Block
-from ..blocker import Blocker, is_at
-from ..chart import chart
-from ..difference import Difference
-from ..document import Document, plain
-from ..excerpt import Line, excerpt
-from ..icicle import Called, Icicle
-from ..span import Trace
-from ..unit import duration, measured, percent, plural
+from ..blocks.advice import Advice, advice
+from ..blocks.block import Block
+from ..blocks.blocker import Blocker, is_at
+from ..blocks.excerpt import Line, excerpt
+from ..compare.comparison import Difference
+from ..figures.chart import chart
+from ..report import Document, plain
+from ..samples.flame_graph import Called, Icicle
+from ..spans.span import Trace
+from ..units import duration, measured, percent, plural
 
 # So that it can be mailed. Of what may be large the last part goes first, until the page is small enough.
 MAX_BYTES = 900_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..document import Document, as_json
+from ..report import Document, as_json
 
 
 def render(document: Document) -> str:

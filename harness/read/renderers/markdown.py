@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..advice import advice
-from ..blocker import Blocker
-from ..call import Call
-from ..difference import Difference
-from ..document import Document
-from ..segment import PARTS
-from ..span import SpanName
-from ..unit import duration, percent, plural, printable
+from ..blocks.advice import advice
+from ..blocks.blocker import Blocker
+from ..calls.call import Call
+from ..compare.comparison import Difference
+from ..report import Document
+from ..spans.segment import PARTS
+from ..spans.span import SpanName
+from ..units import duration, percent, plural, printable
 from . import changes
 
 PLACES = 10

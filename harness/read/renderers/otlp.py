@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from ...record.event import SpanEnded, WriterOpened
-from ..block import Block
+from ..blocks import detect as blocks_rule
+from ..blocks.block import Block
 from ..history import History
-from ..rules import blocks as blocks_rule
 
 KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 STATUSES = {"unset": 0, "ok": 1, "error": 2}

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...record.event import FaultInjected, FaultUndone, LoopSampled, LoopStarted, SpanEnded, WriterOpened
-from ..block import Block
+from ..blocks import detect as blocks_rule
+from ..blocks.block import Block
 from ..history import History
-from ..rules import blocks as blocks_rule
 
 # Tracks in the order they are shown.
 LOOPS, TASKS, THREADS, FAULTS = range(4)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ...record.event import Frame, WriterOpened
 from ..history import History
-from ..sample import taken
+from ..samples.sample import taken
 
 K = TypeVar("K")
 Fields = Iterable[tuple[int, "int | bytes"]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from ..document import Document
+from ..report import Document
 
 Labels = Mapping[str, str]
 Samples = list[tuple[Labels, float | None]]

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from ...record.event import Frame
 from ..history import History
-from ..sample import Taken, taken
+from ..samples.sample import Taken, taken
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 # What a sample's way means for who reads it.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CallsCounted, Frame
-from ..allowance import Accepted, Allowance
 from ..blame import Territory
-from ..call import Call
+from ..calls.allowlist import Accepted, Allowance
+from ..calls.call import Call
 from ..finding import Finding
 from ..history import History
-from ..unit import duration, ms, plural
+from ..units import duration, ms, plural
 
 # In the settings of a run that counts calls: what was accepted when it began.
 SETTING = "calls"

@@ -12,7 +12,7 @@ from ...record.event import Frame, Leaving, StillRunning, TargetExited, TargetSt
 from ..blame import Territory, own_frames
 from ..finding import Finding
 from ..history import History
-from ..unit import duration, ms, plural
+from ..units import duration, ms, plural
 
 RULE = "ending"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..fault import Fault
+from ..figures.fault import Fault
 from ..finding import Finding
 
 

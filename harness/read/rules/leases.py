@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...record.event import SpanEnded
-from ..block import Block
+from ..blocks.block import Block
 from ..finding import Finding
 from ..history import History
-from ..unit import duration, plural, seconds
+from ..units import duration, plural, seconds
 
 MESSAGE, DELIVERY, LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
 SHOWN = 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...record.event import LedgerTaken, QueueLeft
 from ..finding import Finding
 from ..history import History
-from ..unit import plural
+from ..units import plural
 
 
 def findings(history: History) -> Iterator[Finding]:

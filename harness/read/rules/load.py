@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..figures.load import Load
 from ..finding import Finding
 from ..history import History
-from ..load import Load
-from ..unit import duration, plural
+from ..units import duration, plural
 
 
 def findings(history: History, load: Load | None) -> Iterator[Finding]:

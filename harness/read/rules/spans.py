@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..finding import Finding
-from ..span import Spans
-from ..unit import plural
+from ..spans.span import Spans
+from ..units import plural
 
 
 def findings(spans: Spans) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ...record.event import RunEnded, TargetExited, TargetReady, TargetStopping
 from ..finding import Finding
 from ..history import History
-from ..unit import duration, ms
+from ..units import duration, ms
 
 
 def findings(history: History) -> Iterator[Finding]:

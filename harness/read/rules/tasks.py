@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
-from .. import task
 from ..blame import Territory, candidates
+from ..figures import task
 from ..finding import Finding
 from ..history import History
-from ..unit import duration, plural
+from ..units import duration, plural
 
 RULE = "tasks"
 

@@ -1,0 +1,129 @@
+"""What was seen of a late turn from outside, joined with what the probe saw of it from inside.
+
+While code holds the GIL the probe sees nothing, and at its end only where the code came to rest. The look
+from outside names the thread that had the GIL, and the line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+
+from ...record.event import Blocked, Frame, Other, Sample, Suspect, Thread, Witnessed
+from ..blame import own_frames
+from ..history import History
+
+# Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the
+# late loop, and who kept the loop waiting had let go by then.
+PROBE = ("/harness/probe/", "/harness/record/")
+
+
+def unheard(history: History) -> Iterator[Blocked]:
+    """The turns in which processes ended while code held the GIL: only the outside has seen them.
+
+    The probe would have told of each at its end, or when it got a chance to look.
+    """
+    for loop in history.loops:
+        page, of = loop.page, (loop.started.pid, loop.started.loop)
+        began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
+        looks_ns = [
+            look.at_ns
+            for look in history.of(Witnessed)
+            if (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
+        ]
+        is_told = any(
+            (turn.pid, turn.loop) == of and turn.at_ns + turn.held_ns > began_ns
+            for turn in history.of(Blocked)
+        )
+        if looks_ns and not is_told:
+            ended_ns = max(loop.ended_ns, *looks_ns)
+            yield Blocked(
+                began_ns,
+                ended_ns - began_ns,
+                False,
+                *of,
+                samples=(),
+                victims=(),
+                victims_total=0,
+                woke_ns=0 if page is not None and page.turn_ns else ended_ns,
+            )
+
+
+def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
+    """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
+    within = _within(turn, seen)
+    own: list[Sample] = []
+    holders: Counter[str] = Counter()
+    threads: dict[str, Thread] = {}
+    for look in within:
+        for thread in look.threads:
+            if not thread.stack:
+                continue  # it changed under the look, or had not begun: there is no line to name
+            if thread.has_gil and thread.native_id == look.native_id:
+                own.append(_sample(turn, look, thread))
+            elif thread.has_gil and not _is_probes(thread):
+                holders[thread.name] += 1
+                threads.setdefault(thread.name, thread)
+    if holders:
+        # Seen with the GIL in hand: nobody needs to be suspected any more.
+        share_ns = turn.held_ns // sum(holders.values())
+        others = tuple(
+            Other(name, threads[name].stack, cpu_ns=0, used_ns=share_ns * times, syscall="running")
+            for name, times in holders.most_common()
+        )
+        turn = replace(turn, others=others)
+    elif within:
+        # And whoever holds it so long is seen with it: nobody did.
+        turn = replace(turn, others=())
+    if own:
+        samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
+        turn = replace(turn, samples=tuple(samples))
+    return turn
+
+
+def _within(turn: Blocked, seen: Iterable[Witnessed]) -> list[Witnessed]:
+    """The looks that tell of this turn.
+
+    One that was over after the turn may have seen what came next: py-spy takes tens of milliseconds until it
+    has read the stacks. It is better than nothing, but not than what the probe has seen.
+    """
+    end_ns = turn.at_ns + turn.held_ns
+    begun = [
+        look
+        for look in seen
+        if (look.pid, look.loop) == (turn.pid, turn.loop) and turn.at_ns <= look.at_ns <= end_ns
+    ]
+    sure = [look for look in begun if look.over_ns <= end_ns or not turn.ended]
+    return sure if sure or turn.samples else begun
+
+
+def _is_probes(thread: Thread) -> bool:
+    return any(folder in thread.stack[0].file for folder in PROBE)
+
+
+def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
+    """A look as a sample, up to the next look from inside: that tells whose step it was.
+
+    Where there is none, it is the one task whose coroutine's function the stack begins with.
+    """
+    after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
+    who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
+    if not who.task and (suspect := _suspect(turn, thread.stack)) is not None:
+        who = replace(who, **asdict(suspect))
+    return replace(
+        who,
+        first_ns=look.at_ns,
+        last_ns=after.first_ns if after else look.at_ns,
+        count=1,
+        stack=thread.stack,
+        syscall="running",
+    )
+
+
+def _suspect(turn: Blocked, stack: tuple[Frame, ...]) -> Suspect | None:
+    own = own_frames(stack)
+    # From outside a function has its bare name.
+    begins_with = own[0].function.rpartition(".")[2] if own else ""
+    fitting = [who for who in turn.suspects if who.coroutine.rpartition(".")[2] == begins_with]
+    return fitting[0] if len(fitting) == 1 else None

@@ -1,0 +1,54 @@
+"""The project's own file, ``harness.toml``: which synchronous calls of its code are meant to be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...errors import UsageError
+from ...record.toml import document
+from ...record.toml.validation import complaints
+from .allowlist import Allowance
+
+FILE = Path("harness.toml")
+
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Allow(_Table):
+    call: _Text
+    reason: _Text
+    function: _Text = "*"
+    caller: _Text = "*"
+    argument: str = "*"
+
+
+class _Calls(_Table):
+    allow: Annotated[tuple[_Allow, ...], Field(strict=False)] = ()
+
+
+class _Project(_Table):
+    calls: _Calls = _Calls()
+
+
+def load_allowances(path: Path) -> tuple[Allowance, ...]:
+    """The entries ``[[calls.allow]]`` of the file.
+
+    Raises:
+        UsageError: The file cannot be read or is wrong; the message names file, line and key.
+    """
+    text = document.read_text(path, UsageError)
+    content = document.parse(path, text, UsageError)
+    try:
+        project = _Project.model_validate(content)
+    except ValidationError as exc:
+        found = complaints(exc.errors(), content, _Project.model_json_schema())
+    else:
+        return tuple(Allowance(**dict(entry)) for entry in project.calls.allow)
+    raise document.refusal(path, text, found, UsageError)

@@ -1,0 +1,96 @@
+"""The places that block in one run or in another: new, gone, more or less often, longer or shorter.
+
+Blocks come by chance. In as much time the one run may have more or fewer than the other, about as many as the
+root of their number; only what lies beyond twice that is called a change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+from ..blocks.block import Block
+
+# From fewer blocks of a run nobody can tell how much their lengths vary.
+LEAST_BLOCKS = 4
+# Of their mean length: what is less is of no interest, however sure it is.
+LEAST_APART = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One place that blocks in one run or in both."""
+
+    function: str
+    where: str
+    base_count: int
+    base_ms: float
+    head_count: int
+    head_ms: float
+    change: str  # "new", "gone", "more", "fewer", "longer", "shorter" or "same"
+    by_chance: bool  # it may be: the runs are too short, or the blocks too few, to tell
+
+
+def moved(base: Iterable[Block], head: Iterable[Block], base_s: float, head_s: float) -> tuple[Moved, ...]:
+    """The places of both runs, those whose time moved most first.
+
+    Args:
+        base: The blocks of the other run.
+        head: Those of the run that is reported.
+        base_s: How long the loops of the other run ran.
+        head_s: How long those of this one did.
+    """
+    # By function and file, not by line: between two versions of a program code moves.
+    before, after = _by_function(base), _by_function(head)
+    places = [
+        _moved(key, before.get(key, []), after.get(key, []), base_s, head_s) for key in {**before, **after}
+    ]
+    return tuple(sorted(places, key=lambda place: -abs(place.head_ms - place.base_ms)))
+
+
+def _by_function(blocks: Iterable[Block]) -> dict[tuple[str, str], list[Block]]:
+    found: dict[tuple[str, str], list[Block]] = defaultdict(list)
+    for block in blocks:
+        found[block.function, block.where.rpartition(":")[0]].append(block)
+    return found
+
+
+def _moved(key: tuple[str, str], base: list[Block], head: list[Block], base_s: float, head_s: float) -> Moved:
+    function, file = key
+    change, by_chance = _change(base, head, base_s, head_s)
+    return Moved(
+        function=function,
+        where=max(head or base, key=lambda block: block.held_ms).where or file,
+        base_count=len(base),
+        base_ms=round(sum(block.held_ms for block in base), 3),
+        head_count=len(head),
+        head_ms=round(sum(block.held_ms for block in head), 3),
+        change=change,
+        by_chance=by_chance,
+    )
+
+
+def _change(base: list[Block], head: list[Block], base_s: float, head_s: float) -> tuple[str, bool]:
+    before, after = len(base) / (base_s or 1), len(head) / (head_s or 1)
+    band = 2 * math.sqrt(len(base) / (base_s or 1) ** 2 + len(head) / (head_s or 1) ** 2)
+    by_chance = abs(after - before) <= band
+    if not base or not head:
+        return ("gone" if base else "new"), by_chance
+    if not by_chance:
+        return ("more" if after > before else "fewer"), False
+    return _length(base, head) or ("same", True)
+
+
+def _length(base: list[Block], head: list[Block]) -> tuple[str, bool] | None:
+    """Whether the blocks of a place last longer than they did, or shorter; `None` where nobody can tell."""
+    if min(len(base), len(head)) < LEAST_BLOCKS:
+        return None
+    before, after = [block.held_ms for block in base], [block.held_ms for block in head]
+    apart = fmean(after) - fmean(before)
+    band_ms = 2 * math.sqrt(variance(before) / len(before) + variance(after) / len(after))
+    if abs(apart) <= max(band_ms, LEAST_APART * fmean(before)):
+        return None
+    return ("longer" if apart > 0 else "shorter"), False

@@ -1,0 +1,125 @@
+"""Two runs side by side: which figures moved, and which places block now that did not before.
+
+One run of each tells how much a figure varies within a run, from step to step of its timeline, not how much
+it varies from run to run. So a figure is called different only when the means over the steps lie further
+apart than twice the standard error of their difference; and a real verdict wants repeated runs. Means, for a
+median over the steps does not see what hurts a few of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from statistics import fmean, variance
+from typing import TYPE_CHECKING
+
+from .block_diff import Moved, moved
+from .profile_diff import Contrast
+
+if TYPE_CHECKING:
+    from ..report import Document
+
+# From fewer steps a standard error is a guess.
+LEAST_STEPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure of both runs; null where a run has none."""
+
+    name: str
+    unit: str  # "ms", "share", "per second", or what is counted
+    base: float | None
+    head: float | None
+    band: float | None  # how far apart they may lie by noise within the runs; null for a plain count
+    verdict: str  # "better", "worse", "noise"; "" where nothing can be said
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The base is the other run, the head is the one that is reported."""
+
+    base_id: str
+    base_verdict: str
+    base_outcome: str
+    changes: tuple[Change, ...]
+    places: tuple[Moved, ...]  # those that moved most first
+    contrast: Contrast | None = field(repr=False)  # of what was sampled; null where there is none ...
+    no_contrast: str  # ... and why
+
+
+def difference(base: Document, head: Document, samples: Contrast | str) -> Difference:
+    """What changed from *base* to *head*, with what `contrast` says of their *samples*."""
+    return Difference(
+        base_id=base.run.id,
+        base_verdict=base.run.verdict,
+        base_outcome=base.run.outcome,
+        changes=(*_changes(base, head), *_counts(base, head)),
+        places=moved(base.blocks, head.blocks, base.loop.ran_s, head.loop.ran_s),
+        contrast=samples if isinstance(samples, Contrast) else None,
+        no_contrast=samples if isinstance(samples, str) else "",
+    )
+
+
+def _changes(base: Document, head: Document) -> Iterator[Change]:
+    before, after = base.timeline, head.timeline
+    if base.load is not None and head.load is not None:
+        yield _change("latency, median of a step", "ms", before.p50_ms, after.p50_ms)
+        yield _change("latency, p99 of a step", "ms", before.p99_ms, after.p99_ms)
+        yield _change("completed", "per second", _rates(base), _rates(head), more_is_better=True)
+    yield _change("loop busy", "share", before.busy_ratio, after.busy_ratio)
+
+
+def _rates(document: Document) -> list[float | None]:
+    """Answers per second, from the first request to the last: before and after there was no load."""
+    line = document.timeline
+    loaded = [index for index, sent in enumerate(line.sent) if sent]
+    if not loaded:
+        return []
+    return [count / line.step_s for count in line.completed[loaded[0] : loaded[-1] + 1]]
+
+
+def _change(
+    name: str,
+    unit: str,
+    base: Iterable[float | None],
+    head: Iterable[float | None],
+    *,
+    more_is_better: bool = False,
+) -> Change:
+    before, after = [v for v in base if v is not None], [v for v in head if v is not None]
+    low, high = _mean(before), _mean(after)
+    if low is None or high is None or min(len(before), len(after)) < LEAST_STEPS:
+        return Change(name, unit, low, high, None, "")
+    # Neighbouring steps are alike, so this is rather too small than too large.
+    band = 2 * math.sqrt(variance(before) / len(before) + variance(after) / len(after))
+    verdict = "better" if (high > low) is more_is_better else "worse"
+    if abs(high - low) <= band:
+        verdict = "noise"
+    return Change(name, unit, low, high, round(band, 4), verdict)
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(fmean(values), 4) if values else None
+
+
+def _counts(base: Document, head: Document) -> Iterator[Change]:
+    yield _count("blocks", "blocks", len(base.blocks), len(head.blocks))
+    yield _count("held by blocks", "ms", _held_ms(base), _held_ms(head))
+    if base.load is not None and head.load is not None:
+        # Of all requests together: what hurts a few steps hardly moves the mean over the steps.
+        yield _count("latency, p99 of all", "ms", base.load.latency_ms.p99, head.load.latency_ms.p99)
+    yield _count("longest turn", "ms", base.loop.lag_ms.max, head.loop.lag_ms.max)
+    if base.load is not None and head.load is not None:
+        yield _count("failed", "requests", base.load.failed, head.load.failed)
+    if base.ledger is not None and head.ledger is not None:
+        yield _count("lost", "messages", base.ledger.lost, head.ledger.lost)
+
+
+def _count(name: str, unit: str, base: float | None, head: float | None) -> Change:
+    return Change(name, unit, base, head, None, "")
+
+
+def _held_ms(document: Document) -> float:
+    return round(sum(block.held_ms for block in document.blocks), 3)

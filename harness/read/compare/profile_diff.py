@@ -1,0 +1,246 @@
+"""The samples of two runs side by side: which calls became heavier, which lighter, and which only seem so.
+
+Runs of different length are compared by the time per request that was answered well; without load in both, by
+the time per second that the loops ran. Calls are told apart by function and file, not by line: between two
+versions of a program code moves. Within the noise is what lies no further apart than twice the standard
+error of the difference, as the samples themselves tell it (`visit.py`). How much two runs of the same program
+differ for other reasons, they cannot tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...record.event import Frame
+from ..blame import candidates
+from ..figures import loop
+from ..history import History
+from ..samples.flame_graph import EXECUTOR, LETTERS, Called, Numbers, Thread, Tree, territory, thread_of
+from ..samples.sample import LATE, Taken, taken
+from ..samples.sampling_error import Visits
+
+# Fewer than an icicle of one run has, for a row has more to say.
+CALLS, ROWS = 1_000, 5_000
+SHIFTS = 20
+MESSAGE, SECOND = "request", "second"
+
+
+class Group(NamedTuple):
+    """What the page filters by; a sample is in one group."""
+
+    thread: Thread
+    coroutine: str
+    span: str
+
+
+class Row(NamedTuple):
+    """Time in one call; the first four are numbers of the lists, and call 0 is the loop itself.
+
+    *base_ms* and *head_ms* are of the call by itself, per unit. *variance* is that of their difference, but
+    of the call and all below it: it has no parts to be made of.
+    """
+
+    thread: int
+    coroutine: int
+    span: int
+    call: int
+    base_ms: float
+    head_ms: float
+    variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Time on the loop, per unit, that went into one function of the program's and the libraries below it."""
+
+    function: str
+    where: str
+    base_ms: float
+    head_ms: float
+    band_ms: float  # how far apart they may lie by chance
+    verdict: str  # "heavier", "lighter" or "noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The base is the other run, the head is the one that is reported. The lists are those of an `Icicle`."""
+
+    per: str  # "request" or "second": what times are counted by
+    base_units: float
+    head_units: float
+    only_late: bool  # there were no samples but the looks at late turns
+    threads: tuple[Thread, ...]
+    coroutines: tuple[str, ...]
+    spans: tuple[str, ...]
+    lines: tuple[Called, ...] = field(repr=False)  # whose *where* is a file
+    callers: tuple[int, ...] = field(repr=False)
+    called: tuple[int, ...] = field(repr=False)
+    rows: tuple[Row, ...] = field(repr=False)
+    shifts: tuple[Shift, ...]  # those that moved most first
+    left_out_ms: float  # per unit and of both runs together, in calls that found no place here
+
+
+def contrast(base: History, head: History) -> Contrast | str:
+    """What changed from *base* to *head*; the reason why nothing can be said, where that is so."""
+    before, after = taken(base), taken(head)
+    for samples, which in ((before, "the other run"), (after, "this run")):
+        if not samples:
+            return f"there are no samples of {which}"
+    late = {samples[0].way == LATE for samples in (before, after)}
+    if len(late) > 1:
+        return "only one of the runs was sampled; of the other only late turns were looked at"
+    answered = [sum(request.ok for request in history.requests) for history in (base, head)]
+    per = MESSAGE if all(answered) else SECOND
+    units = answered if all(answered) else [loop.figures(history).ran_s for history in (base, head)]
+    if not all(units):
+        return "no loop ran in one of the runs"
+    sides = _Side(base, before, units[0]), _Side(head, after, units[1])
+    return _contrast(*sides, per, only_late=late == {True})
+
+
+class _Side:
+    """The samples of one run with what they are counted by."""
+
+    def __init__(self, history: History, samples: tuple[Taken, ...], units: float) -> None:
+        self.samples, self.units = samples, units
+        self._whose = territory(history)
+        self._known: dict[tuple[str, str], Called] = {}
+        # By identity, for `taken` gives equal stacks but once: to hash one takes longer than the rest.
+        self._stacks: dict[int, tuple[tuple[Called, ...], tuple[Called, ...]]] = {}
+        self._groups: dict[tuple[str, str, str, str], Group] = {}
+
+    def stack(self, sample: Taken) -> tuple[Called, ...]:
+        """The calls of a sample, each as a function in a file."""
+        return self._seen(sample)[0]
+
+    def blamed(self, sample: Taken) -> tuple[Called, ...]:
+        """The one call of a sample on a loop that the time is put down to; none for the loop itself."""
+        return self._seen(sample)[1] if sample.way != EXECUTOR else ()
+
+    def group(self, sample: Taken) -> Group:
+        """What the page filters the sample by."""
+        key = sample.thread, sample.way, sample.coroutine, sample.span
+        if key not in self._groups:
+            names = sample.coroutine[:LETTERS], sample.span[:LETTERS]
+            self._groups[key] = Group(thread_of(sample), *names)
+        return self._groups[key]
+
+    def per_unit_ms(self, time_ns: float) -> float:
+        """Time per unit, in ms."""
+        return time_ns / 1e6 / self.units
+
+    def variance(self, variance_ns2: float) -> float:
+        """A variance per unit, in ms²."""
+        return variance_ns2 / 1e12 / self.units**2
+
+    def _seen(self, sample: Taken) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
+        key = id(sample.stack)
+        if key not in self._stacks:
+            blamed = candidates(sample.stack, self._whose)[-1:]
+            self._stacks[key] = tuple(map(self._called, sample.stack)), tuple(map(self._called, blamed))
+        return self._stacks[key]
+
+    def _called(self, frame: Frame) -> Called:
+        key = frame.function, frame.file
+        if key not in self._known:
+            where = self._whose.short(frame.file)[-LETTERS:]
+            self._known[key] = Called(frame.function[:LETTERS], where, self._whose.is_application(frame))
+        return self._known[key]
+
+
+def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contrast:
+    groups, stacks = Numbers[Group](), Numbers[tuple[Called, ...]]()
+    numbered = [
+        [(groups.of(side.group(sample)), stacks.of(side.stack(sample))) for sample in side.samples]
+        for side in (base, head)
+    ]
+    took: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for index, side in enumerate((base, head)):
+        for sample, pair in zip(side.samples, numbered[index], strict=True):
+            took[pair][index] += side.per_unit_ms(sample.weight_ns)
+    by_number = tuple(stacks)
+    tree, left_out_ms = Tree(CALLS), 0.0
+    # By group and call: the time of the call by itself. Each pair of a group and a stack is in so many calls.
+    itself: dict[tuple[int, int], list[float]] = {}
+    inside: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+    for pair, times in sorted(took.items(), key=lambda item: -sum(item[1])):
+        group, stack = pair[0], by_number[pair[1]]
+        call = tree.call(stack) if len(itself) + len(stack) < ROWS else None
+        if call is None:
+            left_out_ms += sum(times)
+            continue
+        inside[pair] = tuple((group, at) for at in _callers(tree, call))
+        for place in inside[pair]:
+            itself.setdefault(place, [0.0, 0.0])
+        for index, time in enumerate(times):
+            itself[group, call][index] += time
+    variance: dict[tuple[int, int], float] = defaultdict(float)
+    for side, pairs in zip((base, head), numbered, strict=True):
+        places = [inside.get(pair, ()) for pair in pairs]
+        for place, of in Visits(side.samples, places).variance.items():
+            variance[place] += side.variance(of)
+    threads, coroutines, spans = Numbers[Thread](), Numbers[str](), Numbers[str]()
+    wheres = [
+        (threads.of(group.thread), coroutines.of(group.coroutine), spans.of(group.span)) for group in groups
+    ]
+    return Contrast(
+        per=per,
+        base_units=round(base.units, 3),
+        head_units=round(head.units, 3),
+        only_late=only_late,
+        threads=tuple(threads),
+        coroutines=tuple(coroutines),
+        spans=tuple(spans),
+        lines=tuple(tree.lines),
+        callers=tuple(tree.callers),
+        called=tuple(line for _, line in tree.calls),
+        rows=tuple(
+            Row(*wheres[group], call, _digits(before), _digits(after), _digits(variance[group, call]))
+            for (group, call), (before, after) in itself.items()
+        ),
+        shifts=tuple(_shifts(base, head)),
+        left_out_ms=_digits(left_out_ms),
+    )
+
+
+def _callers(tree: Tree, call: int) -> Iterator[int]:
+    """A call, its caller, and so on to the loop itself, which is 0."""
+    calls = tree.callers
+    while call:
+        yield call
+        call = calls[call - 1]
+    yield 0
+
+
+def _shifts(base: _Side, head: _Side) -> list[Shift]:
+    took: dict[Called, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    variance: dict[Called, float] = defaultdict(float)
+    for index, side in enumerate((base, head)):
+        places = list(map(side.blamed, side.samples))
+        for sample, blamed in zip(side.samples, places, strict=True):
+            for called in blamed:
+                took[called][index] += side.per_unit_ms(sample.weight_ns)
+        for called, of in Visits(side.samples, places).variance.items():
+            variance[called] += side.variance(of)
+    shifts = [
+        _shift(called, before_ms, after_ms, 2 * math.sqrt(variance[called]))
+        for called, (before_ms, after_ms) in took.items()
+    ]
+    return sorted(shifts, key=lambda shift: -abs(shift.head_ms - shift.base_ms))[:SHIFTS]
+
+
+def _shift(called: Called, before_ms: float, after_ms: float, band_ms: float) -> Shift:
+    verdict = "heavier" if after_ms > before_ms else "lighter"
+    if abs(after_ms - before_ms) <= band_ms:
+        verdict = "noise"
+    figures = _digits(before_ms), _digits(after_ms), _digits(band_ms)
+    return Shift(called.function, called.where, *figures, verdict)
+
+
+def _digits(value: float) -> float:
+    """Four digits: more would be noise, and the page has a bound."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,120 @@
+"""The timeline of a report as data for its chart: lanes over one axis of time, with faults and stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..blocks.block import Block
+from ..report import Document
+from .timeline import Timeline
+
+# A stall for each of so many columns: those that would lie on top of each other are one, the longest.
+COLUMNS = 240
+BANDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a lane: a value per step, null where there is none."""
+
+    name: str
+    unit: str  # "ms", "share" or "per second"
+    tone: str  # its colour: a variable of the style sheet
+    look: str  # "line", "dashed", "area" or "points", so that it is told without colour
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One figure over the time of the run."""
+
+    title: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The time in which a fault was active; *row* so that no two lie on top of each other."""
+
+    label: str
+    from_s: float
+    to_s: float
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Everything that the page draws over time."""
+
+    whole_s: float
+    step_s: float
+    limit_ms: float
+    lanes: tuple[Lane, ...]
+    bands: tuple[Band, ...]
+    stalls: tuple[tuple[int, Block], ...]  # by their index in the document, in order of time
+
+
+def chart(document: Document) -> Chart:
+    """The lanes that this run has something to say in; the loop's is always there."""
+    line = document.timeline
+    whole_s = line.step_s * len(line.sent)
+    lanes = [
+        Lane(
+            "Event loop: longest turn, and busy share behind",
+            (
+                Series("busy", "share", "--busy", "area", line.busy_ratio),
+                Series("longest turn", "ms", "--line", "points", line.longest_ms),
+            ),
+        )
+    ]
+    if document.load is not None:
+        lanes += [
+            Lane(
+                "Latency, from when a request was due",
+                (
+                    Series("p50", "ms", "--good", "line", line.p50_ms),
+                    Series("p99", "ms", "--line", "line", line.p99_ms),
+                    Series("max", "ms", "--faint", "dashed", line.max_ms),
+                ),
+            ),
+            Lane("Requests per second", tuple(_requests(line))),
+        ]
+    return Chart(
+        whole_s=whole_s,
+        step_s=line.step_s,
+        limit_ms=document.run.block_limit_ms,
+        lanes=tuple(lanes),
+        bands=tuple(_bands(document, whole_s)),
+        stalls=_stalls(document, whole_s),
+    )
+
+
+def _requests(line: Timeline) -> Iterator[Series]:
+    yield Series("sent", "per second", "--faint", "dashed", _rates(line.sent, line.step_s))
+    yield Series("completed", "per second", "--line", "line", _rates(line.completed, line.step_s))
+    if any(line.failed):
+        yield Series("failed", "per second", "--block", "line", _rates(line.failed, line.step_s))
+
+
+def _rates(counts: Sequence[int], step_s: float) -> tuple[float, ...]:
+    return tuple(round(count / step_s, 2) for count in counts)
+
+
+def _bands(document: Document, whole_s: float) -> Iterator[Band]:
+    rows: list[float] = []  # until when each is taken
+    for fault in [fault for fault in document.faults if fault.injected][:BANDS]:
+        from_s = fault.at_s or 0.0
+        to_s = min(whole_s, from_s + fault.for_s) if fault.for_s is not None else whole_s
+        row = next((row for row, until_s in enumerate(rows) if until_s <= from_s), len(rows))
+        rows[row : row + 1] = [to_s]
+        yield Band(f"{fault.id} · {fault.kind}", from_s, to_s, row)
+
+
+def _stalls(document: Document, whole_s: float) -> tuple[tuple[int, Block], ...]:
+    columns: dict[int, tuple[int, Block]] = {}
+    for index, block in enumerate(document.blocks):
+        column = int(block.at_s / whole_s * COLUMNS)
+        if column not in columns or block.held_ms > columns[column][1].held_ms:
+            columns[column] = (index, block)
+    return tuple(sorted(columns.values(), key=lambda stall: stall[1].at_s))

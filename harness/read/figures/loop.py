@@ -1,0 +1,98 @@
+"""How busy the event loops were, and how late a thing would have started that became due at any moment.
+
+Lag is weighted by time, not by turns: a moment inside a turn waits for the rest of that turn, a moment
+outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns longer than x, divided by
+the time the loop ran. A histogram of turns would call a loop healthy that idles quickly a million times and
+is dead for a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..history import History, Loop
+from ..units import ms
+from . import task
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late something started that became due at a random moment; *max* is the longest turn."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFigures:
+    """All loops of the target together, each weighted by the time it ran."""
+
+    turns: int
+    busy_ratio: float | None
+    lag_ms: Lag
+    tasks: task.Tasks
+    blocked_turns: int  # turns over the limit by the loops' own counters, seen or not
+    ran_s: float
+
+
+def figures(history: History) -> LoopFigures:
+    """What the loops' counters say; figures without a value where no loop was timed."""
+    turns = [turn for loop in history.loops for turn in _turns(loop)]
+    ran_ns = sum(_ran_ns(loop) for loop in history.loops)
+    busy_ns = sum(count * length for count, length in turns)
+    lags = (lag_ns(turns, ran_ns, 0.5), lag_ns(turns, ran_ns, 0.99), _longest_ns(history)) if ran_ns else ()
+    return LoopFigures(
+        turns=sum(loop.page.turns for loop in history.loops if loop.page),
+        busy_ratio=round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None,
+        lag_ms=Lag(*map(ms, lags)) if lags else Lag(None, None, None),
+        tasks=task.figures(history),
+        blocked_turns=sum(loop.page.blocks for loop in history.loops if loop.page),
+        ran_s=round(ran_ns / 1e9, 6),
+    )
+
+
+def lag_ns(turns: list[tuple[int, float]], ran_ns: float, share: float) -> float:
+    """The smallest lag that *share* of all moments do not exceed.
+
+    Args:
+        turns: How many turns of which length in nanoseconds; the lengths of a bucket count as equal.
+        ran_ns: How long the loop ran, > 0.
+        share: Of the moments, 0 to 1.
+    """
+    beyond_ns = (1 - share) * ran_ns
+    count, total = 0, 0.0
+    longest_first = sorted(turns, key=lambda turn: -turn[1])
+    for index, (number, length) in enumerate(longest_first):
+        count += number
+        total += number * length
+        shorter = longest_first[index + 1][1] if index + 1 < len(longest_first) else 0.0
+        # Between two neighbouring lengths the time beyond x is the straight line total - count * x.
+        if total - count * shorter >= beyond_ns:
+            return max(0.0, (total - beyond_ns) / count)
+    return 0.0
+
+
+def _turns(loop: Loop) -> list[tuple[int, float]]:
+    page = loop.page
+    if page is None:
+        return []
+    pairs = zip(page.counts, page.sums_ns, strict=True)
+    return [*((count, total / count) for count, total in pairs if count), *((1, ns) for ns in _unended(loop))]
+
+
+def _unended(loop: Loop) -> list[int]:
+    """The turn in which the process was killed or read: it counts as far as it is known."""
+    page = loop.page
+    if page is None or not page.turn_ns or page.stopped_ns:
+        return []
+    return [max(0, loop.ended_ns - page.turn_ns)]
+
+
+def _longest_ns(history: History) -> int:
+    known = [loop.page.longest_ns for loop in history.loops if loop.page]
+    return max([*known, *(ns for loop in history.loops for ns in _unended(loop))], default=0)
+
+
+def _ran_ns(loop: Loop) -> int:
+    return max(0, loop.ended_ns - loop.page.started_ns) if loop.page else 0

@@ -1,0 +1,199 @@
+"""What became of the tasks: which crowds of them only grew, and which were cancelled and went on.
+
+A crowd is the pending tasks of one coroutine that wait at one line, as the probe's censuses saw it. One that
+turns over is at work: those that were seen there have left. One that came at once is a pool. What is left
+grew while the program worked, and nobody ever left it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ...record.event import (
+    CancelSwallowed,
+    Coroutine,
+    Crowd,
+    ExceptionLost,
+    NeverAwaited,
+    PlaceSeen,
+    TargetStopping,
+    TaskDestroyed,
+    TasksCounted,
+)
+from ..history import History
+from ..units import ms, seconds
+
+L = TypeVar("L", TaskDestroyed, ExceptionLost, NeverAwaited, CancelSwallowed)
+
+# Fewer tasks may be anything.
+LEAST = 20
+# Of those that ever came to the place, at least so many are still there.
+STAYED = 0.8
+# Between a tenth and nine tenths, the crowd was seen to grow for at least this part of the time that was
+# watched, and of the work that was done: a pool is there at once. Mostly by the work, for a small program
+# works for a moment, and waits from then on.
+GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
+# ... and not within one burst at the start, which is all that is known of it when there was no later census.
+# A pool is made in one go. Where so many other tasks came and ended for each, it may be fast: that was work.
+GROWTH_NS = 200_000_000
+OTHERS = 0.5
+# Before 3.12 `wait_for` runs what it waits for in a task: one more for each that a pool has connected so.
+TASK_OF_WAIT_FOR = 1
+# It still grew after this part of the work: a pool that takes its time is there soon after the start.
+LATEST_OF_CPU = 0.25
+# As many new descriptors for so many new tasks: they serve connections that are open.
+CONNECTED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """What became of the tasks; null where nothing in the record tells."""
+
+    started: int | None = None  # to count them, each would have to be touched
+    finished: int | None = None
+    leaked: int | None = None
+    destroyed_pending: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A crowd that only grew."""
+
+    pid: int
+    coroutine: Coroutine
+    count: int
+    from_s: float  # since the run's start: when a tenth of it was there ...
+    to_s: float  # ... and nine tenths
+    left: int  # of those that were seen there, so many are there no more
+    connected: bool  # open files or sockets grew with it
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Tasks at one place that had been cancelled and were still pending long after."""
+
+    pid: int
+    coroutine: Coroutine
+    count: int
+    after_ms: float  # since the cancellation, at least
+    pending: bool  # at the end of the record
+
+
+def figures(history: History) -> Tasks:
+    """The figures of the report; without a census in the record nothing is known."""
+    if not history.of(TasksCounted):
+        return Tasks()
+    return Tasks(
+        leaked=sum(leak.count for leak in leaks(history) if not leak.connected),
+        destroyed_pending=sum(loss.count for loss in latest(history.of(TaskDestroyed))),
+    )
+
+
+def leaks(history: History) -> tuple[Leak, ...]:
+    """Every crowd that only grew until its process was asked to end, largest first."""
+    found = [leak for pid, taken in _by_process(history).items() for leak in _leaks_of(pid, taken, history)]
+    return tuple(sorted(found, key=lambda leak: -leak.count))
+
+
+def cancelled(history: History) -> tuple[Cancelled, ...]:
+    """The coroutines whose tasks went on after a cancellation, those that did so longest first."""
+    places = _places(history)
+    longest: dict[tuple[int, str, int], Cancelled] = {}
+    for pid, taken in _by_process(history).items():
+        for census in taken:
+            for crowd in census.crowds:
+                of = places.get((pid, crowd.place))
+                if of is None or not crowd.cancelled:
+                    continue
+                # It may have moved on to another line in the meantime.
+                key = (pid, of.file, of.line)
+                item = Cancelled(pid, of, crowd.cancelled, ms(crowd.cancelled_ns), census is taken[-1])
+                if key not in longest or item.after_ms >= longest[key].after_ms:
+                    longest[key] = item
+    return tuple(sorted(longest.values(), key=lambda item: -item.after_ms))
+
+
+def latest(losses: Iterable[L]) -> list[L]:
+    """One event for each kind of loss: the one with the whole count."""
+    return list({(loss.pid, loss.at_ns, loss.coroutine): loss for loss in losses}.values())
+
+
+def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator[Leak]:
+    stopping = history.last(TargetStopping)
+    stopped_ns = stopping.at_ns if stopping else history.ended_ns
+    # What is pending while a loop is wound up has been cancelled already.
+    taken = [census for census in taken if not census.closing and census.at_ns <= stopped_ns]
+    if not taken:
+        return
+    first, last, places = taken[0], taken[-1], _places(history)
+    others = OTHERS + (TASK_OF_WAIT_FOR if _python(pid, history) < (3, 12) else 0)
+    time_ns, cpu_ns = last.at_ns - first.at_ns, last.cpu_ns - first.cpu_ns
+    for crowd in last.crowds:
+        of = places.get((pid, crowd.place))
+        if of is None or crowd.count < LEAST or crowd.count < crowd.seen * STAYED:
+            continue
+        few = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.1)
+        most = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.9)
+        # The latest moment at which it certainly had not come so far: censuses may lie far apart.
+        growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
+        least_ns = 0 if _others_ended(few, most, crowd.place, others) else GROWTH_NS
+        if (
+            growing.at_ns - few.at_ns < max(least_ns, time_ns * GROWTH_OF_TIME)
+            or growing.cpu_ns - few.cpu_ns < cpu_ns * GROWTH_OF_CPU
+            or growing.cpu_ns - first.cpu_ns < cpu_ns * LATEST_OF_CPU
+        ):
+            continue
+        grown = _count(most, crowd.place) - _count(few, crowd.place)
+        yield Leak(
+            pid=pid,
+            coroutine=of,
+            count=crowd.count,
+            from_s=seconds(history.since_start_ns(few.at_ns)),
+            to_s=seconds(history.since_start_ns(most.at_ns)),
+            left=crowd.seen - crowd.count,
+            connected=most.descriptors - few.descriptors >= grown * CONNECTED,
+        )
+
+
+def _when(census: TasksCounted) -> int:
+    return census.at_ns
+
+
+def _count(census: TasksCounted, place: int) -> int:
+    crowd = _crowd(census, place)
+    return crowd.count if crowd is not None else 0
+
+
+def _crowd(census: TasksCounted, place: int) -> Crowd | None:
+    return next((crowd for crowd in census.crowds if crowd.place == place), None)
+
+
+def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
+    """Whether others came and ended between the two, at least so many for each that came to the place."""
+    before, after = _crowd(few, place), _crowd(most, place)
+    if before is None or after is None or not before.newest:
+        return False
+    ended = (after.newest - before.newest) - (most.pending - few.pending)
+    return ended >= (after.count - before.count) * least > 0
+
+
+def _python(pid: int, history: History) -> tuple[int, ...]:
+    """The version of the interpreter; this one's for a watch in code, which has no record."""
+    opened = (source.opened for source in history.sources if source.opened is not None)
+    version = next((one.python for one in opened if one.pid == pid), "")
+    return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]
+
+
+def _places(history: History) -> dict[tuple[int, int], Coroutine]:
+    return {(seen.pid, seen.place): seen.coroutine for seen in history.of(PlaceSeen)}
+
+
+def _by_process(history: History) -> dict[int, list[TasksCounted]]:
+    taken: dict[int, list[TasksCounted]] = defaultdict(list)
+    for census in history.of(TasksCounted):
+        taken[census.pid].append(census)
+    return taken

@@ -1,0 +1,69 @@
+"""What was expected of a run, judged: each limit of the manifest against the figure it names.
+
+A figure is named by its dotted path in `report.json`; `record/metric.py` lists them. The blocks are summed up
+there, and a span goes by its name. A figure that this run does not have fails what is expected of it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ...record.run import Expectation
+from ..blocks.block import Block
+from ..spans.span import Spans
+
+_COMPARISONS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One expectation with what came; *value* is null when the run has no such figure."""
+
+    name: str
+    limit: str  # "< 50"
+    value: float | None
+    passed: bool
+
+
+def judge(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> tuple[Judged, ...]:
+    """Each expectation against its figure, in the order they were asked."""
+    return tuple(_judged(expectation, figures.get(expectation.key)) for expectation in expectations)
+
+
+def figures(parts: Mapping[str, object], blocks: tuple[Block, ...], spans: Spans) -> dict[str, float]:
+    """Every number of a report by its dotted path, and the figures derived from its lists."""
+    return {
+        **dict(_numbers(parts, "")),
+        **{
+            f"spans.by_name.{name.name}.{key}": value
+            for name in spans.by_name
+            for key, value in (("count", name.count), ("p50_ms", name.p50_ms), ("p99_ms", name.p99_ms))
+        },
+        "blocks.count": len(blocks),
+        "blocks.max_held_ms": max((block.held_ms for block in blocks), default=0.0),
+        "blocks.total_ms": round(sum(block.held_ms for block in blocks), 3),
+        "blocks.victims": sum(block.victims_total for block in blocks),
+    }
+
+
+def _judged(expectation: Expectation, value: float | None) -> Judged:
+    # A comparison that this version does not know must not pass.
+    compare = _COMPARISONS.get(expectation.comparison)
+    passed = value is not None and compare is not None and bool(compare(value, expectation.limit))
+    return Judged(expectation.key, f"{expectation.comparison} {expectation.limit:g}", value, passed)
+
+
+def _numbers(parts: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
+    for name, value in parts.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{name}", value

@@ -1,0 +1,204 @@
+"""The samples of a run added up: which calls made which, for how long, in which thread, span and coroutine.
+
+Tasks are told apart by their coroutine: there are too many of them, and those of one coroutine do the same.
+All is numbered, so that it stays small enough for a page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from ...record.event import Frame
+from ..blame import Territory
+from ..history import History
+from ..spans.span import Trace
+from .sample import Taken, taken
+from .trace_samples import Marked, marked
+
+T = TypeVar("T")
+
+EXECUTOR = "executor"  # a sample's way: a thread that works for a loop, not the loop's own
+
+# Calls beyond these would be too thin to be seen; what they took is told. So is what rows beyond these took.
+CALLS, ROWS = 2_000, 4_000
+# Longer names are cut: they come from the target, and the page has a bound.
+LETTERS = 80
+# Of each trace, the calls that it was met in most.
+TRACED = 5
+
+
+class Called(NamedTuple):
+    """A line that calls."""
+
+    function: str
+    where: str  # file and line below the application's folder, for people
+    own: bool  # the program's own code
+
+
+class Row(NamedTuple):
+    """The time that was spent in one call by itself; all but the last are numbers of the icicle's lists."""
+
+    thread: int
+    coroutine: int
+    span: int
+    call: int  # 0 for none: the loop itself
+    took_ms: float
+
+
+class Traced(NamedTuple):
+    """A call that a trace was met in."""
+
+    trace_id: str
+    call: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """Where samples came from. *way* as in `Sampled`, or "late" for looks at late turns."""
+
+    name: str
+    way: str
+    on_loop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Icicle:
+    """The tree of calls, numbered from 1; *callers* has for each the one it was made by, 0 for none."""
+
+    threads: tuple[Thread, ...]
+    coroutines: tuple[str, ...]  # "" for a plain callback
+    spans: tuple[str, ...]  # "" for none
+    lines: tuple[Called, ...] = field(repr=False)
+    callers: tuple[int, ...] = field(repr=False)
+    called: tuple[int, ...] = field(repr=False)  # of each call: its line
+    rows: tuple[Row, ...] = field(repr=False)  # those with the most time first
+    traced: tuple[Traced, ...] = field(repr=False)
+    marked: Marked = field(repr=False)  # the samples of the traces that the report shows
+    left_out_ms: float  # in calls that found no place here
+
+
+def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
+    """What was sampled, and where on *traces*; `None` without samples."""
+    samples = taken(history)
+    took_ns: Counter[tuple[Thread, str, str, tuple[Frame, ...]]] = Counter()
+    traced_ns: dict[str, Counter[tuple[Frame, ...]]] = defaultdict(Counter)
+    shown = {trace.trace_id for trace in traces}
+    for sample in samples:
+        took_ns[thread_of(sample), sample.coroutine, sample.span, sample.stack] += sample.weight_ns
+        if sample.trace_id in shown:
+            traced_ns[sample.trace_id][sample.stack] += sample.weight_ns
+    if not took_ns:
+        return None
+    tree = Tree(CALLS)
+    lines = _Lines(territory(history))
+    threads, coroutines, spans = Numbers[Thread](), Numbers[str](), Numbers[str]()
+
+    def call_of(stack: tuple[Frame, ...]) -> int | None:
+        return tree.call(lines.of_stack(stack))
+
+    # First, while there is room: a trace that is shown is looked at closely.
+    traced = [
+        Traced(trace_id, call, _tenths(spent_ns))
+        for trace_id, stacks in traced_ns.items()
+        for stack, spent_ns in stacks.most_common(TRACED)
+        if (call := call_of(stack))
+    ]
+    rows: list[Row] = []
+    left_out_ns = 0
+    for (thread, coroutine, span, stack), spent_ns in took_ns.most_common():
+        call = call_of(stack) if len(rows) < ROWS else None
+        if call is None:
+            left_out_ns += spent_ns
+        else:
+            where = threads.of(thread), coroutines.of(coroutine[:LETTERS]), spans.of(span[:LETTERS])
+            rows.append(Row(*where, call, _tenths(spent_ns)))
+    on_spans = marked(history, samples, traces, lambda sample: threads.of(thread_of(sample)), call_of)
+    return Icicle(
+        marked=on_spans,
+        threads=tuple(threads),
+        coroutines=tuple(coroutines),
+        spans=tuple(spans),
+        lines=tuple(tree.lines),
+        callers=tuple(tree.callers),
+        called=tuple(line for _, line in tree.calls),
+        rows=tuple(rows),
+        traced=tuple(traced),
+        left_out_ms=_tenths(left_out_ns),
+    )
+
+
+def thread_of(sample: Taken) -> Thread:
+    """The thread that was looked at."""
+    return Thread(sample.thread[:LETTERS], sample.way, on_loop=sample.way != EXECUTOR)
+
+
+class Numbers(dict[T, int]):
+    """Things, each with the number it was given when it was first asked for; from 0."""
+
+    def of(self, thing: T) -> int:
+        """The number of *thing*, which may be new."""
+        return self.setdefault(thing, len(self))
+
+
+class Tree:
+    """Calls by number, each known by who made it and the line it is in."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self.calls = Numbers[tuple[int, int]]()
+        self.lines = Numbers[Called]()
+        self.callers: list[int] = []  # of each call, as its key has it
+
+    def call(self, stack: tuple[Called, ...]) -> int | None:
+        """The number of the innermost call, from 1, or 0 without any; `None` when there is no more room."""
+        if len(self.calls) + len(stack) > self._room:
+            return self._known(stack)
+        call = 0
+        for line in stack:
+            caller, call = call, self.calls.of((call, self.lines.of(line))) + 1
+            if call > len(self.callers):
+                self.callers.append(caller)
+        return call
+
+    def _known(self, stack: tuple[Called, ...]) -> int | None:
+        call = 0
+        for line in stack:
+            number = self.calls.get((call, self.lines.get(line, -1)))
+            if number is None:
+                return None
+            call = number + 1
+        return call
+
+
+class _Lines:
+    """The lines of frames as people read them; each frame is looked into once."""
+
+    def __init__(self, whose: Territory) -> None:
+        self._whose = whose
+        self._known: dict[Frame, Called] = {}
+
+    def of_stack(self, stack: tuple[Frame, ...]) -> tuple[Called, ...]:
+        return tuple(map(self._of, stack))
+
+    def _of(self, frame: Frame) -> Called:
+        if frame not in self._known:
+            where = f"{self._whose.short(frame.file)}:{frame.line}"
+            called = Called(frame.function[:LETTERS], where[-LETTERS:], self._whose.is_application(frame))
+            self._known[frame] = called
+        return self._known[frame]
+
+
+def territory(history: History) -> Territory:
+    """Whose code is whose in all processes together."""
+    started = [loop.started for loop in history.loops]
+    return Territory(
+        tuple({prefix: None for loop in started for prefix in loop.application}),
+        tuple({prefix: None for loop in started for prefix in loop.libraries}),
+    )
+
+
+def _tenths(time_ns: int) -> float:
+    return round(time_ns / 1e6, 1)

@@ -1,0 +1,126 @@
+"""Everything that was sampled in a run, as stacks with their weight: what a flame graph is drawn from.
+
+A run with the sampler, or with a recording from outside, has its ticks. Without either there are the looks
+that the probe took at late turns: they show what blocked, and nothing of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...record.event import Blocked, CallsSeen, Frame, Sampled
+from ..blame import folded, own_frames
+from ..history import History
+
+LATE = "late"
+# Between two looks at a late turn (`probe/watchdog.py`).
+LOOK_NS = 5_000_000
+
+
+class Look(NamedTuple):
+    """The time that one look at a stack stands for: it was taken at the end of it."""
+
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Samples of one thread that saw the same thing."""
+
+    at_ns: int  # the first one, by the record's clock
+    pid: int
+    thread: str
+    way: str  # as in `Sampled`, or "late" for looks at late turns
+    count: int
+    weight_ns: int  # the time they stand for
+    task: str
+    coroutine: str
+    span: str
+    trace_id: str
+    span_id: str
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
+    looks: tuple[Look, ...] = field(repr=False)  # as far as it is known when each was; one at least
+
+
+def taken(history: History) -> tuple[Taken, ...]:
+    """The samples of a run, in order of time."""
+    ticks = tuple(_ticks(history))
+    return ticks or tuple(_looks(history))
+
+
+def _ticks(history: History) -> Iterator[Taken]:
+    calls: dict[tuple[int, int], tuple[int, Frame]] = {}
+    for seen in history.of(CallsSeen):
+        for number, call in enumerate(zip(seen.callers, seen.frames, strict=True), seen.first):
+            calls[seen.pid, number] = call
+    stacks: dict[tuple[int, int], tuple[Frame, ...]] = {}
+    for event in history.of(Sampled):
+        key = event.pid, event.stack
+        if key not in stacks:
+            stacks[key] = _inside(_stack(calls, *key))
+        yield Taken(
+            at_ns=event.at_ns,
+            pid=event.pid,
+            thread=event.thread,
+            way=event.way,
+            count=event.count,
+            weight_ns=round(event.count * 1e9 / event.hz),
+            task=event.task,
+            coroutine=event.coroutine,
+            span=event.span,
+            trace_id=event.trace_id,
+            span_id=event.span_id,
+            stack=stacks[key],
+            looks=_each(event),
+        )
+
+
+def _looks(history: History) -> Iterator[Taken]:
+    threads = {(loop.started.pid, loop.started.loop): loop.started.thread for loop in history.loops}
+    for turn in history.of(Blocked):
+        for sample in turn.samples if turn.ended else ():
+            yield Taken(
+                at_ns=sample.first_ns,
+                pid=turn.pid,
+                thread=threads.get((turn.pid, turn.loop), ""),
+                way=LATE,
+                count=sample.count,
+                weight_ns=sample.last_ns - sample.first_ns + LOOK_NS,
+                task=sample.task,
+                coroutine=sample.coroutine,
+                span=sample.span,
+                trace_id=sample.trace_id,
+                span_id=sample.span_id,
+                stack=_inside(sample.stack),
+                looks=(Look(sample.first_ns, sample.last_ns + LOOK_NS),),
+            )
+
+
+def _each(event: Sampled) -> tuple[Look, ...]:
+    """When the looks were that an event tells of; records of older versions tell of the first one alone."""
+    tick_ns = 1e9 / event.hz
+    if len(event.looks) < 2:
+        return (Look(round(event.at_ns - event.count * tick_ns), event.at_ns),)
+    looks = []
+    for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
+        at_ns = event.at_ns + since_us * 1000
+        looks.append(Look(round(at_ns - count * tick_ns), at_ns))
+    return tuple(looks)
+
+
+def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: int) -> tuple[Frame, ...]:
+    frames = []
+    while (call := calls.get((pid, number))) is not None:  # a damaged line may have taken some with it
+        number, frame = call
+        frames.append(frame)
+    return tuple(reversed(frames))
+
+
+def _inside(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """What a turn, or a thread of an executor, does: without what runs the loop, or the work."""
+    frames = own_frames(folded(stack))
+    start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
+    return frames[start:]

@@ -1,0 +1,106 @@
+"""Where on a trace's waterfall the samples lie that were taken in it: in which span, when, in which call."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from ...record.event import Frame
+from ..history import History
+from ..spans.span import Trace
+from ..units import ms
+from .sample import Taken
+
+# Of each trace. Where there are more, those that follow each other in one place become one mark; then the
+# longest ones stay.
+MARKS = 240
+# Two marks of one place are one stay there when no more than a tick is missing between them.
+GAP_MS = 1.0
+
+
+class Mark(NamedTuple):
+    """One look on a waterfall, or several that were joined. Times count from the trace's start."""
+
+    trace: int  # its number in the report
+    span: int  # its row
+    from_ms: float  # the time that it stands for ...
+    to_ms: float  # ... up to when it was taken
+    looks: int
+    thread: int  # a number of the icicle's, as the next
+    call: int  # 0 for none: the loop itself
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The marks of all traces, in order of time, and how many looks found no place."""
+
+    marks: tuple[Mark, ...]
+    left_out: int
+
+
+def marked(
+    history: History,
+    samples: Iterable[Taken],
+    traces: tuple[Trace, ...],
+    thread_of: Callable[[Taken], int],
+    call_of: Callable[[tuple[Frame, ...]], int | None],
+) -> Marked:
+    """The samples of these *traces* on their spans; those of a span that is not shown are left out."""
+    numbers = {trace.trace_id: number for number, trace in enumerate(traces)}
+    rows = [{span.span_id: row for row, span in enumerate(trace.spans)} for trace in traces]
+    found: dict[int, list[Mark]] = defaultdict(list)
+    left_out = 0
+    for sample in samples:
+        if (number := numbers.get(sample.trace_id)) is None:
+            continue
+        row, call = rows[number].get(sample.span_id), call_of(sample.stack)
+        if row is None or call is None:
+            left_out += len(sample.looks)
+            continue
+        trace, span = traces[number], traces[number].spans[row]
+        starts_ms = (span.at_s - trace.at_s) * 1000
+        for look in sample.looks:
+            # The time before the span's start belongs to what ran then.
+            from_ms = max(starts_ms, _since_ms(history, trace, look.from_ns))
+            to_ms = min(starts_ms + span.took_ms, _since_ms(history, trace, look.to_ns))
+            times = round(min(from_ms, to_ms), 2), round(to_ms, 2)
+            found[number].append(Mark(number, row, *times, 1, thread_of(sample), call))
+    marks: list[Mark] = []
+    for members in found.values():
+        kept = _bounded(sorted(members, key=_place))
+        left_out += sum(mark.looks for mark in members) - sum(mark.looks for mark in kept)
+        marks += kept
+    return Marked(tuple(marks), left_out)
+
+
+def _bounded(marks: list[Mark]) -> list[Mark]:
+    """*marks* of one trace, in order of their rows and of time; no more than there is room for."""
+    if len(marks) > MARKS:
+        marks = _joined(marks)
+    longest = sorted(marks, key=lambda mark: mark.from_ms - mark.to_ms)[:MARKS]
+    return sorted(longest, key=_place)
+
+
+def _joined(marks: list[Mark]) -> list[Mark]:
+    joined = marks[:1]
+    for before, mark in pairwise(marks):
+        gap_ms = max(GAP_MS, before.to_ms - before.from_ms)
+        if (before.span, before.thread, before.call) == (mark.span, mark.thread, mark.call) and (
+            mark.from_ms - before.to_ms <= gap_ms
+        ):
+            last = joined[-1]
+            joined[-1] = last._replace(to_ms=max(last.to_ms, mark.to_ms), looks=last.looks + mark.looks)
+        else:
+            joined.append(mark)
+    return joined
+
+
+def _place(mark: Mark) -> tuple[int, int, float, float]:
+    return mark.trace, mark.span, mark.from_ms, mark.to_ms
+
+
+def _since_ms(history: History, trace: Trace, at_ns: int) -> float:
+    return ms(history.since_start_ns(at_ns)) - trace.at_s * 1000

@@ -1,0 +1,188 @@
+"""The target's spans: how many, how long by name, and the traces worth looking at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+
+from ...record.event import ProbeClosed, SpanEnded
+from ..blocks.block import Block
+from ..history import History
+from ..percentile import percentiles
+from ..units import ms, seconds
+from .segment import Parts, Segment
+from .wait_report import Decomposed
+
+TRACES = 6
+# A trace with more spans than this is shown by its first ones; the rest is counted.
+TRACE_SPANS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SpanName:
+    """All spans of one name. Where their time went is the mean of those decomposed; null without any."""
+
+    name: str
+    count: int
+    p50_ms: float
+    p99_ms: float
+    run_ms: float | None = None
+    ready_ms: float | None = None
+    wait_ms: float | None = None  # for anything but the loop, the sum of what follows:
+    io_ms: float | None = None
+    timer_ms: float | None = None
+    queued_ms: float | None = None  # in an executor's queue ...
+    executor_ms: float | None = None  # ... and while a thread worked for it
+    task_ms: float | None = None  # for another task
+    decomposed: int = 0  # how many of the count
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """What was recorded; *orphans* name a parent that is not in the record."""
+
+    recorded: int
+    dropped: int
+    orphans: int
+    by_name: tuple[SpanName, ...]  # those with the most time first
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpan:
+    """One bar of a waterfall."""
+
+    name: str
+    kind: str
+    depth: int
+    at_s: float
+    took_ms: float
+    status: str
+    thread: str
+    span_id: str = ""
+    parts: tuple[Segment, ...] | None = None  # where its time went; null when that is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One trace, from its first span's start to its last one's end."""
+
+    trace_id: str
+    at_s: float
+    took_ms: float
+    spans: tuple[TraceSpan, ...]
+    spans_total: int
+    blocked: bool  # one of its spans held the loop, or waited for it
+    path: tuple[Segment, ...] | None = None  # the critical one, through the first span whose own is known
+
+
+def spans(history: History, decomposed: Decomposed | None = None) -> Spans:
+    """The figures of all spans."""
+    means = decomposed.means() if decomposed is not None else {}
+    recorded = history.of(SpanEnded)
+    ids = {span.span_id for span in recorded}
+    took_ns: dict[str, list[int]] = defaultdict(list)
+    for span in recorded:
+        took_ns[span.name].append(span.end_ns - span.start_ns)
+    names = []
+    for name, values in sorted(took_ns.items(), key=lambda item: (-sum(item[1]), item[0])):
+        p50, p99 = percentiles(values, (0.5, 0.99))
+        took = SpanName(name, len(values), ms(p50 or 0), ms(p99 or 0))
+        names.append(_with_parts(took, *means[name]) if name in means else took)
+    return Spans(
+        recorded=len(recorded),
+        dropped=sum(event.spans_dropped for event in history.of(ProbeClosed)),
+        orphans=sum(bool(span.parent_id) and span.parent_id not in ids for span in recorded),
+        by_name=tuple(names),
+    )
+
+
+def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
+    parts = {part.name: getattr(mean, part.name) for part in fields(mean)}
+    return replace(took, decomposed=decomposed, wait_ms=round(mean.wait_ms, 3), **parts)
+
+
+def traces(
+    history: History,
+    holders: Collection[str],
+    waiters: Collection[str],
+    decomposed: Decomposed | None = None,
+) -> tuple[Trace, ...]:
+    """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
+
+    Args:
+        history: The record.
+        holders: The ids of those that held a loop. The slowest of them comes first: there it is to be seen.
+        waiters: The ids of those that waited for it.
+        decomposed: What their time went into, where that is known.
+    """
+    by_id: dict[str, list[SpanEnded]] = defaultdict(list)
+    for span in history.of(SpanEnded):
+        by_id[span.trace_id].append(span)
+    slowest = sorted(by_id, key=lambda trace_id: -_took_ns(by_id[trace_id]))
+    marked, held = frozenset(holders) | frozenset(waiters), frozenset(holders)
+    chosen = [trace_id for trace_id in slowest if trace_id in held][:1]
+    for kept, room in ((marked, TRACES // 2), (frozenset(slowest), TRACES)):
+        others = [trace_id for trace_id in slowest if trace_id in kept and trace_id not in chosen]
+        chosen += others[: room - len(chosen)]
+    return tuple(
+        _trace(history, by_id[trace_id], decomposed, blocked=trace_id in marked) for trace_id in chosen
+    )
+
+
+def _trace(
+    history: History, members: list[SpanEnded], decomposed: Decomposed | None, *, blocked: bool
+) -> Trace:
+    parents = {span.span_id: span.parent_id for span in members}
+    shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]
+    return Trace(
+        trace_id=members[0].trace_id,
+        at_s=seconds(history.since_start_ns(min(span.start_ns for span in members))),
+        took_ms=ms(_took_ns(members)),
+        spans=tuple(
+            TraceSpan(
+                name=span.name,
+                kind=span.kind,
+                depth=_depth(span.span_id, parents),
+                at_s=seconds(history.since_start_ns(span.start_ns)),
+                took_ms=ms(span.end_ns - span.start_ns),
+                status=span.status,
+                thread=span.thread,
+                span_id=span.span_id,
+                parts=decomposed.parts(span.span_id) if decomposed is not None else None,
+            )
+            for span in shown
+        ),
+        spans_total=len(members),
+        blocked=blocked,
+        path=decomposed.path(shown) if decomposed is not None else None,
+    )
+
+
+def _depth(span_id: str, parents: dict[str, str]) -> int:
+    above: set[str] = set()
+    # Ids come from the target: a ring of parents must end here as well.
+    while (span_id := parents.get(span_id, "")) in parents and span_id not in above:
+        above.add(span_id)
+    return len(above)
+
+
+def with_paths(history: History, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks with the names of the spans around each, as far as those have ended."""
+    ended = {span.span_id: span for span in history.of(SpanEnded)} if blocks else {}
+    return tuple(replace(block, span_path=_path(block, ended)) for block in blocks)
+
+
+def _path(block: Block, ended: dict[str, SpanEnded]) -> tuple[str, ...]:
+    path = [block.span] if block.span else []
+    seen, above = {""}, block.span_id
+    # Ids come from the target: a ring of parents must end here as well.
+    while (span := ended.get(above)) is not None and span.parent_id not in seen:
+        seen.add(above)
+        above = span.parent_id
+        path += [ended[above].name] if above in ended else []
+    return tuple(reversed(path))
+
+
+def _took_ns(members: list[SpanEnded]) -> int:
+    return max(span.end_ns for span in members) - min(span.start_ns for span in members)
