@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Self
 from weakref import WeakSet
 
+from .console.server.console import Console
 from .probe.attention import Attention
-from .probe.console.opening import Console
 from .probe.faults import Faults
 from .record import console_endpoint
 from .record.console_endpoint import Card

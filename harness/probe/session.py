@@ -23,10 +23,10 @@ from .lost import Lost
 from .origins import Origins
 
 if TYPE_CHECKING:
+    from ..console.server.console import Console
     from ..record.event import Event
     from .calls import Calls
     from .calltimes import CallTimes
-    from .console.opening import Console
     from .control import Control
     from .faults import Faults
     from .interception import Interception
@@ -251,7 +251,7 @@ class Session:
 
     def _open_console(self, order: Order, folder: RunFolder) -> None:
         if order.console is not None:
-            from .console.opening import Console
+            from ..console.server.console import Console
 
             self._console = Console(
                 loops=self._loops,

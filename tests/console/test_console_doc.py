@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from harness.probe.console import registry
+from harness.console.protocol import registry
 from harness.record.probe_config import PERMISSIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()

@@ -7,9 +7,9 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from harness.probe.console.command import Refusal
-from harness.probe.console.duration import seconds, up_to
-from harness.probe.console.limit import Limits
+from harness.console.protocol.command import Refusal
+from harness.console.protocol.duration import seconds, up_to
+from harness.console.view.temporary_changes import Limits
 
 LONG_S = 60.0
 

@@ -409,7 +409,7 @@ def test_an_exception_that_is_looked_at_is_still_not_retrieved(program):
     # It has ended, so that its number has to be known from before.
     done(program, "kept['task'] = tasks.pop('failed')")
     number = program.ask(
-        "repl sys.modules['_harness_inside.probe.console.tasktable'].number(kept['task'])"
+        "repl sys.modules['_harness_inside.console.view.task_table'].number(kept['task'])"
     ).strip()
     told = program.ask(f"task {number} --json")
     done(program, "del kept['task']; gc.collect()")
@@ -485,7 +485,7 @@ OWN = "('asyncio.events', 'asyncio.base_events')"
 @pytest.fixture
 def briefly(program):
     """The counting ends soon after the last `top`."""
-    steps = "sys.modules['_harness_inside.probe.console.steps']"
+    steps = "sys.modules['_harness_inside.console.view.task_stats']"
     program.ask("top")
     done(program, f"{steps}.KEPT_ON_NS = 300_000_000")
     yield

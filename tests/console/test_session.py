@@ -16,10 +16,10 @@ import pytest
 from commanded import Terminal, wait
 from consoled import consoled, is_alive
 
-from harness.probe.console import registry
-from harness.probe.console.door import TRIES_PER_S, WRONG_S
-from harness.probe.console.server import CLIENTS
-from harness.probe.console.wire import LINE_BYTES
+from harness.console.protocol import registry
+from harness.console.server.connection import LINE_BYTES
+from harness.console.server.listener import TRIES_PER_S, WRONG_S
+from harness.console.server.server import CLIENTS
 from harness.record.event import ConsoleAudited, ConsoleCounted
 from harness.record.reader import Follower
 
@@ -186,7 +186,7 @@ def test_what_is_done_is_put_down_with_who_did_it(anywhere):
 def test_a_command_that_raises(console):
     """The client is told, and nobody else: session and service go on."""
     console.ask("help")
-    console.do("sys.modules['_harness_inside.probe.console.commands.help'].Help.answer = lambda *_: 1 / 0")
+    console.do("sys.modules['_harness_inside.console.commands.help'].Help.answer = lambda *_: 1 / 0")
     failed = wait(lambda: [answer] if not (answer := console.request("help"))["ok"] else [])[0]
 
     assert failed["status"] == "failed"

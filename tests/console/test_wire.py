@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from harness.probe.console.audit import Audit
-from harness.probe.console.session import Session
-from harness.probe.console.wire import LINE_BYTES, GoneError, Lines, TooLongError, Wire
+from harness.console.server.access_log import Audit
+from harness.console.server.connection import LINE_BYTES, GoneError, Lines, TooLongError, Wire
+from harness.console.server.session import Session
 
 IAC = b"\xff"
 NEGOTIATION = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfd\x01\xff\xfc\x05"

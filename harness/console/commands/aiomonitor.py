@@ -1,0 +1,188 @@
+"""`aiomonitor`: runs a command of aiomonitor, if the target's environment has it; custom ones as well.
+
+No port is opened, and its task factory, which makes each task many times dearer, stays off. If the program
+has started a monitor of its own, its commands find that one's attributes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import io
+import shlex
+import threading
+from argparse import REMAINDER, ArgumentParser, Namespace
+from asyncio import AbstractEventLoop
+from contextvars import copy_context
+from types import FrameType
+from typing import Any
+
+from ...probe import threads
+from ...record.clock import monotonic
+from ..protocol.command import ACTS, READS, Client, Refusal
+from ..protocol.result import Answer
+from ..view import loop_choice
+from ..view.target import LoopView, Target
+
+# What its own commands need of us, by all their names. Who may not cancel here may not cancel there.
+_NEEDS = {
+    "cancel": "cancel",
+    "ca": "cancel",
+    "signal": "signal",
+    "console": "repl",
+    **dict.fromkeys(("help", "?", "h", "noop", "stacktrace", "st", "stack", "exit", "q", "quit"), READS),
+    **dict.fromkeys(("ps", "p", "ps-terminated", "pt", "pst"), READS),
+    **dict.fromkeys(("where", "w", "where-terminated", "wt"), READS),
+}
+WITHIN_S = 30.0
+OUTPUT_CHARS = 1_000_000
+
+
+class Aiomonitor:
+    name = "aiomonitor"
+    summary = "run a command of aiomonitor"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("line", nargs=REMAINDER, metavar="LINE", help="`help` lists its commands")
+        loop_choice.add_loop_argument(parser)
+
+    def needs(self, options: Namespace) -> str:
+        if not options.line:
+            return READS
+        if options.line[0].startswith("-"):
+            # `click` would skip ``--``, and run what stands behind it.
+            raise Refusal("expected one of aiomonitor's commands first")
+        # A command that the program has added may do anything, so it is put down in the record.
+        return _NEEDS.get(options.line[0], ACTS)
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        words = options.line or ["help"]
+        if words[0] == "console":
+            raise Refusal("its console opens a port; `repl` is the same without one")
+        try:
+            import aiomonitor  # noqa: F401
+        except ImportError:
+            raise Refusal("the target's environment has no aiomonitor") from None
+        view = loop_choice.chosen(target, options.loop)
+        run = _Run(words, _monitor(view))
+        # A thread with a name, not the client's own: asyncio asks for it.
+        thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
+        target.ignore(thread)
+        thread.start()
+        until = monotonic() + WITHIN_S
+        while thread.is_alive():
+            if client.has_left(within_s=0.02) or monotonic() > until:
+                run.cancel()
+                holding = target.holding(view)
+                raise Refusal(
+                    f"no end of it was to be seen{f': {holding} holds the loop' if holding else ''}"
+                )
+        text = run.output.getvalue()[:OUTPUT_CHARS].replace("\r\n", "\n").rstrip("\n")
+        return Answer(
+            lines=tuple(text.split("\n")) if text else (),
+            data={"line": shlex.join(words), "output": text},
+            failed=run.has_failed,
+        )
+
+
+class _Run:
+    """One line, run to its end in a loop of its own, as a monitor's user interface would."""
+
+    def __init__(self, words: list[str], monitor: Any) -> None:
+        self.output = io.StringIO()
+        self.has_failed = False
+        self._words = words
+        self._monitor = monitor
+        self._loop: AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+
+    def work(self) -> None:
+        """Run it; what goes wrong is part of the output."""
+        try:
+            asyncio.run(self._converse())
+        except asyncio.CancelledError:  # also how its `exit` is done
+            pass
+        except BaseException as exc:
+            self.has_failed = True
+            # click words its own errors with what was expected.
+            words = getattr(exc, "format_message", None)
+            self.output.write((words() if words is not None else f"{type(exc).__name__}: {exc}") + "\n")
+
+    def cancel(self) -> None:
+        """Let go of it."""
+        if self._loop is not None and self._main is not None:
+            self._loop.call_soon_threadsafe(self._main.cancel)
+
+    async def _converse(self) -> None:
+        from aiomonitor.context import command_done, current_monitor, current_stdout
+        from aiomonitor.termui.commands import monitor_cli
+        from prompt_toolkit.application.current import create_app_session
+        from prompt_toolkit.input import DummyInput
+        from prompt_toolkit.output.plain_text import PlainTextOutput
+
+        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        self._monitor._ui_loop = self._loop
+        # Its commands set and clear it, and some do from another loop's thread; so it is one for threads.
+        done: Any = threading.Event()
+        current_monitor.set(self._monitor)
+        current_stdout.set(self.output)
+        command_done.set(done)
+        with create_app_session(input=DummyInput(), output=PlainTextOutput(self.output)):
+            copy_context().run(
+                monitor_cli.main,
+                self._words,
+                prog_name="",
+                obj=self._monitor,
+                standalone_mode=False,
+            )
+            await self._wait_done(done)
+
+    async def _wait_done(self, done: threading.Event) -> None:
+        """Wait for what the command has left behind, if it works on.
+
+        Those tasks that it has told the monitor of; others only until it says that it is done. It may say so
+        too early: the option ``--help`` of aiomonitor's own commands does.
+        """
+        told = set(self._monitor._termui_tasks)
+        others = asyncio.all_tasks() - told - {self._main}
+        while _any_pending(told) or (_any_pending(others) and not done.is_set()):
+            await asyncio.sleep(0.01)
+        for task in told:
+            task.result()
+
+
+def _any_pending(tasks: set[asyncio.Task[Any]]) -> bool:
+    return any(not task.done() for task in tasks)
+
+
+def _monitor(view: LoopView) -> Any:
+    """The program's own monitor of that loop, or one that is never started; a copy that may be changed."""
+    from aiomonitor import Monitor
+
+    found = next((m for m in _started() if m._monitored_loop is view.loop), None)
+    monitor = (
+        copy.copy(found)
+        if found is not None
+        else Monitor(view.loop, console_enabled=False, hook_task_factory=False)
+    )
+    monitor._console_enabled = False
+    monitor._termui_tasks = set()
+    monitor._event_loop_thread_id = view.thread_ident
+    return monitor
+
+
+def _started() -> list[Any]:
+    """The monitors that the program has started: each stands in the stack of its thread."""
+    from aiomonitor import Monitor
+
+    found = []
+    for innermost in threads.frames().values():
+        frame: FrameType | None = innermost
+        while frame is not None:
+            if frame.f_code is Monitor._ui_main.__code__:
+                found.append(frame.f_locals["self"])
+            frame = frame.f_back
+    return found
+
+
+COMMAND = Aiomonitor()

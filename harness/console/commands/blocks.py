@@ -1,0 +1,91 @@
+"""`blocks`: what held a loop up lately, and of one of them the stack and who had to wait."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ...record.clock import monotonic_ns
+from ..protocol.command import READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view import blame, block_summary
+from ..view.block_summary import Block
+from ..view.target import Target
+
+COLUMNS = (
+    *("block", "ago_s", "held_ms", "ended", "loop", "cause", "where", "function", "task", "coroutine"),
+    *("span", "trace_id", "victims", "samples", "fault"),
+)
+VICTIMS = ("victim", "delayed_ms", "span", "trace_id")
+
+_numbers = block_summary.Numbers()
+
+
+class Blocks:
+    name = "blocks"
+    summary = "what held a loop up lately"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--stack", type=int, metavar="N", help="the stack and the victims of block N")
+
+    def needs(self, options: Namespace) -> str:
+        return READS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        kept = block_summary.kept(target)
+        numbered = dict(zip(_numbers.of(kept), kept, strict=True))
+        if options.stack is not None:
+            if options.stack not in numbered:
+                raise Refusal(f"no block has the number {options.stack}, or it is no longer kept")
+            return _one(options.stack, block_summary.of(numbered[options.stack], target.territory), target)
+        blocks = [
+            (number, block_summary.of(one, target.territory)) for number, one in reversed(numbered.items())
+        ]
+        return Answer(
+            lines=() if blocks else ("no loop was held for longer than the limit since the start",),
+            rows=Rows(COLUMNS, [_row(number, one, target) for number, one in blocks]),
+            hint="blocks --stack N: the whole stack of one, and who had to wait" if blocks else "",
+        )
+
+
+def _row(number: int, one: Block, target: Target) -> tuple[object, ...]:
+    blocked, sample = one.blocked, one.sample
+    return (
+        number,
+        (monotonic_ns() - blocked.at_ns) / 1e9,
+        one.held_ms,
+        blocked.ended,
+        blocked.loop,
+        one.cause or None,
+        f"{target.territory.short(one.frame.file)}:{one.frame.line}" if one.frame else None,
+        one.frame.function if one.frame else None,
+        sample and (sample.task or None),
+        sample and (sample.coroutine or None),
+        sample and (sample.span or None),
+        sample and (sample.trace_id or None),
+        blocked.victims_total,
+        sum(each.count for each in blocked.samples),
+        sample and (sample.fault or None),
+    )
+
+
+def _one(number: int, one: Block, target: Target) -> Answer:
+    blocked, sample = one.blocked, one.sample
+    stack = blame.without_probe(sample.stack) if sample else ()
+    victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in blocked.victims]
+    data = dict(zip(COLUMNS, _row(number, one, target), strict=True))
+    return Answer(
+        lines=(
+            f"block {number} held loop {blocked.loop} for {one.held_ms:.1f} ms"
+            + ("" if blocked.ended else ", and goes on")
+            + (f", in task {sample.task}" if sample and sample.task else "")
+            + (f", span {sample.span} of trace {sample.trace_id}" if sample and sample.span else ""),
+            *(f"  {target.territory.short(f.file)}:{f.line} {f.function}" for f in stack),
+            f"{blocked.victims_total} had to wait",
+        ),
+        rows=Rows(VICTIMS, victims),
+        data={**data, "stack": [{"file": f.file, "line": f.line, "function": f.function} for f in stack]},
+        hint=f"trace {sample.trace_id}: the request it happened in" if sample and sample.trace_id else "",
+    )
+
+
+COMMAND = Blocks()

@@ -1,0 +1,65 @@
+"""`cancel`: ends one task, and tells what became of it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from asyncio import Task
+from typing import Any
+
+from ...record.clock import monotonic
+from ..protocol.command import Client, Refusal
+from ..protocol.result import Answer
+from ..view import loop_choice, task_table
+from ..view.target import Target
+from ..view.task_view import Glance
+
+# What a task may take to clean up before the client is told that it still runs.
+PATIENCE_S = 2.0
+
+
+class Cancel:
+    name = "cancel"
+    summary = "cancel a task"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
+        parser.add_argument("--message", help="what the task's CancelledError says")
+
+    def needs(self, options: Namespace) -> str:
+        return "cancel"
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        task = task_table.find(options.task)
+        number, name = task_table.number(task), task.get_name()
+        # On the loop's own thread, or not at all: a cancellation that is delivered after the block, when
+        # nobody looks any more, would be a surprise.
+        if not target.on_loop(loop_choice.of_task(target, task), lambda: task.cancel(options.message)):
+            raise Refusal(f"task {number} ({name}) had ended before")
+        until = monotonic() + PATIENCE_S
+        while not task.done() and monotonic() < until and not client.has_left(within_s=0.02):
+            pass
+        outcome, sentence, at = _fate(task, target)
+        return Answer(
+            lines=(f"task {number} ({name}) {sentence}",),
+            data={"task": number, "name": name, "outcome": outcome, "at": at},
+            hint=f"where {number}: what it waits for" if outcome == "running" else "",
+            failed=outcome == "running",
+        )
+
+
+def _fate(task: Task[Any], target: Target) -> tuple[str, str, str | None]:
+    """What became of a cancelled task: in a word, in a sentence, and where it still runs."""
+    if not task.done():
+        at = Glance(target).place(task)
+        did = "swallows it, or still cleans up" if task.cancelling() else "has swallowed it"
+        return "running", f"still runs {PATIENCE_S:g} s after its cancellation: it {did}, in {at}", at
+    if task.cancelled():
+        return "cancelled", "is cancelled", None
+    # Not `task.exception()`: it counts as retrieved then, and the program's own log would lack it.
+    error: BaseException | None = getattr(task, "_exception", None)
+    if error is not None:
+        return "failed", f"was not cancelled but failed: {type(error).__name__}: {error}", None
+    return "finished", "was not cancelled: it swallowed that, and came to a good end", None
+
+
+COMMAND = Cancel()

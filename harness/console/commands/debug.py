@@ -1,0 +1,80 @@
+"""`debug`: asyncio's debug mode of a loop that runs, for a limited time."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import suppress
+from typing import Any
+
+from ..protocol import duration
+from ..protocol.command import ACTS, READS, Client, Refusal
+from ..protocol.result import Answer
+from ..view import loop_choice
+from ..view.target import LoopView, Target
+
+DEFAULT_S, LONGEST_S = 60.0, 600.0
+
+
+class Debug:
+    name = "debug"
+    summary = "asyncio's debug mode for some time"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("what", nargs="?", choices=("on", "off"))
+        parser.add_argument(
+            "--for", dest="for_s", type=duration.up_to(LONGEST_S), default=DEFAULT_S, metavar="TIME"
+        )
+        parser.add_argument("--slow-ms", type=float, help="log callbacks that take longer than this")
+        loop_choice.add_loop_argument(parser)
+
+    def needs(self, options: Namespace) -> str:
+        return READS if options.what is None else ACTS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        view = loop_choice.chosen(target, options.loop)
+        loop: Any = view.loop
+        if options.what == "off":
+            if not target.limits.end(_limit(view)):
+                raise Refusal("this console has not switched it on")
+            return Answer(lines=("the debug mode goes off",), data={"debug": False})
+        if options.what == "on":
+            if loop.get_debug():
+                raise Refusal("the debug mode is on already")
+            _switch_on(view, options, target)
+            client.say("a turn that does little takes up to twenty times as long in debug mode")
+        slow_ms = loop.slow_callback_duration * 1e3
+        state = f"on: callbacks over {slow_ms:g} ms go to the log" if loop.get_debug() else "off"
+        return Answer(
+            lines=(f"the debug mode of loop {view.number} is {state}",),
+            data={"loop": view.number, "debug": loop.get_debug(), "slow_ms": slow_ms},
+            hint="debug off: at once" if options.what else "",
+        )
+
+
+def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
+    loop: Any = view.loop
+    slow_s = loop.slow_callback_duration
+
+    def on() -> None:
+        if options.slow_ms is not None:
+            loop.slow_callback_duration = options.slow_ms / 1e3
+        loop.set_debug(True)
+
+    def off() -> None:
+        loop.slow_callback_duration = slow_s
+        loop.set_debug(False)
+
+    def undo() -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(off)
+
+    what = f"the debug mode of loop {view.number}"
+    with target.limits.changing(_limit(view), what, for_s=options.for_s, undo=undo):
+        target.on_loop(view, on)
+
+
+def _limit(view: LoopView) -> str:
+    return f"debug {view.number}"
+
+
+COMMAND = Debug()

@@ -1,0 +1,70 @@
+"""`gc`: the garbage collector's figures, and a collection on demand."""
+
+from __future__ import annotations
+
+import gc
+from argparse import ArgumentParser, Namespace
+
+from ...record.clock import monotonic
+from ..protocol.command import ACTS, READS, Client
+from ..protocol.result import Answer, Rows
+from ..view import loop_choice
+from ..view.target import Target
+
+# A collection of a heap of a gigabyte takes about a second.
+PATIENCE_S = 30.0
+OLDEST = 2
+
+
+class Gc:
+    name = "gc"
+    summary = "the garbage collector; `gc collect` runs it"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("what", nargs="?", choices=("stats", "collect"), default="stats")
+        parser.add_argument("--generation", type=int, choices=range(OLDEST + 1), default=OLDEST)
+        loop_choice.add_loop_argument(parser)
+
+    def needs(self, options: Namespace) -> str:
+        return ACTS if options.what == "collect" else READS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        return _collect(options, target, client) if options.what == "collect" else _stats()
+
+
+def _stats() -> Answer:
+    rows = [
+        (number, threshold, count, done["collections"], done["collected"], done["uncollectable"])
+        for number, (threshold, count, done) in enumerate(
+            zip(gc.get_threshold(), gc.get_count(), gc.get_stats(), strict=True)
+        )
+    ]
+    state = {"enabled": gc.isenabled(), "frozen": gc.get_freeze_count(), "callbacks": len(gc.callbacks)}
+    is_on = "on" if state["enabled"] else "OFF"
+    return Answer(
+        lines=(f"automatic collection is {is_on}; {state['frozen']} objects are frozen",),
+        rows=Rows(
+            ("generation", "threshold", "count", "collections", "collected", "uncollectable"),
+            rows,
+        ),
+        data=state,
+        hint="gc collect: how long a full collection holds this process",
+    )
+
+
+def _collect(options: Namespace, target: Target, client: Client) -> Answer:
+    client.say("every thread of the process stands still meanwhile")
+
+    def collect() -> tuple[int, float]:
+        began = monotonic()
+        return gc.collect(options.generation), (monotonic() - began) * 1e3
+
+    # On the loop's thread: there the finalizers run that the program has written for it.
+    found, held_ms = target.on_loop(loop_choice.chosen(target, options.loop), collect, within_s=PATIENCE_S)
+    return Answer(
+        lines=(f"held the process for {held_ms:.1f} ms; {found} unreachable objects were found",),
+        data={"generation": options.generation, "held_ms": round(held_ms, 3), "unreachable": found},
+    )
+
+
+COMMAND = Gc()

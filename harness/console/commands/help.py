@@ -1,0 +1,56 @@
+"""`help`: the commands, or how one of them is used."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+
+from ..protocol import registry
+from ..protocol.command import READS, Client
+from ..protocol.option import parser
+from ..protocol.result import Answer
+from ..view.target import Target
+
+# Of a page of help, whatever the client's own width is.
+COLUMNS = 100
+
+
+class Help:
+    """Lists them without importing any."""
+
+    name = "help"
+    summary = "the commands, or one of them"
+
+    def needs(self, options: Namespace) -> str:
+        return READS
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("command", nargs="?", default="", help="tell of this one")
+
+    def candidates(self, target: Target) -> Iterator[str]:
+        return (name for name, _ in registry.COMMANDS)
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        if options.command:
+            command = registry.find(options.command)
+            page = parser(command, columns=COLUMNS).format_help().rstrip()
+            return Answer(
+                lines=tuple(page.splitlines()), data={"name": command.name, "summary": command.summary}
+            )
+        allowed = ", ".join(sorted(target.allowed)) or "reading only"
+        return Answer(
+            lines=(
+                *(f"{name:<11} {summary}" for name, summary in registry.COMMANDS),
+                f"{'quit':<11} leave; what watches and acts for a limited time goes on until it is over",
+                "",
+                f"Allowed here: {allowed}. The beginning of a name is enough. Each command takes --json.",
+            ),
+            data={
+                "commands": [{"name": name, "summary": summary} for name, summary in registry.COMMANDS],
+                "allowed": sorted(target.allowed),
+            },
+            hint="help COMMAND: its options",
+        )
+
+
+COMMAND = Help()

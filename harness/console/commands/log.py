@@ -1,0 +1,119 @@
+"""`log`: a logger's level, changed for a limited time."""
+
+from __future__ import annotations
+
+import logging
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+
+from ..protocol import duration
+from ..protocol.command import ACTS, READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view.target import Target
+
+DEFAULT_S, LONGEST_S = 60.0, 3600.0
+ROOT = "root"
+
+
+class Log:
+    name = "log"
+    summary = "change a log level for some time"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("level", nargs="?", metavar="LEVEL", help="DEBUG, INFO ..., or reset")
+        parser.add_argument(
+            "logger", nargs="?", default=ROOT, metavar="LOGGER", help="its name; the root by default"
+        )
+        parser.add_argument(
+            "--for", dest="for_s", type=duration.up_to(LONGEST_S), default=DEFAULT_S, metavar="TIME"
+        )
+
+    def needs(self, options: Namespace) -> str:
+        return READS if options.level is None else ACTS
+
+    def candidates(self, target: Target) -> Iterable[str]:
+        return [*logging.getLevelNamesMapping(), "reset"]
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        if options.level is None:
+            return _list()
+        logger, name = _known(options.logger), f"log {options.logger}"
+        if options.level.lower() == "reset":
+            if not target.limits.end(name):
+                raise Refusal(f"this console has not changed {options.logger}")
+            return Answer(
+                lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
+            )
+        level = logging.getLevelNamesMapping().get(options.level.upper())
+        if level is None:
+            known = ", ".join(logging.getLevelNamesMapping())
+            raise Refusal(f"there is no level {options.level}: expected one of {known}, or reset")
+        target.limits.end(name)  # another change of this console's, which this one takes the place of
+        before = logger.level
+
+        def undo() -> None:
+            # Somebody who changed it after us keeps theirs.
+            if logger.level == level:
+                logger.setLevel(before)
+
+        what = f"{_level(level)} instead of {_level(before)}"
+        with target.limits.changing(name, what, for_s=options.for_s, undo=undo):
+            logger.setLevel(level)
+        lines = (f"{options.logger}: {what}, for {options.for_s:g} s", *_in_the_way(logger, level))
+        return Answer(
+            lines=lines,
+            data=_data(logger, options, for_s=options.for_s),
+            hint=f"log reset {options.logger}: at once",
+        )
+
+
+def _list() -> Answer:
+    # In one step, so that nobody can add one meanwhile.
+    names = [ROOT, *sorted(logging.root.manager.loggerDict)]
+    rows = []
+    for name in names:
+        logger = logging.root if name == ROOT else logging.root.manager.loggerDict.get(name)
+        if isinstance(logger, logging.Logger):
+            handlers = ", ".join(f"{type(h).__name__} {_level(h.level)}" for h in logger.handlers)
+            effective = _level(logger.getEffectiveLevel())
+            rows.append((name, _level(logger.level), effective, handlers, logger.propagate))
+    return Answer(
+        rows=Rows(("logger", "level", "effective", "handlers", "propagates"), rows),
+        hint="log DEBUG LOGGER --for 60s: more of one of them, for a while",
+    )
+
+
+def _known(name: str) -> logging.Logger:
+    # Not `getLogger`: it would make one for every slip of the pen.
+    logger = logging.root if name == ROOT else logging.root.manager.loggerDict.get(name)
+    if not isinstance(logger, logging.Logger):
+        raise Refusal(f"the program has no logger of the name {name}; `log` lists them")
+    return logger
+
+
+def _in_the_way(logger: logging.Logger, level: int) -> Iterable[str]:
+    """Why some of it will not be seen all the same."""
+    handlers: list[logging.Handler] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        handlers += at.handlers
+        at = at.parent if at.propagate else None
+    passing = [handler for handler in handlers if handler.level <= level]
+    if not handlers:
+        yield "it has no handler: only warnings and errors will be seen, on stderr"
+    elif not passing:
+        least = min(handlers, key=lambda handler: handler.level)
+        yield f"but none of its handlers lets that pass: {type(least).__name__} wants {_level(least.level)}"
+    if logger.manager.disable >= level:
+        yield f"but logging.disable({_level(logger.manager.disable)}) is in force"
+
+
+def _data(logger: logging.Logger, options: Namespace, **more: object) -> dict[str, object]:
+    return {"logger": options.logger, "level": _level(logger.level), **more}
+
+
+def _level(level: int) -> str:
+    return logging.getLevelName(level)
+
+
+COMMAND = Log()

@@ -1,0 +1,115 @@
+"""`memory`: which lines allocate what stays, seen over some seconds; and what the process has altogether."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from tracemalloc import Snapshot, StatisticDiff
+
+from ...record.clock import monotonic
+from ..protocol import duration
+from ..protocol.command import ACTS, READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view.target import Target
+
+DEFAULT_S, LONGEST_S = 10.0, 60.0
+# What the tracing itself may take. To copy so many traces, some 130,000, holds the GIL for 40 to 50 ms.
+TRACES_BYTES = 8 * 2**20
+# Of the process's pages, as the kernel counts them.
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_PROBE = Path(__file__).parents[2]
+_OURS = (f"{_PROBE}{os.sep}", f"{_PROBE.with_name('record')}{os.sep}", tracemalloc.__file__)
+
+
+class Memory:
+    name = "memory"
+    summary = "where memory is allocated"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--for",
+            dest="for_s",
+            type=duration.up_to(LONGEST_S),
+            metavar="TIME",
+            help="trace allocations for so long",
+        )
+
+    def needs(self, options: Namespace) -> str:
+        return READS if options.for_s is None else ACTS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        if options.for_s is None:
+            rss = _rss_bytes()
+            return Answer(
+                lines=(f"resident: {rss / 2**20:.1f} MiB",),
+                data={"rss_bytes": rss},
+                hint=f"memory --for {DEFAULT_S:g}s: which lines allocate what stays",
+            )
+        return _trace(options.for_s, target, client)
+
+
+def _trace(for_s: float, target: Target, client: Client) -> Answer:
+    if tracemalloc.is_tracing():
+        raise Refusal("tracemalloc is on already: the program uses it itself, or another client does now")
+    # A little longer than it should take: what ends it normally is here.
+    target.limits.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
+    try:
+        client.say(
+            f"tracing allocations for {for_s:g} s; they cost more meanwhile, and the end holds everything"
+        )
+        rss_before, began = _rss_bytes(), monotonic()
+        tracemalloc.start()
+        first = tracemalloc.take_snapshot()
+        while monotonic() - began < for_s and not client.has_left(within_s=0.1):
+            if tracemalloc.get_tracemalloc_memory() > TRACES_BYTES:
+                break
+        lasted_s = monotonic() - began
+        last = tracemalloc.take_snapshot()
+    finally:
+        target.limits.end("memory")
+    return _told(_grown(first, last), target, lasted_s, rss_before=rss_before, was_cut=lasted_s < for_s)
+
+
+def _told(
+    grown: list[StatisticDiff], target: Target, lasted_s: float, *, rss_before: int, was_cut: bool
+) -> Answer:
+    short = target.territory.short
+    rows = [
+        (f"{short(stat.traceback[0].filename)}:{stat.traceback[0].lineno}", stat.size_diff, stat.count_diff)
+        for stat in grown
+    ]
+    rss, held = _rss_bytes(), sum(stat.size_diff for stat in grown)
+    cut = f"; stopped early: the traces took {TRACES_BYTES >> 20} MiB" if was_cut else ""
+    return Answer(
+        lines=(
+            f"allocated within {lasted_s:.1f} s and still held: {held / 2**20:.2f} MiB{cut}",
+            f"resident: {rss / 2**20:.1f} MiB, {(rss - rss_before) / 2**20:+.2f} MiB",
+        ),
+        rows=Rows(("place", "held_bytes", "blocks"), rows),
+        data={
+            "lasted_s": round(lasted_s, 3),
+            "held_bytes": held,
+            "rss_bytes": rss,
+            "rss_before_bytes": rss_before,
+        },
+    )
+
+
+def _grown(first: Snapshot, last: Snapshot) -> list[StatisticDiff]:
+    """The lines that hold more than before, the largest first."""
+    differences = last.compare_to(first, "lineno")
+    grown = [stat for stat in differences if stat.size_diff > 0 and not _is_ours(stat)]
+    return sorted(grown, key=lambda stat: stat.size_diff, reverse=True)
+
+
+def _is_ours(stat: StatisticDiff) -> bool:
+    return stat.traceback[0].filename.startswith(_OURS)
+
+
+def _rss_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+COMMAND = Memory()

@@ -1,0 +1,133 @@
+"""`record`: a window in which the record keeps more, that would cost too much all the time.
+
+Every synchronous call on a loop's thread, and where each coroutine is made: what the options ``--calls`` and
+``--origins`` of a run switch on for all of it. The report has them under the same findings.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import ModuleType
+from weakref import WeakKeyDictionary
+
+from ...probe.calls import Calls
+from ...probe.callsite import Territory
+from ...probe.importing import AfterImport
+from ...probe.interception import Interception
+from ...probe.standin import Builtin
+from ...record.clock import monotonic_ns
+from ...record.observation import ProbeFailed
+from ..protocol import duration
+from ..protocol.command import ACTS, READS, Client, Refusal
+from ..protocol.result import Answer
+from ..view.target import LoopView, Target
+
+DEFAULT_S, LONGEST_S = 30.0, 300.0
+# Of the frames around the place where a coroutine is made.
+DEPTH = 4
+
+_NAME = "record"
+# The counts go on from window to window, as the record wants them to.
+_calls: WeakKeyDictionary[Target, Calls] = WeakKeyDictionary()
+
+
+class Record:
+    name = _NAME
+    summary = "keep more in the record for some seconds"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("what", nargs="?", choices=("for", "stop"), help="alone: is a window open?")
+        parser.add_argument(
+            "time", nargs="?", type=duration.up_to(LONGEST_S), default=DEFAULT_S, help="[30s]"
+        )
+
+    def needs(self, options: Namespace) -> str:
+        return READS if options.what is None else ACTS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        if options.what == "for":
+            return _open(options.time, target, client)
+        if options.what == "stop" and not target.limits.end(_NAME):
+            raise Refusal("no window is open")
+        standing = next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
+        state = f"a window is open for another {standing.left_s:.0f} s" if standing else "no window is open"
+        return Answer(lines=(state,), data={"left_s": standing.left_s if standing else None})
+
+
+def _open(for_s: float, target: Target, client: Client) -> Answer:
+    if target.folder is None:
+        raise Refusal("this process writes no record: start it with `harness run` or `harness watch`")
+    window = _Window(target)
+    with target.limits.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
+        window.open()
+    client.say("each synchronous call on a loop's thread costs some microseconds more meanwhile")
+    return Answer(
+        lines=(f"for {for_s:g} s the record keeps every synchronous call, and where coroutines are made",),
+        data={"for_s": for_s, "loops": sorted(window.before)},
+        hint="record stop: now; harness report shows what came of it",
+    )
+
+
+class _Window:
+    """What is switched on, and off again."""
+
+    def __init__(self, target: Target) -> None:
+        self.before: dict[int, int] = {}  # by loop: how deep its thread kept the origins of coroutines
+        self._target = target
+        self._views = target.loops()
+        self._interception = Interception()
+        self._calls: Calls | None = None
+
+    def open(self) -> None:
+        # Where the run counts calls all the time, nothing is put around them once more.
+        if not isinstance(time.sleep, Builtin):
+            self._calls = _counting(self._interception, self._target)
+            self._interception.install(_Imported())
+        for view in self._views:
+            self._target.on_loop(view, partial(self._begin, view))
+
+    def close(self) -> None:
+        if self._calls is not None:
+            self._calls.close()
+        for view in self._views:
+            if view.number in self.before:
+                with suppress(RuntimeError):  # the loop is closed
+                    view.loop.call_soon_threadsafe(
+                        sys.set_coroutine_origin_tracking_depth, self.before[view.number]
+                    )
+
+    def _begin(self, view: LoopView) -> None:
+        self.before[view.number] = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(max(DEPTH, self.before[view.number]))
+        if self._calls is not None:
+            self._interception.enter_thread()
+
+
+def _counting(interception: Interception, target: Target) -> Calls:
+    calls = _calls.get(target)
+    if calls is None:
+
+        def failed(where: str, error: BaseException) -> None:
+            target.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+
+        calls = _calls[target] = Calls(interception, target.write, failed, Territory())
+    else:
+        calls.resume(interception)
+    return calls
+
+
+class _Imported(AfterImport):
+    """For `Interception`: the modules that are there. For those of later a hook would have to stay."""
+
+    def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
+        module = sys.modules.get(name)
+        if module is not None:
+            step(module)
+
+
+COMMAND = Record()

@@ -1,0 +1,83 @@
+"""`signal`: sends one to this process, or lists what would happen."""
+
+from __future__ import annotations
+
+import os
+import signal
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from functools import partial
+
+from ..protocol.command import READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view.target import Target
+
+# These leave the program no chance to clean up; STOP also stops the console.
+_HARD = (signal.SIGKILL, signal.SIGSTOP)
+_HARMLESS = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+_STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+
+
+class Signal:
+    name = "signal"
+    summary = "send the process a signal"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("signal", nargs="?", metavar="NAME", help="TERM, HUP, USR1 ...")
+        parser.add_argument("--force", action="store_true", help="also KILL and STOP")
+
+    def needs(self, options: Namespace) -> str:
+        return READS if options.signal is None else "signal"
+
+    def candidates(self, target: Target) -> Iterable[str]:
+        return [known.name.removeprefix("SIG") for known in signal.Signals]
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        if options.signal is None:
+            rows = [(s.name, s.value, _effect(s, target)) for s in signal.Signals]
+            # What the program handles is worth reading first.
+            rows.sort(key=lambda row: row[2].startswith("default"))
+            return Answer(rows=Rows(("signal", "number", "effect"), rows))
+        number = _named(options.signal)
+        if number in _HARD and not options.force:
+            raise Refusal(f"{number.name} leaves the program no chance to clean up; --force sends it anyway")
+        effect = _effect(number, target)
+        # Ahead of it: of many a signal this is the last that the client hears.
+        client.say(f"{number.name} goes to process {os.getpid()}: {effect}")
+        os.kill(os.getpid(), number)
+        return Answer(data={"signal": number.name, "pid": os.getpid(), "effect": effect})
+
+
+def _named(text: str) -> signal.Signals:
+    try:
+        return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
+    except KeyError:
+        raise Refusal(f"there is no signal of the name {text}") from None
+
+
+def _effect(number: signal.Signals, target: Target) -> str:
+    handler = signal.getsignal(number)
+    if handler is None:
+        return "handled by code that is not Python"
+    if handler is signal.SIG_IGN:
+        return "ignored"
+    if handler is signal.SIG_DFL:
+        if number in _HARMLESS:
+            return "default: nothing happens"
+        return "default: stops the process" if number in _STOPPING else "default: ends the process"
+    for view in target.loops():
+        # asyncio's own loops keep them here; uvloop's cannot be seen.
+        handle = getattr(view.loop, "_signal_handlers", {}).get(number)
+        if handle is not None:
+            return f"handled on the loop by {_name_of(handle._callback)}"
+    return f"handled by {_name_of(handler)}"
+
+
+def _name_of(function: object) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}:{name}" if name else type(function).__qualname__
+
+
+COMMAND = Signal()

@@ -1,0 +1,120 @@
+"""`spans`: OpenTelemetry's spans, by name; those in flight; the slowest that have finished."""
+
+from __future__ import annotations
+
+import math
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ...record.observation import SpanEnded
+from ..protocol.command import READS, Client
+from ..protocol.result import Answer, Rows
+from ..view.target import Target
+
+BY_NAME = ("span", "in_flight", "oldest_ms", "finished", "p50_ms", "p99_ms", "max_ms", "errors")
+IN_FLIGHT = ("span", "age_ms", "kind", "trace_id", "span_id", "parent_id")
+SLOWEST = ("span", "took_ms", "ago_s", "status", "kind", "thread", "trace_id", "span_id")
+
+
+class Spans:
+    name = "spans"
+    summary = "requests in flight, and the slowest that finished"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--in-flight", action="store_true", help="each that has begun and not ended, oldest first"
+        )
+        which.add_argument("--slowest", action="store_true", help="each that has ended, slowest first")
+
+    def needs(self, options: Namespace) -> str:
+        return READS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        finished, in_flight = target.recent.spans(), target.recent.in_flight()
+        if options.in_flight:
+            rows = Rows(IN_FLIGHT, [_in_flight(span) for span in sorted(in_flight, key=age_ns, reverse=True)])
+        elif options.slowest:
+            slowest = sorted(finished, key=lambda span: span.start_ns - span.end_ns)
+            rows = Rows(SLOWEST, [_finished(span) for span in slowest])
+        else:
+            rows = Rows(BY_NAME, _by_name(finished, in_flight))
+        lines = [f"{len(in_flight)} spans in flight, the latest {len(finished)} that finished"]
+        if not finished and not in_flight:
+            lines = [
+                "no spans: this program has none, or set up OpenTelemetry's SDK before the probe was there"
+            ]
+        return Answer(
+            lines=tuple(lines),
+            rows=rows,
+            data={"in_flight": len(in_flight), "finished": len(finished)},
+            hint="trace ID: the whole story of one",
+        )
+
+
+def _by_name(finished: Sequence[SpanEnded], in_flight: Sequence[Any]) -> Sequence[tuple[object, ...]]:
+    took: dict[str, list[float]] = {}
+    errors: dict[str, int] = {}
+    for span in finished:
+        took.setdefault(span.name, []).append((span.end_ns - span.start_ns) / 1e6)
+        errors[span.name] = errors.get(span.name, 0) + (span.status == "error")
+    ages: dict[str, list[float]] = {}
+    for span in in_flight:
+        ages.setdefault(span.name, []).append(age_ns(span) / 1e6)
+    rows = []
+    for name in sorted(took.keys() | ages.keys()):
+        times = sorted(took.get(name, ()))
+        rows.append(
+            (
+                name,
+                len(ages.get(name, ())),
+                max(ages.get(name, ()), default=None),
+                len(times),
+                _quantile(times, 0.5),
+                _quantile(times, 0.99),
+                _quantile(times, 1),
+                errors.get(name, 0),
+            )
+        )
+    return rows
+
+
+def _quantile(times: list[float], q: float) -> float | None:
+    """The smallest of the sorted *times* that this part of them is not above."""
+    return times[math.ceil(q * len(times)) - 1] if times else None
+
+
+def age_ns(span: Any) -> int:
+    """How long ago a span in flight began; it carries the time of the wall clock."""
+    return max(0, time.time_ns() - int(span.start_time or 0))
+
+
+def _in_flight(span: Any) -> tuple[Any, ...]:
+    ids, parent = span.get_span_context(), span.parent
+    return (
+        span.name,
+        age_ns(span) / 1e6,
+        span.kind.name.lower(),
+        f"{ids.trace_id:032x}",
+        f"{ids.span_id:016x}",
+        f"{parent.span_id:016x}" if parent is not None else None,
+    )
+
+
+def _finished(span: SpanEnded) -> tuple[object, ...]:
+    return (
+        span.name,
+        (span.end_ns - span.start_ns) / 1e6,
+        (monotonic_ns() - span.end_ns) / 1e9,
+        span.status,
+        span.kind,
+        span.thread,
+        span.trace_id,
+        span.span_id,
+    )
+
+
+COMMAND = Spans()

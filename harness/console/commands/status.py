@@ -1,0 +1,208 @@
+"""`status`: the whole service on one screen."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from argparse import ArgumentParser, Namespace
+from asyncio import Task
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...probe.census import Ref
+from ...record import page
+from ...record.clock import monotonic_ns
+from ..protocol.command import READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view import block_summary, loop_history, task_table, task_view
+from ..view.loop_history import Second
+from ..view.target import LoopView, Target
+from ..view.task_stats import is_counted
+from ..view.task_view import Glance
+
+COLUMNS = (
+    *("loop", "lag_ms", "worst_60s_ms", "turns_per_s", "busy_ratio", "tasks", "running", "ready", "waiting"),
+    "blocks",
+)
+# For what is told as "now".
+LATELY_S = 10
+MINUTE_NS = 60_000_000_000
+BLOCKERS, NAMES = 3, 5
+
+
+class Status:
+    name = "status"
+    summary = "how the service is: its loops, tasks, blockers and load"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """It has none of its own."""
+
+    def needs(self, options: Namespace) -> str:
+        return READS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        views = target.loops()
+        states = _states(target)
+        history = {view.number: loop_history.of(target).of(view.number) for view in views}
+        rows = [_row(view, history[view.number], states.get(view.number, Counter())) for view in views]
+        parts = [_process(), _late(views, target), _pulses(views, history), _blockers(target)]
+        parts += [_in_force(target), _load(target), _dropped(target)]
+        data = {key: value for part in parts for key, value in part.data.items()}
+        return Answer(
+            lines=tuple(line for part in parts for line in part.lines),
+            rows=Rows(COLUMNS, rows),
+            data=data,
+            hint=_hint(bool(data["late"]), bool(data["blockers"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One subject, for people and for programs."""
+
+    lines: list[str]
+    data: dict[str, object]
+
+
+def _process() -> _Part:
+    version, uptime_s = platform.python_version(), _uptime_s()
+    return _Part(
+        [f"pid {os.getpid()}, Python {version}, up {uptime_s:.0f} s"],
+        {"pid": os.getpid(), "python": version, "uptime_s": uptime_s},
+    )
+
+
+def _late(views: Sequence[LoopView], target: Target) -> _Part:
+    lines, late = [], []
+    for view in views:
+        if (holding := target.holding(view)) is not None:
+            since_ms = (monotonic_ns() - holding.since_ns) / 1e6
+            lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {holding}")
+            place = {"file": holding.file, "line": holding.line, "function": holding.function}
+            late.append({"loop": view.number, "since_ms": since_ms, **place})
+    return _Part(lines, {"late": late})
+
+
+def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
+    kinds = {view.number: f"{type(view.loop).__module__.partition('.')[0]}" for view in views}
+    return _Part(
+        [
+            f"loop {n} ({kind}), longest turns by the second: {loop_history.line(history[n])}"
+            for n, kind in kinds.items()
+        ],
+        {
+            "kinds": {str(number): kind for number, kind in kinds.items()},
+            "longest_turns_ms": {
+                str(n): [s.longest_ns / 1e6 for s in seconds] for n, seconds in history.items()
+            },
+        },
+    )
+
+
+def _blockers(target: Target) -> _Part:
+    worst = block_summary.blockers(block_summary.kept(target), target.territory)[:BLOCKERS]
+    where = [target.territory.place(one.frame) or "not seen" for one in worst]
+    return _Part(
+        [
+            f"blocker: {place}, {one.count} x, {one.total_ms:.0f} ms in all, {one.max_ms:.0f} ms at most"
+            + (f", {one.cause}" if one.cause else "")
+            for place, one in zip(where, worst, strict=True)
+        ],
+        {
+            "blockers": [
+                {"where": place, "count": one.count, "total_ms": one.total_ms, "max_ms": one.max_ms}
+                | {"cause": one.cause or None}
+                for place, one in zip(where, worst, strict=True)
+            ]
+        },
+    )
+
+
+def _in_force(target: Target) -> _Part:
+    """Faults, and what consoles have changed for a time."""
+    try:
+        found = target.ask({"do": "faults"}).get("faults", [])
+    except Refusal:  # there can be none in this process
+        found = []
+    faults = [f"{fault['id']} in {fault['place']}, took effect {fault['fired']} times" for fault in found]
+    limits = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in target.limits.in_force()]
+    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {limit}" for limit in limits]
+    return _Part(lines, {"faults": faults, "limits": limits})
+
+
+def _load(target: Target) -> _Part:
+    """How often each span ended in the last minute, or the part of it that is known."""
+    now_ns, spans = monotonic_ns(), target.recent.spans()
+    recent = [span for span in spans if span.end_ns >= now_ns - MINUTE_NS]
+    first_ns = min((span.end_ns for span in recent), default=now_ns)
+    known_s = max(1.0, (now_ns - first_ns) / 1e9 if len(recent) == len(spans) else MINUTE_NS / 1e9)
+    often = Counter(span.name for span in recent).most_common(NAMES)
+    per_s = {name: count / known_s for name, count in often}
+    in_flight = len(target.recent.in_flight())
+    named = ", ".join(f"{name} {rate:.1f}" for name, rate in per_s.items())
+    return _Part(
+        [f"spans per second: {named or 'none'}; {in_flight} in flight"] if named or in_flight else [],
+        {"spans_per_s": per_s, "spans_in_flight": in_flight},
+    )
+
+
+def _dropped(target: Target) -> _Part:
+    dropped = {what: count for what, count in target.dropped().items() if count}
+    told = ", ".join(f"{count} {what}" for what, count in dropped.items())
+    return _Part([f"dropped: {told}"] if dropped else [], {"dropped": dropped})
+
+
+def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:
+    lately = seconds[-LATELY_S:] or [_since_start(view)]
+    length_ns = max(1, sum(second.length_ns for second in lately))
+    turns_per_s = round(sum(second.turns for second in lately) * 1e9 / length_ns, 1)
+    return (
+        view.number,
+        loop_history.late_ns(view, monotonic_ns()) / 1e6,
+        max((second.longest_ns for second in seconds), default=0) / 1e6 if seconds else None,
+        turns_per_s if is_counted(view.loop) else None,  # what is counted in uvloop are beats
+        min(1.0, round(sum(second.busy_ns for second in lately) / length_ns, 4)),
+        sum(states.values()),
+        states[task_view.RUNNING],
+        states[task_view.READY],
+        states[task_view.WAITING],
+        view.words[page.BLOCKS],
+    )
+
+
+def _since_start(view: LoopView) -> Second:
+    words = view.words
+    return Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
+
+
+def _states(target: Target) -> dict[int, Counter[str]]:
+    """How many tasks of each loop are in which state."""
+    seen = Glance(target)
+    states: dict[int, Counter[str]] = {}
+
+    def look(task: Task[Any], _: Ref) -> None:
+        number = seen.loop(task)
+        if number is not None:
+            states.setdefault(number, Counter())[seen.state(task)] += 1
+
+    task_table.walk(look)
+    return states
+
+
+def _uptime_s() -> float:
+    """Since the process was started, by the kernel."""
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+        fields = file.read().rpartition(b")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _hint(late: bool, blockers: bool) -> str:
+    if late:
+        return "blocks: the block that goes on, and those before"
+    return "blocks: when, and who had to wait" if blockers else "top: which tasks use the time"
+
+
+COMMAND = Status()

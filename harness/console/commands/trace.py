@@ -1,0 +1,164 @@
+"""`trace`: the story of one trace: its spans, the tasks that work on it now, the blocks that hit it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from asyncio import Task
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...probe import tasks
+from ...probe.census import Ref
+from ...record.clock import monotonic_ns
+from ...record.observation import Blocked
+from ..protocol.command import READS, Client, Refusal
+from ..protocol.result import Answer, Rows
+from ..view import block_summary, task_table
+from ..view.target import Target
+from ..view.task_view import Glance, short
+from .spans import age_ns
+
+COLUMNS = ("span", "start_ms", "took_ms", "status", "kind", "thread", "span_id", "parent_id", "depth")
+# A shorter beginning of an id fits too many.
+LEAST_CHARS = 4
+NAMED = 20
+
+
+class Trace:
+    name = "trace"
+    summary = "the story of one trace"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("trace", metavar="ID", help="the trace's id, or how it begins")
+
+    def needs(self, options: Namespace) -> str:
+        return READS
+
+    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+        spans = list(_spans(target))
+        trace_id = _chosen(options.trace.lower(), [span.trace_id for span in spans])
+        spans = sorted((s for s in spans if s.trace_id == trace_id), key=lambda span: span.start_ns)
+        seen, working = Glance(target), _tasks_in(trace_id)
+        hits = [one for one in block_summary.kept(target) if _is_hit(one, trace_id)]
+        lines = [f"trace {trace_id}: {len(spans)} spans"]
+        lines += [
+            f"task {short(task)} is {seen.state(task)} at {seen.place(task)}"
+            for register in working[:NAMED]
+            if (task := register()) is not None
+        ]
+        lines += [_said(one, spans[0].start_ns, target) for one in hits[:NAMED]]
+        return Answer(
+            lines=tuple(lines),
+            rows=Rows(COLUMNS, [_row(span, depth, spans[0].start_ns) for span, depth in _tree(spans)]),
+            data={
+                "trace_id": trace_id,
+                "tasks": [task_table.number(task) for one in working[:NAMED] if (task := one()) is not None],
+                "blocks": [
+                    {"at_ms": (one.at_ns - spans[0].start_ns) / 1e6, "held_ms": one.held_ns / 1e6}
+                    for one in hits
+                ],
+            },
+            hint="blocks: all of them" if hits else "spans --slowest: others",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """One that has finished, or is in flight."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start_ns: int
+    end_ns: int | None
+    status: str
+    kind: str
+    thread: str | None
+
+
+def _spans(target: Target) -> Iterator[_Span]:
+    for s in target.recent.spans():
+        yield _Span(
+            s.name, s.trace_id, s.span_id, s.parent_id, s.start_ns, s.end_ns, s.status, s.kind, s.thread
+        )
+    for span in target.recent.in_flight():
+        ids, parent = span.get_span_context(), span.parent
+        yield _Span(
+            name=span.name,
+            trace_id=f"{ids.trace_id:032x}",
+            span_id=f"{ids.span_id:016x}",
+            parent_id=f"{parent.span_id:016x}" if parent is not None else "",
+            start_ns=monotonic_ns() - age_ns(span),
+            end_ns=None,
+            status="in flight",
+            kind=span.kind.name.lower(),
+            thread=None,
+        )
+
+
+def _chosen(start: str, trace_ids: list[str]) -> str:
+    found = {trace_id for trace_id in trace_ids if trace_id.startswith(start)}
+    if len(start) < LEAST_CHARS:
+        raise Refusal(f"at least {LEAST_CHARS} digits of the trace's id are needed, got {start!r}")
+    if not found:
+        raise Refusal(f"no span of a trace {start} is in flight, or among the latest that finished")
+    if len(found) > 1:
+        raise Refusal(f"{len(found)} traces begin with {start}: {', '.join(sorted(found)[:3])} ...")
+    return found.pop()
+
+
+def _tree(spans: list[_Span]) -> Iterator[tuple[_Span, int]]:
+    """Each span with its depth, below its parent; one whose parent is not known here is a root."""
+    known = {span.span_id for span in spans}
+    below: dict[str, list[_Span]] = {}
+    for span in spans:
+        below.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
+    todo = [(span, 0) for span in reversed(below.pop("", []))]
+    while todo:
+        span, depth = todo.pop()
+        yield span, depth
+        todo += [(child, depth + 1) for child in reversed(below.pop(span.span_id, []))]
+
+
+def _tasks_in(trace_id: str) -> list[Ref]:
+    """The tasks whose context is in this trace."""
+    found: list[Ref] = []
+
+    def look(task: Task[Any], register: Ref) -> None:
+        if tasks.of_task(task).trace_id == trace_id:
+            found.append(register)
+
+    task_table.walk(look)
+    return found
+
+
+def _is_hit(blocked: Blocked, trace_id: str) -> bool:
+    """Whether the trace caused the block, or had to wait for it."""
+    caused = any(sample.trace_id == trace_id for sample in blocked.samples)
+    return caused or any(victim.trace_id == trace_id for victim in blocked.victims)
+
+
+def _said(blocked: Blocked, zero_ns: int, target: Target) -> str:
+    one = block_summary.of(blocked, target.territory)
+    where = target.territory.place(one.frame) or "what was not seen"
+    after_ms = (blocked.at_ns - zero_ns) / 1e6
+    return f"after {after_ms:.1f} ms loop {blocked.loop} was held for {one.held_ms:.1f} ms by {where}"
+
+
+def _row(span: _Span, depth: int, zero_ns: int) -> tuple[object, ...]:
+    return (
+        "  " * depth + span.name,
+        (span.start_ns - zero_ns) / 1e6,
+        (span.end_ns - span.start_ns) / 1e6 if span.end_ns is not None else None,
+        span.status,
+        span.kind,
+        span.thread,
+        span.span_id,
+        span.parent_id or None,
+        depth,
+    )
+
+
+COMMAND = Trace()

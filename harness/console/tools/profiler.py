@@ -1,0 +1,183 @@
+"""The profilers that a console can switch on: how each begins, ends, and what it leaves.
+
+`begin` and `end` are called on the loop's own thread, and are short. `text` is called elsewhere: what it
+does takes longer than many a block.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from ...probe.sampler import Sampler
+from ...probe.turns import Turns
+from ...record.observation import CallsSeen, Frame, Observation, Sampled
+from ..protocol.command import Refusal
+
+HZ = 200.0
+# pyinstrument's, which costs a loop that calls many functions half as much again and up to three times.
+INTERVAL_S = 0.001
+# Lines of a text for people.
+SHOWN = 25
+# What fails at every tick need not be told more often.
+ERRORS = 5
+
+
+class Profiler(Protocol):
+    """One profile of one loop, from `begin` to `end`."""
+
+    formats: tuple[str, ...]  # the first is the usual one
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+    def text(self, form: str) -> str: ...
+
+
+class SpanSampler:
+    """The probe's own: the running line, task and span, at a steady rate. It needs nothing installed."""
+
+    formats: tuple[str, ...] = ("text", "collapsed", "speedscope")
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._seen: list[Observation] = []
+        self._errors: list[str] = []
+        self._sampler: Sampler | None = None
+
+    def begin(self) -> None:
+        if self._turns.sampler is not None:
+            raise Refusal("this run takes samples of the loop already; harness report has them")
+        # What is seen stays here: in the record, calls have numbers, which are not to be given twice.
+        self._sampler = Sampler(HZ, self._seen.append, self._failed)
+        self._sampler.begin(self._turns)
+
+    def end(self) -> None:
+        if self._sampler is not None:
+            self._sampler.end(self._turns)
+            # On this thread: a timer's signal is given back where it was taken.
+            self._sampler.leave()
+
+    def text(self, form: str) -> str:
+        if self._sampler is not None:
+            self._sampler.close()
+        text = _FORMS[form](_Samples(self._seen))
+        return "\n".join((text, *self._errors)) if form == "text" else text
+
+    def _failed(self, where: str, error: BaseException) -> None:
+        if len(self._errors) < ERRORS:
+            self._errors.append(f"{where}: {type(error).__name__}: {error}")
+
+
+class Pyinstrument:
+    """pyinstrument, if the target's environment has it."""
+
+    formats: tuple[str, ...] = ("html", "speedscope", "text")
+
+    def __init__(self) -> None:
+        try:
+            from pyinstrument import Profiler
+        except ImportError:
+            raise Refusal("the target's environment has no pyinstrument; the sampler needs nothing") from None
+        # Not by context: that would leave out what the other tasks of the loop do.
+        self._profiler: Any = Profiler(interval=INTERVAL_S, async_mode="disabled")
+
+    def begin(self) -> None:
+        if sys.getprofile() is not None:
+            raise Refusal("a profiler runs in the loop's thread already")
+        try:
+            self._profiler.start(target_description="the event loop's thread")
+        except RuntimeError as exc:
+            raise Refusal(f"pyinstrument: {exc}") from exc
+
+    def end(self) -> None:
+        self._profiler.stop()
+
+    def text(self, form: str) -> str:
+        from pyinstrument import renderers
+
+        renderer: Any = {
+            "html": renderers.HTMLRenderer,
+            "speedscope": renderers.SpeedscopeRenderer,
+            "text": partial(renderers.ConsoleRenderer, unicode=True),
+        }[form]
+        return str(self._profiler.output(renderer()))
+
+
+class _Samples:
+    """The samples of one profile, counted by what they have met."""
+
+    def __init__(self, seen: list[Observation]) -> None:
+        calls: dict[int, tuple[int, Frame]] = {}
+        self.by_stack: Counter[tuple[Frame, ...]] = Counter()
+        self.by_task: Counter[tuple[str, str]] = Counter()
+        self.by_line: Counter[Frame] = Counter()
+        for event in seen:
+            if isinstance(event, CallsSeen):
+                calls.update(enumerate(zip(event.callers, event.frames, strict=True), event.first))
+            elif isinstance(event, Sampled):
+                stack = _stack(calls, event.stack)
+                self.by_stack[stack] += event.count
+                self.by_task[event.coroutine or event.thread, event.span] += event.count
+                self.by_line[stack[-1]] += event.count
+        self.total = self.by_stack.total()
+
+
+def _stack(calls: dict[int, tuple[int, Frame]], innermost: int) -> tuple[Frame, ...]:
+    frames: list[Frame] = []
+    number = innermost
+    while number:
+        number, frame = calls[number]
+        frames.append(frame)
+    return tuple(reversed(frames))
+
+
+def _as_text(samples: _Samples) -> str:
+    lines = [f"{samples.total} samples of the loop at work and of its executors, {HZ:g} a second"]
+
+    def table(title: str, counted: Counter[Any], words: Callable[[Any], str]) -> None:
+        lines.extend(("", title))
+        lines.extend(f"{n / samples.total:7.1%}  {words(key)}" for key, n in counted.most_common(SHOWN))
+
+    if samples.total:
+        table("by line:", samples.by_line, lambda at: f"{at.function}  {at.file}:{at.line}")
+        table("by coroutine and span:", samples.by_task, lambda key: f"{key[0]}  {key[1] or '-'}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_collapsed(samples: _Samples) -> str:
+    def name(frame: Frame) -> str:
+        return f"{frame.function} ({frame.file}:{frame.line})".replace(";", ",")
+
+    return "".join(f"{';'.join(map(name, stack))} {n}\n" for stack, n in samples.by_stack.most_common())
+
+
+def _as_speedscope(samples: _Samples) -> str:
+    frames: dict[Frame, int] = {}
+    stacks = [[frames.setdefault(at, len(frames)) for at in stack] for stack in samples.by_stack]
+    weights = [n / HZ for n in samples.by_stack.values()]
+    profile = {
+        "type": "sampled",
+        "name": "event loop",
+        "unit": "seconds",
+        "startValue": 0,
+        "endValue": sum(weights),
+        "samples": stacks,
+        "weights": weights,
+    }
+    named = [{"name": at.function, "file": at.file, "line": at.line} for at in frames]
+    return json.dumps(
+        {
+            "$schema": "https://www.speedscope.app/file-format-schema.json",
+            "shared": {"frames": named},
+            "profiles": [profile],
+        }
+    )
+
+
+_FORMS = {"text": _as_text, "collapsed": _as_collapsed, "speedscope": _as_speedscope}

@@ -1,0 +1,52 @@
+"""Which loop an action is aimed at."""
+
+from __future__ import annotations
+
+import threading
+from argparse import ArgumentParser
+from asyncio import Task
+from typing import Any
+
+from ..protocol.command import Refusal
+from .target import LoopView, Target
+
+
+def add_loop_argument(parser: ArgumentParser) -> None:
+    """Let the client choose: ``--loop 1``."""
+    parser.add_argument(
+        "--loop", type=int, metavar="N", help="the loop's number in `status`, if there are several"
+    )
+
+
+def chosen(target: Target, number: int | None) -> LoopView:
+    """The loop of that number; without one the main thread's, or the only one.
+
+    Raises:
+        Refusal: There is none, or it is not clear which one is meant.
+    """
+    views = target.loops()
+    if number is not None:
+        found = [view for view in views if view.number == number]
+        if not found:
+            raise Refusal(f"no loop has the number {number}; see `status`")
+        return found[0]
+    if not views:
+        raise Refusal("no loop runs now")
+    main = threading.main_thread().ident
+    views = [view for view in views if view.thread_ident == main] or views
+    if len(views) > 1:
+        raise Refusal(f"{len(views)} loops run now: choose one with --loop, by its number in `status`")
+    return views[0]
+
+
+def of_task(target: Target, task: Task[Any]) -> LoopView:
+    """The loop that runs *task*.
+
+    Raises:
+        Refusal: It does not run.
+    """
+    loop = task.get_loop()
+    for view in target.loops():
+        if view.loop is loop:
+            return view
+    raise Refusal("the task's loop does not run now")
