@@ -10,8 +10,8 @@ from time import perf_counter_ns
 
 import pytest
 
-from harness.probe.deadman import TimerFd
-from harness.probe.turns import EXACT, Turns
+from harness.probe.loop.deadman import TimerFd
+from harness.probe.loop.turns import EXACT, Turns
 from harness.record import page
 
 from . import paired, probed

@@ -16,8 +16,8 @@ from typing import Self
 from weakref import WeakSet
 
 from .console.server.console import Console
-from .probe.attention import Attention
-from .probe.faults import Faults
+from .probe.control.faults import Faults
+from .probe.loop.watch import Attention
 from .record import console_endpoint
 from .record.console_endpoint import Card
 from .record.event import Event

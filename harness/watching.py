@@ -16,7 +16,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Self
 
-from .probe.attention import Attention
+from .probe.loop.watch import Attention
 from .read import history
 from .read.blocks import detect as blocks_rule
 from .read.blocks.block import Block

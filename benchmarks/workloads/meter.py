@@ -46,9 +46,9 @@ async def _measured(work: Callable[[int], Awaitable[object]], count: int, names:
 
 def _by_turns(work: Callable[[int], Awaitable[object]], count: int, hz: float) -> None:
     """Print the turns that were timed and the samples taken, and the CPU time per item in pairs, as JSON."""
-    from harness.probe.deadman import TimerFd
-    from harness.probe.sampler import Sampler
-    from harness.probe.turns import Turns
+    from harness.probe.loop.deadman import TimerFd
+    from harness.probe.loop.turns import Turns
+    from harness.probe.sampling.sampler import Sampler
     from harness.record import page
 
     words = memoryview(bytearray(page.WORDS * 8)).cast("q")

@@ -57,7 +57,7 @@ def aiocop() -> object:
 
 def births() -> object:
     """The console's own: where and when each task is made."""
-    from harness.probe.births import Births, born
+    from harness.probe.hooks.task_hook import Births, born
 
     loop, kept = asyncio.get_running_loop(), Births()
     kept.begin(loop)

@@ -11,15 +11,15 @@ import os
 import sys
 
 from ..record.clock import monotonic_ns
-from .importing import AfterImport
-from .standin import Builtin
+from .hooks.builtin_shim import Builtin
+from .hooks.import_hook import AfterImport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from types import FrameType, ModuleType
 
-    from .interception import Interception
+    from .calls.interception import Interception
     from .session import Session
 
 
@@ -75,8 +75,8 @@ class Process:
             self._say_farewell_before(name)
 
     def _hook_loops(self, _events: ModuleType) -> None:
-        from .running import listen
-        from .signals import hear
+        from .hooks.loop_hook import listen
+        from .hooks.signal_hook import hear
 
         listen(self._running)
         hear(self._asked_to_end)
@@ -94,25 +94,25 @@ class Process:
     def _hook_tasks(self, base_events: ModuleType) -> None:
         import warnings
 
-        from .hearing import hear_exception_handler, hear_unawaited
+        from .hooks.exception_hook import hear_exception_handler, hear_unawaited
 
         hear_exception_handler(base_events.BaseEventLoop, lambda: self._session)
         hear_unawaited(warnings, lambda: self._session)
 
     def _hook_uvloop(self, uvloop: ModuleType) -> None:
-        from .hearing import hear_exception_handler
+        from .hooks.exception_hook import hear_exception_handler
 
         hear_exception_handler(uvloop.Loop, lambda: self._session)
 
     def _intercept(self, hooks: AfterImport) -> None:
-        from .interception import Interception
+        from .calls.interception import Interception
 
         # Now, not with the session: a program imports functions by name before it runs a loop.
         self._interception = Interception()
         self._interception.install(hooks)
 
     def _hook_spans(self, sdk: ModuleType) -> None:
-        from .spans import tell_of_spans
+        from .tracing.spans import tell_of_spans
 
         tell_of_spans(sdk, self._open_session)
 

@@ -15,23 +15,23 @@ from ..record.observation import ProbeClosed, ProbeFailed
 from ..record.probe_config import Order
 from ..record.run import RunFolder
 from ..record.writer import Writer
-from . import threads
-from .census import Census
-from .ending import Ending
-from .loops import Loops
-from .lost import Lost
-from .origins import Origins
+from .loop.loops import Loops
+from .tasks.census import Census
+from .tasks.coroutine_origins import Origins
+from .tasks.losses import Lost
+from .tasks.shutdown import Ending
+from .threads import other_threads
 
 if TYPE_CHECKING:
     from ..console.server.console import Console
     from ..record.event import Event
-    from .calls import Calls
-    from .calltimes import CallTimes
-    from .control import Control
-    from .faults import Faults
-    from .interception import Interception
-    from .sampler import Sampler
-    from .waits import Waits
+    from .calls.counts import Calls
+    from .calls.interception import Interception
+    from .control.faults import Faults
+    from .control.server import Control
+    from .sampling.cprofile import CallTimes
+    from .sampling.sampler import Sampler
+    from .tracing.step_log import Waits
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
@@ -182,7 +182,7 @@ class Session:
 
     def is_single_threaded(self) -> bool:
         """Whether the process would have one thread without the probe's."""
-        return threads.total() - threads.own() == 1
+        return other_threads.total() - other_threads.own() == 1
 
     def abandon(self) -> None:
         """In a child after `fork`: what is open here is the parent's."""
@@ -201,13 +201,13 @@ class Session:
         self._writer.abandon()
 
     def _tell_cost(self) -> None:
-        from . import cost  # here, for the same reason as below
+        from . import overhead  # here, for the same reason as below
 
         self.write(
             ProbeClosed(
                 at_ns=monotonic_ns(),
                 turns=self._loops.turns(),
-                turn_cost_ns=cost.per_turn_ns(),
+                turn_cost_ns=overhead.per_turn_ns(),
                 threads_cpu_ns=(
                     self._loops.watchdog_cpu_ns()
                     + self._census.cpu_ns
@@ -220,7 +220,7 @@ class Session:
                 spans_dropped=self.spans_dropped,
                 calls_ns=self._calls.cost_ns if self._calls is not None else 0,
                 sampler_ns=self.sampler.counted().cost_ns if self.sampler is not None else 0,
-                steps_ns=int(self._waits.taken * cost.per_step_ns()) if self._waits is not None else 0,
+                steps_ns=int(self._waits.taken * overhead.per_step_ns()) if self._waits is not None else 0,
             )
         )
 
@@ -228,15 +228,15 @@ class Session:
 
     def _count_calls(self, interception: Interception | None, order: Order) -> None:
         if interception is not None:
-            from .calls import Calls
-            from .callsite import Territory
+            from .calls.callsite import Territory
+            from .calls.counts import Calls
 
             territory = Territory(order.application)
             self._calls = Calls(interception, self.write, self.failed, territory)
 
     def _open_control(self, order: Order) -> None:
         if order.control:
-            from .control import Control
+            from .control.server import Control
 
             faults = self._any_faults()
             handlers = {"inject": faults.inject, "heal": faults.heal}
@@ -244,7 +244,7 @@ class Session:
 
     def _any_faults(self) -> Faults:
         if self._faults is None:
-            from .faults import Faults
+            from .control.faults import Faults
 
             self._faults = Faults(self.write)
         return self._faults
@@ -273,7 +273,7 @@ class Session:
 
     def _prepare_sampler(self, order: Order) -> None:
         if order.sample_hz:
-            from .sampler import Sampler
+            from .sampling.sampler import Sampler
 
             self.sampler = Sampler(order.sample_hz, self.write, self.failed)
 
@@ -284,20 +284,20 @@ class Session:
 
     def _prepare_profile(self, order: Order, folder: RunFolder) -> None:
         if order.profile_span:
-            from .profile import SpanProfile
+            from .sampling.span_profile import SpanProfile
 
             profile = SpanProfile(order, folder, self.write, self.failed)
             self.span_hooks.append((profile.on_start, profile.on_end))
 
     def _prepare_call_times(self, order: Order, folder: RunFolder) -> None:
         if order.cprofile:
-            from .calltimes import CallTimes
+            from .sampling.cprofile import CallTimes
 
             self._call_times = CallTimes(folder, self.write)
 
     def _prepare_waits(self, order: Order) -> None:
         if order.waits:
-            from .waits import Waits
+            from .tracing.step_log import Waits
 
             self._waits = Waits(order.waits, order.waits_for_s, self.write, self.failed)
             self.span_hooks.append((self._waits.span_began, lambda _: None))

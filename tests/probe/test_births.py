@@ -10,8 +10,8 @@ import weakref
 
 import pytest
 
-from harness.probe import births
-from harness.probe.births import Births, born
+from harness.probe.hooks import task_hook
+from harness.probe.hooks.task_hook import Births, born
 from harness.record.observation import Frame
 
 BEFORE_3_12 = pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks before 3.12")
@@ -153,7 +153,7 @@ def test_an_error_and_a_debug_traceback_do_not_show_us(loop):
 
     for stack in found:
         assert stack
-        assert births.__file__ not in [frame.filename for frame in stack]
+        assert task_hook.__file__ not in [frame.filename for frame in stack]
 
 
 def test_what_is_kept_goes_with_the_task(loop):
@@ -176,7 +176,7 @@ def test_what_is_kept_goes_with_the_task(loop):
 
     last = run(main, loop=loop)
 
-    assert len(last.places) == births.PLACES
+    assert len(last.places) == task_hook.PLACES
     assert [ref for ref in ended if ref() is not None] == []
 
 

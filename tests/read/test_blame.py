@@ -17,7 +17,7 @@ EXEC = Frame("<string>", 1, "handler")
 IMPORT = Frame("<frozen importlib._bootstrap>", 1360, "_find_and_load")
 PLUGIN = Frame("/srv/shop/plugin.py", 2, "<module>")
 IMPORTLIB = Frame("/usr/lib/python3.12/importlib/__init__.py", 126, "import_module")
-PROBE = Frame("/opt/x/harness/probe/faults.py", 7, "act")
+PROBE = Frame("/opt/x/harness/probe/control/faults.py", 7, "act")
 
 
 @pytest.mark.parametrize(

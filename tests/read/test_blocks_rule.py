@@ -259,7 +259,7 @@ def test_the_packages_frame_is_named_beside_the_programs(made, look):
 
 def test_the_acting_fault_is_named(made, look):
     """A block that a fault made carries its id, another one none; the probe's frames are never own code."""
-    inside = ("a.py:1 f", "harness/probe/faults.py:97 act")
+    inside = ("a.py:1 f", "harness/probe/control/faults.py:97 act")
     made.blocked(4.0, 300, [look(*inside, fault="stuck-sdk")])
     made.blocked(5.0, 300, [look("a.py:1 f")])
 

@@ -66,7 +66,7 @@ def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
     """It has just got it, to look at the late loop."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     began = Frame("/opt/harness/record/hidden_thread.py", 33, "Background._run")
-    stack = (began, Frame("/opt/harness/probe/watchdog.py", 126, "Watchdog._run"))
+    stack = (began, Frame("/opt/harness/probe/loop/watchdog.py", 126, "Watchdog._run"))
     threads = (Thread("", BILLER, True, True, stack),)
     made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 

@@ -17,7 +17,7 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
-from ...probe import threads
+from ...probe.threads import other_threads
 from ...record.clock import monotonic
 from ..protocol.command import ACTS, READS, Client, Refusal
 from ..protocol.result import Answer
@@ -176,7 +176,7 @@ def _started() -> list[Any]:
     from aiomonitor import Monitor
 
     found = []
-    for innermost in threads.frames().values():
+    for innermost in other_threads.frames().values():
         frame: FrameType | None = innermost
         while frame is not None:
             if frame.f_code is Monitor._ui_main.__code__:

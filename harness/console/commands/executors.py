@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from types import FrameType, ModuleType
 from typing import Any
 
-from ...probe import tasks, threads
-from ...probe.stack import stack_of
+from ...probe.tasks import identity
+from ...probe.threads import other_threads
+from ...probe.threads.stack import stack_of
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_waits
@@ -72,12 +73,12 @@ class _Worker:
 
 
 def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
-    frames = threads.frames()
+    frames = other_threads.frames()
     for thread in list(module._threads_queues):
         # A thread forgets its arguments when it has ended.
         arguments = getattr(thread, "_args", None) or (lambda: None,)
         pool = arguments[0]()
-        if pool is None or thread.name.startswith(threads.OWN):
+        if pool is None or thread.name.startswith(other_threads.OWN):
             continue
         stack = stack_of(frames.get(thread.ident))
         names = [frame.function for frame in stack]
@@ -117,8 +118,8 @@ def _is_run(function: functools.partial[Any]) -> bool:
 
 
 def _awaited_by(future: Any) -> str | None:
-    inside = (held for callback in list(future._done_callbacks) for held in tasks.futures_in(callback))
-    waiters = [short(waiter) for one in inside for waiter in tasks.waiters_of(one)]
+    inside = (held for callback in list(future._done_callbacks) for held in identity.futures_in(callback))
+    waiters = [short(waiter) for one in inside for waiter in identity.waiters_of(one)]
     return ", ".join(waiters) or None
 
 

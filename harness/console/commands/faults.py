@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from typing import Any
 
-from ...probe.faults import KINDS
+from ...probe.control.faults import KINDS
 from ...record.clock import monotonic_ns
 from ..protocol import duration
 from ..protocol.command import READS, Client, Refusal

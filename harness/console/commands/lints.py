@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ...probe.census import Ref
+from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
 from ...record.observation import (
     CancelSwallowed,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
 
-from ...probe.census import Ref
+from ...probe.tasks.census import Ref
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import deadlock, task_table, task_waits

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.census import Ref
+from ...probe.tasks.census import Ref
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_table, task_view

@@ -9,8 +9,8 @@ from asyncio import Task
 from typing import Any
 from weakref import ref
 
-from ...probe import coroutine, tasks
-from ...probe.census import Ref
+from ...probe.tasks import coroutine, identity
+from ...probe.tasks.census import Ref
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_waits
@@ -56,7 +56,7 @@ class Queues:
 
 def _row(queue: Any, seen: Glance) -> tuple[Any, ...]:
     futures = [*queue._getters, *queue._putters]
-    waiters = [waiter for future in futures[:NAMED] for waiter in tasks.waiters_of(future)]
+    waiters = [waiter for future in futures[:NAMED] for waiter in identity.waiters_of(future)]
     return (
         task_waits.number(queue),
         type(queue).__name__,

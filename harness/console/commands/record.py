@@ -15,11 +15,11 @@ from functools import partial
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
-from ...probe.calls import Calls
-from ...probe.callsite import Territory
-from ...probe.importing import AfterImport
-from ...probe.interception import Interception
-from ...probe.standin import Builtin
+from ...probe.calls.callsite import Territory
+from ...probe.calls.counts import Calls
+from ...probe.calls.interception import Interception
+from ...probe.hooks.builtin_shim import Builtin
+from ...probe.hooks.import_hook import AfterImport
 from ...record.clock import monotonic_ns
 from ...record.observation import ProbeFailed
 from ..protocol import duration

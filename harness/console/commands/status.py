@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.census import Ref
+from ...probe.tasks.census import Ref
 from ...record import page
 from ...record.clock import monotonic_ns
 from ..protocol.command import READS, Client, Refusal

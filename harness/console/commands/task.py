@@ -7,8 +7,8 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe import tasks
-from ...probe.births import born
+from ...probe.hooks.task_hook import born
+from ...probe.tasks import identity
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_table, task_waits
@@ -63,7 +63,7 @@ class OneTask:
 
 
 def _facts(task: Task[Any], seen: Glance) -> dict[str, object]:
-    who, birth = tasks.of_task(task), born(task)
+    who, birth = identity.of_task(task), born(task)
     # Not `task.exception()`: it counts as retrieved then, and the program's own log would lack it.
     error: BaseException | None = getattr(task, "_exception", None)
     return {
@@ -75,7 +75,7 @@ def _facts(task: Task[Any], seen: Glance) -> dict[str, object]:
         "where": seen.place(task),
         "waits_for": seen.waits_for(task),
         "forsaken": task_waits.Forsaken()(task),
-        "awaited_by": [short(waiter) for waiter in tasks.waiters_of(task)],
+        "awaited_by": [short(waiter) for waiter in identity.waiters_of(task)],
         "awaits": [short(one) for one in task_waits.awaited(task)],
         "inside_of": [task_waits.name(lock) for lock in task_waits.held(task)],
         "callbacks": [_callback(callback) for callback, _ in getattr(task, "_callbacks", None) or ()],

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe import tasks
-from ...probe.census import Ref
+from ...probe.tasks import identity
+from ...probe.tasks.census import Ref
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_table
@@ -81,7 +81,7 @@ def _weight(window: Window, account: Account, key: int, by: str) -> float:
 
 
 def _row(task: Task[Any], window: Window, seen: Glance) -> tuple[object, ...]:
-    who, account = tasks.of_task(task), window.of(task)
+    who, account = identity.of_task(task), window.of(task)
     counted = window.counts(task)
     busy_ns = account.busy_ns if counted else window.estimated_ns(id(task))
     length_ns = max(1, window.length_ns)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe import tasks
-from ...probe.census import Ref
+from ...probe.tasks import identity
+from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
 from ...record.observation import Blocked
 from ..protocol.command import READS, Client, Refusal
@@ -127,7 +127,7 @@ def _tasks_in(trace_id: str) -> list[Ref]:
     found: list[Ref] = []
 
     def look(task: Task[Any], register: Ref) -> None:
-        if tasks.of_task(task).trace_id == trace_id:
+        if identity.of_task(task).trace_id == trace_id:
             found.append(register)
 
     task_table.walk(look)

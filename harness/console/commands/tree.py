@@ -7,8 +7,8 @@ from asyncio import Task
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...probe import tasks
-from ...probe.census import Ref
+from ...probe.tasks import identity
+from ...probe.tasks.census import Ref
 from ..gil_yield import giving_way
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
@@ -77,7 +77,7 @@ class _Forest:
         self.tasks[id(task)] = register
         name = task.get_name()
         self.names[id(task)] = f"{len(name):09}{name}"  # as people count: Task-9 before Task-10
-        for waiter in tasks.waiters_of(task):
+        for waiter in identity.waiters_of(task):
             self.below.setdefault(id(waiter), []).append(id(task))
             self._awaited.add(id(task))
 
@@ -115,7 +115,7 @@ class _Forest:
 
 
 def _row(task: Task[Any], index: int, forest: _Forest, seen: Glance) -> tuple[object, ...]:
-    who, depth, above = tasks.of_task(task), forest.depths[index], forest.tasks.get(forest.parents[index])
+    who, depth, above = identity.of_task(task), forest.depths[index], forest.tasks.get(forest.parents[index])
     parent = above() if above is not None else None
     return (
         task_table.number(task),

@@ -7,8 +7,8 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe import tasks
-from ...probe.births import born
+from ...probe.hooks.task_hook import born
+from ...probe.tasks import identity
 from ..protocol.command import READS, Client
 from ..protocol.result import Answer, Rows
 from ..view import task_table, task_waits
@@ -37,7 +37,7 @@ class Where:
         task = task_table.find(options.task)
         seen = Glance(target)
         birth = born(task)
-        awaited_by = [short(waiter) for waiter in tasks.waiters_of(task)]
+        awaited_by = [short(waiter) for waiter in identity.waiters_of(task)]
         state = seen.state(task)
         lines = [f"task {short(task)} is {state}" + (f": {wait}" if (wait := seen.waits_for(task)) else "")]
         lines += [f"awaited by {waiter}" for waiter in awaited_by]
@@ -49,7 +49,7 @@ class Where:
                 "id": task_table.number(task),
                 "task": task.get_name(),
                 "state": state,
-                "awaited_by": [task_table.number(waiter) for waiter in tasks.waiters_of(task)],
+                "awaited_by": [task_table.number(waiter) for waiter in identity.waiters_of(task)],
                 "made": [seen.territory.place(place) for place in birth.places] if birth else None,
                 "forsaken": task_waits.Forsaken()(task),
             },

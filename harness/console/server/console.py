@@ -19,8 +19,8 @@ from ..threads import Crew
 from ..view.recent_events import Latest
 
 if TYPE_CHECKING:
-    from ...probe.births import Births
-    from ...probe.loops import Loops
+    from ...probe.hooks.task_hook import Births
+    from ...probe.loop.loops import Loops
     from ...record.console_endpoint import Card
     from ...record.event import Event
     from ...record.run import RunFolder
@@ -117,7 +117,7 @@ class Console:
     def _open(self) -> None:
         try:
             # Here, in this thread: the imports alone take longer than a healthy loop's turn.
-            from ...probe.births import Births
+            from ...probe.hooks.task_hook import Births
             from ..view.process import Service
 
             births = Births()
@@ -146,7 +146,7 @@ class Console:
             self._opened.set()
 
     def _serve(self, service: Service) -> None:
-        from ...probe import places
+        from ...probe import code_paths
         from ...record import console_endpoint
         from .access_log import Audit
         from .listener import Door, UnixDoor
@@ -170,8 +170,8 @@ class Console:
             allow=self._allow,
             folder=str(self._folder.path) if self._folder is not None else "",
             pages=str(self._pages),
-            application=places.application(self._loops.application),
-            libraries=places.libraries(),
+            application=code_paths.application(self._loops.application),
+            libraries=code_paths.libraries(),
         )
         self._card_file = folder / f"{name}.json"
         audit = self._audit = Audit(self._write, self._crew.cpu_ns)

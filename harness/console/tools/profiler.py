@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from ...probe.sampler import Sampler
-from ...probe.turns import Turns
+from ...probe.loop.turns import Turns
+from ...probe.sampling.sampler import Sampler
 from ...record.observation import CallsSeen, Frame, Observation, Sampled
 from ..protocol.command import Refusal
 

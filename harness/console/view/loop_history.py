@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...probe.selecting import SHORT_BUCKET
+from ...probe.loop.epoll_timing import SHORT_BUCKET
 from ...record import page
 from ...record.clock import monotonic_ns
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...probe import places
-from ...probe.loops import Loops
-from ...probe.stack import stack_of
+from ...probe import code_paths
+from ...probe.loop.loops import Loops
+from ...probe.threads.stack import stack_of
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
@@ -21,7 +21,7 @@ from .target import Holding, LoopView
 from .temporary_changes import Limits
 
 if TYPE_CHECKING:
-    from ...probe.turns import Turns
+    from ...probe.loop.turns import Turns
     from ...record.event import Event
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Service:
         self._write = write
         self._dropped = dropped
         self._handlers = handlers
-        self.territory = Territory(places.application(loops.application), places.libraries())
+        self.territory = Territory(code_paths.application(loops.application), code_paths.libraries())
 
     def close(self) -> None:
         """The console ends: undo what is in force, and let go of what runs beside."""

@@ -12,7 +12,7 @@ from ...record.observation import Blocked, SpanEnded
 from ...record.run import RunFolder
 
 if TYPE_CHECKING:
-    from ...probe.turns import Turns
+    from ...probe.loop.turns import Turns
     from ...record.event import Event
     from .blame import Territory
     from .temporary_changes import Limits

@@ -7,7 +7,7 @@ from asyncio import Task
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
-from ...probe.census import LOOKED_AT, Ref, registered
+from ...probe.tasks.census import LOOKED_AT, Ref, registered
 from ..gil_yield import AT_ONCE, Courtesy, giving_way
 from ..protocol.command import Refusal
 from .object_ids import Numbering

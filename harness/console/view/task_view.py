@@ -6,8 +6,8 @@ import sys
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any
 
-from ...probe import coroutine, tasks
-from ...probe.births import born
+from ...probe.hooks.task_hook import born
+from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
 from . import task_table, task_waits
@@ -77,7 +77,7 @@ class Glance:
 
     def row(self, task: Task[Any]) -> tuple[object, ...]:
         """The cells of `COLUMNS`."""
-        who = tasks.of_task(task)
+        who = identity.of_task(task)
         return (
             task_table.number(task),
             who.task,

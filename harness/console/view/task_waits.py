@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any
 
-from ...probe import coroutine, tasks
+from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic
 from ...record.observation import Frame
 from . import task_table
@@ -128,11 +128,13 @@ def awaited(task: Task[Any]) -> list[Task[Any]]:
             found[id(one)] = one
             # What is gathered, or shielded.
             candidates += getattr(one, "_children", ())
-            candidates += (inner for callback, _ in _callbacks(one) for inner in tasks.futures_in(callback))
+            candidates += (
+                inner for callback, _ in _callbacks(one) for inner in identity.futures_in(callback)
+            )
     return [
         one
         for one in found.values()
-        if issubclass(type(one), Task) and not one.done() and task in tasks.waiters_of(one)
+        if issubclass(type(one), Task) and not one.done() and task in identity.waiters_of(one)
     ]
 
 
@@ -184,7 +186,7 @@ def _is_forsaken(thing: Any) -> bool:
     waiters = (*getattr(thing, "_getters", ()), *getattr(thing, "_putters", ()), *_waiters(thing))
     if len(waiters) > EVERYBODY:
         return False
-    everybody = [task for waiter in waiters for task in tasks.waiters_of(waiter)]
+    everybody = [task for waiter in waiters for task in identity.waiters_of(waiter)]
     # The caller knows it by a name as well.
     return _strangers(thing, [link for task in everybody for link in coroutine.links(task.get_coro())]) == 1
 

@@ -20,7 +20,7 @@ from ..blame import Territory, candidates, folded, own_frames
 
 # These say nothing of the cause: what computes is found at the lock of the GIL, which its watcher holds.
 NOT_WAITING = ("", "running", "futex")
-# How often the probe looks at a late loop, and from when on less often (`probe/watchdog.py`).
+# How often the probe looks at a late loop, and from when on less often (`probe/loop/watchdog.py`).
 LOOK_EVERY_NS, DENSE_NS = 5_000_000, 2_000_000_000
 # Between two stretches of the same call, one sample in so many may have seen something else.
 NOISE = 10

@@ -15,7 +15,7 @@ from ..blame import folded, own_frames
 from ..history import History
 
 LATE = "late"
-# Between two looks at a late turn (`probe/watchdog.py`).
+# Between two looks at a late turn (`probe/loop/watchdog.py`).
 LOOK_NS = 5_000_000
 
 

@@ -1,0 +1,188 @@
+"""Counts the synchronous calls that are made on the thread of a running loop, by who makes them.
+
+There is one count for each kind of call, place in the program's code, coroutine of the running task, and
+argument (a path, a host). Calls in other threads, and those from before a loop runs, are none of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import PurePath
+from types import FrameType
+
+from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
+from ...record.observation import CallsCounted, Observation
+from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
+from .interception import Interception
+
+# What is beyond this is counted together for each kind of call: memory is bounded.
+PLACES = 1_000
+# The same for the arguments at one place: a single line may read a thousand files.
+ARGUMENTS = 8
+ARGUMENT_CHARS = 200
+# A process that is killed loses the counts of this time. Each count that grew costs a line.
+TELL_EVERY_S = 0.5
+
+
+class Calls:
+    """The counts of this process, told every now and then while they grow."""
+
+    def __init__(
+        self,
+        interception: Interception,
+        write: Callable[[Observation], object],
+        on_error: Callable[[str, BaseException], None],
+        territory: Territory,
+    ) -> None:
+        self.cost_ns = 0  # what the counting took of the loops' time
+        self._write = write
+        self._on_error = on_error
+        self._territory = territory
+        self._places: dict[tuple[object, ...], _Place] = {}
+        self._grown = threading.Event()
+        self.resume(interception)
+
+    def resume(self, interception: Interception) -> None:
+        """Go on counting after `close`: what was counted before is part of the counts."""
+        self._interception = interception
+        self._is_over = threading.Event()
+        interception.listener = self._count
+        Background(functools.partial(self._keep_telling, self._is_over))
+
+    def changed(self, *, is_watched: bool) -> None:
+        """A loop begins to run in this thread, or (not *is_watched*) has stopped, or is the harness's own."""
+        if is_watched:
+            self._interception.enter_thread()
+        else:
+            self._interception.leave_thread()
+
+    def tell(self) -> None:
+        """Write every count that has grown since it was written last."""
+        for place in list(self._places.values()):
+            for argument, count in list(place.counts.items()):
+                if count.told < count.calls:
+                    count.told = count.calls
+                    self._write(_event(place, argument, count))
+
+    def close(self) -> None:
+        """Put back what was replaced, and write what is left to write."""
+        self._interception.remove()
+        self._is_over.set()
+        self._grown.set()
+        self.tell()
+
+    def abandon(self) -> None:
+        """In a child after `fork`: the counts are the parent's, and so is the loop that was running."""
+        self._interception.forget_threads()
+
+    def _keep_telling(self, is_over: threading.Event) -> None:
+        # A thread that waits for something to tell: a timer would wake an idle process.
+        while self._grown.wait() and not is_over.is_set():
+            time.sleep(TELL_EVERY_S)
+            self._grown.clear()
+            self.tell()
+
+    def _count(
+        self,
+        call: str,
+        argument: Callable[[], object],
+        began_ns: int,
+        ended_ns: int,
+        caller: FrameType | None,
+    ) -> None:
+        try:
+            site = self._territory.site(caller)
+            if site is not None:
+                self._place(call, site).add(argument(), ended_ns - began_ns)
+                if not self._grown.is_set():
+                    self._grown.set()
+        except Exception as exc:
+            self._on_error("calls", exc)
+        self.cost_ns += monotonic_ns() - ended_ns
+
+    def _place(self, call: str, site: FrameType) -> _Place:
+        coroutine = running_coroutine()
+        # By its code: each task has a coroutine of its own.
+        key = (call, site.f_code, site.f_lineno, getattr(coroutine, "cr_code", type(coroutine)))
+        place = self._places.get(key)
+        if place is None and len(self._places) >= PLACES:
+            place = self._places.setdefault((call,), _Place(call))
+        if place is None:
+            place = self._places[key] = _Place(
+                call,
+                function=name_of(site),
+                file=site.f_code.co_filename,
+                line=site.f_lineno or 0,
+                caller=name_of_coroutine(coroutine),
+            )
+        return place
+
+
+class _Place:
+    """Where calls of one kind are made; without a function it stands for all that are not told apart."""
+
+    __slots__ = ("call", "caller", "counts", "file", "function", "line")
+
+    def __init__(
+        self, call: str, *, function: str = "", file: str = "", line: int = 0, caller: str = ""
+    ) -> None:
+        self.call = call
+        self.function = function
+        self.file = file
+        self.line = line
+        self.caller = caller
+        self.counts: dict[str, _Count] = {}
+
+    def add(self, argument: object, took_ns: int) -> None:
+        text = _text(argument)
+        if text not in self.counts and len(self.counts) >= ARGUMENTS:
+            text = ""
+        count = self.counts.setdefault(text, _Count())
+        count.calls += 1
+        count.total_ns += took_ns
+        count.longest_ns = max(count.longest_ns, took_ns)
+
+
+class _Count:
+    __slots__ = ("calls", "longest_ns", "told", "total_ns")
+
+    def __init__(self) -> None:
+        self.calls = self.total_ns = self.longest_ns = 0
+        self.told = 0  # how many of the calls are in the record
+
+
+def _event(place: _Place, argument: str, count: _Count) -> CallsCounted:
+    return CallsCounted(
+        at_ns=monotonic_ns(),
+        pid=os.getpid(),
+        call=place.call,
+        function=place.function,
+        file=place.file,
+        line=place.line,
+        caller=place.caller,
+        argument=argument,
+        count=count.calls,
+        total_ns=count.total_ns,
+        max_ns=count.longest_ns,
+    )
+
+
+def _text(argument: object) -> str:
+    """An argument as the record keeps it, "" for what only the program's own code could put into words."""
+    match argument:
+        case str():
+            text = argument
+        case bytes() | PurePath():
+            text = os.fsdecode(argument)
+        case int() | float():
+            text = str(argument)
+        case (str() as host, int() as port, *_):  # an address
+            text = f"{host}:{port}"
+        case _:
+            text = ""
+    return text[:ARGUMENT_CHARS]

@@ -1,0 +1,310 @@
+"""Replaces the synchronous calls that an event loop has to wait for, and puts every one of them back.
+
+Each replacement does what it replaces and, on the thread of a running loop, tells how long that took.
+Everywhere else it is a look at a dictionary. A program must not notice: a replacement has the name, the
+signature and the pickled form of what it stands for, classes stay the classes they are, and an exception
+comes out with the traceback that it would have had.
+
+Functions are replaced before the program can import them by name; those of a module that is not loaded yet,
+right after it is. Nothing here is imported unless it was asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from _thread import get_ident
+
+from ...record.clock import monotonic_ns
+from ..hooks.builtin_shim import Builtin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Each of these is an import that a process without a loop would not need.
+    from collections.abc import Callable, Sequence
+    from types import FrameType, ModuleType
+    from typing import Any, Protocol
+
+    from ..hooks.import_hook import AfterImport
+
+    Arguments = tuple[Any, ...]
+    Keywords = dict[str, Any]
+    Argument = Callable[[Arguments, Keywords], object]  # the one that tells a call from others of its kind
+
+    class Listener(Protocol):
+        """Told of each call in its own thread, when it is over; must not raise."""
+
+        def __call__(
+            self,
+            call: str,
+            argument: Callable[[], object],
+            began_ns: int,
+            ended_ns: int,
+            caller: FrameType | None,
+        ) -> None: ...
+
+
+# Not `read` and `write`: on the thread of a loop they are mostly for pipes that never wait, those of
+# process pools and of asyncio itself. Files that `open` opened are seen below.
+_OS = (
+    "access", "chmod", "chown", "fdatasync", "fsync", "link", "listdir", "lstat", "mkdir", "open", "readlink",
+    "remove", "rename", "replace", "rmdir", "scandir", "stat", "statvfs", "symlink", "truncate", "unlink",
+    "utime",
+)  # fmt: skip
+_SOCKET = ("getaddrinfo", "getfqdn", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo")
+_SOCKET_CONNECTING = ("connect", "connect_ex")
+_SOCKET_TRANSFERRING = (
+    "accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send", "sendall",
+    "sendmsg", "sendto",
+)  # fmt: skip
+_SSL_SOCKET = ("do_handshake", "read", "send", "unwrap")
+_SSL_CONTEXT = ("load_cert_chain", "load_default_certs", "load_verify_locations", "set_default_verify_paths")
+_SUBPROCESS = ("call", "run")
+# The layers of a file above this one only move bytes in memory. Which of the methods is taken depends on the
+# size of the file, so readings share a name.
+_FILE = {"read": "file.read", "readall": "file.read", "readinto": "file.read", "write": "file.write"}
+_SQLITE_CONNECTION = {
+    "__exit__": "sqlite3.commit", "commit": "sqlite3.commit", "execute": "sqlite3.execute",
+    "executemany": "sqlite3.executemany", "executescript": "sqlite3.executescript",
+    "rollback": "sqlite3.rollback",
+}  # fmt: skip
+_SQLITE_CURSOR = {
+    "execute": "sqlite3.execute", "executemany": "sqlite3.executemany",
+    "executescript": "sqlite3.executescript", "fetchall": "sqlite3.fetch", "fetchmany": "sqlite3.fetch",
+    "fetchone": "sqlite3.fetch",
+}  # fmt: skip
+
+
+class Interception:
+    """The replacements in this process."""
+
+    def __init__(self) -> None:
+        self.listener: Listener | None = None
+        # For each thread that runs a loop: whether it is inside a call that is told of. Calls within that
+        # one, and those that telling of it needs, are parts of it.
+        self._inside: dict[int, bool] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._over = False
+
+    def install(self, hooks: AfterImport) -> None:
+        """Replace what is loaded, and have *hooks* bring the rest."""
+        import _frozen_importlib
+        import _io
+        import builtins
+        import io
+        import os
+        import time
+
+        self._function((builtins, io, _io), "open", "open", _first)
+        self._function((time,), "sleep", "time.sleep", _first)
+        for name in _OS:
+            self._function((os,), name, f"os.{name}", _first)
+        self._function((os,), "system", "os.system", _program)
+        # Called for what is not in `sys.modules` only: statements that find their module there cost nothing.
+        self._function((_frozen_importlib,), "_find_and_load", "import", _first)
+        for name, call in _FILE.items():
+            self._builtin_method(_io.FileIO, name, call, _name)
+        hooks.watch("socket", self._in_socket)
+        hooks.watch("ssl", self._in_ssl)
+        hooks.watch("subprocess", self._in_subprocess)
+        hooks.watch("sqlite3", self._in_sqlite)
+
+    def enter_thread(self) -> None:
+        """A loop runs in this thread from now on."""
+        self._inside[get_ident()] = False
+
+    def leave_thread(self) -> None:
+        """This thread's loop has stopped."""
+        self._inside.pop(get_ident(), None)
+
+    def forget_threads(self) -> None:
+        """In a child after `fork`: the loop that ran here is the parent's."""
+        self._inside.clear()
+        self.listener = None
+
+    def remove(self) -> None:
+        """Put everything back. Replacements that somebody has kept only pass on from now on."""
+        self._over = True
+        self._inside.clear()
+        while self._undo:
+            self._undo.pop()()
+
+    def _in_socket(self, module: ModuleType) -> None:
+        for name in _SOCKET:
+            self._function((module,), name, f"socket.{name}", _first)
+        for name in _SOCKET_CONNECTING:
+            self._method(module.socket, name, f"socket.{name}", _second, may_wait=_has_timeout)
+        for name in _SOCKET_TRANSFERRING:
+            self._method(module.socket, name, f"socket.{name}", _nothing, may_wait=_has_timeout)
+
+    def _in_ssl(self, module: ModuleType) -> None:
+        for name in _SSL_SOCKET:
+            self._method(module.SSLSocket, name, f"ssl.{name}", _nothing, may_wait=_has_timeout)
+        for name in _SSL_CONTEXT:
+            self._method(module.SSLContext, name, f"ssl.{name}", _second)
+
+    def _in_subprocess(self, module: ModuleType) -> None:
+        for name in _SUBPROCESS:
+            self._function((module,), name, f"subprocess.{name}", _program)
+        self._method(module.Popen, "__init__", "subprocess.Popen", _program_of_new)
+        for name in ("communicate", "wait"):
+            self._method(module.Popen, name, f"subprocess.{name}", _program_of_running)
+
+    def _in_sqlite(self, module: ModuleType) -> None:
+        import _sqlite3
+
+        self._function((module, module.dbapi2, _sqlite3), "connect", "sqlite3.connect", _first)
+        for name, call in _SQLITE_CONNECTION.items():
+            self._builtin_method(module.Connection, name, call, _nothing)
+        for name, call in _SQLITE_CURSOR.items():
+            self._builtin_method(module.Cursor, name, call, _nothing)
+
+    def _function(self, modules: Sequence[ModuleType], name: str, call: str, argument: Argument) -> None:
+        """Replace one function under the same name in several modules."""
+        own = getattr(modules[0], name, None)
+        if own is None or self._over:  # not on this system; or the interpreter is on its way out
+            return
+        replacement: Any = self._timed(own, call, argument)
+        if not hasattr(own, "__code__"):
+            replacement = Builtin(replacement, own, modules[0].__name__)
+        for module in modules:
+            if getattr(module, name, None) is own:
+                self._put(module, name, replacement)
+
+    def _method(
+        self,
+        owner: type,
+        name: str,
+        call: str,
+        argument: Argument,
+        may_wait: Callable[[Arguments], bool] | None = None,
+    ) -> None:
+        """Replace a method, in a class written in Python that has it itself or inherits it."""
+        own = getattr(owner, name, None)
+        if own is not None and not self._over:
+            self._put(owner, name, self._timed(own, call, argument, may_wait))
+
+    def _builtin_method(self, owner: type, name: str, call: str, argument: Argument) -> None:
+        """Replace a method in a class written in C.
+
+        Python refuses to change such a class. Its namespace can be reached all the same; a subclass in its
+        place would change the type of every file, and files that are open already would be missed.
+        """
+        if self._over:
+            return
+        namespace = _namespace(owner)
+        own = namespace[name]
+        replacement = self._timed(own, call, argument)
+
+        def change(to: object) -> None:
+            namespace[name] = to
+            _forget_lookups(owner)
+
+        def undo() -> None:
+            if namespace[name] is replacement:
+                change(own)
+
+        change(replacement)
+        self._undo.append(undo)
+
+    def _put(self, owner: object, name: str, replacement: object) -> None:
+        inherited = name not in vars(owner)
+        own = getattr(owner, name)
+        setattr(owner, name, replacement)
+
+        def undo() -> None:
+            # Somebody who replaced it after us keeps theirs.
+            if vars(owner).get(name) is not replacement:
+                return
+            if inherited:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+
+        self._undo.append(undo)
+
+    def _timed(
+        self,
+        own: Callable[..., Any],
+        call: str,
+        argument: Argument,
+        may_wait: Callable[[Arguments], bool] | None = None,
+    ) -> Callable[..., Any]:
+        """A function that does *own*, and tells of it as *call*."""
+        inside = self._inside
+
+        @functools.wraps(own)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            try:
+                ident = get_ident()
+                if inside.get(ident, True) or (may_wait is not None and not may_wait(args)):
+                    return own(*args, **kwargs)
+                inside[ident] = True
+                began_ns = monotonic_ns()
+                try:
+                    return own(*args, **kwargs)
+                finally:
+                    ended_ns = monotonic_ns()
+                    if self.listener is not None:
+                        about = functools.partial(argument, args, kwargs)
+                        self.listener(call, about, began_ns, ended_ns, sys._getframe().f_back)
+                    if ident in inside:
+                        inside[ident] = False
+            except BaseException as exc:
+                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
+                exc.__traceback__ = exc.__traceback__.tb_next  # type: ignore[union-attr]
+                raise
+
+        return replacement
+
+
+def _namespace(builtin: type) -> dict[str, Any]:
+    """The dictionary behind the read-only view of a class written in C."""
+    import gc
+
+    [namespace] = gc.get_referents(vars(builtin))
+    return namespace  # type: ignore[no-any-return]
+
+
+def _forget_lookups(builtin: type) -> None:
+    """Have the interpreter drop what it remembers of a class's methods."""
+    import ctypes
+
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(builtin))
+
+
+def _has_timeout(args: Arguments) -> bool:
+    """Whether the socket may wait: it has a timeout, or none at all; asyncio's have the timeout 0."""
+    return bool(args[0].gettimeout() != 0)
+
+
+def _nothing(_args: Arguments, _kwargs: Keywords) -> object:
+    return ""
+
+
+def _first(args: Arguments, kwargs: Keywords) -> object:
+    return args[0] if args else next(iter(kwargs.values()), "")
+
+
+def _second(args: Arguments, kwargs: Keywords) -> object:
+    return _first(args[1:], kwargs)
+
+
+def _name(args: Arguments, _kwargs: Keywords) -> object:
+    return args[0].name
+
+
+def _program(args: Arguments, kwargs: Keywords) -> object:
+    """The program of a command; its arguments may be secrets."""
+    command = args[0] if args else kwargs.get("args", kwargs.get("command", ""))
+    words = command.split() if isinstance(command, (str, bytes)) else command
+    # A path alone is a command, too.
+    return next(iter(words), "") if isinstance(words, (list, tuple)) else words
+
+
+def _program_of_new(args: Arguments, kwargs: Keywords) -> object:
+    return _program(args[1:], kwargs)
+
+
+def _program_of_running(args: Arguments, _kwargs: Keywords) -> object:
+    return _program((args[0].args,), {})

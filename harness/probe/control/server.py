@@ -1,0 +1,79 @@
+"""A way for the runner to reach into the target: one UNIX socket per process, one JSON object per line.
+
+The socket lies in a folder that only its owner may enter, and each caller's uid is checked. The thread that
+serves it waits in the kernel and costs nothing. A request is ``{"do": NAME, ...}``, an answer
+``{"ok": true, ...}`` or ``{"ok": false, "error": TEXT}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...record.hidden_thread import Background
+
+Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+# A request is a fault's few fields; a longer line is not from the runner.
+LINE_BYTES = 64 * 1024
+IDLE_S = 10.0
+
+
+class Control:
+    """Serves requests until the process ends.
+
+    Raises:
+        OSError: The socket cannot be opened.
+    """
+
+    def __init__(self, folder: Path, handlers: Mapping[str, Handler]) -> None:
+        self.path = folder / f"{os.getpid()}.sock"
+        self._handlers = handlers
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(self.path))
+        self._listening.listen(4)
+        Background(self._serve)
+
+    def close(self) -> None:
+        """Remove the socket."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                caller, _ = self._listening.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError, ValueError), caller:
+                caller.settimeout(IDLE_S)
+                if _uid_of(caller) == os.getuid():
+                    self._converse(caller)
+
+    def _converse(self, caller: socket.socket) -> None:
+        with caller.makefile("rwb") as stream:
+            while (line := stream.readline(LINE_BYTES)).endswith(b"\n"):
+                stream.write(json.dumps(self._answer(json.loads(line))).encode() + b"\n")
+                stream.flush()
+
+    def _answer(self, request: Any) -> dict[str, Any]:
+        try:
+            handler = self._handlers[request["do"]]
+        except (KeyError, TypeError):
+            return {"ok": False, "error": f"expected one of {', '.join(self._handlers)} as 'do'"}
+        try:
+            return {"ok": True, **(handler(request) or {})}
+        except Exception as exc:
+            return {"ok": False, "error": f"{type(exc).__name__}: {exc}"}
+
+
+def _uid_of(caller: socket.socket) -> int:
+    _pid, uid, _gid = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)

@@ -1,0 +1,54 @@
+"""Overhears what asyncio and Python report of work that got lost; who was meant to hear it still does.
+
+Both are called rarely, and at any time: by a finalizer, in any thread. The imports are what every process
+pays that imports asyncio, with a loop or without.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import FunctionType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CoroutineType, ModuleType
+    from typing import Any
+
+    from ..session import Session
+
+
+def hear_exception_handler(kind: type, session: Callable[[], Session | None]) -> None:
+    """Have the loops of this class pass on what they tell their exception handler."""
+    own = kind.call_exception_handler  # type: ignore[attr-defined]  # every loop has it
+
+    @functools.wraps(own)
+    def call_exception_handler(loop: object, context: dict[str, Any]) -> None:
+        open_now = session()
+        if open_now is not None:
+            open_now.reported(context)
+        own(loop, context)
+
+    kind.call_exception_handler = call_exception_handler  # type: ignore[attr-defined]
+
+
+def hear_unawaited(warnings: ModuleType, session: Callable[[], Session | None]) -> None:
+    """Have Python pass on the coroutines that it warns of because they were never awaited.
+
+    The function that warns looks for its caller's line, so it cannot be wrapped. It is copied, and in the
+    copy `warn` is one that looks a level further.
+    """
+    own = getattr(warnings, "_warn_unawaited_coroutine", None)
+    if not isinstance(own, FunctionType):
+        return
+
+    def warn(
+        message: str, *, category: type[Warning], stacklevel: int, source: CoroutineType[Any, Any, Any]
+    ) -> None:
+        open_now = session()
+        if open_now is not None:
+            open_now.unawaited(source)
+        warnings.warn(message, category=category, stacklevel=stacklevel + 1, source=source)
+
+    copy = FunctionType(own.__code__, {**own.__globals__, "warn": warn}, own.__name__)
+    vars(warnings)["_warn_unawaited_coroutine"] = copy

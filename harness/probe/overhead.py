@@ -1,0 +1,99 @@
+"""What the timing of a turn, and the log of a step, cost in this very process, measured when it ends."""
+
+from __future__ import annotations
+
+import selectors
+from asyncio import BaseEventLoop, Task
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
+from types import SimpleNamespace
+from typing import Any
+
+from ..record import page
+from ..record.clock import monotonic_ns
+from .loop.turns import Turns
+
+TURNS = 500
+STEPS = 500
+ROUNDS = 3
+
+
+def per_turn_ns() -> float:
+    """Nanoseconds that one turn takes longer than with the selector's own `select`; at least 0."""
+    with selectors.DefaultSelector() as selector:
+        loop: Any = SimpleNamespace(_selector=selector)
+        turns = _no_turns()
+        plain, timed = [], []
+        for _ in range(ROUNDS):
+            plain.append(_time(loop._selector.select))
+            turns.begin(loop, _NoTimer())
+            timed.append(_time(loop._selector.select))
+            turns.end()
+        return max(0.0, (min(timed) - min(plain)) / TURNS)
+
+
+def per_step_ns() -> float:
+    """Nanoseconds that one step of a chosen trace takes longer when it is logged; at least 0."""
+    # Only where steps were logged, so that it is there already. To import it now would define dataclasses, by
+    # `exec` of a text, and that makes Python forget that it ends by a Ctrl-C: its exit status would change.
+    from .tracing.step_hook import log_steps
+
+    loop = BaseEventLoop()
+    loop.set_debug(False)
+    traced: ContextVar[Any] = ContextVar("traced", default=True)
+    plain, logged = [], []
+    for _ in range(ROUNDS):
+        plain.append(_time_steps(loop))
+        stepping = log_steps(
+            loop,
+            _no_turns(),
+            first=0,
+            is_chosen=None,
+            number_of=lambda _: 1,
+            runner_of=lambda *_: -1,
+            working={},
+        )
+        stepping.look_at(traced)
+        logged.append(_time_steps(loop))
+        stepping.stop()
+    loop.close()
+    return max(0.0, (min(logged) - min(plain)) / STEPS)
+
+
+def _time_steps(loop: BaseEventLoop) -> int:
+    ready: Any = loop._ready  # type: ignore[attr-defined]
+    task = Task(_nothing(), loop=loop)
+    ready.popleft()._run()
+    step, context = task.done, copy_context()  # a method of a task, as every step of one is
+    began = monotonic_ns()
+    for _ in range(STEPS):
+        loop.call_soon(step, context=context)
+        ready.popleft()._run()
+    return monotonic_ns() - began
+
+
+async def _nothing() -> None: ...
+
+
+def _no_turns() -> Turns:
+    return Turns(
+        memoryview(bytearray(page.WORDS * 8)).cast("q"),
+        limit_ns=10**12,
+        on_late=lambda *_: None,
+        on_overslept=lambda *_: None,
+    )
+
+
+def _time(select: Callable[..., object]) -> int:
+    began = monotonic_ns()
+    for _ in range(TURNS):
+        select(0)
+    return monotonic_ns() - began
+
+
+class _NoTimer:
+    fd = -1
+
+    def set(self, after_ns: int) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,223 @@
+"""Samples gathered in memory, and written into the record every second or so.
+
+`add` is what a signal handler calls: it takes no lock, calls nothing of the program's, and only counts. What
+a sample is called in the record is worked out by a thread of the tally's own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from asyncio import BaseEventLoop, Task
+from collections.abc import Callable
+from concurrent.futures.thread import _WorkItem
+from dataclasses import dataclass
+from itertools import islice
+from queue import SimpleQueue
+from types import CodeType, FrameType
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
+from ...record.observation import CallsSeen, Frame, Observation, Sampled, SamplesCounted
+from ..tasks import identity
+
+# A process that is killed loses the samples of this time.
+TELL_EVERY_S = 1.0
+# Memory is bounded: of what is gathered until it is written, and of the calls that have a number.
+KEPT, NUMBERED = 10_000, 50_000
+# Of one place within about a second. The looks beyond these count, but when they were taken is not told.
+TIMED = 100
+
+# Deeper stacks lose their outermost frames.
+DEPTH = 100
+# What stands around a turn, and around a thread's work, is the same in every sample, and is left out of them.
+TURN, WORK = BaseEventLoop._run_once.__code__, _WorkItem.run.__code__  # type: ignore[attr-defined]
+
+
+@dataclass(slots=True)
+class Who:
+    """For whom a thread works: a task, by its names, and the current span."""
+
+    task: str = ""
+    coroutine: str = ""
+    span: Any = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    at_ns: int
+    way: str
+    hz: float
+    thread: str
+    who: Who
+    codes: list[CodeType]  # innermost first, as the two that follow
+    offsets: list[int]
+    count: int
+    looks: list[int]  # of each: when, and for how many ticks it stands
+
+
+class Tally:
+    """The samples of one process. Who adds those of a loop keeps its figures, too."""
+
+    def __init__(self, hz: float, write: Callable[[Observation], object]) -> None:
+        self._hz = hz
+        self.looks = self.ticks = self.lost = self.cost_ns = 0
+        self._write = write
+        self._seen: dict[tuple[object, ...], _Entry] = {}
+        self._calls = _Calls()
+        # Reentrant, as a lock is not: a handler may interrupt itself.
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        self._has_rung = False
+        self._telling = threading.Lock()
+        self._is_closed = False
+        Background(self._keep_telling)
+
+    def add(
+        self, at_ns: int, way: str, hz: float, thread: str, who: Who, frame: FrameType | None, count: int
+    ) -> None:
+        """Count a look at the stack that ends in *frame*, which stands for so many ticks."""
+        codes: list[CodeType] = []
+        offsets: list[int] = []
+        while frame is not None and len(codes) < DEPTH:
+            code = frame.f_code
+            if codes and (code is TURN or code is WORK):
+                break
+            codes.append(code)
+            offsets.append(frame.f_lasti)
+            frame = frame.f_back
+        # By identity: to hash a code takes longer than the rest. The entry keeps what it counts alive.
+        key = (way, thread, who.task, id(who.span), *map(id, codes), *offsets)
+        entry = self._seen.get(key)
+        if entry is not None:
+            entry.count += count
+            if len(entry.looks) < 2 * TIMED:
+                entry.looks += (at_ns, count)
+        elif len(self._seen) < KEPT:
+            self._seen[key] = _Entry(at_ns, way, hz, thread, who, codes, offsets, count, [at_ns, count])
+        else:
+            self.lost += count
+        if not self._has_rung:
+            self._has_rung = True
+            self._bell.put(True)
+
+    def tell(self) -> None:
+        """Write what was gathered."""
+        with self._telling:
+            seen, self._seen = self._seen, {}
+            self._has_rung = False
+            # A list at once: a handler under way still has the old dictionary in hand.
+            events = [event for entry in list(seen.values()) if (event := self._event(entry)) is not None]
+            new = self._calls.take_new()
+            if new is not None:
+                self._write(new)
+            for event in events:
+                self._write(event)
+            if self.looks or self.lost:
+                self._write(self.counted())
+
+    def counted(self) -> SamplesCounted:
+        """What was reached so far."""
+        return SamplesCounted(
+            at_ns=monotonic_ns(),
+            pid=os.getpid(),
+            hz=self._hz,
+            looks=self.looks,
+            ticks=self.ticks,
+            lost=self.lost,
+            cost_ns=self.cost_ns,
+        )
+
+    def close(self) -> None:
+        """Write what is left, and end the thread."""
+        self._is_closed = True
+        self._bell.put(True)
+        self.tell()
+
+    def _keep_telling(self) -> None:
+        while self._bell.get() and not self._is_closed:
+            time.sleep(TELL_EVERY_S)
+            self.tell()
+
+    def _event(self, entry: _Entry) -> Sampled | None:
+        stack = 0
+        for code, offset in zip(reversed(entry.codes), reversed(entry.offsets), strict=True):
+            stack = self._calls.number(stack, code, offset)
+            if not stack:
+                self.lost += entry.count
+                return None
+        span = identity.of_span(entry.who.span)
+        return Sampled(
+            at_ns=entry.at_ns,
+            pid=os.getpid(),
+            thread=entry.thread,
+            way=entry.way,
+            hz=entry.hz,
+            stack=stack,
+            count=entry.count,
+            task=entry.who.task,
+            coroutine=entry.who.coroutine,
+            span=span.span,
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            looks=_since(entry.at_ns, entry.looks),
+        )
+
+
+class _Calls:
+    """The calls of all stacks as a tree whose nodes have numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, Frame], int] = {}
+        # What a look has in hand; the code is kept, so that its identity stays its own.
+        self._by_offset: dict[tuple[int, int, int], tuple[CodeType, int]] = {}
+        self._told = 0
+
+    def number(self, caller: int, code: CodeType, offset: int) -> int:
+        """The number of a call, 0 when there is no more room."""
+        known = self._by_offset.get((caller, id(code), offset))
+        if known is not None:
+            return known[1]
+        if len(self._by_offset) >= NUMBERED:
+            return 0
+        frame = Frame(code.co_filename, _line(code, offset), code.co_qualname)
+        number = self._numbers.setdefault((caller, frame), len(self._numbers) + 1)
+        self._by_offset[caller, id(code), offset] = (code, number)
+        return number
+
+    def take_new(self) -> CallsSeen | None:
+        """Those that got a number since the last time."""
+        new = tuple(islice(self._numbers, self._told, None))
+        if not new:
+            return None
+        seen = CallsSeen(
+            at_ns=monotonic_ns(),
+            pid=os.getpid(),
+            first=self._told + 1,
+            callers=tuple(caller for caller, _ in new),
+            frames=tuple(frame for _, frame in new),
+        )
+        self._told += len(new)
+        return seen
+
+
+def who_runs(task: Task[Any] | None, span: Any) -> Who:
+    """The names of a task, if there is one, and its span."""
+    if task is None:
+        return Who(span=span)
+    coroutine = task.get_coro()
+    name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+    return Who(task.get_name(), name, span)
+
+
+def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:
+    """The looks of an entry as they stand in the record; nothing for one that stands for all."""
+    if len(looks) == 2:
+        return ()
+    return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(looks))
+
+
+def _line(code: CodeType, offset: int) -> int:
+    lines = (line for start, end, line in code.co_lines() if start <= offset < end)
+    return next(lines, None) or code.co_firstlineno

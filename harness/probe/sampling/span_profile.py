@@ -1,0 +1,99 @@
+"""pyinstrument profiles of single spans: deep dives into messages or requests of the target.
+
+Strict about its task (``async_mode="strict"``): the looser mode puts a third of other tasks' blocking into
+this one's profile. pyinstrument comes from the target's own environment, and costs a loop that calls many
+functions half as much again and more: one span at a time, and few of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ...record.observation import ArtefactWritten, Observation
+from ...record.probe_config import Order
+from ...record.run import RunFolder
+
+# Spans that pass before one is profiled: the first ones of a process pay for lazy imports.
+WARM_UP = 5
+# Seconds between two looks; a message lasts some ten milliseconds.
+INTERVAL_S = 0.0005
+# Of spans that are chosen for their length, or by their number.
+KEPT = 10
+
+
+class SpanProfile:
+    """Profiles spans of one name after the warm-up: the first, or those that the order chooses.
+
+    Raises:
+        ImportError: The target's environment has no pyinstrument.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        folder: RunFolder,
+        write: Callable[[Observation], object],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        from pyinstrument import Profiler
+
+        self._new_profiler = Profiler
+        self._order = order
+        self._folder = folder
+        self._write = write
+        self._on_error = on_error
+        self._seen = 0
+        chooses = order.profile_every > 1 or order.profile_slower_ms > 0
+        self._left = KEPT if chooses else 1
+        self._profiler: Any = None
+        self._span_id = 0
+
+    def on_start(self, span: Any) -> None:
+        """A span begins, in its own task."""
+        if span.name != self._order.profile_span or not self._left:
+            return
+        self._seen += 1
+        is_chosen = self._seen > WARM_UP and (self._seen - WARM_UP - 1) % self._order.profile_every == 0
+        # Two at once would see each other's work; pyinstrument refuses it in one thread.
+        if is_chosen and self._profiler is None:
+            self._span_id = span.get_span_context().span_id
+            self._profiler = self._new_profiler(interval=INTERVAL_S, async_mode="strict")
+            self._profiler.start()
+
+    def on_end(self, span: Any) -> None:
+        """A span ends; if it was the profiled one, leave the profile behind."""
+        ids = span.get_span_context()
+        if self._profiler is None or ids.span_id != self._span_id:
+            return
+        profiler, self._profiler = self._profiler, None
+        profiler.stop()
+        took_ms = (span.end_time - span.start_time) / 1e6
+        if took_ms < self._order.profile_slower_ms:
+            return
+        self._left -= 1
+        # A thread, not here: laying out the page takes longer than many a block.
+        writing = threading.Thread(
+            target=self._leave,
+            args=(profiler, f"{ids.trace_id:032x}", f"{ids.span_id:016x}", took_ms),
+            name="harness-profile",
+            daemon=True,
+        )
+        writing.start()
+
+    def _leave(self, profiler: Any, trace_id: str, span_id: str, took_ms: float) -> None:
+        try:
+            path = self._folder.artefacts / f"pyinstrument-{trace_id}-{span_id}.html"
+            path.write_text(profiler.output_html(), encoding="utf-8")
+            # The same for pyinstrument itself: ``pyinstrument --load``.
+            profiler.last_session.save(str(path.with_suffix(".pyisession")))
+            note = f"span {self._order.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
+            self._write(
+                ArtefactWritten(
+                    monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note
+                )
+            )
+        except Exception as exc:
+            self._on_error("profile", exc)

@@ -1,0 +1,272 @@
+"""Counts the pending tasks of this process by where they wait, from time to time and from outside its loops.
+
+No task is touched when it is made, and none when it ends: a census reads asyncio's own register. Seen again
+and again, a crowd that only grows is a leak, and a task that goes on after it was cancelled shows. How often
+a census is taken follows from what the last one took, so the cost is bounded whatever the number of tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from time import thread_time_ns
+from types import FrameType
+from typing import Any
+from weakref import WeakSet, ref
+
+from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
+from ...record.observation import Crowd, Observation, PlaceSeen, TasksCounted
+from . import coroutine
+from .coroutine import Place
+
+# All censuses together take one part in so many of the time: a quarter of a percent of one processor, and
+# with what it costs a busy loop to give way about twice that. What they may take at once at the start is less
+# than Python's own start, and lets a short program be seen growing.
+REST = 400
+ALLOWANCE_NS = 3_000_000
+# The older a program, the rarer they are: as many between its tenth and twentieth second as between its first
+# and second. An idle one is woken hardly ever.
+SHORTEST_NS, LONGEST_NS = 10_000_000, 5_000_000_000
+OF_AGE = 5
+# Tasks that are looked at in one go, while no other thread can run: half a millisecond. Then the others
+# get a chance. A pause also keeps the census from being the last to hold a task: who drops the last reference
+# runs its finalizer, and that belongs into the loop's thread.
+AT_ONCE = 500
+PAUSE_S = 0.0002
+# To look at more tasks than this would take too long, however rarely.
+LOOKED_AT = 200_000
+# Smaller crowds are not worth a line, and of those that are, a record keeps the largest.
+CROWD, LISTED = 5, 50
+# Places that were empty at the last census are forgotten beyond this number.
+PLACES = 2_000
+# A cancelled task may take its time to clean up.
+CANCEL_NS = 1_000_000_000
+# The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
+_WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
+
+Ref = ref[Task[Any]]
+
+
+@dataclass(slots=True)
+class _Standing:
+    """The tasks at one place, at the last census and over the time."""
+
+    tasks: set[Ref] = field(default_factory=set)
+    seen: int = 0
+    newest: int = 0  # as in `Crowd`
+    number: int = -1  # as in `PlaceSeen`, once it was written
+    kept: tuple[object, ...] = ()
+
+
+@dataclass(slots=True)
+class _Count:
+    """What one census has found."""
+
+    at_ns: int
+    pending: int = 0
+    places: dict[Place, set[Ref]] = field(default_factory=dict)
+    cancelled: dict[Ref, int] = field(default_factory=dict)  # since when that is known
+    ended: set[Ref] = field(default_factory=set)  # cancelled, and came to a good end
+
+
+class Census:
+    """Takes censuses from the start of the first loop on, in a thread of its own."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Observation], object],
+        on_swallowed: Callable[[Task[Any]], None],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        self.cpu_ns = 0
+        self._write = write
+        self._on_swallowed = on_swallowed
+        self._on_error = on_error
+        self._running: dict[int, bool] = {}  # by thread: whether its loop is being wound up
+        self._wound_up: WeakSet[AbstractEventLoop] = WeakSet()
+        self._standing: dict[Place, _Standing] = {}
+        self._numbers = 0
+        self._last = _Count(0)
+        self._quiet = False  # the newest census in the record has no crowds
+        self._began_ns = monotonic_ns()
+        self._spent_ns = -ALLOWANCE_NS
+        self._next_ns = 0  # not before
+        # The loop's thread takes a census as well, at its end.
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        Background(self._run)
+
+    def changed(self, loop: AbstractEventLoop | None) -> None:
+        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
+        here = threading.get_ident()
+        if loop is not None:
+            if _is_winding_up(sys._getframe(1)):
+                self._wound_up.add(loop)
+            self._running[here] = loop in self._wound_up
+        else:
+            # What is pending now was left behind. Loops that run for a moment only must not pay each time.
+            if monotonic_ns() >= self._next_ns:
+                self.take()
+            self._running.pop(here, None)
+
+    def take(self) -> None:
+        """Take a census now, unless one is being taken."""
+        if self._lock.acquire(timeout=0.05):
+            began_ns = thread_time_ns()
+            try:
+                self._take()
+            except Exception as exc:
+                self._on_error("census", exc)
+            finally:
+                self._spent_ns += thread_time_ns() - began_ns
+                self._next_ns = self._began_ns + REST * self._spent_ns
+                self._lock.release()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._wait_s()):
+            self.take()
+            self.cpu_ns = thread_time_ns()
+
+    def _wait_s(self) -> float:
+        now_ns = monotonic_ns()
+        by_age_ns = min(max(SHORTEST_NS, (now_ns - self._began_ns) // OF_AGE), LONGEST_NS)
+        return max(by_age_ns, self._next_ns - now_ns) / 1e9
+
+    def _take(self) -> None:
+        refs = registered()
+        if refs is None:
+            return
+        count = _Count(monotonic_ns())
+        for start in range(0, len(refs), AT_ONCE):
+            if start and threading.get_ident() not in self._running:
+                time.sleep(PAUSE_S)
+            for task in refs[start : start + AT_ONCE]:
+                self._look(task, count)
+        crowds = self._settle(count)
+        if self._quiet and not crowds:
+            return  # as it was: the record, and the thread that writes it, need not be troubled
+        self._quiet = not crowds
+        self._write(
+            TasksCounted(
+                at_ns=count.at_ns,
+                pid=os.getpid(),
+                pending=count.pending,
+                cpu_ns=time.process_time_ns(),
+                descriptors=_descriptors() if crowds else 0,
+                crowds=crowds,
+                closing=any(self._running.values()),
+            )
+        )
+
+    def _look(self, register: Ref, count: _Count) -> None:
+        task = register()
+        if task is None:
+            return
+        if task.done():
+            # Not `task.exception()`: it counts as retrieved then.
+            if task.cancelling() and not task.cancelled() and task._exception is None:
+                count.ended.add(register)
+                if register not in self._last.ended:
+                    self._on_swallowed(task)
+            return
+        count.pending += 1
+        work = task.get_coro()
+        if getattr(work, "cr_running", False):
+            return
+        count.places.setdefault(coroutine.place_of(work), set()).add(register)
+        if task.cancelling():
+            count.cancelled[register] = self._last.cancelled.get(register, count.at_ns)
+
+    def _settle(self, count: _Count) -> tuple[Crowd, ...]:
+        """Compare with the census before; the crowds to write down, largest first."""
+        crowds = []
+        for place, tasks in count.places.items():
+            standing = self._standing.setdefault(place, _Standing())
+            fresh = tasks - standing.tasks
+            standing.seen += len(fresh)
+            late = [count.at_ns - count.cancelled[task] for task in tasks & count.cancelled.keys()]
+            late = [late_ns for late_ns in late if late_ns >= CANCEL_NS]
+            if (len(tasks) >= CROWD or late) and self._introduce(standing, place, tasks):
+                standing.newest = max(standing.newest, _highest_number(fresh))
+                crowds.append(
+                    Crowd(
+                        standing.number,
+                        len(tasks),
+                        standing.seen,
+                        len(late),
+                        max(late, default=0),
+                        standing.newest,
+                    )
+                )
+        for place in self._standing.keys() - count.places.keys() if len(self._standing) > PLACES else ():
+            del self._standing[place]
+        for place, standing in self._standing.items():
+            standing.tasks = count.places.get(place, set())
+        self._last = count
+        crowds.sort(key=lambda crowd: (crowd.cancelled > 0, crowd.count), reverse=True)
+        return tuple(crowds[:LISTED])
+
+    def _introduce(self, standing: _Standing, place: Place, tasks: set[Ref]) -> bool:
+        """Give the place a number, and say once what it is; false when nobody is there any more to tell."""
+        if standing.number >= 0:
+            return True
+        for task in filter(None, (register() for register in islice(tasks, AT_ONCE))):
+            kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
+            # The loop goes on meanwhile: who has left since has nothing to say of the place, or of another.
+            if coroutine.place_of(task.get_coro()) == place:
+                self._numbers, standing.number = self._numbers + 1, self._numbers
+                standing.kept = kept
+                self._write(PlaceSeen(monotonic_ns(), os.getpid(), standing.number, of))
+                return True
+        return False
+
+
+def registered() -> list[Ref] | None:
+    """asyncio's register of tasks; `None` for one that is too long to look at."""
+    # Not `asyncio.all_tasks`: it is for one loop, and holds every task while it looks.
+    name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
+    register: set[Ref] = getattr(asyncio.tasks, name).data
+    # In one step, so that nobody can change it meanwhile.
+    return list(register) if len(register) <= LOOKED_AT else None
+
+
+def _highest_number(tasks: set[Ref]) -> int:
+    """The highest of the numbers by which asyncio has named these tasks: it counts all that are made."""
+    names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
+    # A name of the program's own may be digits alone; and after the prefix there may be many of them.
+    numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-"))
+    return max((int(number) for number in numbers if number.isdecimal() and len(number) < 16), default=0)
+
+
+def _descriptors() -> int:
+    folder = "/proc/self/fd"
+    with suppress(OSError):
+        # The size is their number from Linux 6.2 on. To list them gives the GIL away for each one, and a busy
+        # loop has to give it back as often.
+        return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208
+    return 0
+
+
+def _is_winding_up(frame: FrameType | None) -> bool:
+    """Whether the loop is started once more to cancel what is left of its tasks."""
+    for _ in range(10):
+        if frame is None:
+            return False
+        if frame.f_code.co_name in _WINDING_UP:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,118 @@
+"""A coroutine as the record keeps it: its definition, where it waits, and where it was made if known."""
+
+from __future__ import annotations
+
+import gc
+from asyncio import Task
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from typing import Any, NamedTuple
+
+from ...record.observation import Coroutine, Frame
+
+# Longer chains of coroutines that wait for each other lose their inner end.
+DEPTH = 50
+
+# What tasks have in common that run the same coroutine and wait at the same line: its code, the code of the
+# innermost coroutine, and the instruction there. By identity: to hash a code takes longer than the rest.
+Place = tuple[int, int, int]
+
+# What `__await__` of a coroutine, and `asend` and `athrow` of an asynchronous generator return.
+_WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
+
+
+class _Names(NamedTuple):
+    code: str
+    frame: str
+    awaited: str
+
+
+_NAMES: dict[type, _Names] = {
+    CoroutineType: _Names("cr_code", "cr_frame", "cr_await"),
+    GeneratorType: _Names("gi_code", "gi_frame", "gi_yieldfrom"),
+    AsyncGeneratorType: _Names("ag_code", "ag_frame", "ag_await"),
+}
+
+
+def of_task(task: Task[Any]) -> Coroutine:
+    """What *task* runs."""
+    # asyncio's debug mode keeps the stack on which the task was made.
+    made = getattr(task, "_source_traceback", None) or ()
+    created = tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in made)
+    return of_work(task.get_coro(), created)
+
+
+def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
+    """The coroutine *work*, which waits, has not begun, or has ended."""
+    name = getattr(work, "__qualname__", None) or type(work).__qualname__
+    names = _NAMES.get(type(work))
+    if names is None:
+        return Coroutine(name, "", 0, created=created)
+    code = getattr(work, names.code)
+    origin = getattr(work, "cr_origin", None) or ()
+    return Coroutine(
+        name=name,
+        file=code.co_filename,
+        line=code.co_firstlineno,
+        stack=tuple(_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
+        created=created or tuple(Frame(*made) for made in reversed(origin)),
+    )
+
+
+def place_of(work: Any) -> Place:
+    """Where the task waits that runs *work*; as cheap as it can be, for it is asked of every task."""
+    inner = work
+    if type(work) is CoroutineType:
+        while type(awaited := inner.cr_await) is CoroutineType:
+            inner = awaited
+        if type(awaited) not in _NAMES and type(awaited).__name__ not in _WRAPPERS:
+            frame = inner.cr_frame
+            return id(work.cr_code), id(inner.cr_code), frame.f_lasti if frame is not None else 0
+    # There is a generator in between, or something that is not written in Python.
+    chain = links(work)
+    if not chain:
+        return id(type(work)), 0, 0
+    frame = frame_of(chain[-1])
+    return id(code_of(chain[0])), id(code_of(chain[-1])), frame.f_lasti if frame is not None else 0
+
+
+def kept_by(work: object) -> tuple[object, ...]:
+    """What must stay alive for the `Place` of *work* to stay its own."""
+    return tuple(code_of(link) for link in links(work)) or (type(work),)
+
+
+def links(work: object) -> list[Any]:
+    """*work*, what it waits for, and so on, as far as it is written in Python."""
+    chain: list[Any] = []
+    link: Any = work
+    while link is not None and len(chain) < DEPTH:
+        if type(link) is CoroutineType:  # nearly all of them: the short way
+            chain.append(link)
+            link = link.cr_await
+        elif type(link) in _NAMES:
+            chain.append(link)
+            link = getattr(link, _NAMES[type(link)].awaited)
+        else:
+            link = _behind(link)
+    return chain
+
+
+def _behind(awaitable: object) -> object:
+    """The coroutine or generator inside of a wrapper, `None` for anything else."""
+    if type(awaitable).__name__ not in _WRAPPERS:
+        return None
+    # They keep it to themselves, but show it to the collector.
+    return next((held for held in gc.get_referents(awaitable) if type(held) in _NAMES), None)
+
+
+def code_of(link: Any) -> CodeType:
+    code: CodeType = getattr(link, _NAMES[type(link)].code)
+    return code
+
+
+def frame_of(link: Any) -> FrameType | None:
+    frame: FrameType | None = getattr(link, _NAMES[type(link)].frame)
+    return frame
+
+
+def _frame(frame: FrameType) -> Frame:
+    return Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname)

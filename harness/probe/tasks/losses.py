@@ -1,0 +1,119 @@
+"""Writes what became of work that nobody asked after: destroyed, never awaited, failed or ended in silence.
+
+Each is told once and then counted: a program that loses every task must not fill its record. All of it may be
+called from a finalizer, in the middle of anything, so there is no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from asyncio import Task
+from collections.abc import Callable
+from dataclasses import replace
+from types import CoroutineType, FrameType, TracebackType
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ...record.observation import (
+    CancelSwallowed,
+    Coroutine,
+    ExceptionLost,
+    Frame,
+    NeverAwaited,
+    Observation,
+    TaskDestroyed,
+)
+from ..threads.stack import DEPTH, stack_of
+from . import coroutine
+
+Loss = TaskDestroyed | ExceptionLost | NeverAwaited | CancelSwallowed
+
+# More kinds than this come from code that is made as it runs.
+KINDS = 1_000
+ERROR_CHARS = 200
+
+
+class Lost:
+    """The losses of this process so far."""
+
+    def __init__(self, write: Callable[[Observation], object]) -> None:
+        self._write = write
+        self._losses: dict[object, Loss] = {}
+        self._written: dict[object, int] = {}
+
+    def reported(self, context: dict[str, Any]) -> None:
+        """asyncio told a loop's exception handler of this."""
+        error, worker = context.get("exception"), context.get("task") or context.get("future")
+        of = coroutine.of_task(worker) if isinstance(worker, Task) else None
+        if isinstance(error, BaseException):
+            self._lost_exception(str(context.get("message", "")), error, of)
+        elif of is not None and "destroyed" in context.get("message", ""):
+            # Where it waited is known or not, by the order in which the collector finalizes things.
+            of = replace(of, stack=())
+            self._count(of, TaskDestroyed(monotonic_ns(), os.getpid(), of, 1))
+
+    def unawaited(self, work: CoroutineType[Any, Any, Any]) -> None:
+        """Python warns of this coroutine."""
+        stack = stack_of(_behind_the_warning(sys._getframe(1)))
+        of = coroutine.of_work(work)
+        self._count((of, stack), NeverAwaited(monotonic_ns(), os.getpid(), of, stack, 1))
+
+    def swallowed(self, task: Task[Any]) -> None:
+        """This task was cancelled, and ended as if it had not been."""
+        of = coroutine.of_task(task)
+        # Apart from tasks of the same coroutine that were destroyed.
+        self._count(("swallowed", of), CancelSwallowed(monotonic_ns(), os.getpid(), of, 1))
+
+    def flush(self) -> None:
+        """Bring the counts in the record up to date."""
+        for key, loss in tuple(self._losses.items()):
+            if loss.count != self._written.get(key):
+                self._tell(key, loss)
+
+    def _lost_exception(self, message: str, error: BaseException, of: Coroutine | None) -> None:
+        stack = _raised(error.__traceback__)
+        key = (message, type(error), stack, of)
+        known = self._losses.get(key)
+        # The text of the first one stands for all: it is the target's own code that makes it.
+        text = known.error if isinstance(known, ExceptionLost) else _text(error)
+        self._count(key, ExceptionLost(monotonic_ns(), os.getpid(), message, text, stack, of, 1))
+
+    def _count(self, key: object, loss: Loss) -> None:
+        known = self._losses.get(key)
+        if known is not None:
+            loss = replace(known, count=known.count + 1)
+        elif len(self._losses) >= KINDS:
+            return
+        self._losses[key] = loss
+        # Powers of two: what is lost with a process that is killed is at most half of the count.
+        if loss.count & (loss.count - 1) == 0:
+            self._tell(key, loss)
+
+    def _tell(self, key: object, loss: Loss) -> None:
+        self._written[key] = loss.count
+        self._write(loss)
+
+
+def _behind_the_warning(frame: FrameType | None) -> FrameType | None:
+    """Who let go of the coroutine, outside of the function with which Python warns of it."""
+    while frame is not None and frame.f_code.co_name != "_warn_unawaited_coroutine":
+        frame = frame.f_back
+    return frame and frame.f_back
+
+
+def _raised(traceback: TracebackType | None) -> tuple[Frame, ...]:
+    frames: list[Frame] = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_qualname))
+        traceback = traceback.tb_next
+    return tuple(frames[-DEPTH:])
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "<its text cannot be had>"
+    return f"{type(error).__name__}: {text}"[:ERROR_CHARS].rstrip(": ")

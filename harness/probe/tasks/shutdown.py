@@ -1,0 +1,146 @@
+"""What keeps a process running that was asked to end: its tasks and threads, looked at some time later.
+
+Nothing is looked at, and no thread runs, before a handler of the program was called for such a signal. A
+process that ends within a second is never looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from asyncio import Task
+from asyncio.base_events import BaseEventLoop
+from asyncio.runners import Runner
+from collections.abc import Callable
+from signal import Signals
+from time import thread_time_ns
+from types import FrameType
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
+from ...record.observation import Coroutine, Lasting, Leaving, Observation, StillRunning, Waiting
+from ..threads import other_threads
+from ..threads.stack import stack_of
+from . import coroutine
+from .census import AT_ONCE, PAUSE_S, Ref, registered
+from .coroutine import Place
+
+# Seconds after the signal. Who waits for a process to end kills it after five, ten, thirty or ninety.
+LOOKS_S = (1, 2, 3, 5, 8, 12, 20, 29, 60, 89)
+# Of the kinds of tasks and the threads, so many are named.
+LISTED = 10
+# Who runs a loop until something is done, and what the thing is called there. Under uvloop only the second is
+# seen.
+_RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
+
+
+class Ending:
+    """Looks again and again from the signal on, until the process has ended."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Observation], object],
+        is_running: Callable[[], bool],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        """*is_running* tells whether a loop runs."""
+        self.cpu_ns = 0
+        self._write = write
+        self._is_running = is_running
+        self._on_error = on_error
+        self._asked_ns = 0  # 0: nobody has asked, or it was so long ago that there are no more looks
+
+    def asked(self, number: int, frame: FrameType | None) -> None:
+        """A handler is about to be called for this signal; *frame* is what it interrupts in the main thread.
+
+        Called between two instructions of the program, so it takes no lock and imports nothing.
+        """
+        if self._asked_ns:
+            return
+        self._asked_ns = monotonic_ns()
+        name, before = Signals(number).name, _awaited_in(frame)
+        Background(lambda: self._look_again(name, before))
+
+    def leave(self) -> None:
+        """The process ends now, by itself."""
+        if self._asked_ns:
+            self._write(Leaving(monotonic_ns(), os.getpid()))
+
+    def _look_again(self, name: str, before: Coroutine | None) -> None:
+        for after_s in LOOKS_S:
+            time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
+            try:
+                self._write(self._look(name, before))
+            except Exception as exc:
+                self._on_error("ending", exc)
+            self.cpu_ns = thread_time_ns()
+        self._asked_ns = 0
+
+    def _look(self, name: str, before: Coroutine | None) -> StillRunning:
+        pending, waiting = _pending() if self._is_running() else (0, ())
+        frames, main = other_threads.frames(), threading.main_thread().ident or 0
+        return StillRunning(
+            at_ns=monotonic_ns(),
+            pid=os.getpid(),
+            asked_ns=self._asked_ns,
+            signal=name,
+            before=before,
+            pending=pending,
+            waiting=waiting,
+            stack=stack_of(frames.get(main)),
+            threads=_lasting(frames, main),
+        )
+
+
+def _awaited_in(frame: FrameType | None) -> Coroutine | None:
+    """What the loop that runs in *frame* runs for, and where that waits now."""
+    while frame is not None:
+        for code, name in _RUNNERS:
+            if frame.f_code is code and isinstance(awaited := frame.f_locals.get(name), Task):
+                return coroutine.of_task(awaited)
+        frame = frame.f_back
+    return None
+
+
+def _pending() -> tuple[int, tuple[Waiting, ...]]:
+    """The number of pending tasks, and what they run and where: those first that a loop runs for."""
+    crowds: dict[tuple[bool, Place], list[Ref]] = {}
+    refs = registered() or []
+    for start in range(0, len(refs), AT_ONCE):
+        if start:
+            time.sleep(PAUSE_S)
+        for ref in refs[start : start + AT_ONCE]:
+            task = ref()
+            if task is not None and not task.done():
+                key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
+                crowds.setdefault(key, []).append(ref)
+    largest = sorted(crowds.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]
+    waiting = []
+    for (is_main, _), crowd in largest:
+        task = next(filter(None, (ref() for ref in crowd)), None)
+        if task is not None:
+            waiting.append(Waiting(coroutine.of_task(task), len(crowd), is_main))
+    return sum(map(len, crowds.values())), tuple(waiting)
+
+
+def _is_awaited_by_loop(task: Task[Any]) -> bool:
+    """Whether a loop runs until this task is done, asyncio's or uvloop's."""
+    callbacks = getattr(task, "_callbacks", None) or ()
+    return any("run_until_complete" in getattr(callback, "__qualname__", "") for callback, *_ in callbacks)
+
+
+def _lasting(frames: dict[int, FrameType], main: int) -> tuple[Lasting, ...]:
+    """The threads that Python waits for at its end."""
+    # Not `threading.enumerate`: it takes a lock, which a late thread may hold.
+    known = list(threading._active.items())  # type: ignore[attr-defined]
+    return tuple(
+        Lasting(thread.name, stack_of(frames[ident]))
+        for ident, thread in known
+        if ident in frames
+        and ident != main
+        and not thread.daemon
+        and not thread.name.startswith(other_threads.OWN)
+    )[:LISTED]

@@ -1,0 +1,104 @@
+"""Hands every finished OpenTelemetry span of the target to the record.
+
+Works when the target sets up a `TracerProvider` of the SDK itself; each provider gets one more processor.
+A target without OpenTelemetry has no spans, and nothing of it is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from asyncio import _get_running_loop, current_task
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ...record.clock import monotonic_ns
+from ...record.observation import SpanEnded
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+# What one span may bring along; the rest of its attributes stays behind.
+ATTRIBUTES = 16
+TEXT = 200
+
+
+def tell_of_spans(sdk: ModuleType, session: Callable[[], Session | None]) -> None:
+    """Have each `TracerProvider` of the module `opentelemetry.sdk.trace` tell of its spans."""
+    own = sdk.TracerProvider.__init__
+    processor = _processor(sdk.SpanProcessor, session)
+
+    @functools.wraps(own)
+    def __init__(provider: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        own(provider, *args, **kwargs)
+        provider.add_span_processor(processor)
+
+    sdk.TracerProvider.__init__ = __init__
+
+
+def _processor(parent: type, session: Callable[[], Session | None]) -> Any:
+    class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            open_now = session()
+            for started, _ in open_now.span_hooks if open_now else ():
+                _guarded(open_now, started, span)
+
+        def on_end(self, span: Any) -> None:
+            open_now = session()
+            if open_now is not None:
+                for _, ended in open_now.span_hooks:
+                    _guarded(open_now, ended, span)
+                _guarded(open_now, functools.partial(_tell, open_now), span)
+
+    return Recorder()
+
+
+def _guarded(session: Session | None, step: Callable[[Any], object], span: Any) -> None:
+    try:
+        step(span)
+    except Exception as exc:
+        if session is not None:
+            session.failed("spans", exc)
+
+
+def _tell(session: Session, span: Any) -> None:
+    ids, parent = span.get_span_context(), span.parent
+    # Spans carry wall-clock times; the record has one clock.
+    offset_ns = time.time_ns() - monotonic_ns()
+    event = SpanEnded(
+        name=span.name,
+        kind=span.kind.name.lower(),
+        trace_id=f"{ids.trace_id:032x}",
+        span_id=f"{ids.span_id:016x}",
+        parent_id=f"{parent.span_id:016x}" if parent is not None else "",
+        start_ns=span.start_time - offset_ns,
+        end_ns=span.end_time - offset_ns,
+        status=span.status.status_code.name.lower(),
+        thread=threading.current_thread().name,
+        attributes=_plain(span.attributes or {}),
+        pid=os.getpid(),
+        task=_running_task(),
+    )
+    if not session.write(event):
+        session.spans_dropped += 1
+
+
+def _running_task() -> str:
+    loop = _get_running_loop()
+    task = current_task(loop) if loop is not None else None
+    return task.get_name() if task is not None else ""
+
+
+def _plain(attributes: Any) -> dict[str, str | int | float | bool]:
+    plain: dict[str, str | int | float | bool] = {}
+    for key, value in attributes.items():
+        if len(plain) >= ATTRIBUTES:
+            break
+        if isinstance(value, str):
+            plain[key] = value[:TEXT]
+        elif isinstance(value, (bool, int, float)):
+            plain[key] = value
+    return plain

@@ -1,0 +1,284 @@
+"""Logs who waited for whom: the steps of a loop for chosen traces, and what executors do for them.
+
+Off unless asked for: it costs each step of a task nearly half a microsecond. What the log means is found out
+by the reader (`read/spans/step_log.py`). The steps of one loop of a process at a time are logged: everything that a
+step touches is there for one alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from _thread import get_ident
+from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from time import thread_time_ns
+from typing import Any
+
+from ...record import packing
+from ...record.clock import monotonic_ns
+from ...record.hidden_thread import Background
+from ...record.observation import Frame, Observation, StepsTaken, StepsUnknown
+from ..hooks.executor_hook import Works
+from ..loop.turns import Turns
+from ..tasks import identity
+from .step_hook import LONG_WIDTH, WIDTH, Stepping, log_steps
+
+# A process that is killed loses the log of this time.
+TELL_EVERY_S = 0.2
+# So many steps are written at a time: to pack them holds the GIL for a fraction of a millisecond. While there
+# are as many, they are fetched more often, so that the log stays short.
+CHUNK, HURRY_S = 4_096, 0.02
+# Different functions that have a number; further ones have no name.
+PLACES = 10_000
+TASK_WIDTH, WORK_WIDTH, SPAN_WIDTH = 2, 6, 4
+# A trace is chosen by its id, whatever made that one: its bits are mixed first, by the golden ratio.
+MIX, BITS = 0x9E3779B97F4A7C15, 64
+LOWER = 32
+
+
+class Waits:
+    """The log of this process."""
+
+    def __init__(
+        self,
+        share: float,
+        for_s: float,
+        write: Callable[[Observation], object],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        """Choose that *share* of the traces; end *for_s* after the first loop began, 0: with the process."""
+        self._share = share
+        self._limit = round(share * (1 << BITS))
+        self._is_chosen = self._is_of_chosen_trace if share < 1 else None
+        self._for_ns, self._until_ns = int(for_s * 1e9), 0
+        self._write = write
+        self._on_error = on_error
+        self._loop: AbstractEventLoop | None = None
+        self._ident = self._loop_number = 0
+        self._stepping: Stepping | None = None
+        self._taken = self._dropped = 0  # of loops that have stopped
+        self._task_numbers = count(1)
+        self._task_rows: list[int] = []
+        self._span_rows: list[int] = []
+        self._places: dict[tuple[int, str], tuple[int, object]] = {}
+        self._coroutines: dict[str, tuple[object, int]] = {}  # the latest of each name
+        self._place_numbers = count(1)
+        self._new_places: list[tuple[int, Frame]] = []
+        self._unknown: set[str] = set()
+        self._works = Works(self._submitting_step, self._place_of)
+        self.thread_cpu_ns = 0
+        # Reentrant: a signal handler may end the process while this very thread is telling.
+        self._telling = threading.RLock()
+        self._is_over = threading.Event()
+        Background(self._keep_telling)
+
+    @property
+    def taken(self) -> int:
+        """How many steps there were so far, logged or not."""
+        return self._stepping.number() if self._stepping is not None else self._taken
+
+    def begin(self, loop: AbstractEventLoop, turns: Turns, number: int) -> None:
+        """Log the steps of *loop*, which runs in this thread, or is about to; *number* is its record's."""
+        if self._is_over.is_set() or loop is self._loop:
+            return
+        if not isinstance(loop, BaseEventLoop):
+            self._tell_unknown(loop, "its steps are not Python's")
+        elif self._loop is not None:
+            self._tell_unknown(loop, "another loop was logged at the same time")
+        else:
+            now_ns = monotonic_ns()
+            self._until_ns = self._until_ns or (now_ns + self._for_ns if self._for_ns else 0)
+            self._loop, self._ident, self._loop_number = loop, get_ident(), number
+            self._stepping = log_steps(
+                loop,
+                turns,
+                first=self._taken,
+                is_chosen=self._is_chosen,
+                number_of=self._number_of,
+                runner_of=self._runner_of,
+                working=self._works.working,
+            )
+            if (variable := identity.span_variable()) is not None:
+                self._stepping.look_at(variable)
+
+    def end(self) -> None:
+        """The loop that ran in this thread has stopped."""
+        if get_ident() == self._ident:
+            self._leave_loop()
+
+    def span_began(self, span: Any) -> None:
+        """Note where a span begins: its time is that of the task, or of the executor's work."""
+        stepping, ids = self._stepping, span.get_span_context()
+        if stepping is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
+            return
+        if (variable := identity.span_variable()) is not None:
+            stepping.look_at(variable)
+        if get_ident() == self._ident:
+            stepping.want()
+            task = current_task(self._loop)
+            runner = self._runner_of(None, task) if task is not None else 0
+        else:
+            runner = self._works.working.get(get_ident(), 0)
+        upper, lower = divmod(ids.span_id, 1 << LOWER)
+        self._span_rows.extend((upper, lower, runner, monotonic_ns()))
+
+    def tell(self) -> None:
+        """Write what was logged."""
+        with self._telling:
+            while self._tell_chunk():
+                pass
+
+    def _tell_chunk(self) -> bool:
+        """Write a part of what was logged; whether there was so much that there may be more."""
+        stepping = self._stepping
+        rows = _take(stepping.log.rows, WIDTH) if stepping is not None else []
+        long_rows = _take(stepping.log.long_rows, LONG_WIDTH) if stepping is not None else []
+        works, spans = _take(self._works.rows, WORK_WIDTH), _take(self._span_rows, SPAN_WIDTH)
+        # After the rows: whoever is in them is here, or was told before.
+        born = _take(self._task_rows, TASK_WIDTH)
+        places, self._new_places = self._new_places, []
+        if stepping is not None:
+            stepping.go_on()
+        if not (rows or works or spans):
+            return False
+        self._write(
+            StepsTaken(
+                at_ns=rows[2] if rows else monotonic_ns(),
+                pid=os.getpid(),
+                loop=self._loop_number,
+                steps=packing.pack(rows, WIDTH),
+                long_steps=packing.pack(long_rows, LONG_WIDTH),
+                tasks=packing.pack(born, TASK_WIDTH),
+                works=packing.pack(works, WORK_WIDTH),
+                spans=packing.pack(spans, SPAN_WIDTH),
+                place_numbers=tuple(number for number, _ in places),
+                places=tuple(frame for _, frame in places),
+                share=self._share,
+                taken=self.taken,
+                dropped=self._dropped + (stepping.log.dropped if stepping is not None else 0),
+            )
+        )
+        return CHUNK in (len(rows) // WIDTH, len(works) // WORK_WIDTH, len(spans) // SPAN_WIDTH)
+
+    def close(self) -> None:
+        """Log no more, and write what is left."""
+        self._is_over.set()
+        self._works.stop()
+        self._leave_loop()
+
+    def abandon(self) -> None:
+        """In a child after `fork`: what was logged is the parent's to write."""
+        self._is_over.set()
+        self._works.stop()
+        if self._stepping is not None:
+            self._stepping.stop()
+
+    def _leave_loop(self) -> None:
+        stepping = self._stepping
+        if stepping is None:
+            return
+        stepping.stop()
+        self.tell()
+        self._taken, self._dropped = stepping.number(), self._dropped + stepping.log.dropped
+        self._loop = self._stepping = None
+
+    def _keep_telling(self) -> None:
+        pause_s, taken = TELL_EVERY_S, 0
+        while not self._is_over.wait(pause_s):
+            pause_s, taken = HURRY_S if self.taken - taken > CHUNK else TELL_EVERY_S, self.taken
+            try:
+                if self._until_ns and monotonic_ns() > self._until_ns:
+                    self.close()
+                else:
+                    self.tell()
+            except Exception as exc:
+                self._on_error("waits", exc)
+            self.thread_cpu_ns = thread_time_ns()
+
+    def _tell_unknown(self, loop: AbstractEventLoop, reason: str) -> None:
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        if kind + reason not in self._unknown:
+            self._unknown.add(kind + reason)
+            self._write(StepsUnknown(monotonic_ns(), os.getpid(), kind, reason))
+
+    # --- which traces
+
+    def _chooses(self, trace_id: int) -> bool:
+        return (trace_id * MIX) % (1 << BITS) < self._limit
+
+    def _is_of_chosen_trace(self, values: Any) -> bool:
+        """Whether OpenTelemetry's values of a context are of a trace that is chosen; they keep the answer."""
+        try:
+            known: bool | None = getattr(values, "_harness_chosen", None)
+            if known is None:
+                span = identity.span_in(values)
+                known = span is not None and self._chooses(span.get_span_context().trace_id)
+                values._harness_chosen = known
+        except Exception:  # whatever somebody has put there; it is asked for in the midst of the program
+            known = False
+        return known
+
+    def _submitting_step(self) -> int:
+        """The number of the step that submits work to an executor, if its trace is chosen; else 0."""
+        stepping, variable = self._stepping, identity.span_variable()
+        if stepping is None or variable is None or get_ident() != self._ident:
+            return 0
+        values = variable.get(None)
+        if values is None or not (self._is_chosen is None or self._is_chosen(values)):
+            return 0
+        stepping.want()
+        return stepping.number()
+
+    # --- names
+
+    def _runner_of(self, callback: Any, owner: Any) -> int:
+        """The number of the task *owner*, or minus the number of a callback's place."""
+        if isinstance(owner, Task):
+            return getattr(owner, "_harness_number", 0) or self._number_of(owner)
+        return -self._place_of(callback)
+
+    def _number_of(self, task: Task[Any]) -> int:
+        """Number a task. It takes attributes, though it shows no `__dict__`; so the number goes with it."""
+        number = next(self._task_numbers)
+        work: Any = task.get_coro()
+        try:
+            known = self._coroutines.get(work.__qualname__)
+            if known is None or known[0] is not work.cr_code:
+                known = self._coroutines[work.__qualname__] = (work.cr_code, self._place_of(work))
+        except AttributeError:  # a generator, or an awaitable of somebody's own making
+            known = (None, self._place_of(work))
+        self._task_rows.extend((number, known[1]))
+        # One that is over after its first step is never asked for its number again.
+        if not task.done():
+            task._harness_number = number  # type: ignore[attr-defined]
+        return number
+
+    def _place_of(self, thing: Any) -> int:
+        """The number of where a function or coroutine begins, 0 when there is no more room."""
+        while isinstance(thing, partial):
+            thing = thing.func
+        # A coroutine is asked once for each of its functions, a callback at every step.
+        code = getattr(thing, "__code__", None) or getattr(thing, "cr_code", None)
+        name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+        # By identity: to hash a code takes longer than the rest; it is kept, so that this stays its own. And
+        # by name: a decorator's code is that of many functions.
+        known = self._places.get((id(code), name))
+        if known is not None:
+            return known[0]
+        if len(self._places) >= PLACES:
+            return 0
+        number = next(self._place_numbers)
+        self._places[id(code), name] = (number, code)
+        frame = Frame(code.co_filename, code.co_firstlineno, name) if code is not None else Frame("", 0, name)
+        self._new_places.append((number, frame))
+        return number
+
+
+def _take(rows: list[int], width: int) -> list[int]:
+    """The oldest rows, which are then no more in the list; others may add to it meanwhile."""
+    taken = rows[: CHUNK * width]
+    del rows[: len(taken)]
+    return taken
