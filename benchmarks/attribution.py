@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import pprof
-from harness.drive import inside
+from harness.drive.process import probe_env
 from harness.drive.profilers import pyspy
 from harness.record.event import CallsSeen, Frame, Sampled
 from harness.record.probe_config import Order
@@ -73,7 +73,7 @@ def _harness(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float], st
         for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
             part.mkdir()
         order = Order(folder.path, limit_ns=100_000_000, sample_hz=HZ)
-        truth = _run([seconds], env=inside.environment(order, os.environ))["truth"]
+        truth = _run([seconds], env=probe_env.environment(order, os.environ))["truth"]
         events = [event for _, event in Follower(folder.events).new_events()]
     calls = {
         number: call

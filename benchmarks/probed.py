@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.drive import inside
+from harness.drive.process import probe_env
 from harness.record import page
 from harness.record.probe_config import Order
 from harness.record.run import RunFolder
@@ -23,7 +23,7 @@ def environment(path: Path, **order: Any) -> dict[str, str]:
     folder = RunFolder(path)
     for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
         part.mkdir(parents=True)
-    return inside.environment(Order(path, limit_ns=LIMIT_NS, **order), os.environ)
+    return probe_env.environment(Order(path, limit_ns=LIMIT_NS, **order), os.environ)
 
 
 def turns(path: Path) -> list[int]:

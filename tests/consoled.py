@@ -88,7 +88,7 @@ class Client:
         """At the socket that a process has told of."""
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(20)
-        channel.connect(console_endpoint.socket)
+        channel.connect(card.socket)
         return cls(channel)
 
     def __enter__(self) -> Client:

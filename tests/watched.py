@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TypeVar
 
-from harness.drive.inside import environment
+from harness.drive.process.probe_env import environment
 from harness.record.event import Blocked, Event
 from harness.record.probe_config import Order
 from harness.record.reader import Follower, Source

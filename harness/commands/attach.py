@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..drive import attach as driving
+from ..drive.console import client as driving
 from ..errors import UsageError
 from ..record.console_endpoint import Card
-from . import outside
+from . import external_sampling
 from .prompt import WIDE, Prompt
 
 
@@ -75,7 +75,7 @@ def attach(
     if sample_s is not None:
         if which is None or not which.isdigit():
             raise UsageError("--sample needs the PID of a process")
-        outside.record(int(which), sample_s, out, native=native)
+        external_sampling.record(int(which), sample_s, out, native=native)
         return 0
     prompt = Prompt(driving.find(which), wait_s=wait_s)
     return prompt.carry_out(command) if command is not None else prompt.converse()

@@ -14,7 +14,7 @@ from types import FrameType
 
 import click
 
-from ..drive.attach import Attachment, Reply
+from ..drive.console.client import Attachment, Reply
 from ..record.console_endpoint import Card
 
 STATUS = {"ok": 0, "failed": 1, "refused": 1, "usage": 2}

@@ -12,7 +12,7 @@ import click
 
 from ..drive import manifest, runner
 from ..drive.progress import Progress
-from ..drive.targets.plan import Plan
+from ..drive.targets.spec import Plan
 from ..errors import MeasurementError, TargetError
 from ..record.probe_config import ConsoleOrder
 from ..record.redact import without_passwords

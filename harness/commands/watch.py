@@ -11,7 +11,7 @@ import click
 
 from ..drive import manifest, preflight
 from ..drive import watch as driving
-from ..drive.profilers import outside
+from ..drive.profilers import external
 from ..errors import HarnessError, UsageError
 from ..record.metric import FIGURES, find
 from ..record.probe_config import ConsoleOrder, Order
@@ -79,7 +79,7 @@ def watch(
     """
     expectations = tuple(map(_expectation, fail_on))
     accepted = calls_asked.settings(counted=calls, by="--calls")
-    outside.check(profile_asked.outside)
+    external.check(profile_asked.outside)
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")
     made = manifest.new_run(

@@ -10,7 +10,7 @@ from ..record import page
 from ..record.event import LoopSampled
 from ..record.page import Page
 from ..record.run import RunFolder
-from .processor import is_stopped, throttled_ns
+from .process.cgroup import is_stopped, throttled_ns
 
 # Four points a second draw a readable line over any length of run.
 EVERY_S = 0.25

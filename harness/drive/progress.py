@@ -9,7 +9,7 @@ from time import monotonic_ns
 from ..record.event import Completed, LoadStarted, LoopSampled, Sent
 from ..record.reader import Follower
 from ..record.run import RunFolder
-from .console import ConsoleNews
+from .console.events import ConsoleNews
 
 # Rate and latency are of this last stretch of time.
 WINDOW_NS = 3_000_000_000

@@ -22,18 +22,17 @@ from ..record.probe_config import ConsoleOrder, Order
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
-from . import books, preflight
+from . import faults, ledger, preflight
 from .counters import EVERY_S, Counters
-from .ending import end, in_words
-from .faults import inside
-from .guard import Guard
-from .load.order import Order as LoadOrder
-from .profilers import outside, pyspy
-from .profilers.outside import Outside
+from .gil_watcher import Witness
+from .load.driver_config import Order as LoadOrder
+from .process.guard import Guard
+from .process.target import Target
+from .process.termination import end, in_words
+from .profilers import external, pyspy
+from .profilers.external import Outside
 from .progress import Progress, Watcher
-from .target import Target
-from .targets.plan import Plan
-from .witness import Witness
+from .targets.spec import Plan
 
 # From asking the driver to start until its first request is due: it imports its client library meanwhile.
 LEAD_S = 1.0
@@ -151,7 +150,7 @@ class _Course:
                 await self._audit(drain_s)
             raise
         taken = await self._audit(await self._stop(target))
-        if (left := await books.remove(self._plan, taken)) is not None:
+        if (left := await ledger.remove(self._plan, taken)) is not None:
             self._writer.write(left)
 
     async def _stop(self, target: Target) -> float | None:
@@ -189,7 +188,7 @@ class _Course:
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(
-                    inside.carry_out(
+                    faults.carry_out(
                         fault,
                         start_ns=start_ns,
                         end_ns=end_ns,
@@ -259,7 +258,7 @@ class _Course:
 
     async def _audit(self, drain_s: float | None) -> LedgerTaken | None:
         """Put the target's own books into the record, where it keeps any."""
-        taken = await books.audit(self._plan, drain_s=drain_s)
+        taken = await ledger.audit(self._plan, drain_s=drain_s)
         if taken is not None:
             self._writer.write(taken)
         return taken
@@ -300,7 +299,7 @@ def plan(scenario: Scenario, folder: RunFolder, *, console: ConsoleOrder | None)
     Raises:
         UsageError: It cannot be started, or its ports are taken.
     """
-    outside.check(_outside_names(scenario))
+    external.check(_outside_names(scenario))
     if scenario.load is not None:
         preflight.check_sender(scenario.load.sender)
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)

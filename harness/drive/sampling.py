@@ -9,7 +9,7 @@ from ..record.event import ArtefactWritten, Event, RunEnded, TargetStarted
 from ..record.run import RunFolder, create, new_id, now_ns
 from ..record.writer import Writer
 from . import manifest
-from .profilers import outside, pyspy
+from .profilers import external, pyspy
 
 # What a run of this kind is called.
 NAME = "attach"
@@ -24,7 +24,7 @@ def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFo
         UsageError: There is no such process, or no py-spy.
         TargetError: It cannot be recorded: it is not Python, ended, or belongs to somebody else.
     """
-    outside.check(["pyspy"])
+    external.check(["pyspy"])
     command = _command(pid)
     run = manifest.new_run(new_id(NAME), scenario=NAME, command=command, block_limit_ms=100)
     folder = create((out or Path("reports") / run.id).resolve(), run)

@@ -18,12 +18,12 @@ from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
 from ..record.probe_config import Order
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
-from .console import ConsoleNews
+from .console.events import ConsoleNews
 from .counters import EVERY_S, Counters
-from .guard import Guard
-from .inside import environment
-from .profilers.outside import Outside
-from .witness import Witness
+from .gil_watcher import Witness
+from .process.guard import Guard
+from .process.probe_env import environment
+from .profilers.external import Outside
 
 # What a service manager or a shell sends to us is meant for the program.
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)

@@ -30,6 +30,7 @@ _LOOP = {
 _IMPORT, _IMPORTLIB = "<frozen importlib", ("importlib", "__init__.py")
 # Where packages are installed; the standard library's folder often lies around it.
 _INSTALLED = ("site-packages", "dist-packages")
+_OWN = (("harness", "probe"), ("harness", "console"))
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 
@@ -186,4 +187,4 @@ def _drivers(file: str) -> tuple[str, ...]:
 
 @cache
 def _is_probe(file: str) -> bool:
-    return ("harness", "probe") in pairwise(PurePath(file).parts)
+    return any(pair in _OWN for pair in pairwise(PurePath(file).parts))

@@ -109,7 +109,7 @@ def test_no_console_unless_asked_for(tmp_path, service):
     program = tmp_path / "program.py"
     program.write_text(
         "import asyncio, sys; asyncio.run(asyncio.sleep(0.1))\n"
-        "print([name for name in sys.modules if '.probe.console' in name])"
+        "print([name for name in sys.modules if '.console' in name])"
     )
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
         ended = run.ended()

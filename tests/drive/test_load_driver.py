@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import web
 
-from harness.drive.load.order import Order
+from harness.drive.load.driver_config import Order
 from harness.record.event import Completed, LoadEnded, LoadStarted, Sent, SpanEnded, WriterClosed
 from harness.record.reader import Follower
 

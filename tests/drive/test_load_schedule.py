@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.drive.load.arrival import arrivals
-from harness.drive.load.order import Order
+from harness.drive.load.driver_config import Order
 from harness.drive.load.pacer import ExactSelector, wait_until
 
 

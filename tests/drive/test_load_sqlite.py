@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from harness.drive.load.driver import drive
-from harness.drive.load.order import Order
+from harness.drive.load.driver_config import Order
 from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
 from harness.record.writer import Writer
@@ -220,7 +220,7 @@ async def test_a_message_carries_the_trace_of_its_publish_span(database, events)
 
 async def test_requests_beyond_the_limit_fail_at_once(database, events, monkeypatch):
     """With as many requests under way as may be, the next ones are not sent, and say why."""
-    monkeypatch.setattr("harness.drive.load.flight.MOST", 3)
+    monkeypatch.setattr("harness.drive.load.in_flight.MOST", 3)
     record = await carry_out(order(database, events, rate_per_s=50, duration_s=0.2, drain_s=0), events)
 
     assert [sent.n for sent in of(record, Sent)] == [0, 1, 2]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.drive.processor import is_stopped, throttled_ns
+from harness.drive.process.cgroup import is_stopped, throttled_ns
 
 PROGRAM = """
 import asyncio

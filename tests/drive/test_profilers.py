@@ -16,7 +16,7 @@ from textwrap import dedent
 import pytest
 from commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 
-from harness.drive.profilers import raw
+from harness.drive.profilers import collapsed
 from harness.read.formats import export
 from harness.read.history import load
 from harness.read.samples.sample import taken
@@ -317,7 +317,7 @@ def test_raw_stacks_become_samples():
         ]
     )
 
-    calls, nobody, *samples = raw.events(text, 123, 100)
+    calls, nobody, *samples = collapsed.events(text, 123, 100)
     assert isinstance(calls, CallsSeen)
     assert isinstance(nobody, CallsSeen)
     assert calls.frames[-1] == Frame("/app/a b.py", 5, "main")

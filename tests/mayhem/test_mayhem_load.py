@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from harness.drive.load.driver import drive
-from harness.drive.load.order import Order
+from harness.drive.load.driver_config import Order
 from harness.mayhem.brokers import nats as nats_broker
 from harness.mayhem.brokers import redis as redis_broker
 from harness.mayhem.ledger import Ledger, read_ledger

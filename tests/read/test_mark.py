@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.read.samples import trace_samples
 from harness.record import event
 
 TRACE = f"{7:032x}"

@@ -19,8 +19,8 @@ DEFAULT_S, LONGEST_S = 10.0, 60.0
 TRACES_BYTES = 8 * 2**20
 # Of the process's pages, as the kernel counts them.
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
-_PROBE = Path(__file__).parents[2]
-_OURS = (f"{_PROBE}{os.sep}", f"{_PROBE.with_name('record')}{os.sep}", tracemalloc.__file__)
+_HARNESS = Path(__file__).parents[2]
+_OURS = (*(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "record")), tracemalloc.__file__)
 
 
 class Memory:

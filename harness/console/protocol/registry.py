@@ -53,7 +53,7 @@ def find(word: str) -> Command:
     fitting = [word] if word in names else [name for name in names if word and name.startswith(word)]
     if len(fitting) != 1:
         raise UsageError(_unknown(word, fitting, names))
-    command: Command = importlib.import_module(f".commands.{fitting[0]}", __package__).COMMAND
+    command: Command = importlib.import_module(f"..commands.{fitting[0]}", __package__).COMMAND
     return command
 
 

@@ -214,7 +214,7 @@ class Steps:
         clock, stamps, steps = monotonic_ns, self._stamps, self
 
         def _run(self: Handle) -> None:
-            # Its parameter is named as the original's: it is looked for on the stack (`probe/tasks/identity.py`).
+            # Its parameter keeps the original's name: `probe/tasks/identity.py` looks for it on the stack.
             if not steps._is_on:
                 own(self)
                 return

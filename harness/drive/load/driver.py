@@ -24,8 +24,8 @@ from ...errors import HarnessError
 from ...record.event import LoadEnded, LoadStarted
 from ...record.writer import Writer
 from .arrival import arrivals
-from .flight import Flight, Request
-from .order import Order
+from .driver_config import Order
+from .in_flight import Flight, Request
 from .pacer import ExactSelector, wait_until
 
 # After a signal somebody waits for this process; answers that are about to arrive still count.

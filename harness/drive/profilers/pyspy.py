@@ -20,7 +20,7 @@ from time import monotonic_ns
 
 from ...record.event import ArtefactWritten, Event, Frame, Thread
 from ...record.run import RunFolder
-from . import raw
+from . import collapsed
 
 RATE_HZ = 100
 # py-spy writes its file after the recording; a large one takes a while.
@@ -101,7 +101,7 @@ class Recording:
             process.kill()
             process.wait()
         if self._path.exists():
-            for event in raw.events(self._path.read_text(errors="replace"), self._began_ns, RATE_HZ):
+            for event in collapsed.events(self._path.read_text(errors="replace"), self._began_ns, RATE_HZ):
                 self._write(event)
             took_s = (monotonic_ns() - self._began_ns) / 1e9
             length = self._seconds if self._seconds is not None else round(took_s, 1)

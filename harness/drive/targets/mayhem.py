@@ -13,7 +13,7 @@ from ...errors import ScenarioError
 from ...record import redact
 from ...record.run import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
-from .plan import Plan
+from .spec import Plan
 
 # -P: a `queue.py` in the working directory is not the one it imports.
 SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...record.run import RunFolder
 from ...record.scenario import ProgramTarget
-from .plan import Plan
+from .spec import Plan
 
 
 def plan(target: ProgramTarget, folder: RunFolder) -> Plan:

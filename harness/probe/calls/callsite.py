@@ -28,7 +28,7 @@ class Territory:
 
     def __init__(self, application: Sequence[str] = ()) -> None:
         """*application* names what is the program's own code, if that is not to be found out."""
-        here = Path(__file__).parent
+        here = Path(__file__).parents[1]
         runs_loops = (Path(module.__file__ or "").parent for module in (asyncio, futures))
         machinery = (here, here.with_name("record"), *runs_loops)
         self._machinery = tuple(f"{folder}{os.sep}" for folder in machinery)

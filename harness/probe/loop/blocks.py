@@ -70,10 +70,10 @@ class Blocks:
     ) -> Blocked:
         cpu_ns = queued_ns = watched_ns = None
         if stall.usage is not None:
-            usage = usage.usage(stall.native_thread_id)
-            if usage is not None:
-                cpu_ns = usage.cpu_ns - stall.usage.cpu_ns
-                queued_ns = usage.queued_ns - stall.usage.queued_ns
+            now = usage.usage(stall.native_thread_id)
+            if now is not None:
+                cpu_ns = now.cpu_ns - stall.usage.cpu_ns
+                queued_ns = now.queued_ns - stall.usage.queued_ns
                 watched_ns = ended_ns - stall.first_ns
         return Blocked(
             at_ns=stall.began_ns,

@@ -38,6 +38,8 @@ RESUME = opmap["RESUME"]
 LONG_WAIT = 0.25
 # Steps of the golden ratio fill an interval evenly; the first tick after a wait must come at a random time.
 GOLDEN = 0.6180339887498949
+# The package of every module of the probe, or a prefix of it.
+_PROBE = (__package__ or "").rpartition(".")[0]
 
 
 class Sampler:
@@ -274,16 +276,20 @@ def _wakes(loop: AbstractEventLoop | None) -> bool:
 
 
 def _runner() -> CodeType | None:
-    """The function that has started the loop of this thread: the innermost that is not of this package."""
+    """The function that has started the loop of this thread: the innermost outside the probe."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals.get("__package__") == __package__:
+    while frame is not None and _is_probes(frame):
         frame = frame.f_back
     return frame.f_code if frame is not None else None
 
 
 def _is_ours(exc: BaseException) -> bool:
-    """Whether it was raised by the code of this package."""
+    """Whether it was raised by the probe."""
     step = exc.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
-    return step is not None and step.tb_frame.f_globals.get("__package__") == __package__
+    return step is not None and _is_probes(step.tb_frame)
+
+
+def _is_probes(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__package__")).startswith(_PROBE)

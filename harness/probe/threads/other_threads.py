@@ -72,11 +72,11 @@ def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, Seen]:
     """Those of the threads that ever used so much, by native id: who held the GIL used as much."""
     seen = {}
     for native_id, name, stack in stacks:
-        usage = usage.usage(native_id)
-        if usage is None:  # it has ended since, so it did not wait for anything
+        used = usage.usage(native_id)
+        if used is None:  # it has ended since, so it did not wait for anything
             seen[native_id] = Seen(name, stack, 0, "running")
-        elif usage.cpu_ns >= least_cpu_ns:
-            seen[native_id] = Seen(name, stack, usage.cpu_ns, usage.syscall(native_id))
+        elif used.cpu_ns >= least_cpu_ns:
+            seen[native_id] = Seen(name, stack, used.cpu_ns, usage.syscall(native_id))
     return seen
 
 
@@ -84,7 +84,7 @@ def since(first: dict[int, Seen]) -> tuple[Other, ...]:
     """The threads of a first look, and what each has used since then."""
     others = []
     for native_id, seen in first.items():
-        usage = usage.usage(native_id)
-        used_ns = usage.cpu_ns - seen.cpu_ns if usage is not None else 0
+        used = usage.usage(native_id)
+        used_ns = used.cpu_ns - seen.cpu_ns if used is not None else 0
         others.append(Other(seen.name, seen.stack, seen.cpu_ns, used_ns, seen.syscall))
     return tuple(others)

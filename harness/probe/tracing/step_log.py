@@ -1,8 +1,8 @@
 """Logs who waited for whom: the steps of a loop for chosen traces, and what executors do for them.
 
-Off unless asked for: it costs each step of a task nearly half a microsecond. What the log means is found out
-by the reader (`read/spans/step_log.py`). The steps of one loop of a process at a time are logged: everything that a
-step touches is there for one alone.
+Off by default: it costs each step of a task nearly half a microsecond. The reader interprets the log
+(`read/spans/step_log.py`). Only one loop of a process is logged at a time: all the state that a step touches
+belongs to one loop.
 """
 
 from __future__ import annotations

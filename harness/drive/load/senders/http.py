@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from ....errors import UsageError
-from ..flight import Flight, Request
+from ..in_flight import Flight, Request
 
 try:
     import aiohttp

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from ....errors import TargetError, UsageError
-from ..flight import Flight, Request
-from ..outstanding import Outgoing, Outstanding
+from ..in_flight import Flight, Request
+from ..in_flight_messages import Outgoing, Outstanding
 
 try:
     from nats.aio.client import Client

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ....errors import TargetError
-from ..flight import Flight, Request
-from ..outstanding import Outgoing, Outstanding
+from ..in_flight import Flight, Request
+from ..in_flight_messages import Outgoing, Outstanding
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from .flight import Flight, Request
+from .in_flight import Flight, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..record.console_endpoint import Card
 from ..record.event import Frame, Thread, Witnessed
 from ..record.reader import Follower
 from ..record.run import RunFolder
-from .processor import is_stopped
+from .process.cgroup import is_stopped
 from .profilers import pyspy
 
 # A loop's latest sign of life may be so old, and the loop well.

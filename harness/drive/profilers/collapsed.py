@@ -28,8 +28,8 @@ IDLE = {
     ("run", "__init__.py"),
 }
 # The probe's function in place of a selector's; and what all of its threads run.
-OWN = ("harness", "probe")
-BACKGROUND = ("Background._run", "background.py")
+OWN = (("harness", "probe"), ("harness", "console"))
+BACKGROUND = ("Background._run", "hidden_thread.py")
 
 
 def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
@@ -72,6 +72,9 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
 def _is_idle(frames: list[Frame]) -> bool:
     leaf = next((frame for frame in reversed(frames) if frame.line), frames[-1])  # above native ones
     path = PurePath(leaf.file)
-    if OWN in pairwise(path.parts) or (leaf.function.rpartition(".")[2], path.name) in IDLE:
+    if (
+        any(pair in OWN for pair in pairwise(path.parts))
+        or (leaf.function.rpartition(".")[2], path.name) in IDLE
+    ):
         return True
     return any((frame.function, PurePath(frame.file).name) == BACKGROUND for frame in frames)

@@ -9,8 +9,8 @@ from time import monotonic_ns
 
 from ..errors import MeasurementError
 from ..record.event import LedgerTaken, QueueLeft
-from .ending import end
-from .targets.plan import Plan
+from .process.termination import end
+from .targets.spec import Plan
 
 ANSWER_WITHIN_S = 30.0
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 
-from ...errors import TargetError
-from ...record.event import Event, FaultFailed, FaultInjected, FaultUndone
-from ...record.scenario import BlockCpu, BlockSleep, CallFail
-from .. import control
+from ..errors import TargetError
+from ..record.event import Event, FaultFailed, FaultInjected, FaultUndone
+from ..record.scenario import BlockCpu, BlockSleep, CallFail
+from . import control
 
 Fault = BlockSleep | BlockCpu | CallFail
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
-from ..errors import TargetError, UsageError
-from ..record import console_endpoint, page
-from ..record.console_endpoint import Card
-from . import outside
+from ...errors import TargetError, UsageError
+from ...record import console_endpoint, page
+from ...record.console_endpoint import Card
+from .. import stall_view
 
 # A healthy process says at once that it has heard the question: its loop has no part in that.
 HEARD_WITHIN_S = 1.0
@@ -120,7 +120,7 @@ class Attachment:
         self._send({"line": line, "columns": self._columns, "talks": True})
         message = self._message(within_s=HEARD_WITHIN_S)
         if message is None:
-            seen = outside.look(self.card, silent_s=HEARD_WITHIN_S)
+            seen = stall_view.look(self.card, silent_s=HEARD_WITHIN_S)
             if _command_of(line) in _FROM_OUTSIDE:
                 self._hang_up()  # its own answer would come in the middle of the next one
                 as_json = "--json" in line.split()

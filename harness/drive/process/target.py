@@ -11,13 +11,13 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Self
 
-from ..errors import TargetError
-from ..record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
-from ..record.probe_config import Order
-from ..record.scenario import ReadyAfter, ReadyLog, ReadyPort
-from .ending import end, in_words
-from .inside import environment
-from .targets.plan import Plan
+from ...errors import TargetError
+from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
+from ...record.probe_config import Order
+from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
+from ..targets.spec import Plan
+from .probe_env import environment
+from .termination import end, in_words
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05

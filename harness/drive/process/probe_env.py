@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..record.probe_config import VARIABLE, Order
+from ...record.probe_config import VARIABLE, Order
 
 # The only folder of the harness that a target's Python gets to see.
-ENTRY = Path(__file__).resolve().parent.parent / "probe" / "entry"
+ENTRY = Path(__file__).resolve().parents[2] / "probe" / "entry"
 
 
 def environment(order: Order, own: Mapping[str, str]) -> dict[str, str]:
