@@ -1,19 +1,19 @@
 """An observability and profiling harness for asyncio services.
 
-`watch_loop` and `console` are what programs and tests call; the rest is the command's. Each name loads what
-it needs when it is first used: `import harness` costs a program nothing.
+`watch_loop` and `open_console` are for programs and tests; the rest is for the command line. A name loads
+what it needs on first use: `import harness` costs a program nothing.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .serving import console
+    from .serving import open_console
     from .watching import watch_loop
 
     __version__: str
 
-__all__ = ["__version__", "console", "watch_loop"]
+__all__ = ["__version__", "open_console", "watch_loop"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,10 +21,10 @@ def __getattr__(name: str) -> object:
         from .watching import watch_loop
 
         return watch_loop
-    if name == "console":
-        from .serving import console
+    if name == "open_console":
+        from .serving import open_console
 
-        return console
+        return open_console
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""`console`: the console of the probe inside a program that nobody started with `harness run` or `watch`.
+"""`open_console`: the probe's console in a program that was not started by `harness run` or `harness watch`.
 
 There is no run and no record: what the console shows is kept in memory. `harness attach PID` finds it.
 """
@@ -27,7 +27,7 @@ from .record.run import RunFolder
 log = logging.getLogger(__name__)
 
 
-def console(allow: Iterable[str] = (), port: int | None = None, limit_ms: float = 100) -> LiveConsole:
+def open_console(allow: Iterable[str] = (), port: int | None = None, limit_ms: float = 100) -> LiveConsole:
     """Have a console for as long as the ``with`` statement lasts that this is for.
 
     It opens in a thread of its own; that it cannot be opened is logged, and no concern of the program's.
@@ -54,7 +54,7 @@ def console(allow: Iterable[str] = (), port: int | None = None, limit_ms: float 
 
 
 class LiveConsole:
-    """What `console` gives: a context manager, to be entered once."""
+    """What `open_console` gives: a context manager, to be entered once."""
 
     def __init__(self, allow: tuple[str, ...], port: int | None, limit_ms: float) -> None:
         self._allow = allow
@@ -76,7 +76,7 @@ class LiveConsole:
 
     def __enter__(self) -> Self:
         if self._attention is not None:
-            raise RuntimeError("a console can be entered once; ask console() for another")
+            raise RuntimeError("a console can be entered once; ask open_console() for another")
         try:
             # Where `attach` can read the counters of the loops while the process does not answer.
             self._pages = _new_pages()

@@ -1,4 +1,4 @@
-"""`harness.console`: a console inside a program that was started without the harness."""
+"""`harness.open_console`: a console inside a program that was started without the harness."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_fo
     loop = asyncio.get_running_loop()
     before = {*vars(loop._selector)}, threading.active_count(), loop.get_task_factory()
     victim = asyncio.create_task(asyncio.sleep(60), name="victim")
-    with harness.console(allow=["cancel"]) as console:
+    with harness.open_console(allow=["cancel"]) as console:
         opened = await asyncio.to_thread(console.wait_open)
         listed = await asyncio.to_thread(attach, "ps --json")
         cancelled = await asyncio.to_thread(attach, "cancel victim")
@@ -57,7 +57,7 @@ async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_fo
 
 async def test_its_blocks_are_kept_in_memory():
     """What held the loop is told with its line, by the limit that was asked for."""
-    with harness.console(limit_ms=50) as console:
+    with harness.open_console(limit_ms=50) as console:
         await asyncio.to_thread(console.wait_open)
         await asyncio.sleep(0.01)
         time.sleep(0.2)
@@ -70,7 +70,7 @@ async def test_its_blocks_are_kept_in_memory():
 
 async def test_a_port_and_its_token():
     """For telnet, on loopback; another token is refused."""
-    with harness.console(port=0) as console:
+    with harness.open_console(port=0) as console:
         opened = await asyncio.to_thread(console.wait_open)
 
         def say(token: str) -> bytes:
@@ -89,7 +89,7 @@ async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog):
     """The socket serves all the same."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
-        with caplog.at_level(logging.WARNING), harness.console(port=port) as console:
+        with caplog.at_level(logging.WARNING), harness.open_console(port=port) as console:
             opened = await asyncio.to_thread(console.wait_open)
 
     assert opened.port is None
@@ -107,12 +107,12 @@ async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog):
 def test_arguments_out_of_range(arguments, message):
     """Are told at once."""
     with pytest.raises(ValueError, match=message):
-        harness.console(**arguments)
+        harness.open_console(**arguments)
 
 
 def test_a_console_can_be_entered_once():
     """For another block there is another."""
-    console = harness.console()
+    console = harness.open_console()
     with console:
         pass
     with pytest.raises(RuntimeError, match="can be entered once"):
@@ -126,7 +126,7 @@ def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path):
         import harness
 
         async def main():
-            with harness.console() as console:
+            with harness.open_console() as console:
                 opened = await asyncio.to_thread(console.wait_open)
                 pid = os.fork()
                 if pid == 0:
