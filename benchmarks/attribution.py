@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import pprof
 from harness.drive.process import probe_env
 from harness.drive.profilers import pyspy
-from harness.record.event import CallsSeen, Frame, Sampled
-from harness.record.probe_config import Order
+from harness.record.event import Frame, FrameTable, Sampled
+from harness.record.probe_config import ProbeConfig
 from harness.record.reader import Follower
 from harness.record.run import RunFolder
 
@@ -72,13 +72,13 @@ def _harness(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float], st
         folder = RunFolder(Path(name))
         for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
             part.mkdir()
-        order = Order(folder.path, limit_ns=100_000_000, sample_hz=HZ)
+        order = ProbeConfig(folder.path, limit_ns=100_000_000, sample_hz=HZ)
         truth = _run([seconds], env=probe_env.environment(order, os.environ))["truth"]
         events = [event for _, event in Follower(folder.events).new_events()]
     calls = {
         number: call
         for event in events
-        if isinstance(event, CallsSeen)
+        if isinstance(event, FrameTable)
         for number, call in enumerate(zip(event.callers, event.frames, strict=True), event.first)
     }
     seen: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.drive.process import probe_env
 from harness.record import page
-from harness.record.probe_config import Order
+from harness.record.probe_config import ProbeConfig
 from harness.record.run import RunFolder
 
 # The default of a scenario. The other watchers are told the same.
@@ -18,12 +18,12 @@ LIMIT_NS = 100_000_000
 def environment(path: Path, **order: Any) -> dict[str, str]:
     """This process's environment, and in it the order to record into the new run's folder *path*.
 
-    *order* is what else to switch on: fields of `Order`.
+    *order* is what else to switch on: fields of `ProbeConfig`.
     """
     folder = RunFolder(path)
     for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
         part.mkdir(parents=True)
-    return probe_env.environment(Order(path, limit_ns=LIMIT_NS, **order), os.environ)
+    return probe_env.environment(ProbeConfig(path, limit_ns=LIMIT_NS, **order), os.environ)
 
 
 def turns(path: Path) -> list[int]:

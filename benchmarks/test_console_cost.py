@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.probe_config import ConsoleOrder
+from harness.record.probe_config import ConsoleConfig
 
 from . import paired, probed
 
@@ -48,7 +48,7 @@ def test_open_console(compare, python, tmp_path, monkeypatch):
     """The same under the probe: with its console open, and nobody attached, against none."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     base = _spawn(python, COUNT, folder=tmp_path, environment=probed.environment(tmp_path / "without"))
-    inside = probed.environment(tmp_path / "with", console=ConsoleOrder())
+    inside = probed.environment(tmp_path / "with", console=ConsoleConfig())
     head = _spawn(python, COUNT, folder=tmp_path, environment=inside)
 
     compare("task", "open console", base, head, pairs=PAIRS)

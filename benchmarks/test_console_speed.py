@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.record import console_endpoint
-from harness.record.probe_config import ConsoleOrder
+from harness.record.probe_config import ConsoleConfig
 
 from . import probed
 
@@ -43,7 +43,7 @@ def crowd(python, tmp_path, monkeypatch):
 def _sides(python, tmp_path):
     def crowd(tasks, steps_per_s, *commands):
         def run():
-            inside = probed.environment(tmp_path / f"run-{time.monotonic_ns()}", console=ConsoleOrder())
+            inside = probed.environment(tmp_path / f"run-{time.monotonic_ns()}", console=ConsoleConfig())
             command = [python, *map(str, (CROWD, tasks, steps_per_s, ASKED_S))]
             with subprocess.Popen(
                 command, env=inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -96,7 +96,7 @@ def _ask(path, commands):
 def _socket_of(pid):
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        for _, found in console_endpoint.cards():
+        for _, found in console_endpoint.endpoints():
             if found.pid == pid:
                 return found.socket
         time.sleep(0.02)

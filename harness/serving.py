@@ -16,10 +16,10 @@ from typing import Self
 from weakref import WeakSet
 
 from .console.server.console import Console
-from .probe.control.faults import Faults
-from .probe.loop.watch import Attention
+from .probe.control.faults import FaultInjector
+from .probe.loop.watch import LoopWatch
 from .record import console_endpoint
-from .record.console_endpoint import Card
+from .record.console_endpoint import ConsoleEndpoint
 from .record.event import Event
 from .record.probe_config import PERMISSIONS
 from .record.run import RunFolder
@@ -60,12 +60,12 @@ class LiveConsole:
         self._allow = allow
         self._port = port
         self._limit_ns = round(limit_ms * 1e6)
-        self._attention: Attention | None = None
+        self._attention: LoopWatch | None = None
         self._console: Console | None = None
         self._pages: RunFolder | None = None
-        self._faults = Faults(self._take)
+        self._faults = FaultInjector(self._take)
 
-    def wait_open(self, *, within_s: float = 5.0) -> Card | None:
+    def wait_open(self, *, within_s: float = 5.0) -> ConsoleEndpoint | None:
         """Wait until it can be attached to: the pid, the socket, and the port with its token.
 
         `None` when it could not be opened, or that takes longer.
@@ -82,7 +82,7 @@ class LiveConsole:
             self._pages = _new_pages()
         except (OSError, console_endpoint.FolderRefusedError) as exc:
             log.warning("there will be no console: %s", exc)
-        self._attention = Attention(
+        self._attention = LoopWatch(
             self._pages,
             limit_ns=self._limit_ns,
             write=self._take,

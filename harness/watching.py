@@ -16,7 +16,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Self
 
-from .probe.loop.watch import Attention
+from .probe.loop.watch import LoopWatch
 from .read import history
 from .read.blocks import detect as blocks_rule
 from .read.blocks.block import Block
@@ -59,7 +59,7 @@ class Watch:
     def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
         self.limit_ms = limit_ms
         self._judge = _Judge(limit_ms, on_block)
-        self._attention: Attention | None = None
+        self._attention: LoopWatch | None = None
         self._complaints: set[str] = set()
 
     @property
@@ -79,7 +79,7 @@ class Watch:
         if self._attention is not None:
             raise RuntimeError("a watch can be entered once; ask watch_loop() for another")
         limit_ns = round(self.limit_ms * 1e6)
-        self._attention = Attention(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
+        self._attention = LoopWatch(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
         self._judge.start()
         self._attention.begin()
         return self

@@ -17,8 +17,8 @@ from commanded import wait
 from watched import start
 
 from harness.record import console_endpoint
-from harness.record.console_endpoint import Card
-from harness.record.probe_config import ConsoleOrder
+from harness.record.console_endpoint import ConsoleEndpoint
+from harness.record.probe_config import ConsoleConfig
 from harness.record.run import RunFolder
 
 # A loop that waits, three tasks with names, and a line on stdin that makes it do something: `exec`uted on
@@ -51,7 +51,7 @@ class Consoled:
 
     process: subprocess.Popen[str]
     folder: RunFolder
-    card: Card
+    card: ConsoleEndpoint
 
     def request(self, line: str, **more: object) -> dict[str, Any]:
         """Ask as a program does, on a connection of its own; the whole answer."""
@@ -84,7 +84,7 @@ class Client:
         self.received = b""
 
     @classmethod
-    def of_card(cls, card: Card) -> Client:
+    def of_card(cls, card: ConsoleEndpoint) -> Client:
         """At the socket that a process has told of."""
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(20)
@@ -136,7 +136,7 @@ def consoled(
     **how: Any,
 ) -> Iterator[Consoled]:
     """*program*, from when it has said "ready" and its console is open."""
-    asked = ConsoleOrder(port=port, allow=allow)
+    asked = ConsoleConfig(port=port, allow=allow)
     env = {**how.pop("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
     process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, console=asked, env=env, **how)
     try:
@@ -149,9 +149,9 @@ def consoled(
         process.communicate()
 
 
-def card_of(pid: int) -> Card | None:
+def card_of(pid: int) -> ConsoleEndpoint | None:
     """The card of a process, once its console is open."""
-    return next((found for _, found in console_endpoint.cards() if found.pid == pid), None)
+    return next((found for _, found in console_endpoint.endpoints() if found.pid == pid), None)
 
 
 def is_alive(consoled: Consoled) -> bool:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from harness.drive.process.probe_env import environment
 from harness.record.event import Blocked, Event
-from harness.record.probe_config import Order
+from harness.record.probe_config import ProbeConfig
 from harness.record.reader import Follower, Source
 from harness.record.run import RunFolder
 
@@ -72,7 +72,7 @@ def start(
     folder = run_folder(tmp_path / "run")
     file = tmp_path / "program.py"
     file.write_text(dedent(program))
-    asked = Order(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **order)
+    asked = ProbeConfig(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **order)
     own = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     process = subprocess.Popen(
         [python, str(file)],

@@ -57,12 +57,12 @@ def aiocop() -> object:
 
 def births() -> object:
     """The console's own: where and when each task is made."""
-    from harness.probe.hooks.task_hook import Births, born
+    from harness.probe.hooks.task_hook import TaskHook, origin_of
 
-    loop, kept = asyncio.get_running_loop(), Births()
+    loop, kept = asyncio.get_running_loop(), TaskHook()
     kept.begin(loop)
     task = loop.create_task(asyncio.sleep(0))
-    if born(task) is None:
+    if origin_of(task) is None:
         raise AssertionError("no births are kept here")
     return kept, task
 

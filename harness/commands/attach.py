@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..drive.console import client as driving
 from ..errors import UsageError
-from ..record.console_endpoint import Card
+from ..record.console_endpoint import ConsoleEndpoint
 from . import external_sampling
 from .prompt import WIDE, Prompt
 
@@ -81,7 +81,7 @@ def attach(
     return prompt.carry_out(command) if command is not None else prompt.converse()
 
 
-def _described(found: Card) -> dict[str, Any]:
+def _described(found: ConsoleEndpoint) -> dict[str, Any]:
     return {**asdict(found), "loops": driving.loops(found)}
 
 

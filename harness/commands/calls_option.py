@@ -13,7 +13,7 @@ import click
 from ..errors import UsageError
 from ..read.calls import baseline, project
 from ..read.calls.allowlist import Accepted
-from ..read.report import Document
+from ..read.report import Report
 from ..read.rules.calls import SETTING
 
 
@@ -51,7 +51,7 @@ class CallsAsked:
             before = replace(before, known=frozenset() if new else baseline.load(self.baseline))
         return before
 
-    def keep(self, document: Document) -> None:
+    def keep(self, document: Report) -> None:
         """Write the baseline, if that is asked for.
 
         Raises:

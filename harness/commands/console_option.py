@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..record.probe_config import PERMISSIONS, ConsoleOrder
+from ..record.probe_config import PERMISSIONS, ConsoleConfig
 
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +24,7 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
             if permissions:
                 raise UsageError("--allow needs --console")
             return command(*args, console=None, **kwargs)
-        return command(*args, console=ConsoleOrder(console_port, permissions), **kwargs)
+        return command(*args, console=ConsoleConfig(console_port, permissions), **kwargs)
 
     for option in (
         click.option(

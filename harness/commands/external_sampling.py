@@ -10,7 +10,7 @@ import click
 from ..drive.sampling import sample
 from ..read.formats import export, save
 from ..read.history import load
-from ..read.samples.sample import taken
+from ..read.samples.sample import stack_samples
 from ..read.units import printable
 from ..record.event import Frame
 
@@ -25,7 +25,7 @@ def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
     folder = sample(pid, seconds, out, native=native)
     history = load(folder)
     lines: Counter[Frame] = Counter()
-    for seen in taken(history):
+    for seen in stack_samples(history):
         if seen.stack:
             lines[seen.stack[-1]] += seen.count
     total = lines.total()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..record.probe_config import Order
+from ..record.probe_config import ProbeConfig
 
 HZ = 100
 MOST_HZ = 1000
@@ -48,7 +48,7 @@ class ProfileAsked:
         """Those that look at the process from outside."""
         return tuple(name for name in self.profilers if name in OUTSIDE)
 
-    def added_to(self, order: Order) -> Order:
+    def added_to(self, order: ProbeConfig) -> ProbeConfig:
         """*order* with what the probe is asked for besides."""
         return replace(
             order,

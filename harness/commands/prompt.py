@@ -14,8 +14,8 @@ from types import FrameType
 
 import click
 
-from ..drive.console.client import Attachment, Reply
-from ..record.console_endpoint import Card
+from ..drive.console.client import ConsoleClient, Reply
+from ..record.console_endpoint import ConsoleEndpoint
 
 STATUS = {"ok": 0, "failed": 1, "refused": 1, "usage": 2}
 HISTORY = 1_000  # lines
@@ -26,9 +26,9 @@ WIDE = 400
 class Prompt:
     """Asks one console what is typed, or stands in a pipe, and prints what it answers."""
 
-    def __init__(self, found: Card, *, wait_s: float) -> None:
+    def __init__(self, found: ConsoleEndpoint, *, wait_s: float) -> None:
         columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-        self._attachment = Attachment(found, columns=columns, on_say=_say, on_ask=_ask)
+        self._attachment = ConsoleClient(found, columns=columns, on_say=_say, on_ask=_ask)
         self._prompt = f"{found.pid}> "
         self._wait_s = wait_s
 
@@ -97,7 +97,7 @@ class Prompt:
 class _Readline:
     """History in a file of the user's, and the console's own completion, inside of the `with`."""
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: ConsoleClient) -> None:
         self._attachment = attachment
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         self._history = Path(state, "asyncio-harness", "history")

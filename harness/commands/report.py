@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..read.compare.comparison import difference
-from ..read.compare.profile_diff import contrast
+from ..read.compare.comparison import comparison
+from ..read.compare.profile_diff import profile_diff
 from ..read.formats import FORMATS, OF_RECORD, export, publish, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
@@ -43,7 +43,7 @@ def report(
     document = build(history, accepted=calls_asked.accepted(accepted(history)))
     if against is not None:
         other = load(RunFolder(against))
-        between = difference(build(other), document, contrast(other, history))
+        between = comparison(build(other), document, profile_diff(other, history))
         document = replace(document, difference=between)
     name = name or (_format_of(output) if output is not None else None)
     if name is None:

@@ -12,9 +12,9 @@ import click
 
 from ..drive import manifest, runner
 from ..drive.progress import Progress
-from ..drive.targets.spec import Plan
+from ..drive.targets.spec import TargetSpec
 from ..errors import MeasurementError, TargetError
-from ..record.probe_config import ConsoleOrder
+from ..record.probe_config import ConsoleConfig
 from ..record.redact import without_passwords
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
@@ -41,7 +41,7 @@ def run(
     out: Path | None,
     overrides: tuple[str, ...],
     seed: int | None,
-    console: ConsoleOrder | None,
+    console: ConsoleConfig | None,
     profile_asked: ProfileAsked,
     waits: float | None,
     as_json: bool,
@@ -69,7 +69,7 @@ def run(
     accepted = calls_asked.settings(counted=asked.probe.calls, by="probe.calls = true")
     run_id = new_id(asked.name)
     folder = RunFolder((out or Path("reports") / run_id).resolve())
-    plan = runner.plan(asked, folder, console=console)
+    plan = runner.target_spec(asked, folder, console=console)
     made = manifest.new_run(
         run_id,
         scenario=asked.name,
@@ -92,8 +92,8 @@ async def _carry_out(
     scenario: Scenario,
     made: Run,
     folder: RunFolder,
-    plan: Plan,
-    console: ConsoleOrder | None,
+    plan: TargetSpec,
+    console: ConsoleConfig | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     task = asyncio.current_task()
@@ -101,4 +101,4 @@ async def _carry_out(
     # Each signal counts: `asyncio.run` alone turns a second Ctrl-C into a KeyboardInterrupt anywhere.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await runner.carry_out(scenario, made, folder, plan, console=console, on_progress=on_progress)
+    await runner.run_scenario(scenario, made, folder, plan, console=console, on_progress=on_progress)

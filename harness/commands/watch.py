@@ -14,7 +14,7 @@ from ..drive import watch as driving
 from ..drive.profilers import external
 from ..errors import HarnessError, UsageError
 from ..record.metric import FIGURES, find
-from ..record.probe_config import ConsoleOrder, Order
+from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Expectation, create, new_id
 from ..record.toml.validation import nearest
 from .calls_option import CallsAsked, calls_options
@@ -59,7 +59,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 def watch(
     out: Path | None,
     block_ms: float,
-    console: ConsoleOrder | None,
+    console: ConsoleConfig | None,
     profile_asked: ProfileAsked,
     waits: float | None,
     application: tuple[str, ...],
@@ -91,7 +91,7 @@ def watch(
         settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    order = Order(
+    order = ProbeConfig(
         folder=folder.path,
         limit_ns=made.block_limit_ns,
         console=console,

@@ -20,7 +20,7 @@ PAUSE_S = 0.0002
 AT_ONCE = 16
 
 
-class Courtesy:
+class GilYielder:
     """What one thread calls again and again while it works."""
 
     def __init__(self) -> None:
@@ -33,13 +33,13 @@ class Courtesy:
             self._since_s = monotonic()
 
 
-def giving_way(things: Iterable[T]) -> Iterator[T]:
+def yielding(things: Iterable[T]) -> Iterator[T]:
     """*things*, with pauses in between.
 
     Not for tasks: whoever loops over them holds one during the pause, and drops it last perhaps, which runs
     its finalizer in the wrong thread. See `tasktable.walk`.
     """
-    courtesy = Courtesy()
+    courtesy = GilYielder()
     for index, thing in enumerate(things):
         if index % AT_ONCE == 0:
             courtesy.give_way()

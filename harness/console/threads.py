@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..record.hidden_thread import Background
 
 
-class Crew:
+class ConsoleThreads:
     """Starts threads, and counts their CPU time, also of those that have ended."""
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:

@@ -15,7 +15,7 @@ from . import control
 Fault = BlockSleep | BlockCpu | CallFail
 
 
-async def carry_out(
+async def keep_in_force(
     fault: Fault, *, start_ns: int, end_ns: int, seed: int, sockets: Path, write: Callable[[Event], object]
 ) -> None:
     """Put *fault* in force at its time after *start_ns*, and undo it at its end, or when cancelled."""

@@ -15,8 +15,8 @@ from time import monotonic_ns
 from typing import Self
 
 from ..record import page
-from ..record.event import Event, Witnessed, WitnessFailed
-from ..record.page import Glance
+from ..record.event import DumpFailed, Event, ThreadsDumped
+from ..record.page import PageView
 from ..record.run import RunFolder
 from .profilers import pyspy
 
@@ -33,13 +33,13 @@ LOOKS, LOOK_AGAIN_NS = 5, 300_000_000
 class _Loop:
     pid: int
     number: int
-    words: Glance
+    words: PageView
     began_ns: int = 0  # of the stall that was looked at last
     looks: int = 0
     looked_ns: int = 0
 
 
-class Witness:
+class GilWatcher:
     """Watches the loops of a run from its `with` on."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Event], object]) -> None:
@@ -52,7 +52,7 @@ class Witness:
 
     def __enter__(self) -> Self:
         if self._program is None:
-            self._write(WitnessFailed(monotonic_ns(), "py-spy is not installed"))
+            self._write(DumpFailed(monotonic_ns(), "py-spy is not installed"))
         else:
             self._thread.start()
         return self
@@ -77,7 +77,7 @@ class Witness:
         for path in self._folder.loops.glob("*.page"):
             if path not in self._loops:
                 try:
-                    words = Glance(path)
+                    words = PageView(path)
                 except OSError:
                     continue  # the next search finds it ready
                 self._loops[path] = _Loop(words[page.PID], int(path.stem.rpartition("-")[2]), words)
@@ -103,10 +103,12 @@ class Witness:
         try:
             threads = pyspy.dump(loop.pid)
         except PermissionError as exc:
-            self._write(WitnessFailed(at_ns, str(exc)))
+            self._write(DumpFailed(at_ns, str(exc)))
             return False
         if threads:
             over_ns = monotonic_ns()
             native_id = loop.words[page.THREAD]
-            self._write(Witnessed(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads, over_ns))
+            self._write(
+                ThreadsDumped(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads, over_ns)
+            )
         return True

@@ -10,12 +10,12 @@ from time import monotonic_ns
 from ..errors import MeasurementError
 from ..record.event import LedgerTaken, QueueLeft
 from .process.termination import end
-from .targets.spec import Plan
+from .targets.spec import TargetSpec
 
 ANSWER_WITHIN_S = 30.0
 
 
-async def audit(plan: Plan, *, drain_s: float | None) -> LedgerTaken | None:
+async def audit(plan: TargetSpec, *, drain_s: float | None) -> LedgerTaken | None:
     """What became of every message, by the books of the target, which has ended; `None` where there are none.
 
     Raises:
@@ -30,7 +30,7 @@ async def audit(plan: Plan, *, drain_s: float | None) -> LedgerTaken | None:
     return LedgerTaken(at_ns=monotonic_ns(), drain_s=drain_s, **json.loads(output))
 
 
-async def remove(plan: Plan, ledger: LedgerTaken | None) -> QueueLeft | None:
+async def remove(plan: TargetSpec, ledger: LedgerTaken | None) -> QueueLeft | None:
     """Take the run's own queue from its server, unless there is something in it to be looked at."""
     if not plan.remove_command or ledger is None:
         return None
@@ -45,7 +45,7 @@ async def remove(plan: Plan, ledger: LedgerTaken | None) -> QueueLeft | None:
     return None
 
 
-async def _carried_out(command: tuple[str, ...], plan: Plan) -> bytes:
+async def _carried_out(command: tuple[str, ...], plan: TargetSpec) -> bytes:
     """What *command* printed.
 
     Raises:

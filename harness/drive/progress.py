@@ -9,7 +9,7 @@ from time import monotonic_ns
 from ..record.event import Completed, LoadStarted, LoopSampled, Sent
 from ..record.reader import Follower
 from ..record.run import RunFolder
-from .console.events import ConsoleNews
+from .console.events import ConsoleEvents
 
 # Rate and latency are of this last stretch of time.
 WINDOW_NS = 3_000_000_000
@@ -38,7 +38,7 @@ class Watcher:
         """*for_console* reads the target's own events too, to find its consoles."""
         self._started_ns = started_ns
         self._load = Follower(folder.events, "driver-*.jsonl")
-        self._news = ConsoleNews(folder) if for_console else None
+        self._news = ConsoleEvents(folder) if for_console else None
         self._load_ns = started_ns
         self._intended: dict[int, int] = {}
         self._done: deque[tuple[int, float]] = deque()

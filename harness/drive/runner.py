@@ -18,21 +18,21 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record.event import LedgerTaken, RunEnded
-from ..record.probe_config import ConsoleOrder, Order
+from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
 from . import faults, ledger, preflight
 from .counters import EVERY_S, Counters
-from .gil_watcher import Witness
-from .load.driver_config import Order as LoadOrder
+from .gil_watcher import GilWatcher
+from .load.driver_config import DriverConfig as LoadOrder
 from .process.guard import Guard
-from .process.target import Target
-from .process.termination import end, in_words
+from .process.target import TargetProcess
+from .process.termination import describe_status, end
 from .profilers import external, pyspy
-from .profilers.external import Outside
+from .profilers.external import ExternalProfilers
 from .progress import Progress, Watcher
-from .targets.spec import Plan
+from .targets.spec import TargetSpec
 
 # From asking the driver to start until its first request is due: it imports its client library meanwhile.
 LEAD_S = 1.0
@@ -40,13 +40,13 @@ LEAD_S = 1.0
 DRIVER_GRACE_S = 15.0
 
 
-async def carry_out(
+async def run_scenario(
     scenario: Scenario,
     run: Run,
     folder: RunFolder,
-    plan: Plan,
+    target_spec: TargetSpec,
     *,
-    console: ConsoleOrder | None,
+    console: ConsoleConfig | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Run the scenario from beginning to end; cancelled, it stops everything and says so in the record.
@@ -62,8 +62,8 @@ async def carry_out(
     try:
         # Nobody else may enter it. Not in the run's folder: a socket's path has some 100 characters at most.
         sockets = Path(tempfile.mkdtemp(prefix="harness-"))
-        with Guard(sockets) as guard, Witness(folder, writer.write):
-            await _Course(scenario, run, folder, plan, writer, guard, sockets, console, on_progress).run()
+        with Guard(sockets) as guard, GilWatcher(folder, writer.write):
+            await _Run(scenario, run, folder, target_spec, writer, guard, sockets, console, on_progress).run()
     except asyncio.CancelledError:
         interrupted = True
         raise
@@ -75,7 +75,7 @@ async def carry_out(
         writer.close()
 
 
-class _Course:
+class _Run:
     """One run under way."""
 
     def __init__(
@@ -83,17 +83,17 @@ class _Course:
         scenario: Scenario,
         run: Run,
         folder: RunFolder,
-        plan: Plan,
+        target_spec: TargetSpec,
         writer: Writer,
         guard: Guard,
         sockets: Path,
-        console: ConsoleOrder | None,
+        console: ConsoleConfig | None,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._scenario = scenario
         self._run = run
         self._folder = folder
-        self._plan = plan
+        self._plan = target_spec
         self._writer = writer
         self._guard = guard
         self._sockets = sockets
@@ -108,9 +108,9 @@ class _Course:
             await self._measure(target)
 
     @contextlib.asynccontextmanager
-    async def _outside(self) -> AsyncIterator[Outside]:
+    async def _outside(self) -> AsyncIterator[ExternalProfilers]:
         """The profilers beside the target, finished after it has ended."""
-        outside = Outside(_outside_names(self._scenario), self._folder, self._writer.write)
+        outside = ExternalProfilers(_outside_names(self._scenario), self._folder, self._writer.write)
         is_well = False
         try:
             yield outside
@@ -119,9 +119,9 @@ class _Course:
             await asyncio.to_thread(outside.finish, now=not is_well)
 
     @contextlib.asynccontextmanager
-    async def _target(self) -> AsyncIterator[Target]:
+    async def _target(self) -> AsyncIterator[TargetProcess]:
         """The target, stopped and audited in the end."""
-        order = Order(
+        order = ProbeConfig(
             folder=self._folder.path,
             limit_ns=self._run.block_limit_ns,
             control=str(self._sockets),
@@ -138,7 +138,7 @@ class _Course:
             application=self._scenario.probe.application,
         )
         log = self._folder.artefacts / "target.log"
-        target = await Target.start(self._plan, order, log, self._writer.write)
+        target = await TargetProcess.start(self._plan, order, log, self._writer.write)
         stop_signal = signal.Signals[self._plan.stop_signal]
         self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._plan.stop_within_s)
         try:
@@ -153,13 +153,13 @@ class _Course:
         if (left := await ledger.remove(self._plan, taken)) is not None:
             self._writer.write(left)
 
-    async def _stop(self, target: Target) -> float | None:
+    async def _stop(self, target: TargetProcess) -> float | None:
         self._phase = "stopping"
         task = asyncio.current_task()
         asked_twice = task is not None and task.cancelling() > 1
         return await target.stop(at_once=asked_twice)
 
-    async def _measure(self, target: Target) -> None:
+    async def _measure(self, target: TargetProcess) -> None:
         """Load and faults, until the load is over or the target ends."""
         ended = asyncio.create_task(target.wait_ended())
         work = asyncio.create_task(self._load_and_break(target))
@@ -181,14 +181,14 @@ class _Course:
                 task.cancel()
             await asyncio.gather(work, ended, return_exceptions=True)
 
-    async def _load_and_break(self, target: Target) -> None:
+    async def _load_and_break(self, target: TargetProcess) -> None:
         load = self._scenario.load
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
         end_ns = sys.maxsize if load is None else start_ns + round(load.duration_s * 1e9)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(
-                    faults.carry_out(
+                    faults.keep_in_force(
                         fault,
                         start_ns=start_ns,
                         end_ns=end_ns,
@@ -251,7 +251,7 @@ class _Course:
         finally:
             await end(driver)
         if driver.returncode and not why:
-            why = _last_line(log) or f"it ended {in_words(driver.returncode)}"
+            why = _last_line(log) or f"it ended {describe_status(driver.returncode)}"
         if why:
             # The record says what was sent until then; the report calls such a measurement invalid.
             raise MeasurementError(f"the load driver failed: {why}")
@@ -293,7 +293,7 @@ def _outside_names(scenario: Scenario) -> list[str]:
     return [name for name, is_asked in asked.items() if is_asked]
 
 
-def plan(scenario: Scenario, folder: RunFolder, *, console: ConsoleOrder | None) -> Plan:
+def target_spec(scenario: Scenario, folder: RunFolder, *, console: ConsoleConfig | None) -> TargetSpec:
     """What the scenario's kind of target comes down to.
 
     Raises:
@@ -303,7 +303,7 @@ def plan(scenario: Scenario, folder: RunFolder, *, console: ConsoleOrder | None)
     if scenario.load is not None:
         preflight.check_sender(scenario.load.sender)
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
-    made: Plan = member.plan(scenario.target, folder)
+    made: TargetSpec = member.plan(scenario.target, folder)
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
     if isinstance(made.ready, ReadyPort):
         preflight.check_port(made.ready.port, of="target.ready.port")

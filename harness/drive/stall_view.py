@@ -14,8 +14,8 @@ from time import monotonic_ns
 from typing import Any
 
 from ..record import page
-from ..record.console_endpoint import Card
-from ..record.event import Frame, Thread, Witnessed
+from ..record.console_endpoint import ConsoleEndpoint
+from ..record.event import Frame, ThreadDump, ThreadsDumped
 from ..record.reader import Follower
 from ..record.run import RunFolder
 from .process.cgroup import is_stopped
@@ -36,14 +36,14 @@ class LateLoop:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StallView:
     """What is known of a process that does not answer."""
 
-    card: Card
+    card: ConsoleEndpoint
     silent_s: float
     stopped: bool
     late: tuple[LateLoop, ...]
-    holder: Thread | None  # who has the GIL; the late loop's own thread when nobody has it
+    holder: ThreadDump | None  # who has the GIL; the late loop's own thread when nobody has it
     why_not: str  # there is no holder
 
     def lines(self) -> Iterator[str]:
@@ -96,10 +96,10 @@ class Seen:
         return depth > library
 
 
-def look(card: Card, *, silent_s: float) -> Seen:
+def look(card: ConsoleEndpoint, *, silent_s: float) -> StallView:
     """Look at a process that has not answered for so long."""
     late = tuple(_late_loops(card))
-    threads: tuple[Thread, ...] = ()
+    threads: tuple[ThreadDump, ...] = ()
     why_not = ""
     try:
         threads = pyspy.dump(card.pid)
@@ -107,10 +107,10 @@ def look(card: Card, *, silent_s: float) -> Seen:
         why_not = str(exc)
         threads = _witnessed(card, late)
     holder = _holder(threads, late)
-    return Seen(card, silent_s, is_stopped(card.pid), late, holder, "" if holder else why_not)
+    return StallView(card, silent_s, is_stopped(card.pid), late, holder, "" if holder else why_not)
 
 
-def _late_loops(card: Card) -> Iterator[LateLoop]:
+def _late_loops(card: ConsoleEndpoint) -> Iterator[LateLoop]:
     for path in sorted(Path(card.pages).glob(f"{card.pid}-*.page")):
         reading = page.read(path)
         if reading is None or reading.stopped_ns:
@@ -121,14 +121,14 @@ def _late_loops(card: Card) -> Iterator[LateLoop]:
             yield LateLoop(int(path.stem.rpartition("-")[2]), late_ns / 1e6, reading.native_thread_id)
 
 
-def _holder(threads: tuple[Thread, ...], late: tuple[LateLoop, ...]) -> Thread | None:
+def _holder(threads: tuple[ThreadDump, ...], late: tuple[LateLoop, ...]) -> ThreadDump | None:
     late_ids = {loop.native_id for loop in late}
     by_gil = (thread for thread in threads if thread.has_gil)
     by_loop = (thread for thread in threads if thread.native_id in late_ids)
     return next(by_gil, None) or next(by_loop, None)
 
 
-def _witnessed(card: Card, late: tuple[LateLoop, ...]) -> tuple[Thread, ...]:
+def _witnessed(card: ConsoleEndpoint, late: tuple[LateLoop, ...]) -> tuple[ThreadDump, ...]:
     """What the runner has seen of the same stall."""
     if not (card.folder and late):
         return ()
@@ -136,7 +136,7 @@ def _witnessed(card: Card, late: tuple[LateLoop, ...]) -> tuple[Thread, ...]:
         event for _, event in Follower(RunFolder(Path(card.folder)).events, "runner-*.jsonl").new_events()
     )
     began_ns = monotonic_ns() - max(loop.since_ms for loop in late) * 1e6 - GRACE_NS
-    seen = [event for event in events if isinstance(event, Witnessed) and event.pid == card.pid]
+    seen = [event for event in events if isinstance(event, ThreadsDumped) and event.pid == card.pid]
     return seen[-1].threads if seen and seen[-1].at_ns >= began_ns else ()
 
 

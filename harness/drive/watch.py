@@ -15,15 +15,15 @@ from typing import Self
 
 from ..errors import TargetError
 from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
-from ..record.probe_config import Order
+from ..record.probe_config import ProbeConfig
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
-from .console.events import ConsoleNews
+from .console.events import ConsoleEvents
 from .counters import EVERY_S, Counters
-from .gil_watcher import Witness
+from .gil_watcher import GilWatcher
 from .process.guard import Guard
 from .process.probe_env import environment
-from .profilers.external import Outside
+from .profilers.external import ExternalProfilers
 
 # What a service manager or a shell sends to us is meant for the program.
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -35,7 +35,7 @@ def watch(
     command: Sequence[str],
     run: Run,
     folder: RunFolder,
-    order: Order,
+    order: ProbeConfig,
     *,
     profilers: Sequence[str],
     on_console: Callable[[str], None],
@@ -50,12 +50,12 @@ def watch(
         TargetError: The system cannot run it.
     """
     writer = Writer(folder.events, "runner")
-    news = ConsoleNews(folder) if order.console is not None else None
-    outside = Outside(profilers, folder, writer.write)
+    news = ConsoleEvents(folder) if order.console is not None else None
+    outside = ExternalProfilers(profilers, folder, writer.write)
     ended = threading.Event()
     error = ""
     try:
-        with Guard() as guard, Witness(folder, writer.write), _Signals() as signals:
+        with Guard() as guard, GilWatcher(folder, writer.write), _Signals() as signals:
             try:
                 program = subprocess.Popen(command, env=environment(order, os.environ))
             except OSError as exc:
@@ -100,8 +100,8 @@ def end_as(status: int) -> int:
 def _follow(
     folder: RunFolder,
     writer: Writer,
-    news: ConsoleNews | None,
-    outside: Outside,
+    news: ConsoleEvents | None,
+    outside: ExternalProfilers,
     on_console: Callable[[str], None],
     ended: threading.Event,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The probe in one process: waits for a loop to run, and opens a `Session` then.
+"""The probe in one process: waits for a loop to run, and opens a `ProbeSession` then.
 
 A process that never runs a loop pays for one small file. Whatever goes wrong in here is written to the
 record, or counted, and never reaches the target. The imports at the top are what every Python process of the
@@ -11,8 +11,8 @@ import os
 import sys
 
 from ..record.clock import monotonic_ns
-from .hooks.builtin_shim import Builtin
-from .hooks.import_hook import AfterImport
+from .hooks.builtin_shim import BuiltinShim
+from .hooks.import_hook import PostImportHook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
 
     from .calls.interception import Interception
-    from .session import Session
+    from .session import ProbeSession
 
 
 class _ForkIsFine:
@@ -46,13 +46,13 @@ class _ForkIsFine:
         self._filters[:] = [entry for entry in self._filters if entry is not self._entry]
 
 
-class Process:
+class ProbedProcess:
     """The state of the probe in this process, through `fork`, `exec` and `os._exit`."""
 
     def __init__(self, order: str) -> None:
         """*order* is the text of the environment variable (`record/probe_config.py`)."""
         self._order = order
-        self._session: Session | None = None
+        self._session: ProbeSession | None = None
         self._interception: Interception | None = None
         self._broken = False
         self._filter: _ForkIsFine | None = None
@@ -60,7 +60,7 @@ class Process:
     def enter(self) -> None:
         """Be there from now on."""
         self._leave_a_mark()
-        hooks = AfterImport()
+        hooks = PostImportHook()
         hooks.watch("asyncio.events", self._hook_loops)
         hooks.watch("asyncio.base_events", self._hook_tasks)
         hooks.watch("uvloop", self._hook_uvloop)
@@ -75,11 +75,11 @@ class Process:
             self._say_farewell_before(name)
 
     def _hook_loops(self, _events: ModuleType) -> None:
-        from .hooks.loop_hook import listen
-        from .hooks.signal_hook import hear
+        from .hooks.loop_hook import subscribe
+        from .hooks.signal_hook import install
 
-        listen(self._running)
-        hear(self._asked_to_end)
+        subscribe(self._running)
+        install(self._asked_to_end)
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         session = self._session
@@ -94,17 +94,17 @@ class Process:
     def _hook_tasks(self, base_events: ModuleType) -> None:
         import warnings
 
-        from .hooks.exception_hook import hear_exception_handler, hear_unawaited
+        from .hooks.exception_hook import install_exception_handler, install_unawaited
 
-        hear_exception_handler(base_events.BaseEventLoop, lambda: self._session)
-        hear_unawaited(warnings, lambda: self._session)
+        install_exception_handler(base_events.BaseEventLoop, lambda: self._session)
+        install_unawaited(warnings, lambda: self._session)
 
     def _hook_uvloop(self, uvloop: ModuleType) -> None:
-        from .hooks.exception_hook import hear_exception_handler
+        from .hooks.exception_hook import install_exception_handler
 
-        hear_exception_handler(uvloop.Loop, lambda: self._session)
+        install_exception_handler(uvloop.Loop, lambda: self._session)
 
-    def _intercept(self, hooks: AfterImport) -> None:
+    def _intercept(self, hooks: PostImportHook) -> None:
         from .calls.interception import Interception
 
         # Now, not with the session: a program imports functions by name before it runs a loop.
@@ -112,16 +112,16 @@ class Process:
         self._interception.install(hooks)
 
     def _hook_spans(self, sdk: ModuleType) -> None:
-        from .tracing.spans import tell_of_spans
+        from .tracing.spans import install_span_processor
 
-        tell_of_spans(sdk, self._open_session)
+        install_span_processor(sdk, self._open_session)
 
-    def _open_session(self) -> Session | None:
+    def _open_session(self) -> ProbeSession | None:
         if self._session is None and not self._broken:
             try:
-                from .session import Session
+                from .session import ProbeSession
 
-                self._session = Session(self._order, self._interception)
+                self._session = ProbeSession(self._order, self._interception)
             except Exception as exc:
                 # The run's folder is gone, or full; the target must not notice.
                 self._broken = True
@@ -171,7 +171,7 @@ class Process:
         for attribute in ("__name__", "__qualname__", "__doc__"):
             setattr(farewell, attribute, getattr(own, attribute))
         farewell.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
-        setattr(os, name, Builtin(farewell, own, "os"))
+        setattr(os, name, BuiltinShim(farewell, own, "os"))
 
     def _leave_a_mark(self) -> None:
         """A file named after this process: a report can tell "no loop ran" from "the probe never entered"."""

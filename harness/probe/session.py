@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 from ..record.clock import monotonic_ns
 from ..record.observation import ProbeClosed, ProbeFailed
-from ..record.probe_config import Order
+from ..record.probe_config import ProbeConfig
 from ..record.run import RunFolder
 from ..record.writer import Writer
 from .loop.loops import Loops
 from .tasks.census import Census
-from .tasks.coroutine_origins import Origins
-from .tasks.losses import Lost
-from .tasks.shutdown import Ending
+from .tasks.coroutine_origins import CoroutineOrigins
+from .tasks.losses import TaskLosses
+from .tasks.shutdown import ShutdownWatch
 from .threads import other_threads
 
 if TYPE_CHECKING:
     from ..console.server.console import Console
     from ..record.event import Event
-    from .calls.counts import Calls
+    from .calls.counts import CallCounts
     from .calls.interception import Interception
-    from .control.faults import Faults
-    from .control.server import Control
-    from .sampling.cprofile import CallTimes
+    from .control.faults import FaultInjector
+    from .control.server import ControlServer
+    from .sampling.cprofile import CProfile
     from .sampling.sampler import Sampler
-    from .tracing.step_log import Waits
+    from .tracing.step_log import StepLogger
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_TOLD = 20
 
 
-class Session:
+class ProbeSession:
     """Opened when the first loop runs, closed when the process ends in good order.
 
     Raises:
@@ -45,7 +45,7 @@ class Session:
     """
 
     def __init__(self, text: str, interception: Interception | None) -> None:
-        order = Order.parse(text)
+        order = ProbeConfig.parse(text)
         folder = RunFolder(order.folder)
         self._errors = 0
         self._writer = Writer(folder.events, "target")
@@ -57,25 +57,25 @@ class Session:
             on_error=self.failed,
             application=order.application,
         )
-        self._lost = Lost(self.write)
+        self._lost = TaskLosses(self.write)
         self._census = Census(
             write=self.write,
             on_swallowed=self._lost.swallowed,
             on_error=self.failed,
         )
-        self._ending = Ending(
+        self._ending = ShutdownWatch(
             write=self.write,
             is_running=lambda: bool(self._loops.running()),
             on_error=self.failed,
         )
-        self._origins = Origins() if order.origins else None
-        self._faults: Faults | None = None
-        self._control: Control | None = None
+        self._origins = CoroutineOrigins() if order.origins else None
+        self._faults: FaultInjector | None = None
+        self._control: ControlServer | None = None
         self._console: Console | None = None
-        self._calls: Calls | None = None
+        self._calls: CallCounts | None = None
         self.sampler: Sampler | None = None
-        self._call_times: CallTimes | None = None
-        self._waits: Waits | None = None
+        self._call_times: CProfile | None = None
+        self._waits: StepLogger | None = None
         self._on_loop: list[Callable[[AbstractEventLoop], None]] = []
         self.span_hooks: list[tuple[Callable[[Any], None], Callable[[Any], None]]] = []
         self.spans_dropped = 0
@@ -226,30 +226,30 @@ class Session:
 
     # What a run does not ask for is not imported either: each of these is time at the target's start.
 
-    def _count_calls(self, interception: Interception | None, order: Order) -> None:
+    def _count_calls(self, interception: Interception | None, order: ProbeConfig) -> None:
         if interception is not None:
             from .calls.callsite import Territory
-            from .calls.counts import Calls
+            from .calls.counts import CallCounts
 
             territory = Territory(order.application)
-            self._calls = Calls(interception, self.write, self.failed, territory)
+            self._calls = CallCounts(interception, self.write, self.failed, territory)
 
-    def _open_control(self, order: Order) -> None:
+    def _open_control(self, order: ProbeConfig) -> None:
         if order.control:
-            from .control.server import Control
+            from .control.server import ControlServer
 
             faults = self._any_faults()
             handlers = {"inject": faults.inject, "heal": faults.heal}
-            self._control = Control(Path(order.control), handlers)
+            self._control = ControlServer(Path(order.control), handlers)
 
-    def _any_faults(self) -> Faults:
+    def _any_faults(self) -> FaultInjector:
         if self._faults is None:
-            from .control.faults import Faults
+            from .control.faults import FaultInjector
 
-            self._faults = Faults(self.write)
+            self._faults = FaultInjector(self.write)
         return self._faults
 
-    def _open_console(self, order: Order, folder: RunFolder) -> None:
+    def _open_console(self, order: ProbeConfig, folder: RunFolder) -> None:
         if order.console is not None:
             from ..console.server.console import Console
 
@@ -271,7 +271,7 @@ class Session:
             self._on_loop.append(self._console.running)
             self.span_hooks.append((self._console.recent.span_began, self._console.recent.span_ended))
 
-    def _prepare_sampler(self, order: Order) -> None:
+    def _prepare_sampler(self, order: ProbeConfig) -> None:
         if order.sample_hz:
             from .sampling.sampler import Sampler
 
@@ -282,24 +282,24 @@ class Session:
         if self.sampler is not None and turns is not None:
             (self.sampler.begin if is_running else self.sampler.end)(turns)
 
-    def _prepare_profile(self, order: Order, folder: RunFolder) -> None:
+    def _prepare_profile(self, order: ProbeConfig, folder: RunFolder) -> None:
         if order.profile_span:
             from .sampling.span_profile import SpanProfile
 
             profile = SpanProfile(order, folder, self.write, self.failed)
             self.span_hooks.append((profile.on_start, profile.on_end))
 
-    def _prepare_call_times(self, order: Order, folder: RunFolder) -> None:
+    def _prepare_call_times(self, order: ProbeConfig, folder: RunFolder) -> None:
         if order.cprofile:
-            from .sampling.cprofile import CallTimes
+            from .sampling.cprofile import CProfile
 
-            self._call_times = CallTimes(folder, self.write)
+            self._call_times = CProfile(folder, self.write)
 
-    def _prepare_waits(self, order: Order) -> None:
+    def _prepare_waits(self, order: ProbeConfig) -> None:
         if order.waits:
-            from .tracing.step_log import Waits
+            from .tracing.step_log import StepLogger
 
-            self._waits = Waits(order.waits, order.waits_for_s, self.write, self.failed)
+            self._waits = StepLogger(order.waits, order.waits_for_s, self.write, self.failed)
             self.span_hooks.append((self._waits.span_began, lambda _: None))
 
     def _log_waits(self, loop: AbstractEventLoop | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from ..errors import UsageError
 from ..record.run import RunFolder
 from .history import History
-from .report import Document
+from .report import Report
 
 RENDERERS = {
     "html": "html",
@@ -33,7 +33,7 @@ OF_RECORD = {
 FORMATS = (*RENDERERS, *OF_RECORD)
 
 
-def render(document: Document, name: str) -> str:
+def render(document: Report, name: str) -> str:
     """The report in the format *name*.
 
     Raises:
@@ -65,7 +65,7 @@ def _text(rendered: str) -> str:
     return rendered.encode("utf-8", "backslashreplace").decode()
 
 
-def publish(folder: RunFolder, document: Document) -> Path:
+def publish(folder: RunFolder, document: Report) -> Path:
     """Write `report.json` and `report.html` into the run's folder; the path of the latter.
 
     Raises:

@@ -13,7 +13,7 @@ from .blocks.block import Block
 from .blocks.blocker import Blocker, blockers
 from .calls.allowlist import Accepted
 from .calls.call import Call
-from .compare.comparison import Difference
+from .compare.comparison import Comparison
 from .figures import console_usage, fault, load, loop, overhead, timeline
 from .history import History
 from .judge import expectation, health_check, verdict
@@ -30,14 +30,14 @@ from .rules import target as target_rule
 from .rules import tasks as tasks_rule
 from .samples import flame_graph
 from .spans import span
-from .spans.wait_report import Decomposed, Waits
+from .spans.wait_report import SpanTimes, WaitReport
 from .units import ms, seconds
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetReport:
     """The measured program. *exit* is negative for a signal, null when nobody saw its end."""
 
     command: tuple[str, ...]
@@ -61,11 +61,11 @@ class RunHead:
     python: str
     commit: str
     block_limit_ms: float
-    target: Target
+    target: TargetReport
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class LedgerFigures:
     """What became of every message, by the chaos service's own books."""
 
     published: int
@@ -81,7 +81,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Report:
     """`report.json`; the fields carry its names."""
 
     schema: int
@@ -89,22 +89,22 @@ class Document:
     load: load.Load | None
     loop: loop.LoopFigures
     blocks: tuple[Block, ...]
-    spans: span.Spans
-    ledger: Ledger | None
-    faults: tuple[fault.Fault, ...]
+    spans: span.SpanFigures
+    ledger: LedgerFigures | None
+    faults: tuple[fault.FaultFigures, ...]
     findings: tuple[finding.Finding, ...]
-    expectations: tuple[expectation.Judged, ...]
-    profile: overhead.Profile
+    expectations: tuple[expectation.ExpectationResult, ...]
+    profile: overhead.ProfileFigures
     overhead: overhead.Overhead
     blockers: tuple[Blocker, ...]
     calls: tuple[Call, ...] | None  # null when they were not counted
-    waits: Waits | None  # null when no spans were to be decomposed
-    console: console_usage.Console | None  # null when none was opened
-    audits: tuple[health_check.Audit, ...]
-    difference: Difference | None  # to another run, when that is asked for
+    waits: WaitReport | None  # null when no spans were to be decomposed
+    console: console_usage.ConsoleUsage | None  # null when none was opened
+    audits: tuple[health_check.HealthCheck, ...]
+    difference: Comparison | None  # to another run, when that is asked for
     timeline: timeline.Timeline = field(repr=False)
     traces: tuple[span.Trace, ...] = field(repr=False)
-    icicle: flame_graph.Icicle | None = field(repr=False)  # null without samples
+    icicle: flame_graph.FlameGraph | None = field(repr=False)  # null without samples
 
     @property
     def roots(self) -> tuple[span.SpanName, ...]:
@@ -113,11 +113,11 @@ class Document:
         return tuple(name for name in self.spans.by_name if name.name in names and name.decomposed)
 
 
-def build(history: History, *, accepted: Accepted | None = None) -> Document:
+def build(history: History, *, accepted: Accepted | None = None) -> Report:
     """Judge the record; its calls by what was *accepted* when the run began, or by other rules."""
     blocks = span.with_paths(history, blocks_rule.blocks(history))
-    places = impact.estimated(history, blocks, blockers(blocks))
-    decomposed = Decomposed(history, blocks)
+    places = impact.with_impact(history, blocks, blockers(blocks))
+    decomposed = SpanTimes(history, blocks)
     offered, loops = load.load(history), loop.figures(history)
     spans = span.spans(history, decomposed)
     taken, faults = history.last(LedgerTaken), fault.faults(history)
@@ -151,7 +151,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
     expectations = expectation.judge(history.run.expectations, figures)
     ended = outcome(history, findings, expectations)
     traces = span.traces(history, *_involved(blocks), decomposed)
-    audited = health_check.Audited(
+    audited = health_check.HealthInputs(
         block_limit_ms=ms(history.run.block_limit_ns),
         loop=loops,
         held_ms=sum(block.held_ms for block in blocks),
@@ -162,7 +162,7 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         new_calls=sum(call.new for call in calls) if calls is not None else None,
         overhead=cost,
     )
-    return Document(
+    return Report(
         schema=SCHEMA,
         run=_head(history, ended, duration_s, verdict.sentence(history, blocks, places, loops, ended)),
         load=offered,
@@ -178,16 +178,16 @@ def build(history: History, *, accepted: Accepted | None = None) -> Document:
         blockers=places,
         calls=calls,
         waits=decomposed.waits(),
-        console=console_usage.console(history),
-        audits=health_check.audits(audited),
+        console=console_usage.console_usage(history),
+        audits=health_check.health_checks(audited),
         difference=None,
         timeline=timeline.timeline(history, blocks),
         traces=traces,
-        icicle=flame_graph.icicle(history, traces),
+        icicle=flame_graph.flame_graph(history, traces),
     )
 
 
-def as_json(document: Document) -> dict[str, object]:
+def as_json(document: Report) -> dict[str, object]:
     """The document in the shape of `report.json`: objects, lists, strings, numbers and nulls."""
     return {name.name: plain(getattr(document, name.name)) for name in dataclasses.fields(document)}
 
@@ -203,7 +203,7 @@ def plain(value: object) -> object:
     return value
 
 
-def exit_status(document: Document) -> int:
+def exit_status(document: Report) -> int:
     """What a command ends with that showed this run."""
     return Outcome(document.run.outcome, document.run.reason).exit_status
 
@@ -223,7 +223,7 @@ def _head(history: History, ended: Outcome, duration_s: float, sentence: str) ->
         python=run.python,
         commit=run.commit,
         block_limit_ms=ms(run.block_limit_ns),
-        target=Target(
+        target=TargetReport(
             command=run.command,
             pid=started.pid if started else None,
             exit=exited.status if exited else None,
@@ -231,10 +231,12 @@ def _head(history: History, ended: Outcome, duration_s: float, sentence: str) ->
     )
 
 
-def _ledger(taken: LedgerTaken | None) -> Ledger | None:
+def _ledger(taken: LedgerTaken | None) -> LedgerFigures | None:
     if taken is None:
         return None
-    return Ledger(**{name.name: getattr(taken, name.name) for name in dataclasses.fields(Ledger)})
+    return LedgerFigures(
+        **{name.name: getattr(taken, name.name) for name in dataclasses.fields(LedgerFigures)}
+    )
 
 
 def _involved(blocks: tuple[Block, ...]) -> tuple[set[str], set[str]]:

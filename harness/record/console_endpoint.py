@@ -27,7 +27,7 @@ class FolderRefusedError(HarnessError):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ConsoleEndpoint:
     """One process with a console."""
 
     pid: int
@@ -76,7 +76,7 @@ def new_folder() -> Path:
     return place
 
 
-def write(path: Path, card: Card) -> None:
+def write(path: Path, card: ConsoleEndpoint) -> None:
     """Put a new card where nobody reads half of it.
 
     Raises:
@@ -89,17 +89,17 @@ def write(path: Path, card: Card) -> None:
     aside.rename(path)
 
 
-def read(path: Path) -> Card | None:
+def read(path: Path) -> ConsoleEndpoint | None:
     """The card in a file; `None` when it is gone, or none."""
     try:
         raw = json.loads(path.read_text())
         lists = {name: tuple(raw[name]) for name in ("program", "allow", "application", "libraries")}
-        return Card(**{name: raw[name] for name in Card.__slots__} | lists)
+        return ConsoleEndpoint(**{name: raw[name] for name in ConsoleEndpoint.__slots__} | lists)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def cards() -> Iterator[tuple[Path, Card]]:
+def endpoints() -> Iterator[tuple[Path, ConsoleEndpoint]]:
     """All cards of this user, also those of processes that have ended; oldest first in a folder."""
     for place in folders():
         if _unsafe(place):
@@ -110,12 +110,12 @@ def cards() -> Iterator[tuple[Path, Card]]:
                 yield path, card
 
 
-def is_alive(card: Card) -> bool:
+def is_alive(card: ConsoleEndpoint) -> bool:
     """Whether the process of a card lives."""
     return ticks_of(card.pid) == card.ticks
 
 
-def remove(path: Path, card: Card) -> None:
+def remove(path: Path, card: ConsoleEndpoint) -> None:
     """Clean up after a process that could not do so itself."""
     path.unlink(missing_ok=True)
     Path(card.socket).unlink(missing_ok=True)

@@ -11,41 +11,41 @@ from dataclasses import dataclass, field
 
 from .observation import FORMAT as FORMAT
 from .observation import ArtefactWritten as ArtefactWritten
+from .observation import AwaitSite as AwaitSite
 from .observation import Blocked as Blocked
 from .observation import CallsCounted as CallsCounted
-from .observation import CallsSeen as CallsSeen
 from .observation import CancelSwallowed as CancelSwallowed
 from .observation import ConsoleAudited as ConsoleAudited
 from .observation import ConsoleCounted as ConsoleCounted
 from .observation import ConsoleOpened as ConsoleOpened
 from .observation import Coroutine as Coroutine
-from .observation import Crowd as Crowd
+from .observation import DelayedStep as DelayedStep
 from .observation import ExceptionLost as ExceptionLost
 from .observation import FaultFired as FaultFired
 from .observation import Frame as Frame
-from .observation import Lasting as Lasting
-from .observation import Leaving as Leaving
+from .observation import FrameTable as FrameTable
+from .observation import GcPause as GcPause
 from .observation import LoopStarted as LoopStarted
 from .observation import NeverAwaited as NeverAwaited
+from .observation import NonDaemonThread as NonDaemonThread
 from .observation import Observation as Observation
-from .observation import Other as Other
-from .observation import Pause as Pause
-from .observation import PlaceSeen as PlaceSeen
+from .observation import OtherThread as OtherThread
 from .observation import ProbeClosed as ProbeClosed
 from .observation import ProbeFailed as ProbeFailed
-from .observation import Queued as Queued
+from .observation import ProcessExiting as ProcessExiting
+from .observation import QueuedCallbacks as QueuedCallbacks
 from .observation import Sample as Sample
 from .observation import Sampled as Sampled
 from .observation import SamplesCounted as SamplesCounted
+from .observation import ShutdownStalled as ShutdownStalled
 from .observation import SpanEnded as SpanEnded
+from .observation import StepCandidate as StepCandidate
+from .observation import StepLogUnavailable as StepLogUnavailable
 from .observation import StepsTaken as StepsTaken
-from .observation import StepsUnknown as StepsUnknown
-from .observation import StillRunning as StillRunning
-from .observation import Suspect as Suspect
+from .observation import TaskCluster as TaskCluster
 from .observation import TaskDestroyed as TaskDestroyed
 from .observation import TasksCounted as TasksCounted
-from .observation import Victim as Victim
-from .observation import Waiting as Waiting
+from .observation import WaitingTasks as WaitingTasks
 from .observation import WriterClosed as WriterClosed
 from .observation import WriterOpened as WriterOpened
 
@@ -130,7 +130,7 @@ class LoopSampled:
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class ThreadDump:
     """One thread of the target, seen from outside."""
 
     name: str
@@ -141,7 +141,7 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
-class Witnessed:
+class ThreadsDumped:
     """The target's threads, seen from outside while a loop was late and its own watchdog got no chance."""
 
     at_ns: int
@@ -149,12 +149,12 @@ class Witnessed:
     loop: int
     began_ns: int  # the late turn's, as in `Blocked.at_ns`
     native_id: int  # of the loop's thread
-    threads: tuple[Thread, ...]
+    threads: tuple[ThreadDump, ...]
     over_ns: int = 0  # when the look was over, which began at `at_ns`; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
-class WitnessFailed:
+class DumpFailed:
     """No look from outside was possible; there will be no more tries."""
 
     at_ns: int
@@ -247,8 +247,8 @@ Event = (
     | FaultUndone
     | FaultFailed
     | LoopSampled
-    | Witnessed
-    | WitnessFailed
+    | ThreadsDumped
+    | DumpFailed
     | LedgerTaken
     | QueueLeft
     | RunEnded

@@ -86,7 +86,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class OtherThread:
     """Another thread of the process, seen while a loop was late, that may have held the GIL."""
 
     thread: str
@@ -97,7 +97,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class GcPause:
     """One run of the garbage collector that took long."""
 
     at_ns: int
@@ -107,7 +107,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class DelayedStep:
     """Somebody who was due and had to wait."""
 
     label: str  # the task's name, or what the callback is
@@ -118,7 +118,7 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class StepCandidate:
     """A task that may have taken a step in a turn."""
 
     task: str
@@ -129,7 +129,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueuedCallbacks:
     """Callbacks of one kind that stood in a loop's ready queue."""
 
     label: str  # the coroutine's name, or the callback's
@@ -153,7 +153,7 @@ class Blocked:
     pid: int
     loop: int
     samples: tuple[Sample, ...]
-    victims: tuple[Victim, ...]  # the ones that waited longest; *victims_total* counts all
+    victims: tuple[DelayedStep, ...]  # the ones that waited longest; *victims_total* counts all
     victims_total: int
     cpu_ns: int | None = None  # the loop thread's CPU time from the first look on ...
     queued_ns: int | None = None  # ... its time waiting for a processor ...
@@ -161,10 +161,12 @@ class Blocked:
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
     whole_cpu_ns: int | None = None  # the loop thread's CPU time since shortly before it all began ...
     whole_ns: int | None = None  # ... and the wall time of that
-    others: tuple[Other, ...] = ()
-    pauses: tuple[Pause, ...] = ()
-    queue: tuple[Queued, ...] = ()  # the ready queue at the first look, when it was long: the most first
-    suspects: tuple[Suspect, ...] = ()  # who may have run, when no task was seen in the turn
+    others: tuple[OtherThread, ...] = ()
+    pauses: tuple[GcPause, ...] = ()
+    queue: tuple[
+        QueuedCallbacks, ...
+    ] = ()  # the ready queue at the first look, when it was long: the most first
+    suspects: tuple[StepCandidate, ...] = ()  # who may have run, when no task was seen in the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class CancelSwallowed:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceSeen:
+class AwaitSite:
     """The first sight of pending tasks of one coroutine that wait at one line."""
 
     at_ns: int
@@ -262,10 +264,10 @@ class PlaceSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class TaskCluster:
     """The tasks that wait at one place."""
 
-    place: int  # as in `PlaceSeen`
+    place: int  # as in `AwaitSite`
     count: int
     seen: int  # how many came to this place so far; those that are not there any more have left it
     cancelled: int = 0  # of the count: asked to end more than a second ago
@@ -282,12 +284,12 @@ class TasksCounted:
     pending: int
     cpu_ns: int  # of the process so far: how much it has worked
     descriptors: int  # open files and sockets, when there are crowds
-    crowds: tuple[Crowd, ...]  # the largest; small ones are left out
+    crowds: tuple[TaskCluster, ...]  # the largest; small ones are left out
     closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingTasks:
     """Pending tasks of one coroutine that wait at one line."""
 
     coroutine: Coroutine
@@ -296,7 +298,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
+class NonDaemonThread:
     """A thread that Python waits for before the process ends."""
 
     thread: str
@@ -304,7 +306,7 @@ class Lasting:
 
 
 @dataclass(frozen=True, slots=True)
-class StillRunning:
+class ShutdownStalled:
     """A handler of the process was called for a signal that asks it to end, and it runs some time later.
 
     Written at growing distances from the signal; the latest holds.
@@ -316,13 +318,13 @@ class StillRunning:
     signal: str  # "SIGTERM" or "SIGINT"
     before: Coroutine | None  # what the main thread's loop ran for, and where that waited, when it was asked
     pending: int  # tasks, 0 when no loop runs any more
-    waiting: tuple[Waiting, ...]  # some of them: those that a loop runs for, then the largest crowds
+    waiting: tuple[WaitingTasks, ...]  # some of them: those that a loop runs for, then the largest crowds
     stack: tuple[Frame, ...] = field(repr=False)  # of the main thread, outermost first
-    threads: tuple[Lasting, ...] = ()
+    threads: tuple[NonDaemonThread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class ProcessExiting:
     """A process that was asked to end calls `os._exit`, or becomes another program."""
 
     at_ns: int
@@ -426,7 +428,7 @@ class ArtefactWritten:
 
 
 @dataclass(frozen=True, slots=True)
-class CallsSeen:
+class FrameTable:
     """Calls that samples of this process refer to by number: a stack is known by its innermost call."""
 
     at_ns: int
@@ -445,7 +447,7 @@ class Sampled:
     thread: str
     way: str  # "signal": on the thread itself; "thread", "executor": by another one, biased; "outside"
     hz: float  # the rate of such ticks: each stands for so much time
-    stack: int  # the innermost call, as numbered in `CallsSeen`
+    stack: int  # the innermost call, as numbered in `FrameTable`
     count: int  # one that took over the ticks that were missed before it, in the same turn, counts for all
     task: str
     coroutine: str
@@ -507,7 +509,7 @@ class StepsTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class StepsUnknown:
+class StepLogUnavailable:
     """The steps of a loop cannot be logged."""
 
     at_ns: int
@@ -528,19 +530,19 @@ Observation = (
     | ExceptionLost
     | NeverAwaited
     | CancelSwallowed
-    | PlaceSeen
+    | AwaitSite
     | TasksCounted
-    | StillRunning
-    | Leaving
+    | ShutdownStalled
+    | ProcessExiting
     | CallsCounted
     | ConsoleOpened
     | ConsoleAudited
     | ConsoleCounted
-    | CallsSeen
+    | FrameTable
     | Sampled
     | SamplesCounted
     | StepsTaken
-    | StepsUnknown
+    | StepLogUnavailable
     | ProbeClosed
     | ProbeFailed
 )

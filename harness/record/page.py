@@ -50,7 +50,7 @@ def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
     return words
 
 
-class Glance:
+class PageView:
     """A page mapped for reading: its first words can be read again and again without a system call.
 
     Raises:

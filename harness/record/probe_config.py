@@ -12,7 +12,7 @@ PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleOrder:
+class ConsoleConfig:
     """A console, always on a UNIX socket."""
 
     port: int | None = None  # of loopback, a door for telnet as well; 0: any free port
@@ -20,13 +20,13 @@ class ConsoleOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ProbeConfig:
     """Where to write, and what to switch on."""
 
     folder: Path  # the run's
     limit_ns: int  # a turn longer than this is a block
     control: str = ""  # folder for the control sockets, "" for none
-    console: ConsoleOrder | None = None
+    console: ConsoleConfig | None = None
     profile_span: str = ""  # profile one span of this name with pyinstrument
     calls: bool = False  # count the synchronous calls on the threads of loops
     origins: bool = False  # keep where coroutines are made
@@ -63,7 +63,7 @@ class Order:
         return "\n".join(lines)
 
     @classmethod
-    def parse(cls, text: str) -> Order:
+    def parse(cls, text: str) -> ProbeConfig:
         """The order of a text.
 
         Raises:
@@ -90,8 +90,8 @@ class Order:
         )
 
 
-def _console(values: dict[str, str]) -> ConsoleOrder | None:
+def _console(values: dict[str, str]) -> ConsoleConfig | None:
     if "console" not in values:
         return None
     port = int(values["console_port"]) if "console_port" in values else None
-    return ConsoleOrder(port, tuple(filter(None, values["console"].split(","))))
+    return ConsoleConfig(port, tuple(filter(None, values["console"].split(","))))

@@ -85,7 +85,7 @@ Limit = Annotated[
 ]
 
 
-class _Table(BaseModel):
+class _ScenarioTable(BaseModel):
     # Strict, because TOML has types: "50" is not a number, and true is not 1.
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -95,7 +95,7 @@ class _Table(BaseModel):
 # --- what is measured ---------------------------------------------------------------------------------
 
 
-class MayhemTarget(_Table):
+class MayhemTarget(_ScenarioTable):
     """The built-in chaos service."""
 
     kind: Literal["mayhem"]
@@ -110,21 +110,21 @@ class MayhemTarget(_Table):
     """Its options, without their dashes: ``{hosts = 12, lease_s = 2.0}``."""
 
 
-class ReadyLog(_Table):
+class ReadyLog(_ScenarioTable):
     """Ready when a line of its output matches."""
 
     log: re.Pattern[str]
     """A regular expression, searched in each line of its stdout and stderr."""
 
 
-class ReadyPort(_Table):
+class ReadyPort(_ScenarioTable):
     """Ready when it accepts connections."""
 
     port: Annotated[int, Field(ge=1, le=65535)]
     """A TCP port on loopback."""
 
 
-class ReadyAfter(_Table):
+class ReadyAfter(_ScenarioTable):
     """Ready after a while, for programs that do not say."""
 
     after_s: Positive
@@ -149,7 +149,7 @@ Ready = Annotated[
 ]
 
 
-class ProgramTarget(_Table):
+class ProgramTarget(_ScenarioTable):
     """Any program that runs an asyncio loop."""
 
     kind: Literal["program"]
@@ -173,7 +173,7 @@ Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 # --- the load -----------------------------------------------------------------------------------------
 
 
-class _Load(_Table):
+class _Load(_ScenarioTable):
     rate_per_s: Positive
     """Requests per second, on average. They do not wait for the target."""
     duration_s: Positive
@@ -232,7 +232,7 @@ Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminat
 # --- the faults ---------------------------------------------------------------------------------------
 
 
-class _Fault(_Table):
+class _Fault(_ScenarioTable):
     id: Name
     """Names the fault in the report; unique in the scenario."""
     place: Place = Field(alias="in")
@@ -279,7 +279,7 @@ Fault = Annotated[BlockSleep | BlockCpu | CallFail, Field(discriminator="kind")]
 # --- the whole ----------------------------------------------------------------------------------------
 
 
-class Probe(_Table):
+class Probe(_ScenarioTable):
     """How the loop is watched."""
 
     block_ms: Positive = 100.0
@@ -298,7 +298,7 @@ class Probe(_Table):
     """Folders, files or packages of the target's own code, where blocks are blamed; else it is found out."""
 
 
-class Profile(_Table):
+class ProfileOptions(_ScenarioTable):
     """What profilers record besides."""
 
     pyinstrument: Annotated[str, Field(min_length=1)] | None = None
@@ -317,7 +317,7 @@ class Profile(_Table):
     """Sum up the target's system calls, from when it is ready to its end."""
 
 
-class Scenario(_Table):
+class Scenario(_ScenarioTable):
     """A run of the harness: what to start, how to load and break it, and what must hold."""
 
     name: Name
@@ -334,7 +334,7 @@ class Scenario(_Table):
     """What goes wrong on purpose, and when."""
     probe: Probe = Probe()
     """How the loop is watched."""
-    profile: Profile = Profile()
+    profile: ProfileOptions = ProfileOptions()
     """What profilers record besides."""
     expect: dict[FigureKey, Limit] = {}
     """Limits on the report's figures: ``"load.latency_ms.p99" = "< 500"``."""
@@ -392,7 +392,7 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
     try:
         return Scenario.model_validate(settings, context={"folder": path.parent})
     except ValidationError as exc:
-        found = validation.complaints(exc.errors(), settings, schema())
+        found = validation.violations(exc.errors(), settings, schema())
     raise document.refusal(path, text, found, ScenarioError, origins=origins)
 
 

@@ -253,10 +253,10 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     command = [*COMMAND, "watch", "--console-port", str(port), "--out", "run", "--", sys.executable]
     process = subprocess.Popen([*command, str(script)], cwd=tmp_path, text=True, stderr=subprocess.PIPE)
     try:
-        cards: list[console_endpoint.Card] = []
+        cards: list[console_endpoint.ConsoleEndpoint] = []
         told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
         # Of this user there may be others, which are nothing to this test.
-        cards = [found for _, found in console_endpoint.cards() if found.folder == str(tmp_path / "run")]
+        cards = [found for _, found in console_endpoint.endpoints() if found.folder == str(tmp_path / "run")]
         tasks = [json.loads(attach("-c", "ps --json", found.pid).stdout)["total"] for found in cards]
     finally:
         for found in cards:

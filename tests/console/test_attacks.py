@@ -22,7 +22,7 @@ import pytest
 from commanded import wait
 from consoled import consoled
 
-from harness.record.console_endpoint import Card
+from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.event import ConsoleAudited, ConsoleOpened, ProbeFailed
 from harness.record.reader import Follower
 
@@ -83,7 +83,7 @@ class Prey:
     longest: bytes  # the command with the longest answer
     patience_s: float  # what it is told is done by then, or never
     stderr: Callable[[], str] = lambda: ""
-    card: Card | None = None
+    card: ConsoleEndpoint | None = None
 
     def hits(self) -> int:
         path = self.folder / "hits"

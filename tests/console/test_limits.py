@@ -7,9 +7,9 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from harness.console.protocol.command import Refusal
+from harness.console.protocol.command import CommandError
 from harness.console.protocol.duration import seconds, up_to
-from harness.console.view.temporary_changes import Limits
+from harness.console.view.temporary_changes import TemporaryChanges
 
 LONG_S = 60.0
 
@@ -21,7 +21,7 @@ def errors():
 
 @pytest.fixture
 def limits(errors):
-    made = Limits(lambda where, exc: errors.append((where, str(exc))))
+    made = TemporaryChanges(lambda where, exc: errors.append((where, str(exc))))
     yield made
     made.close()
 
@@ -55,7 +55,7 @@ def test_one_of_a_name_is_in_force(limits):
     limits.begin("profile", "into a.txt", for_s=LONG_S, undo=lambda: None)
     limits.begin("memory", "", for_s=LONG_S / 2, undo=lambda: None)
 
-    with pytest.raises(Refusal, match=r"profile is in force already, for another \d+ s: into a\.txt"):
+    with pytest.raises(CommandError, match=r"profile is in force already, for another \d+ s: into a\.txt"):
         limits.begin("profile", "", for_s=LONG_S, undo=lambda: None)
     assert [standing.name for standing in limits.in_force()] == ["memory", "profile"]
 
@@ -99,7 +99,7 @@ def test_the_end_of_the_console_undoes_everything(limits, errors):
 
     assert times == [2]
     assert errors == [("console: undoing one", "division by zero")]
-    with pytest.raises(Refusal, match="the console closes"):
+    with pytest.raises(CommandError, match="the console closes"):
         limits.begin("three", "", for_s=LONG_S, undo=lambda: None)
 
 

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from harness.console.server.access_log import Audit
-from harness.console.server.connection import LINE_BYTES, GoneError, Lines, TooLongError, Wire
-from harness.console.server.session import Session
+from harness.console.server.access_log import AccessLog
+from harness.console.server.connection import LINE_BYTES, Connection, GoneError, Lines, TooLongError
+from harness.console.server.session import ConsoleSession
 
 IAC = b"\xff"
 NEGOTIATION = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfd\x01\xff\xfc\x05"
@@ -88,7 +88,7 @@ def pair():
     """Both ends of a connection."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Wire(ours), theirs
+        yield Connection(ours), theirs
 
 
 def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
@@ -131,7 +131,9 @@ def test_an_idle_client_is_told_and_left(pair):
     """After its time without a line the conversation ends."""
     wire, theirs = pair
     service: object = None
-    Session(wire, "who", "hello", "> ", service, Audit(lambda _: None, lambda: 0), idle_s=0.3).run()
+    ConsoleSession(
+        wire, "who", "hello", "> ", service, AccessLog(lambda _: None, lambda: 0), idle_s=0.3
+    ).run()
 
     theirs.settimeout(1)
     assert theirs.recv(1000) == b"hello\n> nothing was asked for 0.005 minutes: closing\n"

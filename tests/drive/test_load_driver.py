@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import web
 
-from harness.drive.load.driver_config import Order
+from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, LoadEnded, LoadStarted, Sent, SpanEnded, WriterClosed
 from harness.record.reader import Follower
 
@@ -63,7 +63,7 @@ def order(tmp_path):
             "timeout_s": 10.0,
             "expect_status": [],
         }
-        return Order(
+        return DriverConfig(
             events=str(tmp_path),
             start_at_ns=time.monotonic_ns() + 1_000_000_000,  # the driver's imports take their time
             sender="http",

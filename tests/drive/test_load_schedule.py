@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.drive.load.arrival import arrivals
-from harness.drive.load.driver_config import Order
+from harness.drive.load.driver_config import DriverConfig
 from harness.drive.load.pacer import ExactSelector, wait_until
 
 
@@ -102,6 +102,6 @@ def test_the_selector_has_no_highest_descriptor():
 
 def test_an_order_survives_json():
     """What the runner orders is what the driver reads."""
-    order = Order("events", 12, "http", {"url": "http://127.0.0.1:1/"}, "poisson", 100.0, 2.5, 3, 10.0)
+    order = DriverConfig("events", 12, "http", {"url": "http://127.0.0.1:1/"}, "poisson", 100.0, 2.5, 3, 10.0)
 
-    assert Order.from_json(order.to_json()) == order
+    assert DriverConfig.from_json(order.to_json()) == order

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from harness.drive.load.driver import drive
-from harness.drive.load.driver_config import Order
+from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
 from harness.record.writer import Writer
@@ -53,7 +53,7 @@ def connected(path):
 
 
 def order(database, events, *, rate_per_s, duration_s, drain_s=5.0, arrival="constant"):
-    return Order(
+    return DriverConfig(
         events=str(events),
         start_at_ns=time.monotonic_ns() + 200_000_000,
         sender="sqlite",

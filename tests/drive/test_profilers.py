@@ -19,8 +19,8 @@ from commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 from harness.drive.profilers import collapsed
 from harness.read.formats import export
 from harness.read.history import load
-from harness.read.samples.sample import taken
-from harness.record.event import ArtefactWritten, CallsSeen, Frame, Sampled
+from harness.read.samples.sample import stack_samples
+from harness.record.event import ArtefactWritten, Frame, FrameTable, Sampled
 
 BUSY = """
     import asyncio, sys, time
@@ -98,7 +98,7 @@ def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path):
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, busy, "2.5", cwd=tmp_path)
 
     skip_without_ptrace(artefacts(ended)["py-spy"]["note"])
-    samples = [sample for sample in taken(load(ended.folder)) if sample.way == "outside"]
+    samples = [sample for sample in stack_samples(load(ended.folder)) if sample.way == "outside"]
     of_loop = [sample for sample in samples if sample.thread == "MainThread"]
     holding = [s for s in of_loop if any(frame.function == "hold" for frame in s.stack)]
     assert {sample.thread for sample in samples} <= {"MainThread", "asyncio_0"}
@@ -318,8 +318,8 @@ def test_raw_stacks_become_samples():
     )
 
     calls, nobody, *samples = collapsed.events(text, 123, 100)
-    assert isinstance(calls, CallsSeen)
-    assert isinstance(nobody, CallsSeen)
+    assert isinstance(calls, FrameTable)
+    assert isinstance(nobody, FrameTable)
     assert calls.frames[-1] == Frame("/app/a b.py", 5, "main")
     assert nobody.frames[-1] == Frame("", 0, "PyObject_Call")
     assert [(s.pid, s.thread, s.count, s.way) for s in samples if isinstance(s, Sampled)] == [

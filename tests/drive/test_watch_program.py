@@ -12,7 +12,7 @@ import pytest
 from commanded import COMMAND, Terminal, harness, running
 from pythons import find_python
 
-from harness.record.event import LoopStarted, TargetStarted, Witnessed, WriterOpened
+from harness.record.event import LoopStarted, TargetStarted, ThreadsDumped, WriterOpened
 from harness.record.reader import Follower
 
 BLOCKS = """
@@ -87,7 +87,7 @@ def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path,
     """Only the runner has seen it, from outside: for the probe there was no way to say a word."""
     (tmp_path / "held.py").write_text(HELD.replace("BEFORE", before))
     with running("watch", "--", sys.executable, "held.py", cwd=tmp_path) as run:
-        seen = run.wait_event(Witnessed, 3)
+        seen = run.wait_event(ThreadsDumped, 3)
         os.kill(seen.pid, signal.SIGKILL)
         ended = run.ended()
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from harness.drive.load.driver import drive
-from harness.drive.load.driver_config import Order
+from harness.drive.load.driver_config import DriverConfig
 from harness.mayhem.brokers import nats as nats_broker
 from harness.mayhem.brokers import redis as redis_broker
 from harness.mayhem.ledger import Ledger, read_ledger
@@ -49,7 +49,7 @@ def events(tmp_path):
 
 
 def order(system, url, events, *, rate_per_s, duration_s, drain_s=5.0):
-    return Order(
+    return DriverConfig(
         events=str(events),
         start_at_ns=time.monotonic_ns() + 300_000_000,
         sender=system,

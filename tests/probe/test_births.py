@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 from harness.probe.hooks import task_hook
-from harness.probe.hooks.task_hook import Births, born
+from harness.probe.hooks.task_hook import TaskHook, origin_of
 from harness.record.observation import Frame
 
 BEFORE_3_12 = pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks before 3.12")
@@ -22,7 +22,7 @@ def run(main, *, loop):
     factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
 
     async def kept():
-        here = Births()
+        here = TaskHook()
         here.begin(asyncio.get_running_loop())
         try:
             return await main()
@@ -62,7 +62,7 @@ def test_a_task_knows_the_line_that_made_it_and_its_makers(loop):
     async def main():
         async with asyncio.TaskGroup() as group:
             made = group.create_task(child())  # four
-        return made, [born(task) for task in await made]
+        return made, [origin_of(task) for task in await made]
 
     made, found = run(main, loop=loop)
 
@@ -70,7 +70,7 @@ def test_a_task_knows_the_line_that_made_it_and_its_makers(loop):
     four = line_of(main, "# four")
     file, name = __file__, test_a_task_knows_the_line_that_made_it_and_its_makers.__qualname__
     maker = Frame(file, four, f"{name}.<locals>.main")
-    assert born(made).places == (maker,)
+    assert origin_of(made).places == (maker,)
     assert [birth.places for birth in found] == [
         (Frame(file, line, f"{name}.<locals>.child"), maker) for line in at.values()
     ]
@@ -81,7 +81,7 @@ def test_a_task_from_before_is_not_known(loop):
     """Nothing is said of a task that nobody saw being made."""
 
     async def main():
-        return born(asyncio.current_task())
+        return origin_of(asyncio.current_task())
 
     assert run(main, loop=loop) is None
 
@@ -100,7 +100,7 @@ def test_the_factory_is_the_programs_own(loop):
         here.set_task_factory(factory)
         task = asyncio.create_task(nothing(), name="named", context=None)
         await task
-        return here.get_task_factory(), task.get_name(), born(task) is not None
+        return here.get_task_factory(), task.get_name(), origin_of(task) is not None
 
     assert run(main, loop=loop) == (factory, "named", True)
     assert calls
@@ -115,7 +115,7 @@ def test_an_eager_task_has_its_birth_too():
         here = asyncio.get_running_loop()
         here.set_task_factory(asyncio.eager_task_factory)
         task = asyncio.create_task(nothing())
-        return task.done(), born(task) is not None, here.get_task_factory() is asyncio.eager_task_factory
+        return task.done(), origin_of(task) is not None, here.get_task_factory() is asyncio.eager_task_factory
 
     assert run(main, loop="asyncio") == (True, True, True)
 
@@ -128,14 +128,14 @@ def test_a_keyword_that_only_the_factory_knows_reaches_it():
             assert kwargs == {"eager_start": True, "of_the_future": 1}
             return super().create_task(coro)
 
-    loop, here = Loop(), Births()
+    loop, here = Loop(), TaskHook()
     here.begin(loop)
     task = loop.create_task(nothing(), eager_start=True, of_the_future=1)
     loop.run_until_complete(task)
     here.end()
     loop.close()
 
-    assert born(task).places[0].function == "test_a_keyword_that_only_the_factory_knows_reaches_it"
+    assert origin_of(task).places[0].function == "test_a_keyword_that_only_the_factory_knows_reaches_it"
 
 
 def test_an_error_and_a_debug_traceback_do_not_show_us(loop):
@@ -164,7 +164,7 @@ def test_what_is_kept_goes_with_the_task(loop):
         ended.append(weakref.ref(asyncio.current_task()))
         if left:
             return asyncio.create_task(link(left - 1))
-        return born(asyncio.current_task())
+        return origin_of(asyncio.current_task())
 
     async def main():
         last = asyncio.create_task(link(50))
@@ -184,7 +184,7 @@ def test_the_loop_is_left_as_it_was(loop):
     """At the end its method is its own again; a wrapper that somebody put around ours only passes on."""
 
     async def main():
-        here, first, second = asyncio.get_running_loop(), Births(), Births()
+        here, first, second = asyncio.get_running_loop(), TaskHook(), TaskHook()
         # `run` has begun already: what is replaced is another's.
         before = vars(here)["create_task"]
         first.begin(here)

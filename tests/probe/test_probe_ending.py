@@ -11,7 +11,7 @@ import pytest
 from pythons import find_python
 from watched import Outcome, outcome, start, watched
 
-from harness.record.event import Event, Leaving, ProbeFailed, StillRunning
+from harness.record.event import Event, ProbeFailed, ProcessExiting, ShutdownStalled
 from harness.record.reader import Follower
 
 # `{register}` gives the process a handler that calls `stop.set()`; `{ends}` is what follows from that.
@@ -78,7 +78,7 @@ def asked(
 
 
 def is_look(event: Event) -> bool:
-    return isinstance(event, StillRunning)
+    return isinstance(event, ShutdownStalled)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, numb
     """Its main task comes first, with the line it waits at now and the one it waited at before."""
     seen = asked(service(**how), tmp_path, number, until=is_look)
 
-    look = seen.of(StillRunning)[0]
+    look = seen.of(ShutdownStalled)[0]
     main, other = look.waiting
     assert seen.stdout == "stopping\n"
     assert (look.signal, look.pending) == (number.name, 2)
@@ -122,8 +122,8 @@ def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(progra
     seen = asked(program, tmp_path, number)
 
     assert (seen.status, seen.stdout) == (0, "stopping\nover\n")
-    assert seen.of(StillRunning) == []
-    assert seen.of(Leaving) == []
+    assert seen.of(ShutdownStalled) == []
+    assert seen.of(ProcessExiting) == []
     assert all(source.closed for source in seen.sources)
 
 
@@ -134,7 +134,7 @@ def test_a_thread_that_python_waits_for_is_seen(tmp_path):
     program = service(ends=ends).replace("    async def drain", method)
     seen = asked(program, tmp_path, until=is_look)
 
-    look = seen.of(StillRunning)[0]
+    look = seen.of(ShutdownStalled)[0]
     assert (look.pending, look.waiting) == (0, ())
     assert [(lasting.thread, lasting.stack[-1].function) for lasting in look.threads] == [
         ("drain", "Service.drain_in_thread")
@@ -147,7 +147,7 @@ def test_a_process_that_leaves_without_a_word_says_so(tmp_path):
     seen = asked(service(ends="os._exit(3)"), tmp_path)
 
     assert seen.status == 3
-    assert len(seen.of(Leaving)) == 1
+    assert len(seen.of(ProcessExiting)) == 1
 
 
 HANDLERS = """
@@ -230,5 +230,5 @@ signal.signal(signal.SIGTERM, lambda *_: None)
 """
     seen = asked(program, tmp_path, until=is_look)
 
-    look = seen.of(StillRunning)[0]
+    look = seen.of(ShutdownStalled)[0]
     assert look.before == look.waiting[0].coroutine

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from watched import watched
 
-from harness.record.event import CallsSeen, Frame, ProbeClosed, ProbeFailed, Sampled, SamplesCounted
+from harness.record.event import Frame, FrameTable, ProbeClosed, ProbeFailed, Sampled, SamplesCounted
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
 
@@ -56,7 +56,7 @@ def by(seen, attribute, way="signal"):
 def stacks(seen):
     """Each sample with its stack, outermost first."""
     calls: dict[int, tuple[int, Frame]] = {}
-    for event in seen.of(CallsSeen):
+    for event in seen.of(FrameTable):
         rows = zip(event.callers, event.frames, strict=True)
         calls.update(enumerate(rows, event.first))
     for sample in seen.of(Sampled):

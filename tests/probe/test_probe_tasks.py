@@ -12,7 +12,7 @@ from pythons import find_python
 from watched import Outcome, watched
 
 from harness.read import history, report
-from harness.read.report import Document
+from harness.read.report import Report
 from harness.record import run
 from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted
 
@@ -35,7 +35,7 @@ def program(body: str, loop: str = "asyncio") -> str:
     return FRAME.format(body=dedent(body), uvloop=loop == "uvloop")
 
 
-def judged(seen: Outcome) -> Document:
+def judged(seen: Outcome) -> Report:
     """The report of a program that was watched."""
     assert seen.of(ProbeFailed) == []
     started_ns = min(source.opened.at_ns for source in seen.sources)
@@ -84,7 +84,7 @@ def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path):
     assert seen.stderr.count("Task was destroyed but it is pending!") == 3
 
 
-def report_again(seen: Outcome) -> Document:
+def report_again(seen: Outcome) -> Report:
     return report.build(history.load(seen.folder))
 
 

@@ -128,7 +128,7 @@ class Recording:
             writer.close()
         self._writers.clear()
 
-    def document(self) -> report.Document:
+    def document(self) -> report.Report:
         """The report, after all writers have ended in good order."""
         self.close()
         return report.build(history.load(self.folder))
@@ -217,7 +217,7 @@ def full(record, look):
         for index, at_s in enumerate(block_times):
             first = round((at_s - 1) * 80) + 1  # the requests that were due while the loop was held
             victims = tuple(
-                event.Victim(
+                event.DelayedStep(
                     f"restart-web-{n}{hostile}",
                     "process restart",
                     f"{first + n:032x}",

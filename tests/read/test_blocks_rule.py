@@ -28,7 +28,7 @@ def made(record):
 def test_one_long_call_is_one_block_with_everything_that_is_known_of_it(made, look):
     """The blamed frame, the stack, the task, the span, and who waited."""
     sample = look("cart.py:41 Cart.total", "lib/socket.py:706 SocketIO.readinto", count=58)
-    victim = event.Victim("checkout-2", "checkout", "ab", 290_000_000)
+    victim = event.DelayedStep("checkout-2", "checkout", "ab", 290_000_000)
     made.blocked(4.0, 300, [sample], victims=(victim,), victims_total=3)
 
     (block,) = blocks_of(made)
@@ -46,7 +46,7 @@ def test_two_long_calls_in_one_step_are_two_blocks(made, look):
     """They meet between the last sample of one and the first of the other; who waited is split there too."""
     fetch = look("etl.py:30 etl", "etl.py:9 fetch")
     fold = look("etl.py:31 etl", "etl.py:13 fold")
-    victims = (event.Victim("early", "", "", 340_000_000), event.Victim("late", "", "", 50_000_000))
+    victims = (event.DelayedStep("early", "", "", 340_000_000), event.DelayedStep("late", "", "", 50_000_000))
     made.blocked(4.0, 360, [fetch, fetch, fold, fold, fold, fold], victims=victims, victims_total=5)
 
     first, second = blocks_of(made)
@@ -245,7 +245,7 @@ def test_the_packages_frame_is_named_beside_the_programs(made, look):
     """Of the thread that held the GIL, where one did; nothing for an import, which is not the package's."""
     vendor = "site/vendor/client.py:210 Client.reboot"
     made.blocked(4.0, 300, [look("a.py:1 f", vendor, "lib/socket.py:706 readinto")])
-    holder = event.Other("w", look("a.py:5 h", vendor, outside=()).stack, 500 * MS, 280 * MS, "running")
+    holder = event.OtherThread("w", look("a.py:5 h", vendor, outside=()).stack, 500 * MS, 280 * MS, "running")
     made.blocked(5.0, 300, [], woke_ns=made.at(5.299), others=(holder,))
     frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
     made.blocked(6.0, 300, [look("a.py:2 g", frozen, "site/vendor/__init__.py:1 <module>")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read.calls.allowlist import Accepted, Allowance
+from harness.read.calls.allowlist import Accepted, Allowlist
 from harness.read.finding import Finding
 from harness.read.history import load
 from harness.read.report import as_json, build
@@ -96,7 +96,7 @@ def test_new_places_are_warnings_and_known_ones_notes_worst_first(judged):
         counted(function="shop.cart:allowed", took_ms=70.0),
         counted(function="shop.cart:large", line=11, took_ms=3000.0),
         accept=Accepted(
-            allow=(Allowance("open", "it is tiny", function="*:allowed"),),
+            allow=(Allowlist("open", "it is tiny", function="*:allowed"),),
             known=frozenset({("open", "shop.cart:known"), ("os.stat", "shop.cart:small")}),
         ),
     )
@@ -136,7 +136,7 @@ def test_a_rule_covers_what_all_of_its_patterns_fit(allow, covered):
     """Call, function, caller and argument are globs over the whole text, and all count."""
     made = counted(argument="/etc/shop/settings.toml")
 
-    assert Allowance(**allow, reason="tested").covers(made) is covered
+    assert Allowlist(**allow, reason="tested").covers(made) is covered
 
 
 def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
@@ -144,7 +144,7 @@ def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
     document = judged(
         counted(argument="/etc/shop/settings.toml", count=3),
         counted(argument="/tmp/upload", count=2),
-        accept=Accepted(allow=(Allowance("open", "read once", argument="*/settings.toml"),)),
+        accept=Accepted(allow=(Allowlist("open", "read once", argument="*/settings.toml"),)),
     )
 
     assert [(c.allowed, c.arguments, c.count) for c in document.calls] == [
@@ -188,7 +188,7 @@ def test_a_new_place_can_fail_a_run(judged, known, passed):
 
 def test_an_old_record_is_judged_by_what_was_accepted_then_or_by_new_rules(record):
     """The manifest keeps what was accepted; other rules can take its place."""
-    then = Accepted(allow=(Allowance("open", "then"),), known=frozenset({("os.stat", "shop.cart:load")}))
+    then = Accepted(allow=(Allowlist("open", "then"),), known=frozenset({("os.stat", "shop.cart:load")}))
     made = record(settings={"calls": then.settings()})
     made.write("target", counted(), counted(call="os.stat"))
     made.ended()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.record.event import Frame, LoopSampled, Other, Pause
+from harness.record.event import Frame, GcPause, LoopSampled, OtherThread
 
 MS = 1_000_000
 LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")
@@ -25,7 +25,7 @@ def only_block(made):
 
 def other(function, *, used_ms=0, syscall="running", name="worker", file="/srv/shop/report.py"):
     """A thread that used enough CPU in its life to be asked."""
-    return Other(name, (LIBRARY, Frame(file, 7, function)), 500 * MS, used_ms * MS, syscall)
+    return OtherThread(name, (LIBRARY, Frame(file, 7, function)), 500 * MS, used_ms * MS, syscall)
 
 
 def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made):
@@ -77,7 +77,7 @@ def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(ma
 
 def test_a_long_collection_is_the_collectors(made, look):
     """More than half of the time was a pause of the collector."""
-    pause = Pause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
+    pause = GcPause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
     made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,))
 
     block = only_block(made)
@@ -86,7 +86,7 @@ def test_a_long_collection_is_the_collectors(made, look):
 
 def test_a_short_collection_is_not_the_cause(made, look):
     """Less than half of the time."""
-    pause = Pause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
+    pause = GcPause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
     sample = replace(look("cache.py:14 compact", count=40), syscall="pselect6")
     made.blocked(4.0, 250, [sample], pauses=(pause,))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.read.compare.profile_diff import contrast
+from harness.read.compare.profile_diff import profile_diff
 from harness.read.history import load
 from harness.record import event
 
@@ -21,7 +21,7 @@ def profiled(record):
         made = record(name)
         made.loop(turns_ms=[1.0] * 100, ran_s=ran_s)
         frames = tuple(event.Frame(FILES[function], line, function) for function in FILES)
-        made.write("target", event.CallsSeen(made.at(0), 4242, 1, (0, 1, 2), frames))
+        made.write("target", event.FrameTable(made.at(0), 4242, 1, (0, 1, 2), frames))
         at_s = 1.0
         for function, (count, ticks) in visits.items():
             for n in range(count):
@@ -54,10 +54,10 @@ def test_more_visits_than_chance_brings_are_heavier(profiled):
     base, head = profiled("base", {"total": (10, 1)}), profiled("head", {"total": (40, 1)})
     near = profiled("near", {"total": (11, 1)})
 
-    assert verdicts(contrast(base, head)) == {"total": "heavier"}
-    assert verdicts(contrast(head, base)) == {"total": "lighter"}
-    assert verdicts(contrast(base, near)) == {"total": "noise"}
-    assert verdicts(contrast(base, base)) == {"total": "noise"}
+    assert verdicts(profile_diff(base, head)) == {"total": "heavier"}
+    assert verdicts(profile_diff(head, base)) == {"total": "lighter"}
+    assert verdicts(profile_diff(base, near)) == {"total": "noise"}
+    assert verdicts(profile_diff(base, base)) == {"total": "noise"}
 
 
 def test_a_long_visit_is_one_event(profiled):
@@ -65,10 +65,10 @@ def test_a_long_visit_is_one_event(profiled):
     none = profiled("none", {"handle": (20, 1)})
     (long,) = [
         shift
-        for shift in contrast(none, profiled("long", {"handle": (20, 1), "total": (1, 30)})).shifts
+        for shift in profile_diff(none, profiled("long", {"handle": (20, 1), "total": (1, 30)})).shifts
         if shift.function == "total"
     ]
-    short = contrast(none, profiled("short", {"handle": (20, 1), "total": (30, 1)}))
+    short = profile_diff(none, profiled("short", {"handle": (20, 1), "total": (30, 1)}))
 
     assert (long.verdict, long.head_ms, long.band_ms) == ("noise", 3.0, 6.0)
     assert verdicts(short) == {"handle": "noise", "total": "heavier"}
@@ -77,8 +77,8 @@ def test_a_long_visit_is_one_event(profiled):
 def test_runs_of_different_length_are_compared_by_the_request(profiled):
     """Twice the samples for twice the requests are nothing; without load the time that loops ran counts."""
     base = profiled("base", {"total": (50, 1)})
-    twice = contrast(base, profiled("twice", {"total": (100, 1)}, requests=200))
-    idle = contrast(
+    twice = profile_diff(base, profiled("twice", {"total": (100, 1)}, requests=200))
+    idle = profile_diff(
         profiled("a", {"total": (50, 1)}, requests=0),
         profiled("b", {"total": (100, 1)}, requests=0, ran_s=40),
     )
@@ -93,7 +93,7 @@ def test_runs_of_different_length_are_compared_by_the_request(profiled):
 def test_code_that_moved_is_the_same_code(profiled):
     """A function is told by name and file; a library's time is put down to the program's line above it."""
     base = profiled("base", {"total": (5, 1), "dumps": (20, 1)})
-    moved = contrast(base, profiled("moved", {"total": (5, 1), "dumps": (20, 1)}, line=87))
+    moved = profile_diff(base, profiled("moved", {"total": (5, 1), "dumps": (20, 1)}, line=87))
 
     assert [line[:2] for line in moved.lines] == [
         ("handle", "service.py"),
@@ -106,7 +106,7 @@ def test_code_that_moved_is_the_same_code(profiled):
 
 def test_each_row_has_its_call_and_the_noise_of_all_below(profiled):
     """Times are of the call by itself and add up; variances do not, so inner calls have their own."""
-    found = contrast(
+    found = profile_diff(
         profiled("base", {"handle": (4, 1), "total": (6, 1)}),
         profiled("head", {"handle": (4, 1), "total": (9, 2)}),
     )
@@ -128,7 +128,7 @@ def test_visits_end_where_another_task_comes(profiled, record):
         made = record(name)
         made.loop()
         made.write(
-            "target", event.CallsSeen(made.at(0), 4242, 1, (0,), (event.Frame(FILES["total"], 41, "total"),))
+            "target", event.FrameTable(made.at(0), 4242, 1, (0,), (event.Frame(FILES["total"], 41, "total"),))
         )
         for n in range(6):
             at_ns = made.at(1 + n / 100)
@@ -144,7 +144,7 @@ def test_visits_end_where_another_task_comes(profiled, record):
         made.close()
         return load(made.folder)
 
-    one, two = (contrast(alone, in_turn(f"{n}", n)).shifts[0] for n in (1, 2))
+    one, two = (profile_diff(alone, in_turn(f"{n}", n)).shifts[0] for n in (1, 2))
     assert one.band_ms == pytest.approx(2 * (2 * 36 * 0.01) ** 0.5, rel=1e-3)
     assert two.band_ms == pytest.approx(2 * ((36 + 6) * 0.01) ** 0.5, rel=1e-3)
 
@@ -152,7 +152,7 @@ def test_visits_end_where_another_task_comes(profiled, record):
 def test_a_recording_from_outside_has_ticks_and_no_visits(profiled):
     """py-spy only counts, and all of a stack is one event: its ticks are taken as visits of their own."""
     base = profiled("base", {"total": (1, 10)}, way="outside")
-    (shift,) = contrast(base, profiled("head", {"total": (1, 60)}, way="outside")).shifts
+    (shift,) = profile_diff(base, profiled("head", {"total": (1, 60)}, way="outside")).shifts
 
     assert (shift.head_ms - shift.base_ms, shift.verdict) == (5.0, "heavier")
     assert shift.band_ms == pytest.approx(2 * (70 * 0.01) ** 0.5, rel=1e-3)
@@ -167,10 +167,10 @@ def test_where_nothing_can_be_compared_there_is_a_reason(profiled, record, full)
     late = full("late")
     late.close()
 
-    assert contrast(load(empty.folder), sampled) == "there are no samples of the other run"
-    assert contrast(sampled, load(empty.folder)) == "there are no samples of this run"
-    assert contrast(sampled, load(late.folder)).startswith("only one of the runs was sampled")
-    assert contrast(load(late.folder), load(late.folder)).only_late
+    assert profile_diff(load(empty.folder), sampled) == "there are no samples of the other run"
+    assert profile_diff(sampled, load(empty.folder)) == "there are no samples of this run"
+    assert profile_diff(sampled, load(late.folder)).startswith("only one of the runs was sampled")
+    assert profile_diff(load(late.folder), load(late.folder)).only_late
 
 
 def test_calls_beyond_the_bound_are_told(profiled, monkeypatch):
@@ -178,7 +178,7 @@ def test_calls_beyond_the_bound_are_told(profiled, monkeypatch):
     base = profiled("base", {"handle": (10, 1), "total": (6, 1), "dumps": (2, 1)})
     monkeypatch.setattr("harness.read.compare.profile_diff.CALLS", 3)
 
-    found = contrast(base, base)
+    found = profile_diff(base, base)
     assert [line.function for line in found.lines] == ["handle", "total"]
     assert found.left_out_ms == pytest.approx(0.4)
     assert {shift.function for shift in found.shifts} == {"handle", "total"}

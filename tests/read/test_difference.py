@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from harness.commands.report import report
-from harness.read.compare.block_diff import moved
-from harness.read.compare.comparison import difference
-from harness.read.compare.profile_diff import Contrast, Shift
+from harness.read.compare.block_diff import block_changes
+from harness.read.compare.comparison import comparison
+from harness.read.compare.profile_diff import FunctionChange, ProfileDiff
 from harness.read.formats import render
 from harness.read.renderers import terminal
 
@@ -33,20 +33,20 @@ def shown(document):
 def test_what_got_slower_is_worse_and_the_rest_is_noise(runs):
     """The latency of a service that began to block is worse; a run against itself is within the noise."""
     before, after = runs
-    verdicts = {change.name: change.verdict for change in difference(before, after, "").changes}
-    same = {change.name: change.verdict for change in difference(after, after, "").changes}
+    verdicts = {change.name: change.verdict for change in comparison(before, after, "").changes}
+    same = {change.name: change.verdict for change in comparison(after, after, "").changes}
 
     assert verdicts["latency, p99 of a step"] == "worse"
     assert "better" not in verdicts.values()
     assert set(same.values()) == {"noise", ""}
-    back = {change.name: change.verdict for change in difference(after, before, "").changes}
+    back = {change.name: change.verdict for change in comparison(after, before, "").changes}
     assert back["latency, p99 of a step"] == "better"
 
 
 def test_a_place_that_blocks_now_is_new(runs):
     """With its count in either run; the other way round it is gone."""
     before, after = runs
-    (new,), (gone,) = difference(before, after, "").places, difference(after, before, "").places
+    (new,), (gone,) = comparison(before, after, "").places, comparison(after, before, "").places
 
     assert (new.function, new.base_count, new.head_count) == ("Host.restart", 0, 14)
     assert (gone.base_count, gone.head_count) == (14, 0)
@@ -56,7 +56,7 @@ def test_what_may_be_chance_is_told_as_such(full):
     """Few blocks in one run and none in the other; as many as before are the same, also in a longer run."""
     none, few, many = (full(f"{n}", blocks=n).document() for n in (0, 3, 12))
     changes = [
-        [(place.change, place.by_chance) for place in difference(base, head, "").places]
+        [(place.change, place.by_chance) for place in comparison(base, head, "").places]
         for base, head in [(none, few), (few, none), (few, many), (many, few), (many, many)]
     ]
 
@@ -67,7 +67,7 @@ def test_what_may_be_chance_is_told_as_such(full):
         [("fewer", False)],
         [("same", True)],
     ]
-    assert moved(few.blocks, few.blocks * 2, 20.0, 40.0)[0].change == "same"
+    assert block_changes(few.blocks, few.blocks * 2, 20.0, 40.0)[0].change == "same"
 
 
 def test_blocks_that_last_longer_are_a_change(full):
@@ -75,15 +75,15 @@ def test_blocks_that_last_longer_are_a_change(full):
     blocks = full(blocks=10).document().blocks
     longer, hardly = ([replace(block, held_ms=block.held_ms * by) for block in blocks] for by in (1.5, 1.04))
 
-    assert [place.change for place in moved(blocks, longer, 20, 20)] == ["longer"]
-    assert [place.change for place in moved(longer, blocks, 20, 20)] == ["shorter"]
-    assert [place.change for place in moved(blocks, hardly, 20, 20)] == ["same"]
+    assert [place.change for place in block_changes(blocks, longer, 20, 20)] == ["longer"]
+    assert [place.change for place in block_changes(longer, blocks, 20, 20)] == ["shorter"]
+    assert [place.change for place in block_changes(blocks, hardly, 20, 20)] == ["same"]
 
 
 def test_the_terminal_and_markdown_tell_what_changed(runs, full):
     """What got worse with its noise, the place that blocks now, and what cannot be compared."""
     before, after = runs
-    between = replace(after, difference=difference(before, after, "there are no samples of this run"))
+    between = replace(after, difference=comparison(before, after, "there are no samples of this run"))
     terminal_said, markdown_said = shown(between), render(between, "md")
 
     for text in (terminal_said, markdown_said.replace("`", "")):
@@ -102,12 +102,12 @@ def test_functions_that_moved_are_in_every_report(runs):
     """Heavier and lighter ones with their time per request; those within the noise are left out."""
     before, after = runs
     shifts = (
-        Shift("Host.restart", "hosts.py", 0.05, 1.7, 1.4, "heavier"),
-        Shift("<i>|`", "cart.py", 0.3, 0.075, 0.12, "lighter"),
-        Shift("Host.check", "hosts.py", 0.3, 0.31, 0.12, "noise"),
+        FunctionChange("Host.restart", "hosts.py", 0.05, 1.7, 1.4, "heavier"),
+        FunctionChange("<i>|`", "cart.py", 0.3, 0.075, 0.12, "lighter"),
+        FunctionChange("Host.check", "hosts.py", 0.3, 0.31, 0.12, "noise"),
     )
-    samples = Contrast("request", 931.0, 930.0, False, (), (), (), (), (), (), (), shifts, 0.0)
-    between = replace(after, difference=difference(before, after, samples))
+    samples = ProfileDiff("request", 931.0, 930.0, False, (), (), (), (), (), (), (), shifts, 0.0)
+    between = replace(after, difference=comparison(before, after, samples))
     page, markdown, told = render(between, "html"), render(between, "md"), shown(between)
 
     assert "▲  Host.restart hosts.py: 50 µs → 1.7 ms per request ± 1.4 ms, heavier" in told

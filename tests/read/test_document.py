@@ -159,7 +159,9 @@ def test_the_trace_that_held_the_loop_comes_first(record, look):
             *("checkout", "server", trace_id, f"{n:016x}", "", made.at(1), made.at(2 + n / 10), "ok", "Main"),
         )
         made.write("target", span)
-    victims = tuple(event.Victim(f"t{n}", "checkout", trace_id, 10**8) for n, trace_id in enumerate(waiters))
+    victims = tuple(
+        event.DelayedStep(f"t{n}", "checkout", trace_id, 10**8) for n, trace_id in enumerate(waiters)
+    )
     made.blocked(1.2, 300, [look("cart.py:41 total")], victims=victims)
     made.ended()
 

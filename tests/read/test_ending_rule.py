@@ -5,7 +5,7 @@ import os
 import pytest
 
 from harness.record import event
-from harness.record.event import Coroutine, Frame, Lasting, Waiting
+from harness.record.event import Coroutine, Frame, NonDaemonThread, WaitingTasks
 
 LOOP_PID = 4242
 APPLICATION, STDLIB = "/srv/shop/", "/usr/lib/python3.12/"
@@ -32,12 +32,14 @@ def still_running(made, after_s, *, asked_s=2, **changes) -> None:
         "signal": "SIGTERM",
         "before": server(MAIN_LOOP),
         "pending": 4,
-        "waiting": (Waiting(server(SHUTDOWN), 1, main=True), Waiting(REQUEST, 3, main=False)),
+        "waiting": (WaitingTasks(server(SHUTDOWN), 1, main=True), WaitingTasks(REQUEST, 3, main=False)),
         "stack": (),
     }
     made.write(
         "target",
-        event.StillRunning(at_ns=made.at(asked_s + after_s), asked_ns=made.at(asked_s), **(values | changes)),
+        event.ShutdownStalled(
+            at_ns=made.at(asked_s + after_s), asked_ns=made.at(asked_s), **(values | changes)
+        ),
     )
 
 
@@ -83,7 +85,7 @@ def test_one_that_goes_on_as_before_is_a_note(record):
     """The handler may have been for something else: the main task is where it was."""
     made = record()
     made.loop()
-    still_running(made, 8, waiting=(Waiting(server(MAIN_LOOP), 1, main=True),), pending=1)
+    still_running(made, 8, waiting=(WaitingTasks(server(MAIN_LOOP), 1, main=True),), pending=1)
 
     assert said(made) == [
         (
@@ -100,7 +102,7 @@ def test_without_a_main_task_what_is_pending_is_named(record):
     """The loop runs for ever."""
     made = record()
     made.loop()
-    still_running(made, 8, before=None, waiting=(Waiting(REQUEST, 3, main=False),), pending=3)
+    still_running(made, 8, before=None, waiting=(WaitingTasks(REQUEST, 3, main=False),), pending=3)
 
     ((_, message, file, line),) = said(made)
     assert message.endswith("SIGTERM: 3 tasks pending: Request.run in stream (app.py:8)")
@@ -124,9 +126,12 @@ def test_threads_that_hold_the_process_are_named(record, is_loop_over):
     still_running(
         made,
         8,
-        waiting=() if is_loop_over else (Waiting(closing, 1, main=True),),
+        waiting=() if is_loop_over else (WaitingTasks(closing, 1, main=True),),
         pending=0 if is_loop_over else 1,
-        threads=(Lasting("asyncio_0", (run, worker)), Lasting("asyncio_1", (run, worker, resize))),
+        threads=(
+            NonDaemonThread("asyncio_0", (run, worker)),
+            NonDaemonThread("asyncio_1", (run, worker, resize)),
+        ),
     )
 
     ((level, message, file, line),) = said(made)
@@ -154,7 +159,7 @@ def closed(made) -> None:
 
 def left(made) -> None:
     still_running(made, 8)
-    made.write("target", event.Leaving(made.at(10.1), LOOP_PID))
+    made.write("target", event.ProcessExiting(made.at(10.1), LOOP_PID))
 
 
 def exited(made) -> None:
@@ -181,7 +186,7 @@ def test_a_process_that_failed_to_become_another_program_still_runs(record):
     """It said that it leaves, and was seen after that."""
     made = record()
     made.loop()
-    made.write("target", event.Leaving(made.at(3), LOOP_PID))
+    made.write("target", event.ProcessExiting(made.at(3), LOOP_PID))
     still_running(made, 8)
 
     assert [level for level, *_ in said(made)] == ["warning"]

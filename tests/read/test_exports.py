@@ -36,7 +36,7 @@ def sampled(full):
                 ("/srv/shop/hosts.py", 50, "Host.check"),
             ]
         )
-        made.write("target", event.CallsSeen(made.at(2), 4242, 1, (0, 1, 2, 2), frames))
+        made.write("target", event.FrameTable(made.at(2), 4242, 1, (0, 1, 2, 2), frames))
         for number, (stack, count, way, span) in enumerate(
             [(3, 60, "signal", "restart host"), (4, 30, "signal", ""), (2, 10, "executor", "restart host")]
         ):

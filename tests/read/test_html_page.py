@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.compare.comparison import difference
-from harness.read.compare.profile_diff import contrast
+from harness.read.compare.comparison import comparison
+from harness.read.compare.profile_diff import profile_diff
 from harness.read.formats import publish
 from harness.read.history import load
 from harness.read.report import build
@@ -102,7 +102,9 @@ def opened(driver):
         if against is not None:
             against.close()
             base = load(against.folder)
-            document = replace(document, difference=difference(build(base), document, contrast(base, head)))
+            document = replace(
+                document, difference=comparison(build(base), document, profile_diff(base, head))
+            )
         return Opened(driver, publish(made.folder, document))
 
     return make
@@ -115,7 +117,7 @@ def sampled(full):
     names = [("Handle._run", "/usr/lib/python3.12/asyncio/events.py"), ("handle", "/srv/shop/service.py")]
     names += [("restart", "/srv/shop/hosts.py"), ("check", "/srv/shop/hosts.py")]
     frames = tuple(event.Frame(file, 31 + n, name) for n, (name, file) in enumerate(names))
-    made.write("target", event.CallsSeen(made.at(2), 4242, 1, (0, 1, 2, 2), frames))
+    made.write("target", event.FrameTable(made.at(2), 4242, 1, (0, 1, 2, 2), frames))
     for stack, count, way, coroutine, span in (
         (3, 60, "signal", "Handler.handle", "restart host"),
         (4, 30, "signal", "Health.beat", ""),
@@ -140,7 +142,7 @@ def compared(sampled, full):
     ]
     # As often as in the other run, more often, and less often: 20 ticks, each of another task.
     for made, first, counts in ((base, 1, (20, 0, 60)), (sampled, 11, (22, 60, 4))):
-        made.write("target", event.CallsSeen(made.at(2), 4242, first, (0, first, first), tuple(frames)))
+        made.write("target", event.FrameTable(made.at(2), 4242, first, (0, first, first), tuple(frames)))
         for stack, count in enumerate(counts, first):
             for n in range(count):
                 tick = event.Sampled(

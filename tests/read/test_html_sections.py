@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.calls.allowlist import Accepted, Allowance
-from harness.read.compare.comparison import difference
-from harness.read.compare.profile_diff import contrast
+from harness.read.calls.allowlist import Accepted, Allowlist
+from harness.read.compare.comparison import comparison
+from harness.read.compare.profile_diff import profile_diff
 from harness.read.formats import render
 from harness.read.history import load
 from harness.read.renderers import html
 from harness.read.spans.segment import READY, RUN, Segment
-from harness.read.spans.wait_report import Blame, Waits
+from harness.read.spans.wait_report import WaitedOn, WaitReport
 from harness.record.event import CallsCounted
 
 
 @pytest.fixture
 def called(record):
     """A run that counted calls: a new place, and one that is allowed."""
-    accepted = Accepted(allow=(Allowance("open", "small and cached"),))
+    accepted = Accepted(allow=(Allowlist("open", "small and cached"),))
     made = record(settings={"calls": accepted.settings()})
     made.loop()
     for call, line in (("open", 7), ("socket.connect|", 9)):
@@ -63,7 +63,9 @@ def test_where_time_went_is_told_in_words_and_in_parts(full):
         decomposed=7,
         **dict.fromkeys(("timer_ms", "queued_ms", "executor_ms", "task_ms"), 0.0),
     )
-    blame = Blame("Handler.handle", "save", READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0)
+    blame = WaitedOn(
+        "Handler.handle", "save", READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0
+    )
     trace = document.traces[0]
     parts = (
         Segment(trace.at_s, trace.took_ms / 2, RUN, "Handler.handle", "service.py:31", ""),
@@ -75,7 +77,7 @@ def test_where_time_went_is_told_in_words_and_in_parts(full):
     decomposed = replace(
         document,
         spans=replace(document.spans, by_name=(name,)),
-        waits=Waits(0.5, 7, 400, 0, (), (), (blame,)),
+        waits=WaitReport(0.5, 7, 400, 0, (), (), (blame,)),
         traces=(replace(trace, spans=(first,), path=parts),),
     )
     page, plain = render(decomposed, "html"), render(document, "html")
@@ -92,7 +94,7 @@ def test_where_time_went_is_told_in_words_and_in_parts(full):
 def test_a_loop_that_tells_nothing_of_its_steps_is_named(full):
     """Instead of parts there is the reason."""
     reason = "uvloop.Loop: its steps are not Python's"
-    document = replace(full().document(), waits=Waits(1.0, 0, 0, 0, (reason,), (), ()))
+    document = replace(full().document(), waits=WaitReport(1.0, 0, 0, 0, (reason,), (), ()))
 
     assert "is not known on uvloop.Loop" in render(document, "html")
 
@@ -101,8 +103,8 @@ def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monke
     """First without speedscope, then without the calls of two runs, then without the icicle; it says so."""
     before, after = full("before", blocks=2), full("after")
     base, head = before.document(), after.document()
-    samples = contrast(load(before.folder), load(after.folder))
-    document = replace(head, difference=difference(base, head, samples))
+    samples = profile_diff(load(before.folder), load(after.folder))
+    document = replace(head, difference=comparison(base, head, samples))
     whole = render(document, "html")
     parts = ('id="speedscope-code"', 'id="contrast-data"', 'id="icicle-data"')
     smaller, found = whole, []

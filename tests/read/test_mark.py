@@ -17,7 +17,7 @@ def traced(record):
         made = record(name)
         made.loop()
         files = [event.Frame("/srv/shop/service.py", n, f"step_{n}") for n in range(1, 4)]
-        made.write("target", event.CallsSeen(made.at(0), 4242, 1, (0, 0, 0), tuple(files)))
+        made.write("target", event.FrameTable(made.at(0), 4242, 1, (0, 0, 0), tuple(files)))
         for number, (span, (start_s, end_s)) in enumerate(SPANS.items()):
             made.write(
                 "target",

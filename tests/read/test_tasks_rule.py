@@ -26,7 +26,7 @@ WATCHER = event.Coroutine(
 def censuses(made, counts, *, seen=None, descriptors=0, closing_from=None, **crowd) -> None:
     """One census per second, with one crowd of so many tasks; a second's work of the process in each."""
     made.loop(turns_ms=[1.0] * 10)
-    made.write("target", event.PlaceSeen(made.at(0), LOOP_PID, 0, WATCHER))
+    made.write("target", event.AwaitSite(made.at(0), LOOP_PID, 0, WATCHER))
     arrived = 0
     for second, count in enumerate(counts):
         arrived = max(arrived, count)
@@ -36,7 +36,7 @@ def censuses(made, counts, *, seen=None, descriptors=0, closing_from=None, **cro
             pending=count + 1,
             cpu_ns=second * 1_000_000_000,
             descriptors=10 + descriptors * count,
-            crowds=(event.Crowd(0, count, seen or arrived, **crowd),) if count else (),
+            crowds=(event.TaskCluster(0, count, seen or arrived, **crowd),) if count else (),
             closing=closing_from is not None and second >= closing_from,
         )
         made.write("target", taken)
@@ -108,10 +108,10 @@ def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, eac
     opened = event.WriterOpened(made.at(0), 0, "target", LOOP_PID, 1, python, ("python", "-m", "shop"))
     (made.folder.events / f"target-{LOOP_PID}-0.jsonl").write_text(encode(opened) + "\n")
     made.loop(turns_ms=[1.0] * 10)
-    made.write("target", event.PlaceSeen(made.at(0), LOOP_PID, 0, WATCHER))
+    made.write("target", event.AwaitSite(made.at(0), LOOP_PID, 0, WATCHER))
     for census in range(60):
         count = min(census, 10) * 10
-        crowd = event.Crowd(0, count, count, newest=5 + each * count if each else 0)
+        crowd = event.TaskCluster(0, count, count, newest=5 + each * count if each else 0)
         made.write(
             "target",
             event.TasksCounted(

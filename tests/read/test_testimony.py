@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from harness.record import page
-from harness.record.event import Blocked, Frame, Other, Suspect, Thread, Witnessed, WitnessFailed
+from harness.record.event import (
+    Blocked,
+    DumpFailed,
+    Frame,
+    OtherThread,
+    StepCandidate,
+    ThreadDump,
+    ThreadsDumped,
+)
 
 MS = 1_000_000
 LOOP, BILLER = 100, 101
@@ -22,10 +30,11 @@ def made(record):
 def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0.0):
     """A look from outside that found the thread *native_id* with the GIL in hand."""
     stack = (OUTSIDE, *(Frame(f"/srv/shop/{file}", line, function) for file, line, function in frames))
-    threads = (Thread(name, native_id, True, True, stack), Thread("idle", 102, False, False, ()))
+    threads = (ThreadDump(name, native_id, True, True, stack), ThreadDump("idle", 102, False, False, ()))
     over_ns = made.at(over_s) if over_s else 0
     made.write(
-        "runner", Witnessed(made.at(at_s), 4242, 0, made.at(began_s), LOOP, threads=threads, over_ns=over_ns)
+        "runner",
+        ThreadsDumped(made.at(at_s), 4242, 0, made.at(began_s), LOOP, threads=threads, over_ns=over_ns),
     )
 
 
@@ -37,7 +46,7 @@ def only_block(made):
 
 def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made):
     """The line is the one it was seen on, not the one where it came to rest."""
-    rested = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
     witness(made, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
 
@@ -67,8 +76,8 @@ def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     began = Frame("/opt/harness/record/hidden_thread.py", 33, "Background._run")
     stack = (began, Frame("/opt/harness/probe/loop/watchdog.py", 126, "Watchdog._run"))
-    threads = (Thread("", BILLER, True, True, stack),)
-    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
+    threads = (ThreadDump("", BILLER, True, True, stack),)
+    made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
     block = only_block(made)
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
@@ -77,7 +86,9 @@ def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
 @pytest.mark.parametrize(("cpu_ms", "cause"), [(700, "cpu"), (20, "descheduled")])
 def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, cause):
     """On a full machine it got a part of the time only; more than the limit would have been late anywhere."""
-    bystander = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 90 * MS, "running")
+    bystander = OtherThread(
+        "biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 90 * MS, "running"
+    )
     made.blocked(4.0, 2000, whole_cpu_ns=cpu_ms * MS, whole_ns=2010 * MS, others=(bystander,))
     for at_s in (4.1, 4.4, 4.7, 5.0):
         witness(made, at_s, LOOP, ("log.py", 9, "parse"), name="MainThread")
@@ -133,10 +144,10 @@ def test_a_look_at_another_time_says_nothing(made, at_s):
 @pytest.mark.parametrize("failed", [True, False])
 def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed):
     """Who held the GIL is then known from inside only."""
-    rested = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
     if failed:
-        made.write("runner", WitnessFailed(made.at(0.1), "py-spy is not installed"))
+        made.write("runner", DumpFailed(made.at(0.1), "py-spy is not installed"))
     made.ended()
 
     notes = [finding.message for finding in made.document().findings if finding.level == "note"]
@@ -146,10 +157,13 @@ def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed
 
 def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
     """A look from outside found no thread that had it: the process got no processor."""
-    running = Other("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
+    running = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(running,))
-    threads = (Thread("biller", BILLER, False, False, ()), Thread("MainThread", LOOP, False, False, ()))
-    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
+    threads = (
+        ThreadDump("biller", BILLER, False, False, ()),
+        ThreadDump("MainThread", LOOP, False, False, ()),
+    )
+    made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
     assert only_block(made).cause == "descheduled"
 
@@ -158,8 +172,8 @@ def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
 def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
     """It changed under the look, or had not begun."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
-    threads = (Thread("biller", native_id, True, True, ()),)
-    made.write("runner", Witnessed(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
+    threads = (ThreadDump("biller", native_id, True, True, ()),)
+    made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
     block = only_block(made)
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
@@ -173,7 +187,7 @@ def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
 def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, coroutines, task):
     """By the function that the stack begins with; with two such tasks nobody knows."""
     suspects = tuple(
-        Suspect(f"task {n}", coroutine, "parsing", "ab", "cd") for n, coroutine in enumerate(coroutines)
+        StepCandidate(f"task {n}", coroutine, "parsing", "ab", "cd") for n, coroutine in enumerate(coroutines)
     )
     made.write(
         "target",

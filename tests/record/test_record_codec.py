@@ -9,7 +9,7 @@ import pytest
 
 from harness.record import event
 from harness.record.codec import decode, encode
-from harness.record.event import Blocked, Event, Frame, Sample, SpanEnded, Victim
+from harness.record.event import Blocked, DelayedStep, Event, Frame, Sample, SpanEnded
 
 KINDS = typing.get_args(Event)
 
@@ -47,7 +47,7 @@ def test_an_event_comes_back_as_it_went(kind):
 
 def test_nothing_is_nothing_after_the_way_as_well():
     """Optional figures stay null."""
-    before = Blocked(1, 2, True, 3, 0, samples=(), victims=(Victim("a", "", "", 1),), victims_total=1)
+    before = Blocked(1, 2, True, 3, 0, samples=(), victims=(DelayedStep("a", "", "", 1),), victims_total=1)
 
     assert decode(encode(before)) == before
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import RecordError, UsageError
 from harness.record import page
-from harness.record.probe_config import Order
+from harness.record.probe_config import ProbeConfig
 from harness.record.run import Expectation, Run, RunFolder, create, new_id
 
 
@@ -109,17 +109,17 @@ def test_what_is_no_page_is_none(content, tmp_path):
 @pytest.mark.parametrize(
     "order",
     [
-        Order(folder="/run", limit_ns=1),
-        Order(folder="/run", limit_ns=1, control="/tmp/x", profile_span="process restart"),
+        ProbeConfig(folder="/run", limit_ns=1),
+        ProbeConfig(folder="/run", limit_ns=1, control="/tmp/x", profile_span="process restart"),
     ],
 )
 def test_an_order_comes_back_as_it_went(order):
     """Through the environment variable's text; the folder is its first line."""
-    assert dataclasses.replace(Order.parse(order.text()), folder="/run") == order
+    assert dataclasses.replace(ProbeConfig.parse(order.text()), folder="/run") == order
     assert order.text().startswith("folder=/run\n")
 
 
 def test_a_text_that_is_no_order_is_an_error():
     """Somebody else's variable of that name."""
     with pytest.raises(ValueError, match="expected at least folder= and limit_ns="):
-        Order.parse("1")
+        ProbeConfig.parse("1")

@@ -14,7 +14,7 @@ from harness.read.blocks import detect
 from harness.read.blocks.block import Block
 from harness.read.history import History, in_memory
 from harness.read.spans.segment import Segment
-from harness.read.spans.wait_report import Decomposed, Waits
+from harness.read.spans.wait_report import SpanTimes, WaitReport
 from harness.record.event import SpanEnded
 from harness.record.run import Run
 
@@ -28,8 +28,8 @@ class Told:
     outcome: Outcome
     history: History
     blocks: tuple[Block, ...]
-    decomposed: Decomposed
-    waits: Waits | None
+    decomposed: SpanTimes
+    waits: WaitReport | None
 
     def span(self, name: str) -> SpanEnded:
         return next(span for span in self.history.of(SpanEnded) if span.name == name)
@@ -61,7 +61,7 @@ def _tell(program: str, tmp_path: Path, **order: object) -> Told:
     run = Run("", "", "", 0, 0, "", "", (), block_limit_ns=LIMIT_MS * 1_000_000)
     history = in_memory(run, done.events)
     found = detect.blocks(history)
-    decomposed = Decomposed(history, found)
+    decomposed = SpanTimes(history, found)
     return Told(done, history, found, decomposed, decomposed.waits())
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from watched import watched
 
-from harness.record.event import ProbeFailed, SpanEnded, StepsTaken, StepsUnknown
-from harness.record.probe_config import Order
+from harness.record.event import ProbeFailed, SpanEnded, StepLogUnavailable, StepsTaken
+from harness.record.probe_config import ProbeConfig
 
 TRACED = """
     import asyncio, gc, sys, time, weakref
@@ -22,9 +22,9 @@ TRACED = """
 
 def test_an_order_keeps_its_share_and_window():
     """What is asked for reaches the probe through the text of the order."""
-    order = Order(Path("/run"), limit_ns=1, waits=0.25, waits_for_s=2.5)
+    order = ProbeConfig(Path("/run"), limit_ns=1, waits=0.25, waits_for_s=2.5)
 
-    assert Order.parse(order.text()) == order
+    assert ProbeConfig.parse(order.text()) == order
 
 
 def test_nothing_is_logged_unless_asked_for(tell):
@@ -315,7 +315,7 @@ def test_uvloop_is_said_to_be_unknown(tell):
         waits=1.0,
     )
 
-    assert [event.kind for event in told.outcome.of(StepsUnknown)] == ["uvloop.Loop"]
+    assert [event.kind for event in told.outcome.of(StepLogUnavailable)] == ["uvloop.Loop"]
     assert told.segments("work") == ()
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from ...probe.threads import other_threads
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult
 from ..view import loop_choice
 from ..view.target import LoopView, Target
 
@@ -51,18 +51,18 @@ class Aiomonitor:
             return READS
         if options.line[0].startswith("-"):
             # `click` would skip ``--``, and run what stands behind it.
-            raise Refusal("expected one of aiomonitor's commands first")
+            raise CommandError("expected one of aiomonitor's commands first")
         # A command that the program has added may do anything, so it is put down in the record.
         return _NEEDS.get(options.line[0], ACTS)
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         words = options.line or ["help"]
         if words[0] == "console":
-            raise Refusal("its console opens a port; `repl` is the same without one")
+            raise CommandError("its console opens a port; `repl` is the same without one")
         try:
             import aiomonitor  # noqa: F401
         except ImportError:
-            raise Refusal("the target's environment has no aiomonitor") from None
+            raise CommandError("the target's environment has no aiomonitor") from None
         view = loop_choice.chosen(target, options.loop)
         run = _Run(words, _monitor(view))
         # A thread with a name, not the client's own: asyncio asks for it.
@@ -74,11 +74,11 @@ class Aiomonitor:
             if client.has_left(within_s=0.02) or monotonic() > until:
                 run.cancel()
                 holding = target.holding(view)
-                raise Refusal(
+                raise CommandError(
                     f"no end of it was to be seen{f': {holding} holds the loop' if holding else ''}"
                 )
         text = run.output.getvalue()[:OUTPUT_CHARS].replace("\r\n", "\n").rstrip("\n")
-        return Answer(
+        return CommandResult(
             lines=tuple(text.split("\n")) if text else (),
             data={"line": shlex.join(words), "output": text},
             failed=run.has_failed,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view import blame, block_summary
-from ..view.block_summary import Block
+from ..view.block_summary import BlockSummary
 from ..view.target import Target
 
 COLUMNS = (
@@ -17,7 +17,7 @@ COLUMNS = (
 )
 VICTIMS = ("victim", "delayed_ms", "span", "trace_id")
 
-_numbers = block_summary.Numbers()
+_numbers = block_summary.BlockNumbers()
 
 
 class Blocks:
@@ -30,24 +30,24 @@ class Blocks:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         kept = block_summary.kept(target)
         numbered = dict(zip(_numbers.of(kept), kept, strict=True))
         if options.stack is not None:
             if options.stack not in numbered:
-                raise Refusal(f"no block has the number {options.stack}, or it is no longer kept")
+                raise CommandError(f"no block has the number {options.stack}, or it is no longer kept")
             return _one(options.stack, block_summary.of(numbered[options.stack], target.territory), target)
         blocks = [
             (number, block_summary.of(one, target.territory)) for number, one in reversed(numbered.items())
         ]
-        return Answer(
+        return CommandResult(
             lines=() if blocks else ("no loop was held for longer than the limit since the start",),
             rows=Rows(COLUMNS, [_row(number, one, target) for number, one in blocks]),
             hint="blocks --stack N: the whole stack of one, and who had to wait" if blocks else "",
         )
 
 
-def _row(number: int, one: Block, target: Target) -> tuple[object, ...]:
+def _row(number: int, one: BlockSummary, target: Target) -> tuple[object, ...]:
     blocked, sample = one.blocked, one.sample
     return (
         number,
@@ -68,12 +68,12 @@ def _row(number: int, one: Block, target: Target) -> tuple[object, ...]:
     )
 
 
-def _one(number: int, one: Block, target: Target) -> Answer:
+def _one(number: int, one: BlockSummary, target: Target) -> CommandResult:
     blocked, sample = one.blocked, one.sample
     stack = blame.without_probe(sample.stack) if sample else ()
     victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in blocked.victims]
     data = dict(zip(COLUMNS, _row(number, one, target), strict=True))
-    return Answer(
+    return CommandResult(
         lines=(
             f"block {number} held loop {blocked.loop} for {one.held_ms:.1f} ms"
             + ("" if blocked.ended else ", and goes on")

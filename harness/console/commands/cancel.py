@@ -7,11 +7,11 @@ from asyncio import Task
 from typing import Any
 
 from ...record.clock import monotonic
-from ..protocol.command import Client, Refusal
-from ..protocol.result import Answer
+from ..protocol.command import CommandClient, CommandError
+from ..protocol.result import CommandResult
 from ..view import loop_choice, task_table
 from ..view.target import Target
-from ..view.task_view import Glance
+from ..view.task_view import TaskView
 
 # What a task may take to clean up before the client is told that it still runs.
 PATIENCE_S = 2.0
@@ -28,18 +28,18 @@ class Cancel:
     def needs(self, options: Namespace) -> str:
         return "cancel"
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         number, name = task_table.number(task), task.get_name()
         # On the loop's own thread, or not at all: a cancellation that is delivered after the block, when
         # nobody looks any more, would be a surprise.
         if not target.on_loop(loop_choice.of_task(target, task), lambda: task.cancel(options.message)):
-            raise Refusal(f"task {number} ({name}) had ended before")
+            raise CommandError(f"task {number} ({name}) had ended before")
         until = monotonic() + PATIENCE_S
         while not task.done() and monotonic() < until and not client.has_left(within_s=0.02):
             pass
         outcome, sentence, at = _fate(task, target)
-        return Answer(
+        return CommandResult(
             lines=(f"task {number} ({name}) {sentence}",),
             data={"task": number, "name": name, "outcome": outcome, "at": at},
             hint=f"where {number}: what it waits for" if outcome == "running" else "",
@@ -50,7 +50,7 @@ class Cancel:
 def _fate(task: Task[Any], target: Target) -> tuple[str, str, str | None]:
     """What became of a cancelled task: in a word, in a sentence, and where it still runs."""
     if not task.done():
-        at = Glance(target).place(task)
+        at = TaskView(target).place(task)
         did = "swallows it, or still cleans up" if task.cancelling() else "has swallowed it"
         return "running", f"still runs {PATIENCE_S:g} s after its cancellation: it {did}, in {at}", at
     if task.cancelled():

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult
 from ..view import loop_choice
 from ..view.target import LoopView, Target
 
@@ -30,21 +30,21 @@ class Debug:
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         view = loop_choice.chosen(target, options.loop)
         loop: Any = view.loop
         if options.what == "off":
             if not target.limits.end(_limit(view)):
-                raise Refusal("this console has not switched it on")
-            return Answer(lines=("the debug mode goes off",), data={"debug": False})
+                raise CommandError("this console has not switched it on")
+            return CommandResult(lines=("the debug mode goes off",), data={"debug": False})
         if options.what == "on":
             if loop.get_debug():
-                raise Refusal("the debug mode is on already")
+                raise CommandError("the debug mode is on already")
             _switch_on(view, options, target)
             client.say("a turn that does little takes up to twenty times as long in debug mode")
         slow_ms = loop.slow_callback_duration * 1e3
         state = f"on: callbacks over {slow_ms:g} ms go to the log" if loop.get_debug() else "off"
-        return Answer(
+        return CommandResult(
             lines=(f"the debug mode of loop {view.number} is {state}",),
             data={"loop": view.number, "debug": loop.get_debug(), "slow_ms": slow_ms},
             hint="debug off: at once" if options.what else "",

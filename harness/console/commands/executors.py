@@ -15,8 +15,8 @@ from typing import Any
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
 from ..view.target import Target
 from ..view.task_view import short
@@ -36,7 +36,7 @@ class Executors:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         # Only where the program has imported them; each module knows its threads.
         in_threads = sys.modules.get("concurrent.futures.thread")
         in_processes = sys.modules.get("concurrent.futures.process")
@@ -51,7 +51,7 @@ class Executors:
             for worker in workers:
                 if not worker.is_idle:
                     lines += [f"{worker.thread}:", *(f"  {line}" for line in worker.stack)]
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
             data={"pools": len(pools), "threads": len(workers), "idle": idle, "queued": queued},

@@ -14,8 +14,8 @@ from typing import Any
 from ...probe.control.faults import KINDS
 from ...record.clock import monotonic_ns
 from ..protocol import duration
-from ..protocol.command import READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 DEFAULT_S, LONGEST_S = 30.0, 600.0
@@ -54,7 +54,7 @@ class Faults:
     def candidates(self, target: Target) -> Iterable[str]:
         return ("list", "inject", "heal")
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         match options.what:
             case "inject":
                 return _inject(options, target)
@@ -63,13 +63,13 @@ class Faults:
         return _list(target)
 
 
-def _list(target: Target) -> Answer:
+def _list(target: Target) -> CommandResult:
     left_s = {limit.name: limit.left_s for limit in target.limits.in_force()}
     rows = [
         (fault["id"], fault["kind"], fault["place"], fault["fired"], left_s.get(_limit(fault["id"])))
         for fault in target.ask({"do": "faults"})["faults"]
     ]
-    return Answer(
+    return CommandResult(
         lines=(
             f"{len(rows) or 'no'} fault{'' if len(rows) == 1 else 's'} in force; what there is:",
             *(f"  {kind}: {words}" for kind, words in KINDS.items()),
@@ -80,11 +80,11 @@ def _list(target: Target) -> Answer:
     )
 
 
-def _inject(options: Namespace, target: Target) -> Answer:
+def _inject(options: Namespace, target: Target) -> CommandResult:
     if options.subject not in KINDS or options.place is None:
-        raise Refusal(f"expected faults inject KIND --in MODULE:NAME, with one of {', '.join(KINDS)}")
+        raise CommandError(f"expected faults inject KIND --in MODULE:NAME, with one of {', '.join(KINDS)}")
     if not 0 < options.probability <= 1 or options.block_ms <= 0:
-        raise Refusal("a probability is above 0 and at most 1, and a block longer than 0 ms")
+        raise CommandError("a probability is above 0 and at most 1, and a block longer than 0 ms")
     # Several processes may write into one record.
     fault_id = f"console-{os.getpid()}-{next(_numbers)}"
     detail = _in_words(options)
@@ -102,22 +102,26 @@ def _inject(options: Namespace, target: Target) -> Answer:
         target.ask({"do": "inject", **_spec(fault_id, options)})
         injected = True
     target.write(FaultInjected(monotonic_ns(), fault_id, options.subject, detail))
-    return Answer(
+    return CommandResult(
         lines=(f"{fault_id}: {detail}, for {options.for_s:g} s",),
         data={"id": fault_id, "kind": options.subject, "place": options.place, "for_s": options.for_s},
         hint=f"faults heal {fault_id}: at once",
     )
 
 
-def _heal(fault_id: str | None, target: Target) -> Answer:
+def _heal(fault_id: str | None, target: Target) -> CommandResult:
     prefix = _limit("") if fault_id is None else _limit(fault_id)
     ours = [limit.name for limit in target.limits.in_force() if limit.name.startswith(prefix)]
     if fault_id is not None:
         ours = [name for name in ours if name == prefix]
         if not ours:
-            raise Refusal(f"this console has not injected {fault_id}; a scenario heals its faults itself")
+            raise CommandError(
+                f"this console has not injected {fault_id}; a scenario heals its faults itself"
+            )
     healed = [name.removeprefix(_limit("")) for name in ours if target.limits.end(name)]
-    return Answer(lines=(f"healed: {', '.join(healed) or 'nothing was in force'}",), data={"healed": healed})
+    return CommandResult(
+        lines=(f"healed: {', '.join(healed) or 'nothing was in force'}",), data={"healed": healed}
+    )
 
 
 def _spec(fault_id: str, options: Namespace) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import gc
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import ACTS, READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import loop_choice
 from ..view.target import Target
 
@@ -28,11 +28,11 @@ class Gc:
     def needs(self, options: Namespace) -> str:
         return ACTS if options.what == "collect" else READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         return _collect(options, target, client) if options.what == "collect" else _stats()
 
 
-def _stats() -> Answer:
+def _stats() -> CommandResult:
     rows = [
         (number, threshold, count, done["collections"], done["collected"], done["uncollectable"])
         for number, (threshold, count, done) in enumerate(
@@ -41,7 +41,7 @@ def _stats() -> Answer:
     ]
     state = {"enabled": gc.isenabled(), "frozen": gc.get_freeze_count(), "callbacks": len(gc.callbacks)}
     is_on = "on" if state["enabled"] else "OFF"
-    return Answer(
+    return CommandResult(
         lines=(f"automatic collection is {is_on}; {state['frozen']} objects are frozen",),
         rows=Rows(
             ("generation", "threshold", "count", "collections", "collected", "uncollectable"),
@@ -52,7 +52,7 @@ def _stats() -> Answer:
     )
 
 
-def _collect(options: Namespace, target: Target, client: Client) -> Answer:
+def _collect(options: Namespace, target: Target, client: CommandClient) -> CommandResult:
     client.say("every thread of the process stands still meanwhile")
 
     def collect() -> tuple[int, float]:
@@ -61,7 +61,7 @@ def _collect(options: Namespace, target: Target, client: Client) -> Answer:
 
     # On the loop's thread: there the finalizers run that the program has written for it.
     found, held_ms = target.on_loop(loop_choice.chosen(target, options.loop), collect, within_s=PATIENCE_S)
-    return Answer(
+    return CommandResult(
         lines=(f"held the process for {held_ms:.1f} ms; {found} unreachable objects were found",),
         data={"generation": options.generation, "held_ms": round(held_ms, 3), "unreachable": found},
     )

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from ..protocol import registry
-from ..protocol.command import READS, Client
+from ..protocol.command import READS, CommandClient
 from ..protocol.option import parser
-from ..protocol.result import Answer
+from ..protocol.result import CommandResult
 from ..view.target import Target
 
 # Of a page of help, whatever the client's own width is.
@@ -30,15 +30,15 @@ class Help:
     def candidates(self, target: Target) -> Iterator[str]:
         return (name for name, _ in registry.COMMANDS)
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.command:
             command = registry.find(options.command)
             page = parser(command, columns=COLUMNS).format_help().rstrip()
-            return Answer(
+            return CommandResult(
                 lines=tuple(page.splitlines()), data={"name": command.name, "summary": command.summary}
             )
         allowed = ", ".join(sorted(target.allowed)) or "reading only"
-        return Answer(
+        return CommandResult(
             lines=(
                 *(f"{name:<11} {summary}" for name, summary in registry.COMMANDS),
                 f"{'quit':<11} leave; what watches and acts for a limited time goes on until it is over",

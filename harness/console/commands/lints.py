@@ -11,21 +11,21 @@ from typing import Any
 from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
 from ...record.observation import (
+    AwaitSite,
     CancelSwallowed,
     Coroutine,
     ExceptionLost,
     NeverAwaited,
-    PlaceSeen,
     TaskDestroyed,
     TasksCounted,
 )
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import loop_history, task_table, task_waits
 from ..view.blame import Territory
 from ..view.target import Target
-from ..view.task_stats import STEPS, Window
-from ..view.task_view import Glance
+from ..view.task_stats import STEPS, StatsWindow
+from ..view.task_view import TaskView
 
 COLUMNS = ("level", "lint", "id", "task", "what", "where", "count")
 WARNING, NOTE = "warning", "note"
@@ -52,8 +52,8 @@ class Lints:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
-        window, seen = STEPS.window(target, client), Glance(target)
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+        window, seen = STEPS.window(target, client), TaskView(target)
         rows = [
             *_never_yielded(target, seen),
             *_of_tasks(window, seen),
@@ -64,7 +64,7 @@ class Lints:
         lines = [f"{warnings} warnings, {len(rows) - warnings} notes"]
         if window.looked:
             lines.append("uvloop: steps cannot be counted there, so tasks that wake themselves are not seen")
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
             data={"warnings": warnings, "notes": len(rows) - warnings},
@@ -72,7 +72,7 @@ class Lints:
         )
 
 
-def _never_yielded(target: Target, seen: Glance) -> Iterator[Row]:
+def _never_yielded(target: Target, seen: TaskView) -> Iterator[Row]:
     """Tasks in a step that does not end."""
     for view in target.loops():
         task = current_task(view.loop)
@@ -82,11 +82,11 @@ def _never_yielded(target: Target, seen: Glance) -> Iterator[Row]:
             yield _about(WARNING, "never yielded", task, what, seen)
 
 
-def _of_tasks(window: Window, seen: Glance) -> list[Row]:
+def _of_tasks(window: StatsWindow, seen: TaskView) -> list[Row]:
     """What the steps of the tasks tell, and what they wait for."""
     rows: list[Row] = []
     forsaken = 0
-    is_forsaken = task_waits.Forsaken()
+    is_forsaken = task_waits.OrphanedWait()
 
     def look(task: Task[Any], _: Ref) -> None:
         nonlocal forsaken
@@ -107,7 +107,7 @@ def _of_tasks(window: Window, seen: Glance) -> list[Row]:
     return rows
 
 
-def _about(level: str, lint: str, task: Task[Any], what: str, seen: Glance) -> Row:
+def _about(level: str, lint: str, task: Task[Any], what: str, seen: TaskView) -> Row:
     return level, lint, task_table.number(task), task.get_name(), what, seen.place(task), 1
 
 
@@ -126,7 +126,7 @@ def _recorded(target: Target, territory: Territory) -> Iterator[Row]:
                 row = (WARNING, "never awaited", None, None, f"{of.name} was made, and never awaited")
             case CancelSwallowed(coroutine=of, count=count):
                 row = (WARNING, "swallowed", None, None, f"{of.name} was cancelled, and ended as if not")
-            case PlaceSeen():
+            case AwaitSite():
                 places[event.place] = event.coroutine
                 continue
             case TasksCounted():

@@ -10,11 +10,11 @@ from typing import Any
 from weakref import ref
 
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table, task_waits
 from ..view.target import Target
-from ..view.task_view import Glance, short
+from ..view.task_view import TaskView, short
 
 COLUMNS = ("lock", "kind", "state", "owner", "waiters", "waiting", "where")
 NAMED = 5
@@ -30,8 +30,8 @@ class Locks:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
-        seen = Glance(target)
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+        seen = TaskView(target)
         found = _Waits(seen)
         task_table.walk(found.look)
         found.settle()
@@ -40,7 +40,7 @@ class Locks:
         rows = [_row(one, seen) for one in found.things.values()]
         rows += [_bare(place, waiters) for place, waiters in found.bare.items()]
         rows.sort(key=lambda row: -row[4])
-        return Answer(
+        return CommandResult(
             lines=tuple(lines) or ("no deadlock among locks, and tasks that await each other",),
             rows=Rows(COLUMNS, rows),
             data={"deadlocks": [found.numbers(circle) for circle in circles]},
@@ -61,7 +61,7 @@ class _Thing:
 class _Waits:
     """What all tasks wait for and hold."""
 
-    seen: Glance
+    seen: TaskView
     things: dict[int, _Thing] = field(default_factory=dict)
     bare: dict[str, list[Ref]] = field(default_factory=dict)  # waits for a mere future, by place
     awaits: dict[int, list[int]] = field(default_factory=dict)  # task -> tasks, all of them needed
@@ -129,7 +129,7 @@ def _has_one_owner(thing: Any) -> bool:
     return isinstance(thing, asyncio.Lock) or getattr(thing, "_bound_value", None) == 1
 
 
-def _row(one: _Thing, seen: Glance) -> tuple[Any, ...]:
+def _row(one: _Thing, seen: TaskView) -> tuple[Any, ...]:
     thing, waiters = one.thing(), [task for each in one.waiters[:NAMED] if (task := each()) is not None]
     owners = [task for each in one.owners[:NAMED] if (task := each()) is not None]
     return (

@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 DEFAULT_S, LONGEST_S = 60.0, 3600.0
@@ -34,20 +34,20 @@ class Log:
     def candidates(self, target: Target) -> Iterable[str]:
         return [*logging.getLevelNamesMapping(), "reset"]
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.level is None:
             return _list()
         logger, name = _known(options.logger), f"log {options.logger}"
         if options.level.lower() == "reset":
             if not target.limits.end(name):
-                raise Refusal(f"this console has not changed {options.logger}")
-            return Answer(
+                raise CommandError(f"this console has not changed {options.logger}")
+            return CommandResult(
                 lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
             )
         level = logging.getLevelNamesMapping().get(options.level.upper())
         if level is None:
             known = ", ".join(logging.getLevelNamesMapping())
-            raise Refusal(f"there is no level {options.level}: expected one of {known}, or reset")
+            raise CommandError(f"there is no level {options.level}: expected one of {known}, or reset")
         target.limits.end(name)  # another change of this console's, which this one takes the place of
         before = logger.level
 
@@ -60,14 +60,14 @@ class Log:
         with target.limits.changing(name, what, for_s=options.for_s, undo=undo):
             logger.setLevel(level)
         lines = (f"{options.logger}: {what}, for {options.for_s:g} s", *_in_the_way(logger, level))
-        return Answer(
+        return CommandResult(
             lines=lines,
             data=_data(logger, options, for_s=options.for_s),
             hint=f"log reset {options.logger}: at once",
         )
 
 
-def _list() -> Answer:
+def _list() -> CommandResult:
     # In one step, so that nobody can add one meanwhile.
     names = [ROOT, *sorted(logging.root.manager.loggerDict)]
     rows = []
@@ -77,7 +77,7 @@ def _list() -> Answer:
             handlers = ", ".join(f"{type(h).__name__} {_level(h.level)}" for h in logger.handlers)
             effective = _level(logger.getEffectiveLevel())
             rows.append((name, _level(logger.level), effective, handlers, logger.propagate))
-    return Answer(
+    return CommandResult(
         rows=Rows(("logger", "level", "effective", "handlers", "propagates"), rows),
         hint="log DEBUG LOGGER --for 60s: more of one of them, for a while",
     )
@@ -87,7 +87,7 @@ def _known(name: str) -> logging.Logger:
     # Not `getLogger`: it would make one for every slip of the pen.
     logger = logging.root if name == ROOT else logging.root.manager.loggerDict.get(name)
     if not isinstance(logger, logging.Logger):
-        raise Refusal(f"the program has no logger of the name {name}; `log` lists them")
+        raise CommandError(f"the program has no logger of the name {name}; `log` lists them")
     return logger
 
 

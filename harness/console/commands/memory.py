@@ -10,8 +10,8 @@ from tracemalloc import Snapshot, StatisticDiff
 
 from ...record.clock import monotonic
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
@@ -39,10 +39,10 @@ class Memory:
     def needs(self, options: Namespace) -> str:
         return READS if options.for_s is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.for_s is None:
             rss = _rss_bytes()
-            return Answer(
+            return CommandResult(
                 lines=(f"resident: {rss / 2**20:.1f} MiB",),
                 data={"rss_bytes": rss},
                 hint=f"memory --for {DEFAULT_S:g}s: which lines allocate what stays",
@@ -50,9 +50,11 @@ class Memory:
         return _trace(options.for_s, target, client)
 
 
-def _trace(for_s: float, target: Target, client: Client) -> Answer:
+def _trace(for_s: float, target: Target, client: CommandClient) -> CommandResult:
     if tracemalloc.is_tracing():
-        raise Refusal("tracemalloc is on already: the program uses it itself, or another client does now")
+        raise CommandError(
+            "tracemalloc is on already: the program uses it itself, or another client does now"
+        )
     # A little longer than it should take: what ends it normally is here.
     target.limits.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
     try:
@@ -74,7 +76,7 @@ def _trace(for_s: float, target: Target, client: Client) -> Answer:
 
 def _told(
     grown: list[StatisticDiff], target: Target, lasted_s: float, *, rss_before: int, was_cut: bool
-) -> Answer:
+) -> CommandResult:
     short = target.territory.short
     rows = [
         (f"{short(stat.traceback[0].filename)}:{stat.traceback[0].lineno}", stat.size_diff, stat.count_diff)
@@ -82,7 +84,7 @@ def _told(
     ]
     rss, held = _rss_bytes(), sum(stat.size_diff for stat in grown)
     cut = f"; stopped early: the traces took {TRACES_BYTES >> 20} MiB" if was_cut else ""
-    return Answer(
+    return CommandResult(
         lines=(
             f"allocated within {lasted_s:.1f} s and still held: {held / 2**20:.2f} MiB{cut}",
             f"resident: {rss / 2**20:.1f} MiB, {(rss - rss_before) / 2**20:+.2f} MiB",

@@ -14,12 +14,12 @@ from pathlib import Path
 from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ArtefactWritten
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult
 from ..tools.profiler import Profiler, Pyinstrument, SpanSampler
 from ..view import loop_choice
 from ..view.target import LoopView, Target
-from ..view.temporary_changes import Limit
+from ..view.temporary_changes import TemporaryChange
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
 KINDS = ("sampler", "pyinstrument")
@@ -54,7 +54,7 @@ class Profile:
     def candidates(self, target: Target) -> Iterable[str]:
         return ("for", "start", "stop")
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.what is None:
             return _state(target)
         if options.what == "stop":
@@ -62,7 +62,7 @@ class Profile:
         view = loop_choice.chosen(target, options.loop)
         running = _begin(options, target, view)
         if options.what == "start":
-            return Answer(
+            return CommandResult(
                 lines=(f"profiling loop {view.number} for at most {options.time:g} s, into {running.path}",),
                 data={"path": str(running.path), "kind": options.kind, "for_s": options.time},
                 hint="profile stop: now",
@@ -81,7 +81,7 @@ class _Running:
         self._profiler: Profiler = Pyinstrument() if kind == "pyinstrument" else SpanSampler(view.turns)
         self._form = form or self._profiler.formats[0]
         if self._form not in self._profiler.formats:
-            raise Refusal(f"{kind} writes {', '.join(self._profiler.formats)}, not {form}")
+            raise CommandError(f"{kind} writes {', '.join(self._profiler.formats)}, not {form}")
         folder = target.folder.artefacts if target.folder is not None else _private()
         self.path = folder / f"console-{os.getpid()}-{next(_numbers)}-{kind}.{SUFFIXES[self._form]}"
         self._target = target
@@ -128,7 +128,7 @@ def _private() -> Path:
     return Path(tempfile.mkdtemp(prefix="asyncio-harness-"))
 
 
-def _state(target: Target) -> Answer:
+def _state(target: Target) -> CommandResult:
     standing = _standing(target)
     lines = (
         (f"one is under way, for another {standing.left_s:.0f} s, into {standing.what}",)
@@ -140,32 +140,32 @@ def _state(target: Target) -> Answer:
             "From outside, without a line of Python in here: harness attach PID --sample 10 (py-spy).",
         )
     )
-    return Answer(
+    return CommandResult(
         lines=lines,
         data={"path": standing.what if standing else None},
         hint="profile stop: now" if standing else f"profile for {DEFAULT_S:g}s",
     )
 
 
-def _stop(target: Target, client: Client) -> Answer:
+def _stop(target: Target, client: CommandClient) -> CommandResult:
     standing = _standing(target)
     if standing is None or not target.limits.end(_NAME):
-        raise Refusal("no profile is under way")
+        raise CommandError("no profile is under way")
     return _left(Path(standing.what), client)
 
 
-def _standing(target: Target) -> Limit | None:
+def _standing(target: Target) -> TemporaryChange | None:
     return next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
 
 
-def _left(path: Path, client: Client) -> Answer:
+def _left(path: Path, client: CommandClient) -> CommandResult:
     """The answer about a profile that was ended: where its file is."""
     until = monotonic() + PATIENCE_S
     while not path.exists():
         if monotonic() > until or client.has_left(within_s=0.02):
-            raise Refusal(f"{path} is not there yet; the loop may be held up")
+            raise CommandError(f"{path} is not there yet; the loop may be held up")
     shown = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".txt" else []
-    return Answer(lines=(*shown[:LINES], f"written: {path}"), data={"path": str(path)})
+    return CommandResult(lines=(*shown[:LINES], f"written: {path}"), data={"path": str(path)})
 
 
 COMMAND = Profile()

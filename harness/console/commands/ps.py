@@ -7,11 +7,11 @@ from asyncio import Task
 from typing import Any
 
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_view
 from ..view.target import Target
-from ..view.task_view import Glance
+from ..view.task_view import TaskView
 
 # What one looks for first.
 _RANK = {task_view.RUNNING: "0", task_view.READY: "1", task_view.WAITING: "2"}
@@ -27,8 +27,8 @@ class Ps:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
-        seen = Glance(target)
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+        seen = TaskView(target)
         refs: list[Ref] = []
         keys: list[str] = []
         count = dict.fromkeys(_RANK, 0)
@@ -46,7 +46,7 @@ class Ps:
         in_order = [refs[index] for index in task_table.ordered(keys)]
         rows = task_table.TaskRows(in_order, lambda task, _: seen.row(task), task_view.COLUMNS)
         states = ", ".join(f"{number} {state}" for state, number in count.items())
-        return Answer(
+        return CommandResult(
             lines=(f"{sum(count.values())} tasks: {states}",),
             rows=Rows(task_view.COLUMNS, rows),
             data={"tasks": sum(count.values()), **count},

@@ -11,12 +11,12 @@ from weakref import ref
 
 from ...probe.tasks import coroutine, identity
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
 from ..view.target import Target
 from ..view.task_table import number, walk
-from ..view.task_view import Glance
+from ..view.task_view import TaskView
 
 COLUMNS = ("queue", "kind", "size", "maxsize", "unfinished", "getters", "putters", "waiting", "where")
 NAMED = 5
@@ -32,7 +32,7 @@ class Queues:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         found: dict[int, ref[asyncio.Queue[Any]]] = {}
 
         def look(task: Task[Any], _: Ref) -> None:
@@ -42,11 +42,11 @@ class Queues:
                         found.setdefault(id(held), ref(held))
 
         walk(look)
-        seen = Glance(target)
+        seen = TaskView(target)
         rows = [_row(queue, seen) for one in found.values() if (queue := one()) is not None]
         # The fullest first, then those that most wait for.
         rows.sort(key=lambda row: (-row[2], -row[5] - row[6], row[0]))
-        return Answer(
+        return CommandResult(
             lines=(f"{len(rows)} queues that a task waits for, or has at hand; others are not looked for",),
             rows=Rows(COLUMNS, rows),
             data={"queues": len(rows)},
@@ -54,7 +54,7 @@ class Queues:
         )
 
 
-def _row(queue: Any, seen: Glance) -> tuple[Any, ...]:
+def _row(queue: Any, seen: TaskView) -> tuple[Any, ...]:
     futures = [*queue._getters, *queue._putters]
     waiters = [waiter for future in futures[:NAMED] for waiter in identity.waiters_of(future)]
     return (

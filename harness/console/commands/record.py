@@ -16,15 +16,15 @@ from types import ModuleType
 from weakref import WeakKeyDictionary
 
 from ...probe.calls.callsite import Territory
-from ...probe.calls.counts import Calls
+from ...probe.calls.counts import CallCounts
 from ...probe.calls.interception import Interception
-from ...probe.hooks.builtin_shim import Builtin
-from ...probe.hooks.import_hook import AfterImport
+from ...probe.hooks.builtin_shim import BuiltinShim
+from ...probe.hooks.import_hook import PostImportHook
 from ...record.clock import monotonic_ns
 from ...record.observation import ProbeFailed
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Client, Refusal
-from ..protocol.result import Answer
+from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.result import CommandResult
 from ..view.target import LoopView, Target
 
 DEFAULT_S, LONGEST_S = 30.0, 300.0
@@ -33,7 +33,7 @@ DEPTH = 4
 
 _NAME = "record"
 # The counts go on from window to window, as the record wants them to.
-_calls: WeakKeyDictionary[Target, Calls] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[Target, CallCounts] = WeakKeyDictionary()
 
 
 class Record:
@@ -49,24 +49,24 @@ class Record:
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.what == "for":
             return _open(options.time, target, client)
         if options.what == "stop" and not target.limits.end(_NAME):
-            raise Refusal("no window is open")
+            raise CommandError("no window is open")
         standing = next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
         state = f"a window is open for another {standing.left_s:.0f} s" if standing else "no window is open"
-        return Answer(lines=(state,), data={"left_s": standing.left_s if standing else None})
+        return CommandResult(lines=(state,), data={"left_s": standing.left_s if standing else None})
 
 
-def _open(for_s: float, target: Target, client: Client) -> Answer:
+def _open(for_s: float, target: Target, client: CommandClient) -> CommandResult:
     if target.folder is None:
-        raise Refusal("this process writes no record: start it with `harness run` or `harness watch`")
+        raise CommandError("this process writes no record: start it with `harness run` or `harness watch`")
     window = _Window(target)
     with target.limits.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
         window.open()
     client.say("each synchronous call on a loop's thread costs some microseconds more meanwhile")
-    return Answer(
+    return CommandResult(
         lines=(f"for {for_s:g} s the record keeps every synchronous call, and where coroutines are made",),
         data={"for_s": for_s, "loops": sorted(window.before)},
         hint="record stop: now; harness report shows what came of it",
@@ -81,11 +81,11 @@ class _Window:
         self._target = target
         self._views = target.loops()
         self._interception = Interception()
-        self._calls: Calls | None = None
+        self._calls: CallCounts | None = None
 
     def open(self) -> None:
         # Where the run counts calls all the time, nothing is put around them once more.
-        if not isinstance(time.sleep, Builtin):
+        if not isinstance(time.sleep, BuiltinShim):
             self._calls = _counting(self._interception, self._target)
             self._interception.install(_Imported())
         for view in self._views:
@@ -108,20 +108,20 @@ class _Window:
             self._interception.enter_thread()
 
 
-def _counting(interception: Interception, target: Target) -> Calls:
+def _counting(interception: Interception, target: Target) -> CallCounts:
     calls = _calls.get(target)
     if calls is None:
 
         def failed(where: str, error: BaseException) -> None:
             target.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
-        calls = _calls[target] = Calls(interception, target.write, failed, Territory())
+        calls = _calls[target] = CallCounts(interception, target.write, failed, Territory())
     else:
         calls.resume(interception)
     return calls
 
 
-class _Imported(AfterImport):
+class _Imported(PostImportHook):
     """For `Interception`: the modules that are there. For those of later a hook would have to stay."""
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:

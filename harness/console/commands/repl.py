@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import REMAINDER, ArgumentParser, Namespace
 
 from ..protocol import duration
-from ..protocol.command import Client, Refusal
-from ..protocol.result import Answer
-from ..tools.interpreter import Interpreter, Outcome
+from ..protocol.command import CommandClient, CommandError
+from ..protocol.result import CommandResult
+from ..tools.interpreter import EvaluationResult, Interpreter
 from ..view import loop_choice
 from ..view.target import Target
 
@@ -34,11 +34,11 @@ class Repl:
     def needs(self, options: Namespace) -> str:
         return "repl"
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         interpreter = Interpreter(target, loop_choice.chosen(target, options.loop))
         if code := " ".join(options.code).strip():
             outcome = interpreter.run(code, client, within_s=options.within_s)
-            return Answer(
+            return CommandResult(
                 lines=tuple(_lines(outcome)),
                 data={"value": outcome.value, "printed": outcome.printed, "error": outcome.error},
                 failed=outcome.error is not None,
@@ -48,10 +48,10 @@ class Repl:
         )
         client.say("What does not await holds the whole service. An empty line ends a block; exit() leaves.")
         _converse(interpreter, options, client)
-        return Answer()
+        return CommandResult()
 
 
-def _converse(interpreter: Interpreter, options: Namespace, client: Client) -> None:
+def _converse(interpreter: Interpreter, options: Namespace, client: CommandClient) -> None:
     while (source := _read(interpreter, client)) is not None:
         if not source.strip():
             continue
@@ -59,7 +59,7 @@ def _converse(interpreter: Interpreter, options: Namespace, client: Client) -> N
             return
         try:
             outcome = interpreter.run(source, client, within_s=options.within_s)
-        except Refusal as exc:
+        except CommandError as exc:
             client.say(str(exc))
             continue
         if outcome.wants_out:
@@ -68,7 +68,7 @@ def _converse(interpreter: Interpreter, options: Namespace, client: Client) -> N
             client.say(line)
 
 
-def _read(interpreter: Interpreter, client: Client) -> str | None:
+def _read(interpreter: Interpreter, client: CommandClient) -> str | None:
     """The next complete piece of code; `None` when there is no more."""
     source = client.read(">>> ")
     while source is not None and not interpreter.is_complete(source):
@@ -79,7 +79,7 @@ def _read(interpreter: Interpreter, client: Client) -> str | None:
     return source
 
 
-def _lines(outcome: Outcome) -> list[str]:
+def _lines(outcome: EvaluationResult) -> list[str]:
     parts = [outcome.printed.removesuffix("\n"), outcome.value or "", outcome.error or ""]
     return [line for part in parts if part for line in part.split("\n")]
 

@@ -8,8 +8,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from functools import partial
 
-from ..protocol.command import READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 # These leave the program no chance to clean up; STOP also stops the console.
@@ -32,27 +32,29 @@ class Signal:
     def candidates(self, target: Target) -> Iterable[str]:
         return [known.name.removeprefix("SIG") for known in signal.Signals]
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.signal is None:
             rows = [(s.name, s.value, _effect(s, target)) for s in signal.Signals]
             # What the program handles is worth reading first.
             rows.sort(key=lambda row: row[2].startswith("default"))
-            return Answer(rows=Rows(("signal", "number", "effect"), rows))
+            return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
         number = _named(options.signal)
         if number in _HARD and not options.force:
-            raise Refusal(f"{number.name} leaves the program no chance to clean up; --force sends it anyway")
+            raise CommandError(
+                f"{number.name} leaves the program no chance to clean up; --force sends it anyway"
+            )
         effect = _effect(number, target)
         # Ahead of it: of many a signal this is the last that the client hears.
         client.say(f"{number.name} goes to process {os.getpid()}: {effect}")
         os.kill(os.getpid(), number)
-        return Answer(data={"signal": number.name, "pid": os.getpid(), "effect": effect})
+        return CommandResult(data={"signal": number.name, "pid": os.getpid(), "effect": effect})
 
 
 def _named(text: str) -> signal.Signals:
     try:
         return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
     except KeyError:
-        raise Refusal(f"there is no signal of the name {text}") from None
+        raise CommandError(f"there is no signal of the name {text}") from None
 
 
 def _effect(number: signal.Signals, target: Target) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 BY_NAME = ("span", "in_flight", "oldest_ms", "finished", "p50_ms", "p99_ms", "max_ms", "errors")
@@ -33,7 +33,7 @@ class Spans:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         finished, in_flight = target.recent.spans(), target.recent.in_flight()
         if options.in_flight:
             rows = Rows(IN_FLIGHT, [_in_flight(span) for span in sorted(in_flight, key=age_ns, reverse=True)])
@@ -47,7 +47,7 @@ class Spans:
             lines = [
                 "no spans: this program has none, or set up OpenTelemetry's SDK before the probe was there"
             ]
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=rows,
             data={"in_flight": len(in_flight), "finished": len(finished)},

@@ -15,13 +15,13 @@ from typing import Any
 from ...probe.tasks.census import Ref
 from ...record import page
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
 from ..view.target import LoopView, Target
 from ..view.task_stats import is_counted
-from ..view.task_view import Glance
+from ..view.task_view import TaskView
 
 COLUMNS = (
     *("loop", "lag_ms", "worst_60s_ms", "turns_per_s", "busy_ratio", "tasks", "running", "ready", "waiting"),
@@ -43,7 +43,7 @@ class Status:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         views = target.loops()
         states = _states(target)
         history = {view.number: loop_history.of(target).of(view.number) for view in views}
@@ -51,7 +51,7 @@ class Status:
         parts = [_process(), _late(views, target), _pulses(views, history), _blockers(target)]
         parts += [_in_force(target), _load(target), _dropped(target)]
         data = {key: value for part in parts for key, value in part.data.items()}
-        return Answer(
+        return CommandResult(
             lines=tuple(line for part in parts for line in part.lines),
             rows=Rows(COLUMNS, rows),
             data=data,
@@ -125,7 +125,7 @@ def _in_force(target: Target) -> _Part:
     """Faults, and what consoles have changed for a time."""
     try:
         found = target.ask({"do": "faults"}).get("faults", [])
-    except Refusal:  # there can be none in this process
+    except CommandError:  # there can be none in this process
         found = []
     faults = [f"{fault['id']} in {fault['place']}, took effect {fault['fired']} times" for fault in found]
     limits = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in target.limits.in_force()]
@@ -180,7 +180,7 @@ def _since_start(view: LoopView) -> Second:
 
 def _states(target: Target) -> dict[int, Counter[str]]:
     """How many tasks of each loop are in which state."""
-    seen = Glance(target)
+    seen = TaskView(target)
     states: dict[int, Counter[str]] = {}
 
     def look(task: Task[Any], _: Ref) -> None:

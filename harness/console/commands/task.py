@@ -7,14 +7,14 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe.hooks.task_hook import born
+from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
 from ..view.target import Target
 from ..view.task_stats import STEPS
-from ..view.task_view import Glance, short
+from ..view.task_view import TaskView, short
 
 COLUMNS = ("function", "where")
 VALUE_CHARS = 200
@@ -36,7 +36,7 @@ class OneTask:
     def candidates(self, target: Target) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         data: dict[str, object] = {}
         if options.polls:
@@ -49,10 +49,10 @@ class OneTask:
                     "busy_ms": account.busy_ns / 1e6,
                     "ready_ms": account.ready_ns / 1e6,
                 }
-        seen = Glance(target)
+        seen = TaskView(target)
         data = {**_facts(task, seen), **data}
         frames = seen.stack(task)
-        return Answer(
+        return CommandResult(
             lines=tuple(
                 f"{name.replace('_', ' ')}: {_said(value)}" for name, value in data.items() if _is_told(value)
             ),
@@ -62,8 +62,8 @@ class OneTask:
         )
 
 
-def _facts(task: Task[Any], seen: Glance) -> dict[str, object]:
-    who, birth = identity.of_task(task), born(task)
+def _facts(task: Task[Any], seen: TaskView) -> dict[str, object]:
+    who, birth = identity.of_task(task), origin_of(task)
     # Not `task.exception()`: it counts as retrieved then, and the program's own log would lack it.
     error: BaseException | None = getattr(task, "_exception", None)
     return {
@@ -74,7 +74,7 @@ def _facts(task: Task[Any], seen: Glance) -> dict[str, object]:
         "loop": seen.loop(task),
         "where": seen.place(task),
         "waits_for": seen.waits_for(task),
-        "forsaken": task_waits.Forsaken()(task),
+        "forsaken": task_waits.OrphanedWait()(task),
         "awaited_by": [short(waiter) for waiter in identity.waiters_of(task)],
         "awaits": [short(one) for one in task_waits.awaited(task)],
         "inside_of": [task_waits.name(lock) for lock in task_waits.held(task)],

@@ -8,12 +8,12 @@ from typing import Any
 
 from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_table
 from ..view.target import Target
-from ..view.task_stats import STEPS, Account, Window
-from ..view.task_view import Glance
+from ..view.task_stats import STEPS, StatsWindow, TaskAccount
+from ..view.task_view import TaskView
 
 COLUMNS = (
     *("id", "task", "state", "busy_ms", "busy_ratio", "ready_ms", "wait_ms", "polls", "longest_ms"),
@@ -35,9 +35,9 @@ class Top:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         window = STEPS.window(target, client)
-        seen = Glance(target)
+        seen = TaskView(target)
         refs: list[Ref] = []
         keys: list[float] = []
 
@@ -49,7 +49,7 @@ class Top:
         in_order = [refs[index] for index in task_table.ordered(keys)]
         rows = task_table.TaskRows(in_order, lambda task, _: _row(task, window, seen), COLUMNS)
         length_ms = window.length_ns / 1e6
-        return Answer(
+        return CommandResult(
             lines=(
                 f"{len(refs)} tasks, what they did in the last {length_ms / 1e3:.1f} s",
                 *_ended(window),
@@ -71,7 +71,7 @@ class Top:
         )
 
 
-def _weight(window: Window, account: Account, key: int, by: str) -> float:
+def _weight(window: StatsWindow, account: TaskAccount, key: int, by: str) -> float:
     if by == "polls":
         return account.polls
     if by == "ready":
@@ -80,7 +80,7 @@ def _weight(window: Window, account: Account, key: int, by: str) -> float:
     return window.length_ns - busy_ns - account.ready_ns if by == "wait" else busy_ns
 
 
-def _row(task: Task[Any], window: Window, seen: Glance) -> tuple[object, ...]:
+def _row(task: Task[Any], window: StatsWindow, seen: TaskView) -> tuple[object, ...]:
     who, account = identity.of_task(task), window.of(task)
     counted = window.counts(task)
     busy_ns = account.busy_ns if counted else window.estimated_ns(id(task))
@@ -102,11 +102,11 @@ def _row(task: Task[Any], window: Window, seen: Glance) -> tuple[object, ...]:
     )
 
 
-def _by_time(window: Window) -> list[tuple[str, Any]]:
+def _by_time(window: StatsWindow) -> list[tuple[str, Any]]:
     return sorted(window.ended.items(), key=lambda item: -item[1].busy_ns)
 
 
-def _ended(window: Window) -> list[str]:
+def _ended(window: StatsWindow) -> list[str]:
     """The tasks that ended meanwhile, and what is no task's."""
     lines = [
         f"ended: {s.count} of {name or 'other coroutines'}, {s.busy_ns / 1e6:.1f} ms in {s.polls} polls"
@@ -119,7 +119,7 @@ def _ended(window: Window) -> list[str]:
     return lines
 
 
-def _cautions(window: Window) -> list[str]:
+def _cautions(window: StatsWindow) -> list[str]:
     """What of it is not exact."""
     lines = []
     if window.looked:

@@ -12,11 +12,11 @@ from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
 from ...record.observation import Blocked
-from ..protocol.command import READS, Client, Refusal
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, task_table
 from ..view.target import Target
-from ..view.task_view import Glance, short
+from ..view.task_view import TaskView, short
 from .spans import age_ns
 
 COLUMNS = ("span", "start_ms", "took_ms", "status", "kind", "thread", "span_id", "parent_id", "depth")
@@ -35,11 +35,11 @@ class Trace:
     def needs(self, options: Namespace) -> str:
         return READS
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         spans = list(_spans(target))
         trace_id = _chosen(options.trace.lower(), [span.trace_id for span in spans])
         spans = sorted((s for s in spans if s.trace_id == trace_id), key=lambda span: span.start_ns)
-        seen, working = Glance(target), _tasks_in(trace_id)
+        seen, working = TaskView(target), _tasks_in(trace_id)
         hits = [one for one in block_summary.kept(target) if _is_hit(one, trace_id)]
         lines = [f"trace {trace_id}: {len(spans)} spans"]
         lines += [
@@ -48,7 +48,7 @@ class Trace:
             if (task := register()) is not None
         ]
         lines += [_said(one, spans[0].start_ns, target) for one in hits[:NAMED]]
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, [_row(span, depth, spans[0].start_ns) for span, depth in _tree(spans)]),
             data={
@@ -101,11 +101,11 @@ def _spans(target: Target) -> Iterator[_Span]:
 def _chosen(start: str, trace_ids: list[str]) -> str:
     found = {trace_id for trace_id in trace_ids if trace_id.startswith(start)}
     if len(start) < LEAST_CHARS:
-        raise Refusal(f"at least {LEAST_CHARS} digits of the trace's id are needed, got {start!r}")
+        raise CommandError(f"at least {LEAST_CHARS} digits of the trace's id are needed, got {start!r}")
     if not found:
-        raise Refusal(f"no span of a trace {start} is in flight, or among the latest that finished")
+        raise CommandError(f"no span of a trace {start} is in flight, or among the latest that finished")
     if len(found) > 1:
-        raise Refusal(f"{len(found)} traces begin with {start}: {', '.join(sorted(found)[:3])} ...")
+        raise CommandError(f"{len(found)} traces begin with {start}: {', '.join(sorted(found)[:3])} ...")
     return found.pop()
 
 

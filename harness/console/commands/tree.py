@@ -9,12 +9,12 @@ from typing import Any
 
 from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
-from ..gil_yield import giving_way
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..gil_yield import yielding
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table
 from ..view.target import Target
-from ..view.task_view import Glance, short
+from ..view.task_view import TaskView, short
 
 COLUMNS = ("id", "task", "state", "coroutine", "where", "waits_for", "awaits", "depth", "parent")
 DEPTH = 10
@@ -34,8 +34,8 @@ class Tree:
     def candidates(self, target: Target) -> list[str]:
         return list(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
-        seen = Glance(target)
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+        seen = TaskView(target)
         forest = _Forest()
         task_table.walk(forest.look)
         circles = deadlock.circles(forest.below)
@@ -43,7 +43,7 @@ class Tree:
             forest.grow(id(task_table.find(options.task)), options.depth)
         else:
             # In a circle nobody is the first: any of it will do.
-            for root in giving_way([*forest.roots(), *(circle[0] for circle in circles)]):
+            for root in yielding([*forest.roots(), *(circle[0] for circle in circles)]):
                 forest.grow(root, options.depth)
         rows = task_table.TaskRows(
             [forest.tasks[key] for key in forest.keys],
@@ -52,7 +52,7 @@ class Tree:
         )
         lines = [f"{len(forest.tasks)} tasks, {len(forest.keys)} in the tree"]
         lines += [f"DEADLOCK: {forest.named(circle)}" for circle in circles]
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
             data={"tasks": len(forest.tasks), "deadlocks": [forest.numbers(circle) for circle in circles]},
@@ -114,7 +114,7 @@ class _Forest:
         return [task_table.number(task) for key in circle if (task := self.tasks[key]()) is not None]
 
 
-def _row(task: Task[Any], index: int, forest: _Forest, seen: Glance) -> tuple[object, ...]:
+def _row(task: Task[Any], index: int, forest: _Forest, seen: TaskView) -> tuple[object, ...]:
     who, depth, above = identity.of_task(task), forest.depths[index], forest.tasks.get(forest.parents[index])
     parent = above() if above is not None else None
     return (

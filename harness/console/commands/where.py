@@ -7,13 +7,13 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe.hooks.task_hook import born
+from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
-from ..protocol.command import READS, Client
-from ..protocol.result import Answer, Rows
+from ..protocol.command import READS, CommandClient
+from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
 from ..view.target import Target
-from ..view.task_view import Glance, short
+from ..view.task_view import TaskView, short
 
 COLUMNS = ("depth", "id", "function", "where", "waits_for")
 # Tasks that are awaited by tasks that are awaited ...: no further than this, and no more of them.
@@ -33,16 +33,16 @@ class Where:
     def candidates(self, target: Target) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
-        seen = Glance(target)
-        birth = born(task)
+        seen = TaskView(target)
+        birth = origin_of(task)
         awaited_by = [short(waiter) for waiter in identity.waiters_of(task)]
         state = seen.state(task)
         lines = [f"task {short(task)} is {state}" + (f": {wait}" if (wait := seen.waits_for(task)) else "")]
         lines += [f"awaited by {waiter}" for waiter in awaited_by]
         lines += [f"made at {seen.territory.place(place)}" for place in (birth.places if birth else ())]
-        return Answer(
+        return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, list(_rows(task, seen, 0, set()))),
             data={
@@ -51,13 +51,13 @@ class Where:
                 "state": state,
                 "awaited_by": [task_table.number(waiter) for waiter in identity.waiters_of(task)],
                 "made": [seen.territory.place(place) for place in birth.places] if birth else None,
-                "forsaken": task_waits.Forsaken()(task),
+                "forsaken": task_waits.OrphanedWait()(task),
             },
             hint=f"task {task_table.number(task)}: everything about it",
         )
 
 
-def _rows(task: Task[Any], seen: Glance, depth: int, known: set[int]) -> Iterator[tuple[object, ...]]:
+def _rows(task: Task[Any], seen: TaskView, depth: int, known: set[int]) -> Iterator[tuple[object, ...]]:
     """The frames of *task*, then those of the tasks it awaits."""
     known.add(id(task))
     number, stack = task_table.number(task), seen.stack(task)

@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from ..view.target import Target
-    from .result import Answer
+    from .result import CommandResult
 
 # What a command can need besides a permission: nothing, because it only reads; or a line in the record,
 # because it changes something, for a limited time.
 READS, ACTS = "", "acts"
 
 
-class Refusal(Exception):  # noqa: N818  # it is no fault of anybody's
+class CommandError(Exception):  # it is no fault of anybody's
     """The command cannot do what was asked; the message, one sentence, tells the client why."""
 
 
-class Client(Protocol):
+class CommandClient(Protocol):
     """Who asked: for commands that take a while, or that hold a conversation."""
 
     def say(self, line: str) -> None:
@@ -59,7 +59,7 @@ class Command(Hashable, Protocol):
         """Declare the options; those of every table (``--json``, ``--limit`` ...) are there already."""
         ...
 
-    def answer(self, options: Namespace, target: Target, client: Client) -> Answer:
+    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         """Do it.
 
         Raises:

@@ -16,7 +16,7 @@ MOST = 10_000
 PARSERS = 64
 
 
-class UsageError(Exception):
+class OptionError(Exception):
     """The line cannot be understood; the message says what was expected."""
 
 
@@ -59,7 +59,7 @@ def parser(command: Command, *, columns: int) -> ArgumentParser:
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}; help {self.prog} tells more")
+        raise OptionError(f"{self.prog}: {message}; help {self.prog} tells more")
 
     def print_help(self, file: object = None) -> NoReturn:
         raise HelpAsked(self.format_help().rstrip())

@@ -6,7 +6,7 @@ import difflib
 import importlib
 
 from .command import Command
-from .option import UsageError
+from .option import OptionError
 
 # In the order of `help`: first what one looks at first.
 COMMANDS = (
@@ -52,7 +52,7 @@ def find(word: str) -> Command:
     names = [name for name, _ in COMMANDS]
     fitting = [word] if word in names else [name for name in names if word and name.startswith(word)]
     if len(fitting) != 1:
-        raise UsageError(_unknown(word, fitting, names))
+        raise OptionError(_unknown(word, fitting, names))
     command: Command = importlib.import_module(f"..commands.{fitting[0]}", __package__).COMMAND
     return command
 

@@ -15,7 +15,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """The whole answer of one command.
 
     As JSON it is *data*, with the table as ``rows`` (one object per row) and ``total``, their number before

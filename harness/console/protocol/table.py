@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..sanitize import printable
-from .option import UsageError
+from .option import OptionError
 from .result import Rows
 
 Row = tuple[object, ...]
@@ -151,7 +151,7 @@ def _index(columns: tuple[str, ...], name: str) -> int:
         # As it is in JSON, or as people see it.
         if name in (column, _head(column).replace(" ", "_")):
             return index
-    raise UsageError(f"--sort: no column {name!r}; there are {', '.join(columns)}")
+    raise OptionError(f"--sort: no column {name!r}; there are {', '.join(columns)}")
 
 
 def _rank(value: object) -> tuple[int, object]:

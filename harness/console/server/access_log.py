@@ -22,7 +22,7 @@ LINE = 200  # characters of a line that are kept
 TELL_EVERY_NS = 1_000_000_000
 
 
-class Audit:
+class AccessLog:
     """The books of one process's console; safe from any thread."""
 
     def __init__(self, write: Callable[[Observation], object], cpu_ns: Callable[[], int]) -> None:

@@ -117,7 +117,7 @@ class Lines:
         self._line.clear()
 
 
-class Wire:
+class Connection:
     """The connection itself; used by one thread."""
 
     def __init__(self, channel: socket.socket) -> None:

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ConsoleOpened
 from ..sanitize import printable
-from ..threads import Crew
-from ..view.recent_events import Latest
+from ..threads import ConsoleThreads
+from ..view.recent_events import RecentEvents
 
 if TYPE_CHECKING:
-    from ...probe.hooks.task_hook import Births
+    from ...probe.hooks.task_hook import TaskHook
     from ...probe.loop.loops import Loops
-    from ...record.console_endpoint import Card
+    from ...record.console_endpoint import ConsoleEndpoint
     from ...record.event import Event
     from ...record.run import RunFolder
-    from ..view.process import Handler, Service
-    from .access_log import Audit
-    from .connection import Wire
-    from .listener import TcpDoor
-    from .server import Server
+    from ..view.process import Handler, ProcessView
+    from .access_log import AccessLog
+    from .connection import Connection
+    from .listener import TcpListener
+    from .server import ConsoleServer
 
 # Another process of the same run may have taken the port, and not have told of it yet.
 SIBLING_WITHIN_S = 1.0
@@ -53,8 +53,8 @@ class Console:
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         """*port* is for telnet, `None` for no such door, 0 for any; *pages* has the counters of the loops."""
-        self.recent = Latest()
-        self.card: Card | None = None  # how to attach, once it is open
+        self.recent = RecentEvents()
+        self.card: ConsoleEndpoint | None = None  # how to attach, once it is open
         self._loops = loops
         self._folder = folder
         self._pages = pages
@@ -64,15 +64,15 @@ class Console:
         self._dropped = dropped
         self._handlers = handlers
         self._on_error = on_error
-        self._crew = Crew(on_error)
+        self._crew = ConsoleThreads(on_error)
         self._lock = threading.Lock()
         self._opened = threading.Event()
         self._is_closed = False
         self._card_file: Path | None = None
-        self._service: Service | None = None
-        self._server: Server | None = None
-        self._audit: Audit | None = None
-        self._births: Births | None = None
+        self._service: ProcessView | None = None
+        self._server: ConsoleServer | None = None
+        self._audit: AccessLog | None = None
+        self._births: TaskHook | None = None
         self._crew.start(self._open)
 
     def cpu_ns(self) -> int:
@@ -117,11 +117,11 @@ class Console:
     def _open(self) -> None:
         try:
             # Here, in this thread: the imports alone take longer than a healthy loop's turn.
-            from ...probe.hooks.task_hook import Births
-            from ..view.process import Service
+            from ...probe.hooks.task_hook import TaskHook
+            from ..view.process import ProcessView
 
-            births = Births()
-            service = Service(
+            births = TaskHook()
+            service = ProcessView(
                 folder=self._folder,
                 loops=self._loops,
                 recent=self.recent,
@@ -145,21 +145,21 @@ class Console:
         finally:
             self._opened.set()
 
-    def _serve(self, service: Service) -> None:
+    def _serve(self, service: ProcessView) -> None:
         from ...probe import code_paths
         from ...record import console_endpoint
-        from .access_log import Audit
-        from .listener import Door, UnixDoor
-        from .server import Server
+        from .access_log import AccessLog
+        from .listener import Listener, UnixListener
+        from .server import ConsoleServer
 
         folder = console_endpoint.new_folder()
         name = f"{os.getpid()}-{monotonic_ns():x}"
         socket = str(folder / f"{name}.sock")
         token = os.urandom(16).hex()
-        doors: list[Door] = [UnixDoor(socket)]
+        doors: list[Listener] = [UnixListener(socket)]
         tcp, note = self._open_port(token)
         doors += [tcp] if tcp is not None else []
-        self.card = console_endpoint.Card(
+        self.card = console_endpoint.ConsoleEndpoint(
             pid=os.getpid(),
             ticks=console_endpoint.ticks_of(os.getpid()) or 0,
             program=tuple(sys.orig_argv),
@@ -174,30 +174,30 @@ class Console:
             libraries=code_paths.libraries(),
         )
         self._card_file = folder / f"{name}.json"
-        audit = self._audit = Audit(self._write, self._crew.cpu_ns)
+        audit = self._audit = AccessLog(self._write, self._crew.cpu_ns)
         banner, prompt = _banner(self.card), f"{_program()}[{os.getpid()}]> "
 
-        def converse(wire: Wire, who: str) -> None:
-            from .session import Session
+        def converse(wire: Connection, who: str) -> None:
+            from .session import ConsoleSession
 
-            Session(wire, who, banner, prompt, service, audit).run()
+            ConsoleSession(wire, who, banner, prompt, service, audit).run()
 
-        self._server = Server(doors, crew=self._crew, audit=audit, converse=converse)
+        self._server = ConsoleServer(doors, crew=self._crew, audit=audit, converse=converse)
         # Last: whoever finds the card can attach.
         console_endpoint.write(self._card_file, self.card)
         self._write(ConsoleOpened(monotonic_ns(), os.getpid(), str(self._card_file), self.card.port, note))
 
-    def _open_port(self, token: str) -> tuple[TcpDoor | None, str]:
+    def _open_port(self, token: str) -> tuple[TcpListener | None, str]:
         """The door for telnet, if one is asked for; and why it is not as asked."""
         if self._port is None:
             return None, ""
-        from .listener import PortTakenError, TcpDoor
+        from .listener import PortTakenError, TcpListener
 
         try:
-            return TcpDoor(self._port, token), ""
+            return TcpListener(self._port, token), ""
         except OSError as exc:
             if isinstance(exc, PortTakenError) and self._port_is_a_siblings():
-                door = TcpDoor(0, token)
+                door = TcpListener(0, token)
                 return door, f"port {self._port} is another process's of this run; here it is {door.port}"
             # The UNIX socket opens all the same.
             self._on_error("console", exc)
@@ -210,7 +210,7 @@ class Console:
         deadline_s = monotonic() + SIBLING_WITHIN_S
         folder = str(self._folder.path) if self._folder is not None else None
         while True:
-            for _, other in console_endpoint.cards():
+            for _, other in console_endpoint.endpoints():
                 if (other.port, other.folder) == (self._port, folder) and console_endpoint.is_alive(other):
                     return True
             if monotonic() > deadline_s:
@@ -218,7 +218,7 @@ class Console:
             time.sleep(0.05)
 
 
-def _banner(card: Card) -> str:
+def _banner(card: ConsoleEndpoint) -> str:
     may = f"may {', '.join(card.allow)}" if card.allow else "reads only"
     run = f", run {Path(card.folder).name}" if card.folder else ""
     program = printable(" ".join(card.program))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...record.clock import monotonic
 
 if TYPE_CHECKING:
-    from .connection import Wire
+    from .connection import Connection
 
 HOST = "127.0.0.1"
 # To find the token and paste it.
@@ -39,7 +39,7 @@ class PortTakenError(OSError):
     """Somebody else has the port."""
 
 
-class Door(Protocol):
+class Listener(Protocol):
     """One way in."""
 
     listening: socket.socket
@@ -48,7 +48,7 @@ class Door(Protocol):
         """Who is at the other end, for the record."""
         ...
 
-    def admit(self, channel: socket.socket, wire: Wire) -> None:
+    def admit(self, channel: socket.socket, wire: Connection) -> None:
         """Return when the client may enter.
 
         Raises:
@@ -58,7 +58,7 @@ class Door(Protocol):
         ...
 
 
-class UnixDoor:
+class UnixListener:
     """A socket that only its owner's folder leads to.
 
     Raises:
@@ -74,14 +74,14 @@ class UnixDoor:
     def who(self, channel: socket.socket) -> str:
         return "uid {1}, pid {0}".format(*_peer(channel))
 
-    def admit(self, channel: socket.socket, wire: Wire) -> None:
+    def admit(self, channel: socket.socket, wire: Connection) -> None:
         _, uid = _peer(channel)
         if uid != os.geteuid():
             wire.send(f"this console belongs to user {os.geteuid()}\n")
             raise RefusedError("another user")
 
 
-class TcpDoor:
+class TcpListener:
     """A port of loopback. The first line must be the token; it is this process's alone.
 
     Raises:
@@ -112,7 +112,7 @@ class TcpDoor:
         except OSError:
             return HOST
 
-    def admit(self, channel: socket.socket, wire: Wire) -> None:
+    def admit(self, channel: socket.socket, wire: Connection) -> None:
         # A telnet's Ctrl-C comes as urgent data, which would be taken out of its place.
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self._spare_the_guessed(wire)
@@ -126,7 +126,7 @@ class TcpDoor:
             wire.send("wrong token\n")
             raise RefusedError("wrong token")
 
-    def _spare_the_guessed(self, wire: Wire) -> None:
+    def _spare_the_guessed(self, wire: Connection) -> None:
         tries = self._wrong_s
         if len(tries) == TRIES_PER_S and monotonic() - tries[0] < 1:
             wire.send("too many wrong tokens; try again in a second\n")
@@ -138,7 +138,7 @@ class TcpDoor:
         return compare_digest(text.encode(), self._token.encode())
 
 
-def _first_line(wire: Wire) -> str:
+def _first_line(wire: Connection) -> str:
     from .connection import TooLongError  # with the first client, as the whole of it
 
     try:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..threads import Crew
-from .access_log import Audit
-from .listener import Door, RefusedError
+from ..threads import ConsoleThreads
+from .access_log import AccessLog
+from .listener import Listener, RefusedError
 
 if TYPE_CHECKING:
-    from .connection import Wire
+    from .connection import Connection
 
 CLIENTS = 8
 # Those who have not said the token yet have a number of their own: they must not keep others out.
@@ -25,11 +25,16 @@ AT_THE_DOOR = 8
 BREATH_S = 0.1
 
 
-class Server:
+class ConsoleServer:
     """Serves until it is closed."""
 
     def __init__(
-        self, doors: Sequence[Door], *, crew: Crew, audit: Audit, converse: Callable[[Wire, str], None]
+        self,
+        doors: Sequence[Listener],
+        *,
+        crew: ConsoleThreads,
+        audit: AccessLog,
+        converse: Callable[[Connection, str], None],
     ) -> None:
         """*converse* talks with one client, in its thread."""
         self._doors = doors
@@ -38,7 +43,7 @@ class Server:
         self._converse = converse
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._lock = threading.Lock()
-        self._waiting: dict[socket.socket, Door] = {}
+        self._waiting: dict[socket.socket, Listener] = {}
         self._inside: set[socket.socket] = set()
         self._closed = False
         crew.start(self._serve)
@@ -75,7 +80,7 @@ class Server:
         with self._lock:  # whoever closes us has rung it by then
             os.close(self._bell)
 
-    def _let_in(self, door: Door) -> None:
+    def _let_in(self, door: Listener) -> None:
         try:
             channel, _ = door.listening.accept()
             who = door.who(channel)
@@ -98,10 +103,10 @@ class Server:
             _turn_away(channel)
             self._audit.refused(who, "no thread for it")
 
-    def _receive(self, door: Door, channel: socket.socket, who: str) -> None:
-        from .connection import GoneError, Wire  # with the first client: nobody may ever come
+    def _receive(self, door: Listener, channel: socket.socket, who: str) -> None:
+        from .connection import Connection, GoneError  # with the first client: nobody may ever come
 
-        wire = Wire(channel)
+        wire = Connection(channel)
         try:
             door.admit(channel, wire)
             self._go_inside(channel, wire)
@@ -119,7 +124,7 @@ class Server:
             self._audit.tell()
             wire.close()
 
-    def _go_inside(self, channel: socket.socket, wire: Wire) -> None:
+    def _go_inside(self, channel: socket.socket, wire: Connection) -> None:
         with self._lock:
             is_full = len(self._inside) >= CLIENTS
             if not is_full:

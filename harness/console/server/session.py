@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 
 from ...record.clock import monotonic
 from ..protocol import registry, table
-from ..protocol.command import ACTS, READS, Command, Completing, Refusal, Verbatim
-from ..protocol.option import HelpAsked, UsageError, parse, parser
-from ..protocol.result import Answer
+from ..protocol.command import ACTS, READS, Command, CommandError, Completing, Verbatim
+from ..protocol.option import HelpAsked, OptionError, parse, parser
+from ..protocol.result import CommandResult
 from ..sanitize import printable
 from ..threads import forget_thread
-from ..view.process import Service
-from .access_log import Audit
-from .connection import LINE_BYTES, GoneError, TooLongError, Wire
+from ..view.process import ProcessView
+from .access_log import AccessLog
+from .connection import LINE_BYTES, Connection, GoneError, TooLongError
 
 IDLE_S = 15 * 60.0
 # Whoever sends the next line faster than this is no person, and gets neither greeting nor prompt.
@@ -37,7 +37,7 @@ OK, FAILED, REFUSED, USAGE = "ok", "failed", "refused", "usage"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LineResult:
     """What came of one line: for people, or as JSON when that was asked for."""
 
     status: str
@@ -51,15 +51,15 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Session:
+class ConsoleSession:
     """One client's, in a thread of its own."""
 
-    wire: Wire
+    wire: Connection
     who: str  # as the record names the client
     banner: str
     prompt: str
-    service: Service
-    audit: Audit
+    service: ProcessView
+    audit: AccessLog
     idle_s: float = IDLE_S
     is_person: bool = field(default=False, init=False)
     _nonsense: int = field(default=0, init=False)
@@ -168,7 +168,7 @@ class Session:
             return []  # whoever is lost already finds no way on here; the line itself will say why
         return [word for word in fitting if word.startswith(part)][:COMPLETIONS]
 
-    def _carry_out(self, line: str, client: _Spoken | _Requested, *, columns: int) -> Outcome:
+    def _carry_out(self, line: str, client: _Spoken | _Requested, *, columns: int) -> LineResult:
         """Do what a line asks for; whatever is wrong with it, or happens in it, is the outcome."""
         self.wire.is_interrupted()  # an earlier Ctrl-C had nothing to end
         command: Command | None = None
@@ -176,7 +176,7 @@ class Session:
         try:
             name, _, rest = line.strip().partition(" ")
             if name in registry.LEAVE:
-                return Outcome(OK, "", leaves=True)
+                return LineResult(OK, "", leaves=True)
             command = registry.find(name)
             words = rest.split(" ") if isinstance(command, Verbatim) else _words(rest)
             options = parse(command, words, columns=columns)
@@ -187,10 +187,10 @@ class Session:
             chosen = table.select(answer.rows, options) if answer.rows else None
             outcome = _answered(answer, chosen, as_json=options.json, columns=columns)
         except HelpAsked as exc:
-            outcome = Outcome(OK, str(exc))
-        except UsageError as exc:
+            outcome = LineResult(OK, str(exc))
+        except OptionError as exc:
             outcome = _failed(USAGE, str(exc), as_json=_wants_json(line))
-        except Refusal as exc:
+        except CommandError as exc:
             outcome = _failed(REFUSED, str(exc), as_json=_wants_json(line))
         except BaseException as exc:  # `SystemExit`, or a cancelled future's: not to end this thread
             outcome = _failed(FAILED, _in_words(exc), as_json=_wants_json(line))
@@ -205,13 +205,13 @@ class Session:
 
     def _permit(self, needs: str) -> None:
         if needs not in (READS, ACTS) and needs not in self.service.allowed:
-            raise Refusal(f"not allowed here: the console was opened without --allow {needs}")
+            raise CommandError(f"not allowed here: the console was opened without --allow {needs}")
 
 
 class _Spoken:
     """Who typed the line, for its command."""
 
-    def __init__(self, session: Session, *, wants_json: bool) -> None:
+    def __init__(self, session: ConsoleSession, *, wants_json: bool) -> None:
         self.acts = False
         self._session = session
         self._wants_json = wants_json
@@ -252,7 +252,7 @@ class _Spoken:
 class _Requested(_Spoken):
     """The program that sent a request."""
 
-    def __init__(self, session: Session, *, talks: bool) -> None:
+    def __init__(self, session: ConsoleSession, *, talks: bool) -> None:
         super().__init__(session, wants_json=False)
         self.said: list[str] = []
         self._talks = talks
@@ -276,20 +276,22 @@ class _Requested(_Spoken):
         return None if line is None else self._heard(str(line))
 
 
-def _answered(answer: Answer, chosen: table.Table | None, *, as_json: bool, columns: int) -> Outcome:
+def _answered(
+    answer: CommandResult, chosen: table.Table | None, *, as_json: bool, columns: int
+) -> LineResult:
     status = FAILED if answer.failed else OK
     if as_json:
         error = {"error": " ".join(answer.lines)} if answer.failed else {}
-        return Outcome(status, " ".join(answer.lines), _document({**error, **answer.data}, chosen))
+        return LineResult(status, " ".join(answer.lines), _document({**error, **answer.data}, chosen))
     lines = [printable(line) for line in answer.lines]
     if chosen is not None:
         lines += table.lines(chosen, width=columns)
         lines += filter(None, [table.note(chosen)])
-    return Outcome(status, "\n".join(lines), hint=printable(answer.hint))
+    return LineResult(status, "\n".join(lines), hint=printable(answer.hint))
 
 
-def _failed(status: str, why: str, *, as_json: bool) -> Outcome:
-    return Outcome(status, printable(why), _json({"error": why, "status": status}) if as_json else "")
+def _failed(status: str, why: str, *, as_json: bool) -> LineResult:
+    return LineResult(status, printable(why), _json({"error": why, "status": status}) if as_json else "")
 
 
 def _document(data: Mapping[str, object], chosen: table.Table | None) -> str:
@@ -315,7 +317,7 @@ def _words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as exc:
-        raise UsageError(f"{exc}; quotes come in pairs".lower()) from None
+        raise OptionError(f"{exc}; quotes come in pairs".lower()) from None
 
 
 def _to_complete(line: str) -> str | None:

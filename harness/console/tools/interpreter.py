@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 
 from ...record.clock import monotonic
-from ..protocol.command import Client
+from ..protocol.command import CommandClient
 from ..view import task_table
 from ..view.target import LoopView, Target
 from . import stdout_capture
@@ -34,7 +34,7 @@ _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 @dataclass(slots=True)
-class Outcome:
+class EvaluationResult:
     """What became of a piece of code."""
 
     value: str | None = None  # the last expression's, as `repr` says it, cut; `None` when it is None
@@ -63,7 +63,7 @@ class Interpreter:
         except (SyntaxError, ValueError, OverflowError):
             return True
 
-    def run(self, source: str, client: Client, *, within_s: float) -> Outcome:
+    def run(self, source: str, client: CommandClient, *, within_s: float) -> EvaluationResult:
         """Run it, and wait. It is cancelled when the client has enough, or after that time.
 
         Raises:
@@ -72,8 +72,8 @@ class Interpreter:
         try:
             code = _compiled(source)
         except (SyntaxError, ValueError, OverflowError) as exc:
-            return Outcome(error="".join(traceback.format_exception_only(exc)).rstrip())
-        outcome, done = Outcome(), threading.Event()
+            return EvaluationResult(error="".join(traceback.format_exception_only(exc)).rstrip())
+        outcome, done = EvaluationResult(), threading.Event()
         with stdout_capture.replaced_stdout():
             task = self._target.on_loop(self._view, lambda: self._begin(code, outcome, done))
             until = monotonic() + within_s
@@ -86,10 +86,10 @@ class Interpreter:
                     break
         return outcome
 
-    def _begin(self, code: CodeType, outcome: Outcome, done: threading.Event) -> Task[None]:
+    def _begin(self, code: CodeType, outcome: EvaluationResult, done: threading.Event) -> Task[None]:
         return self._view.loop.create_task(self._work(code, outcome, done), name="harness-repl")
 
-    async def _work(self, code: CodeType, outcome: Outcome, done: threading.Event) -> None:
+    async def _work(self, code: CodeType, outcome: EvaluationResult, done: threading.Event) -> None:
         captured = stdout_capture.capture_here()
         try:
             # An eager task begins at once, in the middle of what has made it.
@@ -113,7 +113,7 @@ class Interpreter:
             outcome.printed = captured.text
             done.set()
 
-    def _stop(self, task: Task[None], outcome: Outcome, done: threading.Event) -> None:
+    def _stop(self, task: Task[None], outcome: EvaluationResult, done: threading.Event) -> None:
         self._view.loop.call_soon_threadsafe(task.cancel)
         if not done.wait(PATIENCE_S):
             holding = self._target.holding(self._view)

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from ...probe.loop.turns import Turns
 from ...probe.sampling.sampler import Sampler
-from ...record.observation import CallsSeen, Frame, Observation, Sampled
-from ..protocol.command import Refusal
+from ...record.observation import Frame, FrameTable, Observation, Sampled
+from ..protocol.command import CommandError
 
 HZ = 200.0
 # pyinstrument's, which costs a loop that calls many functions half as much again and up to three times.
@@ -52,7 +52,7 @@ class SpanSampler:
 
     def begin(self) -> None:
         if self._turns.sampler is not None:
-            raise Refusal("this run takes samples of the loop already; harness report has them")
+            raise CommandError("this run takes samples of the loop already; harness report has them")
         # What is seen stays here: in the record, calls have numbers, which are not to be given twice.
         self._sampler = Sampler(HZ, self._seen.append, self._failed)
         self._sampler.begin(self._turns)
@@ -83,17 +83,19 @@ class Pyinstrument:
         try:
             from pyinstrument import Profiler
         except ImportError:
-            raise Refusal("the target's environment has no pyinstrument; the sampler needs nothing") from None
+            raise CommandError(
+                "the target's environment has no pyinstrument; the sampler needs nothing"
+            ) from None
         # Not by context: that would leave out what the other tasks of the loop do.
         self._profiler: Any = Profiler(interval=INTERVAL_S, async_mode="disabled")
 
     def begin(self) -> None:
         if sys.getprofile() is not None:
-            raise Refusal("a profiler runs in the loop's thread already")
+            raise CommandError("a profiler runs in the loop's thread already")
         try:
             self._profiler.start(target_description="the event loop's thread")
         except RuntimeError as exc:
-            raise Refusal(f"pyinstrument: {exc}") from exc
+            raise CommandError(f"pyinstrument: {exc}") from exc
 
     def end(self) -> None:
         self._profiler.stop()
@@ -118,7 +120,7 @@ class _Samples:
         self.by_task: Counter[tuple[str, str]] = Counter()
         self.by_line: Counter[Frame] = Counter()
         for event in seen:
-            if isinstance(event, CallsSeen):
+            if isinstance(event, FrameTable):
                 calls.update(enumerate(zip(event.callers, event.frames, strict=True), event.first))
             elif isinstance(event, Sampled):
                 stack = _stack(calls, event.stack)

@@ -25,7 +25,7 @@ _NOT_WAITING = ("", "running")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockSummary:
     """One block, with the frame that had most of its time."""
 
     blocked: Blocked
@@ -39,7 +39,7 @@ class Block:
 
 
 @dataclass(slots=True)
-class Blocker:
+class BlockerSummary:
     """Everything that one line did to the loops."""
 
     frame: Frame | None
@@ -48,7 +48,7 @@ class Blocker:
     max_ms: float = 0.0
     cause: str = ""  # of its longest block
 
-    def add(self, block: Block) -> None:
+    def add(self, block: BlockSummary) -> None:
         """One more of its blocks."""
         self.count += 1
         self.total_ms += block.held_ms
@@ -71,7 +71,7 @@ def kept(target: Target) -> list[Blocked]:
     return blocks
 
 
-def of(blocked: Blocked, territory: Territory) -> Block:
+def of(blocked: Blocked, territory: Territory) -> BlockSummary:
     """What can be told of this block."""
     times: dict[Frame | None, int] = {}
     shown: dict[Frame | None, Sample] = {}
@@ -84,7 +84,7 @@ def of(blocked: Blocked, territory: Territory) -> Block:
         waited_ns += (until_ns - began_ns) * (sample.syscall not in _NOT_WAITING)
         import_ns += (until_ns - began_ns) * any(f.file.startswith("<frozen importlib") for f in sample.stack)
     if not times:
-        return Block(blocked, None, None, "")
+        return BlockSummary(blocked, None, None, "")
     frame = max(times, key=times.__getitem__)
     enough_ns = blocked.held_ns * PLAIN
     if sum(pause.held_ns for pause in blocked.pauses) >= enough_ns:
@@ -99,19 +99,19 @@ def of(blocked: Blocked, territory: Territory) -> Block:
         cause = "cpu"
     else:
         cause = ""
-    return Block(blocked, frame, shown[frame], cause)
+    return BlockSummary(blocked, frame, shown[frame], cause)
 
 
-def blockers(blocks: Iterable[Blocked], territory: Territory) -> list[Blocker]:
+def blockers(blocks: Iterable[Blocked], territory: Territory) -> list[BlockerSummary]:
     """The lines that held the loops, the one with most time first."""
-    found: dict[Frame | None, Blocker] = {}
+    found: dict[Frame | None, BlockerSummary] = {}
     for blocked in blocks:
         block = of(blocked, territory)
-        found.setdefault(block.frame, Blocker(block.frame)).add(block)
+        found.setdefault(block.frame, BlockerSummary(block.frame)).add(block)
     return sorted(found.values(), key=lambda blocker: -blocker.total_ms)
 
 
-class Numbers:
+class BlockNumbers:
     """Numbers for blocks, as long as they are kept."""
 
     def __init__(self) -> None:

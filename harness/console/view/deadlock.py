@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..gil_yield import Courtesy
+from ..gil_yield import GilYielder
 
 
 def circles(awaits: Mapping[int, Collection[int]]) -> list[list[int]]:
@@ -14,7 +14,7 @@ def circles(awaits: Mapping[int, Collection[int]]) -> list[list[int]]:
     """
     found: list[list[int]] = []
     done: set[int] = set()
-    courtesy = Courtesy()
+    courtesy = GilYielder()
     for start in awaits:
         path: list[int] = []
         at: dict[int, int] = {}  # where in the path

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from asyncio import Task
 from typing import Any
 
-from ..protocol.command import Refusal
+from ..protocol.command import CommandError
 from .target import LoopView, Target
 
 
@@ -28,14 +28,14 @@ def chosen(target: Target, number: int | None) -> LoopView:
     if number is not None:
         found = [view for view in views if view.number == number]
         if not found:
-            raise Refusal(f"no loop has the number {number}; see `status`")
+            raise CommandError(f"no loop has the number {number}; see `status`")
         return found[0]
     if not views:
-        raise Refusal("no loop runs now")
+        raise CommandError("no loop runs now")
     main = threading.main_thread().ident
     views = [view for view in views if view.thread_ident == main] or views
     if len(views) > 1:
-        raise Refusal(f"{len(views)} loops run now: choose one with --loop, by its number in `status`")
+        raise CommandError(f"{len(views)} loops run now: choose one with --loop, by its number in `status`")
     return views[0]
 
 
@@ -49,4 +49,4 @@ def of_task(target: Target, task: Task[Any]) -> LoopView:
     for view in target.loops():
         if view.loop is loop:
             return view
-    raise Refusal("the task's loop does not run now")
+    raise CommandError("the task's loop does not run now")

@@ -40,7 +40,7 @@ class _Before:
 
 
 @dataclass(slots=True)
-class Pulse:
+class LoopHistory:
     """The readings of one console."""
 
     seconds: dict[int, deque[Second]] = field(default_factory=dict)  # by the loop's number
@@ -67,12 +67,12 @@ class Pulse:
         return list(self.seconds.get(number, ()))
 
 
-_pulses: dict[int, Pulse] = {}
+_pulses: dict[int, LoopHistory] = {}
 
 
 def begin(target: Target) -> None:
     """Take readings from now on, until the console closes."""
-    pulse = _pulses[id(target)] = Pulse()
+    pulse = _pulses[id(target)] = LoopHistory()
 
     def keep() -> None:
         pulse.read(list(target.loops()))
@@ -83,9 +83,9 @@ def begin(target: Target) -> None:
     target.run_beside(keep)
 
 
-def of(target: Target) -> Pulse:
+def of(target: Target) -> LoopHistory:
     """The readings for this console; none before it has begun."""
-    return _pulses.get(id(target)) or Pulse()
+    return _pulses.get(id(target)) or LoopHistory()
 
 
 def late_ns(view: LoopView, now_ns: int) -> int:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 LEAST = 1_000
 
 
-class Numbering(Generic[T]):
+class ObjectIds(Generic[T]):
     """The numbers of one kind of object.
 
     The references are weak and have no callbacks: that an object was shown once must not cost the target

@@ -13,12 +13,12 @@ from ...probe.threads.stack import stack_of
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
-from ..protocol.command import Refusal
-from ..threads import Crew
+from ..protocol.command import CommandError
+from ..threads import ConsoleThreads
 from .blame import Territory
-from .recent_events import Latest
+from .recent_events import RecentEvents
 from .target import Holding, LoopView
-from .temporary_changes import Limits
+from .temporary_changes import TemporaryChanges
 
 if TYPE_CHECKING:
     from ...probe.loop.turns import Turns
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-class Service:
+class ProcessView:
     """What there is of this process, for as long as its console is open."""
 
     def __init__(
@@ -36,8 +36,8 @@ class Service:
         *,
         folder: RunFolder | None,
         loops: Loops,
-        recent: Latest,
-        crew: Crew,
+        recent: RecentEvents,
+        crew: ConsoleThreads,
         allowed: frozenset[str],
         write: Callable[[Event], bool],
         dropped: Callable[[], Mapping[str, int]],
@@ -47,7 +47,7 @@ class Service:
         self.folder = folder
         self.recent = recent
         self.allowed = allowed
-        self.limits = Limits(on_error)
+        self.limits = TemporaryChanges(on_error)
         self.closing = threading.Event()
         self._loops = loops
         self._crew = crew
@@ -85,15 +85,15 @@ class Service:
 
     def on_loop(self, view: LoopView, step: Callable[[], T], *, within_s: float = 1.0) -> T:
         """Run *step* on the loop's own thread, between two of its callbacks."""
-        errand = _Errand(step)
+        errand = _LoopCall(step)
         try:
             view.loop.call_soon_threadsafe(errand.run)
         except RuntimeError:
-            raise Refusal("the loop has closed") from None
+            raise CommandError("the loop has closed") from None
         # Once it has begun it is waited for: it may not be done twice, nor be left unsaid.
         if not errand.over.wait(within_s) and errand.claim():
             holding = self.holding(view)
-            raise Refusal(
+            raise CommandError(
                 f"the loop did not come to it within {within_s:g} s: "
                 + (f"{holding} has held it for {_since_s(holding):.1f} s" if holding else "it is busy")
             )
@@ -111,11 +111,11 @@ class Service:
         """What the runner can ask of the probe as well."""
         handler = self._handlers.get(request["do"])
         if handler is None:
-            raise Refusal(f"this process cannot be asked to {request['do']}")
+            raise CommandError(f"this process cannot be asked to {request['do']}")
         try:
             return handler(request) or {}
         except Exception as exc:
-            raise Refusal(f"{type(exc).__name__}: {exc}") from exc
+            raise CommandError(f"{type(exc).__name__}: {exc}") from exc
 
     def ignore(self, thread: threading.Thread) -> None:
         """A loop that runs in *thread* is the console's own, not the program's."""
@@ -130,7 +130,7 @@ class Service:
         return self.closing.wait(within_s)
 
 
-class _Errand:
+class _LoopCall:
     """A step that a loop is asked to do: once, or not at all."""
 
     def __init__(self, step: Callable[[], Any]) -> None:

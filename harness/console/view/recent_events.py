@@ -24,7 +24,7 @@ IN_FLIGHT = 10_000
 EVENTS = 2_000
 
 
-class Latest:
+class RecentEvents:
     """Keeps the newest of each kind (the `Recent` of `target.py`)."""
 
     def __init__(self) -> None:

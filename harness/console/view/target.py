@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...probe.loop.turns import Turns
     from ...record.event import Event
     from .blame import Territory
-    from .temporary_changes import Limits
+    from .temporary_changes import TemporaryChanges
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Target(Protocol):
         ...
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> TemporaryChanges:
         """What is in force for a limited time, of all clients."""
         ...
 

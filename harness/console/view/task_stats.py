@@ -19,7 +19,7 @@ from weakref import ref
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
-    from ..protocol.command import Client
+    from ..protocol.command import CommandClient
     from .target import LoopView, Target
 
 # The first `top` is answered after this time; so is one that follows another at once.
@@ -40,7 +40,7 @@ READY = 2_000
 
 
 @dataclass(slots=True)
-class Account:
+class TaskAccount:
     """What one task did in the window; nanoseconds."""
 
     task: ref[Task[Any]]
@@ -53,7 +53,7 @@ class Account:
 
 
 @dataclass(slots=True)
-class Sum:
+class StatsSum:
     """The same of all tasks of one coroutine that have ended, or of all callbacks that are no task's."""
 
     count: int = 0
@@ -62,7 +62,7 @@ class Sum:
     ready_ns: int = 0
     longest_ns: int = 0
 
-    def add(self, account: Account) -> None:
+    def add(self, account: TaskAccount) -> None:
         """One more task that has ended."""
         self.count += 1
         self.polls += account.polls
@@ -79,14 +79,14 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class StatsWindow:
     """What was counted between two moments."""
 
     began_ns: int
     ended_ns: int
-    accounts: dict[int, Account] = field(repr=False)  # by the `id` of the task
-    ended: dict[str, Sum] = field(repr=False)  # by coroutine: the tasks that have ended
-    callbacks: Sum
+    accounts: dict[int, TaskAccount] = field(repr=False)  # by the `id` of the task
+    ended: dict[str, StatsSum] = field(repr=False)  # by coroutine: the tasks that have ended
+    callbacks: StatsSum
     looks: dict[int, int] = field(repr=False)  # at the loops that cannot be counted: how often a task ran
     looked: int  # so often; 0 when every loop is counted
 
@@ -94,10 +94,10 @@ class Window:
     def length_ns(self) -> int:
         return self.ended_ns - self.began_ns
 
-    def of(self, task: Task[Any]) -> Account:
+    def of(self, task: Task[Any]) -> TaskAccount:
         """What *task* did; nothing, if it had no step."""
         account = self.accounts.get(id(task))
-        return account if account is not None and account.task() is task else Account(ref(task))
+        return account if account is not None and account.task() is task else TaskAccount(ref(task))
 
     def counts(self, task: Task[Any]) -> bool:
         """Whether the steps of *task* are counted."""
@@ -108,7 +108,7 @@ class Window:
         return self.looks.get(key, 0) * self.length_ns // self.looked if self.looked else 0
 
 
-class Steps:
+class TaskStats:
     """The counting of this process."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Steps:
         self._stamps: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._clear()
 
-    def window(self, target: Target, client: Client) -> Window:
+    def window(self, target: Target, client: CommandClient) -> StatsWindow:
         """What the tasks did since this was asked before, but for `WINDOW_NS` at least."""
         with self._lock:
             self._until_ns = monotonic_ns() + KEPT_ON_NS
@@ -132,7 +132,7 @@ class Steps:
         looking_since_ns = monotonic_ns()
         looks, looked = self._wait(uncounted, client)
         with self._lock:
-            window = Window(
+            window = StatsWindow(
                 looking_since_ns if looked and len(uncounted) == len(views) else self._began_ns,
                 monotonic_ns(),
                 self._accounts,
@@ -178,13 +178,13 @@ class Steps:
 
     def _clear(self) -> None:
         self._began_ns = monotonic_ns()
-        self._accounts: dict[int, Account] = {}
-        self._ended: dict[str, Sum] = {}
-        self._callbacks = Sum()
+        self._accounts: dict[int, TaskAccount] = {}
+        self._ended: dict[str, StatsSum] = {}
+        self._callbacks = StatsSum()
         if len(self._stamps) > STAMPS:
             self._stamps.clear()
 
-    def _wait(self, uncounted: list[LoopView], client: Client) -> tuple[dict[int, int], int]:
+    def _wait(self, uncounted: list[LoopView], client: CommandClient) -> tuple[dict[int, int], int]:
         """Wait for the end of the window; meanwhile look at those loops."""
         until_ns = (monotonic_ns() if uncounted else self._began_ns) + WINDOW_NS
         looks: dict[int, int] = {}
@@ -229,7 +229,7 @@ class Steps:
             account = accounts.get(id(task))
             # A task that is gone may have left its place to another one.
             if account is None or account.task() is not task:
-                account = accounts[id(task)] = Account(ref(task))
+                account = accounts[id(task)] = TaskAccount(ref(task))
             account.began_ns = began_ns = clock()
             ready_ns = stamps.pop(id(self), began_ns)
             own(self)
@@ -255,11 +255,13 @@ class Steps:
 
         return _call_soon
 
-    def _count(self, task: Task[Any], account: Account, began_ns: int, held_ns: int, ready_ns: int) -> None:
+    def _count(
+        self, task: Task[Any], account: TaskAccount, began_ns: int, held_ns: int, ready_ns: int
+    ) -> None:
         window_ns = self._began_ns
         if began_ns < window_ns:
             # It began in the window before: what counts is the part within this one.
-            account = self._accounts.setdefault(id(task), Account(ref(task)))
+            account = self._accounts.setdefault(id(task), TaskAccount(ref(task)))
             held_ns, began_ns = held_ns - (window_ns - began_ns), window_ns
         account.began_ns = 0
         account.polls += 1
@@ -272,34 +274,34 @@ class Steps:
         elif task._fut_waiter is None:  # type: ignore[attr-defined]  # a bare yield, as of `sleep(0)`
             account.woke_itself += 1
 
-    def _close(self, task: Task[Any], account: Account) -> None:
+    def _close(self, task: Task[Any], account: TaskAccount) -> None:
         """The task has ended: from now on it is told with others of its kind."""
         self._accounts.pop(id(task), None)
         coroutine = task.get_coro()
         name = getattr(coroutine, "__qualname__", "") or type(coroutine).__qualname__
         if name not in self._ended and len(self._ended) >= KINDS:
             name = ""
-        self._ended.setdefault(name, Sum()).add(account)
+        self._ended.setdefault(name, StatsSum()).add(account)
 
-    def _add_running(self, loop: AbstractEventLoop, window: Window) -> None:
+    def _add_running(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
         """Add the step that is not over. One that began before the window has no time of its own."""
         task = current_task(loop)
         if task is not None:
-            account = window.accounts.setdefault(id(task), Account(ref(task)))
+            account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
             held_ns = window.ended_ns - (account.began_ns or window.began_ns)
             account.busy_ns += held_ns
             account.longest_ns = max(account.longest_ns, held_ns)
 
-    def _add_ready(self, loop: AbstractEventLoop, window: Window) -> None:
+    def _add_ready(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
         """Add the time of those who are ready and have not been run yet."""
         for handle in tuple(vars(loop).get("_ready", ()))[:READY]:
             task, since_ns = getattr(handle._callback, "__self__", None), self._stamps.get(id(handle))
             if isinstance(task, Task) and since_ns is not None:
-                account = window.accounts.setdefault(id(task), Account(ref(task)))
+                account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
                 account.ready_ns += window.ended_ns - max(since_ns, window.began_ns)
 
 
-STEPS = Steps()
+STEPS = TaskStats()
 os.register_at_fork(after_in_child=STEPS.abandon)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 from ...probe.tasks.census import LOOKED_AT, Ref, registered
-from ..gil_yield import AT_ONCE, Courtesy, giving_way
-from ..protocol.command import Refusal
-from .object_ids import Numbering
+from ..gil_yield import AT_ONCE, GilYielder, yielding
+from ..protocol.command import CommandError
+from .object_ids import ObjectIds
 
 Row = tuple[object, ...]
 
@@ -19,7 +19,7 @@ NAMED = 5
 # What is sorted in one call, which keeps the GIL.
 SORTED_AT_ONCE = 1_000
 
-_numbering: Numbering[Task[Any]] = Numbering()
+_numbering: ObjectIds[Task[Any]] = ObjectIds()
 
 
 def number(task: Task[Any]) -> int:
@@ -36,7 +36,7 @@ def find(text: str) -> Task[Any]:
     if text.isdecimal() and _numbering.was_given(int(text)):
         task = _numbering.thing(int(text))
         if task is None:
-            raise Refusal(f"task {text} has ended, and nobody holds it any more")
+            raise CommandError(f"task {text} has ended, and nobody holds it any more")
         return task
     found: list[Ref] = []
 
@@ -47,10 +47,10 @@ def find(text: str) -> Task[Any]:
     walk(look)
     named = [task for register in found[:NAMED] if (task := register()) is not None]
     if not named:
-        raise Refusal(f"no pending task has the number or name {text!r}; ps lists them")
+        raise CommandError(f"no pending task has the number or name {text!r}; ps lists them")
     if len(found) > 1:
         several = ", ".join(str(number(task)) for task in named)
-        raise Refusal(f"{len(found)} tasks are called {text!r}; say which by its number: {several} ...")
+        raise CommandError(f"{len(found)} tasks are called {text!r}; say which by its number: {several} ...")
     return named[0]
 
 
@@ -71,8 +71,8 @@ def walk(look: Callable[[Task[Any], Ref], None]) -> None:
     """
     refs = registered()
     if refs is None:
-        raise Refusal(f"there are more than {LOOKED_AT:,} tasks: to look at each would take too long")
-    courtesy = Courtesy()
+        raise CommandError(f"there are more than {LOOKED_AT:,} tasks: to look at each would take too long")
+    courtesy = GilYielder()
     for start in range(0, len(refs), AT_ONCE):
         for register in refs[start : start + AT_ONCE]:
             _look_at(register, look)
@@ -82,10 +82,10 @@ def walk(look: Callable[[Task[Any], Ref], None]) -> None:
 def ordered(keys: Sequence[str | float]) -> list[int]:
     """The indexes of *keys*, the smallest key's first. A long list is sorted in parts, and merged."""
     parts = []
-    for start in giving_way(range(0, len(keys), SORTED_AT_ONCE)):
+    for start in yielding(range(0, len(keys), SORTED_AT_ONCE)):
         part = range(start, min(start + SORTED_AT_ONCE, len(keys)))
         parts.append(sorted(part, key=keys.__getitem__))
-    return list(giving_way(heapq.merge(*parts, key=keys.__getitem__)))
+    return list(yielding(heapq.merge(*parts, key=keys.__getitem__)))
 
 
 class TaskRows(Sequence[Row]):
@@ -98,7 +98,7 @@ class TaskRows(Sequence[Row]):
         self._refs = refs
         self._row = row
         self._gone: Row = tuple("ended" if column == "state" else None for column in columns)
-        self._courtesy = Courtesy()
+        self._courtesy = GilYielder()
 
     def __len__(self) -> int:
         return len(self._refs)

@@ -6,7 +6,7 @@ import sys
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any
 
-from ...probe.hooks.task_hook import born
+from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
@@ -20,7 +20,7 @@ RUNNING, READY, WAITING, ENDED = "running", "ready", "waiting", "ended"
 DEPTH = 100
 
 
-class Glance:
+class TaskView:
     """What the commands tell of a task, from one moment on. It holds no task."""
 
     def __init__(self, target: Target) -> None:
@@ -68,7 +68,7 @@ class Glance:
 
     def age_s(self, task: Task[Any]) -> float | None:
         """How old it is; `None` for one that nobody saw being made."""
-        birth = born(task)
+        birth = origin_of(task)
         return (self._now_ns - birth.at_ns) / 1e9 if birth is not None else None
 
     def loop(self, task: Task[Any]) -> int | None:

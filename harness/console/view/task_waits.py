@@ -21,7 +21,7 @@ from ...record.clock import monotonic
 from ...record.observation import Frame
 from . import task_table
 from .blame import Territory
-from .object_ids import Numbering
+from .object_ids import ObjectIds
 
 Lock = asyncio.Lock | asyncio.Semaphore | asyncio.Condition
 LOCKS = (asyncio.Lock, asyncio.Semaphore, asyncio.Condition)
@@ -52,7 +52,7 @@ _GROUP = asyncio.TaskGroup.__aexit__.__code__
 # Of more tasks that wait for one thing, nobody asks what each of them holds.
 EVERYBODY = 200
 
-_numbering: Numbering[Any] = Numbering()
+_numbering: ObjectIds[Any] = ObjectIds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def held(task: Task[Any]) -> Iterator[Lock]:
                     yield thing
 
 
-class Forsaken:
+class OrphanedWait:
     """Tells the tasks that wait for what nobody else refers to, so that nobody can ever end their wait.
 
     That is a future that only the task itself holds; or asyncio's object, and all who hold it wait for it.

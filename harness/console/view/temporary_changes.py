@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ..protocol.command import Refusal
+from ..protocol.command import CommandError
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class TemporaryChange:
     """One change that is in force."""
 
     name: str  # the command's, and what it is about where there can be several: "log aiohttp.access"
@@ -28,14 +28,14 @@ class Limit:
         return max(0, self.ends_ns - monotonic_ns()) / 1e9
 
 
-class Limits:
+class TemporaryChanges:
     """The changes in force, of all clients of one console. There is one of each name at most."""
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         """*on_error* is told of what cannot be undone."""
         self._on_error = on_error
         self._lock = threading.Lock()
-        self._limits: dict[str, Limit] = {}
+        self._limits: dict[str, TemporaryChange] = {}
         self._closed = False
 
     def begin(self, name: str, what: str, *, for_s: float, undo: Callable[[], object]) -> None:
@@ -46,13 +46,13 @@ class Limits:
         Raises:
             Refusal: The same is in force already, or the console closes.
         """
-        limit = Limit(name, what, monotonic_ns() + int(for_s * 1e9), undo)
+        limit = TemporaryChange(name, what, monotonic_ns() + int(for_s * 1e9), undo)
         with self._lock:
             if self._closed:
-                raise Refusal("the console closes")
+                raise CommandError("the console closes")
             if name in self._limits:
                 standing = self._limits[name]
-                raise Refusal(
+                raise CommandError(
                     f"{name} is in force already, for another {standing.left_s:.0f} s: {standing.what}"
                 )
             self._limits[name] = limit
@@ -86,7 +86,7 @@ class Limits:
             self._on_error(f"console: undoing {name}", exc)
         return True
 
-    def in_force(self) -> tuple[Limit, ...]:
+    def in_force(self) -> tuple[TemporaryChange, ...]:
         """What will go back by itself, the next one first."""
         with self._lock:
             return tuple(sorted(self._limits.values(), key=lambda limit: limit.ends_ns))
@@ -98,7 +98,7 @@ class Limits:
         for limit in self.in_force():
             self.end(limit.name)
 
-    def _end_in_time(self, limit: Limit, for_s: float) -> None:
+    def _end_in_time(self, limit: TemporaryChange, for_s: float) -> None:
         if not limit.over.wait(for_s):
             # Not by its name alone: another of the same name may have begun meanwhile.
             with self._lock:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from ...errors import TargetError, UsageError
 from ...record import console_endpoint, page
-from ...record.console_endpoint import Card
+from ...record.console_endpoint import ConsoleEndpoint
 from .. import stall_view
 
 # A healthy process says at once that it has heard the question: its loop has no part in that.
@@ -38,7 +38,7 @@ class Reply:
     leaves: bool = False
 
 
-def find(which: str | None) -> Card:
+def find(which: str | None) -> ConsoleEndpoint:
     """The console of a process, by its pid or by its run; without either, the only one there is.
 
     Raises:
@@ -65,10 +65,10 @@ def find(which: str | None) -> Card:
     raise exc
 
 
-def consoles() -> list[Card]:
+def consoles() -> list[ConsoleEndpoint]:
     """The open consoles of this user; cards that processes have left behind are cleaned away."""
     alive = []
-    for path, found in console_endpoint.cards():
+    for path, found in console_endpoint.endpoints():
         if console_endpoint.is_alive(found) and _listens(found):
             alive.append(found)
         else:
@@ -77,13 +77,13 @@ def consoles() -> list[Card]:
     return alive
 
 
-def loops(found: Card) -> int:
+def loops(found: ConsoleEndpoint) -> int:
     """How many loops its process runs."""
     readings = (page.read(path) for path in Path(found.pages).glob(f"{found.pid}-*.page"))
     return sum(reading is not None and not reading.stopped_ns for reading in readings)
 
 
-class Attachment:
+class ConsoleClient:
     """A conversation with one console.
 
     Raises:
@@ -91,7 +91,12 @@ class Attachment:
     """
 
     def __init__(
-        self, found: Card, *, columns: int, on_say: Callable[[str], None], on_ask: Callable[[str], str | None]
+        self,
+        found: ConsoleEndpoint,
+        *,
+        columns: int,
+        on_say: Callable[[str], None],
+        on_ask: Callable[[str], str | None],
     ) -> None:
         """*on_say* takes what a command tells before its answer, *on_ask* what it wants to know; `None` ends
         that."""
@@ -204,7 +209,7 @@ class Attachment:
         self._channel, self._received = None, b""
 
 
-def _connected(found: Card) -> socket.socket:
+def _connected(found: ConsoleEndpoint) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX)
     channel.settimeout(HEARD_WITHIN_S)
     try:
@@ -215,7 +220,7 @@ def _connected(found: Card) -> socket.socket:
     return channel
 
 
-def _listens(found: Card) -> bool:
+def _listens(found: ConsoleEndpoint) -> bool:
     """Whether somebody is at the other end: after an `exec`, the same pid has no such console any more."""
     try:
         if found.socket in Path("/proc/net/unix").read_text():

@@ -10,7 +10,7 @@ from ...record.reader import Follower
 from ...record.run import RunFolder
 
 
-class ConsoleNews:
+class ConsoleEvents:
     """Reads the target's record for words about its consoles: each process that runs a loop has one."""
 
     def __init__(self, folder: RunFolder) -> None:

@@ -24,8 +24,8 @@ from ...errors import HarnessError
 from ...record.event import LoadEnded, LoadStarted
 from ...record.writer import Writer
 from .arrival import arrivals
-from .driver_config import Order
-from .in_flight import Flight, Request
+from .driver_config import DriverConfig
+from .in_flight import DriverRequest, InFlightRequests
 from .pacer import ExactSelector, wait_until
 
 # After a signal somebody waits for this process; answers that are about to arrive still count.
@@ -35,13 +35,13 @@ STOPPED_DRAIN_S = 0.5
 class Sender(Protocol):
     """Puts requests before the target: what ``connect`` of a module in `senders/` opens."""
 
-    def send(self, request: Request) -> None:
+    def send(self, request: DriverRequest) -> None:
         """Take the request, without waiting; tell the flight when it leaves, and when and how it ends."""
 
 
 def main() -> int:
     """Carry out the order on stdin."""
-    order = Order.from_json(sys.stdin.read())
+    order = DriverConfig.from_json(sys.stdin.read())
     # Each connection is a descriptor, and the usual soft limit is 1024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -59,7 +59,7 @@ def main() -> int:
     return status
 
 
-async def drive(order: Order, writer: Writer) -> None:
+async def drive(order: DriverConfig, writer: Writer) -> None:
     """Send what the order says, and wait for the answers.
 
     Raises:
@@ -68,7 +68,7 @@ async def drive(order: Order, writer: Writer) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    flight = Flight(writer)
+    flight = InFlightRequests(writer)
     async with _connect(order, flight) as sender:
         writer.write(
             LoadStarted(order.start_at_ns, order.sender, order.arrival, order.rate_per_s, order.duration_s)
@@ -81,14 +81,14 @@ async def drive(order: Order, writer: Writer) -> None:
     writer.write(LoadEnded(ended_ns, flight.offered))
 
 
-def _connect(order: Order, flight: Flight) -> AbstractAsyncContextManager[Sender]:
+def _connect(order: DriverConfig, flight: InFlightRequests) -> AbstractAsyncContextManager[Sender]:
     # Only now, so that a library is loaded when its sender is asked for.
     module = importlib.import_module(f"{__package__}.senders.{order.sender}")
     connection: AbstractAsyncContextManager[Sender] = module.connect(flight, **order.parameters)
     return connection
 
 
-async def _keep_schedule(order: Order, flight: Flight, sender: Sender) -> None:
+async def _keep_schedule(order: DriverConfig, flight: InFlightRequests, sender: Sender) -> None:
     times_s = arrivals(order.arrival, order.rate_per_s, seed=order.seed)
     within = itertools.takewhile(lambda time_s: time_s < order.duration_s, times_s)
     for time_s in within:
@@ -103,7 +103,7 @@ async def _keep_schedule(order: Order, flight: Flight, sender: Sender) -> None:
     await wait_until(order.start_at_ns + round(order.duration_s * 1e9))
 
 
-async def _drain(flight: Flight, patience_s: float) -> None:
+async def _drain(flight: InFlightRequests, patience_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(patience_s):
             await flight.wait_landed()

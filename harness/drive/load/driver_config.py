@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DriverConfig:
     """One run of the driver."""
 
     events: str  # the folder for its record
@@ -24,5 +24,5 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> DriverConfig:
         return cls(**json.loads(text))

@@ -16,7 +16,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DriverRequest:
     """One request of the schedule, and the span that the target's spans join."""
 
     n: int
@@ -30,7 +30,7 @@ class Request:
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
-class Flight:
+class InFlightRequests:
     """Counts the requests and writes their events. Belongs to the loop's thread."""
 
     def __init__(self, writer: Writer) -> None:
@@ -44,22 +44,22 @@ class Flight:
         """Whether as many requests are under way as may be."""
         return self._under_way >= MOST
 
-    def begin(self, intended_ns: int) -> Request:
+    def begin(self, intended_ns: int) -> DriverRequest:
         """The next request of the schedule."""
         ids = os.urandom(24).hex()
-        request = Request(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:])
+        request = DriverRequest(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:])
         self.offered += 1
         self._under_way += 1
         self._landed.clear()
         return request
 
-    def sent(self, request: Request, sent_ns: int) -> None:
+    def sent(self, request: DriverRequest, sent_ns: int) -> None:
         """The request left the driver."""
         self._writer.write(Sent(request.n, request.intended_ns, sent_ns, request.trace_id))
 
     def span(
         self,
-        request: Request,
+        request: DriverRequest,
         name: str,
         kind: str,
         start_ns: int,
@@ -85,7 +85,7 @@ class Flight:
             )
         )
 
-    def end(self, request: Request, done_ns: int, *, error: str = "") -> None:
+    def end(self, request: DriverRequest, done_ns: int, *, error: str = "") -> None:
         """The request was answered, or failed with that error."""
         self._writer.write(Completed(request.n, done_ns, ok=not error, error=error))
         self._under_way -= 1

@@ -9,14 +9,14 @@ import json
 import time
 from dataclasses import dataclass
 
-from .in_flight import Flight, Request
+from .in_flight import DriverRequest, InFlightRequests
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One restart event on its way to the broker."""
 
-    request: Request
+    request: DriverRequest
     id: str
     host: str
     sent_ns: int  # monotonic
@@ -31,7 +31,7 @@ class Outgoing:
         return {"traceparent": self.request.traceparent}
 
 
-class Outstanding:
+class InFlightMessages:
     """Messages by their id, in the order of sending, until they are settled or fail.
 
     Args:
@@ -39,7 +39,7 @@ class Outstanding:
         hosts: How many different hosts the events name.
     """
 
-    def __init__(self, flight: Flight, system: str, hosts: int) -> None:
+    def __init__(self, flight: InFlightRequests, system: str, hosts: int) -> None:
         self._flight = flight
         self._attributes = {
             "messaging.system": system,
@@ -49,7 +49,7 @@ class Outstanding:
         self._hosts = hosts
         self._out: dict[str, Outgoing] = {}
 
-    def send(self, request: Request) -> Outgoing:
+    def send(self, request: DriverRequest) -> Outgoing:
         """The request as a message, which leaves now."""
         sent_ns = time.monotonic_ns()
         message = Outgoing(

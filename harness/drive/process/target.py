@@ -13,11 +13,11 @@ from typing import Self
 
 from ...errors import TargetError
 from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
-from ...record.probe_config import Order
+from ...record.probe_config import ProbeConfig
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
-from ..targets.spec import Plan
+from ..targets.spec import TargetSpec
 from .probe_env import environment
-from .termination import end, in_words
+from .termination import describe_status, end
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
@@ -25,11 +25,15 @@ LOOK_EVERY_S = 0.05
 QUOTED_CHARS = 200
 
 
-class Target:
+class TargetProcess:
     """One running target; its output goes to *log*."""
 
     def __init__(
-        self, plan: Plan, process: asyncio.subprocess.Process, log: Path, write: Callable[[Event], object]
+        self,
+        plan: TargetSpec,
+        process: asyncio.subprocess.Process,
+        log: Path,
+        write: Callable[[Event], object],
     ) -> None:
         self._plan = plan
         self._process = process
@@ -40,7 +44,9 @@ class Target:
         self._end_is_told = False
 
     @classmethod
-    async def start(cls, plan: Plan, order: Order, log: Path, write: Callable[[Event], object]) -> Self:
+    async def start(
+        cls, plan: TargetSpec, order: ProbeConfig, log: Path, write: Callable[[Event], object]
+    ) -> Self:
         """Start it.
 
         Raises:
@@ -91,7 +97,7 @@ class Target:
         """Wait until it ends by itself; how it did, in words."""
         await self._process.wait()
         self._tell_end()
-        return self._told(in_words(self.status))
+        return self._told(describe_status(self.status))
 
     async def stop(self, *, at_once: bool = False) -> float | None:
         """Ask it to end, and kill it when it has not within its time; nothing of its group is left.

@@ -9,7 +9,7 @@ import signal
 from .guard import kill_group
 
 
-def in_words(status: int) -> str:
+def describe_status(status: int) -> str:
     """How a process ended, from its `returncode`: ``with status 1``, ``by SIGKILL``."""
     if status >= 0:
         return f"with status {status}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import PurePath
 
-from ...record.event import CallsSeen, Event, Frame, Sampled
+from ...record.event import Event, Frame, FrameTable, Sampled
 
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
@@ -49,7 +49,7 @@ def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
         samples.append(sampled)
     for pid, calls in numbers.items():
         callers = tuple(caller for caller, _ in calls)
-        yield CallsSeen(at_ns, pid, FIRST, callers, tuple(frame for _, frame in calls))
+        yield FrameTable(at_ns, pid, FIRST, callers, tuple(frame for _, frame in calls))
     yield from samples
 
 

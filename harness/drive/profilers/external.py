@@ -18,20 +18,20 @@ MEMBERS = {
 }
 
 
-class Recording(Protocol):
+class ExternalRecording(Protocol):
     """One profiler at work on one process."""
 
     def finish(self, *, now: bool = False) -> None: ...
 
 
-class Outside:
+class ExternalProfilers:
     """What looks at a process. After `finish`, everything that was seen is in the record."""
 
     def __init__(self, names: Iterable[str], folder: RunFolder, write: Callable[[Event], object]) -> None:
         self._names = tuple(names)
         self._folder = folder
         self._write = write
-        self._recordings: list[Recording] = []
+        self._recordings: list[ExternalRecording] = []
 
     @property
     def is_waiting(self) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 
-from ...record.event import ArtefactWritten, Event, Frame, Thread
+from ...record.event import ArtefactWritten, Event, Frame, ThreadDump
 from ...record.run import RunFolder
 from . import collapsed
 
@@ -134,7 +134,7 @@ async def record(pid: int, seconds: float, folder: RunFolder, write: Callable[[E
         raise
 
 
-def dump(pid: int) -> tuple[Thread, ...]:
+def dump(pid: int) -> tuple[ThreadDump, ...]:
     """The threads of process *pid* as they are at this moment; none when it cannot be told.
 
     The process is not stopped for that, and so never left in that state.
@@ -173,10 +173,10 @@ def _is_permitted(pid: int) -> bool:
     return True
 
 
-def _thread(raw: dict[str, object]) -> Thread:
+def _thread(raw: dict[str, object]) -> ThreadDump:
     frames = raw["frames"]
     assert isinstance(frames, list)
-    return Thread(
+    return ThreadDump(
         name=str(raw["thread_name"] or ""),
         native_id=int(str(raw["os_thread_id"] or 0)),
         has_gil=bool(raw["owns_gil"]),

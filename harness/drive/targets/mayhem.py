@@ -13,7 +13,7 @@ from ...errors import ScenarioError
 from ...record import redact
 from ...record.run import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
-from .spec import Plan
+from .spec import TargetSpec
 
 # -P: a `queue.py` in the working directory is not the one it imports.
 SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")
@@ -22,7 +22,7 @@ STOP_WITHIN_S = 20.0
 CHECK_WITHIN_S = 30.0
 
 
-def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
+def plan(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
     """The service with its broker and store.
 
     Raises:
@@ -35,7 +35,7 @@ def plan(target: MayhemTarget, folder: RunFolder) -> Plan:
     if target.config is not None:
         options += ["--config", str(target.config)]
     hosts = _accepted([*options, *backends], env)["hosts"]
-    return Plan(
+    return TargetSpec(
         command=(*SERVICE, "serve", *options, *backends),
         cwd=Path.cwd(),
         ready=ReadyLog(log=re.compile("consuming")),

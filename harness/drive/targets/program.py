@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ...record.run import RunFolder
 from ...record.scenario import ProgramTarget
-from .spec import Plan
+from .spec import TargetSpec
 
 
-def plan(target: ProgramTarget, folder: RunFolder) -> Plan:
+def plan(target: ProgramTarget, folder: RunFolder) -> TargetSpec:
     """The program as the scenario describes it."""
-    return Plan(
+    return TargetSpec(
         command=target.command,
         cwd=target.cwd,
         env=target.env,

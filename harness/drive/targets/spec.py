@@ -9,7 +9,7 @@ from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TargetSpec:
     """How to start, load, stop and audit one target."""
 
     command: tuple[str, ...]

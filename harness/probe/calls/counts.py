@@ -29,7 +29,7 @@ ARGUMENT_CHARS = 200
 TELL_EVERY_S = 0.5
 
 
-class Calls:
+class CallCounts:
     """The counts of this process, told every now and then while they grow."""
 
     def __init__(

@@ -16,7 +16,7 @@ import sys
 from _thread import get_ident
 
 from ...record.clock import monotonic_ns
-from ..hooks.builtin_shim import Builtin
+from ..hooks.builtin_shim import BuiltinShim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any, Protocol
 
-    from ..hooks.import_hook import AfterImport
+    from ..hooks.import_hook import PostImportHook
 
     Arguments = tuple[Any, ...]
     Keywords = dict[str, Any]
     Argument = Callable[[Arguments, Keywords], object]  # the one that tells a call from others of its kind
 
-    class Listener(Protocol):
+    class CallListener(Protocol):
         """Told of each call in its own thread, when it is over; must not raise."""
 
         def __call__(
@@ -79,14 +79,14 @@ class Interception:
     """The replacements in this process."""
 
     def __init__(self) -> None:
-        self.listener: Listener | None = None
+        self.listener: CallListener | None = None
         # For each thread that runs a loop: whether it is inside a call that is told of. Calls within that
         # one, and those that telling of it needs, are parts of it.
         self._inside: dict[int, bool] = {}
         self._undo: list[Callable[[], None]] = []
         self._over = False
 
-    def install(self, hooks: AfterImport) -> None:
+    def install(self, hooks: PostImportHook) -> None:
         """Replace what is loaded, and have *hooks* bring the rest."""
         import _frozen_importlib
         import _io
@@ -166,7 +166,7 @@ class Interception:
             return
         replacement: Any = self._timed(own, call, argument)
         if not hasattr(own, "__code__"):
-            replacement = Builtin(replacement, own, modules[0].__name__)
+            replacement = BuiltinShim(replacement, own, modules[0].__name__)
         for module in modules:
             if getattr(module, name, None) is own:
                 self._put(module, name, replacement)

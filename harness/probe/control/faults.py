@@ -33,7 +33,7 @@ KINDS = {
 
 
 @dataclass(slots=True)
-class Fault:
+class ActiveFault:
     """One fault in force."""
 
     id: str
@@ -47,12 +47,12 @@ class Fault:
     undo: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
-class Faults:
+class FaultInjector:
     """The faults in force in this process."""
 
     def __init__(self, write: Callable[[Observation], object]) -> None:
         self._write = write
-        self._active: dict[str, Fault] = {}
+        self._active: dict[str, ActiveFault] = {}
         self._lock = threading.Lock()
 
     def inject(self, spec: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ class Faults:
             LookupError: Nothing of that name is in the program.
             TypeError: What is there is not a Python function.
         """
-        fault = Fault(
+        fault = ActiveFault(
             id=spec["id"],
             kind=spec["kind"],
             place=spec["in"],
@@ -101,7 +101,7 @@ class Faults:
         for fault_id in list(self._active):
             self.heal({"id": fault_id})
 
-    def _replace(self, fault: Fault) -> None:
+    def _replace(self, fault: ActiveFault) -> None:
         owner, name, own = _find(fault.place)
         function = own.__func__ if isinstance(own, (staticmethod, classmethod)) else own
         if not isinstance(function, FunctionType):
@@ -118,7 +118,7 @@ class Faults:
 
         fault.undo = undo
 
-    def _happen(self, fault: Fault) -> None:
+    def _happen(self, fault: ActiveFault) -> None:
         if fault.id not in self._active or (fault.limit is not None and fault.fired >= fault.limit):
             return
         if fault.dice.random() >= fault.probability:

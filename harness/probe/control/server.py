@@ -25,7 +25,7 @@ LINE_BYTES = 64 * 1024
 IDLE_S = 10.0
 
 
-class Control:
+class ControlServer:
     """Serves requests until the process ends.
 
     Raises:

@@ -20,9 +20,9 @@ def _enter() -> None:
     package.__path__ = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
     package.__spec__ = ModuleSpec("_harness_inside", None, is_package=True)
     sys.modules["_harness_inside"] = package
-    from _harness_inside.probe.process import Process
+    from _harness_inside.probe.process import ProbedProcess
 
-    Process(order).enter()
+    ProbedProcess(order).enter()
 
 
 def _run_the_environments_own() -> None:

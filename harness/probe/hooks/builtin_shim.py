@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Builtin(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
+class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
     """Stands for a function written in C.
 
     A static method, because such a function that is put into a class (``pause = time.sleep``) does not become

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from types import CoroutineType, ModuleType
     from typing import Any
 
-    from ..session import Session
+    from ..session import ProbeSession
 
 
-def hear_exception_handler(kind: type, session: Callable[[], Session | None]) -> None:
+def install_exception_handler(kind: type, session: Callable[[], ProbeSession | None]) -> None:
     """Have the loops of this class pass on what they tell their exception handler."""
     own = kind.call_exception_handler  # type: ignore[attr-defined]  # every loop has it
 
@@ -32,7 +32,7 @@ def hear_exception_handler(kind: type, session: Callable[[], Session | None]) ->
     kind.call_exception_handler = call_exception_handler  # type: ignore[attr-defined]
 
 
-def hear_unawaited(warnings: ModuleType, session: Callable[[], Session | None]) -> None:
+def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
     """Have Python pass on the coroutines that it warns of because they were never awaited.
 
     The function that warns looks for its caller's line, so it cannot be wrapped. It is copied, and in the

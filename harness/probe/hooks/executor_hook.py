@@ -13,7 +13,7 @@ from ...record.clock import monotonic_ns
 from ...record.observation import WORK
 
 
-class Works:
+class ExecutorLog:
     """The work submitted to thread pools from now on, until `stop`; logged as it ends."""
 
     def __init__(self, submitter: Callable[[], int], place_of: Callable[[Any], int]) -> None:

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import thread as executors
 from typing import Any
 
-from ..sampling.buffer import Who, who_runs
+from ..sampling.buffer import SampleContext, sample_context
 from ..tasks import identity
 
 
-class Workers:
+class ExecutorWork:
     """The work that goes on in executors; *on_begin* is told of each piece, in its thread."""
 
     def __init__(self, on_begin: Callable[[], None]) -> None:
-        self.running: dict[int, tuple[str, Who]] = {}  # by thread: its name, and for whom
+        self.running: dict[int, tuple[str, SampleContext]] = {}  # by thread: its name, and for whom
         self._own = executors._WorkItem
         self._item = _item_that_tells(self._own, self.running, on_begin)
 
@@ -34,12 +34,16 @@ class Workers:
             executors._WorkItem = self._own  # type: ignore[misc]
 
 
-def _item_that_tells(own: Any, running: dict[int, tuple[str, Who]], on_begin: Callable[[], None]) -> Any:
+def _item_that_tells(
+    own: Any, running: dict[int, tuple[str, SampleContext]], on_begin: Callable[[], None]
+) -> Any:
     class _WorkItem(own):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             loop = _get_running_loop()
-            self._who = who_runs(current_task(loop) if loop is not None else None, identity.running_span())
+            self._who = sample_context(
+                current_task(loop) if loop is not None else None, identity.running_span()
+            )
 
         def run(self) -> None:
             ident = threading.get_ident()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-class AfterImport:
+class PostImportHook:
     """A finder that stands first, lets the others find, and adds a step to the loading of a few modules."""
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class AfterImport:
             spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Stepping(spec.loader, step)  # type: ignore[assignment]  # it loads by duck type
+                    spec.loader = _HookedLoader(spec.loader, step)  # type: ignore[assignment]  # it loads by duck type
                 return spec
         return None
 
 
-class _Stepping:
+class _HookedLoader:
     """The module's own loader, and the step after it. The module keeps its own loader in its spec."""
 
     def __init__(self, own: Loader, step: Callable[[ModuleType], None]) -> None:

@@ -23,7 +23,7 @@ _undo: list[Callable[[], None]] = []
 _lock = threading.Lock()
 
 
-def listen(listener: Callable[[AbstractEventLoop | None], None]) -> None:
+def subscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Call *listener* with each loop that begins to run from now on, and with `None` when it stops.
 
     It is called in the thread that runs the loop, sometimes twice with the same, and must not raise.
@@ -35,7 +35,7 @@ def listen(listener: Callable[[AbstractEventLoop | None], None]) -> None:
         _listeners.append(listener)
 
 
-def forget(listener: Callable[[AbstractEventLoop | None], None]) -> None:
+def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Call *listener* no more; with the last one, everything is put back."""
     with _lock:
         _listeners.remove(listener)
@@ -43,7 +43,7 @@ def forget(listener: Callable[[AbstractEventLoop | None], None]) -> None:
             _undo.pop()()
 
 
-def elsewhere() -> Iterator[AbstractEventLoop]:
+def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
     """The loops that run in other threads now. uvloop's are not found: they have no frame in Python."""
     # Not at the top: this module is loaded while asyncio still is.
     from asyncio import BaseEventLoop

@@ -1,15 +1,15 @@
 """Hears when a handler of the program is called for a signal that asks the process to end.
 
-Python calls handlers from between any two instructions of the main thread, so this is told there as well. A
-handler is kept inside of a `_Heard`, which calls it. Whoever asks which handler there is gets the program's
-own: both of the functions behind the module `signal` are replaced, and asyncio and uvloop go through them.
+Python calls handlers between any two instructions of the main thread, and so calls ours. A handler is kept
+inside an `_ObservedHandler`, which calls it. `signal.getsignal` still returns the program's: both functions
+behind the module `signal` are replaced, and asyncio and uvloop go through them.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # what `signal` is made of
 
-from .builtin_shim import Builtin
+from .builtin_shim import BuiltinShim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 
 
-class _Heard:
+class _ObservedHandler:
     """A handler of the program, and who else is told; it has no part in what the handler does."""
 
     __slots__ = ("own", "tell")
@@ -41,7 +41,7 @@ class _Heard:
             raise
 
 
-def hear(tell: Handler) -> None:
+def install(tell: Handler) -> None:
     """Call *tell* before each handler that is called for one of `ENDING` from now on; it must not raise."""
     set_own, get_own = _signal.signal, _signal.getsignal
 
@@ -63,7 +63,7 @@ def hear(tell: Handler) -> None:
         # Not Python's own for SIGINT: what follows from KeyboardInterrupt is no handler's doing.
         if number not in ENDING or not callable(handler) or handler is _signal.default_int_handler:
             return handler
-        return _Heard(handler, tell)
+        return _ObservedHandler(handler, tell)
 
     _replace(set_own, signal)
     _replace(get_own, getsignal)
@@ -81,8 +81,8 @@ def _replace(own: Callable[..., object], ours: Callable[..., object]) -> None:
     for attribute in ("__name__", "__qualname__", "__doc__"):
         setattr(ours, attribute, getattr(own, attribute))
     ours.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
-    setattr(_signal, own.__name__, Builtin(ours, own, "_signal"))
+    setattr(_signal, own.__name__, BuiltinShim(ours, own, "_signal"))
 
 
 def _bare(handler: object) -> object:
-    return handler.own if type(handler) is _Heard else handler
+    return handler.own if type(handler) is _ObservedHandler else handler

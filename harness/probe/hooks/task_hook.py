@@ -31,7 +31,7 @@ _ON_BEHALF = vars(asyncio.tasks), vars(asyncio.taskgroups)
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class TaskOrigin:
     """Where a task comes from."""
 
     at_ns: int
@@ -41,17 +41,17 @@ class Birth:
     )  # the task that made it, if there was one and it is still there
 
 
-def born(task: Task[Any]) -> Birth | None:
+def origin_of(task: Task[Any]) -> TaskOrigin | None:
     """What is known of where *task* was made; `None` for one that nobody saw being made."""
     kept: tuple[Any, ...] | None = getattr(task, "_harness_birth", None)
     if kept is None:
         return None
     sites = kept[_FIRST:]
     places = tuple(_frame(code, lasti) for code, lasti in zip(sites[::2], sites[1::2], strict=True))
-    return Birth(kept[_AT], places, kept[_PARENT]() if kept[_PARENT] is not None else None)
+    return TaskOrigin(kept[_AT], places, kept[_PARENT]() if kept[_PARENT] is not None else None)
 
 
-class Births:
+class TaskHook:
     """Sees every task being made on the loops that it is told of."""
 
     def __init__(self) -> None:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from time import thread_time_ns
 
 from ...record.clock import monotonic_ns
-from ...record.observation import Blocked, Observation, Victim
+from ...record.observation import Blocked, DelayedStep, Observation
 from ..threads import other_threads, usage
 from . import step_candidates
-from .gc_pauses import Collector
+from .gc_pauses import GcPauses
 from .turns import Turns
 from .watchdog import BUSY_SHARE, Stall
 
@@ -21,10 +21,10 @@ from .watchdog import BUSY_SHARE, Stall
 LEAST_DELAY_NS = 1_000_000
 
 
-class Blocks:
+class BlockWriter:
     """Writes the blocks of the loops of one lane."""
 
-    def __init__(self, number: int, collector: Collector, write: Callable[[Observation], object]) -> None:
+    def __init__(self, number: int, collector: GcPauses, write: Callable[[Observation], object]) -> None:
         self._number = number
         self._collector = collector
         self._write = write
@@ -44,7 +44,7 @@ class Blocks:
     def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> None:
         """A late turn has ended; on the loop's thread, before the callbacks that waited are run."""
         _look_around(stall, ended_ns)
-        victims: tuple[Victim, ...] = ()
+        victims: tuple[DelayedStep, ...] = ()
         total = 0
         if turns.loop is not None:
             stall.waiting.look(turns.loop, ended_ns)
@@ -65,7 +65,7 @@ class Blocks:
         ended_ns: int,
         *,
         ended: bool,
-        victims: tuple[Victim, ...] = (),
+        victims: tuple[DelayedStep, ...] = (),
         victims_total: int = 0,
     ) -> Blocked:
         cpu_ns = queued_ns = watched_ns = None

@@ -1,8 +1,8 @@
 """Stands in for a selector's `select`, and times the turns between its calls.
 
-`exact` does the whole work of `EpollSelector.select` itself: a wrapper around it would cost a fifth of the
-shortest turns. What it adds to a turn that goes on at once is one reading of the clock; whatever more is
-known of a turn is worked out when it was not a short one, after some dozens of them, or by the watchdog.
+`timed_epoll` does the whole work of `EpollSelector.select` itself: wrapping it would cost a fifth of the
+shortest turns. It adds one clock reading to a turn that continues at once; everything else about a turn
+is worked out only when it was not short, after a few dozen short ones, or by the watchdog.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Ready = list[tuple[selectors.SelectorKey, int]]
 Select = Callable[..., Ready]
 
 
-class Listener(Protocol):
+class TurnListener(Protocol):
     """Who is told of the turns. Times are seconds of `time.monotonic`."""
 
     set_every_s: float
@@ -66,7 +66,7 @@ class Timing:
     fold: Callable[[], None]
 
 
-def exact(selector: Any, listener: Listener, began: float) -> Timing:
+def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
     """In the place of `EpollSelector.select`, for a turn that began then."""
     # Everything the fast path touches is a local of this closure: no attribute look-ups per turn. The clock
     # is the function itself, which nobody finds in here to replace.
@@ -165,7 +165,7 @@ def exact(selector: Any, listener: Listener, began: float) -> Timing:
     return Timing(select, state, fold)
 
 
-def wrapped(own: Select, listener: Listener, began: float) -> Timing:
+def timed_select(own: Select, listener: TurnListener, began: float) -> Timing:
     """Around a `select` that is not epoll's, or that somebody else has replaced."""
     due = 0.0
     set_again = began + listener.set_every_s

@@ -6,18 +6,18 @@ import gc
 from collections import deque
 
 from ...record.clock import monotonic_ns
-from ...record.observation import Pause
+from ...record.observation import GcPause
 
 # Shorter ones are not what makes a loop late.
 LEAST_NS = 5_000_000
 KEPT = 64
 
 
-class Collector:
+class GcPauses:
     """The latest long pauses of this process."""
 
     def __init__(self) -> None:
-        self._pauses: deque[Pause] = deque(maxlen=KEPT)
+        self._pauses: deque[GcPause] = deque(maxlen=KEPT)
         self._began_ns = 0
 
     def install(self) -> None:
@@ -29,7 +29,7 @@ class Collector:
         if self._called in gc.callbacks:
             gc.callbacks.remove(self._called)
 
-    def between(self, began_ns: int, ended_ns: int) -> tuple[Pause, ...]:
+    def between(self, began_ns: int, ended_ns: int) -> tuple[GcPause, ...]:
         """The pauses in that time, oldest first."""
         return tuple(pause for pause in self._pauses if began_ns <= pause.at_ns < ended_ns)
 
@@ -40,4 +40,4 @@ class Collector:
             self._began_ns = now_ns
         elif now_ns - self._began_ns >= LEAST_NS:
             held_ns = now_ns - self._began_ns
-            self._pauses.append(Pause(self._began_ns, held_ns, info["generation"], info["collected"]))
+            self._pauses.append(GcPause(self._began_ns, held_ns, info["generation"], info["collected"]))

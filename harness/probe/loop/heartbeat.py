@@ -18,7 +18,7 @@ from .deadman import DeadMan
 SHORTEST_NS = 5_000_000
 
 
-class Counter(Protocol):
+class BeatListener(Protocol):
     """Who takes what the beats tell."""
 
     words: memoryview
@@ -30,10 +30,10 @@ class Counter(Protocol):
     def mark(self, now_ns: int) -> None: ...
 
 
-class Beats:
+class Heartbeat:
     """The beat of one loop, from now on until its `end`; made on the loop's thread."""
 
-    def __init__(self, loop: AbstractEventLoop, timer: DeadMan, counter: Counter) -> None:
+    def __init__(self, loop: AbstractEventLoop, timer: DeadMan, counter: BeatListener) -> None:
         self._loop = loop
         self._timer = timer
         self._counter = counter

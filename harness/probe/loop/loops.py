@@ -14,11 +14,11 @@ from ...record.observation import LoopStarted, Observation
 from ...record.run import RunFolder
 from .. import code_paths
 from ..control import active_fault
-from .blocks import Blocks
+from .blocks import BlockWriter
 from .deadman import TimerFd
-from .gc_pauses import Collector
+from .gc_pauses import GcPauses
 from .turns import Turns
-from .watchdog import Watchdog, Watched
+from .watchdog import Watchdog, WatchedThread
 
 Write = Callable[[Observation], object]
 OnError = Callable[[str, BaseException], None]
@@ -56,7 +56,7 @@ class Loops:
         self._left = False
         self._ignored: set[threading.Thread] = set()
         self._watchdog = Watchdog(on_error)
-        self._collector = Collector()
+        self._collector = GcPauses()
         self._collector.install()
 
     def turns(self) -> int:
@@ -163,7 +163,7 @@ class _Lane:
         number: int,
         limit_ns: int,
         application: Sequence[str],
-        collector: Collector,
+        collector: GcPauses,
         write: Write,
         announce: Write,
         on_error: OnError,
@@ -171,11 +171,11 @@ class _Lane:
         words, self._page = _new_page(folder, number, limit_ns)
         self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
         self.number = number
-        self._blocks = Blocks(number, collector, write)
+        self._blocks = BlockWriter(number, collector, write)
         self._application = application
         self._announce = announce
         self._on_error = on_error
-        self._watched: Watched | None = None
+        self._watched: WatchedThread | None = None
         self._kinds: set[str] = set()
 
     def run(self, loop: AbstractEventLoop, watchdog: Watchdog) -> None:
@@ -186,7 +186,7 @@ class _Lane:
         started = self._started(kind) if kind not in self._kinds else None
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
-        self._watched = Watched(
+        self._watched = WatchedThread(
             self.turns, timer, on_seen=self._blocks.seen, acting_fault=active_fault.fault_in
         )
         watchdog.add(self._watched)

@@ -18,7 +18,7 @@ else:
     _Epoll = getattr(selectors, "EpollSelector", selectors.BaseSelector)
 
 
-class _Twin(_Epoll):
+class _SlottedSelector(_Epoll):
     """Shares all attributes with the selector that it stands for, and so the files that are waited for."""
 
     __slots__ = ("select", "stands_for")
@@ -39,10 +39,10 @@ class _Twin(_Epoll):
             super().__delattr__(name)
 
 
-_Twin.__name__ = _Epoll.__name__
+_SlottedSelector.__name__ = _Epoll.__name__
 
 
-class Seat:
+class SelectorSlot:
     """The place of `select` in one loop's selector."""
 
     @classmethod
@@ -64,7 +64,7 @@ class Seat:
     @property
     def kind(self) -> Any:
         """The class of the selector."""
-        return _Epoll if type(self.selector) is _Twin else type(self.selector)
+        return _Epoll if type(self.selector) is _SlottedSelector else type(self.selector)
 
     @property
     def is_epolls_own(self) -> bool:
@@ -75,7 +75,7 @@ class Seat:
         """Have asyncio call this function instead, from the next turn on."""
         # A class that computes its selector would not take another.
         if self.is_epolls_own and not hasattr(type(self._loop), "_selector"):
-            self.selector = _Twin(self.selector)
+            self.selector = _SlottedSelector(self.selector)
             object.__setattr__(self._loop, "_selector", self.selector)
         self._select, select._seat = select, self
         _place(self.selector, select)
@@ -93,20 +93,20 @@ class Seat:
         _place(self.selector, below)
         # Nor is a selector of the program's own taken out of the loop.
         is_there = getattr(self._loop, "_selector", None) is self.selector
-        if below is None and is_there and type(self.selector) is _Twin:
+        if below is None and is_there and type(self.selector) is _SlottedSelector:
             object.__setattr__(self._loop, "_selector", self.selector.stands_for)
 
 
 def _placed(selector: Any) -> Any:
     """What lies in the place of the selector's own `select`; `None` if nothing does."""
-    if type(selector) is not _Twin:
+    if type(selector) is not _SlottedSelector:
         return vars(selector).get("select")
     return None if getattr(selector.select, "__func__", None) is _Epoll.select else selector.select
 
 
 def _place(selector: Any, select: Any) -> None:
     """Put it there; `None`: the selector's own."""
-    if type(selector) is _Twin:
+    if type(selector) is _SlottedSelector:
         # Bound to the other one: to itself, it would be garbage that only the collector finds.
         selector.select = select or _Epoll.select.__get__(selector.stands_for)
     # Not by `setattr` and `delattr`: a class may give them a meaning of its own, as a mock does.

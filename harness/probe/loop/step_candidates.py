@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ...record.observation import Suspect
+from ...record.observation import StepCandidate
 from ..tasks import census, identity
 from .victims import LOOKED_AT
 
@@ -15,7 +15,7 @@ from .victims import LOOKED_AT
 NAMED = 100
 
 
-def of_turn(loop: AbstractEventLoop) -> tuple[Suspect, ...]:
+def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
     """The tasks that ended in the turn, and those that live; none if they are too many.
 
     On the loop's thread, between the turn and the next.
@@ -23,7 +23,7 @@ def of_turn(loop: AbstractEventLoop) -> tuple[Suspect, ...]:
     found = dict.fromkeys(islice((*_ended(loop), *_alive(loop)), NAMED + 1))
     if len(found) > NAMED:
         return ()
-    return tuple(Suspect(*identity.of_task(task)) for task in found)
+    return tuple(StepCandidate(*identity.of_task(task)) for task in found)
 
 
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:

@@ -19,8 +19,8 @@ from ...record.clock import monotonic
 from . import epoll_timing
 from .deadman import DeadMan
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
-from .heartbeat import Beats
-from .selector_slot import Seat
+from .heartbeat import Heartbeat
+from .selector_slot import SelectorSlot
 
 # How a loop's turns are timed, as the record says it.
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
@@ -72,8 +72,8 @@ class Turns:
         self._written_ns = 0
         self._timer: DeadMan | None = None
         self._timing: Timing | None = None
-        self._seat: Seat | None = None
-        self._beats: Beats | None = None
+        self._seat: SelectorSlot | None = None
+        self._beats: Heartbeat | None = None
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         """Time the turns of *loop*, which is about to run in this thread; how, is the answer.
@@ -83,17 +83,17 @@ class Turns:
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
-        seat = Seat.of(loop)
+        seat = SelectorSlot.of(loop)
         if seat is None:
-            self._beats = Beats(loop, timer, self)
+            self._beats = Heartbeat(loop, timer, self)
             return BEATS
         # The loop works until its first `select`: that is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
         if seat.is_epolls_own:
-            mechanism, timing = EXACT, epoll_timing.exact(seat.selector, self, began_s)
+            mechanism, timing = EXACT, epoll_timing.timed_epoll(seat.selector, self, began_s)
         else:
-            mechanism, timing = WRAPPED, epoll_timing.wrapped(seat.own, self, began_s)
+            mechanism, timing = WRAPPED, epoll_timing.timed_select(seat.own, self, began_s)
         self._seat, self._timing = seat, timing
         seat.take(timing.select)
         return mechanism

@@ -9,7 +9,7 @@ from itertools import islice
 from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
-from ...record.observation import Queued, Victim
+from ...record.observation import DelayedStep, QueuedCallbacks
 from ..tasks import identity
 
 # Looking at more waiting callbacks than this would itself be a block.
@@ -31,27 +31,27 @@ def _wakes_the_loop(handle: Handle) -> bool:
     return getattr(getattr(handle, "_callback", None), "__name__", "") == "_read_from_self"
 
 
-def kinds_of(queue: Sequence[Handle]) -> tuple[Queued, ...]:
+def kinds_of(queue: Sequence[Handle]) -> tuple[QueuedCallbacks, ...]:
     """What a long ready queue is made of: the most frequent kinds. Evenly spaced ones stand for all."""
     if len(queue) < LONG_QUEUE:
         return ()
     stride = -(-len(queue) // LOOKED_AT)
     counts = Counter(identity.kind_of(handle) for handle in queue[::stride])
-    return tuple(Queued(kind, count * stride) for kind, count in counts.most_common(KINDS))
+    return tuple(QueuedCallbacks(kind, count * stride) for kind, count in counts.most_common(KINDS))
 
 
-class _Waiter(NamedTuple):
+class _Delayed(NamedTuple):
     handle: Handle
     task: Task[Any] | None  # known only while it waits: a future forgets whom it resumed
     since_ns: int
     at_most: bool  # it waits since some later time
 
 
-class Waiting:
+class DelayedCallbacks:
     """The callbacks that were seen waiting during one stall, each with the time it waits since."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, _Waiter] = {}
+        self._seen: dict[int, _Delayed] = {}
 
     def look(self, loop: AbstractEventLoop, since_ns: int) -> None:
         """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
@@ -83,9 +83,9 @@ class Waiting:
 
     def _remember(self, handle: Handle, since_ns: int, *, at_most: bool = False) -> None:
         if id(handle) not in self._seen:
-            self._seen[id(handle)] = _Waiter(handle, identity.behind(handle), since_ns, at_most)
+            self._seen[id(handle)] = _Delayed(handle, identity.behind(handle), since_ns, at_most)
 
-    def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[Victim, ...], int]:
+    def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[DelayedStep, ...], int]:
         """Those who waited at least *least_ns* of that time, worst first; and how many there were.
 
         Those whose wait is known come before those of whom only its bound is, and tasks before plain
@@ -95,8 +95,8 @@ class Waiting:
         waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
         late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]
         late.sort(key=lambda pair: (pair[1].at_most, -pair[0]))
-        of_tasks: list[Victim] = []
-        of_callbacks: dict[str, Victim] = {}
+        of_tasks: list[DelayedStep] = []
+        of_callbacks: dict[str, DelayedStep] = {}
         for delayed_ns, seen in late:
             if len(of_tasks) == NAMED:
                 break  # nobody further on is named, and the loop waits for this
@@ -104,7 +104,7 @@ class Waiting:
                 who = identity.of_task(seen.task)
             else:
                 who = identity.of_file(seen.handle) if seen.at_most else identity.of_callback(seen.handle)
-            victim = Victim(who.task, who.span, who.trace_id, delayed_ns, seen.at_most)
+            victim = DelayedStep(who.task, who.span, who.trace_id, delayed_ns, seen.at_most)
             if seen.task:
                 of_tasks.append(victim)
             else:

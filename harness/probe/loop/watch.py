@@ -12,7 +12,7 @@ from ..hooks import loop_hook
 from .loops import Loops, OnError, Write
 
 
-class Attention:
+class LoopWatch:
     """The loop that runs in this thread, those that run in others, and all that begin to run meanwhile."""
 
     def __init__(
@@ -33,9 +33,9 @@ class Attention:
     def begin(self) -> None:
         """Watch from now on."""
         _open.add(self)
-        loop_hook.listen(self._changed)
+        loop_hook.subscribe(self._changed)
         self._changed(asyncio._get_running_loop())
-        for loop in loop_hook.elsewhere():
+        for loop in loop_hook.loops_in_other_threads():
             try:
                 # A loop must be taken under watch in its own thread.
                 loop.call_soon_threadsafe(self._changed, loop)
@@ -47,13 +47,13 @@ class Attention:
         if self not in _open:
             return False
         _open.remove(self)
-        loop_hook.forget(self._changed)
+        loop_hook.unsubscribe(self._changed)
         self.loops.leave()
         return True
 
     def abandon(self) -> None:
         """In a child after `fork`: leave the watching to the parent, whose threads are not here."""
-        loop_hook.forget(self._changed)
+        loop_hook.unsubscribe(self._changed)
         self.loops.abandon()
 
     def _changed(self, loop: AbstractEventLoop | None) -> None:
@@ -65,7 +65,7 @@ class Attention:
             self._on_error("loops", exc)
 
 
-_open: set[Attention] = set()
+_open: set[LoopWatch] = set()
 
 
 def _abandon_all() -> None:

@@ -20,14 +20,14 @@ from typing import Any
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import Queued, Sample
+from ...record.observation import QueuedCallbacks, Sample
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.stack import stack_of
 from . import victims
 from .deadman import DeadMan
 from .turns import Turns
-from .victims import Waiting
+from .victims import DelayedCallbacks
 
 # Between two looks at a late loop; short blocks in a row come apart at this grain.
 LOOK_EVERY_NS = 5_000_000
@@ -52,12 +52,12 @@ class Stall:
     usage: usage.Usage | None = None  # of the loop's thread at the first look
     samples: list[Sample] = field(default_factory=list)
     holders: list[Task[Any] | None] = field(default_factory=list)  # the task of each sample
-    waiting: Waiting = field(default_factory=Waiting)
-    others: dict[int, other_threads.Seen] | None = None  # from the first look over the limit on
+    waiting: DelayedCallbacks = field(default_factory=DelayedCallbacks)
+    others: dict[int, other_threads.ThreadSighting] | None = None  # from the first look over the limit on
     step: int = 0  # grows when another callback runs than at the look before
     next_up: Handle | None = None  # the callback whose turn it is after the one that runs
     queue: Sequence[Handle] = ()  # what was ready at the first look
-    kinds: tuple[Queued, ...] = ()  # the same, counted
+    kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
     announced: bool = False
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
 
@@ -92,7 +92,7 @@ class Stall:
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedThread:
     """One thread's loops under watch."""
 
     turns: Turns
@@ -128,20 +128,20 @@ class Watchdog:
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         self._on_error = on_error
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, WatchedThread] = {}
         self._poll = select.epoll()
         self._closing = False
         self.cpu_ns = 0
         self._thread = Background(self._run)
 
-    def add(self, watched: Watched) -> None:
+    def add(self, watched: WatchedThread) -> None:
         """Watch one more thread's loops."""
         self._watched[watched.timer.fd] = watched
         # Edge-triggered, so that the timer need not be read: a read gives the GIL away, and with it the
         # stack of a loop that had just been held by a call in C.
         self._poll.register(watched.timer.fd, select.EPOLLIN | select.EPOLLET)
 
-    def remove(self, watched: Watched) -> None:
+    def remove(self, watched: WatchedThread) -> None:
         """Stop watching; the timer can be closed."""
         if self._watched.pop(watched.timer.fd, None) is not None:
             self._poll.unregister(watched.timer.fd)
@@ -162,7 +162,7 @@ class Watchdog:
             self._on_error("watchdog", exc)
 
     def _watch(self) -> None:
-        late: list[Watched] = []
+        late: list[WatchedThread] = []
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
             # First of all, while the GIL is still here.
@@ -183,13 +183,13 @@ class Watchdog:
             return False
 
 
-def _wait_s(late: list[Watched]) -> float:
+def _wait_s(late: list[WatchedThread]) -> float:
     if not late:
         return -1
     return max(0, min(watched.next_look_ns for watched in late) - monotonic_ns()) / 1e9
 
 
-def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
+def _look(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     """Look at a loop, if it is late and it is time; whether it is late."""
     turns = watched.turns
     words, loop, frame = turns.words, turns.loop, frames.get(turns.thread_ident)
@@ -215,7 +215,7 @@ def _look(watched: Watched, frames: Frames, now_ns: int) -> bool:
     return True
 
 
-def _ask_kernel(watched: Watched, now_ns: int) -> bool:
+def _ask_kernel(watched: WatchedThread, now_ns: int) -> bool:
     """The other half of a look, which reads files, and so gives the GIL away; whether there was a first."""
     stall, turns, stacks = watched.stall, watched.turns, watched.stacks
     watched.stacks = None

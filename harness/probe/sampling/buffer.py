@@ -20,7 +20,7 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import CallsSeen, Frame, Observation, Sampled, SamplesCounted
+from ...record.observation import Frame, FrameTable, Observation, Sampled, SamplesCounted
 from ..tasks import identity
 
 # A process that is killed loses the samples of this time.
@@ -37,7 +37,7 @@ TURN, WORK = BaseEventLoop._run_once.__code__, _WorkItem.run.__code__  # type: i
 
 
 @dataclass(slots=True)
-class Who:
+class SampleContext:
     """For whom a thread works: a task, by its names, and the current span."""
 
     task: str = ""
@@ -51,14 +51,14 @@ class _Entry:
     way: str
     hz: float
     thread: str
-    who: Who
+    who: SampleContext
     codes: list[CodeType]  # innermost first, as the two that follow
     offsets: list[int]
     count: int
     looks: list[int]  # of each: when, and for how many ticks it stands
 
 
-class Tally:
+class SampleBuffer:
     """The samples of one process. Who adds those of a loop keeps its figures, too."""
 
     def __init__(self, hz: float, write: Callable[[Observation], object]) -> None:
@@ -66,7 +66,7 @@ class Tally:
         self.looks = self.ticks = self.lost = self.cost_ns = 0
         self._write = write
         self._seen: dict[tuple[object, ...], _Entry] = {}
-        self._calls = _Calls()
+        self._calls = _FrameNumbers()
         # Reentrant, as a lock is not: a handler may interrupt itself.
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._has_rung = False
@@ -75,7 +75,14 @@ class Tally:
         Background(self._keep_telling)
 
     def add(
-        self, at_ns: int, way: str, hz: float, thread: str, who: Who, frame: FrameType | None, count: int
+        self,
+        at_ns: int,
+        way: str,
+        hz: float,
+        thread: str,
+        who: SampleContext,
+        frame: FrameType | None,
+        count: int,
     ) -> None:
         """Count a look at the stack that ends in *frame*, which stands for so many ticks."""
         codes: list[CodeType] = []
@@ -165,7 +172,7 @@ class Tally:
         )
 
 
-class _Calls:
+class _FrameNumbers:
     """The calls of all stacks as a tree whose nodes have numbers."""
 
     def __init__(self) -> None:
@@ -186,12 +193,12 @@ class _Calls:
         self._by_offset[caller, id(code), offset] = (code, number)
         return number
 
-    def take_new(self) -> CallsSeen | None:
+    def take_new(self) -> FrameTable | None:
         """Those that got a number since the last time."""
         new = tuple(islice(self._numbers, self._told, None))
         if not new:
             return None
-        seen = CallsSeen(
+        seen = FrameTable(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
             first=self._told + 1,
@@ -202,13 +209,13 @@ class _Calls:
         return seen
 
 
-def who_runs(task: Task[Any] | None, span: Any) -> Who:
+def sample_context(task: Task[Any] | None, span: Any) -> SampleContext:
     """The names of a task, if there is one, and its span."""
     if task is None:
-        return Who(span=span)
+        return SampleContext(span=span)
     coroutine = task.get_coro()
     name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
-    return Who(task.get_name(), name, span)
+    return SampleContext(task.get_name(), name, span)
 
 
 def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from ...record.observation import ArtefactWritten, Observation
 from ...record.run import RunFolder
 
 
-class CallTimes:
+class CProfile:
     """A profile of each thread that runs a loop, and all of them together in one file at the end."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Observation], object]) -> None:

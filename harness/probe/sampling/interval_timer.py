@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 
 
-class Ticker:
+class IntervalTimer:
     """Stopped until it is started.
 
     Raises:

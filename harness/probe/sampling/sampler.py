@@ -24,9 +24,9 @@ from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
 from ..loop.turns import Turns
 from ..tasks import identity
-from .buffer import Tally, who_runs
-from .interval_timer import Ticker, free_signal
-from .thread_sampler import Glances
+from .buffer import SampleBuffer, sample_context
+from .interval_timer import IntervalTimer, free_signal
+from .thread_sampler import ThreadSampler
 
 # Once a program has a signal handler of the loop's, each signal's number is written into a pipe, to wake the
 # loop. The pipe takes less than 300, and one that does not fit is lost, be it the program's own signal. So a
@@ -53,9 +53,9 @@ class Sampler:
     ) -> None:
         """*write* takes the samples, gathered over a second or so, in a thread of the sampler's own."""
         self._hz = hz
-        self._tally = Tally(hz, write)
-        self._glances = Glances(self._tally, on_error)
-        self._pulse: _Pulse | None = None
+        self._tally = SampleBuffer(hz, write)
+        self._glances = ThreadSampler(self._tally, on_error)
+        self._pulse: _SignalSampler | None = None
         self._on_error = on_error
 
     def begin(self, turns: Turns) -> None:
@@ -74,7 +74,7 @@ class Sampler:
         self._glances.watch_executors(self._hz)
         if threading.current_thread() is threading.main_thread():
             try:
-                self._pulse = self._pulse or _Pulse(self._tally, self._on_error)
+                self._pulse = self._pulse or _SignalSampler(self._tally, self._on_error)
                 self._pulse.start(turns, self._hz)
                 return
             except OSError as exc:  # not Linux, or every signal is taken
@@ -117,19 +117,19 @@ class Sampler:
         self._glances.close()
 
 
-class _Pulse:
+class _SignalSampler:
     """The ticks of the main thread, and what they see.
 
     Raises:
         OSError: There are no such timers here, or no signal is free.
     """
 
-    def __init__(self, tally: Tally, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, tally: SampleBuffer, on_error: Callable[[str, BaseException], None]) -> None:
         self.turns: Turns | None = None
         self._tally = tally
         self._on_error = on_error
         self._number = free_signal()
-        self._ticker = Ticker(self._number, threading.get_native_id())
+        self._ticker = IntervalTimer(self._number, threading.get_native_id())
         signal.signal(self._number, self._tick)
         # A library's system call goes on by itself, where the system can do that; Python's own always do.
         signal.siginterrupt(self._number, False)
@@ -228,7 +228,7 @@ class _Pulse:
         tally = self._tally
         tally.looks += 1
         tally.ticks += count
-        who = who_runs(current_task(turns.loop), identity.running_span())
+        who = sample_context(current_task(turns.loop), identity.running_span())
         tally.add(int(now_s * 1e9), "signal", 1 / self._every_s, self._thread, who, frame, count)
         tally.cost_ns += int((monotonic() - now_s) * 1e9)
 

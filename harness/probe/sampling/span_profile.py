@@ -13,7 +13,7 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import ArtefactWritten, Observation
-from ...record.probe_config import Order
+from ...record.probe_config import ProbeConfig
 from ...record.run import RunFolder
 
 # Spans that pass before one is profiled: the first ones of a process pay for lazy imports.
@@ -33,7 +33,7 @@ class SpanProfile:
 
     def __init__(
         self,
-        order: Order,
+        order: ProbeConfig,
         folder: RunFolder,
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],

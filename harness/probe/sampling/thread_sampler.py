@@ -15,25 +15,25 @@ from types import FrameType
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ..hooks.executor_work import Workers
+from ..hooks.executor_work import ExecutorWork
 from ..loop.turns import Turns
 from ..tasks import identity
-from .buffer import Tally, who_runs
+from .buffer import SampleBuffer, sample_context
 
 # From beside no more is reached, and each look takes the GIL from somebody.
 MOST_HZ = 100.0
 EMPTY_LOOKS = 100
 
 
-class Glances:
+class ThreadSampler:
     """Looks while there is something to look at; sleeps otherwise."""
 
-    def __init__(self, tally: Tally, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, tally: SampleBuffer, on_error: Callable[[str, BaseException], None]) -> None:
         self._tally = tally
         self._on_error = on_error
         self._every_s = 1 / MOST_HZ
         self._loops: dict[int, tuple[str, Turns]] = {}
-        self._workers = Workers(self._ring)
+        self._workers = ExecutorWork(self._ring)
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._is_awake = False
         self._is_started = False
@@ -97,7 +97,7 @@ class Glances:
                 span = identity.span_of(task) if task is not None else None
                 self._tally.looks += 1
                 self._tally.ticks += count
-                self._tally.add(now_ns, "thread", hz, name, who_runs(task, span), frame, count)
+                self._tally.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
         for ident, (name, who) in list(self._workers.running.items()):
             frame = frames.get(ident)
             if frame is not None:

@@ -24,7 +24,7 @@ from weakref import WeakSet, ref
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import Crowd, Observation, PlaceSeen, TasksCounted
+from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
 from . import coroutine
 from .coroutine import Place
 
@@ -62,13 +62,13 @@ class _Standing:
 
     tasks: set[Ref] = field(default_factory=set)
     seen: int = 0
-    newest: int = 0  # as in `Crowd`
-    number: int = -1  # as in `PlaceSeen`, once it was written
+    newest: int = 0  # as in `TaskCluster`
+    number: int = -1  # as in `AwaitSite`, once it was written
     kept: tuple[object, ...] = ()
 
 
 @dataclass(slots=True)
-class _Count:
+class _Counted:
     """What one census has found."""
 
     at_ns: int
@@ -96,7 +96,7 @@ class Census:
         self._wound_up: WeakSet[AbstractEventLoop] = WeakSet()
         self._standing: dict[Place, _Standing] = {}
         self._numbers = 0
-        self._last = _Count(0)
+        self._last = _Counted(0)
         self._quiet = False  # the newest census in the record has no crowds
         self._began_ns = monotonic_ns()
         self._spent_ns = -ALLOWANCE_NS
@@ -150,7 +150,7 @@ class Census:
         refs = registered()
         if refs is None:
             return
-        count = _Count(monotonic_ns())
+        count = _Counted(monotonic_ns())
         for start in range(0, len(refs), AT_ONCE):
             if start and threading.get_ident() not in self._running:
                 time.sleep(PAUSE_S)
@@ -172,7 +172,7 @@ class Census:
             )
         )
 
-    def _look(self, register: Ref, count: _Count) -> None:
+    def _look(self, register: Ref, count: _Counted) -> None:
         task = register()
         if task is None:
             return
@@ -191,7 +191,7 @@ class Census:
         if task.cancelling():
             count.cancelled[register] = self._last.cancelled.get(register, count.at_ns)
 
-    def _settle(self, count: _Count) -> tuple[Crowd, ...]:
+    def _settle(self, count: _Counted) -> tuple[TaskCluster, ...]:
         """Compare with the census before; the crowds to write down, largest first."""
         crowds = []
         for place, tasks in count.places.items():
@@ -203,7 +203,7 @@ class Census:
             if (len(tasks) >= CROWD or late) and self._introduce(standing, place, tasks):
                 standing.newest = max(standing.newest, _highest_number(fresh))
                 crowds.append(
-                    Crowd(
+                    TaskCluster(
                         standing.number,
                         len(tasks),
                         standing.seen,
@@ -230,7 +230,7 @@ class Census:
             if coroutine.place_of(task.get_coro()) == place:
                 self._numbers, standing.number = self._numbers + 1, self._numbers
                 standing.kept = kept
-                self._write(PlaceSeen(monotonic_ns(), os.getpid(), standing.number, of))
+                self._write(AwaitSite(monotonic_ns(), os.getpid(), standing.number, of))
                 return True
         return False
 

@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop
 DEPTH = 1
 
 
-class Origins:
+class CoroutineOrigins:
     """The thread's own setting, and ours while its loop runs."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ KINDS = 1_000
 ERROR_CHARS = 200
 
 
-class Lost:
+class TaskLosses:
     """The losses of this process so far."""
 
     def __init__(self, write: Callable[[Observation], object]) -> None:

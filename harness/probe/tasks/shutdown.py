@@ -20,7 +20,14 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import Coroutine, Lasting, Leaving, Observation, StillRunning, Waiting
+from ...record.observation import (
+    Coroutine,
+    NonDaemonThread,
+    Observation,
+    ProcessExiting,
+    ShutdownStalled,
+    WaitingTasks,
+)
 from ..threads import other_threads
 from ..threads.stack import stack_of
 from . import coroutine
@@ -36,7 +43,7 @@ LISTED = 10
 _RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
 
 
-class Ending:
+class ShutdownWatch:
     """Looks again and again from the signal on, until the process has ended."""
 
     def __init__(
@@ -67,7 +74,7 @@ class Ending:
     def leave(self) -> None:
         """The process ends now, by itself."""
         if self._asked_ns:
-            self._write(Leaving(monotonic_ns(), os.getpid()))
+            self._write(ProcessExiting(monotonic_ns(), os.getpid()))
 
     def _look_again(self, name: str, before: Coroutine | None) -> None:
         for after_s in LOOKS_S:
@@ -79,10 +86,10 @@ class Ending:
             self.cpu_ns = thread_time_ns()
         self._asked_ns = 0
 
-    def _look(self, name: str, before: Coroutine | None) -> StillRunning:
+    def _look(self, name: str, before: Coroutine | None) -> ShutdownStalled:
         pending, waiting = _pending() if self._is_running() else (0, ())
         frames, main = other_threads.frames(), threading.main_thread().ident or 0
-        return StillRunning(
+        return ShutdownStalled(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
             asked_ns=self._asked_ns,
@@ -105,7 +112,7 @@ def _awaited_in(frame: FrameType | None) -> Coroutine | None:
     return None
 
 
-def _pending() -> tuple[int, tuple[Waiting, ...]]:
+def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
     """The number of pending tasks, and what they run and where: those first that a loop runs for."""
     crowds: dict[tuple[bool, Place], list[Ref]] = {}
     refs = registered() or []
@@ -122,7 +129,7 @@ def _pending() -> tuple[int, tuple[Waiting, ...]]:
     for (is_main, _), crowd in largest:
         task = next(filter(None, (ref() for ref in crowd)), None)
         if task is not None:
-            waiting.append(Waiting(coroutine.of_task(task), len(crowd), is_main))
+            waiting.append(WaitingTasks(coroutine.of_task(task), len(crowd), is_main))
     return sum(map(len, crowds.values())), tuple(waiting)
 
 
@@ -132,12 +139,12 @@ def _is_awaited_by_loop(task: Task[Any]) -> bool:
     return any("run_until_complete" in getattr(callback, "__qualname__", "") for callback, *_ in callbacks)
 
 
-def _lasting(frames: dict[int, FrameType], main: int) -> tuple[Lasting, ...]:
+def _lasting(frames: dict[int, FrameType], main: int) -> tuple[NonDaemonThread, ...]:
     """The threads that Python waits for at its end."""
     # Not `threading.enumerate`: it takes a lock, which a late thread may hold.
     known = list(threading._active.items())  # type: ignore[attr-defined]
     return tuple(
-        Lasting(thread.name, stack_of(frames[ident]))
+        NonDaemonThread(thread.name, stack_of(frames[ident]))
         for ident, thread in known
         if ident in frames
         and ident != main

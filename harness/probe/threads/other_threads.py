@@ -9,7 +9,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from ...record import hidden_thread
-from ...record.observation import Frame, Other
+from ...record.observation import Frame, OtherThread
 from . import usage
 from .stack import stack_of
 
@@ -41,7 +41,7 @@ def frames() -> dict[int, FrameType]:
     return found
 
 
-class Seen(NamedTuple):
+class ThreadSighting(NamedTuple):
     """One thread at one look."""
 
     name: str
@@ -68,23 +68,23 @@ def stacks(frames: dict[int, FrameType], loop_thread: int) -> Stacks:
     ]
 
 
-def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, Seen]:
+def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, ThreadSighting]:
     """Those of the threads that ever used so much, by native id: who held the GIL used as much."""
     seen = {}
     for native_id, name, stack in stacks:
         used = usage.usage(native_id)
         if used is None:  # it has ended since, so it did not wait for anything
-            seen[native_id] = Seen(name, stack, 0, "running")
+            seen[native_id] = ThreadSighting(name, stack, 0, "running")
         elif used.cpu_ns >= least_cpu_ns:
-            seen[native_id] = Seen(name, stack, used.cpu_ns, usage.syscall(native_id))
+            seen[native_id] = ThreadSighting(name, stack, used.cpu_ns, usage.syscall(native_id))
     return seen
 
 
-def since(first: dict[int, Seen]) -> tuple[Other, ...]:
+def since(first: dict[int, ThreadSighting]) -> tuple[OtherThread, ...]:
     """The threads of a first look, and what each has used since then."""
     others = []
     for native_id, seen in first.items():
         used = usage.usage(native_id)
         used_ns = used.cpu_ns - seen.cpu_ns if used is not None else 0
-        others.append(Other(seen.name, seen.stack, seen.cpu_ns, used_ns, seen.syscall))
+        others.append(OtherThread(seen.name, seen.stack, seen.cpu_ns, used_ns, seen.syscall))
     return tuple(others)

@@ -19,14 +19,14 @@ from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..session import ProbeSession
 
 # What one span may bring along; the rest of its attributes stays behind.
 ATTRIBUTES = 16
 TEXT = 200
 
 
-def tell_of_spans(sdk: ModuleType, session: Callable[[], Session | None]) -> None:
+def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
     """Have each `TracerProvider` of the module `opentelemetry.sdk.trace` tell of its spans."""
     own = sdk.TracerProvider.__init__
     processor = _processor(sdk.SpanProcessor, session)
@@ -39,7 +39,7 @@ def tell_of_spans(sdk: ModuleType, session: Callable[[], Session | None]) -> Non
     sdk.TracerProvider.__init__ = __init__
 
 
-def _processor(parent: type, session: Callable[[], Session | None]) -> Any:
+def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
             open_now = session()
@@ -56,7 +56,7 @@ def _processor(parent: type, session: Callable[[], Session | None]) -> Any:
     return Recorder()
 
 
-def _guarded(session: Session | None, step: Callable[[Any], object], span: Any) -> None:
+def _guarded(session: ProbeSession | None, step: Callable[[Any], object], span: Any) -> None:
     try:
         step(span)
     except Exception as exc:
@@ -64,7 +64,7 @@ def _guarded(session: Session | None, step: Callable[[Any], object], span: Any) 
             session.failed("spans", exc)
 
 
-def _tell(session: Session, span: Any) -> None:
+def _tell(session: ProbeSession, span: Any) -> None:
     ids, parent = span.get_span_context(), span.parent
     # Spans carry wall-clock times; the record has one clock.
     offset_ns = time.time_ns() - monotonic_ns()

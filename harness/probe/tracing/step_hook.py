@@ -38,7 +38,7 @@ _SOON = ("call_soon", "_call_soon", "call_soon_threadsafe")
 
 
 @dataclass(slots=True)
-class Log:
+class StepBuffers:
     """What was logged and is not written yet; the loop's thread adds to it, the writer's takes away."""
 
     rows: list[int]
@@ -47,10 +47,10 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Stepping:
+class StepHook:
     """The logging of one loop's steps."""
 
-    log: Log
+    log: StepBuffers
     number: Callable[[], int]  # of the step that runs, or ran last: how many there were
     want: Callable[[], None]  # have the running step logged, whatever it does
     go_on: Callable[[], None]  # the log was emptied
@@ -67,7 +67,7 @@ def log_steps(
     number_of: Callable[[Task[Any]], int],
     runner_of: Callable[[Any, Any], int],
     working: dict[int, int],
-) -> Stepping:
+) -> StepHook:
     """Log the steps of *loop*, which is about to run in this thread.
 
     Args:
@@ -86,7 +86,7 @@ def log_steps(
     wanted = -1  # the latest step that is logged because of what it did
     look_ns = 0  # until then nothing but a step itself needs to be looked at
     short_ns = short_since_ns = short_until_ns = 0
-    log = Log([], [])
+    log = StepBuffers([], [])
     extend, until = log.rows.extend, first + ROOM
     run = Handle._run
     below_soon, below_make, below_threadsafe = below = [vars(BaseEventLoop)[name] for name in _SOON]
@@ -273,4 +273,4 @@ def log_steps(
     Handle._run = _run  # type: ignore[method-assign]
     for name, ours in zip(_SOON, soon, strict=True):
         setattr(BaseEventLoop, name, ours)
-    return Stepping(log, lambda: number, want, go_on, look_at, stop)
+    return StepHook(log, lambda: number, want, go_on, look_at, stop)

@@ -20,11 +20,11 @@ from typing import Any
 from ...record import packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import Frame, Observation, StepsTaken, StepsUnknown
-from ..hooks.executor_hook import Works
+from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
+from ..hooks.executor_hook import ExecutorLog
 from ..loop.turns import Turns
 from ..tasks import identity
-from .step_hook import LONG_WIDTH, WIDTH, Stepping, log_steps
+from .step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 
 # A process that is killed loses the log of this time.
 TELL_EVERY_S = 0.2
@@ -39,7 +39,7 @@ MIX, BITS = 0x9E3779B97F4A7C15, 64
 LOWER = 32
 
 
-class Waits:
+class StepLogger:
     """The log of this process."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Waits:
         self._on_error = on_error
         self._loop: AbstractEventLoop | None = None
         self._ident = self._loop_number = 0
-        self._stepping: Stepping | None = None
+        self._stepping: StepHook | None = None
         self._taken = self._dropped = 0  # of loops that have stopped
         self._task_numbers = count(1)
         self._task_rows: list[int] = []
@@ -68,7 +68,7 @@ class Waits:
         self._place_numbers = count(1)
         self._new_places: list[tuple[int, Frame]] = []
         self._unknown: set[str] = set()
-        self._works = Works(self._submitting_step, self._place_of)
+        self._works = ExecutorLog(self._submitting_step, self._place_of)
         self.thread_cpu_ns = 0
         # Reentrant: a signal handler may end the process while this very thread is telling.
         self._telling = threading.RLock()
@@ -202,7 +202,7 @@ class Waits:
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
         if kind + reason not in self._unknown:
             self._unknown.add(kind + reason)
-            self._write(StepsUnknown(monotonic_ns(), os.getpid(), kind, reason))
+            self._write(StepLogUnavailable(monotonic_ns(), os.getpid(), kind, reason))
 
     # --- which traces
 

@@ -18,7 +18,7 @@ class Culprit:
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class BlockVictim:
     """Somebody who was due and had to wait."""
 
     task: str
@@ -57,7 +57,7 @@ class Block:
     own: tuple[int, ...] = field(repr=False)  # which frames of the stack are the program's own code
     samples: int
     culprits: tuple[Culprit, ...] = field(repr=False)
-    victims: tuple[Victim, ...] = field(repr=False)
+    victims: tuple[BlockVictim, ...] = field(repr=False)
     victims_total: int
     fault: str | None
     ended: bool  # false: the process ended inside this block, it held the loop at least so long

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ...record.event import Blocked, Other
-from .interval import NOT_WAITING, Stretch
+from ...record.event import Blocked, OtherThread
+from .interval import NOT_WAITING, Interval
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
 ON_CPU_SHARE = 0.6
@@ -31,7 +31,7 @@ STARTING, STARTING_DEPTH = ("threading.py", "Thread.start"), 3
 WAITING_FUNCTIONS = {"_worker", "acquire", "get", "join", "poll", "run_forever", "select", "wait"}
 
 
-def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_ns: int) -> str:
+def cause(turn: Blocked, stretch: Interval, *, beside: Sequence[Interval], limit_ns: int) -> str:
     """The cause of one stretch of a late turn, as the contract names it; "many" and "import" aside.
 
     *beside* are all stretches of the turn: what the thread waited in others is not this one's.
@@ -57,13 +57,13 @@ def cause(turn: Blocked, stretch: Stretch, *, beside: Sequence[Stretch], limit_n
     return "descheduled" if starved else found
 
 
-def suspects(turn: Blocked) -> tuple[Other, ...]:
+def suspects(turn: Blocked) -> tuple[OtherThread, ...]:
     """The threads that may have held the GIL while the loop was late, the busiest first."""
     able = [other for other in turn.others if not _waits(other)]
     return tuple(sorted(able, key=lambda other: other.used_ns, reverse=True))
 
 
-def _was_watched(turn: Blocked, stretch: Stretch) -> bool:
+def _was_watched(turn: Blocked, stretch: Interval) -> bool:
     """Whether the figures of the watch stand for the turn, and not for a moment at its end."""
     if turn.cpu_ns is None or turn.queued_ns is None or stretch.samples < LOOKS_ENOUGH:
         return False
@@ -71,7 +71,7 @@ def _was_watched(turn: Blocked, stretch: Stretch) -> bool:
     return turn.whole_ns is None or (turn.watched_ns or 0) >= turn.held_ns * WATCHED_SHARE
 
 
-def _by_looks(turn: Blocked, stretch: Stretch, waited_ns: int, limit_ns: int) -> str:
+def _by_looks(turn: Blocked, stretch: Interval, waited_ns: int, limit_ns: int) -> str:
     """By what the loop's thread did from the first look on, when it is not known to have waited."""
     watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
     cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
@@ -85,7 +85,7 @@ def _by_looks(turn: Blocked, stretch: Stretch, waited_ns: int, limit_ns: int) ->
     return "descheduled" if stretch.running else "call"
 
 
-def _by_whole(turn: Blocked, stretch: Stretch, limit_ns: int) -> str:
+def _by_whole(turn: Blocked, stretch: Interval, limit_ns: int) -> str:
     """By the whole turn: its watcher had next to no chance to look, because it did not get the GIL."""
     if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
         return "cpu"
@@ -99,14 +99,14 @@ def _by_whole(turn: Blocked, stretch: Stretch, limit_ns: int) -> str:
     return "cpu" if computed_ns >= limit_ns else "descheduled"
 
 
-def _waited_ns(turn: Blocked, stretches: Sequence[Stretch]) -> int:
+def _waited_ns(turn: Blocked, stretches: Sequence[Interval]) -> int:
     """How much of its watch the kernel is known to have kept the thread waiting."""
     watch_began_ns = turn.at_ns + turn.held_ns - (turn.watched_ns or 0)
     looks = [look for stretch in stretches for look in stretch.looks if look.waited_ns]
     return sum(max(0, look.to_ns - max(look.from_ns, watch_began_ns)) for look in looks)
 
 
-def _starts_thread(stretch: Stretch) -> bool:
+def _starts_thread(stretch: Interval) -> bool:
     """Whether for most of the time it waited for a thread of its own to begin."""
     starting_ns = sum(
         look.to_ns - look.from_ns
@@ -117,7 +117,7 @@ def _starts_thread(stretch: Stretch) -> bool:
     return starting_ns * 2 > stretch.held_ns
 
 
-def _waits(other: Other) -> bool:
+def _waits(other: OtherThread) -> bool:
     # A futex is what the GIL is waited for in, and every lock: who makes no progress waits for a lock.
     if other.syscall == "futex":
         leaf = other.stack[-1].function.rpartition(".")[2] if other.stack else ""
@@ -125,5 +125,5 @@ def _waits(other: Other) -> bool:
     return other.syscall not in ("", "running")
 
 
-def _used_ns(others: Sequence[Other]) -> int:
+def _used_ns(others: Sequence[OtherThread]) -> int:
     return sum(other.used_ns for other in others)

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...record import event
-from ...record.event import Blocked, Witnessed, WitnessFailed
+from ...record.event import Blocked, DumpFailed, ThreadsDumped
 from ..blame import Territory, candidates, imported, imports, leaf, library, own_frames
 from ..finding import Finding
 from ..history import History, Loop
 from ..units import duration, ms, plural, seconds
 from . import starvation
 from .advice import hint as hint_for
-from .block import Block, Culprit, Victim
+from .block import Block, BlockVictim, Culprit
 from .blocker import blockers
 from .cause import cause as cause_of
 from .cause import suspects
-from .interval import Look, Stretch, blamed, stretches
+from .interval import Interval, StackObservation, blamed, intervals
 from .library import library_calls
-from .outside_view import joined, unheard
+from .outside_view import only_seen_outside, with_outside_samples
 from .wait_kind import waits_for
 
 CULPRITS = 5
@@ -31,9 +31,9 @@ def blocks(history: History) -> tuple[Block, ...]:
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
     found = [
         block
-        for turn in (*_latest(history.of(Blocked)), *unheard(history))
+        for turn in (*_latest(history.of(Blocked)), *only_seen_outside(history))
         for block in _blocks_of(
-            joined(turn, history.of(Witnessed)), loops.get((turn.pid, turn.loop)), history
+            with_outside_samples(turn, history.of(ThreadsDumped)), loops.get((turn.pid, turn.loop)), history
         )
     ]
     return tuple(sorted(found, key=lambda block: block.at_s))
@@ -50,7 +50,7 @@ def findings(history: History, found: tuple[Block, ...]) -> Iterator[Finding]:
             held = f"it held the loop for at least {duration(block.held_ms)}"
             message = f"process {block.pid} ended inside this block: {held}"
             yield Finding("blocks", "note", message, block.file or None, block.line or None)
-    failed = history.last(WitnessFailed)
+    failed = history.last(DumpFailed)
     if failed is not None and any(block.cause == "gil" for block in found):
         message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
         yield Finding("blocks", "note", message)
@@ -91,7 +91,7 @@ def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[B
     territory = Territory(loop.started.application, loop.started.libraries) if loop else Territory((), ())
     limit_ns = loop.started.limit_ns if loop else history.run.block_limit_ns
     thread = loop.started.thread if loop else ""
-    found = stretches(turn, territory, limit_ns)
+    found = intervals(turn, territory, limit_ns)
     for stretch in found:
         cause = cause_of(turn, stretch, beside=found, limit_ns=limit_ns)
         victims = _victims(turn, stretch) if len(found) > 1 else turn.victims
@@ -102,12 +102,12 @@ def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[B
 
 def _block(
     turn: Blocked,
-    stretch: Stretch,
+    stretch: Interval,
     cause: str,
     territory: Territory,
     thread: str,
     history: History,
-    victims: tuple[event.Victim, ...],
+    victims: tuple[event.DelayedStep, ...],
     victims_total: int,
 ) -> Block:
     frame, sample = blamed(stretch)
@@ -161,7 +161,7 @@ def _block(
         samples=sum(look.sample.count for look in stretch.looks),
         culprits=culprits,
         victims=tuple(
-            Victim(v.label, v.span, v.trace_id, ms(v.delayed_ns), v.at_most)
+            BlockVictim(v.label, v.span, v.trace_id, ms(v.delayed_ns), v.at_most)
             for v in sorted(victims, key=lambda victim: (victim.at_most, -victim.delayed_ns))
         ),
         victims_total=victims_total,
@@ -182,10 +182,10 @@ def _holders(turn: Blocked) -> tuple[Culprit, ...]:
     )
 
 
-def _shares(turn: Blocked, stretch: Stretch, thread: str) -> tuple[Culprit, ...]:
+def _shares(turn: Blocked, stretch: Interval, thread: str) -> tuple[Culprit, ...]:
     """The functions that were seen most among many short callbacks, each with its share of the time."""
     spent: Counter[tuple[str, str]] = Counter()
-    example: dict[tuple[str, str], Look] = {}
+    example: dict[tuple[str, str], StackObservation] = {}
     for look in stretch.looks:
         key = look.path[-1].file, look.path[-1].function
         spent[key] += look.to_ns - look.from_ns
@@ -200,7 +200,7 @@ def _shares(turn: Blocked, stretch: Stretch, thread: str) -> tuple[Culprit, ...]
     )
 
 
-def _victims(turn: Blocked, stretch: Stretch) -> tuple[event.Victim, ...]:
+def _victims(turn: Blocked, stretch: Interval) -> tuple[event.DelayedStep, ...]:
     """Those who were due before the block was over, each with the part of the waiting that was in it."""
     began_ns, over_ns = stretch.looks[0].from_ns, stretch.looks[-1].to_ns
     turn_over_ns = turn.at_ns + turn.held_ns

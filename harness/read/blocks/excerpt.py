@@ -12,7 +12,7 @@ MAX_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SourceLine:
     """One line of source."""
 
     number: int
@@ -20,7 +20,7 @@ class Line:
     blamed: bool
 
 
-def excerpt(file: str, line: int) -> tuple[Line, ...]:
+def excerpt(file: str, line: int) -> tuple[SourceLine, ...]:
     """The blamed line with a few around it; empty when there is no such file, or it has fewer lines."""
     path = Path(file)
     try:
@@ -33,4 +33,4 @@ def excerpt(file: str, line: int) -> tuple[Line, ...]:
     if not 1 <= line <= len(lines):
         return ()
     first, last = max(1, line - AROUND), min(len(lines), line + AROUND)
-    return tuple(Line(n, lines[n - 1], n == line) for n in range(first, last + 1))
+    return tuple(SourceLine(n, lines[n - 1], n == line) for n in range(first, last + 1))

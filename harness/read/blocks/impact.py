@@ -26,7 +26,7 @@ from .blocker import Blocker, is_at
 PLACES = 12
 
 
-def estimated(
+def with_impact(
     history: History, blocks: tuple[Block, ...], places: tuple[Blocker, ...]
 ) -> tuple[Blocker, ...]:
     """The places with what each costs in latency by itself, where that can be told."""

@@ -30,7 +30,7 @@ LATE = Frame("", 0, "<late wake-up>")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StackObservation:
     """One sample with the stretch of time it stands for."""
 
     sample: Sample
@@ -59,11 +59,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Interval:
     """Looks that make one block together; *depth* is that of the innermost call they share, 0 for none."""
 
     depth: int
-    looks: list[Look]
+    looks: list[StackObservation]
 
     @property
     def asleep(self) -> bool:
@@ -94,27 +94,27 @@ class Stretch:
         return self.looks[0].step, self.looks[0].call(self.depth)
 
 
-def stretches(turn: Blocked, territory: Territory, limit_ns: int) -> list[Stretch]:
+def intervals(turn: Blocked, territory: Territory, limit_ns: int) -> list[Interval]:
     """The stretches of a turn that are blocks, oldest first; at least one."""
     looks = list(_looks(turn, territory))
     asleep = [look for look in looks if look.asleep]
     awake = [look for look in looks if not look.asleep]
     found = []
     if asleep and (_length(asleep) >= limit_ns or _length(asleep) * 2 >= turn.held_ns):
-        found.append(Stretch(0, asleep))
+        found.append(Interval(0, asleep))
     if awake and (not found or _length(awake) >= limit_ns):
         found += _joined(sorted(_cut(awake, limit_ns), key=lambda s: s.looks[0].from_ns))
     return found
 
 
-def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
+def _looks(turn: Blocked, territory: Territory) -> Iterator[StackObservation]:
     samples = [sample for sample in turn.samples if sample.stack]
     start = turn.at_ns
     if turn.woke_ns and not any(own_frames(s.stack) for s in samples if s.first_ns < turn.woke_ns):
         # Nobody needs to have looked: the loop itself found that it had slept too long.
         before = [sample for sample in samples if sample.first_ns < turn.woke_ns]
         asleep = replace(_no_sample(turn, LATE), stack=(), count=sum(sample.count for sample in before))
-        yield Look(asleep, (LATE,), ("", LATE.function, 0), start, turn.woke_ns)
+        yield StackObservation(asleep, (LATE,), ("", LATE.function, 0), start, turn.woke_ns)
         start = turn.woke_ns
         samples = samples[len(before) :]
         if not samples and turn.held_ns <= (start - turn.at_ns) * 1.1:
@@ -125,9 +125,9 @@ def _looks(turn: Blocked, territory: Territory) -> Iterator[Look]:
         end = max(start, end)
         seen = replace(sample, stack=folded(sample.stack))
         if own_frames(seen.stack):
-            yield Look(seen, candidates(seen.stack, territory), _step(seen), start, end)
+            yield StackObservation(seen, candidates(seen.stack, territory), _step(seen), start, end)
         else:
-            yield Look(seen, (LATE,), ("", LATE.function, 0), start, end)
+            yield StackObservation(seen, (LATE,), ("", LATE.function, 0), start, end)
         start = end
 
 
@@ -154,7 +154,7 @@ def _step(sample: Sample) -> tuple[str, str, int]:
     return callback.file, callback.function, sample.step
 
 
-def _cut(looks: list[Look], limit_ns: int) -> Iterator[Stretch]:
+def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
     """The looks of a turn as blocks, in no order."""
     # Not a recursive function: the stacks of recursive programs are as deep as this one could go.
     pending = [(0, looks)]
@@ -164,13 +164,13 @@ def _cut(looks: list[Look], limit_ns: int) -> Iterator[Stretch]:
         kept = {id(look) for run in long for look in run}
         rest = [look for look in looks if id(look) not in kept]
         if rest and (not long or _length(rest) >= limit_ns):
-            yield Stretch(max(depth - 1, 0), rest)
+            yield Interval(max(depth - 1, 0), rest)
         pending += [(depth + 1, run) for run in long]
 
 
-def _runs(looks: list[Look], depth: int) -> list[list[Look]]:
+def _runs(looks: list[StackObservation], depth: int) -> list[list[StackObservation]]:
     """Consecutive looks at the same call, across the odd sample that saw something else."""
-    runs: list[list[Look]] = []
+    runs: list[list[StackObservation]] = []
     for call, group in groupby(looks, key=lambda look: look.call(depth)):
         run = list(group)
         around = _length(runs[-2]) + _length(run) if len(runs) >= 2 and _of(runs[-2], depth) == call else 0
@@ -182,27 +182,27 @@ def _runs(looks: list[Look], depth: int) -> list[list[Look]]:
     return runs
 
 
-def _of(run: list[Look], depth: int) -> tuple[object, ...] | None:
+def _of(run: list[StackObservation], depth: int) -> tuple[object, ...] | None:
     return run[0].call(depth)
 
 
-def _joined(stretches: list[Stretch]) -> list[Stretch]:
+def _joined(intervals: list[Interval]) -> list[Interval]:
     """A recursive function is cut at every level of its calls; neighbours with one blame are one block."""
-    joined: list[Stretch] = []
-    for stretch in stretches:
+    joined: list[Interval] = []
+    for stretch in intervals:
         if stretch.depth and joined and joined[-1].blame == stretch.blame:
             depth = min(joined[-1].depth, stretch.depth)
-            joined[-1] = Stretch(depth, joined[-1].looks + stretch.looks)
+            joined[-1] = Interval(depth, joined[-1].looks + stretch.looks)
         else:
             joined.append(stretch)
     return joined
 
 
-def _length(looks: list[Look]) -> int:
+def _length(looks: list[StackObservation]) -> int:
     return sum(look.to_ns - look.from_ns for look in looks)
 
 
-def blamed(stretch: Stretch) -> tuple[Frame, Sample]:
+def blamed(stretch: Interval) -> tuple[Frame, Sample]:
     """The function seen most at the stretch's depth, on its line seen most, and a look at that."""
     functions: Counter[tuple[str, str]] = Counter()
     lines: Counter[Frame] = Counter()
@@ -218,5 +218,5 @@ def blamed(stretch: Stretch) -> tuple[Frame, Sample]:
     return blamed, max(seen, key=lambda sample: sample.count)
 
 
-def _frame(look: Look, depth: int) -> Frame:
+def _frame(look: StackObservation, depth: int) -> Frame:
     return look.path[min(depth, len(look.path)) - 1]  # depth 0: the innermost

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
-from ...record.event import Blocked, Frame, Other, Sample, Suspect, Thread, Witnessed
+from ...record.event import Blocked, Frame, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
 from ..blame import own_frames
 from ..history import History
 
@@ -19,7 +19,7 @@ from ..history import History
 PROBE = ("/harness/probe/", "/harness/record/")
 
 
-def unheard(history: History) -> Iterator[Blocked]:
+def only_seen_outside(history: History) -> Iterator[Blocked]:
     """The turns in which processes ended while code held the GIL: only the outside has seen them.
 
     The probe would have told of each at its end, or when it got a chance to look.
@@ -29,7 +29,7 @@ def unheard(history: History) -> Iterator[Blocked]:
         began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
         looks_ns = [
             look.at_ns
-            for look in history.of(Witnessed)
+            for look in history.of(ThreadsDumped)
             if (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
         ]
         is_told = any(
@@ -50,12 +50,12 @@ def unheard(history: History) -> Iterator[Blocked]:
             )
 
 
-def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
+def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped]) -> Blocked:
     """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
     within = _within(turn, seen)
     own: list[Sample] = []
     holders: Counter[str] = Counter()
-    threads: dict[str, Thread] = {}
+    threads: dict[str, ThreadDump] = {}
     for look in within:
         for thread in look.threads:
             if not thread.stack:
@@ -69,7 +69,7 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
         # Seen with the GIL in hand: nobody needs to be suspected any more.
         share_ns = turn.held_ns // sum(holders.values())
         others = tuple(
-            Other(name, threads[name].stack, cpu_ns=0, used_ns=share_ns * times, syscall="running")
+            OtherThread(name, threads[name].stack, cpu_ns=0, used_ns=share_ns * times, syscall="running")
             for name, times in holders.most_common()
         )
         turn = replace(turn, others=others)
@@ -82,7 +82,7 @@ def joined(turn: Blocked, seen: Iterable[Witnessed]) -> Blocked:
     return turn
 
 
-def _within(turn: Blocked, seen: Iterable[Witnessed]) -> list[Witnessed]:
+def _within(turn: Blocked, seen: Iterable[ThreadsDumped]) -> list[ThreadsDumped]:
     """The looks that tell of this turn.
 
     One that was over after the turn may have seen what came next: py-spy takes tens of milliseconds until it
@@ -98,11 +98,11 @@ def _within(turn: Blocked, seen: Iterable[Witnessed]) -> list[Witnessed]:
     return sure if sure or turn.samples else begun
 
 
-def _is_probes(thread: Thread) -> bool:
+def _is_probes(thread: ThreadDump) -> bool:
     return any(folder in thread.stack[0].file for folder in PROBE)
 
 
-def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
+def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump) -> Sample:
     """A look as a sample, up to the next look from inside: that tells whose step it was.
 
     Where there is none, it is the one task whose coroutine's function the stack begins with.
@@ -121,7 +121,7 @@ def _sample(turn: Blocked, look: Witnessed, thread: Thread) -> Sample:
     )
 
 
-def _suspect(turn: Blocked, stack: tuple[Frame, ...]) -> Suspect | None:
+def _suspect(turn: Blocked, stack: tuple[Frame, ...]) -> StepCandidate | None:
     own = own_frames(stack)
     # From outside a function has its bare name.
     begins_with = own[0].function.rpartition(".")[2] if own else ""

@@ -6,7 +6,7 @@ from collections import Counter
 
 from ...record.event import Sample
 from ..blame import Territory
-from .interval import Stretch
+from .interval import Interval
 from .library import find, library_calls
 
 # Only where the library tells more than the system call: a queue waits for a lock, a name lookup in `poll`.
@@ -49,7 +49,7 @@ _SYSCALLS = {
 _BY_SYSCALL = {name: kind for kind, names in _SYSCALLS.items() for name in names.split()}
 
 
-def waits_for(stretch: Stretch, territory: Territory) -> str:
+def waits_for(stretch: Interval, territory: Territory) -> str:
     """What most of the waiting in a stretch was for: "sleep", "socket", ...; "" when that is not known."""
     waited_ns: Counter[str] = Counter()
     for look in stretch.looks:

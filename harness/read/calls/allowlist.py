@@ -15,7 +15,7 @@ from ...record.event import CallsCounted
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowlist:
     """Calls that are meant to be there. Patterns are globs (``*``, ``?``, ``[ab]``), case counts."""
 
     call: str
@@ -39,7 +39,7 @@ class Allowance:
 class Accepted:
     """What of a program's calls nobody needs to be warned of."""
 
-    allow: tuple[Allowance, ...] = ()
+    allow: tuple[Allowlist, ...] = ()
     known: frozenset[tuple[str, str]] = frozenset()  # call and function, of which the baseline has told
 
     def settings(self) -> dict[str, object]:
@@ -50,6 +50,6 @@ class Accepted:
     def of_settings(cls, settings: Mapping[str, Any]) -> Accepted:
         """What a manifest kept."""
         return cls(
-            allow=tuple(Allowance(**allowance) for allowance in settings["allow"]),
+            allow=tuple(Allowlist(**allowance) for allowance in settings["allow"]),
             known=frozenset((call, function) for call, function in settings["known"]),
         )

@@ -9,19 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import UsageError
 from ...record.toml import document
-from ...record.toml.validation import complaints
-from .allowlist import Allowance
+from ...record.toml.validation import violations
+from .allowlist import Allowlist
 
 FILE = Path("harness.toml")
 
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class _Table(BaseModel):
+class _ProjectTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _Allow(_Table):
+class _Allow(_ProjectTable):
     call: _Text
     reason: _Text
     function: _Text = "*"
@@ -29,15 +29,15 @@ class _Allow(_Table):
     argument: str = "*"
 
 
-class _Calls(_Table):
+class _CallsTable(_ProjectTable):
     allow: Annotated[tuple[_Allow, ...], Field(strict=False)] = ()
 
 
-class _Project(_Table):
-    calls: _Calls = _Calls()
+class _Project(_ProjectTable):
+    calls: _CallsTable = _CallsTable()
 
 
-def load_allowances(path: Path) -> tuple[Allowance, ...]:
+def load_allowances(path: Path) -> tuple[Allowlist, ...]:
     """The entries ``[[calls.allow]]`` of the file.
 
     Raises:
@@ -48,7 +48,7 @@ def load_allowances(path: Path) -> tuple[Allowance, ...]:
     try:
         project = _Project.model_validate(content)
     except ValidationError as exc:
-        found = complaints(exc.errors(), content, _Project.model_json_schema())
+        found = violations(exc.errors(), content, _Project.model_json_schema())
     else:
-        return tuple(Allowance(**dict(entry)) for entry in project.calls.allow)
+        return tuple(Allowlist(**dict(entry)) for entry in project.calls.allow)
     raise document.refusal(path, text, found, UsageError)

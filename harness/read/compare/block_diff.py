@@ -21,7 +21,7 @@ LEAST_APART = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class BlockChange:
     """One place that blocks in one run or in both."""
 
     function: str
@@ -34,7 +34,9 @@ class Moved:
     by_chance: bool  # it may be: the runs are too short, or the blocks too few, to tell
 
 
-def moved(base: Iterable[Block], head: Iterable[Block], base_s: float, head_s: float) -> tuple[Moved, ...]:
+def block_changes(
+    base: Iterable[Block], head: Iterable[Block], base_s: float, head_s: float
+) -> tuple[BlockChange, ...]:
     """The places of both runs, those whose time moved most first.
 
     Args:
@@ -58,10 +60,12 @@ def _by_function(blocks: Iterable[Block]) -> dict[tuple[str, str], list[Block]]:
     return found
 
 
-def _moved(key: tuple[str, str], base: list[Block], head: list[Block], base_s: float, head_s: float) -> Moved:
+def _moved(
+    key: tuple[str, str], base: list[Block], head: list[Block], base_s: float, head_s: float
+) -> BlockChange:
     function, file = key
     change, by_chance = _change(base, head, base_s, head_s)
-    return Moved(
+    return BlockChange(
         function=function,
         where=max(head or base, key=lambda block: block.held_ms).where or file,
         base_count=len(base),

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from statistics import fmean, variance
 from typing import TYPE_CHECKING
 
-from .block_diff import Moved, moved
-from .profile_diff import Contrast
+from .block_diff import BlockChange, block_changes
+from .profile_diff import ProfileDiff
 
 if TYPE_CHECKING:
-    from ..report import Document
+    from ..report import Report
 
 # From fewer steps a standard error is a guess.
 LEAST_STEPS = 8
@@ -37,32 +37,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Comparison:
     """The base is the other run, the head is the one that is reported."""
 
     base_id: str
     base_verdict: str
     base_outcome: str
     changes: tuple[Change, ...]
-    places: tuple[Moved, ...]  # those that moved most first
-    contrast: Contrast | None = field(repr=False)  # of what was sampled; null where there is none ...
+    places: tuple[BlockChange, ...]  # those that moved most first
+    contrast: ProfileDiff | None = field(repr=False)  # of what was sampled; null where there is none ...
     no_contrast: str  # ... and why
 
 
-def difference(base: Document, head: Document, samples: Contrast | str) -> Difference:
+def comparison(base: Report, head: Report, samples: ProfileDiff | str) -> Comparison:
     """What changed from *base* to *head*, with what `contrast` says of their *samples*."""
-    return Difference(
+    return Comparison(
         base_id=base.run.id,
         base_verdict=base.run.verdict,
         base_outcome=base.run.outcome,
         changes=(*_changes(base, head), *_counts(base, head)),
-        places=moved(base.blocks, head.blocks, base.loop.ran_s, head.loop.ran_s),
-        contrast=samples if isinstance(samples, Contrast) else None,
+        places=block_changes(base.blocks, head.blocks, base.loop.ran_s, head.loop.ran_s),
+        contrast=samples if isinstance(samples, ProfileDiff) else None,
         no_contrast=samples if isinstance(samples, str) else "",
     )
 
 
-def _changes(base: Document, head: Document) -> Iterator[Change]:
+def _changes(base: Report, head: Report) -> Iterator[Change]:
     before, after = base.timeline, head.timeline
     if base.load is not None and head.load is not None:
         yield _change("latency, median of a step", "ms", before.p50_ms, after.p50_ms)
@@ -71,7 +71,7 @@ def _changes(base: Document, head: Document) -> Iterator[Change]:
     yield _change("loop busy", "share", before.busy_ratio, after.busy_ratio)
 
 
-def _rates(document: Document) -> list[float | None]:
+def _rates(document: Report) -> list[float | None]:
     """Answers per second, from the first request to the last: before and after there was no load."""
     line = document.timeline
     loaded = [index for index, sent in enumerate(line.sent) if sent]
@@ -104,7 +104,7 @@ def _mean(values: list[float]) -> float | None:
     return round(fmean(values), 4) if values else None
 
 
-def _counts(base: Document, head: Document) -> Iterator[Change]:
+def _counts(base: Report, head: Report) -> Iterator[Change]:
     yield _count("blocks", "blocks", len(base.blocks), len(head.blocks))
     yield _count("held by blocks", "ms", _held_ms(base), _held_ms(head))
     if base.load is not None and head.load is not None:
@@ -121,5 +121,5 @@ def _count(name: str, unit: str, base: float | None, head: float | None) -> Chan
     return Change(name, unit, base, head, None, "")
 
 
-def _held_ms(document: Document) -> float:
+def _held_ms(document: Report) -> float:
     return round(sum(block.held_ms for block in document.blocks), 3)

@@ -19,9 +19,18 @@ from ...record.event import Frame
 from ..blame import candidates
 from ..figures import loop
 from ..history import History
-from ..samples.flame_graph import EXECUTOR, LETTERS, Called, Numbers, Thread, Tree, territory, thread_of
-from ..samples.sample import LATE, Taken, taken
-from ..samples.sampling_error import Visits
+from ..samples.flame_graph import (
+    EXECUTOR,
+    LETTERS,
+    Called,
+    CallTree,
+    Interned,
+    ThreadSamples,
+    territory,
+    thread_of,
+)
+from ..samples.sample import LATE, StackSample, stack_samples
+from ..samples.sampling_error import SampleVariance
 
 # Fewer than an icicle of one run has, for a row has more to say.
 CALLS, ROWS = 1_000, 5_000
@@ -29,15 +38,15 @@ SHIFTS = 20
 MESSAGE, SECOND = "request", "second"
 
 
-class Group(NamedTuple):
+class SampleGroup(NamedTuple):
     """What the page filters by; a sample is in one group."""
 
-    thread: Thread
+    thread: ThreadSamples
     coroutine: str
     span: str
 
 
-class Row(NamedTuple):
+class TimeChange(NamedTuple):
     """Time in one call; the first four are numbers of the lists, and call 0 is the loop itself.
 
     *base_ms* and *head_ms* are of the call by itself, per unit. *variance* is that of their difference, but
@@ -54,7 +63,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class FunctionChange:
     """Time on the loop, per unit, that went into one function of the program's and the libraries below it."""
 
     function: str
@@ -66,27 +75,27 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class ProfileDiff:
     """The base is the other run, the head is the one that is reported. The lists are those of an `Icicle`."""
 
     per: str  # "request" or "second": what times are counted by
     base_units: float
     head_units: float
     only_late: bool  # there were no samples but the looks at late turns
-    threads: tuple[Thread, ...]
+    threads: tuple[ThreadSamples, ...]
     coroutines: tuple[str, ...]
     spans: tuple[str, ...]
     lines: tuple[Called, ...] = field(repr=False)  # whose *where* is a file
     callers: tuple[int, ...] = field(repr=False)
     called: tuple[int, ...] = field(repr=False)
-    rows: tuple[Row, ...] = field(repr=False)
-    shifts: tuple[Shift, ...]  # those that moved most first
+    rows: tuple[TimeChange, ...] = field(repr=False)
+    shifts: tuple[FunctionChange, ...]  # those that moved most first
     left_out_ms: float  # per unit and of both runs together, in calls that found no place here
 
 
-def contrast(base: History, head: History) -> Contrast | str:
+def profile_diff(base: History, head: History) -> ProfileDiff | str:
     """What changed from *base* to *head*; the reason why nothing can be said, where that is so."""
-    before, after = taken(base), taken(head)
+    before, after = stack_samples(base), stack_samples(head)
     for samples, which in ((before, "the other run"), (after, "this run")):
         if not samples:
             return f"there are no samples of {which}"
@@ -105,28 +114,28 @@ def contrast(base: History, head: History) -> Contrast | str:
 class _Side:
     """The samples of one run with what they are counted by."""
 
-    def __init__(self, history: History, samples: tuple[Taken, ...], units: float) -> None:
+    def __init__(self, history: History, samples: tuple[StackSample, ...], units: float) -> None:
         self.samples, self.units = samples, units
         self._whose = territory(history)
         self._known: dict[tuple[str, str], Called] = {}
-        # By identity, for `taken` gives equal stacks but once: to hash one takes longer than the rest.
+        # By identity: `stack_samples` interns equal stacks, and hashing one takes longer than the rest.
         self._stacks: dict[int, tuple[tuple[Called, ...], tuple[Called, ...]]] = {}
-        self._groups: dict[tuple[str, str, str, str], Group] = {}
+        self._groups: dict[tuple[str, str, str, str], SampleGroup] = {}
 
-    def stack(self, sample: Taken) -> tuple[Called, ...]:
+    def stack(self, sample: StackSample) -> tuple[Called, ...]:
         """The calls of a sample, each as a function in a file."""
         return self._seen(sample)[0]
 
-    def blamed(self, sample: Taken) -> tuple[Called, ...]:
+    def blamed(self, sample: StackSample) -> tuple[Called, ...]:
         """The one call of a sample on a loop that the time is put down to; none for the loop itself."""
         return self._seen(sample)[1] if sample.way != EXECUTOR else ()
 
-    def group(self, sample: Taken) -> Group:
+    def group(self, sample: StackSample) -> SampleGroup:
         """What the page filters the sample by."""
         key = sample.thread, sample.way, sample.coroutine, sample.span
         if key not in self._groups:
             names = sample.coroutine[:LETTERS], sample.span[:LETTERS]
-            self._groups[key] = Group(thread_of(sample), *names)
+            self._groups[key] = SampleGroup(thread_of(sample), *names)
         return self._groups[key]
 
     def per_unit_ms(self, time_ns: float) -> float:
@@ -137,7 +146,7 @@ class _Side:
         """A variance per unit, in ms²."""
         return variance_ns2 / 1e12 / self.units**2
 
-    def _seen(self, sample: Taken) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
+    def _seen(self, sample: StackSample) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
         key = id(sample.stack)
         if key not in self._stacks:
             blamed = candidates(sample.stack, self._whose)[-1:]
@@ -152,8 +161,8 @@ class _Side:
         return self._known[key]
 
 
-def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contrast:
-    groups, stacks = Numbers[Group](), Numbers[tuple[Called, ...]]()
+def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> ProfileDiff:
+    groups, stacks = Interned[SampleGroup](), Interned[tuple[Called, ...]]()
     numbered = [
         [(groups.of(side.group(sample)), stacks.of(side.stack(sample))) for sample in side.samples]
         for side in (base, head)
@@ -163,7 +172,7 @@ def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contras
         for sample, pair in zip(side.samples, numbered[index], strict=True):
             took[pair][index] += side.per_unit_ms(sample.weight_ns)
     by_number = tuple(stacks)
-    tree, left_out_ms = Tree(CALLS), 0.0
+    tree, left_out_ms = CallTree(CALLS), 0.0
     # By group and call: the time of the call by itself. Each pair of a group and a stack is in so many calls.
     itself: dict[tuple[int, int], list[float]] = {}
     inside: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
@@ -181,13 +190,13 @@ def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contras
     variance: dict[tuple[int, int], float] = defaultdict(float)
     for side, pairs in zip((base, head), numbered, strict=True):
         places = [inside.get(pair, ()) for pair in pairs]
-        for place, of in Visits(side.samples, places).variance.items():
+        for place, of in SampleVariance(side.samples, places).variance.items():
             variance[place] += side.variance(of)
-    threads, coroutines, spans = Numbers[Thread](), Numbers[str](), Numbers[str]()
+    threads, coroutines, spans = Interned[ThreadSamples](), Interned[str](), Interned[str]()
     wheres = [
         (threads.of(group.thread), coroutines.of(group.coroutine), spans.of(group.span)) for group in groups
     ]
-    return Contrast(
+    return ProfileDiff(
         per=per,
         base_units=round(base.units, 3),
         head_units=round(head.units, 3),
@@ -199,7 +208,7 @@ def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contras
         callers=tuple(tree.callers),
         called=tuple(line for _, line in tree.calls),
         rows=tuple(
-            Row(*wheres[group], call, _digits(before), _digits(after), _digits(variance[group, call]))
+            TimeChange(*wheres[group], call, _digits(before), _digits(after), _digits(variance[group, call]))
             for (group, call), (before, after) in itself.items()
         ),
         shifts=tuple(_shifts(base, head)),
@@ -207,7 +216,7 @@ def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> Contras
     )
 
 
-def _callers(tree: Tree, call: int) -> Iterator[int]:
+def _callers(tree: CallTree, call: int) -> Iterator[int]:
     """A call, its caller, and so on to the loop itself, which is 0."""
     calls = tree.callers
     while call:
@@ -216,7 +225,7 @@ def _callers(tree: Tree, call: int) -> Iterator[int]:
     yield 0
 
 
-def _shifts(base: _Side, head: _Side) -> list[Shift]:
+def _shifts(base: _Side, head: _Side) -> list[FunctionChange]:
     took: dict[Called, list[float]] = defaultdict(lambda: [0.0, 0.0])
     variance: dict[Called, float] = defaultdict(float)
     for index, side in enumerate((base, head)):
@@ -224,7 +233,7 @@ def _shifts(base: _Side, head: _Side) -> list[Shift]:
         for sample, blamed in zip(side.samples, places, strict=True):
             for called in blamed:
                 took[called][index] += side.per_unit_ms(sample.weight_ns)
-        for called, of in Visits(side.samples, places).variance.items():
+        for called, of in SampleVariance(side.samples, places).variance.items():
             variance[called] += side.variance(of)
     shifts = [
         _shift(called, before_ms, after_ms, 2 * math.sqrt(variance[called]))
@@ -233,12 +242,12 @@ def _shifts(base: _Side, head: _Side) -> list[Shift]:
     return sorted(shifts, key=lambda shift: -abs(shift.head_ms - shift.base_ms))[:SHIFTS]
 
 
-def _shift(called: Called, before_ms: float, after_ms: float, band_ms: float) -> Shift:
+def _shift(called: Called, before_ms: float, after_ms: float, band_ms: float) -> FunctionChange:
     verdict = "heavier" if after_ms > before_ms else "lighter"
     if abs(after_ms - before_ms) <= band_ms:
         verdict = "noise"
     figures = _digits(before_ms), _digits(after_ms), _digits(band_ms)
-    return Shift(called.function, called.where, *figures, verdict)
+    return FunctionChange(called.function, called.where, *figures, verdict)
 
 
 def _digits(value: float) -> float:

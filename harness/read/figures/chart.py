@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..blocks.block import Block
-from ..report import Document
+from ..report import Report
 from .timeline import Timeline
 
 # A stall for each of so many columns: those that would lie on top of each other are one, the longest.
@@ -55,7 +55,7 @@ class Chart:
     stalls: tuple[tuple[int, Block], ...]  # by their index in the document, in order of time
 
 
-def chart(document: Document) -> Chart:
+def chart(document: Report) -> Chart:
     """The lanes that this run has something to say in; the loop's is always there."""
     line = document.timeline
     whole_s = line.step_s * len(line.sent)
@@ -101,7 +101,7 @@ def _rates(counts: Sequence[int], step_s: float) -> tuple[float, ...]:
     return tuple(round(count / step_s, 2) for count in counts)
 
 
-def _bands(document: Document, whole_s: float) -> Iterator[Band]:
+def _bands(document: Report, whole_s: float) -> Iterator[Band]:
     rows: list[float] = []  # until when each is taken
     for fault in [fault for fault in document.faults if fault.injected][:BANDS]:
         from_s = fault.at_s or 0.0
@@ -111,7 +111,7 @@ def _bands(document: Document, whole_s: float) -> Iterator[Band]:
         yield Band(f"{fault.id} · {fault.kind}", from_s, to_s, row)
 
 
-def _stalls(document: Document, whole_s: float) -> tuple[tuple[int, Block], ...]:
+def _stalls(document: Report, whole_s: float) -> tuple[tuple[int, Block], ...]:
     columns: dict[int, tuple[int, Block]] = {}
     for index, block in enumerate(document.blocks):
         column = int(block.at_s / whole_s * COLUMNS)

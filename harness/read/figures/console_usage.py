@@ -11,7 +11,7 @@ from ..units import seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class ConsoleAccess:
     """Somebody came, was refused, or did something that is more than reading."""
 
     at_s: float
@@ -22,23 +22,23 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
-class Console:
+class ConsoleUsage:
     """*cpu_ratio* is the share of the console's threads in the CPU time of its processes; null: not told."""
 
     connections: int
     refused: int
     commands: dict[str, int]  # by name, the most used first
-    audited: tuple[Audited, ...]
+    audited: tuple[ConsoleAccess, ...]
     unlisted: int  # audited, but beyond what is kept
     cpu_ratio: float | None
 
     @property
-    def deeds(self) -> tuple[Audited, ...]:
+    def deeds(self) -> tuple[ConsoleAccess, ...]:
         """What was done, or refused to those who asked for it."""
         return tuple(event for event in self.audited if event.line)
 
 
-def console(history: History) -> Console | None:
+def console_usage(history: History) -> ConsoleUsage | None:
     """The consoles of a run together; `None` without any."""
     if not history.of(ConsoleOpened):
         return None
@@ -48,12 +48,12 @@ def console(history: History) -> Console | None:
     for event in counted:
         commands.update(event.commands)
     process_ns = sum(event.process_cpu_ns for event in counted)
-    return Console(
+    return ConsoleUsage(
         connections=sum(event.connections for event in counted),
         refused=sum(event.refused for event in counted),
         commands=dict(commands.most_common()),
         audited=tuple(
-            Audited(
+            ConsoleAccess(
                 seconds(history.since_start_ns(event.at_ns)),
                 event.pid,
                 event.client,

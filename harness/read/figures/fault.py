@@ -11,7 +11,7 @@ from ..units import seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FaultFigures:
     """One planted fault. *for_s* is null for one that was never rolled back."""
 
     id: str
@@ -25,7 +25,7 @@ class Fault:
     error: str
 
 
-def faults(history: History) -> tuple[Fault, ...]:
+def faults(history: History) -> tuple[FaultFigures, ...]:
     """Every fault that was injected or could not be, in order of time."""
     injected = {event.id: event for event in history.of(FaultInjected)}
     undone = {event.id: event for event in history.of(FaultUndone)}
@@ -46,8 +46,8 @@ def _fault(
     ended: FaultUndone | None,
     error: str,
     seen: Counter[str],
-) -> Fault:
-    return Fault(
+) -> FaultFigures:
+    return FaultFigures(
         id=fault_id,
         kind=began.kind if began else "",
         at_s=seconds(history.since_start_ns(began.at_ns)) if began else None,

@@ -28,7 +28,7 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ProfileFigures:
     """What the samplers reached.
 
     Without the sampler, *samples* counts the looks at late turns, and there is no steady rate to tell.
@@ -60,7 +60,7 @@ def overhead(history: History) -> Overhead:
     return Overhead(ratio, seconds(probe_ns), dropped)
 
 
-def profile(history: History) -> Profile:
+def profile(history: History) -> ProfileFigures:
     """The samples taken, and what other profilers wrote."""
     artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
@@ -68,6 +68,6 @@ def profile(history: History) -> Profile:
     lost = sum(event.lost for event in counted)
     if not looks:
         late = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)
-        return Profile(None, None, late, None, artefacts)
+        return ProfileFigures(None, None, late, None, artefacts)
     hz = max(event.hz for event in counted)
-    return Profile(hz, round(hz * looks / (ticks + lost), 1), looks, lost, artefacts)
+    return ProfileFigures(hz, round(hz * looks / (ticks + lost), 1), looks, lost, artefacts)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ...record.event import (
+    AwaitSite,
     CancelSwallowed,
     Coroutine,
-    Crowd,
     ExceptionLost,
     NeverAwaited,
-    PlaceSeen,
     TargetStopping,
+    TaskCluster,
     TaskDestroyed,
     TasksCounted,
 )
@@ -168,7 +168,7 @@ def _count(census: TasksCounted, place: int) -> int:
     return crowd.count if crowd is not None else 0
 
 
-def _crowd(census: TasksCounted, place: int) -> Crowd | None:
+def _crowd(census: TasksCounted, place: int) -> TaskCluster | None:
     return next((crowd for crowd in census.crowds if crowd.place == place), None)
 
 
@@ -189,7 +189,7 @@ def _python(pid: int, history: History) -> tuple[int, ...]:
 
 
 def _places(history: History) -> dict[tuple[int, int], Coroutine]:
-    return {(seen.pid, seen.place): seen.coroutine for seen in history.of(PlaceSeen)}
+    return {(seen.pid, seen.place): seen.coroutine for seen in history.of(AwaitSite)}
 
 
 def _by_process(history: History) -> dict[int, list[TasksCounted]]:

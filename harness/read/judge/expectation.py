@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...record.run import Expectation
 from ..blocks.block import Block
-from ..spans.span import Spans
+from ..spans.span import SpanFigures
 
 _COMPARISONS = {
     "<": operator.lt,
@@ -24,7 +24,7 @@ _COMPARISONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ExpectationResult:
     """One expectation with what came; *value* is null when the run has no such figure."""
 
     name: str
@@ -33,12 +33,12 @@ class Judged:
     passed: bool
 
 
-def judge(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> tuple[Judged, ...]:
+def judge(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> tuple[ExpectationResult, ...]:
     """Each expectation against its figure, in the order they were asked."""
     return tuple(_judged(expectation, figures.get(expectation.key)) for expectation in expectations)
 
 
-def figures(parts: Mapping[str, object], blocks: tuple[Block, ...], spans: Spans) -> dict[str, float]:
+def figures(parts: Mapping[str, object], blocks: tuple[Block, ...], spans: SpanFigures) -> dict[str, float]:
     """Every number of a report by its dotted path, and the figures derived from its lists."""
     return {
         **dict(_numbers(parts, "")),
@@ -54,11 +54,13 @@ def figures(parts: Mapping[str, object], blocks: tuple[Block, ...], spans: Spans
     }
 
 
-def _judged(expectation: Expectation, value: float | None) -> Judged:
+def _judged(expectation: Expectation, value: float | None) -> ExpectationResult:
     # A comparison that this version does not know must not pass.
     compare = _COMPARISONS.get(expectation.comparison)
     passed = value is not None and compare is not None and bool(compare(value, expectation.limit))
-    return Judged(expectation.key, f"{expectation.comparison} {expectation.limit:g}", value, passed)
+    return ExpectationResult(
+        expectation.key, f"{expectation.comparison} {expectation.limit:g}", value, passed
+    )
 
 
 def _numbers(parts: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:

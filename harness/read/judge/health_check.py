@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..figures.load import Load
 from ..figures.loop import LoopFigures
 from ..figures.overhead import Overhead
-from ..spans.span import Spans
+from ..spans.span import SpanFigures
 from ..units import duration, percent
 
 # One moment of a hundred may be later than this: a request has many turns, and each may wait so long.
@@ -25,7 +25,7 @@ CPU_RATIO = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class HealthCheck:
     """One figure held against its limit, which is the highest that passes."""
 
     name: str
@@ -38,7 +38,7 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class HealthInputs:
     """What the audits look at."""
 
     block_limit_ms: float
@@ -47,17 +47,17 @@ class Audited:
     load: Load | None
     p99_gain_ms: float | None  # of latency, without any block
     lost: int | None  # messages: lost, or acked without being saved; null without a ledger
-    spans: Spans
+    spans: SpanFigures
     new_calls: int | None  # null when calls were not counted
     overhead: Overhead
 
 
-def audits(run: Audited) -> tuple[Audit, ...]:
+def health_checks(run: HealthInputs) -> tuple[HealthCheck, ...]:
     """Those that this run has a figure for: the failed ones first."""
     return tuple(sorted(_audits(run), key=lambda audit: audit.passed))
 
 
-def _audits(run: Audited) -> Iterator[Audit]:
+def _audits(run: HealthInputs) -> Iterator[HealthCheck]:
     loop, load = run.loop, run.load
     if loop.lag_ms.max is not None:
         yield _audit(
@@ -92,17 +92,17 @@ def _audits(run: Audited) -> Iterator[Audit]:
         yield _audit("overhead", "Measuring costs little CPU", "ratio", CPU_RATIO, run.overhead.cpu_ratio)
 
 
-def _audit(name: str, title: str, unit: str, limit: float, value: float, gain: str = "") -> Audit:
+def _audit(name: str, title: str, unit: str, limit: float, value: float, gain: str = "") -> HealthCheck:
     passed = value <= limit
-    return Audit(name, title, unit, limit, value, passed, "" if passed else gain)
+    return HealthCheck(name, title, unit, limit, value, passed, "" if passed else gain)
 
 
-def _gain(run: Audited) -> str:
+def _gain(run: HealthInputs) -> str:
     if run.p99_gain_ms:
         return f"p99 −{duration(run.p99_gain_ms)} without the blocks"
     return _room(run)
 
 
-def _room(run: Audited) -> str:
+def _room(run: HealthInputs) -> str:
     share = min(1.0, run.held_ms / (run.loop.ran_s * 1000)) if run.loop.ran_s else 0.0
     return f"{percent(share)} of the loop's time without the blocks" if share else ""

@@ -9,7 +9,7 @@ from ...record.event import RunEnded, TargetExited
 from ..finding import Finding
 from ..history import History
 from ..rules import target
-from .expectation import Judged
+from .expectation import ExpectationResult
 
 INTERRUPTED = "it was interrupted"
 
@@ -30,7 +30,9 @@ class Outcome:
         return _INTERRUPTED_STATUS if self.reason == INTERRUPTED else _STATUS[self.name]
 
 
-def outcome(history: History, findings: Iterable[Finding], expectations: Iterable[Judged]) -> Outcome:
+def outcome(
+    history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
+) -> Outcome:
     """The gravest of what applies: a dead target, a broken run, wrong load, a missed expectation."""
     exited, ended = history.last(TargetExited), history.last(RunEnded)
     if exited is not None and target.died(exited):

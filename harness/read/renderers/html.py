@@ -23,11 +23,11 @@ from ...record.event import Frame
 from ..blocks.advice import Advice, advice
 from ..blocks.block import Block
 from ..blocks.blocker import Blocker, is_at
-from ..blocks.excerpt import Line, excerpt
-from ..compare.comparison import Difference
+from ..blocks.excerpt import SourceLine, excerpt
+from ..compare.comparison import Comparison
 from ..figures.chart import chart
-from ..report import Document, plain
-from ..samples.flame_graph import Called, Icicle
+from ..report import Report, plain
+from ..samples.flame_graph import Called, FlameGraph
 from ..spans.span import Trace
 from ..units import duration, measured, percent, plural
 
@@ -50,12 +50,12 @@ class Place:
 
     blocker: Blocker
     advice: Advice
-    source: tuple[Line, ...]
+    source: tuple[SourceLine, ...]
     shown: tuple[tuple[int, Block], ...]  # its longest blocks, by their index in the document
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlockerRow:
     """One line of a shown stack; without a frame it stands for *skipped* ones."""
 
     frame: Frame | None
@@ -72,7 +72,7 @@ class Bar:
     width: float
 
 
-def render(document: Document) -> str:
+def render(document: Report) -> str:
     """The report as one HTML document."""
     kept: tuple[str, ...] = LARGE
     while len((page := _page(document, kept)).encode(errors="replace")) > MAX_BYTES and kept:
@@ -80,7 +80,7 @@ def render(document: Document) -> str:
     return page
 
 
-def _page(document: Document, kept: tuple[str, ...]) -> str:
+def _page(document: Report, kept: tuple[str, ...]) -> str:
     places = tuple(_place(document, blocker) for blocker in document.blockers[:PLACES])
     drawn = chart(document)
     return _template().render(
@@ -139,13 +139,13 @@ def _code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
 
 
-def _drawn(between: Difference | None) -> object:
+def _drawn(between: Comparison | None) -> object:
     """What the icicle of two runs is drawn from."""
     samples = between.contrast if between is not None else None
     return plain(replace(samples, shifts=())) if samples is not None else None
 
 
-def _place(document: Document, blocker: Blocker) -> Place:
+def _place(document: Report, blocker: Blocker) -> Place:
     members = [(index, block) for index, block in enumerate(document.blocks) if is_at(block, blocker)]
     longest = sorted(members, key=lambda item: -item[1].held_ms)[:OCCURRENCES]
     return Place(
@@ -158,7 +158,7 @@ def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> di
     listed = {index for place in places for index, _ in place.shown}
     lines: dict[tuple[str, str], int] = {}
 
-    def call(row: Row) -> tuple[int, str]:
+    def call(row: BlockerRow) -> tuple[int, str]:
         if row.frame is None:
             return -row.skipped, ""
         line = row.frame.function[:LETTERS], f"{_tail(row.frame.file)[-LETTERS:]}:{row.frame.line}"
@@ -186,17 +186,17 @@ def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> di
     return {"stalls": [stall(index, block) for index, block in shown], "lines": list(lines)}
 
 
-def _stack(block: Block) -> list[Row]:
+def _stack(block: Block) -> list[BlockerRow]:
     """The block's stack, outermost first, with the middle of a very deep one left out."""
     blamed = (block.file, block.line, block.function)
     own = frozenset(block.own)
-    rows = [Row(frame, i in own, tuple(frame) == blamed) for i, frame in enumerate(block.stack)]
+    rows = [BlockerRow(frame, i in own, tuple(frame) == blamed) for i, frame in enumerate(block.stack)]
     if len(rows) <= OUTER + INNER:
         return rows
-    return [*rows[:OUTER], Row(None, skipped=len(rows) - OUTER - INNER), *rows[-INNER:]]
+    return [*rows[:OUTER], BlockerRow(None, skipped=len(rows) - OUTER - INNER), *rows[-INNER:]]
 
 
-def _sampled(icicle: Icicle | None) -> dict[str, list[tuple[float, Called, list[str]]]]:
+def _sampled(icicle: FlameGraph | None) -> dict[str, list[tuple[float, Called, list[str]]]]:
     """By trace: how long it was met in which line, and the program's own functions above that."""
     found: dict[str, list[tuple[float, Called, list[str]]]] = defaultdict(list)
     if icicle is None:

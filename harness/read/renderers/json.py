@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ..report import Document, as_json
+from ..report import Report, as_json
 
 
-def render(document: Document) -> str:
+def render(document: Report) -> str:
     """The document as JSON text, pure ASCII."""
     return json.dumps(as_json(document), indent=1) + "\n"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
 from ..calls.call import Call
-from ..compare.comparison import Difference
-from ..report import Document
+from ..compare.comparison import Comparison
+from ..report import Report
 from ..spans.segment import PARTS
 from ..spans.span import SpanName
 from ..units import duration, percent, plural, printable
@@ -22,12 +22,12 @@ CALLS = 10
 ROOTS = 5
 
 
-def render(document: Document) -> str:
+def render(document: Report) -> str:
     """The verdict, what was expected, what blocked, and the figures that go with it."""
     return "\n".join(_lines(document)) + "\n"
 
 
-def _lines(document: Document) -> Iterator[str]:
+def _lines(document: Report) -> Iterator[str]:
     run = document.run
     yield f"## {_text(run.verdict)}"
     yield ""
@@ -73,7 +73,7 @@ def _lines(document: Document) -> Iterator[str]:
             yield f"- and {len(grave) - FINDINGS} more"
 
 
-def _changes(between: Difference) -> Iterator[str]:
+def _changes(between: Comparison) -> Iterator[str]:
     verdict = f"{between.base_outcome}: {_text(between.base_verdict)}"
     yield from ("", f"**Against {_code(between.base_id)}**, {verdict}", "")
     for line in changes.lines(between, _code):
@@ -110,7 +110,7 @@ def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
         yield f"| {_code(root.name)} | {root.decomposed:,} | {' | '.join(parts)} |"
 
 
-def _figures(document: Document) -> Iterator[str]:
+def _figures(document: Report) -> Iterator[str]:
     loop, load, cost = document.loop, document.load, document.overhead
     lag = loop.lag_ms
     yield (

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ...record.event import Frame, WriterOpened
 from ..history import History
-from ..samples.sample import taken
+from ..samples.sample import stack_samples
 
 K = TypeVar("K")
 Fields = Iterable[tuple[int, "int | bytes"]]
@@ -29,7 +29,7 @@ def render(history: History) -> bytes:
         (1, _message([(1, strings["samples"]), (2, strings["count"])])),
         (1, _message([(1, strings["wall"]), (2, strings["nanoseconds"])])),
     ]
-    samples = taken(history)
+    samples = stack_samples(history)
     for sample in samples:
         stack = (locations[frame] for frame in reversed(sample.stack))
         names = ("thread", "way", "task", "coroutine", "span", "trace_id", "span_id")

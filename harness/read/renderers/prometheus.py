@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from ..report import Document
+from ..report import Report
 
 Labels = Mapping[str, str]
 Samples = list[tuple[Labels, float | None]]
 NONE: Labels = {}
 
 
-def render(document: Document) -> str:
+def render(document: Report) -> str:
     """Gauges, for a run is over when it is reported; what was not measured is left out."""
     lines: list[str] = []
     for name, meaning, samples in _metrics(document):
@@ -26,7 +26,7 @@ def render(document: Document) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _metrics(document: Document) -> Iterator[tuple[str, str, Samples]]:
+def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     run, loop, cost = document.run, document.loop, document.overhead
     info = {name: str(getattr(run, name)) for name in ("id", "scenario", "outcome", "python", "commit")}
     yield "run_info", "The run, always 1.", [(info, 1)]
@@ -66,7 +66,7 @@ def _metrics(document: Document) -> Iterator[tuple[str, str, Samples]]:
     yield "expectation_passed", "Whether an expectation was met.", passed
 
 
-def _blocks(document: Document) -> Iterator[tuple[str, str, Samples]]:
+def _blocks(document: Report) -> Iterator[tuple[str, str, Samples]]:
     places = [
         ({"function": p.function, "file": p.file, "line": str(p.line), "cause": p.cause}, p)
         for p in document.blockers
@@ -78,7 +78,7 @@ def _blocks(document: Document) -> Iterator[tuple[str, str, Samples]]:
     yield "block_max_seconds", "The longest block.", [(NONE, longest / 1000)]
 
 
-def _load(document: Document) -> Iterator[tuple[str, str, Samples]]:
+def _load(document: Report) -> Iterator[tuple[str, str, Samples]]:
     load = document.load
     if load is None:
         return

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from ...record.event import Frame
 from ..history import History
-from ..samples.sample import Taken, taken
+from ..samples.sample import StackSample, stack_samples
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 # What a sample's way means for who reads it.
@@ -25,8 +25,8 @@ BIAS = {
 def render(history: History) -> str:
     """The file as JSON."""
     frames: dict[tuple[str, str, int], int] = {}
-    threads: dict[tuple[int, str, str], list[Taken]] = defaultdict(list)
-    for sample in taken(history):
+    threads: dict[tuple[int, str, str], list[StackSample]] = defaultdict(list)
+    for sample in stack_samples(history):
         threads[sample.pid, sample.thread, sample.way].append(sample)
     profiles = [_profile(key, samples, frames) for key, samples in sorted(threads.items())]
     document = {
@@ -41,7 +41,7 @@ def render(history: History) -> str:
 
 
 def _profile(
-    key: tuple[int, str, str], samples: list[Taken], frames: dict[tuple[str, str, int], int]
+    key: tuple[int, str, str], samples: list[StackSample], frames: dict[tuple[str, str, int], int]
 ) -> dict[str, object]:
     pid, thread, way = key
 
@@ -60,7 +60,7 @@ def _profile(
     }
 
 
-def _root(sample: Taken) -> Frame:
+def _root(sample: StackSample) -> Frame:
     return Frame("", 0, f"span {sample.span}" if sample.span else "no span")
 
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
 from ..calls.call import Call
-from ..compare.comparison import Difference
-from ..report import Document
+from ..compare.comparison import Comparison
+from ..report import Report
 from ..spans.segment import PARTS
 from ..spans.span import SpanName
 from ..units import duration, percent, plural, printable
@@ -29,13 +29,13 @@ _COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": 
 _TONES = {changes.BETTER: "green", changes.WORSE: "bold red", changes.SAME: "dim"}
 
 
-def show(document: Document, console: Console, *, report: Path | None = None) -> None:
+def show(document: Report, console: Console, *, report: Path | None = None) -> None:
     """Print the summary; *report* is where the whole of it lies."""
     for part in _parts(document, report):
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
-def _parts(document: Document, report: Path | None) -> Iterator[RenderableType]:
+def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
     run = document.run
     yield Text.assemble(
         (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
@@ -144,7 +144,7 @@ def _waits(roots: tuple[SpanName, ...]) -> Table:
     return table
 
 
-def _changes(between: Difference) -> Iterator[Text]:
+def _changes(between: Comparison) -> Iterator[Text]:
     yield _row(
         "against", Text(printable(f"{between.base_id}, {between.base_outcome}: {between.base_verdict}"))
     )
@@ -153,7 +153,7 @@ def _changes(between: Difference) -> Iterator[Text]:
     yield _row("", Text(changes.NOTE, style="dim"))
 
 
-def _figures(document: Document) -> Iterator[Text]:
+def _figures(document: Report) -> Iterator[Text]:
     load, lag = document.load, document.loop.lag_ms
     if load is not None:
         latency = load.latency_ms
@@ -178,14 +178,14 @@ def _call_figures(calls: tuple[Call, ...]) -> str:
     return f"synchronous on the loop: {plural(new, 'new place')}, {known:,} known, {allowed:,} allowed"
 
 
-def _expectations(document: Document) -> Iterator[Text]:
+def _expectations(document: Report) -> Iterator[Text]:
     for judged in document.expectations:
         value = "no such figure in this run" if judged.value is None else f"{judged.value:g}"
         sign, style = ("✓", "green") if judged.passed else ("✗", "bold red")
         yield _row(sign, Text(f"{printable(judged.name)} {judged.limit}: {value}"), style)
 
 
-def _overhead(document: Document) -> str:
+def _overhead(document: Report) -> str:
     cost = document.overhead
     if cost.cpu_ratio is None:
         text = "not measured: the target did not end in good order"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...record.event import CallsCounted, Frame
 from ..blame import Territory
-from ..calls.allowlist import Accepted, Allowance
+from ..calls.allowlist import Accepted, Allowlist
 from ..calls.call import Call
 from ..finding import Finding
 from ..history import History
@@ -17,7 +17,7 @@ SETTING = "calls"
 # A report shows a few of the arguments; rules were asked about each that the record has.
 ARGUMENTS = 5
 
-_Key = tuple[str, Frame, str, Allowance | None]
+_Key = tuple[str, Frame, str, Allowlist | None]
 
 
 def accepted(history: History) -> Accepted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import Frame, Leaving, StillRunning, TargetExited, TargetStarted
+from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
 from ..blame import Territory, own_frames
 from ..finding import Finding
 from ..history import History
@@ -41,9 +41,9 @@ def findings(history: History) -> Iterator[Finding]:
         yield Finding(RULE, level, message, where.file if where else None, where.line if where else None)
 
 
-def unended(history: History) -> list[StillRunning]:
+def unended(history: History) -> list[ShutdownStalled]:
     """The last look at each process that was asked to end, ran on for long, and came to no end of its own."""
-    latest = {look.pid: look for look in history.of(StillRunning)}
+    latest = {look.pid: look for look in history.of(ShutdownStalled)}
     return [
         look
         for look in latest.values()
@@ -51,11 +51,11 @@ def unended(history: History) -> list[StillRunning]:
     ]
 
 
-def _ended_well(last: StillRunning, history: History) -> bool:
+def _ended_well(last: ShutdownStalled, history: History) -> bool:
     exited = _exit(last, history)
     if exited is not None and exited.status >= 0:
         return True
-    if any(leaving.pid == last.pid and leaving.at_ns >= last.at_ns for leaving in history.of(Leaving)):
+    if any(leaving.pid == last.pid and leaving.at_ns >= last.at_ns for leaving in history.of(ProcessExiting)):
         return True
     return any(
         source.opened is not None
@@ -66,18 +66,18 @@ def _ended_well(last: StillRunning, history: History) -> bool:
     )
 
 
-def _end_ns(last: StillRunning, history: History) -> int:
+def _end_ns(last: ShutdownStalled, history: History) -> int:
     """The end of the process if somebody saw it, else when it last ran for certain."""
     exited = _exit(last, history)
     return exited.at_ns if exited is not None else last.at_ns
 
 
-def _exit(last: StillRunning, history: History) -> TargetExited | None:
+def _exit(last: ShutdownStalled, history: History) -> TargetExited | None:
     started = history.last(TargetStarted)
     return history.last(TargetExited) if started is not None and started.pid == last.pid else None
 
 
-def _stands_as_before(last: StillRunning) -> bool:
+def _stands_as_before(last: ShutdownStalled) -> bool:
     """Whether what the loop runs for waits at the very line where it did when the signal came."""
     before = last.before
     return before is not None and any(
@@ -85,7 +85,7 @@ def _stands_as_before(last: StillRunning) -> bool:
     )
 
 
-def _why(last: StillRunning, territory: Territory) -> tuple[str, Frame | None]:
+def _why(last: ShutdownStalled, territory: Territory) -> tuple[str, Frame | None]:
     """What it waits for, and the innermost line of it that is not the standard library's."""
     found = [
         (f"{waiting.coroutine.name} waits in {_at(frame, territory)}", frame)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..figures.fault import Fault
+from ..figures.fault import FaultFigures
 from ..finding import Finding
 
 
-def findings(faults: tuple[Fault, ...]) -> Iterator[Finding]:
+def findings(faults: tuple[FaultFigures, ...]) -> Iterator[Finding]:
     """An error for a fault that failed, warnings for one that stayed or did nothing."""
     for fault in faults:
         if fault.error:

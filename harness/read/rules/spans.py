@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..finding import Finding
-from ..spans.span import Spans
+from ..spans.span import SpanFigures
 from ..units import plural
 
 
-def findings(spans: Spans) -> Iterator[Finding]:
+def findings(spans: SpanFigures) -> Iterator[Finding]:
     """A warning for parents that are missing, and for spans that were dropped."""
     if spans.orphans:
         message = f"{plural(spans.orphans, 'span')} with a parent that is not in the record"

@@ -14,8 +14,8 @@ from ...record.event import Frame
 from ..blame import Territory
 from ..history import History
 from ..spans.span import Trace
-from .sample import Taken, taken
-from .trace_samples import Marked, marked
+from .sample import StackSample, stack_samples
+from .trace_samples import TraceSamples, marked
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Called(NamedTuple):
     own: bool  # the program's own code
 
 
-class Row(NamedTuple):
+class SelfTime(NamedTuple):
     """The time that was spent in one call by itself; all but the last are numbers of the icicle's lists."""
 
     thread: int
@@ -56,7 +56,7 @@ class Traced(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class ThreadSamples:
     """Where samples came from. *way* as in `Sampled`, or "late" for looks at late turns."""
 
     name: str
@@ -65,25 +65,25 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
-class Icicle:
+class FlameGraph:
     """The tree of calls, numbered from 1; *callers* has for each the one it was made by, 0 for none."""
 
-    threads: tuple[Thread, ...]
+    threads: tuple[ThreadSamples, ...]
     coroutines: tuple[str, ...]  # "" for a plain callback
     spans: tuple[str, ...]  # "" for none
     lines: tuple[Called, ...] = field(repr=False)
     callers: tuple[int, ...] = field(repr=False)
     called: tuple[int, ...] = field(repr=False)  # of each call: its line
-    rows: tuple[Row, ...] = field(repr=False)  # those with the most time first
+    rows: tuple[SelfTime, ...] = field(repr=False)  # those with the most time first
     traced: tuple[Traced, ...] = field(repr=False)
-    marked: Marked = field(repr=False)  # the samples of the traces that the report shows
+    marked: TraceSamples = field(repr=False)  # the samples of the traces that the report shows
     left_out_ms: float  # in calls that found no place here
 
 
-def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
+def flame_graph(history: History, traces: tuple[Trace, ...]) -> FlameGraph | None:
     """What was sampled, and where on *traces*; `None` without samples."""
-    samples = taken(history)
-    took_ns: Counter[tuple[Thread, str, str, tuple[Frame, ...]]] = Counter()
+    samples = stack_samples(history)
+    took_ns: Counter[tuple[ThreadSamples, str, str, tuple[Frame, ...]]] = Counter()
     traced_ns: dict[str, Counter[tuple[Frame, ...]]] = defaultdict(Counter)
     shown = {trace.trace_id for trace in traces}
     for sample in samples:
@@ -92,9 +92,9 @@ def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
             traced_ns[sample.trace_id][sample.stack] += sample.weight_ns
     if not took_ns:
         return None
-    tree = Tree(CALLS)
+    tree = CallTree(CALLS)
     lines = _Lines(territory(history))
-    threads, coroutines, spans = Numbers[Thread](), Numbers[str](), Numbers[str]()
+    threads, coroutines, spans = Interned[ThreadSamples](), Interned[str](), Interned[str]()
 
     def call_of(stack: tuple[Frame, ...]) -> int | None:
         return tree.call(lines.of_stack(stack))
@@ -106,7 +106,7 @@ def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
         for stack, spent_ns in stacks.most_common(TRACED)
         if (call := call_of(stack))
     ]
-    rows: list[Row] = []
+    rows: list[SelfTime] = []
     left_out_ns = 0
     for (thread, coroutine, span, stack), spent_ns in took_ns.most_common():
         call = call_of(stack) if len(rows) < ROWS else None
@@ -114,9 +114,9 @@ def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
             left_out_ns += spent_ns
         else:
             where = threads.of(thread), coroutines.of(coroutine[:LETTERS]), spans.of(span[:LETTERS])
-            rows.append(Row(*where, call, _tenths(spent_ns)))
+            rows.append(SelfTime(*where, call, _tenths(spent_ns)))
     on_spans = marked(history, samples, traces, lambda sample: threads.of(thread_of(sample)), call_of)
-    return Icicle(
+    return FlameGraph(
         marked=on_spans,
         threads=tuple(threads),
         coroutines=tuple(coroutines),
@@ -130,12 +130,12 @@ def icicle(history: History, traces: tuple[Trace, ...]) -> Icicle | None:
     )
 
 
-def thread_of(sample: Taken) -> Thread:
+def thread_of(sample: StackSample) -> ThreadSamples:
     """The thread that was looked at."""
-    return Thread(sample.thread[:LETTERS], sample.way, on_loop=sample.way != EXECUTOR)
+    return ThreadSamples(sample.thread[:LETTERS], sample.way, on_loop=sample.way != EXECUTOR)
 
 
-class Numbers(dict[T, int]):
+class Interned(dict[T, int]):
     """Things, each with the number it was given when it was first asked for; from 0."""
 
     def of(self, thing: T) -> int:
@@ -143,13 +143,13 @@ class Numbers(dict[T, int]):
         return self.setdefault(thing, len(self))
 
 
-class Tree:
+class CallTree:
     """Calls by number, each known by who made it and the line it is in."""
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self.calls = Numbers[tuple[int, int]]()
-        self.lines = Numbers[Called]()
+        self.calls = Interned[tuple[int, int]]()
+        self.lines = Interned[Called]()
         self.callers: list[int] = []  # of each call, as its key has it
 
     def call(self, stack: tuple[Called, ...]) -> int | None:

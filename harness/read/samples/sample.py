@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...record.event import Blocked, CallsSeen, Frame, Sampled
+from ...record.event import Blocked, Frame, FrameTable, Sampled
 from ..blame import folded, own_frames
 from ..history import History
 
@@ -19,7 +19,7 @@ LATE = "late"
 LOOK_NS = 5_000_000
 
 
-class Look(NamedTuple):
+class Tick(NamedTuple):
     """The time that one look at a stack stands for: it was taken at the end of it."""
 
     from_ns: int
@@ -27,7 +27,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class StackSample:
     """Samples of one thread that saw the same thing."""
 
     at_ns: int  # the first one, by the record's clock
@@ -42,18 +42,18 @@ class Taken:
     trace_id: str
     span_id: str
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
-    looks: tuple[Look, ...] = field(repr=False)  # as far as it is known when each was; one at least
+    looks: tuple[Tick, ...] = field(repr=False)  # as far as it is known when each was; one at least
 
 
-def taken(history: History) -> tuple[Taken, ...]:
+def stack_samples(history: History) -> tuple[StackSample, ...]:
     """The samples of a run, in order of time."""
     ticks = tuple(_ticks(history))
     return ticks or tuple(_looks(history))
 
 
-def _ticks(history: History) -> Iterator[Taken]:
+def _ticks(history: History) -> Iterator[StackSample]:
     calls: dict[tuple[int, int], tuple[int, Frame]] = {}
-    for seen in history.of(CallsSeen):
+    for seen in history.of(FrameTable):
         for number, call in enumerate(zip(seen.callers, seen.frames, strict=True), seen.first):
             calls[seen.pid, number] = call
     stacks: dict[tuple[int, int], tuple[Frame, ...]] = {}
@@ -61,7 +61,7 @@ def _ticks(history: History) -> Iterator[Taken]:
         key = event.pid, event.stack
         if key not in stacks:
             stacks[key] = _inside(_stack(calls, *key))
-        yield Taken(
+        yield StackSample(
             at_ns=event.at_ns,
             pid=event.pid,
             thread=event.thread,
@@ -78,11 +78,11 @@ def _ticks(history: History) -> Iterator[Taken]:
         )
 
 
-def _looks(history: History) -> Iterator[Taken]:
+def _looks(history: History) -> Iterator[StackSample]:
     threads = {(loop.started.pid, loop.started.loop): loop.started.thread for loop in history.loops}
     for turn in history.of(Blocked):
         for sample in turn.samples if turn.ended else ():
-            yield Taken(
+            yield StackSample(
                 at_ns=sample.first_ns,
                 pid=turn.pid,
                 thread=threads.get((turn.pid, turn.loop), ""),
@@ -95,19 +95,19 @@ def _looks(history: History) -> Iterator[Taken]:
                 trace_id=sample.trace_id,
                 span_id=sample.span_id,
                 stack=_inside(sample.stack),
-                looks=(Look(sample.first_ns, sample.last_ns + LOOK_NS),),
+                looks=(Tick(sample.first_ns, sample.last_ns + LOOK_NS),),
             )
 
 
-def _each(event: Sampled) -> tuple[Look, ...]:
+def _each(event: Sampled) -> tuple[Tick, ...]:
     """When the looks were that an event tells of; records of older versions tell of the first one alone."""
     tick_ns = 1e9 / event.hz
     if len(event.looks) < 2:
-        return (Look(round(event.at_ns - event.count * tick_ns), event.at_ns),)
+        return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
     looks = []
     for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
         at_ns = event.at_ns + since_us * 1000
-        looks.append(Look(round(at_ns - count * tick_ns), at_ns))
+        looks.append(Tick(round(at_ns - count * tick_ns), at_ns))
     return tuple(looks)
 
 

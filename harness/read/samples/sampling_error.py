@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .sample import Taken
+from .sample import StackSample
 
 K = TypeVar("K", bound=Hashable)
 
@@ -29,10 +29,10 @@ class _Visit:
     took_ns: float
 
 
-class Visits(Generic[K]):
+class SampleVariance(Generic[K]):
     """The variance of the time that was sampled in each place of the kind *K*, in ns²."""
 
-    def __init__(self, samples: Iterable[Taken], places: Iterable[tuple[K, ...]]) -> None:
+    def __init__(self, samples: Iterable[StackSample], places: Iterable[tuple[K, ...]]) -> None:
         """For each of *samples* the *places* that it was in at once, as all the calls of its stack."""
         self.variance: defaultdict[K, float] = defaultdict(float)
         self._open: dict[K, _Visit] = {}

@@ -12,7 +12,7 @@ from ...record.event import Frame
 from ..history import History
 from ..spans.span import Trace
 from ..units import ms
-from .sample import Taken
+from .sample import StackSample
 
 # Of each trace. Where there are more, those that follow each other in one place become one mark; then the
 # longest ones stay.
@@ -21,7 +21,7 @@ MARKS = 240
 GAP_MS = 1.0
 
 
-class Mark(NamedTuple):
+class SampleMark(NamedTuple):
     """One look on a waterfall, or several that were joined. Times count from the trace's start."""
 
     trace: int  # its number in the report
@@ -34,24 +34,24 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class TraceSamples:
     """The marks of all traces, in order of time, and how many looks found no place."""
 
-    marks: tuple[Mark, ...]
+    marks: tuple[SampleMark, ...]
     left_out: int
 
 
 def marked(
     history: History,
-    samples: Iterable[Taken],
+    samples: Iterable[StackSample],
     traces: tuple[Trace, ...],
-    thread_of: Callable[[Taken], int],
+    thread_of: Callable[[StackSample], int],
     call_of: Callable[[tuple[Frame, ...]], int | None],
-) -> Marked:
+) -> TraceSamples:
     """The samples of these *traces* on their spans; those of a span that is not shown are left out."""
     numbers = {trace.trace_id: number for number, trace in enumerate(traces)}
     rows = [{span.span_id: row for row, span in enumerate(trace.spans)} for trace in traces]
-    found: dict[int, list[Mark]] = defaultdict(list)
+    found: dict[int, list[SampleMark]] = defaultdict(list)
     left_out = 0
     for sample in samples:
         if (number := numbers.get(sample.trace_id)) is None:
@@ -67,16 +67,16 @@ def marked(
             from_ms = max(starts_ms, _since_ms(history, trace, look.from_ns))
             to_ms = min(starts_ms + span.took_ms, _since_ms(history, trace, look.to_ns))
             times = round(min(from_ms, to_ms), 2), round(to_ms, 2)
-            found[number].append(Mark(number, row, *times, 1, thread_of(sample), call))
-    marks: list[Mark] = []
+            found[number].append(SampleMark(number, row, *times, 1, thread_of(sample), call))
+    marks: list[SampleMark] = []
     for members in found.values():
         kept = _bounded(sorted(members, key=_place))
         left_out += sum(mark.looks for mark in members) - sum(mark.looks for mark in kept)
         marks += kept
-    return Marked(tuple(marks), left_out)
+    return TraceSamples(tuple(marks), left_out)
 
 
-def _bounded(marks: list[Mark]) -> list[Mark]:
+def _bounded(marks: list[SampleMark]) -> list[SampleMark]:
     """*marks* of one trace, in order of their rows and of time; no more than there is room for."""
     if len(marks) > MARKS:
         marks = _joined(marks)
@@ -84,7 +84,7 @@ def _bounded(marks: list[Mark]) -> list[Mark]:
     return sorted(longest, key=_place)
 
 
-def _joined(marks: list[Mark]) -> list[Mark]:
+def _joined(marks: list[SampleMark]) -> list[SampleMark]:
     joined = marks[:1]
     for before, mark in pairwise(marks):
         gap_ms = max(GAP_MS, before.to_ms - before.from_ms)
@@ -98,7 +98,7 @@ def _joined(marks: list[Mark]) -> list[Mark]:
     return joined
 
 
-def _place(mark: Mark) -> tuple[int, int, float, float]:
+def _place(mark: SampleMark) -> tuple[int, int, float, float]:
     return mark.trace, mark.span, mark.from_ms, mark.to_ms
 
 

@@ -15,7 +15,7 @@ from ...record.event import Frame
 from ...record.observation import FILE, THREAD, TIMER, WORK
 from .segment import EXECUTOR, IO, QUEUED, READY, RUN, TASK
 from .segment import TIMER as A_TIMER
-from .step_log import NOBODY, Journey, Step, is_work
+from .step_log import NOBODY, Step, StepLog, is_work
 
 # A loop wakes up in whole milliseconds: a timer is at most so late without anybody's doing.
 TIMER_LATE_NS = 1_500_000
@@ -28,7 +28,7 @@ LATE = Frame("", 0, "<late wake-up>")
 SHORT = Frame("", 0, "<many short callbacks>")
 
 
-class Stretch(NamedTuple):
+class Slice(NamedTuple):
     """Some time, and what it went into. Times are of the record's clock."""
 
     from_ns: int
@@ -45,7 +45,7 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class WakeReason:
     """Why a step was taken: what had happened, when, and which callbacks brought it to the step."""
 
     waker: int  # as in `StepsTaken`; a step is a task's
@@ -53,7 +53,7 @@ class Cause:
     through: tuple[Step, ...]  # the step itself first
 
 
-def cause_of(journey: Journey, step: Step) -> Cause:
+def cause_of(journey: StepLog, step: Step) -> WakeReason:
     """What has made a step ready."""
     through = [step]
     while len(through) < CHAIN:
@@ -61,23 +61,23 @@ def cause_of(journey: Journey, step: Step) -> Cause:
         if maker is None or maker.runner > 0:
             break
         through.append(maker)
-    return Cause(through[-1].waker, through[-1].ready_ns, tuple(through))
+    return WakeReason(through[-1].waker, through[-1].ready_ns, tuple(through))
 
 
-def of_span(journey: Journey, runner: int, from_ns: int, to_ns: int) -> list[Stretch]:
+def of_span(journey: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]:
     """The stretches of a span that began in that task, or in that work of an executor."""
     if is_work(runner):
         work = journey.works.get(WORK - runner)
         who = journey.places.get(work.place, NOBODY) if work is not None else NOBODY
-        return [Stretch(from_ns, to_ns, EXECUTOR, who)]
+        return [Slice(from_ns, to_ns, EXECUTOR, who)]
     return list(_clipped(_of_task(journey, runner, from_ns, to_ns), from_ns, to_ns))
 
 
-def _of_task(journey: Journey, task: int, from_ns: int, to_ns: int) -> Iterator[Stretch]:
+def _of_task(journey: StepLog, task: int, from_ns: int, to_ns: int) -> Iterator[Slice]:
     here = journey.frame_of(task)
     step = journey.last_of(task, from_ns) or journey.first_of(task, from_ns)
     if step is None:
-        yield Stretch(from_ns, to_ns, TASK)
+        yield Slice(from_ns, to_ns, TASK)
         return
     at_ns = min(from_ns, step.began_ns)
     if step.began_ns > from_ns:
@@ -85,17 +85,17 @@ def _of_task(journey: Journey, task: int, from_ns: int, to_ns: int) -> Iterator[
         inside = next(journey.between(from_ns, from_ns + 1), None)
         if inside is not None:
             at_ns = min(inside.ended_ns, to_ns)
-            yield Stretch(from_ns, at_ns, RUN, here, task, inside.number)
+            yield Slice(from_ns, at_ns, RUN, here, task, inside.number)
     while step is not None and at_ns < to_ns:
         yield from wait(journey, step, at_ns)
-        yield Stretch(max(step.began_ns, at_ns), step.ended_ns, RUN, here, task, step.number)
+        yield Slice(max(step.began_ns, at_ns), step.ended_ns, RUN, here, task, step.number)
         at_ns = step.ended_ns
         step = journey.after(step)
     if at_ns < to_ns:
-        yield Stretch(at_ns, to_ns, TASK)  # its task is over, and somebody else has ended the span
+        yield Slice(at_ns, to_ns, TASK)  # its task is over, and somebody else has ended the span
 
 
-def wait(journey: Journey, step: Step, since_ns: int) -> Iterator[Stretch]:
+def wait(journey: StepLog, step: Step, since_ns: int) -> Iterator[Slice]:
     """The time from *since_ns*, when the task had run before, until a step of it."""
     cause = cause_of(journey, step)
     happened_ns = max(since_ns, cause.at_ns) if cause.at_ns else step.began_ns
@@ -103,46 +103,46 @@ def wait(journey: Journey, step: Step, since_ns: int) -> Iterator[Stretch]:
     yield from for_loop(journey, cause, happened_ns)
 
 
-def for_cause(journey: Journey, cause: Cause, since_ns: int, until_ns: int) -> Iterator[Stretch]:
+def for_cause(journey: StepLog, cause: WakeReason, since_ns: int, until_ns: int) -> Iterator[Slice]:
     """The part of a wait before what was waited for had happened."""
     waker = cause.waker
     if since_ns >= until_ns:
         return
     if waker == TIMER:
-        yield Stretch(since_ns, until_ns, A_TIMER)
+        yield Slice(since_ns, until_ns, A_TIMER)
     elif waker == FILE:
         held_ns = max(since_ns, _held_before_ns(journey, until_ns))
-        yield Stretch(since_ns, held_ns, IO)
+        yield Slice(since_ns, held_ns, IO)
         for held in _held(journey, held_ns, until_ns):
             yield held._replace(at_most=True)
     elif waker <= WORK and (work := journey.works.get(WORK - waker)) is not None:
         who = journey.places.get(work.place, NOBODY)
         begun_ns = min(max(since_ns, work.began_ns), until_ns)
         submitted_ns = min(max(since_ns, work.submitted_ns), begun_ns)
-        yield Stretch(since_ns, submitted_ns, TASK)
-        yield Stretch(submitted_ns, begun_ns, QUEUED, who)
-        yield Stretch(begun_ns, until_ns, EXECUTOR, who)
+        yield Slice(since_ns, submitted_ns, TASK)
+        yield Slice(submitted_ns, begun_ns, QUEUED, who)
+        yield Slice(begun_ns, until_ns, EXECUTOR, who)
     elif waker == THREAD or waker <= WORK:
-        yield Stretch(since_ns, until_ns, EXECUTOR)
+        yield Slice(since_ns, until_ns, EXECUTOR)
     else:
         other = journey.by_number.get(waker)
         task = other.runner if other is not None else 0
-        yield Stretch(since_ns, until_ns, TASK, journey.frame_of(task) if task else NOBODY, task)
+        yield Slice(since_ns, until_ns, TASK, journey.frame_of(task) if task else NOBODY, task)
 
 
-def for_loop(journey: Journey, cause: Cause, since_ns: int) -> Iterator[Stretch]:
+def for_loop(journey: StepLog, cause: WakeReason, since_ns: int) -> Iterator[Slice]:
     """The part of a wait after that: until the loop came to the callbacks in between, and to the step."""
     began_ns = cause.through[0].began_ns
     if cause.waker == TIMER:
         first = next(journey.between(since_ns, began_ns), None)
         woke_ns = min(first.began_ns if first is not None else began_ns, began_ns)
         if 0 < woke_ns - since_ns <= TIMER_LATE_NS:
-            yield Stretch(since_ns, woke_ns, A_TIMER)
+            yield Slice(since_ns, woke_ns, A_TIMER)
             since_ns = woke_ns
     yield from _held(journey, since_ns, began_ns)
 
 
-def _held(journey: Journey, from_ns: int, to_ns: int) -> Iterator[Stretch]:
+def _held(journey: StepLog, from_ns: int, to_ns: int) -> Iterator[Slice]:
     """Who held the loop, one after the other."""
     at_ns = from_ns
     for step in journey.between(from_ns, to_ns):
@@ -150,17 +150,17 @@ def _held(journey: Journey, from_ns: int, to_ns: int) -> Iterator[Stretch]:
         if ended_ns <= began_ns:
             continue
         if began_ns - at_ns > BETWEEN_NS:
-            yield Stretch(at_ns, began_ns, READY, LATE)
+            yield Slice(at_ns, began_ns, READY, LATE)
             at_ns = began_ns
         who = journey.frame_of(step.runner) if step.number else SHORT
         if to_ns - ended_ns <= BETWEEN_NS:
             ended_ns = to_ns
-        yield Stretch(at_ns, ended_ns, READY, who, max(step.runner, 0), step.number)
+        yield Slice(at_ns, ended_ns, READY, who, max(step.runner, 0), step.number)
         at_ns = ended_ns
-    yield Stretch(at_ns, to_ns, READY, LATE)
+    yield Slice(at_ns, to_ns, READY, LATE)
 
 
-def _held_before_ns(journey: Journey, at_ns: int) -> int:
+def _held_before_ns(journey: StepLog, at_ns: int) -> int:
     """Since when the turn lasted that ended then: a file that is found ready may have been so since."""
     step = journey.just_before(at_ns)
     since_ns = at_ns
@@ -172,7 +172,7 @@ def _held_before_ns(journey: Journey, at_ns: int) -> int:
     return since_ns
 
 
-def _clipped(stretches: Iterator[Stretch], from_ns: int, to_ns: int) -> Iterator[Stretch]:
+def _clipped(stretches: Iterator[Slice], from_ns: int, to_ns: int) -> Iterator[Slice]:
     for stretch in stretches:
         began_ns, ended_ns = max(stretch.from_ns, from_ns), min(stretch.to_ns, to_ns)
         if ended_ns > began_ns:

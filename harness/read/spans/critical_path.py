@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.observation import WORK
-from .breakdown import Stretch, cause_of, for_cause, for_loop
+from .breakdown import Slice, cause_of, for_cause, for_loop
 from .segment import EXECUTOR, QUEUED, RUN, TASK
-from .step_log import GAP_NS, NOBODY, Journey, Step, is_work
+from .step_log import GAP_NS, NOBODY, Step, StepLog, is_work
 
 # Longer paths lose their older end.
 STEPS = 20_000
 
 
-def path(journey: Journey, runner: int, from_ns: int, to_ns: int) -> list[Stretch]:
+def path(journey: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]:
     """The stretches of the path through a span that began in that task, oldest first, without a gap."""
-    found: list[Stretch] = []
+    found: list[Slice] = []
     until_ns = to_ns
     for stretch in _backwards(journey, runner, to_ns):
         began_ns = max(stretch.from_ns, from_ns)
@@ -30,16 +30,16 @@ def path(journey: Journey, runner: int, from_ns: int, to_ns: int) -> list[Stretc
         if until_ns <= from_ns or len(found) >= STEPS:
             break
     if until_ns > from_ns:
-        found.append(Stretch(from_ns, until_ns, TASK))
+        found.append(Slice(from_ns, until_ns, TASK))
     return found[::-1]
 
 
-def _backwards(journey: Journey, runner: int, to_ns: int) -> Iterator[Stretch]:
+def _backwards(journey: StepLog, runner: int, to_ns: int) -> Iterator[Slice]:
     """Each stretch ends where the one before it began, or is taken to."""
     at_ns = to_ns
     step = _step_at(journey, runner, at_ns)
     while step is not None:
-        yield Stretch(
+        yield Slice(
             step.began_ns, at_ns, RUN, journey.frame_of(step.runner), max(step.runner, 0), step.number
         )
         cause = cause_of(journey, step)
@@ -52,8 +52,8 @@ def _backwards(journey: Journey, runner: int, to_ns: int) -> Iterator[Stretch]:
             step, at_ns = maker, min(happened_ns, maker.ended_ns)
         elif work is not None and work.step in journey.by_number:
             who = journey.places.get(work.place, NOBODY)
-            yield Stretch(work.began_ns, happened_ns, EXECUTOR, who)
-            yield Stretch(work.submitted_ns, work.began_ns, QUEUED, who)
+            yield Slice(work.began_ns, happened_ns, EXECUTOR, who)
+            yield Slice(work.submitted_ns, work.began_ns, QUEUED, who)
             step, at_ns = journey.by_number[work.step], work.submitted_ns
         elif before is not None:
             yield from reversed(list(for_cause(journey, cause, before.ended_ns, happened_ns)))
@@ -62,7 +62,7 @@ def _backwards(journey: Journey, runner: int, to_ns: int) -> Iterator[Stretch]:
             return
 
 
-def _step_at(journey: Journey, runner: int, at_ns: int) -> Step | None:
+def _step_at(journey: StepLog, runner: int, at_ns: int) -> Step | None:
     """The step in which a span ends that began in that task."""
     if runner <= 0:
         return None

@@ -12,7 +12,7 @@ from ..history import History
 from ..percentile import percentiles
 from ..units import ms, seconds
 from .segment import Parts, Segment
-from .wait_report import Decomposed
+from .wait_report import SpanTimes
 
 TRACES = 6
 # A trace with more spans than this is shown by its first ones; the rest is counted.
@@ -39,7 +39,7 @@ class SpanName:
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class SpanFigures:
     """What was recorded; *orphans* name a parent that is not in the record."""
 
     recorded: int
@@ -76,7 +76,7 @@ class Trace:
     path: tuple[Segment, ...] | None = None  # the critical one, through the first span whose own is known
 
 
-def spans(history: History, decomposed: Decomposed | None = None) -> Spans:
+def spans(history: History, decomposed: SpanTimes | None = None) -> SpanFigures:
     """The figures of all spans."""
     means = decomposed.means() if decomposed is not None else {}
     recorded = history.of(SpanEnded)
@@ -89,7 +89,7 @@ def spans(history: History, decomposed: Decomposed | None = None) -> Spans:
         p50, p99 = percentiles(values, (0.5, 0.99))
         took = SpanName(name, len(values), ms(p50 or 0), ms(p99 or 0))
         names.append(_with_parts(took, *means[name]) if name in means else took)
-    return Spans(
+    return SpanFigures(
         recorded=len(recorded),
         dropped=sum(event.spans_dropped for event in history.of(ProbeClosed)),
         orphans=sum(bool(span.parent_id) and span.parent_id not in ids for span in recorded),
@@ -106,7 +106,7 @@ def traces(
     history: History,
     holders: Collection[str],
     waiters: Collection[str],
-    decomposed: Decomposed | None = None,
+    decomposed: SpanTimes | None = None,
 ) -> tuple[Trace, ...]:
     """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
 
@@ -131,7 +131,7 @@ def traces(
 
 
 def _trace(
-    history: History, members: list[SpanEnded], decomposed: Decomposed | None, *, blocked: bool
+    history: History, members: list[SpanEnded], decomposed: SpanTimes | None, *, blocked: bool
 ) -> Trace:
     parents = {span.span_id: span.parent_id for span in members}
     shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]

@@ -44,7 +44,7 @@ class Work(NamedTuple):
 
 
 @dataclass(slots=True)
-class Journey:
+class StepLog:
     """The steps of one process."""
 
     steps: list[Step] = field(default_factory=list)  # by the time at which they began
@@ -141,9 +141,9 @@ def _start_ns(span: SpanEnded) -> int:
     return span.start_ns
 
 
-def journeys(history: History) -> dict[int, Journey]:
+def step_logs(history: History) -> dict[int, StepLog]:
     """The steps of every process that logged them, by its number."""
-    found: dict[int, Journey] = defaultdict(Journey)
+    found: dict[int, StepLog] = defaultdict(StepLog)
     begun: dict[tuple[int, int], int] = {}
     for event in history.of(StepsTaken):
         journey = found[event.pid]

@@ -7,15 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from ...record.event import Frame, SpanEnded, StepsTaken, StepsUnknown
+from ...record.event import Frame, SpanEnded, StepLogUnavailable, StepsTaken
 from ..blame import Territory
 from ..blocks.block import Block
 from ..history import History
 from ..units import ms, seconds
 from . import breakdown, critical_path
-from .breakdown import LATE, Stretch
+from .breakdown import LATE, Slice
 from .segment import QUEUED, READY, RUN, TASK, Parts, Segment
-from .step_log import NOBODY, Journey, is_work, journeys
+from .step_log import NOBODY, StepLog, is_work, step_logs
 
 # Of more spans than these an even choice is decomposed for the means: one takes some 30 µs.
 SPANS = 20_000
@@ -29,7 +29,7 @@ _NAMES = tuple(part.name for part in fields(Parts))
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class WaitedOn:
     """Who made whom wait, and for how long together."""
 
     waiter: str  # a coroutine
@@ -44,7 +44,7 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class WaitReport:
     """How much was decomposed, and the blame table."""
 
     share: float  # of the traces that were chosen
@@ -55,15 +55,15 @@ class Waits:
         str, ...
     ]  # loops that tell nothing of their steps: "uvloop.Loop: its steps are not Python's"
     roots: tuple[str, ...]  # names of decomposed spans that are no part of another one
-    blame: tuple[Blame, ...]  # the most time first
+    blame: tuple[WaitedOn, ...]  # the most time first
 
 
-class Decomposed:
+class SpanTimes:
     """The spans of a run as far as the steps of their tasks were logged."""
 
     def __init__(self, history: History, blocks: tuple[Block, ...]) -> None:
         self._history = history
-        self._journeys = journeys(history)
+        self._journeys = step_logs(history)
         self._namer = _Namer(history, blocks)
         self._runners = {
             span.span_id: (journey, runner, span)
@@ -101,15 +101,15 @@ class Decomposed:
             return self.parts(span.span_id)
         return self._segments(journey, critical_path.path(journey, runner, span.start_ns, span.end_ns))
 
-    def waits(self) -> Waits | None:
+    def waits(self) -> WaitReport | None:
         """What goes into the report besides; `None` when nobody had asked for it."""
-        taken, unknown = self._history.of(StepsTaken), self._history.of(StepsUnknown)
+        taken, unknown = self._history.of(StepsTaken), self._history.of(StepLogUnavailable)
         if not taken and not unknown:
             return None
         last = {event.pid: event for event in taken}.values()
         # A message's publisher is another process; its span may be in the record all the same.
         roots = (span.name for _, _, span in self._chosen() if span.parent_id not in self._runners)
-        return Waits(
+        return WaitReport(
             share=max((event.share for event in last), default=0.0),
             spans=len(self._chosen()),
             steps=sum(event.taken for event in last),
@@ -119,13 +119,13 @@ class Decomposed:
             blame=self._blame(),
         )
 
-    def _chosen(self) -> list[tuple[Journey, int, SpanEnded]]:
+    def _chosen(self) -> list[tuple[StepLog, int, SpanEnded]]:
         return list(self._runners.values())[:: 1 + len(self._runners) // SPANS]
 
-    def _segments(self, journey: Journey, stretches: Iterable[Stretch]) -> tuple[Segment, ...]:
+    def _segments(self, journey: StepLog, stretches: Iterable[Slice]) -> tuple[Segment, ...]:
         return tuple(self._namer.segment(journey, stretch) for stretch in _joined(stretches))
 
-    def _blame(self) -> tuple[Blame, ...]:
+    def _blame(self) -> tuple[WaitedOn, ...]:
         waits: dict[tuple[str, str, str, str, str, str], list[float]] = defaultdict(list)
         for journey in self._journeys.values():
             for task, from_ns, to_ns in _lives(journey):
@@ -138,7 +138,7 @@ class Decomposed:
                     named = span.name if span is not None else ""
                     row = (waiter, named, segment.what, segment.who, segment.where, segment.span)
                     waits[row].append(segment.took_ms)
-        rows = [Blame(*row, round(sum(each), 3), len(each), max(each)) for row, each in waits.items()]
+        rows = [WaitedOn(*row, round(sum(each), 3), len(each), max(each)) for row, each in waits.items()]
         return tuple(sorted(rows, key=lambda row: -row.total_ms)[:BLAMED])
 
 
@@ -154,7 +154,7 @@ class _Namer:
             tuple(dict.fromkeys(path for one in started for path in one.libraries)),
         )
 
-    def segment(self, journey: Journey, stretch: Stretch) -> Segment:
+    def segment(self, journey: StepLog, stretch: Slice) -> Segment:
         who, where = stretch.who.function, self._where(stretch.who)
         if stretch.what in (RUN, READY) and (block := self._block(journey, stretch)) is not None:
             who, where = self._culprit(block) if stretch.who is LATE else (block.function, block.where)
@@ -181,7 +181,7 @@ class _Namer:
                 return f"{culprit.thread}: {culprit.stack[-1].function}", self._where(culprit.stack[-1])
         return LATE.function, ""
 
-    def _block(self, journey: Journey, stretch: Stretch) -> Block | None:
+    def _block(self, journey: StepLog, stretch: Slice) -> Block | None:
         """The block that was for the most part the step which ran; or the stretch, when none did."""
         step = journey.by_number.get(stretch.step)
         from_ns, to_ns = (step.began_ns, step.ended_ns) if step is not None else stretch[:2]
@@ -201,12 +201,12 @@ def _at_s(block: Block) -> float:
     return block.at_s
 
 
-def _joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+def _joined(stretches: Iterable[Slice]) -> Iterator[Slice]:
     """Neighbours that are of the same kind as one: for the same reason, or each for so little that it is one.
 
     A timer, and the task that sleeps, are two callbacks of the loop; nobody wants to read of both.
     """
-    joined: list[Stretch] = []
+    joined: list[Slice] = []
     for stretch in stretches:
         last = joined[-1] if joined else None
         if last is not None and last.what == stretch.what:
@@ -220,7 +220,7 @@ def _joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
     yield from joined
 
 
-def _lives(journey: Journey) -> Iterator[tuple[int, int, int]]:
+def _lives(journey: StepLog) -> Iterator[tuple[int, int, int]]:
     """Each task of a trace, with the times in which it belonged to one."""
     for task, steps in journey.of_task.items():
         if own := sorted((span.start_ns, span.end_ns) for span in journey.spans.get(task, ())):
@@ -235,7 +235,7 @@ def _lives(journey: Journey) -> Iterator[tuple[int, int, int]]:
             yield task, steps[0].ready_ns or steps[0].began_ns, steps[-1].ended_ns
 
 
-def _with_occupant(journey: Journey, stretch: Stretch) -> Stretch:
+def _with_occupant(journey: StepLog, stretch: Slice) -> Slice:
     """In the stead of what was in a queue: whatever had the thread until that began."""
     if stretch.what != QUEUED:
         return stretch

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...errors import UsageError
 from .lines import dotted, lines_by_key
-from .validation import Complaint
+from .validation import Violation
 
 
 def read_text(path: Path, error: type[UsageError]) -> str:
@@ -51,7 +51,7 @@ def parse(path: Path, text: str, error: type[UsageError]) -> dict[str, Any]:
 def refusal(
     path: Path,
     text: str,
-    found: Sequence[Complaint],
+    found: Sequence[Violation],
     error: type[UsageError],
     *,
     origins: Mapping[str, str] | None = None,

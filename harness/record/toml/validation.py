@@ -22,7 +22,7 @@ WORDED = "scenario"
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class Violation:
     """One thing that is wrong."""
 
     key: Key
@@ -31,7 +31,7 @@ class Complaint:
     missing: bool = False  # it is about a key that does not stand in the file
 
 
-def complaints(errors: Sequence[Mapping[str, Any]], settings: object, schema: Node) -> list[Complaint]:
+def violations(errors: Sequence[Mapping[str, Any]], settings: object, schema: Node) -> list[Violation]:
     """The errors of a `pydantic.ValidationError` about *settings*, in words, each once."""
     return list(dict.fromkeys(_complaint(error, settings, schema) for error in errors))
 
@@ -52,33 +52,33 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _complaint(error: Mapping[str, Any], settings: object, schema: Node) -> Complaint:
+def _complaint(error: Mapping[str, Any], settings: object, schema: Node) -> Violation:
     key = tuple(_key(error["loc"], settings, missing=error["type"] == "missing"))
     context = error.get("ctx", {})
     match error["type"]:
         case type_ if type_ == WORDED:
-            return Complaint(key + tuple(context.get("at", ())), error["msg"], context.get("note", ""))
+            return Violation(key + tuple(context.get("at", ())), error["msg"], context.get("note", ""))
         case "missing":
             expected = _expected(_node(error["loc"], schema), schema)
-            return Complaint(key, f"missing; expected {expected}", missing=True)
+            return Violation(key, f"missing; expected {expected}", missing=True)
         case "extra_forbidden":
             known = sorted(_tables(_node(error["loc"][:-1], schema), schema))
-            return Complaint(
+            return Violation(
                 key, f"unknown key{nearest(str(key[-1]), known)}", f"valid keys: {', '.join(known)}"
             )
         case "union_tag_invalid" | "union_tag_not_found":
             by = context["discriminator"].strip("'")
             kinds = list(_node(error["loc"], schema)["discriminator"]["mapping"])
             if by not in error["input"]:
-                return Complaint((*key, by), f"missing; expected one of: {', '.join(kinds)}", missing=True)
+                return Violation((*key, by), f"missing; expected one of: {', '.join(kinds)}", missing=True)
             got = error["input"][by]
-            return Complaint(
+            return Violation(
                 (*key, by),
                 f"unknown {by} {show(got)}{nearest(str(got), kinds)}",
                 f"valid values of {by}: {', '.join(kinds)}",
             )
     expected = _expected(_node(error["loc"], schema), schema)
-    return Complaint(key, f"expected {expected}, got {show(error['input'])}")
+    return Violation(key, f"expected {expected}, got {show(error['input'])}")
 
 
 def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:

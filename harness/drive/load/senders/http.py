@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from ....errors import UsageError
-from ..in_flight import Flight, Request
+from ..in_flight import DriverRequest, InFlightRequests
 
 try:
     import aiohttp
@@ -22,7 +22,7 @@ ERROR_CHARS = 200
 
 @asynccontextmanager
 async def connect(
-    flight: Flight,
+    flight: InFlightRequests,
     *,
     url: str,
     method: str,
@@ -56,7 +56,7 @@ class HttpSender:
 
     def __init__(
         self,
-        flight: Flight,
+        flight: InFlightRequests,
         session: aiohttp.ClientSession,
         method: str,
         url: str,
@@ -72,7 +72,7 @@ class HttpSender:
         self._span = f"{method} {urlsplit(url).path or '/'}"
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, request: Request) -> None:
+    def send(self, request: DriverRequest) -> None:
         """Start the request."""
         task = asyncio.get_running_loop().create_task(self._exchange(request))
         self._tasks.add(task)
@@ -84,7 +84,7 @@ class HttpSender:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _exchange(self, request: Request) -> None:
+    async def _exchange(self, request: DriverRequest) -> None:
         attributes: dict[str, str | int] = {"http.request.method": self._method, "url.full": self._url}
         sent_ns = time.monotonic_ns()
         self._flight.sent(request, sent_ns)

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from ....errors import TargetError, UsageError
-from ..in_flight import Flight, Request
-from ..in_flight_messages import Outgoing, Outstanding
+from ..in_flight import DriverRequest, InFlightRequests
+from ..in_flight_messages import InFlightMessages, Outgoing
 
 try:
     from nats.aio.client import Client
@@ -36,7 +36,7 @@ AWAY_S = 0.1
 
 
 @asynccontextmanager
-async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[NatsSender]:
+async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[NatsSender]:
     """A sender into the queue at *url*, for events of that many hosts.
 
     Raises:
@@ -66,7 +66,9 @@ async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[Nats
             raise TargetError(f"{place}: {why or exc}") from exc
         # Only the first failure is an error.
         client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
-        sender = NatsSender(Outstanding(flight, "nats", hosts), client.jetstream(timeout=ANSWER_S), queue)
+        sender = NatsSender(
+            InFlightMessages(flight, "nats", hosts), client.jetstream(timeout=ANSWER_S), queue
+        )
         await sender.open(place)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(sender.watch())
@@ -80,7 +82,7 @@ async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[Nats
 class NatsSender:
     """One task per message."""
 
-    def __init__(self, out: Outstanding, jetstream: JetStreamContext, queue: str) -> None:
+    def __init__(self, out: InFlightMessages, jetstream: JetStreamContext, queue: str) -> None:
         self._out = out
         self._jetstream = jetstream
         self._queue = queue
@@ -98,7 +100,7 @@ class NatsSender:
             raise TargetError(f"{place}: {exc}") from exc
         self._next = info.state.last_seq + 1
 
-    def send(self, request: Request) -> None:
+    def send(self, request: DriverRequest) -> None:
         """Publish the message."""
         task = asyncio.get_running_loop().create_task(self._publish(self._out.send(request)))
         self._tasks.add(task)

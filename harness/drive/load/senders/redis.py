@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ....errors import TargetError, UsageError
-from ..in_flight import Flight, Request
-from ..in_flight_messages import Outgoing, Outstanding
+from ..in_flight import DriverRequest, InFlightRequests
+from ..in_flight_messages import InFlightMessages, Outgoing
 
 try:
     from redis.asyncio import Redis
@@ -34,7 +34,7 @@ AWAY_S = 0.1
 
 
 @asynccontextmanager
-async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[RedisSender]:
+async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[RedisSender]:
     """A sender into the queue at *url*, for events of that many hosts.
 
     Raises:
@@ -50,7 +50,7 @@ async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[Redi
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    sender = RedisSender(Outstanding(flight, "redis", hosts), client, queue)
+    sender = RedisSender(InFlightMessages(flight, "redis", hosts), client, queue)
     async with client:
         await sender.open(f"{parts.scheme}://{parts.hostname}:{parts.port}")
         async with asyncio.TaskGroup() as group:
@@ -63,7 +63,7 @@ async def connect(flight: Flight, *, url: str, hosts: int) -> AsyncIterator[Redi
 class RedisSender:
     """One task per message: what is sent at the same time shares the client's connections."""
 
-    def __init__(self, out: Outstanding, client: Redis, queue: str) -> None:
+    def __init__(self, out: InFlightMessages, client: Redis, queue: str) -> None:
         self._out = out
         self._client = client
         self._stream = f"{{{queue}}}:stream"
@@ -83,7 +83,7 @@ class RedisSender:
         if latest:
             self._seen = latest[0][0]
 
-    def send(self, request: Request) -> None:
+    def send(self, request: DriverRequest) -> None:
         """Publish the message."""
         task = asyncio.get_running_loop().create_task(self._publish(self._out.send(request)))
         self._tasks.add(task)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ....errors import TargetError
-from ..in_flight import Flight, Request
-from ..in_flight_messages import Outgoing, Outstanding
+from ..in_flight import DriverRequest, InFlightRequests
+from ..in_flight_messages import InFlightMessages, Outgoing
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ BUSY_TIMEOUT_MS = 5_000
 
 
 @asynccontextmanager
-async def connect(flight: Flight, *, database: str, hosts: int) -> AsyncIterator[SqliteSender]:
+async def connect(flight: InFlightRequests, *, database: str, hosts: int) -> AsyncIterator[SqliteSender]:
     """A sender into the file *database*, for events of that many hosts.
 
     Raises:
@@ -45,7 +45,7 @@ async def connect(flight: Flight, *, database: str, hosts: int) -> AsyncIterator
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _open, Path(database))
         try:
-            sender = SqliteSender(Outstanding(flight, "sqlite", hosts), connection, thread)
+            sender = SqliteSender(InFlightMessages(flight, "sqlite", hosts), connection, thread)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(sender.publish()), group.create_task(sender.watch())]
                 yield sender
@@ -59,7 +59,9 @@ async def connect(flight: Flight, *, database: str, hosts: int) -> AsyncIterator
 class SqliteSender:
     """Gathers what is sent while a transaction runs into the next one."""
 
-    def __init__(self, out: Outstanding, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, out: InFlightMessages, connection: sqlite3.Connection, thread: ThreadPoolExecutor
+    ) -> None:
         self._out = out
         self._connection = connection
         self._thread = thread
@@ -67,7 +69,7 @@ class SqliteSender:
         self._any_next = asyncio.Event()
         self._newest_s = 0.0
 
-    def send(self, request: Request) -> None:
+    def send(self, request: DriverRequest) -> None:
         """Put the message into the next transaction."""
         self._next.append(self._out.send(request))
         self._any_next.set()
