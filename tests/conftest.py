@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
 # Runs pytest itself, for the tests of the plugin.
 pytest_plugins = ["pytester"]
-
-# `watched.py` and its like are shared by the tests of several rooms, and installed nowhere.
-sys.path.insert(0, str(Path(__file__).parent))
 
 # A background job of a shell ignores these, and so would every process that a test starts.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):

@@ -15,10 +15,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from commanded import COMMAND, wait
 
 import harness
 from harness.record import console_endpoint
+from tests.support.commanded import COMMAND, wait
 
 
 @pytest.fixture

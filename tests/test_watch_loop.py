@@ -14,12 +14,12 @@ import time
 from textwrap import dedent
 
 import pytest
-from watched import watched
 
 import harness
 from harness import watching
 from harness.read.blocks.block import Block
 from harness.testing import NOBODYS_FAULT, LoopBlockedError, no_blocks
+from tests.support.watched import watched
 
 
 def pause(held_s: float) -> None:

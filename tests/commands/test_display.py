@@ -3,7 +3,7 @@
 import re
 import sys
 
-from commanded import COMMAND, Terminal, scenario
+from tests.support.commanded import COMMAND, Terminal, scenario
 
 SERVICE = """
 import asyncio, time

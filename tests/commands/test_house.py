@@ -5,9 +5,9 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from commanded import COMMAND
 
 from harness.commands.main import COMMANDS
+from tests.support.commanded import COMMAND
 
 HEAVY = {"asyncio", "harness.drive", "harness.read", "harness.record", "jinja2", "pydantic", "rich"}
 

@@ -4,9 +4,9 @@ import socket
 import sys
 
 import pytest
-from commanded import harness, scenario
 
 from harness.record.run import RunFolder
+from tests.support.commanded import harness, scenario
 
 PROGRAM = """
     [target]

@@ -7,9 +7,9 @@ import socket
 import sys
 
 import pytest
-from commanded import Terminal, running, scenario, wait
 
 from harness.record.event import ConsoleCounted, TargetReady
+from tests.support.commanded import Terminal, running, scenario, wait
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from consoled import consoled
+
+from tests.support.consoled import consoled
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def runtime_of_module(tmp_path_factory):
 
 @pytest.fixture
 def console(tmp_path):
-    """A program with a console that only reads: see `consoled.py` for what it can be asked."""
+    """A program with a console that only reads: see `support/consoled.py` for what it can be asked."""
     with consoled(tmp_path) as running:
         yield running
 

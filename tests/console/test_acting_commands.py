@@ -8,8 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from commanded import wait
-from consoled import consoled, is_alive
 
 from harness.record.event import (
     ArtefactWritten,
@@ -21,6 +19,8 @@ from harness.record.event import (
     ProbeFailed,
 )
 from harness.record.reader import Follower
+from tests.support.commanded import wait
+from tests.support.consoled import consoled, is_alive
 
 PROGRAM = """
     import asyncio, logging, os, signal, sys, threading, time

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from consoled import consoled, is_alive
 
 from harness.record.event import LoopStarted, ProbeFailed
 from harness.record.reader import Follower
+from tests.support.consoled import consoled, is_alive
 
 PROGRAM = """
     import asyncio, sys

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
-from commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
-from consoled import consoled
 
 from harness.record import console_endpoint
+from tests.support.commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
+from tests.support.consoled import consoled
 
 
 def attach(*arguments: object, **how: object) -> subprocess.CompletedProcess[str]:

@@ -19,12 +19,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from commanded import wait
-from consoled import consoled
 
 from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.event import ConsoleAudited, ConsoleOpened, ProbeFailed
 from harness.record.reader import Follower
+from tests.support.commanded import wait
+from tests.support.consoled import consoled
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import linear_regression
 
 import pytest
-from commanded import running, scenario, wait
-from consoled import Client, card_of
 
 from harness.record.event import LoadStarted
+from tests.support.commanded import running, scenario, wait
+from tests.support.consoled import Client, card_of
 
 # The service keeps up with twice that rate. A part of the traces: a record of every span of twenty minutes is
 # larger than a record may be. Not too few: what the console remembers of the latest spans is to be full soon.

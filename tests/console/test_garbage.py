@@ -7,7 +7,8 @@ is kept could be frames of the service itself, with everything in them.
 from __future__ import annotations
 
 import pytest
-from consoled import consoled
+
+from tests.support.consoled import consoled
 
 READING = [
     "status",

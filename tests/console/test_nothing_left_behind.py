@@ -10,8 +10,9 @@ import sys
 from textwrap import dedent
 
 import pytest
-from commanded import wait
-from consoled import Client, card_of
+
+from tests.support.commanded import wait
+from tests.support.consoled import Client, card_of
 
 PROGRAM = """
     import asyncio, gc, json, logging, signal, sys, threading, time, tracemalloc

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from commanded import wait
-from consoled import consoled, is_alive
 
 from harness.record.event import ProbeFailed
 from harness.record.reader import Follower
+from tests.support.commanded import wait
+from tests.support.consoled import consoled, is_alive
 
 # `start` makes tasks by name, `drop` cancels them all; each test begins and ends with none.
 PROGRAM = '''

@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from commanded import Terminal, wait
-from consoled import consoled, is_alive
 
 from harness.console.protocol import registry
 from harness.console.server.connection import LINE_BYTES
@@ -22,6 +20,8 @@ from harness.console.server.listener import TRIES_PER_S, WRONG_S
 from harness.console.server.server import CLIENTS
 from harness.record.event import ConsoleAudited, ConsoleCounted
 from harness.record.reader import Follower
+from tests.support.commanded import Terminal, wait
+from tests.support.consoled import consoled, is_alive
 
 TELNET = pytest.mark.skipif(not shutil.which("telnet"), reason="telnet is not installed")
 NC = pytest.mark.skipif(not shutil.which("nc"), reason="nc is not installed")

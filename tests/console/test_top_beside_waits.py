@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from commanded import wait
-from consoled import consoled
 
 from harness.read import history, report
 from harness.record import run
+from tests.support.commanded import wait
+from tests.support.consoled import consoled
 
 PROGRAM = """
     import asyncio, sys, time

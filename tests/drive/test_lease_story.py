@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commanded import harness
+
+from tests.support.commanded import harness
 
 pytestmark = pytest.mark.slow
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 
 from harness.drive.profilers import collapsed
 from harness.read.formats import export
 from harness.read.history import load
 from harness.read.samples.sample import stack_samples
 from harness.record.event import ArtefactWritten, Frame, FrameTable, Sampled
+from tests.support.commanded import COMMAND, WITHOUT_PTRACE, harness, wait
 
 BUSY = """
     import asyncio, sys, time

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commanded import COMMAND, harness, running, scenario, wait
 
 from harness.record.event import Completed, TargetExited, TargetReady, TargetStarted, TargetStopping
+from tests.support.commanded import COMMAND, harness, running, scenario, wait
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from commanded import harness, scenario
 
 from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.record.event import ArtefactWritten, Sent, SpanEnded
 from harness.record.reader import Follower
+from tests.support.commanded import harness, scenario
 
 pytestmark = pytest.mark.slow
 

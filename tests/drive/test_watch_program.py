@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from commanded import COMMAND, Terminal, harness, running
-from pythons import find_python
 
 from harness.record.event import LoopStarted, TargetStarted, ThreadsDumped, WriterOpened
 from harness.record.reader import Follower
+from tests.support.commanded import COMMAND, Terminal, harness, running
+from tests.support.pythons import find_python
 
 BLOCKS = """
 import asyncio, time

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from commanded import harness, scenario
 
 from harness.mayhem import audits
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
+from tests.support.commanded import harness, scenario
 
 from .servers import NatsServer, RedisServer, running
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from watched import watched
 
 from harness.record.event import LoopStarted
+from tests.support.watched import watched
 
 PROGRAM = """
     import asyncio, json, selectors, time

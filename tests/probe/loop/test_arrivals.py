@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watched import watched
+from tests.support.watched import watched
 
 # A server whose loop blocks while its clients write, connect, or do nothing; one thread is all of them.
 SERVER = """

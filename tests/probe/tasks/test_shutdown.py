@@ -8,11 +8,11 @@ from collections.abc import Callable
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import pytest
-from pythons import find_python
-from watched import Outcome, outcome, start, watched
 
 from harness.record.event import Event, ProbeFailed, ProcessExiting, ShutdownStalled
 from harness.record.reader import Follower
+from tests.support.pythons import find_python
+from tests.support.watched import Outcome, outcome, start, watched
 
 # `{register}` gives the process a handler that calls `stop.set()`; `{ends}` is what follows from that.
 SERVICE = """

@@ -10,7 +10,7 @@ from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, h
 from harness.read.blocks.library import library_calls
 from harness.record.event import Frame
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STDLIB = "/usr/lib/python3.12/"
 SITE = "/srv/shop/.venv/lib/python3.12/site-packages/"
 TERRITORY = Territory(("/srv/shop/",), (STDLIB, SITE))

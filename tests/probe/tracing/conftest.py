@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from watched import LIMIT_MS, Outcome, watched
 
 from harness.read.blocks import detect
 from harness.read.blocks.block import Block
@@ -17,6 +16,7 @@ from harness.read.spans.segment import Segment
 from harness.read.spans.wait_report import SpanTimes, WaitReport
 from harness.record.event import SpanEnded
 from harness.record.run import Run
+from tests.support.watched import LIMIT_MS, Outcome, watched
 
 TRUTHS = Path(__file__).with_name("truths.py")
 

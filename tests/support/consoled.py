@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commanded import wait
-from watched import start
-
 from harness.record import console_endpoint
 from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.probe_config import ConsoleConfig
 from harness.record.run import RunFolder
+from tests.support.commanded import wait
+from tests.support.watched import start
 
 # A loop that waits, three tasks with names, and a line on stdin that makes it do something: `exec`uted on
 # the loop, with `await` allowed in a function `do`.

@@ -7,10 +7,10 @@ import signal
 import subprocess
 
 import pytest
-from pythons import find_python
-from watched import outcome, start, watched
 
 from harness.record.event import Blocked, LoopStarted, ProbeClosed, ProbeFailed, WriterClosed
+from tests.support.pythons import find_python
+from tests.support.watched import outcome, start, watched
 
 
 def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path):

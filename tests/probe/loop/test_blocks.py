@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from watched import watched
 
 from harness.read.blame import Territory, candidates
 from harness.record.event import LoopStarted
+from tests.support.watched import watched
 
 # How each program measures itself: `block` marks what really blocks, and the end prints how long it took.
 FRAME = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from watched import watched
 
 from harness.record.event import ProbeFailed, SpanEnded, StepLogUnavailable, StepsTaken
 from harness.record.probe_config import ProbeConfig
+from tests.support.watched import watched
 
 TRACED = """
     import asyncio, gc, sys, time, weakref

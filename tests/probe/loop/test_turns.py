@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from watched import watched
 
 from harness.record import page
+from tests.support.watched import watched
 
 YIELDING = """
     import asyncio

@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
-from commanded import harness
 
 from harness.commands.report import report
+from tests.support.commanded import harness
 
 PROGRAM = """
     import asyncio, os, sys

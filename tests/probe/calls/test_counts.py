@@ -13,11 +13,11 @@ from collections import defaultdict
 from textwrap import dedent
 
 import pytest
-from pythons import find_python
-from watched import outcome, start, watched
 
 from harness.record.event import CallsCounted, ProbeFailed
 from harness.record.reader import Follower
+from tests.support.pythons import find_python
+from tests.support.watched import outcome, start, watched
 
 
 def latest(events):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from watched import watched
 
 from harness.record.event import ProbeFailed, TasksCounted
+from tests.support.watched import watched
 
 # As freezegun does: in `time`, and wherever a module has the function under a name of its own.
 FROZEN = """

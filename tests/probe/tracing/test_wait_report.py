@@ -7,7 +7,8 @@ import sys
 from textwrap import dedent
 
 import pytest
-from commanded import COMMAND, harness
+
+from tests.support.commanded import COMMAND, harness
 
 PROGRAM = """
     import asyncio, time

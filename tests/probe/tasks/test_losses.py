@@ -8,13 +8,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from pythons import find_python
-from watched import Outcome, watched
 
 from harness.read import history, report
 from harness.read.report import Report
 from harness.record import run
 from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted
+from tests.support.pythons import find_python
+from tests.support.watched import Outcome, watched
 
 # Runs `main()` on the loop that the test is about.
 FRAME = """

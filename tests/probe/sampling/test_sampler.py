@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from watched import watched
 
 from harness.record.event import Frame, FrameTable, ProbeClosed, ProbeFailed, Sampled, SamplesCounted
+from tests.support.watched import watched
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
 
