@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..read.blame import own_frames
 from ..read.blocks.advice import advice
 from ..read.blocks.block import Block
 from ..read.units import duration, percent, plural
 from ..record.event import Frame
+from ..stacks.turn_stack import own_frames
 from ..watching import Watch, watch_loop
 
 # Half of what a person takes for "at once", and on a shared build machine still far from a healthy turn.

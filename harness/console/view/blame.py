@@ -1,4 +1,4 @@
-"""Which frame of a stack to name, and how to call its place: as the report does (`read/blame.py`)."""
+"""Which frame of a stack to name, and how to call its place: as the report does (`stacks/turn_stack.py`)."""
 
 from __future__ import annotations
 

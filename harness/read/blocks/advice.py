@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .library import find
+from ...stacks.library import find
 
 GUIDE = "docs/blocking.md"
 

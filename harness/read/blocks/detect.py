@@ -8,7 +8,12 @@ from dataclasses import replace
 
 from ...record import event
 from ...record.event import Blocked, DumpFailed, ThreadsDumped
-from ..blame import Territory, candidates, imported, imports, leaf, library, own_frames
+from ...stacks.cause import cause as cause_of
+from ...stacks.cause import suspects
+from ...stacks.interval import Interval, StackObservation, blamed, intervals
+from ...stacks.library import library_calls
+from ...stacks.turn_stack import Territory, candidates, imported, imports, leaf, library, own_frames
+from ...stacks.wait_kind import waits_for
 from ..finding import Finding
 from ..history import History, Loop
 from ..units import duration, ms, plural, seconds
@@ -16,12 +21,7 @@ from . import starvation
 from .advice import hint as hint_for
 from .block import Block, BlockVictim, Culprit
 from .blocker import blockers
-from .cause import cause as cause_of
-from .cause import suspects
-from .interval import Interval, StackObservation, blamed, intervals
-from .library import library_calls
 from .outside_view import only_seen_outside, with_outside_samples
-from .wait_kind import waits_for
 
 CULPRITS = 5
 

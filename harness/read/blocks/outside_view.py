@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
 from ...record.event import Blocked, Frame, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
-from ..blame import own_frames
+from ...stacks.turn_stack import own_frames
 from ..history import History
 
 # Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...record.event import Frame
-from ..blame import candidates
+from ...stacks.turn_stack import candidates
 from ..figures import loop
 from ..history import History
 from ..samples.flame_graph import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CallsCounted, Frame
-from ..blame import Territory
+from ...stacks.turn_stack import Territory
 from ..calls.allowlist import Accepted, Allowlist
 from ..calls.call import Call
 from ..finding import Finding

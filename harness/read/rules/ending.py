@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
-from ..blame import Territory, own_frames
+from ...stacks.turn_stack import Territory, own_frames
 from ..finding import Finding
 from ..history import History
 from ..units import duration, ms, plural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
-from ..blame import Territory, candidates
+from ...stacks.turn_stack import Territory, candidates
 from ..figures import task
 from ..finding import Finding
 from ..history import History

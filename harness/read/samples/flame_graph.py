@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from ...record.event import Frame
-from ..blame import Territory
+from ...stacks.turn_stack import Territory
 from ..history import History
 from ..spans.span import Trace
 from .sample import StackSample, stack_samples

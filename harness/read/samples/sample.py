@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...record.event import Blocked, Frame, FrameTable, Sampled
-from ..blame import folded, own_frames
+from ...stacks.turn_stack import folded, own_frames
 from ..history import History
 
 LATE = "late"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from ...record.event import Frame, SpanEnded, StepLogUnavailable, StepsTaken
-from ..blame import Territory
+from ...stacks.turn_stack import Territory
 from ..blocks.block import Block
 from ..history import History
 from ..units import ms, seconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.read.blame import Territory, candidates
 from harness.record.event import LoopStarted
+from harness.stacks.turn_stack import Territory, candidates
 from tests.support.watched import watched
 
 # How each program measures itself: `block` marks what really blocks, and the end prints how long it took.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.read.blame import Territory
 from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, hint
-from harness.read.blocks.library import library_calls
 from harness.record.event import Frame
+from harness.stacks.library import library_calls
+from harness.stacks.turn_stack import Territory
 
 ROOT = Path(__file__).parents[3]
 STDLIB = "/usr/lib/python3.12/"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TypeVar
 
-from ...record.event import Frame
-from ..blame import Territory, own_frames
+from ..record.event import Frame
+from .turn_stack import Territory, own_frames
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from ...record.event import Blocked, Frame, Sample
-from ..blame import Territory, candidates, folded, own_frames
+from ..record.event import Blocked, Frame, Sample
+from .turn_stack import Territory, candidates, folded, own_frames
 
 # These say nothing of the cause: what computes is found at the lock of the GIL, which its watcher holds.
 NOT_WAITING = ("", "running", "futex")

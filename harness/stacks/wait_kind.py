@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ...record.event import Sample
-from ..blame import Territory
+from ..record.event import Sample
 from .interval import Interval
 from .library import find, library_calls
+from .turn_stack import Territory
 
 # Only where the library tells more than the system call: a queue waits for a lock, a name lookup in `poll`.
 _BY_LIBRARY = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ...record.event import Blocked, OtherThread
+from ..record.event import Blocked, OtherThread
 from .interval import NOT_WAITING, Interval
 
 # Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.

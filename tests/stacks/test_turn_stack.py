@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.read.blame import Territory, candidates, imported, imports, leaf, library
 from harness.record.event import Frame
+from harness.stacks.turn_stack import Territory, candidates, imported, imports, leaf, library
 
 TERRITORY = Territory(
     ("/srv/shop/",), ("/usr/lib/python3.12/", "/srv/shop/.venv/lib/python3.12/site-packages/")
