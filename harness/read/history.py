@@ -16,6 +16,7 @@ from ..record import page
 from ..record.event import Blocked, Completed, Event, LoopSampled, LoopStarted, RunEnded, Sent, SpanEnded
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
+from ..stacks.ownership import HARNESS, CodeOwnership
 
 E = TypeVar("E", bound=Event)
 
@@ -61,6 +62,15 @@ class History:
         """The newest event of one kind, if there is any."""
         events = self.of(kind)
         return events[-1] if events else None
+
+    def ownership(self, pid: int | None = None) -> CodeOwnership:
+        """Whose code a file is, as process *pid* reported it; without one, in all processes together."""
+        started = [loop.started for loop in self.loops if pid in (None, loop.started.pid)]
+        return CodeOwnership(
+            tuple(dict.fromkeys(prefix for one in started for prefix in one.application)),
+            tuple(dict.fromkeys(prefix for one in started for prefix in one.libraries)),
+            next((one.harness for one in started if one.harness), HARNESS),
+        )
 
     def since_start_ns(self, at_ns: int) -> int:
         """An instant of the record's clock, counted from the run's start."""

@@ -14,8 +14,6 @@ import typing
 from collections.abc import Callable
 from functools import cache
 
-from .observation import Frame
-
 if typing.TYPE_CHECKING:
     from .event import Event
 
@@ -69,8 +67,8 @@ def _reader(hint: object) -> Callable[[typing.Any], object]:
         readers = {name: _reader(of) for name, of in hints.items()}
         build = typing.cast("Callable[..., object]", hint)
         return lambda raw: build(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
-    if hint is Frame:
-        return lambda raw: Frame(*raw)
+    if isinstance(hint, type) and issubclass(hint, tuple):  # a named one
+        return lambda raw: hint(*raw)
     if origin is tuple:
         each = _reader(args[0])
         return lambda raw: tuple(map(each, raw))

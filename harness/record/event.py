@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .observation import CADENCE as CADENCE
 from .observation import FORMAT as FORMAT
 from .observation import ArtefactWritten as ArtefactWritten
 from .observation import AwaitSite as AwaitSite
 from .observation import Blocked as Blocked
+from .observation import Cadence as Cadence
 from .observation import CallsCounted as CallsCounted
 from .observation import CancelSwallowed as CancelSwallowed
 from .observation import ConsoleAudited as ConsoleAudited

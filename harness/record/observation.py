@@ -21,6 +21,21 @@ class Frame(NamedTuple):
     function: str  # qualified, as `co_qualname` says
 
 
+class Cadence(NamedTuple):
+    """How often the watchdog samples a loop that is late."""
+
+    every_ns: int = 5_000_000
+    dense_ns: int = 2_000_000_000  # past this much lateness ...
+    thinning: int = 100  # ... the gap between samples grows to a hundredth of the time beyond it
+
+    def gap_ns(self, late_ns: int) -> int:
+        """The time between samples when the loop has been late for that long."""
+        return max(self.every_ns, (late_ns - self.dense_ns) // self.thinning)
+
+
+CADENCE = Cadence()
+
+
 # --- every writer -------------------------------------------------------------------------------------
 
 
@@ -63,6 +78,8 @@ class LoopStarted:
     limit_ns: int  # a turn longer than this is a block
     application: tuple[str, ...]  # path prefixes of the program's own code
     libraries: tuple[str, ...]  # path prefixes of the standard library and of site-packages
+    harness: str = ""  # the folder of the harness whose probe is in the process
+    cadence: Cadence = CADENCE
 
 
 @dataclass(frozen=True, slots=True)

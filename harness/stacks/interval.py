@@ -1,11 +1,10 @@
-"""A late turn as stretches of time, cut from the outside in.
+"""A late turn cut into intervals, from the outside in.
 
-A turn is read as the stretches between its samples, and cut first into steps (one task or callback each),
-then along the calls of the frames that may be blamed, as long as one call lasts longer than the limit by
-itself. Two long calls in one step are two stretches. What is left of a step after its long calls is one too
-when it reaches the limit, blamed on the function that made the calls. What is left of a turn after its long
-steps is the stretch of many short callbacks. The time in which the loop should have been awake, and had no
-code of its own to show for it, is a stretch apart.
+The time between the samples of a turn is cut first into steps (one task or callback each), then along the
+calls of the frames that may be blamed, for as long as a single call exceeds the limit. Two long calls in one
+step are two intervals. What is left of a step after its long calls is another one if it reaches the limit,
+blamed on the function that made the calls. What is left of a turn after its long steps is the interval of
+many short callbacks. The time in which the loop was due but ran no code is an interval of its own.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from ..record.event import Blocked, Frame, Sample
-from .turn_stack import Territory, candidates, folded, own_frames
+from ..record.observation import CADENCE, Blocked, Cadence, Frame, Sample
+from .ownership import CodeOwnership
+from .turn_stack import TurnStack
 
-# These say nothing of the cause: what computes is found at the lock of the GIL, which its watcher holds.
+# These say nothing about the cause: a computing thread is found at the GIL's lock, which the watchdog holds.
 NOT_WAITING = ("", "running", "futex")
-# How often the probe looks at a late loop, and from when on less often (`probe/loop/watchdog.py`).
-LOOK_EVERY_NS, DENSE_NS = 5_000_000, 2_000_000_000
-# Between two stretches of the same call, one sample in so many may have seen something else.
+# Two runs of samples of one call are joined across a gap of at most this fraction of their time: 1/10.
 NOISE = 10
-# What is blamed when nothing was seen of a turn, and when the loop did not get to run at all.
+# What is blamed when a turn has no samples, and when the loop did not get to run at all.
 UNSEEN = Frame("", 0, "<not sampled>")
 LATE = Frame("", 0, "<late wake-up>")
 
 
 @dataclass(frozen=True, slots=True)
 class StackObservation:
-    """One sample with the stretch of time it stands for."""
+    """One sample with the time it stands for."""
 
     sample: Sample
+    stack: TurnStack  # the sample's
     path: tuple[Frame, ...]  # what may be blamed, outermost first; never empty
     step: tuple[str, str, int]  # which task or callback was running
     from_ns: int
@@ -41,16 +40,16 @@ class StackObservation:
 
     @property
     def asleep(self) -> bool:
-        """Whether the loop ran no code at all: it waited in its selector, or to be let out of it."""
-        return not own_frames(self.sample.stack)
+        """Whether the loop ran no code: it waited in its selector, or to return from it."""
+        return not self.stack.frames
 
     @property
     def waited_ns(self) -> int:
-        """How much of its time the kernel is known to have kept the thread waiting."""
+        """For how much of this time the kernel is known to have kept the thread waiting."""
         return 0 if self.sample.syscall in NOT_WAITING else self.to_ns - self.from_ns
 
     def call(self, depth: int) -> tuple[object, ...] | None:
-        """The step at depth 0, below it the function that may be blamed; `None` when the stack ends above."""
+        """The step at depth 0, a function that may be blamed below it; `None` past the end of the stack."""
         if depth == 0:
             return self.step
         if depth > len(self.path):
@@ -60,19 +59,19 @@ class StackObservation:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Looks that make one block together; *depth* is that of the innermost call they share, 0 for none."""
+    """Observations that form one block; *depth* is that of the innermost call they share, 0 for none."""
 
     depth: int
     looks: list[StackObservation]
 
     @property
     def asleep(self) -> bool:
-        """Whether the loop ran no code: it was due, and something kept it from running."""
+        """Whether the loop was due but ran no code."""
         return self.looks[0].asleep
 
     @property
     def samples(self) -> int:
-        """How often it was looked at."""
+        """The number of samples taken in it."""
         return sum(look.sample.count for look in self.looks)
 
     @property
@@ -85,7 +84,7 @@ class Interval:
 
     @property
     def running(self) -> bool:
-        """Whether for most of the time it was seen to run, or to be ready to: in no system call."""
+        """Whether the thread was running or ready to run, in no system call, for most of the time."""
         running = [look for look in self.looks if look.sample.syscall == "running"]
         return _length(running) * 2 > self.held_ns
 
@@ -94,9 +93,14 @@ class Interval:
         return self.looks[0].step, self.looks[0].call(self.depth)
 
 
-def intervals(turn: Blocked, territory: Territory, limit_ns: int) -> list[Interval]:
-    """The stretches of a turn that are blocks, oldest first; at least one."""
-    looks = list(_looks(turn, territory))
+def intervals(
+    turn: Blocked, ownership: CodeOwnership, limit_ns: int, cadence: Cadence = CADENCE
+) -> list[Interval]:
+    """The intervals of a turn that are blocks, oldest first; at least one.
+
+    *cadence* is that of the probe that took the samples.
+    """
+    looks = list(_looks(turn, ownership, cadence))
     asleep = [look for look in looks if look.asleep]
     awake = [look for look in looks if not look.asleep]
     found = []
@@ -107,55 +111,59 @@ def intervals(turn: Blocked, territory: Territory, limit_ns: int) -> list[Interv
     return found
 
 
-def _looks(turn: Blocked, territory: Territory) -> Iterator[StackObservation]:
-    samples = [sample for sample in turn.samples if sample.stack]
+def _looks(turn: Blocked, ownership: CodeOwnership, cadence: Cadence) -> Iterator[StackObservation]:
+    seen = [(sample, TurnStack(sample.stack, ownership)) for sample in turn.samples if sample.stack]
     start = turn.at_ns
-    if turn.woke_ns and not any(own_frames(s.stack) for s in samples if s.first_ns < turn.woke_ns):
-        # Nobody needs to have looked: the loop itself found that it had slept too long.
-        before = [sample for sample in samples if sample.first_ns < turn.woke_ns]
-        asleep = replace(_no_sample(turn, LATE), stack=(), count=sum(sample.count for sample in before))
-        yield StackObservation(asleep, (LATE,), ("", LATE.function, 0), start, turn.woke_ns)
+    if turn.woke_ns and not any(stack.frames for s, stack in seen if s.first_ns < turn.woke_ns):
+        # This needs no sample: the loop itself found that it woke up late.
+        before = [sample for sample, _ in seen if sample.first_ns < turn.woke_ns]
+        count = sum(sample.count for sample in before)
+        yield _asleep(_no_sample(turn, (), count), TurnStack((), ownership), start, turn.woke_ns)
         start = turn.woke_ns
-        samples = samples[len(before) :]
-        if not samples and turn.held_ns <= (start - turn.at_ns) * 1.1:
-            return  # what it did afterwards is not worth a word
-    samples = samples or [_no_sample(turn, UNSEEN)]
-    for sample, following in zip(samples, [*samples[1:], None], strict=True):
-        end = _boundary_ns(turn, sample, following) if following else turn.at_ns + turn.held_ns
+        seen = seen[len(before) :]
+        if not seen and turn.held_ns <= (start - turn.at_ns) * 1.1:
+            return  # what it did afterwards is too short to matter
+    seen = seen or [(_no_sample(turn, (UNSEEN,), 0), TurnStack((UNSEEN,), ownership))]
+    following: list[tuple[Sample, TurnStack] | None] = [*seen[1:], None]
+    for (sample, stack), after in zip(seen, following, strict=True):
+        end = _boundary_ns(turn, sample, after[0], cadence) if after else turn.at_ns + turn.held_ns
         end = max(start, end)
-        seen = replace(sample, stack=folded(sample.stack))
-        if own_frames(seen.stack):
-            yield StackObservation(seen, candidates(seen.stack, territory), _step(seen), start, end)
+        sample = replace(sample, stack=stack.whole)
+        if stack.frames:
+            yield StackObservation(sample, stack, stack.candidates, _step(sample, stack), start, end)
         else:
-            yield StackObservation(seen, (LATE,), ("", LATE.function, 0), start, end)
+            yield _asleep(sample, stack, start, end)
         start = end
 
 
-def _boundary_ns(turn: Blocked, sample: Sample, following: Sample) -> int:
+def _asleep(sample: Sample, stack: TurnStack, from_ns: int, to_ns: int) -> StackObservation:
+    return StackObservation(sample, stack, (LATE,), ("", LATE.function, 0), from_ns, to_ns)
+
+
+def _boundary_ns(turn: Blocked, sample: Sample, following: Sample, cadence: Cadence) -> int:
     """Where the time of one sample ends and that of the next one begins.
 
-    Half-way, unless the next look came late: then what it found had held the GIL since soon after this one.
+    Half-way, unless the next sample came late: then what it found had held the GIL since soon after this one.
     """
     midway_ns = (sample.last_ns + following.first_ns) // 2
-    thinned_ns = (sample.last_ns - turn.at_ns - DENSE_NS) // 100
-    return min(midway_ns, sample.last_ns + max(LOOK_EVERY_NS, thinned_ns))
+    return min(midway_ns, sample.last_ns + cadence.gap_ns(sample.last_ns - turn.at_ns))
 
 
-def _no_sample(turn: Blocked, frame: Frame) -> Sample:
+def _no_sample(turn: Blocked, stack: tuple[Frame, ...], count: int) -> Sample:
     """What stands for samples where there are none."""
     at_ns = turn.at_ns
-    return Sample(at_ns, at_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
+    return Sample(at_ns, at_ns, count, stack, task="", coroutine="", span="", trace_id="", span_id="")
 
 
-def _step(sample: Sample) -> tuple[str, str, int]:
+def _step(sample: Sample, stack: TurnStack) -> tuple[str, str, int]:
     if sample.task or sample.coroutine:
         return sample.task, sample.coroutine, 0  # a task has one step in a turn
-    callback = (own_frames(sample.stack) or sample.stack)[0]
+    callback = stack.frames[0]
     return callback.file, callback.function, sample.step
 
 
 def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
-    """The looks of a turn as blocks, in no order."""
+    """The observations of a turn as blocks, in no order."""
     # Not a recursive function: the stacks of recursive programs are as deep as this one could go.
     pending = [(0, looks)]
     while pending:
@@ -169,7 +177,7 @@ def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
 
 
 def _runs(looks: list[StackObservation], depth: int) -> list[list[StackObservation]]:
-    """Consecutive looks at the same call, across the odd sample that saw something else."""
+    """Consecutive observations of the same call, across the odd sample of another one."""
     runs: list[list[StackObservation]] = []
     for call, group in groupby(looks, key=lambda look: look.call(depth)):
         run = list(group)
@@ -189,12 +197,12 @@ def _of(run: list[StackObservation], depth: int) -> tuple[object, ...] | None:
 def _joined(intervals: list[Interval]) -> list[Interval]:
     """A recursive function is cut at every level of its calls; neighbours with one blame are one block."""
     joined: list[Interval] = []
-    for stretch in intervals:
-        if stretch.depth and joined and joined[-1].blame == stretch.blame:
-            depth = min(joined[-1].depth, stretch.depth)
-            joined[-1] = Interval(depth, joined[-1].looks + stretch.looks)
+    for interval in intervals:
+        if interval.depth and joined and joined[-1].blame == interval.blame:
+            depth = min(joined[-1].depth, interval.depth)
+            joined[-1] = Interval(depth, joined[-1].looks + interval.looks)
         else:
-            joined.append(stretch)
+            joined.append(interval)
     return joined
 
 
@@ -202,20 +210,20 @@ def _length(looks: list[StackObservation]) -> int:
     return sum(look.to_ns - look.from_ns for look in looks)
 
 
-def blamed(stretch: Interval) -> tuple[Frame, Sample]:
-    """The function seen most at the stretch's depth, on its line seen most, and a look at that."""
+def blamed(interval: Interval) -> tuple[Frame, StackObservation]:
+    """The function seen most at the interval's depth, on the line seen most, and an observation of that."""
     functions: Counter[tuple[str, str]] = Counter()
     lines: Counter[Frame] = Counter()
-    for look in stretch.looks:
-        frame = _frame(look, stretch.depth)
+    for look in interval.looks:
+        frame = _frame(look, interval.depth)
         functions[frame.file, frame.function] += look.sample.count
         lines[frame] += look.sample.count
     function = max(functions, key=lambda key: functions[key])
     blamed = max(
         (line for line in lines if (line.file, line.function) == function), key=lambda key: lines[key]
     )
-    seen = (look.sample for look in stretch.looks if _frame(look, stretch.depth) == blamed)
-    return blamed, max(seen, key=lambda sample: sample.count)
+    seen = (look for look in interval.looks if _frame(look, interval.depth) == blamed)
+    return blamed, max(seen, key=lambda look: look.sample.count)
 
 
 def _frame(look: StackObservation, depth: int) -> Frame:

@@ -1,84 +1,151 @@
-"""Which frame of a blocked stack to blame, and whose code it is.
+"""A stack cut to the turn that was running, and which of its frames to blame.
 
-The program's own code comes first, because there the fix is written; then what is neither the program's nor
-a library's; then whatever there is. What lies outside the turn (the code that started the loop) and the
-probe's own frames are never blamed.
+The program's own code comes first, because there the fix is written; then code that is neither the program's
+nor a library's; then whatever there is. Frames outside the turn (the code that started the loop) and the
+harness's own are never blamed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from collections.abc import Sequence
+from functools import cache, cached_property
 from pathlib import PurePath
 
-from ..record.event import Frame
+from ..record.observation import Frame
+from .ownership import CodeOwnership, Owner
 
-# Frames of asyncio that drive a turn; a callback's own code lies inside the innermost of them. Under uvloop
-# only the runner is seen, the rest is C.
-_LOOP = {
-    "base_events.py": (
-        "BaseEventLoop.run_forever",
-        "BaseEventLoop.run_until_complete",
-        "BaseEventLoop._run_once",
-    ),
-    "events.py": ("Handle._run",),
-    "runners.py": ("Runner.run", "run"),
+# The functions of asyncio that drive a turn; a callback's code lies inside the innermost of them. By bare
+# name, because a stack that was read from outside has no other. Under uvloop only the runner is seen.
+_DRIVERS = {
+    "base_events.py": ("run_forever", "run_until_complete", "_run_once"),
+    "events.py": ("_run",),
+    "runners.py": ("run",),
 }
-# The import system; `importlib.import_module` is a part of it that is not frozen.
-_IMPORT, _IMPORTLIB = "<frozen importlib", ("importlib", "__init__.py")
-# Where packages are installed; the standard library's folder often lies around it.
-_INSTALLED = ("site-packages", "dist-packages")
-_OWN = (("harness", "probe"), ("harness", "console"))
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 
-@dataclass(frozen=True, slots=True)
-class Territory:
-    """Whose code a file is, by the path prefixes that its process gave."""
+class TurnStack:
+    """One stack of one thread, read once. Frames are outermost first."""
 
-    application: tuple[str, ...]
-    libraries: tuple[str, ...]
+    def __init__(self, stack: Sequence[Frame], ownership: CodeOwnership) -> None:
+        """*stack* is a thread's, a task's or a traceback's; without a running loop all of it is the turn."""
+        self.whole = folded(stack)
+        self._ownership = ownership
+        start = max((i for i, f in enumerate(self.whole, 1) if is_driver(f.file, f.function)), default=0)
+        # The frames that belong to the turn; none where the loop ran no code.
+        self.frames = tuple(frame for frame in self.whole[start:] if not ownership.is_harness(frame))
 
-    def is_application(self, frame: Frame) -> bool:
-        """The program's own code; the more specific prefix wins: a virtual environment inside stays out."""
-        if _is_probe(frame.file):
-            return False
-        return _depth(frame.file, self.application) > _depth(frame.file, self.libraries)
+    @cached_property
+    def candidates(self) -> tuple[Frame, ...]:
+        """The frames that may be blamed; the last one is to blame. Empty for an empty stack only."""
+        if self.frames:
+            return tuple(self.frames[i] for i in blamable([self._owner(f) for f in self.frames]))
+        outside = tuple(frame for frame in self.whole if not self._ownership.is_harness(frame))
+        return outside[-1:] or self.whole[-1:]
 
-    def is_library(self, frame: Frame) -> bool:
-        """The standard library, an installed package, or the import system."""
-        if frame.file.startswith("<frozen "):
-            return True
-        return _depth(frame.file, self.libraries) >= 0 and not self.is_application(frame)
+    @property
+    def blamed(self) -> Frame | None:
+        """The frame to blame; `None` for an empty stack."""
+        return self.candidates[-1] if self.candidates else None
 
-    def is_installed(self, frame: Frame) -> bool:
-        """A library, and not the standard one."""
-        return self.is_library(frame) and any(part in _INSTALLED for part in PurePath(frame.file).parts)
+    @property
+    def imports(self) -> bool:
+        """Whether the turn was inside an import statement."""
+        return self._import < len(self.frames)
 
-    def short(self, file: str) -> str:
-        """*file* as people call it: as it is imported, or below the outermost of the program's folders.
+    @property
+    def imported(self) -> str:
+        """The module being imported, as ``anyio.abc``; "" when its code had not begun."""
+        bodies = (frame for frame in self.frames[self._import :] if frame.function == "<module>")
+        return next((self._module(frame) for frame in bodies), "")
 
-        A program that is an installed package itself (``python -m uvicorn``) is named as one.
+    @property
+    def library_calls(self) -> tuple[str, ...]:
+        """The calls below the innermost code that is no library, outermost first, as ``queue.Queue.get``.
+
+        Calls of `logging` are listed wherever they stand: it calls the program's own handlers, whose frames
+        then lie inside it.
         """
-        folder = max(_holding(file, self.libraries), key=len, default="")
-        if not folder:
-            folder = min(filter(None, _holding(file, self.application)), key=len, default="")
-        return file.removeprefix(folder + "/") if folder else file
+        start = len(self.frames)
+        while start and self._ownership.is_library(self.frames[start - 1]):
+            start -= 1
+        outer = (self._call(frame) for frame in self.frames[:start] if self._ownership.is_library(frame))
+        inner = (self._call(frame) for frame in self.frames[start:])
+        return (*(call for call in outer if call.startswith("logging.")), *inner)
+
+    def leaf(self, blamed: Frame) -> str:
+        """The library call at the inner end, as ``socket.create_connection``; "" for none."""
+        if not self.frames or self.frames[-1] == blamed or not self._ownership.is_library(self.frames[-1]):
+            return ""
+        return f"{_stem(self.frames[-1])}.{self.frames[-1].function}"
+
+    def library(self, blamed: Frame) -> str:
+        """The innermost frame of an installed package, as ``Request.host (aiohttp/web_request.py:438)``.
+
+        It is looked for below the program's own code, if there is any: above that stands the framework that
+        called the program. "" for none, and for the blamed frame itself.
+        """
+        whose = self._ownership
+        start = next((i for i, frame in enumerate(self.frames) if whose.is_application(frame)), 0)
+        found = next(filter(whose.is_installed, reversed(self.frames[start:])), blamed)
+        return "" if found == blamed else f"{found.function} ({whose.short(found.file)}:{found.line})"
+
+    @cached_property
+    def _import(self) -> int:
+        return _first_import([self._owner(frame) for frame in self.frames])
+
+    def _owner(self, frame: Frame) -> Owner:
+        return self._ownership.owner(frame.file)
+
+    def _module(self, frame: Frame) -> str:
+        path = PurePath(self._ownership.short(frame.file)).with_suffix("")
+        if path.is_absolute():
+            return _stem(frame)  # in no folder that is known to be imported from
+        return ".".join(path.parts[:-1] if path.name == "__init__" else path.parts)
+
+    def _call(self, frame: Frame) -> str:
+        # A module that is frozen into the interpreter, as <frozen os>, has a name and no path.
+        file = frame.file.removeprefix("<frozen ").removesuffix(">")
+        path = PurePath(self._ownership.short(file)).with_suffix("")
+        module = path.parent if path.name == "__init__" else path
+        return ".".join((*module.parts, frame.function))
 
 
-def folded(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """The stack with comprehensions as part of the function they stand in, as Python 3.12 began to do itself.
+def blamable(owners: Sequence[Owner]) -> list[int]:
+    """Which frames of a turn may be blamed, by their owners, outermost first; the last one is to blame.
 
-    The function keeps its name and gets the line inside of the comprehension.
+    An import is blamed on the code that asked for it, and not on the module that is slow to load, nor on the
+    import system.
+    """
+    asked = _first_import(owners)
+    for end in (asked, len(owners)):
+        if own := [i for i in range(end) if owners[i] is Owner.APPLICATION]:
+            return own
+    other = [i for i in range(asked) if owners[i] is Owner.OTHER]
+    return other or list(range(asked or len(owners)))
+
+
+def is_driver(file: str, function: str) -> bool:
+    """Whether this function of asyncio runs a loop's callbacks. *function* may be qualified."""
+    drivers = drivers_in(file)
+    return bool(drivers) and function.rpartition(".")[2] in drivers
+
+
+@cache
+def drivers_in(file: str) -> tuple[str, ...]:
+    """The bare names of the functions in *file* that run a loop's callbacks."""
+    path = PurePath(file)
+    return _DRIVERS.get(path.name, ()) if path.parent.name == "asyncio" else ()
+
+
+def folded(stack: Sequence[Frame]) -> tuple[Frame, ...]:
+    """The stack with comprehensions as part of the function they stand in, as from Python 3.12 on.
+
+    The function keeps its name and gets the line inside the comprehension.
     """
     frames: list[Frame] = []
     for frame in stack:
-        function = frame.function
-        while function.endswith(_COMPREHENSIONS):
-            function = function.rpartition(".<locals>.")[0] or "<module>"
-        inside = frame._replace(function=function)
+        inside = frame._replace(function=enclosing(frame.function))
         if frames and inside != frame and frames[-1]._replace(line=frame.line) == inside:
             frames[-1] = inside
         else:
@@ -86,105 +153,17 @@ def folded(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
-def own_frames(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """The frames that belong to the turn: without those that run the loop, and without the probe's."""
-    start = 0
-    for index, frame in enumerate(stack):
-        if frame.function in _drivers(frame.file):
-            start = index + 1
-    return tuple(frame for frame in stack[start:] if not _is_probe(frame.file))
+def enclosing(function: str) -> str:
+    """The qualified name of the function that a comprehension stands in; any other name as it is."""
+    while function.endswith(_COMPREHENSIONS):
+        function = function.rpartition(".<locals>.")[0] or "<module>"
+    return function
 
 
-def candidates(stack: tuple[Frame, ...], territory: Territory) -> tuple[Frame, ...]:
-    """The frames of a stack that may be blamed, outermost first; the last one is the frame to blame.
-
-    An import is blamed on the code that asked for it, and not on the module that is slow to load, nor on the
-    import system.
-    """
-    inside = own_frames(stack)
-    before = inside[: _first_import(inside)]
-    for frames in (before, inside):
-        if own := tuple(filter(territory.is_application, frames)):
-            return own
-    if neither := tuple(frame for frame in before if not territory.is_library(frame)):
-        return neither
-    return before or inside or tuple(frame for frame in stack if not _is_probe(frame.file))[-1:] or stack[-1:]
+def _first_import(owners: Sequence[Owner]) -> int:
+    return next((i for i, owner in enumerate(owners) if owner is Owner.IMPORT), len(owners))
 
 
-def imports(stack: tuple[Frame, ...]) -> bool:
-    """Whether the turn was inside an import statement."""
-    inside = own_frames(stack)
-    return _first_import(inside) < len(inside)
-
-
-def imported(stack: tuple[Frame, ...], territory: Territory) -> str:
-    """The module whose import was going on, as ``anyio.abc``; "" when its code had not begun."""
-    inside = own_frames(stack)
-    bodies = (frame for frame in inside[_first_import(inside) :] if frame.function == "<module>")
-    return next((_dotted(frame, territory) for frame in bodies), "")
-
-
-def leaf(stack: tuple[Frame, ...], blamed: Frame, territory: Territory) -> str:
-    """The library call at the inner end of the stack, as ``socket.create_connection``; "" for none."""
-    inside = own_frames(stack)
-    if not inside or inside[-1] == blamed or not territory.is_library(inside[-1]):
-        return ""
-    return f"{_module(inside[-1])}.{inside[-1].function}"
-
-
-def library(stack: tuple[Frame, ...], blamed: Frame, territory: Territory) -> str:
-    """The innermost frame of an installed package, as ``Request.host (aiohttp/web_request.py:438)``.
-
-    Below the program's own code, if there is any: what stands above it is the framework that called the
-    program. "" for none, and for the blamed frame itself.
-    """
-    inside = own_frames(stack)
-    start = next((i for i, frame in enumerate(inside) if territory.is_application(frame)), 0)
-    found = next(filter(territory.is_installed, reversed(inside[start:])), blamed)
-    return "" if found == blamed else f"{found.function} ({territory.short(found.file)}:{found.line})"
-
-
-def _first_import(frames: tuple[Frame, ...]) -> int:
-    return next((i for i, frame in enumerate(frames) if _is_import(frame.file)), len(frames))
-
-
-def _module(frame: Frame) -> str:
+def _stem(frame: Frame) -> str:
     path = PurePath(frame.file)
     return path.parent.name if path.stem == "__init__" else path.stem
-
-
-def _dotted(frame: Frame, territory: Territory) -> str:
-    path = PurePath(territory.short(frame.file)).with_suffix("")
-    if path.is_absolute():
-        return _module(frame)  # of no folder that is known to be imported from
-    return ".".join(path.parts[:-1] if path.name == "__init__" else path.parts)
-
-
-def _holding(file: str, prefixes: Iterable[str]) -> list[str]:
-    """Those of *prefixes* that are *file* or a folder above it, without a slash at their end."""
-    bare = (prefix.rstrip("/") for prefix in prefixes)
-    return [prefix for prefix in bare if file == prefix or file.startswith(prefix + "/")]
-
-
-@cache
-def _is_import(file: str) -> bool:
-    return file.startswith(_IMPORT) or PurePath(file).parts[-2:] == _IMPORTLIB
-
-
-# Cached, as the next ones: a record repeats a few hundred files in millions of frames.
-@cache
-def _depth(file: str, prefixes: tuple[str, ...]) -> int:
-    """The length of the longest of *prefixes* that holds *file*, -1 for none."""
-    return max(map(len, _holding(file, prefixes)), default=-1)
-
-
-@cache
-def _drivers(file: str) -> tuple[str, ...]:
-    """The functions of *file* that run a loop's callbacks."""
-    path = PurePath(file)
-    return _LOOP.get(path.name, ()) if path.parent.name == "asyncio" else ()
-
-
-@cache
-def _is_probe(file: str) -> bool:
-    return any(pair in _OWN for pair in pairwise(PurePath(file).parts))

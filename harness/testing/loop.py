@@ -10,7 +10,8 @@ from ..read.blocks.advice import advice
 from ..read.blocks.block import Block
 from ..read.units import duration, percent, plural
 from ..record.event import Frame
-from ..stacks.turn_stack import own_frames
+from ..stacks.ownership import CodeOwnership
+from ..stacks.turn_stack import TurnStack
 from ..watching import Watch, watch_loop
 
 # Half of what a person takes for "at once", and on a shared build machine still far from a healthy turn.
@@ -83,7 +84,8 @@ def _lines(block: Block, limit_ms: float) -> Iterator[str]:
         span = f", span {block.span}, trace {block.trace_id}" if block.span else ""
         yield f"    in task {block.task}{coroutine}{span}"
     own = {block.stack[index] for index in block.own}
-    for frame in [frame for frame in own_frames(block.stack) if frame in own][-FRAMES:]:
+    turn = TurnStack(block.stack, CodeOwnership()).frames
+    for frame in [frame for frame in turn if frame in own][-FRAMES:]:
         yield f"    through {_frame(frame)}"
     for culprit in block.culprits:
         innermost = f" in {_frame(culprit.stack[-1])}" if culprit.stack else ""

@@ -14,6 +14,7 @@ from harness.record.writer import Writer
 APPLICATION = "/srv/shop/"
 SITE = "/srv/shop/.venv/lib/python3.12/site-packages/"
 STDLIB = "/usr/lib/python3.12/"
+HARNESS = "/opt/harness"  # where the target loaded its probe from
 LOOP_PID = 4242
 
 # What runs the loop: these frames are in every stack, and never to blame.
@@ -85,6 +86,7 @@ class Recording:
             limit_ns=int(limit_ms * 1e6),
             application=(APPLICATION,),
             libraries=(STDLIB, SITE),
+            harness=HARNESS,
         )
         self.write("target", started)
 
@@ -175,7 +177,7 @@ def _frame(call: str) -> event.Frame:
     """``cart.py:41 total`` is the program's, ``lib/x.py:1 f`` the standard library's, ``site/`` installed."""
     place, _, function = call.rpartition(" ")
     file, _, line = place.rpartition(":")
-    for prefix, folder in {"lib/": STDLIB, "site/": SITE, "<": "<"}.items():
+    for prefix, folder in {"lib/": STDLIB, "site/": SITE, "harness/": f"{HARNESS}/", "<": "<"}.items():
         if file.startswith(prefix):
             return event.Frame(folder + file.removeprefix(prefix), int(line), function)
     return event.Frame(APPLICATION + file, int(line), function)

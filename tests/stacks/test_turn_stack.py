@@ -3,10 +3,13 @@
 import pytest
 
 from harness.record.event import Frame
-from harness.stacks.turn_stack import Territory, candidates, imported, imports, leaf, library
+from harness.stacks.ownership import CodeOwnership
+from harness.stacks.turn_stack import TurnStack
 
-TERRITORY = Territory(
-    ("/srv/shop/",), ("/usr/lib/python3.12/", "/srv/shop/.venv/lib/python3.12/site-packages/")
+OWNERSHIP = CodeOwnership(
+    ("/srv/shop/",),
+    ("/usr/lib/python3.12/", "/srv/shop/.venv/lib/python3.12/site-packages/"),
+    harness="/opt/x/harness",
 )
 RUN = Frame("/usr/lib/python3.12/asyncio/events.py", 88, "Handle._run")
 MAIN = Frame("/srv/shop/main.py", 9, "<module>")
@@ -33,8 +36,8 @@ PROBE = Frame("/opt/x/harness/probe/control/faults.py", 7, "act")
         ((MAIN, RUN, VENDOR, IMPORT, EXEC), VENDOR),
         ((MAIN, RUN), RUN),
         (
-            (MAIN, RUN, Frame("/srv/shop/harness/probes.py", 5, "mine")),
-            Frame("/srv/shop/harness/probes.py", 5, "mine"),
+            (MAIN, RUN, Frame("/srv/shop/harness/probe/mine.py", 5, "mine")),
+            Frame("/srv/shop/harness/probe/mine.py", 5, "mine"),
         ),
     ],
     ids=[
@@ -52,14 +55,14 @@ PROBE = Frame("/opt/x/harness/probe/control/faults.py", 7, "act")
 )
 def test_the_frame_to_blame(stack, blamed):
     """Own code before anything else, inside the turn only; an import is blamed on who asked for it."""
-    assert candidates(stack, TERRITORY)[-1] == blamed
+    assert TurnStack(stack, OWNERSHIP).blamed == blamed
 
 
 def test_an_import_is_told_by_the_frames_inside_the_turn():
     """A loop that is started while a module is imported does not make every block an import."""
-    assert imports((MAIN, RUN, OWN, IMPORT, PLUGIN))
-    assert imported((MAIN, RUN, OWN, IMPORT, PLUGIN), TERRITORY) == "plugin"
-    assert not imports((MAIN, IMPORT, PLUGIN, RUN, OWN))
+    assert TurnStack((MAIN, RUN, OWN, IMPORT, PLUGIN), OWNERSHIP).imports
+    assert TurnStack((MAIN, RUN, OWN, IMPORT, PLUGIN), OWNERSHIP).imported == "plugin"
+    assert not TurnStack((MAIN, IMPORT, PLUGIN, RUN, OWN), OWNERSHIP).imports
 
 
 @pytest.mark.parametrize(
@@ -76,15 +79,15 @@ def test_an_import_is_told_by_the_frames_inside_the_turn():
 )
 def test_a_module_is_named_as_it_is_imported(file, name):
     """In full: `_asyncio` is a module of the standard library as well."""
-    assert imported((MAIN, RUN, OWN, IMPORT, Frame(file, 1, "<module>")), TERRITORY) == name
+    assert TurnStack((MAIN, RUN, OWN, IMPORT, Frame(file, 1, "<module>")), OWNERSHIP).imported == name
 
 
 def test_the_leaf_is_named_only_when_it_is_a_library_call():
     """``module.function`` of the innermost library frame; nothing for own code or the blamed frame itself."""
-    assert leaf((RUN, OWN, SOCKET), OWN, TERRITORY) == "socket.SocketIO.readinto"
-    assert leaf((RUN, OWN, VENDOR), OWN, TERRITORY) == "vendor.reboot"
-    assert leaf((RUN, OWN, PROBE), OWN, TERRITORY) == ""
-    assert leaf((RUN, SOCKET), SOCKET, TERRITORY) == ""
+    assert TurnStack((RUN, OWN, SOCKET), OWNERSHIP).leaf(OWN) == "socket.SocketIO.readinto"
+    assert TurnStack((RUN, OWN, VENDOR), OWNERSHIP).leaf(OWN) == "vendor.reboot"
+    assert TurnStack((RUN, OWN, PROBE), OWNERSHIP).leaf(OWN) == ""
+    assert TurnStack((RUN, SOCKET), OWNERSHIP).leaf(SOCKET) == ""
 
 
 @pytest.mark.parametrize(
@@ -101,16 +104,16 @@ def test_the_leaf_is_named_only_when_it_is_a_library_call():
 )
 def test_the_packages_frame_is_the_innermost_one_below_own_code(stack, blamed, named):
     """Neither the standard library, nor the framework that called the program."""
-    assert library(stack, blamed, TERRITORY) == named
+    assert TurnStack(stack, OWNERSHIP).library(blamed) == named
 
 
 def test_a_package_that_is_run_as_the_program_is_named_as_a_package():
     """``python -m uvicorn`` in a folder that the virtual environment lies in."""
     site = "/srv/shop/.venv/lib/python3.12/site-packages/"
-    territory = Territory((site + "uvicorn/", "/srv/shop/"), ("/usr/lib/python3.12/", site))
+    ownership = CodeOwnership((site + "uvicorn/", "/srv/shop/"), ("/usr/lib/python3.12/", site))
 
-    assert territory.short(site + "uvicorn/importer.py") == "uvicorn/importer.py"
-    assert territory.is_application(Frame(site + "uvicorn/importer.py", 21, "load"))
+    assert ownership.short(site + "uvicorn/importer.py") == "uvicorn/importer.py"
+    assert ownership.is_application(Frame(site + "uvicorn/importer.py", 21, "load"))
 
 
 @pytest.mark.parametrize(
@@ -124,11 +127,11 @@ def test_a_package_that_is_run_as_the_program_is_named_as_a_package():
 )
 def test_a_file_is_named_below_the_folder_that_holds_it(file, short):
     """The program's files by the program's folder, libraries as they are imported, others in full."""
-    assert TERRITORY.short(file) == short
+    assert OWNERSHIP.short(file) == short
 
 
 def test_the_outermost_folder_of_the_program_names_its_files():
     """A program whose main module lies in a folder of the working directory is named from the latter."""
-    territory = Territory(("/srv/shop/api/", "/srv/shop/", "/"), ("/usr/lib/python3.12/",))
+    ownership = CodeOwnership(("/srv/shop/api/", "/srv/shop/", "/"), ("/usr/lib/python3.12/",))
 
-    assert territory.short("/srv/shop/api/cart.py") == "api/cart.py"
+    assert ownership.short("/srv/shop/api/cart.py") == "api/cart.py"

@@ -1,42 +1,35 @@
-"""A block: one stretch of time for which a loop was held, and the frame to blame for it."""
+"""A block: a length of time for which a loop was held, and the frame to blame for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from ...record.event import Frame
-
-
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """Somebody who had a share in a block that has no single frame to blame."""
-
-    thread: str
-    share: float
-    stack: tuple[Frame, ...] = field(repr=False)
-    queued: int = 0  # of many short callbacks: how many such were ready at the first look, about
+from ...stacks.cause import Cause
+from ...stacks.diagnosis import Culprit
+from ...stacks.wait_kind import WaitKind
 
 
 @dataclass(frozen=True, slots=True)
 class BlockVictim:
-    """Somebody who was due and had to wait."""
+    """A task or callback that was due and had to wait."""
 
     task: str
     span: str
     trace_id: str
     delayed_ms: float
-    at_most: bool  # by a file or socket, which became ready at some time of the block
+    at_most: bool  # it waited for a file or socket, which became ready at an unknown time during the block
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One stretch of time for which a loop was held, and the frame to blame."""
+    """A length of time for which a loop was held, and the frame to blame."""
 
     at_s: float
     held_ms: float
     count: int  # always 1: repeated blocks are grouped in `blockers`
-    cause: str
-    waits_for: str  # in a call: "sleep", "socket", "file", "dns", "subprocess", "lock", "queue" or "future"
+    cause: Cause
+    waits_for: WaitKind  # in a call; "" for the other causes
     hint: str  # what usually helps, in one sentence
     help: str  # where the guide says more
     function: str
@@ -47,7 +40,7 @@ class Block:
     library: str  # the frame of an installed package that was called, with its place; "" for none
     task: str
     coroutine: str
-    awaited_by: tuple[str, ...]  # the tasks that wait for this one, the next one first
+    awaited_by: tuple[str, ...]  # the tasks that await this one, the nearest first
     created: tuple[Frame, ...]  # where the task's coroutine was made, if that was kept; innermost last
     span: str
     trace_id: str
@@ -60,7 +53,7 @@ class Block:
     victims: tuple[BlockVictim, ...] = field(repr=False)
     victims_total: int
     fault: str | None
-    ended: bool  # false: the process ended inside this block, it held the loop at least so long
+    ended: bool  # false: the process ended inside this block; *held_ms* is a lower bound
     pid: int
     loop: int
-    span_path: tuple[str, ...] = ()  # the span below those around it, the outermost first
+    span_path: tuple[str, ...] = ()  # the enclosing spans and the span itself, outermost first

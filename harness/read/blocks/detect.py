@@ -1,29 +1,24 @@
-"""What held a loop: the sightings of late turns (`Blocked`) as blocks, each with one frame to blame."""
+"""What held a loop: late turns (`Blocked`) as blocks of the report, each with one frame to blame."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...record import event
-from ...record.event import Blocked, DumpFailed, ThreadsDumped
-from ...stacks.cause import cause as cause_of
-from ...stacks.cause import suspects
-from ...stacks.interval import Interval, StackObservation, blamed, intervals
-from ...stacks.library import library_calls
-from ...stacks.turn_stack import Territory, candidates, imported, imports, leaf, library, own_frames
-from ...stacks.wait_kind import waits_for
+from ...record.event import CADENCE, Blocked, DumpFailed, ThreadsDumped
+from ...stacks.cause import Cause
+from ...stacks.diagnosis import Diagnosis, diagnose
+from ...stacks.interval import Interval
+from ...stacks.ownership import CodeOwnership
 from ..finding import Finding
 from ..history import History, Loop
 from ..units import duration, ms, plural, seconds
 from . import starvation
 from .advice import hint as hint_for
-from .block import Block, BlockVictim, Culprit
+from .block import Block, BlockVictim
 from .blocker import blockers
 from .outside_view import only_seen_outside, with_outside_samples
-
-CULPRITS = 5
 
 
 def blocks(history: History) -> tuple[Block, ...]:
@@ -33,7 +28,9 @@ def blocks(history: History) -> tuple[Block, ...]:
         block
         for turn in (*_latest(history.of(Blocked)), *only_seen_outside(history))
         for block in _blocks_of(
-            with_outside_samples(turn, history.of(ThreadsDumped)), loops.get((turn.pid, turn.loop)), history
+            with_outside_samples(turn, history.of(ThreadsDumped), history.ownership(turn.pid)),
+            loops.get((turn.pid, turn.loop)),
+            history,
         )
     ]
     return tuple(sorted(found, key=lambda block: block.at_s))
@@ -62,20 +59,20 @@ def findings(history: History, found: tuple[Block, ...]) -> Iterator[Finding]:
 
 
 def _latest(turns: list[Blocked]) -> Iterator[Blocked]:
-    """One event per turn: the one that was written when the turn ended, else the provisional one."""
+    """One event per turn: the one written when the turn ended, else the provisional one."""
     by_turn: dict[tuple[int, int, int], Blocked] = {}
     for turn in turns:
         key = (turn.pid, turn.loop, turn.at_ns)
         known = by_turn.get(key)
         if known is None or (turn.ended, turn.held_ns) >= (known.ended, known.held_ns):
             by_turn[key] = turn
-    yield from (turn for turn in by_turn.values() if turn.ended or not _is_told(turn, by_turn.values()))
+    yield from (turn for turn in by_turn.values() if turn.ended or not _is_covered(turn, by_turn.values()))
 
 
-def _is_told(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
-    """Whether the same time stands in the record as a turn that ended.
+def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
+    """Whether a turn that ended covers the same time.
 
-    A loop that lost the processor between two turns looks from outside as if the first one went on.
+    A loop that lost the processor between two turns looks from outside as if the first one had gone on.
     """
     began_ns, over_ns = provisional.at_ns, provisional.at_ns + provisional.held_ns
     return any(
@@ -88,66 +85,48 @@ def _is_told(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
 
 
 def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[Block]:
-    territory = Territory(loop.started.application, loop.started.libraries) if loop else Territory((), ())
-    limit_ns = loop.started.limit_ns if loop else history.run.block_limit_ns
-    thread = loop.started.thread if loop else ""
-    found = intervals(turn, territory, limit_ns)
-    for stretch in found:
-        cause = cause_of(turn, stretch, beside=found, limit_ns=limit_ns)
-        victims = _victims(turn, stretch) if len(found) > 1 else turn.victims
-        # Those that are not listed waited the shortest: of several blocks in the turn for the last one.
-        unlisted = turn.victims_total - len(turn.victims) if stretch is found[-1] else 0
-        yield _block(turn, stretch, cause, territory, thread, history, victims, len(victims) + unlisted)
+    started = loop.started if loop else None
+    ownership = history.ownership(turn.pid)
+    found = list(
+        diagnose(
+            turn,
+            ownership,
+            limit_ns=started.limit_ns if started else history.run.block_limit_ns,
+            cadence=started.cadence if started else CADENCE,
+            thread=started.thread if started else "",
+        )
+    )
+    for one in found:
+        victims = _victims(turn, one.interval) if len(found) > 1 else turn.victims
+        # Those that are not listed waited the shortest: of several blocks in the turn, for the last one.
+        unlisted = turn.victims_total - len(turn.victims) if one is found[-1] else 0
+        yield _block(turn, one, ownership, history, victims, len(victims) + unlisted)
 
 
 def _block(
     turn: Blocked,
-    stretch: Interval,
-    cause: str,
-    territory: Territory,
-    thread: str,
+    found: Diagnosis,
+    ownership: CodeOwnership,
     history: History,
     victims: tuple[event.DelayedStep, ...],
     victims_total: int,
 ) -> Block:
-    frame, sample = blamed(stretch)
-    stack = sample.stack if sample.count else ()
-    call, package = leaf(stack, frame, territory), library(stack, frame, territory)
-    culprits: tuple[Culprit, ...] = ()
-    if stretch.depth == 0 and len({look.step for look in stretch.looks}) > 1:
-        cause, culprits = "many", _shares(turn, stretch, thread)
-    elif imports(stack):
-        # The stack ends where the import was asked for; what ran inside it is the culprit.
-        cause, call = "import", f"import {imported(stack, territory)}".strip()
-        culprits = (Culprit(thread, 1.0, stack),)
-        stack = stack[: len(stack) - stack[::-1].index(frame)]
-        package = library(stack, frame, territory)
-    elif cause == "gil":
-        culprits = _holders(turn)
-        if culprits:
-            frame, call = candidates(culprits[0].stack, territory)[-1], ""
-            package = library(culprits[0].stack, frame, territory)
-    elif cause == "descheduled":
-        call = starvation.why(turn, history)
-    elif cause == "gc":
-        worst = max(turn.pauses, key=lambda pause: pause.held_ns)
-        call = f"collection of generation {worst.generation}"
-    kind = waits_for(stretch, territory) if cause == "call" else ""
-    hint = hint_for(cause, kind, library_calls(stack, territory))
+    frame, sample = found.frame, found.sample
+    hint = hint_for(found.cause, found.waits_for, found.library_calls)
     return Block(
-        at_s=seconds(history.since_start_ns(stretch.looks[0].from_ns)),
-        held_ms=ms(stretch.held_ns),
+        at_s=seconds(history.since_start_ns(found.at_ns)),
+        held_ms=ms(found.held_ns),
         count=1,
-        cause=cause,
-        waits_for=kind,
+        cause=found.cause,
+        waits_for=found.waits_for,
         hint=hint.text,
         help=hint.help,
         function=frame.function,
         file=frame.file,
         line=frame.line,
-        where=f"{territory.short(frame.file)}:{frame.line}" if frame.file else "",
-        leaf=call,
-        library=package,
+        where=f"{ownership.short(frame.file)}:{frame.line}" if frame.file else "",
+        leaf=starvation.why(turn, history) if found.cause is Cause.DESCHEDULED else found.leaf,
+        library=found.library,
         task=sample.task,
         coroutine=sample.coroutine,
         awaited_by=sample.awaited_by,
@@ -156,53 +135,25 @@ def _block(
         trace_id=sample.trace_id,
         span_id=sample.span_id,
         labels={},
-        stack=stack,
-        own=tuple(index for index, line in enumerate(stack) if territory.is_application(line)),
-        samples=sum(look.sample.count for look in stretch.looks),
-        culprits=culprits,
+        stack=found.stack,
+        own=tuple(index for index, line in enumerate(found.stack) if ownership.is_application(line)),
+        samples=found.samples,
+        culprits=found.culprits,
         victims=tuple(
             BlockVictim(v.label, v.span, v.trace_id, ms(v.delayed_ns), v.at_most)
             for v in sorted(victims, key=lambda victim: (victim.at_most, -victim.delayed_ns))
         ),
         victims_total=victims_total,
-        fault=next((look.sample.fault for look in stretch.looks if look.sample.fault), None),
+        fault=found.fault,
         ended=turn.ended,
         pid=turn.pid,
         loop=turn.loop,
     )
 
 
-def _holders(turn: Blocked) -> tuple[Culprit, ...]:
-    """The threads that may have held the GIL, each with its share of what they used together."""
-    threads = suspects(turn)[:CULPRITS]
-    used_ns = sum(other.used_ns for other in threads)
-    return tuple(
-        Culprit(other.thread, round(other.used_ns / used_ns if used_ns else 1 / len(threads), 3), other.stack)
-        for other in threads
-    )
-
-
-def _shares(turn: Blocked, stretch: Interval, thread: str) -> tuple[Culprit, ...]:
-    """The functions that were seen most among many short callbacks, each with its share of the time."""
-    spent: Counter[tuple[str, str]] = Counter()
-    example: dict[tuple[str, str], StackObservation] = {}
-    for look in stretch.looks:
-        key = look.path[-1].file, look.path[-1].function
-        spent[key] += look.to_ns - look.from_ns
-        example.setdefault(key, look)
-    whole = stretch.held_ns or 1
-    queued = {kind.label: kind.count for kind in turn.queue}
-    shares = ((example[key].sample.stack, time_ns / whole) for key, time_ns in spent.most_common(CULPRITS))
-    return tuple(
-        # The outermost frame is the callback's or the task's own function: so it is called in the queue.
-        Culprit(thread, round(share, 3), stack, queued.get(own_frames(stack)[0].function, 0))
-        for stack, share in shares
-    )
-
-
-def _victims(turn: Blocked, stretch: Interval) -> tuple[event.DelayedStep, ...]:
-    """Those who were due before the block was over, each with the part of the waiting that was in it."""
-    began_ns, over_ns = stretch.looks[0].from_ns, stretch.looks[-1].to_ns
+def _victims(turn: Blocked, interval: Interval) -> tuple[event.DelayedStep, ...]:
+    """The victims that were due before the block ended, each with the part of its wait inside the block."""
+    began_ns, over_ns = interval.looks[0].from_ns, interval.looks[-1].to_ns
     turn_over_ns = turn.at_ns + turn.held_ns
     parts = ((v, over_ns - max(began_ns, turn_over_ns - v.delayed_ns)) for v in turn.victims)
     return tuple(replace(victim, delayed_ns=part_ns) for victim, part_ns in parts if part_ns > 0)

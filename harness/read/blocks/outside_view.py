@@ -10,13 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
-from ...record.event import Blocked, Frame, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
-from ...stacks.turn_stack import own_frames
+from ...record.event import Blocked, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
+from ...stacks.ownership import CodeOwnership
+from ...stacks.turn_stack import TurnStack
 from ..history import History
-
-# Where the probe's own threads begin. One that is found with the GIL has just got it: it came to look at the
-# late loop, and who kept the loop waiting had let go by then.
-PROBE = ("/harness/probe/", "/harness/record/")
 
 
 def only_seen_outside(history: History) -> Iterator[Blocked]:
@@ -50,8 +47,8 @@ def only_seen_outside(history: History) -> Iterator[Blocked]:
             )
 
 
-def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped]) -> Blocked:
-    """The turn with the looks from outside: as samples where its own thread had the GIL, else as others."""
+def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership: CodeOwnership) -> Blocked:
+    """The turn with the dumps from outside: as samples where its own thread had the GIL, else as others."""
     within = _within(turn, seen)
     own: list[Sample] = []
     holders: Counter[str] = Counter()
@@ -61,8 +58,10 @@ def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped]) -> Blocke
             if not thread.stack:
                 continue  # it changed under the look, or had not begun: there is no line to name
             if thread.has_gil and thread.native_id == look.native_id:
-                own.append(_sample(turn, look, thread))
-            elif thread.has_gil and not _is_probes(thread):
+                own.append(_sample(turn, look, thread, ownership))
+            elif thread.has_gil and not ownership.is_harness(thread.stack[0]):
+                # A thread of the probe with the GIL has just got it, to sample the late loop: the thread that
+                # kept the loop waiting had released it by then.
                 holders[thread.name] += 1
                 threads.setdefault(thread.name, thread)
     if holders:
@@ -98,18 +97,14 @@ def _within(turn: Blocked, seen: Iterable[ThreadsDumped]) -> list[ThreadsDumped]
     return sure if sure or turn.samples else begun
 
 
-def _is_probes(thread: ThreadDump) -> bool:
-    return any(folder in thread.stack[0].file for folder in PROBE)
-
-
-def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump) -> Sample:
+def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: CodeOwnership) -> Sample:
     """A look as a sample, up to the next look from inside: that tells whose step it was.
 
     Where there is none, it is the one task whose coroutine's function the stack begins with.
     """
     after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
     who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
-    if not who.task and (suspect := _suspect(turn, thread.stack)) is not None:
+    if not who.task and (suspect := _suspect(turn, TurnStack(thread.stack, ownership))) is not None:
         who = replace(who, **asdict(suspect))
     return replace(
         who,
@@ -121,9 +116,8 @@ def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump) -> Sample:
     )
 
 
-def _suspect(turn: Blocked, stack: tuple[Frame, ...]) -> StepCandidate | None:
-    own = own_frames(stack)
+def _suspect(turn: Blocked, stack: TurnStack) -> StepCandidate | None:
     # From outside a function has its bare name.
-    begins_with = own[0].function.rpartition(".")[2] if own else ""
+    begins_with = stack.frames[0].function.rpartition(".")[2] if stack.frames else ""
     fitting = [who for who in turn.suspects if who.coroutine.rpartition(".")[2] == begins_with]
     return fitting[0] if len(fitting) == 1 else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...record.event import Frame
-from ...stacks.turn_stack import candidates
+from ...stacks.turn_stack import TurnStack
 from ..figures import loop
 from ..history import History
 from ..samples.flame_graph import (
@@ -26,7 +26,6 @@ from ..samples.flame_graph import (
     CallTree,
     Interned,
     ThreadSamples,
-    territory,
     thread_of,
 )
 from ..samples.sample import LATE, StackSample, stack_samples
@@ -116,7 +115,7 @@ class _Side:
 
     def __init__(self, history: History, samples: tuple[StackSample, ...], units: float) -> None:
         self.samples, self.units = samples, units
-        self._whose = territory(history)
+        self._whose = history.ownership()
         self._known: dict[tuple[str, str], Called] = {}
         # By identity: `stack_samples` interns equal stacks, and hashing one takes longer than the rest.
         self._stacks: dict[int, tuple[tuple[Called, ...], tuple[Called, ...]]] = {}
@@ -149,7 +148,7 @@ class _Side:
     def _seen(self, sample: StackSample) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
         key = id(sample.stack)
         if key not in self._stacks:
-            blamed = candidates(sample.stack, self._whose)[-1:]
+            blamed = TurnStack(sample.stack, self._whose).candidates[-1:]
             self._stacks[key] = tuple(map(self._called, sample.stack)), tuple(map(self._called, blamed))
         return self._stacks[key]
 

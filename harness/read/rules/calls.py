@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CallsCounted, Frame
-from ...stacks.turn_stack import Territory
 from ..calls.allowlist import Accepted, Allowlist
 from ..calls.call import Call
 from ..finding import Finding
@@ -36,11 +35,7 @@ def calls(history: History, accept: Accepted) -> tuple[Call, ...] | None:
         allowance = next((allow for allow in accept.allow if allow.covers(made)), None)
         frame = Frame(made.file, made.line, made.function)
         groups.setdefault((made.call, frame, made.caller, allowance), []).append(made)
-    territories = {
-        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
-        for loop in history.loops
-    }
-    found = (_call(key, members, territories, accept) for key, members in groups.items())
+    found = (_call(key, members, history, accept) for key, members in groups.items())
     return tuple(sorted(found, key=lambda call: (not call.new, -call.total_ms)))
 
 
@@ -65,18 +60,16 @@ def _latest(counts: list[CallsCounted]) -> Iterator[CallsCounted]:
     yield from newest.values()
 
 
-def _call(
-    key: _Key, members: list[CallsCounted], territories: dict[int, Territory], accept: Accepted
-) -> Call:
+def _call(key: _Key, members: list[CallsCounted], history: History, accept: Accepted) -> Call:
     call, frame, caller, allowance = key
-    territory = territories.get(members[0].pid, Territory((), ()))
+    ownership = history.ownership(members[0].pid)
     by_time = sorted(members, key=lambda made: -made.total_ns)
     return Call(
         call=call,
         function=frame.function,
         file=frame.file,
         line=frame.line,
-        where=f"{territory.short(frame.file)}:{frame.line}" if frame.file else "",
+        where=f"{ownership.short(frame.file)}:{frame.line}" if frame.file else "",
         caller=caller,
         arguments=tuple(dict.fromkeys(made.argument for made in by_time if made.argument))[:ARGUMENTS],
         count=sum(made.count for made in members),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
-from ...stacks.turn_stack import Territory, own_frames
+from ...stacks.ownership import CodeOwnership
+from ...stacks.turn_stack import TurnStack
 from ..finding import Finding
 from ..history import History
 from ..units import duration, ms, plural
@@ -26,12 +27,8 @@ _IDLE = ("concurrent/futures/thread.py", "_worker")
 
 def findings(history: History) -> Iterator[Finding]:
     """What held each process that had to be killed, or that its record outlives."""
-    territories = {
-        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
-        for loop in history.loops
-    }
     for last in unended(history):
-        why, where = _why(last, territories.get(last.pid, Territory((), ())))
+        why, where = _why(last, history.ownership(last.pid))
         who = "the target" if _exit(last, history) is not None else f"process {last.pid}"
         after = duration(ms(_end_ns(last, history) - last.asked_ns))
         message = f"{who} still ran {after} after it was asked to end by {last.signal}: {why}"
@@ -85,42 +82,42 @@ def _stands_as_before(last: ShutdownStalled) -> bool:
     )
 
 
-def _why(last: ShutdownStalled, territory: Territory) -> tuple[str, Frame | None]:
+def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | None]:
     """What it waits for, and the innermost line of it that is not the standard library's."""
     found = [
-        (f"{waiting.coroutine.name} waits in {_at(frame, territory)}", frame)
+        (f"{waiting.coroutine.name} waits in {_at(frame, ownership)}", frame)
         for waiting in last.waiting
-        if waiting.main and (frame := _place(waiting.coroutine.stack, territory))
+        if waiting.main and (frame := _place(waiting.coroutine.stack, ownership))
     ]
     if not found:
         # The loop is over, or waits for the threads of its executor.
         found = [
-            (f"thread {lasting.thread} is in {_at(frame, territory)}", frame)
+            (f"thread {lasting.thread} is in {_at(frame, ownership)}", frame)
             for lasting in last.threads
             if not _is_idle(lasting.stack)
-            and (frame := _place(lasting.stack, territory) or lasting.stack[-1])
+            and (frame := _place(lasting.stack, ownership) or lasting.stack[-1])
         ]
     others = [waiting for waiting in last.waiting if not waiting.main]
-    if not found and not others and (frame := _place(last.stack, territory)):
-        found = [(f"its main thread is in {_at(frame, territory)}", frame)]
+    if not found and not others and (frame := _place(last.stack, ownership)):
+        found = [(f"its main thread is in {_at(frame, ownership)}", frame)]
     where = found[0][1] if found else None
     parts = [text for text, _ in found]
     if others:
         named = []
         for waiting in others[:NAMED]:
-            frame = _place(waiting.coroutine.stack, territory)
+            frame = _place(waiting.coroutine.stack, ownership)
             where = where or frame
-            named.append(waiting.coroutine.name + (f" in {_at(frame, territory)}" if frame else ""))
+            named.append(waiting.coroutine.name + (f" in {_at(frame, ownership)}" if frame else ""))
         count = last.pending - sum(waiting.count for waiting in last.waiting if waiting.main)
         parts.append(f"{plural(count, 'task')} pending{' besides' if found else ''}: {', '.join(named)}")
     return "; ".join(parts) or "nothing is known of what it waited for", where
 
 
-def _place(stack: tuple[Frame, ...], territory: Territory) -> Frame | None:
+def _place(stack: tuple[Frame, ...], ownership: CodeOwnership) -> Frame | None:
     known = [
         frame
-        for frame in own_frames(stack)
-        if not territory.is_library(frame) or territory.is_installed(frame)
+        for frame in TurnStack(stack, ownership).frames
+        if not ownership.is_library(frame) or ownership.is_installed(frame)
     ]
     return known[-1] if known else None
 
@@ -130,5 +127,5 @@ def _is_idle(stack: tuple[Frame, ...]) -> bool:
     return not stack or (stack[-1].file.endswith(file) and stack[-1].function == function)
 
 
-def _at(frame: Frame, territory: Territory) -> str:
-    return f"{frame.function} ({territory.short(frame.file)}:{frame.line})"
+def _at(frame: Frame, ownership: CodeOwnership) -> str:
+    return f"{frame.function} ({ownership.short(frame.file)}:{frame.line})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
-from ...stacks.turn_stack import Territory, candidates
+from ...stacks.ownership import CodeOwnership
+from ...stacks.turn_stack import TurnStack
 from ..figures import task
 from ..finding import Finding
 from ..history import History
@@ -16,62 +17,57 @@ RULE = "tasks"
 
 def findings(history: History) -> Iterator[Finding]:
     """Warnings for what is lost, notes for what may be meant."""
-    territories = {
-        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
-        for loop in history.loops
-    }
-    nowhere = Territory((), ())
     for leak in task.leaks(history):
-        yield _leak(leak, territories.get(leak.pid, nowhere))
+        yield _leak(leak, history.ownership(leak.pid))
     for late in task.cancelled(history):
-        yield _cancelled(late, territories.get(late.pid, nowhere))
+        yield _cancelled(late, history.ownership(late.pid))
     for destroyed in task.latest(history.of(TaskDestroyed)):
-        yield _destroyed(destroyed, territories.get(destroyed.pid, nowhere))
+        yield _destroyed(destroyed, history.ownership(destroyed.pid))
     for lost in task.latest(history.of(ExceptionLost)):
-        yield _exception(lost, territories.get(lost.pid, nowhere))
+        yield _exception(lost, history.ownership(lost.pid))
     for unawaited in task.latest(history.of(NeverAwaited)):
-        yield _unawaited(unawaited, territories.get(unawaited.pid, nowhere))
+        yield _unawaited(unawaited, history.ownership(unawaited.pid))
     for swallowed in task.latest(history.of(CancelSwallowed)):
         yield _swallowed(swallowed)
 
 
-def _leak(leak: task.Leak, territory: Territory) -> Finding:
-    where = _waiting(leak.coroutine, territory)
+def _leak(leak: task.Leak, ownership: CodeOwnership) -> Finding:
+    where = _waiting(leak.coroutine, ownership)
     left = f"{leak.left:,}" if leak.left else "none"
     message = (
-        f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {_short(where, territory)}: "
+        f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {_short(where, ownership)}: "
         f"they came from {leak.from_s:.1f} s to {leak.to_s:.1f} s into the run, and {left} of them ended"
     )
     if leak.connected:
         message += "; as many files or sockets were opened, so they may belong to connections"
-    return _found("note" if leak.connected else "warning", message, leak.coroutine, where, territory)
+    return _found("note" if leak.connected else "warning", message, leak.coroutine, where, ownership)
 
 
-def _cancelled(late: task.Cancelled, territory: Territory) -> Finding:
-    where = _waiting(late.coroutine, territory)
+def _cancelled(late: task.Cancelled, ownership: CodeOwnership) -> Finding:
+    where = _waiting(late.coroutine, ownership)
     who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
-    at = f"at {_short(where, territory)}, at least {duration(late.after_ms)} after the cancellation"
+    at = f"at {_short(where, ownership)}, at least {duration(late.after_ms)} after the cancellation"
     if late.pending:
-        return _found("warning", f"{who} cancelled, and still pending {at}", late.coroutine, where, territory)
-    return _found("note", f"{who} slow to end: still pending {at}", late.coroutine, where, territory)
+        return _found("warning", f"{who} cancelled, and still pending {at}", late.coroutine, where, ownership)
+    return _found("note", f"{who} slow to end: still pending {at}", late.coroutine, where, ownership)
 
 
-def _destroyed(loss: TaskDestroyed, territory: Territory) -> Finding:
+def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
     # Mostly its definition: the collector closes a coroutine before it finds the task.
-    where = _waiting(loss.coroutine, territory)
+    where = _waiting(loss.coroutine, ownership)
     message = (
-        f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, territory)}) "
+        f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, ownership)}) "
         "destroyed while pending: nobody kept a reference"
     )
-    return _found("warning", message, loss.coroutine, where, territory)
+    return _found("warning", message, loss.coroutine, where, ownership)
 
 
-def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
-    own = [frame for frame in loss.stack if territory.is_application(frame)] or loss.stack[-1:]
+def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
+    own = [frame for frame in loss.stack if ownership.is_application(frame)] or loss.stack[-1:]
     who = f" of {loss.coroutine.name}" if loss.coroutine else ""
     message = f"{plural(loss.count, 'exception')}{who} reached nobody: {loss.error}"
     if own:
-        message += f", raised in {own[-1].function} ({_short(own[-1], territory)})"
+        message += f", raised in {own[-1].function} ({_short(own[-1], ownership)})"
     message += f"; asyncio said: {loss.message}"
     if own:
         return Finding(RULE, "warning", message, own[-1].file, own[-1].line)
@@ -79,14 +75,14 @@ def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
     return Finding(RULE, "warning", message, of.file or None if of else None, of.line or None if of else None)
 
 
-def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
+def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
     coroutine, times = loss.coroutine, plural(loss.count, "time")
-    where = candidates(loss.stack, territory)[-1] if loss.stack else _definition(coroutine)
+    where = TurnStack(loss.stack, ownership).blamed or _definition(coroutine)
     message = (
-        f"coroutine {coroutine.name} ({_short(_definition(coroutine), territory)}) was never awaited, "
-        f"{times}: dropped at {_short(where, territory)}"
+        f"coroutine {coroutine.name} ({_short(_definition(coroutine), ownership)}) was never awaited, "
+        f"{times}: dropped at {_short(where, ownership)}"
     )
-    return _found("warning", message, coroutine, where, territory)
+    return _found("warning", message, coroutine, where, ownership)
 
 
 def _swallowed(loss: CancelSwallowed) -> Finding:
@@ -95,18 +91,18 @@ def _swallowed(loss: CancelSwallowed) -> Finding:
     return Finding(RULE, "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
 
 
-def _found(level: str, message: str, coroutine: Coroutine, where: Frame, territory: Territory) -> Finding:
+def _found(level: str, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership) -> Finding:
     """The finding, at the line where the coroutine was made when that is known, else at *where*."""
-    made = [frame for frame in coroutine.created if territory.is_application(frame)]
+    made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
-        message += f"; made in {made[-1].function} ({_short(made[-1], territory)})"
+        message += f"; made in {made[-1].function} ({_short(made[-1], ownership)})"
         where = made[-1]
     return Finding(RULE, level, message, where.file or None, where.line or None)
 
 
-def _waiting(coroutine: Coroutine, territory: Territory) -> Frame:
+def _waiting(coroutine: Coroutine, ownership: CodeOwnership) -> Frame:
     """The line to look at: the innermost of the program's own, else the coroutine's."""
-    own = [frame for frame in coroutine.stack if territory.is_application(frame)]
+    own = [frame for frame in coroutine.stack if ownership.is_application(frame)]
     return (own[-1:] or list(coroutine.stack[:1]) or [_definition(coroutine)])[0]
 
 
@@ -114,5 +110,5 @@ def _definition(coroutine: Coroutine) -> Frame:
     return Frame(coroutine.file, coroutine.line, coroutine.name)
 
 
-def _short(frame: Frame, territory: Territory) -> str:
-    return f"{territory.short(frame.file)}:{frame.line}" if frame.file else "an unknown line"
+def _short(frame: Frame, ownership: CodeOwnership) -> str:
+    return f"{ownership.short(frame.file)}:{frame.line}" if frame.file else "an unknown line"

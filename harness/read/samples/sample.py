@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...record.event import Blocked, Frame, FrameTable, Sampled
-from ...stacks.turn_stack import folded, own_frames
+from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sampled
+from ...stacks.ownership import CodeOwnership
+from ...stacks.turn_stack import TurnStack
 from ..history import History
 
 LATE = "late"
-# Between two looks at a late turn (`probe/loop/watchdog.py`).
-LOOK_NS = 5_000_000
 
 
 class Tick(NamedTuple):
@@ -60,7 +59,7 @@ def _ticks(history: History) -> Iterator[StackSample]:
     for event in history.of(Sampled):
         key = event.pid, event.stack
         if key not in stacks:
-            stacks[key] = _inside(_stack(calls, *key))
+            stacks[key] = _inside(_stack(calls, *key), history.ownership(event.pid))
         yield StackSample(
             at_ns=event.at_ns,
             pid=event.pid,
@@ -79,23 +78,25 @@ def _ticks(history: History) -> Iterator[StackSample]:
 
 
 def _looks(history: History) -> Iterator[StackSample]:
-    threads = {(loop.started.pid, loop.started.loop): loop.started.thread for loop in history.loops}
+    started = {(loop.started.pid, loop.started.loop): loop.started for loop in history.loops}
     for turn in history.of(Blocked):
+        loop, ownership = started.get((turn.pid, turn.loop)), history.ownership(turn.pid)
+        every_ns = (loop.cadence if loop else CADENCE).every_ns
         for sample in turn.samples if turn.ended else ():
             yield StackSample(
                 at_ns=sample.first_ns,
                 pid=turn.pid,
-                thread=threads.get((turn.pid, turn.loop), ""),
+                thread=loop.thread if loop else "",
                 way=LATE,
                 count=sample.count,
-                weight_ns=sample.last_ns - sample.first_ns + LOOK_NS,
+                weight_ns=sample.last_ns - sample.first_ns + every_ns,
                 task=sample.task,
                 coroutine=sample.coroutine,
                 span=sample.span,
                 trace_id=sample.trace_id,
                 span_id=sample.span_id,
-                stack=_inside(sample.stack),
-                looks=(Tick(sample.first_ns, sample.last_ns + LOOK_NS),),
+                stack=_inside(sample.stack, ownership),
+                looks=(Tick(sample.first_ns, sample.last_ns + every_ns),),
             )
 
 
@@ -119,8 +120,8 @@ def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: in
     return tuple(reversed(frames))
 
 
-def _inside(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """What a turn, or a thread of an executor, does: without what runs the loop, or the work."""
-    frames = own_frames(folded(stack))
+def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:
+    """What a turn, or a thread of an executor, does: without the frames that run the loop or the work."""
+    frames = TurnStack(stack, ownership).frames
     start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
     return frames[start:]

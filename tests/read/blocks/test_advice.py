@@ -7,13 +7,13 @@ import pytest
 
 from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, hint
 from harness.record.event import Frame
-from harness.stacks.library import library_calls
-from harness.stacks.turn_stack import Territory
+from harness.stacks.ownership import CodeOwnership
+from harness.stacks.turn_stack import TurnStack
 
 ROOT = Path(__file__).parents[3]
 STDLIB = "/usr/lib/python3.12/"
 SITE = "/srv/shop/.venv/lib/python3.12/site-packages/"
-TERRITORY = Territory(("/srv/shop/",), (STDLIB, SITE))
+OWNERSHIP = CodeOwnership(("/srv/shop/",), (STDLIB, SITE))
 RUN = Frame(STDLIB + "asyncio/events.py", 88, "Handle._run")
 OWN = Frame("/srv/shop/cart.py", 41, "Cart.total")
 READ = Frame(STDLIB + "socket.py", 706, "SocketIO.readinto")
@@ -26,7 +26,7 @@ RESOLVE = Frame(STDLIB + "socket.py", 978, "getaddrinfo")
 
 
 def advised(cause, kind, *stack):
-    return hint(cause, kind, library_calls((RUN, *stack), TERRITORY))
+    return hint(cause, kind, TurnStack((RUN, *stack), OWNERSHIP).library_calls)
 
 
 @pytest.mark.parametrize(

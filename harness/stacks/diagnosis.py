@@ -1,0 +1,142 @@
+"""The blocks of one late turn, each with the line to blame and why: one answer for report and console."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..record.observation import CADENCE, Blocked, Cadence, Frame, Sample
+from .cause import Cause, suspects
+from .cause import cause as cause_of
+from .interval import Interval, StackObservation, blamed, intervals
+from .ownership import CodeOwnership
+from .turn_stack import TurnStack
+from .wait_kind import WaitKind, waits_for
+
+CULPRITS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A thread, or a kind of short callback, with a share in a block that has no single frame to blame."""
+
+    thread: str
+    share: float
+    stack: tuple[Frame, ...] = field(repr=False)
+    queued: int = 0  # of many short callbacks: about how many of its kind were ready at the first sample
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One block of a late turn."""
+
+    interval: Interval = field(repr=False)
+    cause: Cause
+    waits_for: WaitKind  # of a call; `WaitKind.UNKNOWN` for every other cause
+    frame: Frame  # to blame; its file is "" when no line is known
+    sample: Sample = field(repr=False)  # the one that shows this frame best
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first; empty without a sample
+    library_calls: tuple[str, ...]  # in that stack, as in `TurnStack`
+    leaf: str  # the library call, the import or the collection that was going on; "" for none
+    library: str  # the frame of an installed package that was called, with its place; "" for none
+    culprits: tuple[Culprit, ...]
+
+    @property
+    def at_ns(self) -> int:
+        """When it began."""
+        return self.interval.looks[0].from_ns
+
+    @property
+    def held_ns(self) -> int:
+        return self.interval.held_ns
+
+    @property
+    def samples(self) -> int:
+        return self.interval.samples
+
+    @property
+    def fault(self) -> str | None:
+        """The id of the injected fault that acted in it."""
+        return next((look.sample.fault for look in self.interval.looks if look.sample.fault), None)
+
+
+def diagnose(
+    turn: Blocked, ownership: CodeOwnership, *, limit_ns: int, cadence: Cadence = CADENCE, thread: str = ""
+) -> Iterator[Diagnosis]:
+    """The blocks of *turn*, oldest first; at least one.
+
+    *limit_ns* and *cadence* are those of the loop, *thread* is the name of its thread.
+    """
+    found = intervals(turn, ownership, limit_ns, cadence)
+    for interval in found:
+        cause = cause_of(turn, interval, beside=found, limit_ns=limit_ns)
+        yield _diagnosis(turn, interval, cause, ownership, thread)
+
+
+def _diagnosis(
+    turn: Blocked, interval: Interval, cause: Cause, ownership: CodeOwnership, thread: str
+) -> Diagnosis:
+    frame, look = blamed(interval)
+    stack = look.stack if look.sample.count else TurnStack((), ownership)
+    shown = stack.whole
+    leaf, library = stack.leaf(frame), stack.library(frame)
+    culprits: tuple[Culprit, ...] = ()
+    if interval.depth == 0 and len({look.step for look in interval.looks}) > 1:
+        cause, culprits = Cause.MANY, _shares(turn, interval, thread)
+    elif stack.imports:
+        # The stack ends where the import was asked for; what ran inside it is the culprit.
+        cause, leaf = Cause.IMPORT, f"import {stack.imported}".strip()
+        culprits = (Culprit(thread, 1.0, shown),)
+        shown = shown[: len(shown) - shown[::-1].index(frame)]
+        stack = TurnStack(shown, ownership)
+        library = stack.library(frame)
+    elif cause is Cause.GIL:
+        culprits = _holders(turn)
+        if culprits:
+            holder = TurnStack(culprits[0].stack, ownership)
+            frame, leaf = holder.blamed or frame, ""
+            library = holder.library(frame)
+    elif cause is Cause.GC:
+        worst = max(turn.pauses, key=lambda pause: pause.held_ns)
+        leaf = f"collection of generation {worst.generation}"
+    return Diagnosis(
+        interval=interval,
+        cause=cause,
+        waits_for=waits_for(interval) if cause is Cause.CALL else WaitKind.UNKNOWN,
+        frame=frame,
+        sample=look.sample,
+        stack=shown,
+        library_calls=stack.library_calls,
+        leaf=leaf,
+        library=library,
+        culprits=culprits,
+    )
+
+
+def _holders(turn: Blocked) -> tuple[Culprit, ...]:
+    """The threads that may have held the GIL, each with its share of the CPU time they used together."""
+    threads = suspects(turn)[:CULPRITS]
+    used_ns = sum(other.used_ns for other in threads)
+    return tuple(
+        Culprit(other.thread, round(other.used_ns / used_ns if used_ns else 1 / len(threads), 3), other.stack)
+        for other in threads
+    )
+
+
+def _shares(turn: Blocked, interval: Interval, thread: str) -> tuple[Culprit, ...]:
+    """The functions seen most among many short callbacks, each with its share of the time."""
+    spent: Counter[tuple[str, str]] = Counter()
+    example: dict[tuple[str, str], StackObservation] = {}
+    for look in interval.looks:
+        key = look.path[-1].file, look.path[-1].function
+        spent[key] += look.to_ns - look.from_ns
+        example.setdefault(key, look)
+    whole = interval.held_ns or 1
+    queued = {kind.label: kind.count for kind in turn.queue}
+    shares = ((example[key], time_ns / whole) for key, time_ns in spent.most_common(CULPRITS))
+    return tuple(
+        # The outermost frame is the callback's or the task's own function: the queue calls it by that name.
+        Culprit(thread, round(share, 3), look.sample.stack, queued.get(look.stack.frames[0].function, 0))
+        for look, share in shares
+    )
