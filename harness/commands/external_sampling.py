@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from ..drive.sampling import sample
+from ..drive.sampling import sample as sample_process
 from ..read.formats import export, save
-from ..read.history import load
+from ..read.history import History, load
 from ..read.samples.sample import stack_samples
 from ..read.units import printable
 from ..record.event import Frame
+from ..stacks.turn_stack import TurnStack
 
 # Lines of the table, and what a recording is left as.
 SHOWN = 15
@@ -22,18 +23,26 @@ FILES = {"collapsed": "profile.collapsed.txt", "speedscope": "profile.speedscope
 def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
     """Record process *pid* for so long, leave the files, and print the lines with the most samples."""
     click.echo(f"recording process {pid} for {seconds:g} s", err=True)
-    folder = sample(pid, seconds, out, native=native)
+    folder = sample_process(pid, seconds, out, native=native)
     history = load(folder)
-    lines: Counter[Frame] = Counter()
-    for seen in stack_samples(history):
-        if seen.stack:
-            lines[seen.stack[-1]] += seen.count
+    lines = blamed_lines(history)
     total = lines.total()
     click.echo(f"{total} samples of threads at work or in a call, idle ones left out")
-    for frame, count in lines.most_common(SHOWN):
+    for (frame, leaf), count in lines.most_common(SHOWN):
         where = f"  {frame.file}:{frame.line}" if frame.file else ""
-        click.echo(printable(f"{count / total:7.1%}  {frame.function}{where}"))
+        call = f"  in {leaf}" if leaf else ""
+        click.echo(printable(f"{count / total:7.1%}  {frame.function}{where}{call}"))
     for name, file in FILES.items():
         path = folder.artefacts / file
         save(export(history, name), path)
         click.echo(f"{name}: {path}", err=True)
+
+
+def blamed_lines(history: History) -> Counter[tuple[Frame, str]]:
+    """How many samples there are of each line to blame, with the library call it was in ("" for none)."""
+    lines: Counter[tuple[Frame, str]] = Counter()
+    for sample in stack_samples(history):
+        stack = TurnStack(sample.stack, history.ownership(sample.pid))
+        if stack.blamed is not None:
+            lines[stack.blamed, stack.leaf(stack.blamed)] += sample.count
+    return lines

@@ -18,6 +18,8 @@ from ..record.console_endpoint import ConsoleEndpoint
 from ..record.event import Frame, ThreadDump, ThreadsDumped
 from ..record.reader import Follower
 from ..record.run import RunFolder
+from ..stacks.ownership import CodeOwnership
+from ..stacks.turn_stack import TurnStack
 from .process.cgroup import is_stopped
 from .profilers import pyspy
 
@@ -81,19 +83,9 @@ class StallView:
         }
 
     def blamed(self) -> Frame | None:
-        """The holder's innermost frame of the program's own code; else of no library; else the innermost."""
-        stack = list(reversed(self.holder.stack)) if self.holder else []
-        own = (frame for frame in stack if self._is_own(frame))
-        others = (f for f in stack if not f.file.startswith((*self.card.libraries, "<frozen ")))
-        return next(own, None) or next(others, None) or next(iter(stack), None)
-
-    def _is_own(self, frame: Frame) -> bool:
-        # The more specific one: a virtual environment inside of the program's folder is none of its code.
-        depth, library = (
-            max((len(prefix) for prefix in prefixes if frame.file.startswith(prefix)), default=0)
-            for prefixes in (self.card.application, self.card.libraries)
-        )
-        return depth > library
+        """The frame of the holder's stack that a report would blame; `None` without a holder."""
+        ownership = CodeOwnership(self.card.application, self.card.libraries)
+        return TurnStack(self.holder.stack, ownership).blamed if self.holder else None
 
 
 def look(card: ConsoleEndpoint, *, silent_s: float) -> StallView:

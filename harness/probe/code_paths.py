@@ -1,4 +1,4 @@
-"""Which files are the program's own, and which are libraries: the record keeps it, readers blame by it."""
+"""Where the code of this process lies: the program's own, the libraries', the harness's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
+
+# The same as `stacks.ownership.HARNESS`: a start does not load that room just for this.
+HARNESS = str(Path(__file__).absolute().parents[1])
 
 
 def application(asked: Sequence[str]) -> tuple[str, ...]:

@@ -228,11 +228,11 @@ class ProbeSession:
 
     def _count_calls(self, interception: Interception | None, order: ProbeConfig) -> None:
         if interception is not None:
-            from .calls.callsite import Territory
+            from .calls.callsite import CallSite
             from .calls.counts import CallCounts
 
-            territory = Territory(order.application)
-            self._calls = CallCounts(interception, self.write, self.failed, territory)
+            sites = CallSite(order.application)
+            self._calls = CallCounts(interception, self.write, self.failed, sites)
 
     def _open_control(self, order: ProbeConfig) -> None:
         if order.control:

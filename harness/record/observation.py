@@ -24,9 +24,10 @@ class Frame(NamedTuple):
 class Cadence(NamedTuple):
     """How often the watchdog samples a loop that is late."""
 
-    every_ns: int = 5_000_000
-    dense_ns: int = 2_000_000_000  # past this much lateness ...
-    thinning: int = 100  # ... the gap between samples grows to a hundredth of the time beyond it
+    every_ns: int = 5_000_000  # two short blocks in a row can be told apart at this grain
+    # A block of ten minutes would be sampled 120,000 times: beyond this length ...
+    dense_ns: int = 2_000_000_000
+    thinning: int = 100  # ... the gap between samples grows to this fraction of what is beyond it: 1/100
 
     def gap_ns(self, late_ns: int) -> int:
         """The time between samples when the loop has been late for that long."""

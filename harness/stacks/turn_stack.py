@@ -145,7 +145,11 @@ def folded(stack: Sequence[Frame]) -> tuple[Frame, ...]:
     """
     frames: list[Frame] = []
     for frame in stack:
-        inside = frame._replace(function=enclosing(frame.function))
+        function = enclosing(frame.function)
+        # A stack read from outside has bare names: then it is the function that the comprehension runs in.
+        if frame.function in _COMPREHENSIONS:
+            function = frames[-1].function if frames and frames[-1].file == frame.file else frame.function
+        inside = frame._replace(function=function)
         if frames and inside != frame and frames[-1]._replace(line=frame.line) == inside:
             frames[-1] = inside
         else:
@@ -156,6 +160,7 @@ def folded(stack: Sequence[Frame]) -> tuple[Frame, ...]:
 def enclosing(function: str) -> str:
     """The qualified name of the function that a comprehension stands in; any other name as it is."""
     while function.endswith(_COMPREHENSIONS):
+        # The code of a module has no name to stand before that of its comprehensions.
         function = function.rpartition(".<locals>.")[0] or "<module>"
     return function
 

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from ...record.clock import monotonic_ns
 from ..protocol.command import READS, CommandClient, CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view import blame, block_summary
+from ..view import block_summary
 from ..view.block_summary import BlockSummary
 from ..view.target import Target
 
@@ -36,10 +36,8 @@ class Blocks:
         if options.stack is not None:
             if options.stack not in numbered:
                 raise CommandError(f"no block has the number {options.stack}, or it is no longer kept")
-            return _one(options.stack, block_summary.of(numbered[options.stack], target.territory), target)
-        blocks = [
-            (number, block_summary.of(one, target.territory)) for number, one in reversed(numbered.items())
-        ]
+            return _one(options.stack, numbered[options.stack], target)
+        blocks = list(reversed(numbered.items()))
         return CommandResult(
             lines=() if blocks else ("no loop was held for longer than the limit since the start",),
             rows=Rows(COLUMNS, [_row(number, one, target) for number, one in blocks]),
@@ -48,43 +46,43 @@ class Blocks:
 
 
 def _row(number: int, one: BlockSummary, target: Target) -> tuple[object, ...]:
-    blocked, sample = one.blocked, one.sample
+    turn, found, sample = one.turn, one.found, one.found.sample
     return (
         number,
-        (monotonic_ns() - blocked.at_ns) / 1e9,
+        (monotonic_ns() - found.at_ns) / 1e9,
         one.held_ms,
-        blocked.ended,
-        blocked.loop,
-        one.cause or None,
-        f"{target.territory.short(one.frame.file)}:{one.frame.line}" if one.frame else None,
-        one.frame.function if one.frame else None,
-        sample and (sample.task or None),
-        sample and (sample.coroutine or None),
-        sample and (sample.span or None),
-        sample and (sample.trace_id or None),
-        blocked.victims_total,
-        sum(each.count for each in blocked.samples),
-        sample and (sample.fault or None),
+        turn.ended,
+        turn.loop,
+        found.cause,
+        f"{target.territory.short(found.frame.file)}:{found.frame.line}" if found.frame.file else None,
+        found.frame.function,
+        sample.task or None,
+        sample.coroutine or None,
+        sample.span or None,
+        sample.trace_id or None,
+        turn.victims_total,
+        found.samples,
+        found.fault,
     )
 
 
 def _one(number: int, one: BlockSummary, target: Target) -> CommandResult:
-    blocked, sample = one.blocked, one.sample
-    stack = blame.without_probe(sample.stack) if sample else ()
-    victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in blocked.victims]
+    turn, sample = one.turn, one.found.sample
+    stack = [frame for frame in one.found.stack if not target.territory.is_harness(frame)]
+    victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in turn.victims]
     data = dict(zip(COLUMNS, _row(number, one, target), strict=True))
     return CommandResult(
         lines=(
-            f"block {number} held loop {blocked.loop} for {one.held_ms:.1f} ms"
-            + ("" if blocked.ended else ", and goes on")
-            + (f", in task {sample.task}" if sample and sample.task else "")
-            + (f", span {sample.span} of trace {sample.trace_id}" if sample and sample.span else ""),
+            f"block {number} held loop {turn.loop} for {one.held_ms:.1f} ms"
+            + ("" if turn.ended else ", and goes on")
+            + (f", in task {sample.task}" if sample.task else "")
+            + (f", span {sample.span} of trace {sample.trace_id}" if sample.span else ""),
             *(f"  {target.territory.short(f.file)}:{f.line} {f.function}" for f in stack),
-            f"{blocked.victims_total} had to wait",
+            f"{turn.victims_total} had to wait",
         ),
         rows=Rows(VICTIMS, victims),
         data={**data, "stack": [{"file": f.file, "line": f.line, "function": f.function} for f in stack]},
-        hint=f"trace {sample.trace_id}: the request it happened in" if sample and sample.trace_id else "",
+        hint=f"trace {sample.trace_id}: the request it happened in" if sample.trace_id else "",
     )
 
 

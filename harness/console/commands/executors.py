@@ -15,6 +15,7 @@ from typing import Any
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of
+from ...stacks.turn_stack import TurnStack
 from ..protocol.command import READS, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
@@ -91,7 +92,7 @@ def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
             is_idle=not work and names[-1:] == [_WORKER],
             runs=_name(item.fn) if item is not None else None,
             awaited_by=_awaited_by(item.future) if item is not None else None,
-            where=target.territory.place(target.territory.blamed(work)) or None,
+            where=target.territory.place(TurnStack(work, target.territory).blamed) or None,
             stack=tuple(target.territory.place(frame) for frame in work),
         )
 

@@ -19,10 +19,10 @@ from ...record.observation import (
     TaskDestroyed,
     TasksCounted,
 )
+from ...stacks.ownership import CodeOwnership
 from ..protocol.command import READS, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import loop_history, task_table, task_waits
-from ..view.blame import Territory
 from ..view.target import Target
 from ..view.task_stats import STEPS, StatsWindow
 from ..view.task_view import TaskView
@@ -111,7 +111,7 @@ def _about(level: str, lint: str, task: Task[Any], what: str, seen: TaskView) ->
     return level, lint, task_table.number(task), task.get_name(), what, seen.place(task), 1
 
 
-def _recorded(target: Target, territory: Territory) -> Iterator[Row]:
+def _recorded(target: Target, territory: CodeOwnership) -> Iterator[Row]:
     """What the probe's watch over tasks has written. As a count grows, it is written again."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
@@ -141,7 +141,7 @@ def _recorded(target: Target, territory: Territory) -> Iterator[Row]:
 
 
 def _leaked(
-    censuses: list[TasksCounted], places: dict[int, Coroutine], territory: Territory
+    censuses: list[TasksCounted], places: dict[int, Coroutine], territory: CodeOwnership
 ) -> Iterator[Row]:
     """Crowds at one place that only grew, and that next to nobody left."""
     if len(censuses) < CENSUSES:

@@ -15,7 +15,7 @@ from functools import partial
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
-from ...probe.calls.callsite import Territory
+from ...probe.calls.callsite import CallSite
 from ...probe.calls.counts import CallCounts
 from ...probe.calls.interception import Interception
 from ...probe.hooks.builtin_shim import BuiltinShim
@@ -115,7 +115,7 @@ def _counting(interception: Interception, target: Target) -> CallCounts:
         def failed(where: str, error: BaseException) -> None:
             target.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
-        calls = _calls[target] = CallCounts(interception, target.write, failed, Territory())
+        calls = _calls[target] = CallCounts(interception, target.write, failed, CallSite())
     else:
         calls.resume(interception)
     return calls

@@ -103,22 +103,23 @@ def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Par
 
 
 def _blockers(target: Target) -> _Part:
-    worst = block_summary.blockers(block_summary.kept(target), target.territory)[:BLOCKERS]
-    where = [target.territory.place(one.frame) or "not seen" for one in worst]
-    return _Part(
-        [
-            f"blocker: {place}, {one.count} x, {one.total_ms:.0f} ms in all, {one.max_ms:.0f} ms at most"
-            + (f", {one.cause}" if one.cause else "")
-            for place, one in zip(where, worst, strict=True)
-        ],
+    worst = block_summary.blockers(block_summary.kept(target))[:BLOCKERS]
+    lines = [
+        f"blocker: {target.territory.place(one.worst.found.frame)}, {one.count} x, "
+        f"{one.total_ms:.0f} ms in all, {one.worst.held_ms:.0f} ms at most, {one.worst.found.cause}"
+        for one in worst
+    ]
+    data = [
         {
-            "blockers": [
-                {"where": place, "count": one.count, "total_ms": one.total_ms, "max_ms": one.max_ms}
-                | {"cause": one.cause or None}
-                for place, one in zip(where, worst, strict=True)
-            ]
-        },
-    )
+            "where": target.territory.place(one.worst.found.frame),
+            "count": one.count,
+            "total_ms": one.total_ms,
+            "max_ms": one.worst.held_ms,
+            "cause": one.worst.found.cause,
+        }
+        for one in worst
+    ]
+    return _Part(lines, {"blockers": data})
 
 
 def _in_force(target: Target) -> _Part:

@@ -11,10 +11,10 @@ from typing import Any
 from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
-from ...record.observation import Blocked
 from ..protocol.command import READS, CommandClient, CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, task_table
+from ..view.block_summary import BlockSummary
 from ..view.target import Target
 from ..view.task_view import TaskView, short
 from .spans import age_ns
@@ -55,7 +55,7 @@ class Trace:
                 "trace_id": trace_id,
                 "tasks": [task_table.number(task) for one in working[:NAMED] if (task := one()) is not None],
                 "blocks": [
-                    {"at_ms": (one.at_ns - spans[0].start_ns) / 1e6, "held_ms": one.held_ns / 1e6}
+                    {"at_ms": (one.found.at_ns - spans[0].start_ns) / 1e6, "held_ms": one.held_ms}
                     for one in hits
                 ],
             },
@@ -134,17 +134,16 @@ def _tasks_in(trace_id: str) -> list[Ref]:
     return found
 
 
-def _is_hit(blocked: Blocked, trace_id: str) -> bool:
+def _is_hit(block: BlockSummary, trace_id: str) -> bool:
     """Whether the trace caused the block, or had to wait for it."""
-    caused = any(sample.trace_id == trace_id for sample in blocked.samples)
-    return caused or any(victim.trace_id == trace_id for victim in blocked.victims)
+    caused = any(look.sample.trace_id == trace_id for look in block.found.interval.looks)
+    return caused or any(victim.trace_id == trace_id for victim in block.turn.victims)
 
 
-def _said(blocked: Blocked, zero_ns: int, target: Target) -> str:
-    one = block_summary.of(blocked, target.territory)
-    where = target.territory.place(one.frame) or "what was not seen"
-    after_ms = (blocked.at_ns - zero_ns) / 1e6
-    return f"after {after_ms:.1f} ms loop {blocked.loop} was held for {one.held_ms:.1f} ms by {where}"
+def _said(block: BlockSummary, zero_ns: int, target: Target) -> str:
+    where = target.territory.place(block.found.frame)
+    after_ms = (block.found.at_ns - zero_ns) / 1e6
+    return f"after {after_ms:.1f} ms loop {block.turn.loop} was held for {block.held_ms:.1f} ms by {where}"
 
 
 def _row(span: _Span, depth: int, zero_ns: int) -> tuple[object, ...]:

@@ -13,9 +13,10 @@ from ...probe.threads.stack import stack_of
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
+from ...stacks.ownership import CodeOwnership
+from ...stacks.turn_stack import TurnStack
 from ..protocol.command import CommandError
 from ..threads import ConsoleThreads
-from .blame import Territory
 from .recent_events import RecentEvents
 from .target import Holding, LoopView
 from .temporary_changes import TemporaryChanges
@@ -54,7 +55,8 @@ class ProcessView:
         self._write = write
         self._dropped = dropped
         self._handlers = handlers
-        self.territory = Territory(code_paths.application(loops.application), code_paths.libraries())
+        self.limit_ns = loops.limit_ns
+        self.territory = CodeOwnership(code_paths.application(loops.application), code_paths.libraries())
 
     def close(self) -> None:
         """The console ends: undo what is in force, and let go of what runs beside."""
@@ -78,7 +80,7 @@ class ProcessView:
         since_ns = turn_ns or due_ns
         if not since_ns or monotonic_ns() - since_ns < turns.look_after_ns:
             return None
-        frame = self.territory.blamed(stack_of(sys._current_frames().get(view.thread_ident)))
+        frame = TurnStack(stack_of(sys._current_frames().get(view.thread_ident)), self.territory).blamed
         if frame is None:
             return None
         return Holding(since_ns, self.territory.short(frame.file), frame.line, frame.function)

@@ -14,7 +14,7 @@ from ...record.run import RunFolder
 if TYPE_CHECKING:
     from ...probe.loop.turns import Turns
     from ...record.event import Event
-    from .blame import Territory
+    from ...stacks.ownership import CodeOwnership
     from .temporary_changes import TemporaryChanges
 
 T = TypeVar("T")
@@ -73,7 +73,12 @@ class Target(Protocol):
     def recent(self) -> Recent: ...
 
     @property
-    def territory(self) -> Territory:
+    def limit_ns(self) -> int:
+        """The length of turn beyond which it is a block."""
+        ...
+
+    @property
+    def territory(self) -> CodeOwnership:
         """Whose code a file is, and so which frame to name."""
         ...
 

@@ -10,6 +10,7 @@ from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
+from ...stacks.turn_stack import TurnStack
 from . import task_table, task_waits
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class TaskView:
 
     def place(self, task: Task[Any]) -> str:
         """``FILE:LINE function`` of the program's own code where *task* stands."""
-        return self.territory.place(self.territory.blamed(self.stack(task)))
+        return self.territory.place(TurnStack(self.stack(task), self.territory).blamed)
 
     def waits_for(self, task: Task[Any]) -> str | None:
         """What it waits for, in words."""

@@ -19,8 +19,8 @@ from typing import Any
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic
 from ...record.observation import Frame
+from ...stacks.ownership import CodeOwnership
 from . import task_table
-from .blame import Territory
 from .object_ids import ObjectIds
 
 Lock = asyncio.Lock | asyncio.Semaphore | asyncio.Condition
@@ -84,7 +84,7 @@ def number(thing: object) -> int:
     return _numbering.number(thing)
 
 
-def of(task: Task[Any], territory: Territory | None = None) -> Wait | None:
+def of(task: Task[Any], territory: CodeOwnership | None = None) -> Wait | None:
     """What *task* waits for; `None` for one that does not.
 
     With a *territory*, what is none of asyncio's own objects is called after the library function that the
@@ -237,7 +237,7 @@ def _first(kind: type, link: object) -> Any:
     return next((held for held in gc.get_referents(link) if issubclass(type(held), kind)), None)
 
 
-def _function(links: list[Any], territory: Territory) -> str:
+def _function(links: list[Any], territory: CodeOwnership) -> str:
     """The library function in which the program's own code waits."""
     names = []
     for link in reversed(links):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import PurePath
 
 from ...record.event import Event, Frame, FrameTable, Sampled
+from ...stacks.ownership import CodeOwnership
 
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
@@ -27,9 +27,8 @@ IDLE = {
     ("run", "runners.py"),
     ("run", "__init__.py"),
 }
-# The probe's function in place of a selector's; and what all of its threads run.
-OWN = (("harness", "probe"), ("harness", "console"))
-BACKGROUND = ("Background._run", "hidden_thread.py")
+# The probe in the process is this harness's: its function in place of a selector's, and its threads.
+OWNERSHIP = CodeOwnership()
 
 
 def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
@@ -71,10 +70,6 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
 
 def _is_idle(frames: list[Frame]) -> bool:
     leaf = next((frame for frame in reversed(frames) if frame.line), frames[-1])  # above native ones
-    path = PurePath(leaf.file)
-    if (
-        any(pair in OWN for pair in pairwise(path.parts))
-        or (leaf.function.rpartition(".")[2], path.name) in IDLE
-    ):
+    if OWNERSHIP.is_harness(leaf) or OWNERSHIP.is_harness(frames[0]):
         return True
-    return any((frame.function, PurePath(frame.file).name) == BACKGROUND for frame in frames)
+    return (leaf.function.rpartition(".")[2], PurePath(leaf.file).name) in IDLE

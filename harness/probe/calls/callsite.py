@@ -6,85 +6,79 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent import futures
-from functools import lru_cache
 from pathlib import Path
 from types import CoroutineType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
+from ...stacks.ownership import CodeOwnership, Owner
+from ...stacks.turn_stack import blamable, drivers_in, enclosing
 from .. import code_paths
 
-# The functions of asyncio that run callbacks: what called them is not part of the turn. Under uvloop only
-# the runner is seen, the rest is C.
-_DRIVERS = ("_run", "run_forever", "run_until_complete", "run")
-
-# Frames until Python 3.12 made them part of the function they stand in; a name must not depend on that.
-_COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
-
-_APPLICATION, _OTHER, _LIBRARY, _MACHINERY = range(4)
+# Files that are remembered; a program that makes more of them pays for looking again.
+FILES = 4096
 
 
-class Territory:
-    """Whose code a file is, by where the program and its libraries lie."""
+class _File(NamedTuple):
+    owner: Owner
+    drivers: tuple[str, ...]  # the functions in it that run a loop's callbacks
+    runs_loops: bool  # it is part of asyncio or of its executors
+
+
+class CallSite:
+    """Finds the frame that a call is counted for, by the rules by which a report blames a line."""
 
     def __init__(self, application: Sequence[str] = ()) -> None:
-        """*application* names what is the program's own code, if that is not to be found out."""
-        here = Path(__file__).parents[1]
-        runs_loops = (Path(module.__file__ or "").parent for module in (asyncio, futures))
-        machinery = (here, here.with_name("record"), *runs_loops)
-        self._machinery = tuple(f"{folder}{os.sep}" for folder in machinery)
-        self._application = code_paths.application(application)
-        self._libraries = code_paths.libraries()
-        self._whose = lru_cache(maxsize=4096)(self._find_out)
+        """*application* names the program's own code, where it cannot be found out."""
+        self._ownership = CodeOwnership(code_paths.application(application), code_paths.libraries())
+        folders = (Path(module.__file__ or "").parent for module in (asyncio, futures))
+        self._runs_loops = tuple(f"{folder}{os.sep}" for folder in folders)
+        self._files: dict[str, _File] = {}
 
-    def site(self, frame: FrameType | None) -> FrameType | None:
-        """The frame that a call is counted for which *frame* made; `None`: it is not the program's doing.
-
-        That is the innermost of the program's own code within the turn; else the innermost that is not a
-        library's; else *frame* itself. What asyncio, its executors and the probe call for themselves is
-        nobody's.
-        """
-        if frame is None or self._whose(frame.f_code.co_filename) == _MACHINERY:
+    def find(self, frame: FrameType | None) -> FrameType | None:
+        """The frame to count a call of *frame* for; `None` when asyncio, an executor or the probe made it."""
+        if frame is None:
             return None
-        other: FrameType | None = None
+        caller = self._file(frame.f_code.co_filename)
+        if caller.runs_loops or caller.owner is Owner.HARNESS:
+            return None
+        turn: list[FrameType] = []
+        owners: list[Owner] = []
         here: FrameType | None = frame
         while here is not None:
-            whose = self._whose(here.f_code.co_filename)
-            if whose == _APPLICATION and here.f_code.co_name not in _COMPREHENSIONS:
-                return here
-            if whose == _MACHINERY and here.f_code.co_name in _DRIVERS:
+            file = self._file(here.f_code.co_filename)
+            if file.drivers and here.f_code.co_name in file.drivers:
                 break
-            if whose == _OTHER and other is None:
-                other = here
+            if file.owner is not Owner.HARNESS:
+                turn.append(here)
+                owners.append(file.owner)
             here = here.f_back
-        return other or frame
+        turn.reverse()
+        owners.reverse()
+        return turn[blamable(owners)[-1]]
 
-    def _find_out(self, file: str) -> int:
-        if file.startswith(self._machinery):
-            return _MACHINERY
-        application, library = _depth(file, self._application), _depth(file, self._libraries)
-        # The more specific one: a virtual environment inside of the program's folder is none of its code.
-        if application > library:
-            return _APPLICATION
-        return _LIBRARY if library or file.startswith("<frozen ") else _OTHER
+    def _file(self, name: str) -> _File:
+        known = self._files.get(name)
+        if known is None:
+            if len(self._files) >= FILES:
+                self._files.clear()
+            runs_loops = name.startswith(self._runs_loops)
+            known = self._files[name] = _File(self._ownership.owner(name), drivers_in(name), runs_loops)
+        return known
 
 
 def name_of(frame: FrameType) -> str:
-    """The function of *frame* as ``module:qualified.name``."""
-    return f"{frame.f_globals.get('__name__', '')}:{frame.f_code.co_qualname}"
+    """The function of *frame* as ``module:qualified.name``; a comprehension's is the one around it."""
+    return f"{frame.f_globals.get('__name__', '')}:{enclosing(frame.f_code.co_qualname)}"
 
 
 def running_coroutine() -> object:
-    """What the task runs that is running in this thread; `None` in a plain callback."""
+    """What the task that runs in this thread runs; `None` in a plain callback."""
     task = asyncio.current_task()
     return task.get_coro() if task is not None else None
 
 
 def name_of_coroutine(coroutine: Any) -> str:
-    """The same for what a task runs; without its module when it is not written in Python."""
+    """Its function as ``module:qualified.name``; without the module if it is not written in Python."""
     if isinstance(coroutine, CoroutineType) and coroutine.cr_frame is not None:
         return name_of(coroutine.cr_frame)
     return getattr(coroutine, "__qualname__", "")
-
-
-def _depth(file: str, prefixes: tuple[str, ...]) -> int:
-    return max((len(prefix) for prefix in prefixes if file.startswith(prefix)), default=0)

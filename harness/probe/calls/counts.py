@@ -17,7 +17,7 @@ from types import FrameType
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CallsCounted, Observation
-from .callsite import Territory, name_of, name_of_coroutine, running_coroutine
+from .callsite import CallSite, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception
 
 # What is beyond this is counted together for each kind of call: memory is bounded.
@@ -37,12 +37,12 @@ class CallCounts:
         interception: Interception,
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
-        territory: Territory,
+        sites: CallSite,
     ) -> None:
         self.cost_ns = 0  # what the counting took of the loops' time
         self._write = write
         self._on_error = on_error
-        self._territory = territory
+        self._sites = sites
         self._places: dict[tuple[object, ...], _Place] = {}
         self._grown = threading.Event()
         self.resume(interception)
@@ -96,7 +96,7 @@ class CallCounts:
         caller: FrameType | None,
     ) -> None:
         try:
-            site = self._territory.site(caller)
+            site = self._sites.find(caller)
             if site is not None:
                 self._place(call, site).add(argument(), ended_ns - began_ns)
                 if not self._grown.is_set():

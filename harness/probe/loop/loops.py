@@ -44,7 +44,7 @@ class Loops:
         *application* names what is the program's own code, if that is not to be found out.
         """
         self._folder = folder
-        self._limit_ns = limit_ns
+        self.limit_ns = limit_ns
         self._write = write
         self._announce = announce or write
         self._on_error = on_error
@@ -143,7 +143,7 @@ class Loops:
         lane = _Lane(
             self._folder,
             len(self._lanes),
-            self._limit_ns,
+            self.limit_ns,
             self.application,
             self._collector,
             self._write,
@@ -240,6 +240,7 @@ class _Lane:
             limit_ns=self.turns.limit_ns,
             application=code_paths.application(self._application),
             libraries=code_paths.libraries(),
+            harness=code_paths.HARNESS,
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ...record.observation import QueuedCallbacks, Sample
+from ...record.observation import CADENCE, QueuedCallbacks, Sample
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.stack import stack_of
@@ -29,11 +29,7 @@ from .deadman import DeadMan
 from .turns import Turns
 from .victims import DelayedCallbacks
 
-# Between two looks at a late loop; short blocks in a row come apart at this grain.
-LOOK_EVERY_NS = 5_000_000
-# A block of ten minutes would be looked at 120,000 times: beyond this the looks thin out with its length ...
-DENSE_NS = 2_000_000_000
-# ... and what differs from the look before is kept up to this number, so memory is bounded.
+# Samples of one block that differ from the one before: more are merged, so memory is bounded.
 KEPT = 400
 
 # A thread that used less than this part of a stall did not cause it.
@@ -210,7 +206,7 @@ def _look(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     stall.add(now_ns, frame, current_task(loop), ready, watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
     words[page.LOOKED] = now_ns
-    watched.next_look_ns = now_ns + max(LOOK_EVERY_NS, (since_ns - DENSE_NS) // 100)
+    watched.next_look_ns = now_ns + CADENCE.gap_ns(since_ns)
     watched.stacks = other_threads.stacks(frames, turns.thread_ident)
     return True
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ...stacks.cause import Cause
+from ...stacks.wait_kind import WaitKind
 from .block import Block
 
 
@@ -16,8 +18,8 @@ class Blocker:
     file: str
     line: int
     where: str
-    cause: str
-    waits_for: str  # this, the hint and the leaf are those of its longest block
+    cause: Cause
+    waits_for: WaitKind  # this, the hint and the leaf are those of its longest block
     hint: str
     help: str
     leaf: str

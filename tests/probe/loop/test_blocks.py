@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.record.event import LoopStarted
-from harness.stacks.turn_stack import Territory, candidates
+from harness.stacks.ownership import CodeOwnership
+from harness.stacks.turn_stack import TurnStack
 from tests.support.watched import watched
 
 # How each program measures itself: `block` marks what really blocks, and the end prints how long it took.
@@ -119,7 +120,7 @@ def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, 
     (started,) = seen.of(LoopStarted)
     # The most looks at the loop are the ones while it blocked; a lone one may catch its last moment.
     sample = max(block.samples, key=lambda s: s.count)
-    blamed = candidates(sample.stack, Territory(started.application, started.libraries))[-1]
+    blamed = TurnStack(sample.stack, CodeOwnership(started.application, started.libraries)).blamed
     assert blamed.file == str(tmp_path / "program.py")
     assert blamed.line in lines
     assert sample.task == "worker"
@@ -332,8 +333,8 @@ def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path):
 
     (block,) = seen.blocks
     (started,) = seen.of(LoopStarted)
-    territory = Territory(started.application or (), (str(site), *started.libraries))
-    assert candidates(block.samples[0].stack, territory)[-1].function == blamed
+    territory = CodeOwnership(started.application or (), (str(site), *started.libraries))
+    assert TurnStack(block.samples[0].stack, territory).blamed.function == blamed
 
 
 def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path):
