@@ -7,12 +7,13 @@ whose values are of another shape, is a `ValueError`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import types
 import typing
 from collections.abc import Callable
 from functools import cache
+
+from .value import Value, as_dict, fields_of
 
 if typing.TYPE_CHECKING:
     from .event import Event
@@ -42,12 +43,10 @@ def decode(line: str) -> Event | None:
 
 
 def _fields(item: object) -> dict[str, object]:
-    # Not `dataclasses.asdict`: it copies deeply, and the encoder descends anyway.
-    names: tuple[str, ...] = getattr(item, "__slots__", ())
-    if not names:
-        # Attributes of spans come from the target and may be anything; a record takes their text.
-        return {"repr": repr(item)[:200]}
-    return {name: getattr(item, name) for name in names}
+    if isinstance(item, Value):
+        return as_dict(item)
+    # Attributes of spans come from the target and may be anything; a record takes their text.
+    return {"repr": repr(item)[:200]}
 
 
 @cache
@@ -62,11 +61,10 @@ def _kinds() -> dict[str, type]:
 def _reader(hint: object) -> Callable[[typing.Any], object]:
     """How a JSON value becomes a value of the type *hint*."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Value):
         hints = typing.get_type_hints(hint)
-        readers = {name: _reader(of) for name, of in hints.items()}
-        build = typing.cast("Callable[..., object]", hint)
-        return lambda raw: build(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
+        readers = {name: _reader(hints[name]) for name in fields_of(hint)}
+        return lambda raw: hint(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
     if isinstance(hint, type) and issubclass(hint, tuple):  # a named one
         return lambda raw: hint(*raw)
     if origin is tuple:

@@ -7,8 +7,6 @@ An event may gain fields with a default; a field that stands here keeps its name
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from .observation import CADENCE as CADENCE
 from .observation import FORMAT as FORMAT
 from .observation import ArtefactWritten as ArtefactWritten
@@ -50,12 +48,12 @@ from .observation import TasksCounted as TasksCounted
 from .observation import WaitingTasks as WaitingTasks
 from .observation import WriterClosed as WriterClosed
 from .observation import WriterOpened as WriterOpened
+from .value import Value
 
 # --- the runner ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TargetStarted:
+class TargetStarted(Value):
     """The runner started the target."""
 
     at_ns: int
@@ -63,23 +61,20 @@ class TargetStarted:
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReady:
+class TargetReady(Value):
     """The target said that it is ready for load."""
 
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class TargetStopping:
+class TargetStopping(Value):
     """The runner asked the target to end."""
 
     at_ns: int
     signal: str  # "SIGTERM"
 
 
-@dataclass(frozen=True, slots=True)
-class TargetExited:
+class TargetExited(Value):
     """The target ended. *expected* is false when nobody had asked it to."""
 
     at_ns: int
@@ -87,8 +82,7 @@ class TargetExited:
     expected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FaultInjected:
+class FaultInjected(Value):
     """A fault of the scenario became active."""
 
     at_ns: int
@@ -97,8 +91,7 @@ class FaultInjected:
     detail: str  # one line for people: "time.sleep(0.3) in shop.cart:Cart.total"
 
 
-@dataclass(frozen=True, slots=True)
-class FaultUndone:
+class FaultUndone(Value):
     """A fault was rolled back."""
 
     at_ns: int
@@ -106,8 +99,7 @@ class FaultUndone:
     fired: int  # how often it took effect
 
 
-@dataclass(frozen=True, slots=True)
-class FaultFailed:
+class FaultFailed(Value):
     """A fault could not be injected or undone."""
 
     at_ns: int
@@ -115,8 +107,7 @@ class FaultFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoopSampled:
+class LoopSampled(Value):
     """A loop's counters at one instant, read from outside; the difference of two is the time between."""
 
     at_ns: int
@@ -131,19 +122,17 @@ class LoopSampled:
     stopped: bool = False  # by a signal, at this moment
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadDump:
+class ThreadDump(Value):
     """One thread of the target, seen from outside."""
 
     name: str
     native_id: int
     has_gil: bool
     active: bool  # on a processor, as far as can be told
-    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    stack: tuple[Frame, ...]  # outermost first
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadsDumped:
+class ThreadsDumped(Value):
     """The target's threads, seen from outside while a loop was late and its own watchdog got no chance."""
 
     at_ns: int
@@ -155,16 +144,14 @@ class ThreadsDumped:
     over_ns: int = 0  # when the look was over, which began at `at_ns`; 0: not known
 
 
-@dataclass(frozen=True, slots=True)
-class DumpFailed:
+class DumpFailed(Value):
     """No look from outside was possible; there will be no more tries."""
 
     at_ns: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerTaken:
+class LedgerTaken(Value):
     """What became of every message, by the chaos service's own books, after it ended."""
 
     at_ns: int
@@ -180,16 +167,14 @@ class LedgerTaken:
     drain_s: float | None  # from the stop signal to the end; null when it was not drained
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLeft:
+class QueueLeft(Value):
     """The queue that the run alone has used was left on its server."""
 
     at_ns: int
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(Value):
     """The runner's last word. A record without it is partial."""
 
     at_ns: int
@@ -200,8 +185,7 @@ class RunEnded:
 # --- the load driver ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LoadStarted:
+class LoadStarted(Value):
     """The driver begins its schedule; request *n* is due at a time that does not depend on the target."""
 
     at_ns: int
@@ -211,8 +195,7 @@ class LoadStarted:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Value):
     """Request *n* left the driver. *intended_ns* is when it was due: latency counts from there."""
 
     n: int
@@ -221,8 +204,7 @@ class Sent:
     trace_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Value):
     """Request *n* was answered, or its message settled."""
 
     n: int
@@ -231,8 +213,7 @@ class Completed:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadEnded:
+class LoadEnded(Value):
     """The schedule is over. *offered* requests were due; those neither sent nor completed show by absence."""
 
     at_ns: int

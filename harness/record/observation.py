@@ -6,8 +6,10 @@ class at its start. Times and ids are as told there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from .value import Value
 
 # Readers accept records up to this number; writers write it into every file's first line.
 FORMAT = 1
@@ -40,8 +42,7 @@ CADENCE = Cadence()
 # --- every writer -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WriterOpened:
+class WriterOpened(Value):
     """The first line of every file: who writes here."""
 
     at_ns: int
@@ -54,8 +55,7 @@ class WriterOpened:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
-class WriterClosed:
+class WriterClosed(Value):
     """The last line of a file whose writer ended in good order; without it the writer was cut off."""
 
     at_ns: int
@@ -65,8 +65,7 @@ class WriterClosed:
 # --- the target, written by the probe -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LoopStarted:
+class LoopStarted(Value):
     """An event loop runs. Loops that run one after the other share a number, and the page of counters."""
 
     at_ns: int
@@ -83,14 +82,13 @@ class LoopStarted:
     cadence: Cadence = CADENCE
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Value):
     """Consecutive looks at the loop's thread that saw the same thing, while a turn was late."""
 
     first_ns: int
     last_ns: int
     count: int
-    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    stack: tuple[Frame, ...]  # outermost first
     task: str  # its name, "" for a plain callback
     coroutine: str
     span: str
@@ -103,19 +101,17 @@ class Sample:
     step: int = 0  # counts the callbacks of the turn that were seen; a later one has a higher number
 
 
-@dataclass(frozen=True, slots=True)
-class OtherThread:
+class OtherThread(Value):
     """Another thread of the process, seen while a loop was late, that may have held the GIL."""
 
     thread: str
-    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    stack: tuple[Frame, ...]  # outermost first
     cpu_ns: int  # of its whole life until then
     used_ns: int  # of that, between the first and the last look
     syscall: str = ""  # where the kernel had it: a system call's name, "running", "" for not known
 
 
-@dataclass(frozen=True, slots=True)
-class GcPause:
+class GcPause(Value):
     """One run of the garbage collector that took long."""
 
     at_ns: int
@@ -124,8 +120,7 @@ class GcPause:
     collected: int
 
 
-@dataclass(frozen=True, slots=True)
-class DelayedStep:
+class DelayedStep(Value):
     """Somebody who was due and had to wait."""
 
     label: str  # the task's name, or what the callback is
@@ -135,8 +130,7 @@ class DelayedStep:
     at_most: bool = False  # it waited for a file or socket, which became ready at some time of the block
 
 
-@dataclass(frozen=True, slots=True)
-class StepCandidate:
+class StepCandidate(Value):
     """A task that may have taken a step in a turn."""
 
     task: str
@@ -146,16 +140,14 @@ class StepCandidate:
     span_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedCallbacks:
+class QueuedCallbacks(Value):
     """Callbacks of one kind that stood in a loop's ready queue."""
 
     label: str  # the coroutine's name, or the callback's
     count: int  # of a long queue an estimate
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Value):
     """A loop was late by more than the limit, seen as a run of samples.
 
     A turn lasted too long; or the loop should have been awake at *at_ns* and was not before *woke_ns*:
@@ -187,8 +179,7 @@ class Blocked:
     suspects: tuple[StepCandidate, ...] = ()  # who may have run, when no task was seen in the turn
 
 
-@dataclass(frozen=True, slots=True)
-class SpanEnded:
+class SpanEnded(Value):
     """An OpenTelemetry span of the target, or one of the driver's publish spans."""
 
     name: str
@@ -200,32 +191,29 @@ class SpanEnded:
     end_ns: int
     status: str  # "unset", "ok", "error"
     thread: str
-    attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
+    attributes: Mapping[str, str | int | float | bool] = {}
     pid: int = 0
     task: str = ""  # in which it ended, by its name; "" for none
 
 
-@dataclass(frozen=True, slots=True)
-class FaultFired:
+class FaultFired(Value):
     """An injected fault took effect once."""
 
     at_ns: int
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Coroutine:
+class Coroutine(Value):
     """What a task runs, or should have run."""
 
     name: str  # qualified, as `__qualname__` says
     file: str  # of its definition, "" for one that is not written in Python
     line: int
-    stack: tuple[Frame, ...] = field(default=(), repr=False)  # where it waits, outermost first
-    created: tuple[Frame, ...] = field(default=(), repr=False)  # innermost last; asyncio's debug mode knows
+    stack: tuple[Frame, ...] = ()  # where it waits, outermost first
+    created: tuple[Frame, ...] = ()  # innermost last; asyncio's debug mode knows
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDestroyed:
+class TaskDestroyed(Value):
     """Tasks were collected before they had ended: nobody kept a reference to them.
 
     Written again as *count* grows, with the same *at_ns*; so are the three events that follow.
@@ -237,32 +225,29 @@ class TaskDestroyed:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionLost:
+class ExceptionLost(Value):
     """An exception reached nobody: asyncio told its exception handler, and that is all."""
 
     at_ns: int
     pid: int
     message: str  # as asyncio words it: "Task exception was never retrieved"
     error: str  # "ValueError: no such host"
-    stack: tuple[Frame, ...] = field(repr=False)  # of the traceback, where it was raised last
+    stack: tuple[Frame, ...]  # of the traceback, where it was raised last
     coroutine: Coroutine | None
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class NeverAwaited:
+class NeverAwaited(Value):
     """A coroutine was made, and collected without having begun."""
 
     at_ns: int
     pid: int
     coroutine: Coroutine
-    stack: tuple[Frame, ...] = field(repr=False)  # who let go of it, outermost first
+    stack: tuple[Frame, ...]  # who let go of it, outermost first
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelSwallowed:
+class CancelSwallowed(Value):
     """Tasks were cancelled, and came to a good end all the same."""
 
     at_ns: int
@@ -271,8 +256,7 @@ class CancelSwallowed:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitSite:
+class AwaitSite(Value):
     """The first sight of pending tasks of one coroutine that wait at one line."""
 
     at_ns: int
@@ -281,8 +265,7 @@ class AwaitSite:
     coroutine: Coroutine
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCluster:
+class TaskCluster(Value):
     """The tasks that wait at one place."""
 
     place: int  # as in `AwaitSite`
@@ -293,8 +276,7 @@ class TaskCluster:
     newest: int = 0  # about the highest number that asyncio named one of them by, "Task-12"; 0 for none
 
 
-@dataclass(frozen=True, slots=True)
-class TasksCounted:
+class TasksCounted(Value):
     """A census of the pending tasks of a process; of those in a row without crowds, only the first."""
 
     at_ns: int
@@ -306,8 +288,7 @@ class TasksCounted:
     closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingTasks:
+class WaitingTasks(Value):
     """Pending tasks of one coroutine that wait at one line."""
 
     coroutine: Coroutine
@@ -315,16 +296,14 @@ class WaitingTasks:
     main: bool  # a loop runs until it is done
 
 
-@dataclass(frozen=True, slots=True)
-class NonDaemonThread:
+class NonDaemonThread(Value):
     """A thread that Python waits for before the process ends."""
 
     thread: str
-    stack: tuple[Frame, ...] = field(repr=False)  # outermost first
+    stack: tuple[Frame, ...]  # outermost first
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownStalled:
+class ShutdownStalled(Value):
     """A handler of the process was called for a signal that asks it to end, and it runs some time later.
 
     Written at growing distances from the signal; the latest holds.
@@ -337,20 +316,18 @@ class ShutdownStalled:
     before: Coroutine | None  # what the main thread's loop ran for, and where that waited, when it was asked
     pending: int  # tasks, 0 when no loop runs any more
     waiting: tuple[WaitingTasks, ...]  # some of them: those that a loop runs for, then the largest crowds
-    stack: tuple[Frame, ...] = field(repr=False)  # of the main thread, outermost first
+    stack: tuple[Frame, ...]  # of the main thread, outermost first
     threads: tuple[NonDaemonThread, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessExiting:
+class ProcessExiting(Value):
     """A process that was asked to end calls `os._exit`, or becomes another program."""
 
     at_ns: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallsCounted:
+class CallsCounted(Value):
     """Synchronous calls that were made on the thread of a running loop, at one place in the program.
 
     Written again as *count* grows; of those that differ in the figures alone, the latest holds.
@@ -369,8 +346,7 @@ class CallsCounted:
     max_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleOpened:
+class ConsoleOpened(Value):
     """A process has a console. Its token is not here: a record may be read by others."""
 
     at_ns: int
@@ -380,8 +356,7 @@ class ConsoleOpened:
     note: str = ""  # why it is not as asked
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleAudited:
+class ConsoleAudited(Value):
     """Somebody came to the console, was refused, or did something there that is more than reading."""
 
     at_ns: int
@@ -391,8 +366,7 @@ class ConsoleAudited:
     outcome: str  # "connected", "done", "refused: wrong token", ...
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleCounted:
+class ConsoleCounted(Value):
     """What the console was used for so far, and its cost. Written again as it grows; the latest holds."""
 
     at_ns: int
@@ -405,8 +379,7 @@ class ConsoleCounted:
     process_cpu_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeClosed:
+class ProbeClosed(Value):
     """What the probe itself cost this process, written when it ends in good order."""
 
     at_ns: int
@@ -420,8 +393,7 @@ class ProbeClosed:
     steps_ns: int = 0  # ... and on logging steps
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeFailed:
+class ProbeFailed(Value):
     """Something inside the probe raised; it was contained, and that part may be missing."""
 
     at_ns: int
@@ -432,8 +404,7 @@ class ProbeFailed:
 # --- what more than one of them writes ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ArtefactWritten:
+class ArtefactWritten(Value):
     """A profiler or console left a file; *path* is relative to the run's folder."""
 
     at_ns: int
@@ -445,19 +416,17 @@ class ArtefactWritten:
 # --- samples ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FrameTable:
+class FrameTable(Value):
     """Calls that samples of this process refer to by number: a stack is known by its innermost call."""
 
     at_ns: int
     pid: int
     first: int  # the number of the first one; the others follow
     callers: tuple[int, ...]  # of each: the number of the call that made it, 0 for none
-    frames: tuple[Frame, ...] = field(repr=False)
+    frames: tuple[Frame, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(Value):
     """Ticks of the sampler, within about a second, that met the same thread in the same place."""
 
     at_ns: int  # of the first one
@@ -477,8 +446,7 @@ class Sampled:
     looks: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SamplesCounted:
+class SamplesCounted(Value):
     """What the sampler of a process has reached so far; the latest holds."""
 
     at_ns: int
@@ -497,8 +465,7 @@ class SamplesCounted:
 TIMER, FILE, THREAD, WORK = -1, -2, -3, -16
 
 
-@dataclass(frozen=True, slots=True)
-class StepsTaken:
+class StepsTaken(Value):
     """Steps of a loop, since the log of them was last emptied: callbacks, and tasks from wait to wait.
 
     Only those of chosen traces, those that woke one of them, and those that held the loop for long; what the
@@ -510,24 +477,23 @@ class StepsTaken:
     loop: int  # as in `LoopStarted`
     # Number, ready, began, ended (ns), waker, runner: a task's number, or minus that of a callback's place. 0
     # is nobody: the waker of such a row is how long (ns) short steps held the loop between its times.
-    steps: str = field(repr=False)
+    steps: str
     # Of long ones: number, and the thread's CPU time (ns) until its end since, and that instant.
-    long_steps: str = field(repr=False)
-    tasks: str = field(repr=False)  # number, place
+    long_steps: str
+    tasks: str  # number, place
     # Of executors: number, the step that submitted it, submitted, began, ended (ns), place.
-    works: str = field(repr=False)
+    works: str
     # The id's upper and lower half, where it began: a task's number, `WORK` minus that of work, 0: elsewhere;
     # and when.
-    spans: str = field(repr=False)
+    spans: str
     place_numbers: tuple[int, ...]
-    places: tuple[Frame, ...] = field(repr=False)  # of these numbers: where a function begins
+    places: tuple[Frame, ...]  # of these numbers: where a function begins
     share: float  # of the traces that is chosen
     taken: int = 0  # steps so far, logged or not
     dropped: int = 0  # of those to be logged: there was no room, or they were of no known kind
 
 
-@dataclass(frozen=True, slots=True)
-class StepLogUnavailable:
+class StepLogUnavailable(Value):
     """The steps of a loop cannot be logged."""
 
     at_ns: int

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from ..record.observation import CADENCE, Blocked, Cadence, Frame, Sample
+from ..record.value import replace
 from .ownership import CodeOwnership
 from .turn_stack import TurnStack
 

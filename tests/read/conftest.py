@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.read import history, report
-from harness.record import event, page, run
+from harness.record import event, page, run, value
 from harness.record.writer import Writer
 
 APPLICATION = "/srv/shop/"
@@ -95,7 +95,7 @@ class Recording:
         step = held_ms / 1000 / max(len(samples), 1)
         gap = min(0.002, step / 2)  # the probe looks every 5 ms
         placed = tuple(
-            replace(
+            value.replace(
                 sample,
                 first_ns=self.at(at_s + step * index + gap),
                 last_ns=self.at(at_s + step * (index + 1) - gap),
@@ -177,7 +177,12 @@ def _frame(call: str) -> event.Frame:
     """``cart.py:41 total`` is the program's, ``lib/x.py:1 f`` the standard library's, ``site/`` installed."""
     place, _, function = call.rpartition(" ")
     file, _, line = place.rpartition(":")
-    for prefix, folder in {"lib/": STDLIB, "site/": SITE, "harness/": f"{HARNESS}/", "<": "<"}.items():
+    for prefix, folder in {
+        "lib/": STDLIB,
+        "site/": SITE,
+        "harness/probe/": f"{HARNESS}/probe/",
+        "<": "<",
+    }.items():
         if file.startswith(prefix):
             return event.Frame(folder + file.removeprefix(prefix), int(line), function)
     return event.Frame(APPLICATION + file, int(line), function)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
+from collections.abc import Mapping
 
 import pytest
 
 from harness.record import event
 from harness.record.codec import decode, encode
-from harness.record.event import Blocked, DelayedStep, Event, Frame, Sample, SpanEnded
+from harness.record.event import Blocked, Cadence, DelayedStep, Event, Frame, Sample, SpanEnded
+from harness.record.value import Value, fields_of
 
 KINDS = typing.get_args(Event)
 
 
 def example(kind):
     """A value of *kind* with something in every field."""
-    hints = typing.get_type_hints(kind, vars(event))
-    return kind(**{field.name: _value(hints[field.name]) for field in dataclasses.fields(kind)})
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name]) for name in fields_of(kind)})
 
 
 def _value(hint):
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Value):
         return example(hint)
     if hint is Frame:
         return Frame("/a/b.py", 3, "C.f")
+    if hint is Cadence:
+        return Cadence(7, 8, 9)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return (_value(args[0]), _value(args[0]))
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {"k": "v", "n": 1}
     if type(None) in args:
         return _value(args[0])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.observation import Blocked, Frame
+from ...record.value import replace
 from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
 

@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from time import thread_time_ns
 
 from ...record.clock import monotonic_ns
 from ...record.observation import Blocked, DelayedStep, Observation
+from ...record.value import replace
 from ..threads import other_threads, usage
 from . import step_candidates
 from .gc_pauses import GcPauses

@@ -6,12 +6,12 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.observation import LoopStarted, Observation
 from ...record.run import RunFolder
+from ...record.value import replace
 from .. import code_paths
 from ..control import active_fault
 from .blocks import BlockWriter

@@ -12,7 +12,7 @@ import select
 import sys
 from asyncio import Handle, Task, current_task
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import thread_time_ns
 from types import FrameType
 from typing import Any
@@ -21,6 +21,7 @@ from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
+from ...record.value import replace
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.stack import stack_of

@@ -10,7 +10,6 @@ import os
 import sys
 from asyncio import Task
 from collections.abc import Callable
-from dataclasses import replace
 from types import CoroutineType, FrameType, TracebackType
 from typing import Any
 
@@ -24,6 +23,7 @@ from ...record.observation import (
     Observation,
     TaskDestroyed,
 )
+from ...record.value import replace
 from ..threads.stack import DEPTH, stack_of
 from . import coroutine
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from ...record import event
 from ...record.event import CADENCE, Blocked, DumpFailed, ThreadsDumped
+from ...record.value import replace
 from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
 from ...stacks.interval import Interval

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
 
 from ...record.event import Blocked, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
+from ...record.value import as_dict, replace
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..history import History
@@ -105,7 +105,7 @@ def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: C
     after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
     who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
     if not who.task and (suspect := _suspect(turn, TurnStack(thread.stack, ownership))) is not None:
-        who = replace(who, **asdict(suspect))
+        who = replace(who, **as_dict(suspect))
     return replace(
         who,
         first_ns=look.at_ns,

@@ -1,10 +1,9 @@
 """Why a loop was held: told from the figures of its thread, the collector and the other threads."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.record.event import Frame, GcPause, LoopSampled, OtherThread
+from harness.record.value import replace
 
 MS = 1_000_000
 LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")

@@ -1,10 +1,9 @@
 """How late turns become blocks."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.record import event
+from harness.record.value import replace
 
 MS = 1_000_000
 

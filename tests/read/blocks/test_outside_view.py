@@ -1,7 +1,5 @@
 """Looks from outside join what the probe saw from inside."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.record import page
@@ -14,6 +12,7 @@ from harness.record.event import (
     ThreadDump,
     ThreadsDumped,
 )
+from harness.record.value import replace
 
 MS = 1_000_000
 LOOP, BILLER = 100, 101

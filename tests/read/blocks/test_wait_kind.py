@@ -1,8 +1,8 @@
 """What a call waited for, told by the library it was in and by the kernel."""
 
-from dataclasses import replace
-
 import pytest
+
+from harness.record.value import replace
 
 OFF_CPU = {"cpu_ns": 1, "queued_ns": 0, "watched_ns": 100_000_000}
 

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from harness.errors import UsageError
 from harness.read.formats import FORMATS, publish, render
 from harness.read.renderers import html, terminal
 from harness.read.renderers.speedscope import SCHEMA
+from harness.record import value
 from harness.record.event import Frame
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
@@ -261,7 +261,7 @@ def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look):
     made = record()
     made.loop()
     sample = look("cart.py:41 Cart.total")
-    known = replace(sample, awaited_by=("middle", "main"), created=(Frame("/srv/shop/app.py", 7, "f"),))
+    known = value.replace(sample, awaited_by=("middle", "main"), created=(Frame("/srv/shop/app.py", 7, "f"),))
     made.blocked(4.0, 300, [known])
     page = render(made.document(), "html")
 
