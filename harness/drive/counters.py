@@ -14,8 +14,6 @@ from .process.cgroup import is_stopped, throttled_ns
 
 # Four points a second draw a readable line over any length of run.
 EVERY_S = 0.25
-# How late the probe's watchdog may be itself.
-GRACE_NS = 15_000_000
 
 
 class Counters:
@@ -55,7 +53,7 @@ def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
     loop's last sign of life may be half the limit old.
     """
     silent_ns = now_ns - now.turn_ns if now.turn_ns and not now.stopped_ns else 0
-    longest_ns = silent_ns if silent_ns > now.limit_ns // 2 + GRACE_NS else 0
+    longest_ns = silent_ns if silent_ns > page.overdue_after_ns(now.limit_ns) else 0
     for bucket in range(page.BUCKETS - 1, -1, -1):
         turns = now.counts[bucket] - (before.counts[bucket] if before else 0)
         if turns > 0:

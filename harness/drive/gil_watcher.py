@@ -23,8 +23,6 @@ from .profilers import pyspy
 # The words of a page are read this often, which costs microseconds; new pages are looked for less often.
 EVERY_S = 0.01
 NEW_PAGES_EVERY_S = 0.2
-# The watchdog looks at half the limit; it did not get the GIL when it has not by so much later.
-GRACE_NS = 15_000_000
 # During one stall: so many looks at most, so far apart.
 LOOKS, LOOK_AGAIN_NS = 5, 300_000_000
 
@@ -86,7 +84,7 @@ class GilWatcher:
         """Whether the loop is late, was not looked at from inside, and should be looked at now."""
         words = loop.words
         began_ns, limit_ns = words[page.TURN] or words[page.DUE], words[page.LIMIT_NS]
-        if not began_ns or words[page.STOPPED_NS] or now_ns - began_ns < limit_ns // 2 + GRACE_NS:
+        if not began_ns or words[page.STOPPED_NS] or now_ns - began_ns < page.overdue_after_ns(limit_ns):
             return False
         if words[page.LOOKED] >= began_ns and now_ns - words[page.LOOKED] < LOOK_AGAIN_NS:
             return False

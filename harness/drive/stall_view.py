@@ -23,8 +23,6 @@ from ..stacks.turn_stack import TurnStack
 from .process.cgroup import is_stopped
 from .profilers import pyspy
 
-# A loop's latest sign of life may be so old, and the loop well.
-GRACE_NS = 50_000_000
 FRAMES = 8
 
 
@@ -109,7 +107,7 @@ def _late_loops(card: ConsoleEndpoint) -> Iterator[LateLoop]:
             continue
         began_ns = reading.turn_ns or reading.due_ns
         late_ns = monotonic_ns() - began_ns
-        if began_ns and late_ns > reading.limit_ns // 2 + GRACE_NS:
+        if began_ns and late_ns > page.overdue_after_ns(reading.limit_ns):
             yield LateLoop(int(path.stem.rpartition("-")[2]), late_ns / 1e6, reading.native_thread_id)
 
 
@@ -127,7 +125,7 @@ def _witnessed(card: ConsoleEndpoint, late: tuple[LateLoop, ...]) -> tuple[Threa
     events = (
         event for _, event in Follower(RunFolder(Path(card.folder)).events, "runner-*.jsonl").new_events()
     )
-    began_ns = monotonic_ns() - max(loop.since_ms for loop in late) * 1e6 - GRACE_NS
+    began_ns = monotonic_ns() - max(loop.since_ms for loop in late) * 1e6 - page.GRACE_NS
     seen = [event for event in events if isinstance(event, ThreadsDumped) and event.pid == card.pid]
     return seen[-1].threads if seen and seen[-1].at_ns >= began_ns else ()
 

@@ -6,7 +6,6 @@ does takes longer than many a block.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from typing import Any, Protocol
 from ...probe.loop.turns import Turns
 from ...probe.sampling.sampler import Sampler
 from ...record.observation import Frame, FrameTable, Observation, Sampled
+from ...stacks import formats
+from ...stacks.frame_table import FrameTables
 from ..protocol.command import CommandError
 
 HZ = 200.0
@@ -115,28 +116,19 @@ class _Samples:
     """The samples of one profile, counted by what they have met."""
 
     def __init__(self, seen: list[Observation]) -> None:
-        calls: dict[int, tuple[int, Frame]] = {}
+        tables = FrameTables()
         self.by_stack: Counter[tuple[Frame, ...]] = Counter()
         self.by_task: Counter[tuple[str, str]] = Counter()
         self.by_line: Counter[Frame] = Counter()
         for event in seen:
             if isinstance(event, FrameTable):
-                calls.update(enumerate(zip(event.callers, event.frames, strict=True), event.first))
+                tables.add(event)
             elif isinstance(event, Sampled):
-                stack = _stack(calls, event.stack)
+                stack = tables.stack(event.pid, event.stack)
                 self.by_stack[stack] += event.count
                 self.by_task[event.coroutine or event.thread, event.span] += event.count
                 self.by_line[stack[-1]] += event.count
         self.total = self.by_stack.total()
-
-
-def _stack(calls: dict[int, tuple[int, Frame]], innermost: int) -> tuple[Frame, ...]:
-    frames: list[Frame] = []
-    number = innermost
-    while number:
-        number, frame = calls[number]
-        frames.append(frame)
-    return tuple(reversed(frames))
 
 
 def _as_text(samples: _Samples) -> str:
@@ -153,33 +145,12 @@ def _as_text(samples: _Samples) -> str:
 
 
 def _as_collapsed(samples: _Samples) -> str:
-    def name(frame: Frame) -> str:
-        return f"{frame.function} ({frame.file}:{frame.line})".replace(";", ",")
-
-    return "".join(f"{';'.join(map(name, stack))} {n}\n" for stack, n in samples.by_stack.most_common())
+    return formats.collapsed(samples.by_stack.items())
 
 
 def _as_speedscope(samples: _Samples) -> str:
-    frames: dict[Frame, int] = {}
-    stacks = [[frames.setdefault(at, len(frames)) for at in stack] for stack in samples.by_stack]
-    weights = [n / HZ for n in samples.by_stack.values()]
-    profile = {
-        "type": "sampled",
-        "name": "event loop",
-        "unit": "seconds",
-        "startValue": 0,
-        "endValue": sum(weights),
-        "samples": stacks,
-        "weights": weights,
-    }
-    named = [{"name": at.function, "file": at.file, "line": at.line} for at in frames]
-    return json.dumps(
-        {
-            "$schema": "https://www.speedscope.app/file-format-schema.json",
-            "shared": {"frames": named},
-            "profiles": [profile],
-        }
-    )
+    stacks = [(stack, n / HZ) for stack, n in samples.by_stack.items()]
+    return formats.speedscope([formats.SpeedscopeProfile("event loop", "seconds", stacks)])
 
 
 _FORMS = {"text": _as_text, "collapsed": _as_collapsed, "speedscope": _as_speedscope}

@@ -55,7 +55,7 @@ class Turns:
         self.limit_ns = limit_ns
         # The watchdog is woken this long after the loop last gave a sign: early enough to see the first
         # half of a block, late enough that a healthy loop never wakes it.
-        self.look_after_ns = limit_ns // 2
+        self.look_after_ns = page.sample_after_ns(limit_ns)
         # A sign of life sets the timer, which is a system call: turns that follow faster share one.
         self.set_every_s = limit_ns / 5e9
         # The last sign of life, and the thread's CPU time then: what a late turn is compared with.

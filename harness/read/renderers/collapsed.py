@@ -6,28 +6,18 @@ span, so that a flame graph can be searched for it.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ...record.event import Frame
+from ...stacks.formats import collapsed
 from ..history import History
-from ..samples.sample import stack_samples
+from ..samples.sample import StackSample, stack_samples
 
 
 def render(history: History) -> str:
     """The lines, those of the most ticks first."""
-    counts: Counter[str] = Counter()
-    for sample in stack_samples(history):
-        way = "" if sample.way in ("signal", "executor") else f" ({sample.way})"
-        parts = [sample.thread + way, f"span {sample.span}" if sample.span else "no span"]
-        parts += map(_name, sample.stack) if sample.stack else ["[the loop itself]"]
-        counts[";".join(map(_escaped, parts))] += sample.count
-    return "".join(f"{line} {count}\n" for line, count in counts.most_common())
+    return collapsed((_parts(sample), sample.count) for sample in stack_samples(history))
 
 
-def _name(frame: Frame) -> str:
-    return f"{frame.function} ({frame.file}:{frame.line})"
-
-
-def _escaped(part: str) -> str:
-    # What separates frames and lines cannot be part of a name.
-    return part.replace(";", ",").replace("\n", " ").replace("\r", " ")
+def _parts(sample: StackSample) -> tuple[str | Frame, ...]:
+    way = "" if sample.way in ("signal", "executor") else f" ({sample.way})"
+    span = f"span {sample.span}" if sample.span else "no span"
+    return (sample.thread + way, span, *(sample.stack or ("[the loop itself]",)))

@@ -5,15 +5,14 @@ Below everything stands the span, as a frame of its own: its "left heavy" view i
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 
 from ...record.event import Frame
+from ...stacks.formats import SpeedscopeProfile, speedscope
 from ..history import History
 from ..samples.sample import StackSample, stack_samples
 
-SCHEMA = "https://www.speedscope.app/file-format-schema.json"
-# What a sample's way means for who reads it.
+# What the way in which a thread was sampled means for the reader.
 BIAS = {
     "thread": ", biased",
     "executor": ", biased",
@@ -24,45 +23,19 @@ BIAS = {
 
 def render(history: History) -> str:
     """The file as JSON."""
-    frames: dict[tuple[str, str, int], int] = {}
     threads: dict[tuple[int, str, str], list[StackSample]] = defaultdict(list)
     for sample in stack_samples(history):
         threads[sample.pid, sample.thread, sample.way].append(sample)
-    profiles = [_profile(key, samples, frames) for key, samples in sorted(threads.items())]
-    document = {
-        "$schema": SCHEMA,
-        "name": f"{history.run.scenario} {history.run.id}",
-        "exporter": "harness",
-        "activeProfileIndex": 0,
-        "shared": {"frames": [_frame(*frame) for frame in frames]},
-        "profiles": profiles,
-    }
-    return json.dumps(document) + "\n"
+    profiles = [_profile(key, samples) for key, samples in sorted(threads.items())]
+    name = f"{history.run.scenario} {history.run.id}"
+    return speedscope(profiles, name=name, exporter="harness", activeProfileIndex=0)
 
 
-def _profile(
-    key: tuple[int, str, str], samples: list[StackSample], frames: dict[tuple[str, str, int], int]
-) -> dict[str, object]:
+def _profile(key: tuple[int, str, str], samples: list[StackSample]) -> SpeedscopeProfile:
     pid, thread, way = key
-
-    def number(frame: Frame) -> int:
-        return frames.setdefault((frame.function, frame.file, frame.line), len(frames))
-
-    weights = [sample.weight_ns for sample in samples]
-    return {
-        "type": "sampled",
-        "name": f"{thread} of process {pid}{BIAS.get(way, '')}",
-        "unit": "nanoseconds",
-        "startValue": 0,
-        "endValue": sum(weights),
-        "samples": [[number(_root(sample)), *map(number, sample.stack)] for sample in samples],
-        "weights": weights,
-    }
+    stacks = [((_root(sample), *sample.stack), sample.weight_ns) for sample in samples]
+    return SpeedscopeProfile(f"{thread} of process {pid}{BIAS.get(way, '')}", "nanoseconds", stacks)
 
 
 def _root(sample: StackSample) -> Frame:
     return Frame("", 0, f"span {sample.span}" if sample.span else "no span")
-
-
-def _frame(function: str, file: str, line: int) -> dict[str, object]:
-    return {"name": function, "file": file, "line": line} if file else {"name": function}

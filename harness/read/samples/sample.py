@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sampled
+from ...stacks.frame_table import FrameTables
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..history import History
@@ -51,15 +52,14 @@ def stack_samples(history: History) -> tuple[StackSample, ...]:
 
 
 def _ticks(history: History) -> Iterator[StackSample]:
-    calls: dict[tuple[int, int], tuple[int, Frame]] = {}
-    for seen in history.of(FrameTable):
-        for number, call in enumerate(zip(seen.callers, seen.frames, strict=True), seen.first):
-            calls[seen.pid, number] = call
+    tables = FrameTables()
+    for table in history.of(FrameTable):
+        tables.add(table)
     stacks: dict[tuple[int, int], tuple[Frame, ...]] = {}
     for event in history.of(Sampled):
         key = event.pid, event.stack
         if key not in stacks:
-            stacks[key] = _inside(_stack(calls, *key), history.ownership(event.pid))
+            stacks[key] = _inside(tables.stack(*key), history.ownership(event.pid))
         yield StackSample(
             at_ns=event.at_ns,
             pid=event.pid,
@@ -110,14 +110,6 @@ def _each(event: Sampled) -> tuple[Tick, ...]:
         at_ns = event.at_ns + since_us * 1000
         looks.append(Tick(round(at_ns - count * tick_ns), at_ns))
     return tuple(looks)
-
-
-def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: int) -> tuple[Frame, ...]:
-    frames = []
-    while (call := calls.get((pid, number))) is not None:  # a damaged line may have taken some with it
-        number, frame = call
-        frames.append(frame)
-    return tuple(reversed(frames))
 
 
 def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:

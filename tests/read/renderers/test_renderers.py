@@ -12,9 +12,9 @@ from rich.console import Console
 from harness.errors import UsageError
 from harness.read.formats import FORMATS, publish, render
 from harness.read.renderers import html, terminal
-from harness.read.renderers.speedscope import SCHEMA
 from harness.record import value
 from harness.record.event import Frame
+from harness.stacks.formats import SPEEDSCOPE_SCHEMA as SCHEMA
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
 VENDOR = Path(html.__file__).parent / "vendor"
