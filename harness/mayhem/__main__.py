@@ -1,4 +1,4 @@
-"""``python -m harness.mayhem``: serve, print the ledger, remove the queue, print the settings, or a soak.
+"""``python -m harness.mayhem``: serve, print the ledger, remove the queue, or print the settings.
 
 Results go to stdout, the rest to stderr.
 """
@@ -44,10 +44,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 1 for a drain that was cut short, 2 for usage."""
     command, options = _command(arguments)
     try:
-        if command == "soak":
-            from .soak.command import main as soak
-
-            return soak(options)
         settings = load(options)
         match command:
             case "ledger":
@@ -71,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     """What is to be done, by default to serve, and its options."""
-    if arguments and arguments[0] in ("serve", "ledger", "remove", "check", "soak"):
+    if arguments and arguments[0] in ("serve", "ledger", "remove", "check"):
         return arguments[0], arguments[1:]
     return "serve", arguments
 

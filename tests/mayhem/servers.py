@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.mayhem.errors import SettingsError
-from harness.mayhem.soak import servers
-from harness.mayhem.soak.servers import NatsServer, RedisServer, Server
+from tests.support import broker_server as servers
+from tests.support.broker_server import NatsServer, RedisServer, Server
 
 __all__ = ["NatsServer", "RedisServer", "Server", "free_port", "running"]
 

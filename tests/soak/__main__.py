@@ -1,4 +1,4 @@
-"""``python -m harness.mayhem soak``: ends the service at random moments under load: nothing is lost."""
+"""``python -m tests.soak``: ends the chaos service at random moments under load; no message may be lost."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
 
-from .. import brokers, stores
-from ..backend import member
-from ..errors import SettingsError
-from ..tracing import root_cause
-from . import memory, steady
+from harness.mayhem import brokers, stores
+from harness.mayhem.backend import member
+from harness.mayhem.errors import MayhemError, SettingsError
+from harness.mayhem.tracing import root_cause
+from tests.support.broker_server import KINDS, Server, running
+
+from . import growth, memory_round
 from .plan import Plan, Terms, plan
 from .round import Outcome, play
-from .servers import KINDS, Server, running
 
 SIGNALS = {"kill": (signal.SIGKILL,), "sigterm": (signal.SIGTERM,), "both": (signal.SIGKILL, signal.SIGTERM)}
 # URLs that name no server: one is started.
@@ -39,15 +40,21 @@ DOWN_S = 0.3
 def main(arguments: Sequence[str]) -> int:
     """Run the soak; 1 when a message was lost or anything else was wrong."""
     options = _parser().parse_args(arguments)
-    _check(options)
     # As Ctrl-C: what was started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _folder(options.keep) as folder:
-        return _steady(options, folder) if options.steady else _soak(options, folder)
+    try:
+        _check(options)
+        with _folder(options.keep) as folder:
+            return _steady(options, folder) if options.steady else _soak(options, folder)
+    except MayhemError as exc:
+        sys.stderr.write(f"soak: {exc}\n")
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mayhem soak", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--broker", default="sqlite:", help="memory:, sqlite:, or nats: and redis: for servers of its own")
     add("--store", help="by default a SQLite file for each round")
@@ -92,16 +99,16 @@ def _steady(options: argparse.Namespace, folder: Path) -> int:
     own = f"sqlite:{folder / 'mayhem.db'}"
     with _server(options.broker, folder) as server:
         broker = server.url("steady") if server else own if options.broker == "sqlite:" else options.broker
-        growth, looks = asyncio.run(
-            steady.steady(
-                dataclasses.replace(_terms(options), host_latency=steady.HOST_LATENCY),
+        grown, looks = asyncio.run(
+            growth.steady(
+                dataclasses.replace(_terms(options), host_latency=growth.HOST_LATENCY),
                 broker=broker,
                 store_url=options.store or own,
                 folder=folder,
                 lasts_s=options.steady,
             )
         )
-    return steady.show(growth, looks, as_json=options.json)
+    return growth.show(grown, looks, as_json=options.json)
 
 
 def _terms(options: argparse.Namespace) -> Terms:
@@ -174,7 +181,7 @@ class _Soak:
         folder.mkdir()
         try:
             if memory_alone:
-                outcome = await memory.play(planned, terms, folder=folder)
+                outcome = await memory_round.play(planned, terms, folder=folder)
             else:
                 outcome = await play(
                     planned,
@@ -251,3 +258,7 @@ def _figures(outcomes: Sequence[Outcome]) -> dict[str, object]:
 def _tell(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 # For anything a process is asked to do, on a machine that has other things to do as well.
 PATIENCE_S = 60.0
+# Where ``tests.soak`` can be imported.
+ROOT = Path(__file__).parents[2]
 
 
 class Process:
@@ -76,6 +78,7 @@ async def running(
             stdout=asyncio.subprocess.PIPE if hear else output,
             stderr=errors,
             env={**os.environ, **(environment or {})},
+            cwd=ROOT,
         )
     hearing = asyncio.create_task(_hear(process, hear)) if hear else None
     try:

@@ -1,4 +1,4 @@
-"""``python -m harness.mayhem.soak.publishing``: publishes for a soak, as a process that can be killed.
+"""``python -m tests.soak.publisher``: publishes for a soak, as a process that can be killed.
 
 It prints the id of each message once the broker has confirmed it, and not before.
 """
@@ -10,10 +10,10 @@ import sys
 import time
 from contextlib import AsyncExitStack
 
-from .. import backend
-from ..errors import StorageUnavailableError
-from ..message import Message, RestartEvent
-from ..publisher import publish
+from harness.mayhem import backend
+from harness.mayhem.errors import StorageUnavailableError
+from harness.mayhem.message import Message, RestartEvent
+from harness.mayhem.publisher import publish
 
 # A message that can never be handled, in so many.
 POISON_EVERY = 40

@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..stores.sqlite import times_saved
-from .books import told
+from harness.mayhem.stores.sqlite import times_saved
+
+from .invariant import told
 from .plan import Plan, Terms
 from .process import running
 from .round import SERVICE, Outcome, end, serve, unhandled

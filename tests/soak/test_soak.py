@@ -9,12 +9,12 @@ import pytest
 
 from harness.mayhem.errors import SettingsError
 from harness.mayhem.ledger import Audit
-from harness.mayhem.soak.books import Books, complaints
-from harness.mayhem.soak.plan import Terms, plan
+from tests.mayhem.servers import NatsServer, RedisServer, running
+from tests.mayhem.serving import run
+from tests.soak.invariant import Books, complaints
+from tests.soak.plan import Terms, plan
 
-from .servers import NatsServer, RedisServer, running
-from .serving import run
-
+SOAK = ("-m", "tests.soak")
 BOTH = (signal.SIGKILL, signal.SIGTERM)
 TERMS = Terms(seed=1, rate_per_s=100, lease_s=1, drain_s=5)
 
@@ -31,7 +31,7 @@ def broker(request, tmp_path):
 
 def soak(broker, *options, patience_s=250):
     """Its exit status and figures."""
-    done = run("soak", "--broker", broker, "--json", *options, patience_s=patience_s)
+    done = run("--broker", broker, "--json", *options, program=SOAK, patience_s=patience_s)
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
@@ -125,8 +125,8 @@ def test_bad_books_are_noticed(kept, expected):
 )
 def test_what_cannot_be_asked_for(arguments, said):
     """One line, and status 2."""
-    wrong = run("soak", *arguments)
+    wrong = run(*arguments, program=SOAK)
 
     assert wrong.returncode == SettingsError.exit_code
-    assert wrong.stderr.startswith(f"mayhem: {said}")
+    assert wrong.stderr.startswith(f"soak: {said}")
     assert wrong.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import SettingsError, StorageUnavailableError
+from harness.mayhem.errors import SettingsError, StorageUnavailableError
 
 PATIENCE_S = 30.0
 HOST = "127.0.0.1"

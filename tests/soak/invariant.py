@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from .. import audits, backend, stores
-from ..backend import member
-from ..ledger import Audit
+from harness.mayhem import audits, backend, stores
+from harness.mayhem.backend import member
+from harness.mayhem.ledger import Audit
 
 # More than a round has of them.
 DEAD_LETTERS = 100_000

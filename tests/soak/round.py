@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from .. import audits
-from ..backend import member
-from ..errors import StorageUnavailableError
-from ..ledger import Audit
-from .books import complaints, read_books
+from harness.mayhem import audits
+from harness.mayhem.backend import member
+from harness.mayhem.errors import StorageUnavailableError
+from harness.mayhem.ledger import Audit
+
+from .invariant import complaints, read_books
 from .plan import Plan, Terms
 from .process import PATIENCE_S, Process, running
-from .publishing import message_id
+from .publisher import message_id
 
 T = TypeVar("T")
 
 SERVICE = "harness.mayhem"
-PUBLISHER = "harness.mayhem.soak.publishing"
+PUBLISHER = "tests.soak.publisher"
 # Between two looks at the queue.
 LOOK_S = 0.1
 # What its last line must not say: an error that nobody was there for.
