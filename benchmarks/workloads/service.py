@@ -26,17 +26,17 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from harness.mayhem import backend
 from harness.mayhem.__main__ import GARBAGE
 from harness.mayhem.backend import BrokerWithOutlet
-from harness.mayhem.circuit import Circuits
-from harness.mayhem.consumer import Consumer
-from harness.mayhem.failures import Failures
 from harness.mayhem.fleet import Fleet
-from harness.mayhem.handler import Handler
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message, RestartEvent
+from harness.mayhem.messages.circuit import Circuits
+from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.messages.handler import Handler
+from harness.mayhem.messages.lease import Leases
+from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.operations.telemetry import telemetry
 from harness.mayhem.ports import Store
-from harness.mayhem.telemetry import telemetry
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import Threads
 
 # So many at a time that the processor is the limit, and not the 20 ms which a restart takes.
 CONCURRENCY = HOSTS = 500

@@ -18,18 +18,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from . import removals
+from . import brokers
 from .backend import member
 from .errors import MayhemError, SettingsError
-from .health import Health
-from .init import fork_if_first
 from .ledger import read_ledger
-from .listening import parse_address
-from .log import logging_to_stderr
+from .operations.health import Health
+from .operations.listen_address import parse_address
+from .operations.log import logging_to_stderr
+from .operations.telemetry import telemetry
+from .operations.tracing import root_cause
+from .process.init import fork_if_first
 from .service import Service
 from .settings import Settings, load
-from .telemetry import telemetry
-from .tracing import root_cause
 
 log = logging.getLogger("harness.mayhem")
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
                 json.dump(dataclasses.asdict(ledger), sys.stdout)
                 sys.stdout.write("\n")
             case "remove":
-                asyncio.run(member(removals, settings.broker).remove(settings.broker))
+                asyncio.run(member(brokers, settings.broker, "removal").remove(settings.broker))
             case "check":
                 json.dump(_shown(settings), sys.stdout)
                 sys.stdout.write("\n")
@@ -113,7 +113,7 @@ def _watched(settings: Settings, health: Health) -> Iterator[None]:
             yield
         return
     try:
-        from .endpoint import answering, prometheus
+        from .operations.endpoint import answering, prometheus
     except ImportError as exc:
         raise SettingsError(f"http: {exc.name} is missing; pip install 'asyncio-harness[metrics]'") from None
     views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
 import pkgutil
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import Protocol
@@ -29,7 +30,7 @@ def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[BrokerWit
         StorageUnavailableError: On entering; it does not answer now.
         StorageBrokenError: On entering; it refuses.
     """
-    connection: AbstractAsyncContextManager[BrokerWithOutlet] = member(brokers, url).connect(
+    connection: AbstractAsyncContextManager[BrokerWithOutlet] = member(brokers, url, "broker").connect(
         url, lease_s=lease_s
     )
     return connection
@@ -41,22 +42,30 @@ def store(url: str) -> AbstractAsyncContextManager[Store]:
     return connection
 
 
-def member(family: ModuleType, url: str) -> ModuleType:
+def member(family: ModuleType, url: str, part: str = "") -> ModuleType:
     """The module of *family* that speaks to *url*.
 
     Raises:
         SettingsError: There is none, or its client library is not installed.
     """
     scheme, colon, _ = url.partition(":")
-    modules = {
-        SCHEMES.get(found.name, found.name): found.name for found in pkgutil.iter_modules(family.__path__)
-    }
+    modules = {SCHEMES.get(name, name): module for name, module in _members(family, part)}
     if not colon or scheme not in modules:
         near = difflib.get_close_matches(scheme, modules, n=1)
         hint = f'; did you mean "{near[0]}:"?' if near else ""
         schemes = ", ".join(f"{known}:" for known in sorted(modules))
         raise SettingsError(f"expected a URL with one of {schemes}, got {_shown(url)}{hint}")
-    return importlib.import_module(f"{family.__name__}.{modules[scheme]}")
+    return importlib.import_module(modules[scheme])
+
+
+def _members(family: ModuleType, part: str) -> Iterator[tuple[str, str]]:
+    """Yield each member of *family*: its name and its module, which is *part* where members are packages."""
+    for found in pkgutil.iter_modules(family.__path__):
+        module = f"{family.__name__}.{found.name}"
+        if part and found.ispkg and importlib.util.find_spec(f"{module}.{part}"):
+            yield found.name, f"{module}.{part}"
+        elif not part and not found.ispkg:
+            yield found.name, module
 
 
 def _shown(url: str) -> str:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from .errors import SettingsError, StorageBrokenError, StorageUnavailableError
-from .metrics import record_storage_error
+from .operations.metrics import record_storage_error
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from .errors import HostUnavailableError
+from .operations.tracing import span
 from .ports import AwaitedHealth, BlockingHealth, Host
-from .threads import Threads
-from .tracing import span
+from .process.thread_pool import Threads
 
 log = logging.getLogger(__name__)
 

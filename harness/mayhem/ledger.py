@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from . import audits, stores
+from . import brokers, stores
 from .backend import member
 from .errors import SettingsError
 
@@ -61,7 +61,7 @@ async def read_ledger(broker_url: str, store_url: str) -> Ledger:
         SettingsError: A URL is wrong, or of something that other processes cannot look into.
         StorageError: The books cannot be read.
     """
-    audit: Callable[[str], Awaitable[Audit]] = member(audits, broker_url).audit
+    audit: Callable[[str], Awaitable[Audit]] = member(brokers, broker_url, "audit").audit
     store = member(stores, store_url)
     if not hasattr(store, "times_saved"):
         raise SettingsError(f"{store_url}: has no books that another process can read")

@@ -13,24 +13,24 @@ from typing import TypeVar
 
 from . import backend
 from .backend import BrokerWithOutlet
-from .circuit import Circuits
-from .consumer import Consumer
-from .dump import dump
+from .cancellation import ended
 from .errors import SettingsError, StorageUnavailableError
-from .failures import End, Failures
 from .fleet import Fleet
-from .handler import Handler
-from .health import Health
-from .lease import Leases
-from .metrics import observe
-from .monkey import Monkey
-from .publisher import publish_steadily
+from .messages.circuit import Circuits
+from .messages.consumer import Consumer
+from .messages.handler import Handler
+from .messages.lease import Leases
+from .messages.publisher import publish_steadily
+from .monkey.monkey import Monkey
+from .operations.exception_hook import unhandled_to
+from .operations.failure_ledger import End, Failures
+from .operations.health import Health
+from .operations.metrics import observe
+from .process.shutdown import Shutdown
+from .process.signal_handler import heard
+from .process.stack_dump import dump
+from .process.thread_pool import Threads
 from .settings import LIVE, Settings
-from .shutdown import Shutdown
-from .signals import heard
-from .threads import Threads
-from .unhandled import unhandled_to
-from .waits import ended
 
 log = logging.getLogger(__name__)
 

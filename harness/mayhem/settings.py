@@ -25,13 +25,13 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from . import backend, brokers, stores
-from .circuit import CircuitLimits
 from .errors import SettingsError
-from .groups import Group, check_names
 from .hosts.failure import parse_failure
 from .hosts.inventory import Inventory
 from .hosts.latency import parse_latency
-from .listening import parse_address
+from .messages.circuit import CircuitLimits
+from .monkey.host_group import Group, check_names
+from .operations.listen_address import parse_address
 
 PREFIX = "MAYHEM_"
 _CIRCUIT = CircuitLimits()
@@ -53,10 +53,10 @@ def _text_for(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(parsable)
 
 
-def _url_of(family: Any) -> AfterValidator:
+def _url_of(family: Any, part: str = "") -> AfterValidator:
     def known(url: str) -> str:
         try:
-            backend.member(family, url)
+            backend.member(family, url, part)
         except SettingsError as exc:
             raise ValueError(str(exc)) from None
         return url
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
 
     config: Path | None = None
     """a TOML file with these settings"""
-    broker: Annotated[str, _url_of(brokers)] = "sqlite:mayhem.db"
+    broker: Annotated[str, _url_of(brokers, "broker")] = "sqlite:mayhem.db"
     """where messages come from: memory:, sqlite:PATH, nats://..., redis://..."""
     store: Annotated[str, _url_of(stores)] | None = None
     """where restarts are kept: memory:, sqlite:PATH, postgresql://...; with the broker, if that does both"""

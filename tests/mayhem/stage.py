@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.circuit import Circuits
-from harness.mayhem.failures import Failures
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.fleet import Fleet
-from harness.mayhem.handler import Handler
-from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message, RestartEvent
+from harness.mayhem.messages.circuit import Circuits
+from harness.mayhem.messages.handler import Handler
+from harness.mayhem.messages.lease import Leases
+from harness.mayhem.operations.failure_ledger import Failures
 from harness.mayhem.ports import Store
+from harness.mayhem.process.thread_pool import Threads
 from harness.mayhem.stores.memory import MemoryStore
-from harness.mayhem.threads import Threads
 
 MAX_DELIVERIES = 3
 

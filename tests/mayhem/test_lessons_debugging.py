@@ -12,15 +12,15 @@ from .serving import last_words, started, wait_line
 # Says what its loop is like, and holds it for longer than `slow_callback_duration`.
 SLOW = """
 import asyncio, runpy, sys, time
-import harness.mayhem.health
-beat = harness.mayhem.health.Health.beat
+import harness.mayhem.operations.health
+beat = harness.mayhem.operations.health.Health.beat
 def hold_the_loop():
     time.sleep(0.25)
     print("held", asyncio.get_running_loop().get_debug(), file=sys.stderr, flush=True)
 async def slow(self):
     asyncio.get_running_loop().call_later(0.2, hold_the_loop)
     await beat(self)
-harness.mayhem.health.Health.beat = slow
+harness.mayhem.operations.health.Health.beat = slow
 runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import harness.mayhem
-from harness.mayhem.waits import ended
+from harness.mayhem.cancellation import ended
 
 SERVICE = Path(harness.mayhem.__file__).parent
 # Made outside of a group, and awaited to their end right there, whoever cancels the caller.
-OWNED = {"claim.py", "settlement.py", "race.py"}
+OWNED = {"take_or_undo.py", "settlement.py"}
 
 
 def calls(*names):

@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock, create_autospec
 
 import pytest
 
-from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.stores.memory import MemoryStore
 
 from .stage import staged

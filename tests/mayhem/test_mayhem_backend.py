@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from harness.mayhem import backend
-from harness.mayhem.address import Address
+from harness.mayhem.brokers.broker_url import Address
 from harness.mayhem.database import shared
 from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.message import Message

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from harness.mayhem.brokers import nats as nats_broker
-from harness.mayhem.brokers import redis as redis_broker
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.brokers.sqlite import SqliteBroker
+from harness.mayhem.brokers.memory.broker import MemoryBroker
+from harness.mayhem.brokers.nats import broker as nats_broker
+from harness.mayhem.brokers.redis import broker as redis_broker
+from harness.mayhem.brokers.sqlite.broker import SqliteBroker
 from harness.mayhem.database import Database
 from harness.mayhem.message import Delivery, Message
 from harness.testing.broker import BROKER_CHECKS, Bench, ManualClock

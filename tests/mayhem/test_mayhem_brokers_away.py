@@ -11,12 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from harness.mayhem import backend
-from harness.mayhem.brokers import nats as nats_broker
-from harness.mayhem.brokers import redis as redis_broker
-from harness.mayhem.consumer import Consumer
+from harness.mayhem.brokers.nats import broker as nats_broker
+from harness.mayhem.brokers.redis import broker as redis_broker
 from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
+from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.stores import sqlite as sqlite_store
 
 from .servers import NatsServer, RedisServer, free_port, running
@@ -179,7 +179,7 @@ async def test_a_frozen_server(system, server, impatient):
 
 async def test_a_consumer_outlives_its_server(system, server, impatient, monkeypatch):
     """A consumer goes on where it was when the server comes back, and handles every message."""
-    monkeypatch.setattr("harness.mayhem.consumer.AWAY_S", 0.05)
+    monkeypatch.setattr("harness.mayhem.messages.consumer.AWAY_S", 0.05)
     handled = set()
     async with backend.broker(server.url("a"), lease_s=2) as broker:
 

@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from harness.mayhem import circuit as circuit_module
-from harness.mayhem.circuit import Circuit, CircuitLimits, Circuits, Gate, State
 from harness.mayhem.errors import CircuitOpenError, HostUnavailableError, StorageUnavailableError
+from harness.mayhem.messages import circuit as circuit_module
+from harness.mayhem.messages.circuit import Circuit, CircuitLimits, Circuits, Gate, State
 
 from .broker_conformance import ManualClock
 

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from harness.mayhem import consumer as consumer_module
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.consumer import Consumer
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageUnavailableError
-from harness.mayhem.failures import End, Failures
 from harness.mayhem.message import Message
+from harness.mayhem.messages import consumer as consumer_module
+from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.operations.failure_ledger import End, Failures
 
 from .broker_conformance import LEASE_S
 

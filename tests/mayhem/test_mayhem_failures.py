@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.mayhem import failures as failures_module
 from harness.mayhem.errors import HostUnavailableError, StorageUnavailableError, leaves
-from harness.mayhem.failures import MAX_ROWS, OTHERS, End, Failure, Failures, arose
-from harness.mayhem.tracing import span
-from harness.mayhem.unhandled import unhandled_to
+from harness.mayhem.operations import failure_ledger as failures_module
+from harness.mayhem.operations.exception_hook import unhandled_to
+from harness.mayhem.operations.failure_ledger import MAX_ROWS, OTHERS, End, Failure, Failures, arose
+from harness.mayhem.operations.tracing import span
 
 PATIENCE_S = 20
 
@@ -28,7 +28,7 @@ def failures():
 @pytest.fixture
 def told(caplog):
     """The lines of the last word, as they come."""
-    return lambda: [r for r in caplog.records if r.name == "harness.mayhem.unhandled"]
+    return lambda: [r for r in caplog.records if r.name == "harness.mayhem.operations.exception_hook"]
 
 
 def raised(error):
@@ -146,7 +146,7 @@ def test_summary_is_one_line(failures, caplog):
     failures.note_kind("TypeError", "a.c:9", End.LET_GO)
     failures.log_summary()
 
-    none, some = [r for r in caplog.records if r.name == "harness.mayhem.failures"]
+    none, some = [r for r in caplog.records if r.name == "harness.mayhem.operations.failure_ledger"]
     assert (none.nacked, none.let_go, none.most) == (0, 0, "")
     assert (some.nacked, some.let_go, some.dead_lettered, some.unhandled) == (3, 1, 0, 0)
     assert some.most == "ValueError at a.b:7: nacked 3x; TypeError at a.c:9: let go 1x"

@@ -12,7 +12,7 @@ from harness.mayhem import fleet as fleet_module
 from harness.mayhem.errors import HostUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import Threads
 
 PATIENCE_S = 20
 

@@ -7,17 +7,17 @@ from collections import Counter
 
 import pytest
 
-from harness.mayhem import policy
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.circuit import CircuitLimits, Circuits
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import (
     HostUnavailableError,
     LeaseLostError,
     StorageBrokenError,
     StorageUnavailableError,
 )
-from harness.mayhem.handler import MAX_BODY_BYTES
 from harness.mayhem.message import Message
+from harness.mayhem.messages import policy
+from harness.mayhem.messages.circuit import CircuitLimits, Circuits
+from harness.mayhem.messages.handler import MAX_BODY_BYTES
 from harness.mayhem.stores.memory import MemoryStore
 
 from .broker_conformance import LEASE_S, ManualClock

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.mayhem import health as health_module
-from harness.mayhem.endpoint import answering
 from harness.mayhem.errors import SettingsError, StorageUnavailableError
-from harness.mayhem.health import ANSWER_S, HELD_S, SILENT_S, Health
-from harness.mayhem.listening import Address, parse_address
+from harness.mayhem.operations import health as health_module
+from harness.mayhem.operations.endpoint import answering
+from harness.mayhem.operations.health import ANSWER_S, HELD_S, SILENT_S, Health
+from harness.mayhem.operations.listen_address import Address, parse_address
 
 PATIENCE_S = 20
 LOOPBACK = Address("127.0.0.1", 0)

@@ -23,7 +23,7 @@ from harness.mayhem.hosts import sdk as sdk_module
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.process import ProcessHost
 from harness.mayhem.hosts.sdk import SdkHost
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import Threads
 
 PATIENCE_S = 30
 # Tells a file its process id, and then does as the rest says.

@@ -15,7 +15,7 @@ from harness.mayhem.hosts.latency import Exponential, Fixed, Lognormal, Uniform,
 from harness.mayhem.hosts.process import ProcessHost
 from harness.mayhem.hosts.sdk import SdkHost
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import Threads
 
 DRAWS = 4000
 

@@ -12,7 +12,7 @@ from subprocess import PIPE
 
 import pytest
 
-from harness.mayhem.init import fork_if_first
+from harness.mayhem.process.init import fork_if_first
 
 # A namespace of its own, in which the program is process 1; --kill-child, so that nothing outlives the test.
 FIRST = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not permitted(), reason="unshare --pid is not th
 
 SERVICE = """
 import os, sys, time
-from harness.mayhem.init import fork_if_first
+from harness.mayhem.process.init import fork_if_first
 fork_if_first()
 try:
     print(os.getpid(), os.getppid(), flush=True)

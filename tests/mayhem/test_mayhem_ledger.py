@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from harness.mayhem import backend
-from harness.mayhem.brokers.sqlite import SqliteBroker
+from harness.mayhem.brokers.sqlite.broker import SqliteBroker
 from harness.mayhem.database import Database
 from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.ledger import Ledger, read_ledger

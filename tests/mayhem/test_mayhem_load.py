@@ -14,8 +14,8 @@ import pytest
 
 from harness.drive.load.driver import drive
 from harness.drive.load.order import Order
-from harness.mayhem.brokers import nats as nats_broker
-from harness.mayhem.brokers import redis as redis_broker
+from harness.mayhem.brokers.nats import broker as nats_broker
+from harness.mayhem.brokers.redis import broker as redis_broker
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import RestartEvent
 from harness.mayhem.stores import sqlite as sqlite_store

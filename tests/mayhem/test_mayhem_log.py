@@ -10,8 +10,8 @@ import sys
 import time
 from contextlib import contextmanager
 
-from harness.mayhem.log import REPEATS, WINDOW_S, logging_to_stderr
-from harness.mayhem.tracing import span
+from harness.mayhem.operations.log import REPEATS, WINDOW_S, logging_to_stderr
+from harness.mayhem.operations.tracing import span
 
 FLOOD = 1_000
 
@@ -105,7 +105,7 @@ def test_after_a_flood_the_message_is_told_again(capfd):
 
 UNREAD = """
 import logging, os, sys
-from harness.mayhem.log import logging_to_stderr
+from harness.mayhem.operations.log import logging_to_stderr
 with logging_to_stderr(logging.INFO):
     for number in range(15_000):
         logging.getLogger("a").info(f"line {number} " + 100 * "x")

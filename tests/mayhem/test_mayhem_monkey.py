@@ -11,17 +11,17 @@ import pytest
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
-from harness.mayhem import monkey as monkey_module
-from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
 from harness.mayhem.fleet import Fleet
-from harness.mayhem.groups import DAYS, Group, check_names
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.mayhem.message import RestartEvent
-from harness.mayhem.monkey import Monkey
-from harness.mayhem.threads import Threads
-from harness.mayhem.victims import History, Spared, Victim, Why, choose
+from harness.mayhem.monkey import monkey as monkey_module
+from harness.mayhem.monkey.choice import History, Spared, Victim, Why, choose
+from harness.mayhem.monkey.host_group import DAYS, Group, check_names
+from harness.mayhem.monkey.monkey import Monkey
+from harness.mayhem.process.thread_pool import Threads
 
 PATIENCE_S = 20
 WEB = {"host-0", "host-1", "host-2"}
@@ -297,7 +297,7 @@ async def test_victim_travels_as_a_message_and_is_waited_for(threads, outcomes, 
     await stage.look(60)
 
     assert outcomes == [("web", "terminated")] * 2
-    assert [(r.getMessage(), r.host) for r in caplog.records if r.name == "harness.mayhem.monkey"] == [
+    assert [(r.getMessage(), r.host) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"] == [
         ("terminating", "db-0"),
         ("back", "db-0"),
         ("terminating", "db-0"),
@@ -314,7 +314,7 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(thre
 
     assert outcomes == [("web", "leashed")] * 4
     assert await stage.broker.pending() == 0
-    assert [r.getMessage() for r in caplog.records if r.name == "harness.mayhem.monkey"] == [
+    assert [r.getMessage() for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"] == [
         "leashed, else terminating"
     ] * 4
 
@@ -326,7 +326,7 @@ async def test_sparing_is_logged_with_its_reason(threads, caplog):
     await stage.look(59)
     await stage.look(1)
 
-    told = [(r.getMessage(), r.group) for r in caplog.records if r.name == "harness.mayhem.monkey"]
+    told = [(r.getMessage(), r.group) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"]
     assert told == [
         ("spared: the group is not enabled", "web"),
         ("spared: the group is not enabled", "web"),

@@ -24,13 +24,13 @@ from .test_mayhem_init import FIRST, permitted
 # A program that holds its own loop, or does something else to it, a moment after the service is ready.
 CHANGED = """
 import asyncio, runpy, sys, time
-import harness.mayhem.health, harness.mayhem.service, harness.mayhem.shutdown
-harness.mayhem.shutdown.LAST_S = 0.3
-beat = harness.mayhem.health.Health.beat
+import harness.mayhem.operations.health, harness.mayhem.service, harness.mayhem.process.shutdown
+harness.mayhem.process.shutdown.LAST_S = 0.3
+beat = harness.mayhem.operations.health.Health.beat
 async def changed(self):
     {change}
     await beat(self)
-harness.mayhem.health.Health.beat = changed
+harness.mayhem.operations.health.Health.beat = changed
 runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
 HOLD = "asyncio.get_running_loop().call_later(0.5, time.sleep, {hold_s})"

@@ -89,7 +89,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker, st
     assert dead == len(aside)
     for name in aside:
         (line,) = [line for line in said.splitlines() if f"message_id={name} " in line]
-        assert "WARNING harness.mayhem.handler message failed" in line
+        assert "WARNING harness.mayhem.messages.handler message failed" in line
         assert ODD[name][1] in line
         assert len(line) < 1000
     assert process.returncode == 0

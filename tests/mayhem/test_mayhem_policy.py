@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness.mayhem import errors, excuse, policy
+from harness.mayhem import errors
 from harness.mayhem.errors import (
     CircuitOpenError,
     HostUnavailableError,
@@ -18,7 +18,9 @@ from harness.mayhem.errors import (
     StorageBrokenError,
     StorageUnavailableError,
 )
-from harness.mayhem.policy import (
+from harness.mayhem.messages import forgiven_deliveries as excuse
+from harness.mayhem.messages import policy
+from harness.mayhem.messages.policy import (
     MAX_ATTEMPTS,
     MAX_NACK_S,
     NACK_S,

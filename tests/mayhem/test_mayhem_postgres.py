@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from harness.mayhem import policy
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.circuit import CircuitLimits, Circuits
-from harness.mayhem.consumer import Consumer
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
-from harness.mayhem.failures import Failures
 from harness.mayhem.ledger import read_ledger
 from harness.mayhem.message import Message, RestartEvent
+from harness.mayhem.messages import policy
+from harness.mayhem.messages.circuit import CircuitLimits, Circuits
+from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.operations.failure_ledger import Failures
 
 from .postgres_server import PASSWORD, SMALL_MB, new_database
 from .stage import staged

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from harness.mayhem import publisher as publisher_module
-from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
 from harness.mayhem.message import RestartEvent
-from harness.mayhem.publisher import publish_steadily
-from harness.mayhem.threads import Threads
+from harness.mayhem.messages import publisher as publisher_module
+from harness.mayhem.messages.publisher import publish_steadily
+from harness.mayhem.process.thread_pool import Threads
 
 PATIENCE_S = 20
 

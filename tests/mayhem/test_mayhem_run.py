@@ -8,7 +8,7 @@ import sys
 import pytest
 from commanded import harness, scenario
 
-from harness.mayhem import audits
+from harness.mayhem import brokers
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
 
@@ -96,7 +96,7 @@ async def test_a_queue_with_dead_letters_is_left_and_noted(system, server, tmp_p
 async def exists(url):
     """Whether the server knows of any message in such a queue."""
     try:
-        return (await member(audits, url).audit(url)).published > 0
+        return (await member(brokers, url, "audit").audit(url)).published > 0
     except StorageUnavailableError:  # NATS: no such stream
         return False
 

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from harness.mayhem.circuit import CircuitLimits
 from harness.mayhem.errors import SettingsError
 from harness.mayhem.hosts.latency import Fixed
+from harness.mayhem.messages.circuit import CircuitLimits
 from harness.mayhem.settings import LIVE, Settings, load
 
 # A value for each setting that is not its default, as text, and as it is meant.

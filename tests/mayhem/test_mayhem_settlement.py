@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
-from harness.mayhem import settlement as settlement_module
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.circuit import Circuits
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
-from harness.mayhem.failures import Failures
-from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message
-from harness.mayhem.settlement import Settlement, untorn
+from harness.mayhem.messages import settlement as settlement_module
+from harness.mayhem.messages.circuit import Circuits
+from harness.mayhem.messages.lease import Leases
+from harness.mayhem.messages.settlement import Settlement, untorn
+from harness.mayhem.operations.failure_ledger import Failures
 
 from .broker_conformance import LEASE_S
 

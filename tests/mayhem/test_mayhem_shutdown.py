@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from harness.mayhem.dump import CHAINS, NAMES, dump
-from harness.mayhem.shutdown import Shutdown
-from harness.mayhem.signals import heard
-from harness.mayhem.tracing import span
+from harness.mayhem.operations.tracing import span
+from harness.mayhem.process.shutdown import Shutdown
+from harness.mayhem.process.signal_handler import heard
+from harness.mayhem.process.stack_dump import CHAINS, NAMES, dump
 
 PATIENCE_S = 20
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.mayhem.telemetry import FLUSH_S
+from harness.mayhem.operations.telemetry import FLUSH_S
 
 from .otlp_receiver import receiving
 
@@ -22,10 +22,10 @@ import json, logging, os, sys, time
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from harness.mayhem.errors import SettingsError
-from harness.mayhem.log import logging_to_stderr
-from harness.mayhem.metrics import record_settled
-from harness.mayhem.telemetry import telemetry
-from harness.mayhem.tracing import span
+from harness.mayhem.operations.log import logging_to_stderr
+from harness.mayhem.operations.metrics import record_settled
+from harness.mayhem.operations.telemetry import telemetry
+from harness.mayhem.operations.tracing import span
 
 exec(os.environ.get("BEFORE", ""))
 ids, recorded = [], 0
@@ -111,7 +111,7 @@ def test_what_does_not_fit_into_the_queue_is_counted():
 
 
 # The SDK itself would wait for 10 to 30 seconds.
-IMPATIENT = "import harness.mayhem.telemetry; harness.mayhem.telemetry.FLUSH_S = 1"
+IMPATIENT = "import harness.mayhem.operations.telemetry; harness.mayhem.operations.telemetry.FLUSH_S = 1"
 
 
 @pytest.mark.parametrize("how", ["refuses", "is silent"])

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import Threads
 
 PATIENCE_S = 20
 

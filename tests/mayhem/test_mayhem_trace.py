@@ -10,25 +10,25 @@ from random import Random
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
-from harness.mayhem import policy
-from harness.mayhem.brokers.memory import MemoryBroker
-from harness.mayhem.brokers.sqlite import SqliteBroker
-from harness.mayhem.circuit import Circuits
-from harness.mayhem.consumer import Consumer
+from harness.mayhem.brokers.memory.broker import MemoryBroker
+from harness.mayhem.brokers.sqlite.broker import SqliteBroker
 from harness.mayhem.database import Database
 from harness.mayhem.errors import HostUnavailableError
-from harness.mayhem.failures import Failures
 from harness.mayhem.fleet import Fleet
-from harness.mayhem.handler import Handler
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.sdk import Client
-from harness.mayhem.lease import Leases
 from harness.mayhem.message import RestartEvent
-from harness.mayhem.publisher import publish, publish_steadily
+from harness.mayhem.messages import policy
+from harness.mayhem.messages.circuit import Circuits
+from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.messages.handler import Handler
+from harness.mayhem.messages.lease import Leases
+from harness.mayhem.messages.publisher import publish, publish_steadily
+from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.operations.tracing import span
+from harness.mayhem.process.thread_pool import Threads
 from harness.mayhem.settings import Settings
 from harness.mayhem.stores.sqlite import SqliteStore
-from harness.mayhem.threads import Threads
-from harness.mayhem.tracing import span
 
 from .broker_conformance import LEASE_S
 from .stage import failing, forever, staged

@@ -20,7 +20,7 @@ from random import Random
 from harness.mayhem import brokers, stores
 from harness.mayhem.backend import member
 from harness.mayhem.errors import MayhemError, SettingsError
-from harness.mayhem.tracing import root_cause
+from harness.mayhem.operations.tracing import root_cause
 from tests.support.broker_server import KINDS, Server, running
 
 from . import growth, memory_round
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    member(brokers, options.broker)
+    member(brokers, options.broker, "broker")
     if options.store is not None:
         member(stores, options.store)
     if options.broker.startswith("sqlite:") and options.broker != "sqlite:":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from harness.mayhem import audits, backend, stores
+from harness.mayhem import backend, brokers, stores
 from harness.mayhem.backend import member
 from harness.mayhem.ledger import Audit
 
@@ -29,7 +29,7 @@ async def read_books(broker_url: str, store_url: str, prefix: str, *, lease_s: f
     Raises:
         StorageError: They cannot be read.
     """
-    audit: Audit = await member(audits, broker_url).audit(broker_url)
+    audit: Audit = await member(brokers, broker_url, "audit").audit(broker_url)
     saved: dict[str, int] = await member(stores, store_url).times_saved(store_url)
     async with backend.broker(broker_url, lease_s=lease_s) as broker:
         dead = await broker.dead_letters(DEAD_LETTERS)

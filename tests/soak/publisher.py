@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from harness.mayhem import backend
 from harness.mayhem.errors import StorageUnavailableError
 from harness.mayhem.message import Message, RestartEvent
-from harness.mayhem.publisher import publish
+from harness.mayhem.messages.publisher import publish
 
 # A message that can never be handled, in so many.
 POISON_EVERY = 40

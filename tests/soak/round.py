@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness.mayhem import audits
+from harness.mayhem import brokers
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
 from harness.mayhem.ledger import Audit
@@ -150,7 +150,7 @@ def unhandled(*logs: Path) -> Sequence[str]:
 
 async def _settled(broker: str) -> Sequence[str]:
     """Wait until nothing waits in the queue."""
-    audit: Callable[[str], Awaitable[Audit]] = member(audits, broker).audit
+    audit: Callable[[str], Awaitable[Audit]] = member(brokers, broker, "audit").audit
     deadline = time.monotonic() + PATIENCE_S
     while waiting := (await _answered(lambda: audit(broker))).waiting:
         if time.monotonic() > deadline:

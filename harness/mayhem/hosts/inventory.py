@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ..errors import SettingsError
 from ..ports import Host
-from ..threads import Threads
+from ..process.thread_pool import Threads
 from .failure import NEVER, Failure
 from .latency import Latency
 from .simulated import LATENCY, SimulatedHost

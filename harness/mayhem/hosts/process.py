@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import HostUnavailableError
-from ..settlement import untorn
+from ..messages.settlement import untorn
 
 LOOPBACK = "127.0.0.1"
 # Without `site` and the environment's wishes it starts in 30 ms, and runs nothing but the standard library.

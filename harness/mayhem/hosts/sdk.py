@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import HostUnavailableError
-from ..threads import Threads
+from ..process.thread_pool import Threads
 from .latency import Latency
 from .process import LOOPBACK, PROGRAM, Child
 

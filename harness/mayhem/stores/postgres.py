@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import MalformedMessageError, SettingsError, StorageBrokenError, StorageUnavailableError
-from ..metrics import record_storage_error
+from ..operations.metrics import record_storage_error
 
 try:
     import asyncpg

@@ -1,0 +1,90 @@
+"""The built-in publisher: restart events at a steady rate, from a thread that is not the loop's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from concurrent.futures import wait
+from random import Random
+
+from opentelemetry.trace import SpanKind
+
+from ..errors import StorageUnavailableError
+from ..message import Message, RestartEvent
+from ..operations.tracing import DESTINATION, messaging, span, to_headers
+from ..ports import Outlet
+
+log = logging.getLogger(__name__)
+
+# How often a thread that waits for the loop looks whether it is still wanted.
+STOP_POLL_S = 0.1
+# As long as the broker is away, one attempt per second is enough.
+AWAY_S = 1.0
+
+
+async def publish(outlet: Outlet, event: RestartEvent, *, message_id: str | None = None) -> None:
+    """Publish one event. Its span is the parent of everything that happens to the message.
+
+    Args:
+        message_id: Of an event that may have been published before; by default a new one.
+    """
+    message_id = message_id or str(uuid.uuid4())
+    with span(
+        f"publish {DESTINATION}",
+        SpanKind.PRODUCER,
+        attributes=messaging(outlet.system, "send", message_id),
+    ):
+        await outlet.put(Message(message_id, event.to_body(), time.time(), to_headers()))
+
+
+def publish_steadily(
+    outlet: Outlet,
+    loop: asyncio.AbstractEventLoop,
+    stop: threading.Event,
+    *,
+    events: int,
+    rate_per_s: float,
+    hosts: int,
+    seed: int,
+) -> None:
+    """Publish *events* events for random hosts, from a thread into *loop*; return when done or told to stop.
+
+    A broker that is away is asked again, for the same message: that it may already have is ignored there.
+    """
+    random = Random(seed)
+    start = time.monotonic()
+    for number in range(events):
+        # Each from the start, not from the one before: otherwise every delay would lower the rate.
+        if stop.wait(max(0.0, start + number / rate_per_s - time.monotonic())):
+            return
+        event, message_id = RestartEvent(f"host-{random.randrange(hosts)}"), str(uuid.uuid4())
+        while not stop.is_set():
+            try:
+                _publish_from_thread(outlet, event, message_id, loop, stop)
+                break
+            except StorageUnavailableError:
+                log.warning("not published", extra={"message_id": message_id}, exc_info=True)
+                stop.wait(AWAY_S)
+
+
+def _publish_from_thread(
+    outlet: Outlet,
+    event: RestartEvent,
+    message_id: str,
+    loop: asyncio.AbstractEventLoop,
+    stop: threading.Event,
+) -> None:
+    """Call a coroutine of the loop from this thread, and wait for what it returns or raises, or for *stop*.
+
+    `run_coroutine_threadsafe` takes the thread's context along. Its `result` alone would wait for ever for a
+    loop that has stopped meanwhile.
+    """
+    publishing = asyncio.run_coroutine_threadsafe(publish(outlet, event, message_id=message_id), loop)
+    while not wait([publishing], STOP_POLL_S).done:
+        if stop.is_set():
+            publishing.cancel()
+            return
+    publishing.result()

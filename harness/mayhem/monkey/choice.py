@@ -1,0 +1,117 @@
+"""Who is terminated now, who is not, and why. A pure function: the monkey carries out what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from random import Random
+
+from .host_group import DAYS, Group
+
+
+class Why(StrEnum):
+    """The reasons to spare a group, in the order in which they are looked for."""
+
+    DISABLED = "the group is not enabled"
+    INTERVAL = "the next throw is not due"
+    HOUR = "not an hour of the group"
+    DAY = "not a day of the group"
+    UNDERWAY = "its last victim is not back yet"
+    RESTING = "too soon after its last victim, or after the start"
+    NOBODY = "none of its hosts may be terminated"
+    DICE = "the dice said no"
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One host of the group is to be terminated; or would be, if the group were not leashed."""
+
+    group: str
+    host: str
+    leashed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """Nobody of the group is to be terminated."""
+
+    group: str
+    why: Why
+
+
+Decision = Victim | Spared
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the decisions are based on, beside the groups' terms. Times are aware, and in UTC."""
+
+    since: datetime  # the service's start, which counts as every group's last throw and last victim
+    thrown_at: Mapping[str, datetime] = field(default_factory=dict)  # by group
+    chosen_at: Mapping[str, datetime] = field(default_factory=dict)  # by group; on the leash, too
+    underway: Mapping[str, str] = field(default_factory=dict)  # group -> its victim that is not back yet
+
+    def after(self, decisions: Iterable[Decision], now: datetime) -> History:
+        """The history with these decisions in it. What is under way, the monkey knows."""
+        thrown_at, chosen_at = dict(self.thrown_at), dict(self.chosen_at)
+        for decision in decisions:
+            match decision:
+                case Spared(_, Why.DISABLED | Why.INTERVAL):
+                    continue
+                case Victim(group):
+                    chosen_at[group] = now
+            thrown_at[decision.group] = now
+        # A clock that was set back would otherwise keep the group waiting until it is there again.
+        return replace(
+            self,
+            since=min(self.since, now),
+            thrown_at={group: min(at, now) for group, at in thrown_at.items()},
+            chosen_at={group: min(at, now) for group, at in chosen_at.items()},
+        )
+
+
+def choose(
+    groups: Sequence[Group], names: Sequence[str], history: History, now: datetime, random: Random
+) -> list[Decision]:
+    """Decide about each group, in order: at most one victim each, and no host for two groups at a time.
+
+    Args:
+        names: The hosts there are.
+        now: In UTC.
+    """
+    taken = set(history.underway.values())
+    decisions: list[Decision] = []
+    for group in groups:
+        decision = _decide(group, [n for n in group.eligible(names) if n not in taken], history, now, random)
+        if isinstance(decision, Victim):
+            taken.add(decision.host)
+        decisions.append(decision)
+    return decisions
+
+
+def _decide(group: Group, hosts: list[str], history: History, now: datetime, random: Random) -> Decision:
+    thrown_s = (now - history.thrown_at.get(group.name, history.since)).total_seconds()
+    chosen_s = (now - history.chosen_at.get(group.name, history.since)).total_seconds()
+    day = group.hours.begun_on(now.astimezone(group.timezone))
+    match group:
+        case _ if not group.enabled:
+            why = Why.DISABLED
+        case _ if thrown_s < group.every_s:
+            why = Why.INTERVAL
+        case _ if day is None:
+            why = Why.HOUR
+        case _ if DAYS[day.weekday()] not in group.days:
+            why = Why.DAY
+        case _ if group.name in history.underway:
+            why = Why.UNDERWAY
+        case _ if chosen_s < group.rest_s:
+            why = Why.RESTING
+        case _ if not hosts:
+            why = Why.NOBODY
+        case _ if random.random() >= group.probability:
+            why = Why.DICE
+        case _:
+            return Victim(group.name, random.choice(hosts), group.leashed)
+    return Spared(group.name, why)

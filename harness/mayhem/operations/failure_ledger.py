@@ -1,0 +1,111 @@
+"""The ledger of exceptions: every one that was raised here, where it arose, and where it ended.
+
+Whoever catches an exception and does not raise it again notes it. So the counts answer what a log cannot:
+whether anything was swallowed.
+"""
+
+from __future__ import annotations
+
+import logging
+import site
+import sysconfig
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from types import FrameType
+
+from ..errors import leaves
+from .metrics import record_failure
+
+log = logging.getLogger(__name__)
+
+# Kinds of failures that are told apart; a program has far fewer. What comes beyond is counted together.
+MAX_ROWS = 200
+OTHERS = "others"
+# In the line at the end.
+TOLD = 5
+
+INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), *site.getsitepackages())
+
+
+class End(StrEnum):
+    """Where an exception ended."""
+
+    RETRIED = "retried"
+    NACKED = "nacked"
+    DEAD_LETTERED = "dead-lettered"
+    LET_GO = "let go"
+    STOPPED = "stopped"
+    UNHANDLED = "unhandled"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row: so many exceptions of a kind arose in one place and ended the same way."""
+
+    kind: str  # the exception's type
+    arose: str  # as of `arose`
+    end: End
+    count: int
+
+
+class Failures:
+    """Counts exceptions, from any thread."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, End], int] = {}
+        # Reentrant: a collection may end an object amid the counting, and what that raises is counted.
+        self._lock = threading.RLock()
+
+    def note(self, error: BaseException, end: End) -> None:
+        """Count *error*; of a group, each of its errors."""
+        for leaf in leaves(error):
+            self.note_kind(type(leaf).__name__, arose(leaf), end)
+
+    def note_kind(self, kind: str, where: str, end: End) -> None:
+        """Count something that has no exception."""
+        with self._lock:
+            key = (kind, where, end)
+            if key not in self._counts and len(self._counts) >= MAX_ROWS:
+                key = (OTHERS, "", end)
+            self._counts[key] = self._counts.get(key, 0) + 1
+        record_failure(kind)
+
+    def rows(self) -> list[Failure]:
+        """What was counted, the most frequent first."""
+        with self._lock:
+            counted = list(self._counts.items())
+        counted.sort(key=lambda item: -item[1])
+        return [Failure(kind, where, end, count) for (kind, where, end), count in counted]
+
+    def totals(self) -> dict[str, int]:
+        """How many exceptions ended in each of the ways."""
+        totals = dict.fromkeys(map(str, End), 0)
+        for row in self.rows():
+            totals[row.end] += row.count
+        return totals
+
+    def log_summary(self) -> None:
+        """One line for all of them, once: at the end."""
+        most = "; ".join(f"{r.kind} at {r.arose}: {r.end} {r.count}x" for r in self.rows()[:TOLD])
+        totals = {end.replace(" ", "_").replace("-", "_"): count for end, count in self.totals().items()}
+        log.info("failures", extra={**totals, "most": most})
+
+
+def arose(error: BaseException) -> str:
+    """Where in the program an exception comes from: ``module.function:line``; empty if it was never raised.
+
+    That is the innermost frame which is no library's.
+    """
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        if not place or not _installed(trace.tb_frame):
+            frame = trace.tb_frame
+            place = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _installed(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(INSTALLED)

@@ -1,0 +1,188 @@
+"""Log lines on stderr, as text or JSON, with their extra fields and their trace.
+
+2026-11-22 12:58:31,204 WARNING harness.mayhem.messages.handler message failed message_id=… trace_id=…
+
+They are written by a thread of their own, because a terminal or pipe that is not read would block the loop. A
+message that comes a thousand times per second is written ten times, and told how often it was left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+# Of the same message in the same second; who wants to know more of them wants a metric.
+REPEATS = 10
+WINDOW_S = 1.0
+# Different messages that are counted; they are constants, but those of foreign libraries may not be.
+MESSAGES = 1_000
+# Lines that wait to be written; a line has a few hundred bytes.
+LINES = 10_000
+# For what is left at the end: a pipe that nobody reads is not waited for.
+CLOSE_S = 2.0
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
+@contextmanager
+def logging_to_stderr(level: int | str, form: str = "text") -> Iterator[None]:
+    """Log while the block runs, and write what is left when it ends.
+
+    Args:
+        form: ``text`` for people, ``json`` for one JSON object per line.
+    """
+    formatter = _JsonFormatter() if form == "json" else _TextFormatter()
+    handler = _Lines(formatter)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        fields = (f"{name}={value}" for name, value in _fields(record).items())
+        return " ".join((super().formatMessage(record), *fields))
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    span = get_current_span().get_span_context()
+    if span.is_valid:
+        fields.setdefault("trace_id", format_trace_id(span.trace_id))
+        fields.setdefault("span_id", format_span_id(span.span_id))
+    return fields
+
+
+@dataclass(slots=True)
+class _Repeated:
+    """A message within its window."""
+
+    until_s: float
+    told: int = 0
+    left_out: int = 0
+
+
+class _Lines(logging.Handler):
+    """Formats where it is logged, for there the span is current; what it formats is written elsewhere."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        # Not `queue.Queue`: this one may be used by code that interrupts its own `put`.
+        self._queue: SimpleQueue[str | None] = SimpleQueue()
+        self._repeated: dict[tuple[str, int, object], _Repeated] = {}
+        self._dropped = 0
+        self._writing = threading.Thread(target=self._write, name="mayhem-log", daemon=True)
+        self._writing.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Under the handler's lock, as logging calls it.
+        if not self._is_told(record):
+            return
+        if self._queue.qsize() >= LINES:
+            self._dropped += 1
+            return
+        try:
+            self._queue.put(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._writing.join(CLOSE_S)
+        super().close()
+
+    def _is_told(self, record: logging.LogRecord) -> bool:
+        key = (record.name, record.levelno, record.msg)
+        repeated = self._repeated.get(key)
+        if repeated is None:
+            if len(self._repeated) >= MESSAGES:
+                return True
+            repeated = self._repeated[key] = _Repeated(time.monotonic() + WINDOW_S)
+        if repeated.told >= REPEATS:
+            repeated.left_out += 1
+            return False
+        repeated.told += 1
+        return True
+
+    def _write(self) -> None:
+        sweep_at_s = time.monotonic() + WINDOW_S
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.0, sweep_at_s - time.monotonic()))
+            except Empty:
+                line = ""
+            if line:
+                _to_stderr(line)
+            if line is None or time.monotonic() >= sweep_at_s:
+                for left_out in self._left_out(everything=line is None):
+                    _to_stderr(left_out)
+                sweep_at_s = time.monotonic() + WINDOW_S
+            if line is None:
+                return
+
+    def _left_out(self, *, everything: bool) -> list[str]:
+        """Lines about what was left out in windows that are over; those begin anew."""
+        now_s = time.monotonic()
+        self.acquire()
+        try:
+            over = [k for k, repeated in self._repeated.items() if everything or repeated.until_s <= now_s]
+            found = [(key, self._repeated.pop(key).left_out) for key in over]
+            dropped, self._dropped = self._dropped, 0
+        finally:
+            self.release()
+        records = [_about(*key, left_out=left_out) for key, left_out in found if left_out]
+        if dropped:
+            records.append(_about(__name__, logging.WARNING, "log lines dropped", left_out=dropped))
+        return [self.format(record) for record in records]
+
+
+def _about(name: str, level: int, message: object, *, left_out: int) -> logging.LogRecord:
+    # The message as it stands in the program: without arguments, for those were different ones each time.
+    record = logging.LogRecord(name, level, "", 0, str(message), (), None)
+    record.left_out = left_out
+    return record
+
+
+def _to_stderr(line: str) -> None:
+    # Not `sys.stderr`: a thread that is stuck in its lock when Python ends aborts the process.
+    data = line.encode(errors="backslashreplace") + b"\n"
+    try:
+        while data:
+            data = data[os.write(2, data) :]
+    except OSError:
+        pass  # stderr is closed: there is nobody left to tell

@@ -1,0 +1,148 @@
+"""Sets up the OpenTelemetry SDK for a process. Only `__main__` does that: the service knows the API alone.
+
+What is exported, where to, and how much of it, is said by OpenTelemetry's own variables (``OTEL_…``); the SDK
+reads most of them itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from ..errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+# Whether a message's five spans of a busy second still fit: the SDK's own 2,048 do not. At most some 50 MB.
+QUEUE = 16_384
+# The SDK waits 30 s for a collector that does not answer; nobody who stops a service wants to.
+FLUSH_S = 5.0
+# Ours speaks HTTP; the SDK's own choice is gRPC, with a library of 20 MB.
+PROTOCOLS = {"otlp": "otlp_proto_http"}
+EXTRAS = {"otlp": "otlp", "otlp_proto_http": "otlp"}
+
+
+@contextmanager
+def telemetry(environment: Mapping[str, str], *, readers: Sequence[MetricReader] = ()) -> Iterator[None]:
+    """Spans and metrics are recorded while the block runs, if anybody wants them.
+
+    Args:
+        readers: Of the metrics, besides those that the variables name.
+
+    Raises:
+        SettingsError: A variable names an exporter that is not there.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        yield
+        return
+    resource = Resource.create({SERVICE_NAME: "mayhem"}).merge(OTELResourceDetector().detect())
+    spans = _Provider(resource=resource, shutdown_on_exit=False)
+    counted = [_Counted(exporter) for exporter in _exporters("traces", environment)]
+    for exporter in counted:
+        spans.add_span_processor(_Batches(exporter))
+    if spans.is_heard:
+        trace.set_tracer_provider(spans)
+    readers = [*readers, *map(_reader, _exporters("metrics", environment))]
+    meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+    if readers:
+        metrics.set_meter_provider(meters)
+    try:
+        yield
+    finally:
+        _within(FLUSH_S, spans.shutdown, meters.shutdown)
+        for exporter in counted:
+            if lost := exporter.offered - exporter.exported:
+                log.warning("spans not exported", extra={"lost": lost, "exported": exporter.exported})
+
+
+def _exporters(signal: str, environment: Mapping[str, str]) -> Iterator[Any]:
+    """Those that ``OTEL_TRACES_EXPORTER`` and its like name; OTLP, if there is but an endpoint."""
+    variable = f"OTEL_{signal.upper()}_EXPORTER"
+    endpoints = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    default = "otlp" if any(map(environment.get, endpoints)) else "none"
+    for name in filter(None, map(str.strip, (environment.get(variable) or default).split(","))):
+        if name == "none":
+            continue
+        found = entry_points(group=f"opentelemetry_{signal}_exporter", name=PROTOCOLS.get(name, name))
+        try:
+            make = next(iter(found)).load()
+        except (StopIteration, ImportError):
+            advice = f"; pip install 'asyncio-harness[{EXTRAS[name]}]'" if name in EXTRAS else ""
+            raise SettingsError(f"{variable}: no exporter {name!r} is installed{advice}") from None
+        yield make()
+
+
+def _reader(exporter: Any) -> MetricReader:
+    return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(exporter)
+
+
+def _within(limit_s: float, *steps: Callable[[], object]) -> None:
+    """Take the steps in a thread that is left behind when it takes too long."""
+
+    def take() -> None:
+        for step in steps:
+            step()
+
+    flushing = threading.Thread(target=take, name="mayhem-flush", daemon=True)
+    flushing.start()
+    flushing.join(limit_s)
+    if flushing.is_alive():
+        log.warning("telemetry not flushed in time", extra={"limit_s": limit_s})
+
+
+class _Provider(TracerProvider):
+    """Knows whether there is anybody to tell of a span: without, none needs to be made.
+
+    Not only this module adds processors: what watches this process from outside may do so in `__init__`.
+    """
+
+    is_heard = False
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        self.is_heard = True
+        super().add_span_processor(span_processor)
+
+
+class _Counted(SpanExporter):
+    """Counts what reaches the collector: of a queue that overflows, the SDK says so once."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.offered = 0
+        self.exported = 0
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self.exported += len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+class _Batches(BatchSpanProcessor):
+    """Exports in batches, from a thread."""
+
+    def __init__(self, exporter: _Counted) -> None:
+        size = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else QUEUE
+        super().__init__(exporter, max_queue_size=size)
+        self._counted = exporter
+
+    def on_end(self, span: ReadableSpan) -> None:
+        # The loop's thread and others end spans; a count that is off by one in a million is good enough.
+        self._counted.offered += 1
+        super().on_end(span)
