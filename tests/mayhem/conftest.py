@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from .postgres_server import database_url, postgres_server  # noqa: F401 - fixtures
-from .servers import nats_server, redis_server  # noqa: F401 - fixtures
+from tests.mayhem.support.broker_servers import nats_server, redis_server  # noqa: F401 - fixtures
+from tests.mayhem.support.postgres_server import database_url, postgres_server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from .serving import last_words, started, wait_line
+from tests.mayhem.support.service_process import last_words, started, wait_line
 
 # Says what its loop is like, and holds it for longer than `slow_callback_duration`.
 SLOW = """

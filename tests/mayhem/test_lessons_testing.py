@@ -9,8 +9,7 @@ import pytest
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.stores.memory import MemoryStore
-
-from .stage import staged
+from tests.mayhem.support.stage import staged
 
 
 async def test_a_mock_agrees_to_what_a_fake_refuses():

@@ -9,8 +9,8 @@ import pytest
 
 from harness.mayhem.errors import SettingsError
 from harness.mayhem.ledger import Audit
-from tests.mayhem.servers import NatsServer, RedisServer, running
-from tests.mayhem.serving import run
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
+from tests.mayhem.support.service_process import run
 from tests.soak.invariant import Books, complaints
 from tests.soak.plan import Terms, plan
 

@@ -17,7 +17,7 @@ is not *held against it* does not count towards that: what is away must not burn
 letters.
 
 Cancellation is no failure and is not asked about here: it hands the message back and travels on.
-`tests/mayhem/test_mayhem_policy.py` compares this table with the code.
+`tests/mayhem/messages/test_policy.py` compares this table with the code.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ import time
 import pytest
 
 from harness.mayhem.operations.telemetry import FLUSH_S
-
-from .otlp_receiver import receiving
+from tests.mayhem.support.otlp_receiver import receiving
 
 SPANS = 6_000
 # Makes spans the way the service does, inside of its telemetry, and says what it knows of them.

@@ -12,8 +12,7 @@ from harness.mayhem.message import Message
 from harness.mayhem.messages import consumer as consumer_module
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.operations.failure_ledger import End, Failures
-
-from .broker_conformance import LEASE_S
+from tests.mayhem.support.clock import LEASE_S
 
 PATIENCE_S = 20
 

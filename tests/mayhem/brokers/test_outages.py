@@ -14,10 +14,9 @@ from harness.mayhem import backend
 from harness.mayhem.errors import OversizedMessageError
 from harness.mayhem.ledger import read_ledger
 from harness.mayhem.message import Message, RestartEvent
-
-from .servers import NatsServer, RedisServer, running
-from .serving import last_words, started, wait_line, wait_until
-from .test_mayhem_operations import get, port_of
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
+from tests.mayhem.support.endpoint import get, port_of
+from tests.mayhem.support.service_process import last_words, started, wait_line, wait_until
 
 LEASE_S = 5
 GOOD = RestartEvent("host-1").to_body()

@@ -19,9 +19,8 @@ from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import CircuitLimits, Circuits
 from harness.mayhem.messages.handler import MAX_BODY_BYTES
 from harness.mayhem.stores.memory import MemoryStore
-
-from .broker_conformance import LEASE_S, ManualClock
-from .stage import MAX_DELIVERIES, failing, forever, staged
+from tests.mayhem.support.clock import LEASE_S, ManualClock
+from tests.mayhem.support.stage import MAX_DELIVERIES, failing, forever, staged
 
 # A hang is a failure, and not the whole run's.
 PATIENCE_S = 20

@@ -11,8 +11,7 @@ from commanded import harness, scenario
 from harness.mayhem import brokers
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
-
-from .servers import NatsServer, RedisServer, running
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
 
 pytestmark = pytest.mark.slow
 

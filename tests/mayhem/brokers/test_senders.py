@@ -22,8 +22,7 @@ from harness.mayhem.stores import sqlite as sqlite_store
 from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
 from harness.record.writer import Writer
-
-from .servers import NatsServer, RedisServer, free_port, running
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
 
 CONNECT = {"nats": nats_broker.connect, "redis": redis_broker.connect}
 KINDS = {"nats": NatsServer, "redis": RedisServer}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +12,12 @@ from subprocess import PIPE
 import pytest
 
 from harness.mayhem.process.init import fork_if_first
+from tests.mayhem.support.pid_namespace import FIRST, NOT_PERMITTED, permitted
 
-# A namespace of its own, in which the program is process 1; --kill-child, so that nothing outlives the test.
-FIRST = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 PATIENCE_S = 60
 
 
-def permitted():
-    return shutil.which("unshare") and subprocess.run([*FIRST, "true"], capture_output=True).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not permitted(), reason="unshare --pid is not there, or not permitted")
+pytestmark = pytest.mark.skipif(not permitted(), reason=NOT_PERMITTED)
 
 SERVICE = """
 import os, sys, time

@@ -14,9 +14,8 @@ from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
 from harness.mayhem.stores.sqlite import SqliteStore
-
-from .broker_conformance import LEASE_S, ManualClock
-from .postgres_server import new_database
+from tests.mayhem.support.clock import LEASE_S, ManualClock
+from tests.mayhem.support.postgres_server import new_database
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from harness.mayhem.messages.circuit import Circuits
 from harness.mayhem.messages.lease import Leases
 from harness.mayhem.messages.settlement import Settlement, untorn
 from harness.mayhem.operations.failure_ledger import Failures
-
-from .broker_conformance import LEASE_S
+from tests.mayhem.support.clock import LEASE_S
 
 PATIENCE_S = 20
 LEASE_OF_TESTS_S = 0.03

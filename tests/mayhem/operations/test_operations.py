@@ -10,16 +10,15 @@ import socket
 import sqlite3
 import threading
 import time
-import urllib.error
-import urllib.request
 from contextlib import closing, contextmanager
 
 import pytest
 
-from .otlp_receiver import receiving
-from .servers import NatsServer, RedisServer, running
-from .serving import PATIENCE_S, ended, started, wait_line, wait_until
-from .test_mayhem_init import FIRST, permitted
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
+from tests.mayhem.support.endpoint import get, port_of
+from tests.mayhem.support.otlp_receiver import receiving
+from tests.mayhem.support.pid_namespace import FIRST, NOT_PERMITTED, permitted
+from tests.mayhem.support.service_process import PATIENCE_S, ended, started, wait_line, wait_until
 
 # A program that holds its own loop, or does something else to it, a moment after the service is ready.
 CHANGED = """
@@ -38,22 +37,6 @@ HOLD = "asyncio.get_running_loop().call_later(0.5, time.sleep, {hold_s})"
 
 def changed(change):
     return ("-c", CHANGED.format(change=change))
-
-
-def port_of(process):
-    """Where it says that it answers."""
-    for line in process.stderr:
-        if found := re.search(r"answering over HTTP port=(\d+)", line):
-            return int(found[1])
-    raise AssertionError("it answers nowhere")
-
-
-def get(port, path):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def wrong(port):
@@ -257,7 +240,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path):
 # --- process 1 ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not permitted(), reason="unshare --pid is not there, or not permitted")
+@pytest.mark.skipif(not permitted(), reason=NOT_PERMITTED)
 @pytest.mark.parametrize("when", ["waiting", "consuming"])
 def test_as_process_1_it_drains(when):
     """SIGTERM from outside of the container reaches it, while it starts and later."""

@@ -16,8 +16,7 @@ from harness.mayhem.brokers.sqlite.broker import SqliteBroker
 from harness.mayhem.database import Database
 from harness.mayhem.message import Delivery, Message
 from harness.testing.broker import BROKER_CHECKS, Bench, ManualClock
-
-from .broker_conformance import LEASE_S
+from tests.mayhem.support.clock import LEASE_S
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)

@@ -18,8 +18,7 @@ from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.stores import sqlite as sqlite_store
-
-from .servers import NatsServer, RedisServer, free_port, running
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
 
 PATIENCE_S = 30
 MODULES = {"nats": nats_broker, "redis": redis_broker}

@@ -29,9 +29,8 @@ from harness.mayhem.operations.tracing import span
 from harness.mayhem.process.thread_pool import Threads
 from harness.mayhem.settings import Settings
 from harness.mayhem.stores.sqlite import SqliteStore
-
-from .broker_conformance import LEASE_S
-from .stage import failing, forever, staged
+from tests.mayhem.support.clock import LEASE_S
+from tests.mayhem.support.stage import failing, forever, staged
 
 PATIENCE_S = 20
 

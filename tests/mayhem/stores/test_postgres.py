@@ -20,9 +20,8 @@ from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import CircuitLimits, Circuits
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.operations.failure_ledger import Failures
-
-from .postgres_server import PASSWORD, SMALL_MB, new_database
-from .stage import staged
+from tests.mayhem.support.postgres_server import PASSWORD, SMALL_MB, new_database
+from tests.mayhem.support.stage import staged
 
 asyncpg = pytest.importorskip("asyncpg")
 from harness.mayhem.stores import postgres  # noqa: E402 - which needs asyncpg

@@ -10,8 +10,7 @@ import pytest
 from harness.mayhem.errors import CircuitOpenError, HostUnavailableError, StorageUnavailableError
 from harness.mayhem.messages import circuit as circuit_module
 from harness.mayhem.messages.circuit import Circuit, CircuitLimits, Circuits, Gate, State
-
-from .broker_conformance import ManualClock
+from tests.mayhem.support.clock import ManualClock
 
 PATIENCE_S = 20
 LIMITS = CircuitLimits(failures=3, pause_s=10.0, max_pause_s=35.0)

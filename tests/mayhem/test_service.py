@@ -13,8 +13,7 @@ from contextlib import closing
 import pytest
 
 from harness.mayhem.ledger import read_ledger
-
-from .serving import PATIENCE_S, ended, run, serving, wait_line, wait_until
+from tests.mayhem.support.service_process import PATIENCE_S, ended, run, serving, wait_line, wait_until
 
 # Some 200 messages per second: what is to happen under load does not come too late for it.
 SLOWLY = ("--concurrency", "5")
