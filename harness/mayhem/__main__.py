@@ -23,7 +23,7 @@ from .backend import member
 from .errors import MayhemError, SettingsError
 from .ledger import read_ledger
 from .operations.health import Health
-from .operations.listen_address import parse_address
+from .operations.listen_address import parse_listen_address
 from .operations.log import logging_to_stderr
 from .operations.telemetry import telemetry
 from .operations.tracing import root_cause
@@ -113,12 +113,12 @@ def _watched(settings: Settings, health: Health) -> Iterator[None]:
             yield
         return
     try:
-        from .operations.endpoint import answering, prometheus
+        from .operations.endpoint import prometheus, serve_http
     except ImportError as exc:
         raise SettingsError(f"http: {exc.name} is missing; pip install 'asyncio-harness[metrics]'") from None
     views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
     with (
-        answering(parse_address(settings.http), views) as port,
+        serve_http(parse_listen_address(settings.http), views) as port,
         telemetry(os.environ, readers=[prometheus()]),
     ):
         log.info("answering over HTTP", extra={"port": port})

@@ -12,17 +12,17 @@ from typing import Protocol
 
 from . import brokers, stores
 from .errors import SettingsError
-from .ports import Broker, Outlet, Store
+from .ports import Broker, PublishPort, Store
 
 # Of the modules that are not called as their URLs begin.
 SCHEMES = {"postgres": "postgresql"}
 
 
-class BrokerWithOutlet(Broker, Outlet, Protocol):
+class PublishingBroker(Broker, PublishPort, Protocol):
     """A broker that this process can also publish into, as every member is."""
 
 
-def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[BrokerWithOutlet]:
+def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[PublishingBroker]:
     """The broker at *url*, connected while the block runs; what it needs there is created.
 
     Raises:
@@ -30,7 +30,7 @@ def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[BrokerWit
         StorageUnavailableError: On entering; it does not answer now.
         StorageBrokenError: On entering; it refuses.
     """
-    connection: AbstractAsyncContextManager[BrokerWithOutlet] = member(brokers, url, "broker").connect(
+    connection: AbstractAsyncContextManager[PublishingBroker] = member(brokers, url, "broker").connect(
         url, lease_s=lease_s
     )
     return connection

@@ -32,7 +32,7 @@ MAX_GROUP = 500
 CLOSE_S = BUSY_S + 1.0
 
 
-class Answer(NamedTuple):
+class StatementResult(NamedTuple):
     """What a statement gave."""
 
     rows: list[tuple[Any, ...]]
@@ -76,7 +76,7 @@ async def shared(path: Path) -> AsyncIterator[Database]:
 
 
 @contextmanager
-def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
+def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
     """The database as it is, for somebody who only reads and may wait; nothing is created.
 
     Raises:
@@ -139,13 +139,13 @@ class Database:
         if not self._closed.done():
             log.warning("database left open", extra={"path": str(self.path)})
 
-    async def execute(self, statement: str, *parameters: str | bytes | float) -> Answer:
+    async def execute(self, statement: str, *parameters: str | bytes | float) -> StatementResult:
         """Execute one statement in the thread, as a part of some transaction, and wait for its commit.
 
         Raises:
             StorageError: It failed, or its transaction did.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[StatementResult] = self._loop.create_future()
         self._work.put(_Work(statement, parameters, future))
         return await future
 
@@ -156,13 +156,13 @@ class Database:
             # A folder that is not there will not be there later either: not to be waited for.
             absent = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN
             kind = sqlite3.DatabaseError if absent else type(exc)
-            self._answer([_Outcome(self._opened, error=kind(f"cannot be opened: {exc}"))])
+            self._deliver([_Outcome(self._opened, error=kind(f"cannot be opened: {exc}"))])
             return
         with closing(connection):
-            self._answer([_Outcome(self._opened)])
+            self._deliver([_Outcome(self._opened)])
             while group := self._next_group():
-                self._answer(_commit(connection, group))
-        self._answer([_Outcome(self._closed)])
+                self._deliver(_commit(connection, group))
+        self._deliver([_Outcome(self._closed)])
 
     def _next_group(self) -> list[_Work]:
         """Wait for work and take what there is; empty when there will be no more."""
@@ -180,7 +180,7 @@ class Database:
             self._work.put(None)  # first finish this one
         return group
 
-    def _answer(self, outcomes: list[_Outcome]) -> None:
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
         # The loop is gone when the service did not wait for the thread; then nobody wants to know.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._resolve, outcomes)
@@ -207,12 +207,12 @@ class Database:
 class _Work(NamedTuple):
     statement: str
     parameters: tuple[str | bytes | float, ...]
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[StatementResult]
 
 
 class _Outcome(NamedTuple):
     future: asyncio.Future[Any]
-    answer: Answer | None = None
+    answer: StatementResult | None = None
     error: Exception | None = None
 
 
@@ -254,6 +254,6 @@ def _execute(connection: sqlite3.Connection, work: _Work) -> _Outcome:
     try:
         cursor = connection.execute(work.statement, work.parameters)
         rows = cursor.fetchall()
-        return _Outcome(work.future, Answer(rows, cursor.rowcount))
+        return _Outcome(work.future, StatementResult(rows, cursor.rowcount))
     except Exception as exc:  # also of a parameter that SQLite cannot take; the thread must live on
         return _Outcome(work.future, error=exc)

@@ -13,7 +13,7 @@ from typing import Self
 from .errors import HostUnavailableError
 from .operations.tracing import span
 from .ports import AwaitedHealth, BlockingHealth, Host
-from .process.thread_pool import Threads
+from .process.thread_pool import ThreadPool
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 # under a lease that is extended for ever.
 RESTART_WITHIN_S = 30.0
 # Messages may name any host. What is known of one beyond the fleet's own is forgotten while it rests.
-STRANGERS = 10_000
+MAX_UNLISTED = 10_000
 
 
 @dataclass(slots=True, eq=False)
-class _Ward:
+class _HostEntry:
     """A host, and what the fleet knows of it."""
 
     host: Host
@@ -48,7 +48,7 @@ class Fleet:
     def __init__(
         self,
         make: Callable[[str], Host],
-        threads: Threads,
+        threads: ThreadPool,
         *,
         names: Sequence[str] = (),
         within_s: float = RESTART_WITHIN_S,
@@ -57,8 +57,8 @@ class Fleet:
         self._make = make
         self._threads = threads
         self._within_s = within_s
-        self._own = {name: self._adopt(name) for name in self.names}
-        self._strangers: dict[str, _Ward] = {}
+        self._own = {name: self._new_entry(name) for name in self.names}
+        self._unlisted: dict[str, _HostEntry] = {}
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -75,8 +75,8 @@ class Fleet:
 
     def restarts(self, name: str) -> int:
         """How often the host was restarted since the start, and was healthy afterwards."""
-        ward = self._own.get(name) or self._strangers.get(name)
-        return ward.restarts if ward else 0
+        entry = self._own.get(name) or self._unlisted.get(name)
+        return entry.restarts if entry else 0
 
     async def restart(self, name: str) -> None:
         """Wait for the host's turn, restart it and check its health.
@@ -84,23 +84,23 @@ class Fleet:
         Raises:
             HostUnavailableError: It did not come up in time, or is not healthy.
         """
-        ward = self._own.get(name) or self._stranger(name)
-        ward.users += 1
+        entry = self._own.get(name) or self._unlisted_entry(name)
+        entry.users += 1
         try:
-            async with ward.turn:
+            async with entry.turn:
                 with span("restart host", attributes={"host.name": name}):
-                    await self._restart(name, ward)
+                    await self._restart(name, entry)
         finally:
-            ward.users -= 1
+            entry.users -= 1
 
-    async def _restart(self, name: str, ward: _Ward) -> None:
+    async def _restart(self, name: str, entry: _HostEntry) -> None:
         try:
             async with asyncio.timeout(self._within_s):
-                await ward.host.restart()
-                await ward.check_health()
+                await entry.host.restart()
+                await entry.check_health()
         except TimeoutError as exc:
             raise HostUnavailableError(f"{name}: not back within {self._within_s:g} s") from exc
-        ward.restarts += 1
+        entry.restarts += 1
 
     async def _start(self, name: str, started: AsyncExitStack) -> None:
         host = self._own[name].host
@@ -114,22 +114,22 @@ class Fleet:
             # No reason not to start the service: restarting what is down is its purpose.
             log.warning("host down at the start: %s", exc, extra={"host": name})
 
-    def _stranger(self, name: str) -> _Ward:
-        ward = self._strangers.get(name)
-        if ward is None:
-            if len(self._strangers) >= STRANGERS:
-                self._strangers = {n: ward for n, ward in self._strangers.items() if ward.users}
-            ward = self._strangers[name] = self._adopt(name)
-        return ward
+    def _unlisted_entry(self, name: str) -> _HostEntry:
+        entry = self._unlisted.get(name)
+        if entry is None:
+            if len(self._unlisted) >= MAX_UNLISTED:
+                self._unlisted = {n: entry for n, entry in self._unlisted.items() if entry.users}
+            entry = self._unlisted[name] = self._new_entry(name)
+        return entry
 
-    def _adopt(self, name: str) -> _Ward:
+    def _new_entry(self, name: str) -> _HostEntry:
         host = self._make(name)
         match host:
             case AwaitedHealth():
-                return _Ward(host, lambda: _await_health(host))
+                return _HostEntry(host, lambda: _await_health(host))
             case BlockingHealth():
-                return _Ward(host, lambda: self._threads.run(_check_health, host))
-        return _Ward(host, _healthy)
+                return _HostEntry(host, lambda: self._threads.run(_check_health, host))
+        return _HostEntry(host, _healthy)
 
 
 async def _healthy() -> None:

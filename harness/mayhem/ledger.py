@@ -27,7 +27,7 @@ from .errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class BrokerAudit:
     """What a broker can tell of its messages; `audit` of a module in `audits/` gives it."""
 
     published: int
@@ -61,7 +61,7 @@ async def read_ledger(broker_url: str, store_url: str) -> Ledger:
         SettingsError: A URL is wrong, or of something that other processes cannot look into.
         StorageError: The books cannot be read.
     """
-    audit: Callable[[str], Awaitable[Audit]] = member(brokers, broker_url, "audit").audit
+    audit: Callable[[str], Awaitable[BrokerAudit]] = member(brokers, broker_url, "audit").audit
     store = member(stores, store_url)
     if not hasattr(store, "times_saved"):
         raise SettingsError(f"{store_url}: has no books that another process can read")

@@ -36,7 +36,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class LaidAside:
+class DeadLettered:
     """A dead letter: the last delivery of a message, and why it was the last."""
 
     delivery: Delivery

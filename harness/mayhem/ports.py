@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from .message import Delivery, LaidAside, Message
+from .message import DeadLettered, Delivery, Message
 
 
 class Broker(Protocol):
@@ -48,7 +48,7 @@ class Broker(Protocol):
         """Lay the message aside for a human: it is never handed out again."""
         ...
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
         """The messages that were laid aside, up to *limit*, the oldest first."""
         ...
 
@@ -61,7 +61,7 @@ class Broker(Protocol):
         ...
 
 
-class Outlet(Protocol):
+class PublishPort(Protocol):
     """Where a publisher puts its messages; a broker of this process is one."""
 
     @property

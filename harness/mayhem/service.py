@@ -12,8 +12,8 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM
 from typing import TypeVar
 
 from . import backend
-from .backend import BrokerWithOutlet
-from .cancellation import ended
+from .backend import PublishingBroker
+from .cancellation import cancel_and_wait
 from .errors import SettingsError, StorageUnavailableError
 from .fleet import Fleet
 from .messages.circuit import Circuits
@@ -22,14 +22,14 @@ from .messages.handler import Handler
 from .messages.lease import Leases
 from .messages.publisher import publish_steadily
 from .monkey.monkey import Monkey
-from .operations.exception_hook import unhandled_to
-from .operations.failure_ledger import End, Failures
+from .operations.exception_hook import record_unhandled
+from .operations.failure_ledger import End, FailureLedger
 from .operations.health import Health
 from .operations.metrics import observe
 from .process.shutdown import Shutdown
-from .process.signal_handler import heard
-from .process.stack_dump import dump
-from .process.thread_pool import Threads
+from .process.signal_handler import signal_handlers
+from .process.stack_dump import stack_dump
+from .process.thread_pool import ThreadPool
 from .settings import LIVE, Settings
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ THREADS = 16
 # How often the end of the built-in publisher's events is looked for.
 SETTLED_POLL_S = 0.05
 # Between attempts to reach what is away at the start.
-AWAY_S = 0.5
-MAX_AWAY_S = 10.0
+RECONNECT_S = 0.5
+MAX_RECONNECT_S = 10.0
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
         self._settings = settings
         self._read = read
         self._health = health
-        self._failures = Failures()
+        self._failures = FailureLedger()
         self._changes: list[Callable[[Settings], object]] = []  # what SIGHUP changes, once it is there
 
     async def run(self) -> bool:
@@ -70,7 +70,7 @@ class Service:
             ExceptionGroup: The service had to stop.
         """
         self._loop = asyncio.get_running_loop()
-        with unhandled_to(self._failures):
+        with record_unhandled(self._failures):
             await self._live()
         log.info("stopped", extra={"cut_short": self._shutdown.was_cut})
         return not self._shutdown.was_cut
@@ -87,7 +87,7 @@ class Service:
                 SIGHUP: self._reload,
                 SIGQUIT: self._dump,
             }
-            with heard(signals), self._shutdown:
+            with signal_handlers(signals), self._shutdown:
                 await asyncio.wait({serving})
             beating.cancel()
 
@@ -95,10 +95,10 @@ class Service:
         settings, failures = self._settings, self._failures
         inventory = settings.inventory
         async with (
-            Threads(THREADS) as threads,
+            ThreadPool(THREADS) as threads,
             Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
-            self._reached("store", lambda: backend.store(settings.store_url)) as store,
-            self._reached(
+            self._connected("store", lambda: backend.store(settings.store_url)) as store,
+            self._connected(
                 "broker", lambda: backend.broker(settings.broker, lease_s=settings.lease_s)
             ) as broker,
             Leases(broker, failures, lease_s=settings.lease_s) as leases,
@@ -133,7 +133,7 @@ class Service:
                 lambda new: consumer.resize(concurrency=new.concurrency, max_bytes=new.max_bytes),
                 lambda new: monkey.change(new.groups),
             ]
-            self._tell_of(consumer, circuits, threads)
+            self._observe(consumer, circuits, threads)
             try:
                 await self._consume(consumer, broker, monkey, threads)
             finally:
@@ -141,7 +141,7 @@ class Service:
                 failures.log_summary()
 
     async def _consume(
-        self, consumer: Consumer, broker: BrokerWithOutlet, monkey: Monkey, threads: Threads
+        self, consumer: Consumer, broker: PublishingBroker, monkey: Monkey, threads: ThreadPool
     ) -> None:
         """Consume until drained, with everybody around who only has something to do meanwhile."""
         stop_publishing = threading.Event()
@@ -165,9 +165,9 @@ class Service:
             try:
                 await asyncio.wait({consuming})
             finally:
-                await ended([breaking, asking])
+                await cancel_and_wait([breaking, asking])
 
-    async def _publish(self, broker: BrokerWithOutlet, threads: Threads, stop: threading.Event) -> None:
+    async def _publish(self, broker: PublishingBroker, threads: ThreadPool, stop: threading.Event) -> None:
         """Publish the events, wait until they are settled, and end the service."""
         settings = self._settings
         try:
@@ -193,11 +193,11 @@ class Service:
             self._shutdown.ask("all events settled")
 
     @asynccontextmanager
-    async def _reached(
+    async def _connected(
         self, what: str, connect: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncIterator[T]:
         """What is connected to; as long as it is away, it is waited for."""
-        away_s = AWAY_S
+        pause_s = RECONNECT_S
         async with AsyncExitStack() as stack:
             while True:
                 try:
@@ -206,23 +206,23 @@ class Service:
                 except StorageUnavailableError as error:
                     self._health.phase = f"waiting for the {what}"
                     self._failures.note(error, End.RETRIED)
-                    log.warning("waiting for the %s: %s", what, error, extra={"again_in_s": away_s})
-                await asyncio.sleep(away_s)
-                away_s = min(away_s * 2, MAX_AWAY_S)
+                    log.warning("waiting for the %s: %s", what, error, extra={"again_in_s": pause_s})
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, MAX_RECONNECT_S)
             yield connected
 
-    def _tell_of(self, consumer: Consumer, circuits: Circuits, threads: Threads) -> None:
+    def _observe(self, consumer: Consumer, circuits: Circuits, threads: ThreadPool) -> None:
         """Let health and metrics look at what can be looked at; from their threads."""
         health = self._health
         health.circuits = circuits.states
-        health.facts = lambda: {"in_hand": consumer.in_hand, "failures": self._failures.totals()}
+        health.facts = lambda: {"in_hand": consumer.in_flight, "failures": self._failures.totals()}
         observe(
             {
                 "mayhem.loop.held": lambda: health.lag_s,
                 "mayhem.loop.busy": lambda: health.busy,
                 "mayhem.tasks": lambda: len(asyncio.all_tasks(self._loop)),
-                "mayhem.messages.in_hand": lambda: consumer.in_hand,
-                "mayhem.messages.in_hand.size": lambda: consumer.bytes_in_hand,
+                "mayhem.messages.in_hand": lambda: consumer.in_flight,
+                "mayhem.messages.in_hand.size": lambda: consumer.bytes_in_flight,
                 "mayhem.messages.pending": lambda: health.pending or 0,
                 "mayhem.threads.busy": lambda: threads.busy,
                 "mayhem.threads.waiting": lambda: threads.waiting,
@@ -232,8 +232,8 @@ class Service:
 
     def _dump(self) -> None:
         """In the thread that heard the signal: the loop may be what somebody asks about."""
-        failures = [f"failure {f.kind} at {f.arose}: {f.end} {f.count}x" for f in self._failures.rows()]
-        log.warning("asked what it is doing\n%s", "\n".join([dump(self._loop), *failures]))
+        failures = [f"failure {f.kind} at {f.raised_at}: {f.end} {f.count}x" for f in self._failures.rows()]
+        log.warning("asked what it is doing\n%s", "\n".join([stack_dump(self._loop), *failures]))
 
     def _reload(self) -> None:
         """In the thread that heard the signal: to read a file is nothing for the loop."""

@@ -30,8 +30,8 @@ from .hosts.failure import parse_failure
 from .hosts.inventory import Inventory
 from .hosts.latency import parse_latency
 from .messages.circuit import CircuitLimits
-from .monkey.host_group import Group, check_names
-from .operations.listen_address import parse_address
+from .monkey.host_group import HostGroup, check_names
+from .operations.listen_address import parse_listen_address
 
 PREFIX = "MAYHEM_"
 _CIRCUIT = CircuitLimits()
@@ -64,7 +64,7 @@ def _url_of(family: Any, part: str = "") -> AfterValidator:
     return AfterValidator(known)
 
 
-def _distinct(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+def _distinct(groups: tuple[HostGroup, ...]) -> tuple[HostGroup, ...]:
     check_names(groups)
     return groups
 
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     """how long a restart takes: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
     host_failure: Annotated[str, _text_for(parse_failure)] = "never"
     """how hosts fail: never, or any of chance:0.02 flapping:60s,5s slow:30s,4"""
-    groups: Annotated[tuple[Group, ...], AfterValidator(_distinct)] = ()
+    groups: Annotated[tuple[HostGroup, ...], AfterValidator(_distinct)] = ()
     """hosts that the chaos monkey may terminate"""
     events: Count = 0
     """publish so many events, and end once all are settled"""
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """how many of those per second"""
     drain_s: Positive = 10.0
     """seconds for what is in hand at the end"""
-    http: Annotated[str, _text_for(parse_address)] | None = None
+    http: Annotated[str, _text_for(parse_listen_address)] | None = None
     """PORT or HOST:PORT of /metrics, /healthz, /readyz and /livez; loopback without HOST, off without both"""
     log_format: Literal["text", "json"] = "text"
     """log lines for people, or JSON"""
@@ -258,7 +258,7 @@ def _complaint(exc: ValidationError, origins: Mapping[str, str]) -> str:
     where = ".".join([origins.get(str(name), str(name)), *map(str, rest)])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        words = Settings.model_fields if not rest else Group.model_fields
+        words = Settings.model_fields if not rest else HostGroup.model_fields
         return f"{where}: unknown key{_nearest(str(error['loc'][-1]), words)}"
     # Our own words say what came, and leave passwords out.
     if error["type"] == "value_error":

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from harness.mayhem import backend
-from harness.mayhem.brokers.broker_url import Address
+from harness.mayhem.brokers.broker_url import BrokerUrl
 from harness.mayhem.database import shared
 from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.message import Message
@@ -47,11 +47,11 @@ async def test_wrong_urls(url, message):
 
 def test_an_address_keeps_its_password_to_itself():
     """What is shown has neither the password nor the queue; what is used has the password."""
-    address = Address.from_url("redis://me:s3cret@h:1/2?queue=q")
+    address = BrokerUrl.from_url("redis://me:s3cret@h:1/2?queue=q")
 
     assert (address.url, address.shown, address.queue) == ("redis://me:s3cret@h:1/2", "redis://h:1/2", "q")
     assert "s3cret" not in repr(address)
-    assert Address.from_url("nats://h").queue == "mayhem"
+    assert BrokerUrl.from_url("nats://h").queue == "mayhem"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,11 @@ async def test_failing_statement_fails_alone(database):
         *(database.execute(INSERT, value) for value in ("x", "x", "y")), return_exceptions=True
     )
 
-    assert [type(result).__name__ for result in results] == ["Answer", "StorageBrokenError", "Answer"]
+    assert [type(result).__name__ for result in results] == [
+        "StatementResult",
+        "StorageBrokenError",
+        "StatementResult",
+    ]
     assert await count(database) == 2
 
 

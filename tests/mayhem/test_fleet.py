@@ -12,7 +12,7 @@ from harness.mayhem import fleet as fleet_module
 from harness.mayhem.errors import HostUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 20
 
@@ -64,7 +64,7 @@ async def test_two_restarts_of_a_host_never_overlap():
             await asyncio.sleep(0)
         inside -= 1
 
-    async with Threads(4) as threads:
+    async with ThreadPool(4) as threads:
         fleet = Fleet(lambda name: Host(restart), threads)
         await asyncio.gather(*(fleet.restart("web-1") for _ in range(5)))
 
@@ -75,7 +75,7 @@ async def test_two_restarts_of_a_host_never_overlap():
 async def test_different_hosts_are_restarted_at_the_same_time():
     """The control: restarts of two hosts do meet."""
     both = asyncio.Barrier(2)
-    async with Threads(2) as threads:
+    async with ThreadPool(2) as threads:
         fleet = Fleet(lambda name: Host(both.wait), threads)
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(fleet.restart("web-1"), fleet.restart("web-2"))
@@ -89,7 +89,7 @@ async def test_cancelled_restart_gives_the_host_free():
         started.set()
         await hang.wait()
 
-    async with Threads(2) as threads:
+    async with ThreadPool(2) as threads:
         fleet = fleet_of(Host(restart), threads)
         hanging = asyncio.create_task(fleet.restart("web-1"))
         await started.wait()
@@ -106,7 +106,7 @@ async def test_cancelled_restart_gives_the_host_free():
 async def test_host_that_hangs_is_given_up():
     """A restart has an end, and the next one its turn; what was given up is not counted."""
     hang = asyncio.Event()
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         fleet = fleet_of(Host(hang.wait), threads, within_s=0.05)
         with pytest.raises(HostUnavailableError, match=r"web-1: not back within 0\.05 s"):
             await fleet.restart("web-1")
@@ -129,7 +129,7 @@ async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none
         async def health(self):
             asked_in["awaiting"] = threading.current_thread()
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         for kind in (Blocking, Awaiting):
             await fleet_of(kind(lambda: asyncio.sleep(0)), threads).restart("web-1")
 
@@ -144,7 +144,7 @@ async def test_host_that_is_not_well_has_not_been_restarted():
         async def health(self):
             raise HostUnavailableError("web-1: still down")
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         fleet = fleet_of(Unwell(lambda: asyncio.sleep(0)), threads)
         with pytest.raises(HostUnavailableError, match="still down"):
             await fleet.restart("web-1")
@@ -155,7 +155,7 @@ async def test_host_that_is_not_well_has_not_been_restarted():
 async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse():
     """What was started last is ended first; strangers are neither."""
     told = []
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         make = {name: Startable(name, told) for name in ("a", "b", "c")}.__getitem__
         async with Fleet(make, threads, names=["a", "b"]) as fleet:
             await fleet.restart("b")
@@ -170,7 +170,7 @@ async def test_host_that_is_down_at_the_start_is_a_warning(caplog):
         "a": Startable("a", told, complaint=HostUnavailableError("a: no licence")),
         "b": Startable("b", told),
     }
-    async with Threads(1) as threads, Fleet(hosts.__getitem__, threads, names=["a", "b"]) as fleet:
+    async with ThreadPool(1) as threads, Fleet(hosts.__getitem__, threads, names=["a", "b"]) as fleet:
         await fleet.restart("a")
 
     assert told == ["start a", "start b", "restart a", "end b", "end a"]
@@ -183,7 +183,7 @@ async def test_start_that_is_broken_off_ends_what_was_started(error):
     """A cancelled start, or a bug in a host, leaves nothing running."""
     told = []
     hosts = {"a": Startable("a", told), "b": Startable("b", told, complaint=error), "c": Startable("c", told)}
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         with pytest.raises(type(error)):
             async with Fleet(hosts.__getitem__, threads, names=["a", "b", "c"]):
                 pass
@@ -193,7 +193,7 @@ async def test_start_that_is_broken_off_ends_what_was_started(error):
 
 async def test_strangers_are_forgotten_while_they_rest(monkeypatch):
     """Messages may name any host; what the fleet knows of them is bounded, but never one that is in use."""
-    monkeypatch.setattr(fleet_module, "STRANGERS", 10)
+    monkeypatch.setattr(fleet_module, "MAX_UNLISTED", 10)
     hang = asyncio.Event()
     made = []
 
@@ -206,7 +206,7 @@ async def test_strangers_are_forgotten_while_they_rest(monkeypatch):
         made.append(Named(None))
         return made[-1]
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         fleet = Fleet(make, threads)
         in_use = [asyncio.create_task(fleet.restart("web-0")) for _ in range(2)]
         await asyncio.sleep(0)
@@ -229,7 +229,7 @@ async def test_simulated_host_can_be_replaced_by_name(monkeypatch):
     async def patched(self):
         restarted.append(self.name)
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         fleet = Fleet(lambda name: SimulatedHost(name, seed=1), threads)
         await fleet.restart("web-1")
         monkeypatch.setattr("harness.mayhem.hosts.simulated.SimulatedHost.restart", patched)

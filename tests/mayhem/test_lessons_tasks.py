@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import harness.mayhem
-from harness.mayhem.cancellation import ended
+from harness.mayhem.cancellation import cancel_and_wait
 
 SERVICE = Path(harness.mayhem.__file__).parent
 # Made outside of a group, and awaited to their end right there, whoever cancels the caller.
-OWNED = {"take_or_undo.py", "settlement.py"}
+OWNED = {"cancellation.py"}
 
 
 def calls(*names):
@@ -81,7 +81,7 @@ async def test_a_swallowed_cancellation_does_not_hold_the_end():
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await ended([task])
+        await cancel_and_wait([task])
 
     assert task.cancelled()
     assert heard == ["cancelled", "cancelled"]

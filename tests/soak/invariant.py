@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.mayhem import backend, brokers, stores
 from harness.mayhem.backend import member
-from harness.mayhem.ledger import Audit
+from harness.mayhem.ledger import BrokerAudit
 
 # More than a round has of them.
 DEAD_LETTERS = 100_000
@@ -18,7 +18,7 @@ SHOWN = 5
 class Books:
     """What the broker and the store know of one round's messages."""
 
-    audit: Audit
+    audit: BrokerAudit
     saved: Mapping[str, int]  # how often, by message
     laid_aside: Mapping[str, str]  # the reason, by message
 
@@ -29,7 +29,7 @@ async def read_books(broker_url: str, store_url: str, prefix: str, *, lease_s: f
     Raises:
         StorageError: They cannot be read.
     """
-    audit: Audit = await member(brokers, broker_url, "audit").audit(broker_url)
+    audit: BrokerAudit = await member(brokers, broker_url, "audit").audit(broker_url)
     saved: dict[str, int] = await member(stores, store_url).times_saved(store_url)
     async with backend.broker(broker_url, lease_s=lease_s) as broker:
         dead = await broker.dead_letters(DEAD_LETTERS)

@@ -30,15 +30,15 @@ async def _publish_all(
     url: str, prefix: str, *, first: int, count: int, rate_per_s: float, hosts: int, lease_s: float
 ) -> None:
     async with AsyncExitStack() as stack:
-        outlet = await _reached(stack, url, lease_s)
+        broker = await _reached(stack, url, lease_s)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         start = time.monotonic()
         for number in range(first, count):
             await asyncio.sleep(max(0.0, start + (number - first) / rate_per_s - time.monotonic()))
-            group.create_task(_publish(outlet, message_id(prefix, number), f"host-{number % hosts}"))
+            group.create_task(_publish(broker, message_id(prefix, number), f"host-{number % hosts}"))
 
 
-async def _reached(stack: AsyncExitStack, url: str, lease_s: float) -> backend.BrokerWithOutlet:
+async def _reached(stack: AsyncExitStack, url: str, lease_s: float) -> backend.PublishingBroker:
     """The broker, which may be away just now."""
     while True:
         try:
@@ -47,13 +47,13 @@ async def _reached(stack: AsyncExitStack, url: str, lease_s: float) -> backend.B
             await asyncio.sleep(AGAIN_S)
 
 
-async def _publish(outlet: backend.BrokerWithOutlet, name: str, host: str) -> None:
+async def _publish(broker: backend.PublishingBroker, name: str, host: str) -> None:
     while True:
         try:
             if name.endswith("poison"):
-                await outlet.put(Message(name, b"\xff not JSON", time.time()))
+                await broker.put(Message(name, b"\xff not JSON", time.time()))
             else:
-                await publish(outlet, RestartEvent(host), message_id=name)
+                await publish(broker, RestartEvent(host), message_id=name)
         except StorageUnavailableError:
             await asyncio.sleep(AGAIN_S)
         else:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from harness.mayhem import brokers
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
-from harness.mayhem.ledger import Audit
+from harness.mayhem.ledger import BrokerAudit
 
 from .invariant import complaints, read_books
 from .plan import Plan, Terms
@@ -150,7 +150,7 @@ def unhandled(*logs: Path) -> Sequence[str]:
 
 async def _settled(broker: str) -> Sequence[str]:
     """Wait until nothing waits in the queue."""
-    audit: Callable[[str], Awaitable[Audit]] = member(brokers, broker, "audit").audit
+    audit: Callable[[str], Awaitable[BrokerAudit]] = member(brokers, broker, "audit").audit
     deadline = time.monotonic() + PATIENCE_S
     while waiting := (await _answered(lambda: audit(broker))).waiting:
         if time.monotonic() > deadline:

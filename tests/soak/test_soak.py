@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from harness.mayhem.errors import SettingsError
-from harness.mayhem.ledger import Audit
+from harness.mayhem.ledger import BrokerAudit
 from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
 from tests.mayhem.support.service_process import run
 from tests.soak.invariant import Books, complaints
@@ -79,7 +79,7 @@ def test_a_round_is_repeated_by_its_seed():
 
 def books(*, acks=None, saved=None, aside=None):
     acks = {"a": 1, "b": 2} if acks is None else acks
-    audit = Audit(3, len(acks), acks, nacked=0, redelivered=1, dead_lettered=1, waiting=0)
+    audit = BrokerAudit(3, len(acks), acks, nacked=0, redelivered=1, dead_lettered=1, waiting=0)
     saved = {"a": 1, "b": 2} if saved is None else saved
     return Books(audit, saved, {"c-poison": "not JSON"} if aside is None else aside)
 

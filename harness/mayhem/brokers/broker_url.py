@@ -14,7 +14,7 @@ QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class BrokerUrl:
     """What ``SCHEME://USER:PASSWORD@HOST:PORT/PATH?queue=NAME`` says."""
 
     url: str = field(repr=False)  # without the queue; with the password
@@ -22,7 +22,7 @@ class Address:
     queue: str
 
     @classmethod
-    def from_url(cls, url: str) -> Address:
+    def from_url(cls, url: str) -> BrokerUrl:
         """Read the URL.
 
         Raises:

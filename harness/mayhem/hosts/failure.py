@@ -52,7 +52,7 @@ class SlowStart:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureModel:
     """All that goes wrong with a host; by default nothing."""
 
     chance: float = 0.0
@@ -64,10 +64,10 @@ class Failure:
             raise ValueError("a chance from 0 to 1")
 
 
-NEVER = Failure()
+NEVER = FailureModel()
 
 
-def parse_failure(text: str) -> Failure:
+def parse_failure(text: str) -> FailureModel:
     """The failures that a text like ``chance:0.02 flapping:60s,5s`` describes.
 
     Raises:
@@ -94,4 +94,4 @@ def parse_failure(text: str) -> Failure:
                 raise ValueError(EXPECTED)
     if not found:
         raise ValueError(EXPECTED)
-    return Failure(chance, flapping, slow)
+    return FailureModel(chance, flapping, slow)

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from ..errors import SettingsError
 from ..ports import Host
-from ..process.thread_pool import Threads
-from .failure import NEVER, Failure
+from ..process.thread_pool import ThreadPool
+from .failure import NEVER, FailureModel
 from .latency import Latency
 from .simulated import LATENCY, SimulatedHost
 
@@ -41,7 +41,7 @@ class Inventory:
     processes: int = 0
     sdk: int = 0
     latency: Latency = LATENCY
-    failure: Failure = NEVER
+    failure: FailureModel = NEVER
     seed: int = 0
     _real: Mapping[str, Kind] = field(init=False, repr=False, compare=False)
 
@@ -62,7 +62,7 @@ class Inventory:
         """What is behind a host. A name that is not in the inventory is that of a simulated one."""
         return self._real.get(name, Kind.SIMULATED)
 
-    def maker(self, threads: Threads) -> Callable[[str], Host]:
+    def maker(self, threads: ThreadPool) -> Callable[[str], Host]:
         """What makes a host by its name; those that block use *threads*."""
 
         def make(name: str) -> Host:

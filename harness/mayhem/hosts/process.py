@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..cancellation import finish_despite_cancel
 from ..errors import HostUnavailableError
-from ..messages.settlement import untorn
 
 LOOPBACK = "127.0.0.1"
 # Without `site` and the environment's wishes it starts in 30 ms, and runs nothing but the standard library.
@@ -56,7 +56,7 @@ class Child:
         """
         try:
             # A loop that is cancelled between fork and exec may forget the process; uvloop does.
-            await untorn(self._spawn())
+            await finish_despite_cancel(self._spawn())
             self.port = await self._announced_port()
         except OSError as exc:  # no such program, no more processes, descriptors or memory
             await self.end()

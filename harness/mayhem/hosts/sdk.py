@@ -1,7 +1,7 @@
 """Hosts driven through a client library that blocks, as many are: the loop must never call it itself.
 
-`Client` stands for somebody else's library. It is synchronous, has a time-out, and raises what the socket
-raises. `SdkHost` is what this service makes of it.
+`MachineClient` stands in for a third-party library: it is synchronous, has a time-out, and raises what the
+socket raises. `SdkHost` is what this service makes of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import HostUnavailableError
-from ..process.thread_pool import Threads
+from ..process.thread_pool import ThreadPool
 from .latency import Latency
 from .process import LOOPBACK, PROGRAM, Child
 
@@ -22,7 +22,7 @@ from .process import LOOPBACK, PROGRAM, Child
 TIMEOUT_S = 5.0
 
 
-class Client:
+class MachineClient:
     """A library as one finds them: each call opens a connection, asks, and BLOCKS until it is answered."""
 
     def __init__(self, port: int) -> None:
@@ -45,13 +45,13 @@ class Client:
 
 
 class SdkHost:
-    """A machine behind a `Client`; the machine's own process runs while the block does.
+    """A machine behind a `MachineClient`; the machine's own process runs while the block does.
 
     Its restarts block a thread of *threads* for as long as they take, as its health checks do.
     """
 
     def __init__(
-        self, name: str, threads: Threads, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
+        self, name: str, threads: ThreadPool, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
     ) -> None:
         self.name = name
         self._threads = threads
@@ -83,13 +83,13 @@ class SdkHost:
 
     def check_health(self) -> None:
         try:
-            Client(self._machine.port).health()
+            MachineClient(self._machine.port).health()
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not healthy: {exc}") from exc
 
     def _restart(self, takes_s: float) -> None:
         try:
             with self._restarting:
-                Client(self._machine.port).restart(takes_s)
+                MachineClient(self._machine.port).restart(takes_s)
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not restarted: {exc}") from exc

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from ..errors import HostUnavailableError
-from .failure import NEVER, Failure
+from .failure import NEVER, FailureModel
 from .latency import Latency, Lognormal
 
 # One restart in twenty takes longer than 45 ms.
@@ -28,7 +28,7 @@ class SimulatedHost:
         *,
         seed: int,
         latency: Latency = LATENCY,
-        failure: Failure = NEVER,
+        failure: FailureModel = NEVER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name

@@ -161,7 +161,7 @@ class Gate:
                     await self._changed.wait()
         return limit
 
-    def look_again(self) -> None:
+    def recheck(self) -> None:
         """A circuit has changed."""
         self._changed.set()
 
@@ -222,4 +222,4 @@ class Circuits:
             extra={"dependency": circuit.dependency, "next_trial_s": round(circuit.wait_s(), 3)},
         )
         record_circuit(circuit.dependency, circuit.state)
-        self.gate.look_again()
+        self.gate.recheck()

@@ -7,17 +7,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..cancellation import Waits
+from ..cancellation import Interruptible
 from ..errors import StorageUnavailableError
 from ..message import Delivery
-from ..operations.failure_ledger import End, Failures
+from ..operations.failure_ledger import End, FailureLedger
 from ..operations.metrics import record_consumed, record_operation
 from ..ports import Broker
 
 log = logging.getLogger(__name__)
 
 # As long as the broker is away, one question per second is enough.
-AWAY_S = 1.0
+RETRY_S = 1.0
 # Between two gets, when the first brought fewer messages than were wanted. At once, the second would find the
 # next message alone; and a get, a save and an ack of ten together cost little more than of one.
 GATHER_S = 0.005
@@ -36,7 +36,7 @@ class Consumer:
             asked for as fit if they are like the largest of late. What one `get` brings may exceed the limit;
             beyond it nothing is asked for.
         hand_back: Hands back a delivery that nobody began to handle.
-        gate: Waits until messages are wanted, and says how many of those there is room for.
+        gate: Interruptible until messages are wanted, and says how many of those there is room for.
         failures: Where what the broker raises is counted.
     """
 
@@ -49,10 +49,10 @@ class Consumer:
         max_bytes: int = MAX_BYTES,
         hand_back: Callable[[Delivery], Awaitable[None]] | None = None,
         gate: Callable[[int], Awaitable[int]] | None = None,
-        failures: Failures | None = None,
+        failures: FailureLedger | None = None,
     ) -> None:
-        self.in_hand = 0
-        self.bytes_in_hand = 0
+        self.in_flight = 0
+        self.bytes_in_flight = 0
         self._broker = broker
         self._handle = handle
         self._concurrency = concurrency
@@ -63,7 +63,7 @@ class Consumer:
         self._largest = 0.0  # body of late; 0 for not known
         self._untouched: dict[tuple[str, int], Delivery] = {}  # whose task has not begun yet
         self._room_changed = asyncio.Event()
-        self._waits = Waits()
+        self._interruptible = Interruptible()
         self._next_get = 0.0  # on the monotonic clock
 
     async def run(self) -> None:
@@ -90,7 +90,7 @@ class Consumer:
     def drain(self) -> None:
         """Take no more, and end once what is in hand is settled. Called from signal handlers."""
         self._broker.drain()
-        self._waits.end()
+        self._interruptible.interrupt()
         self._room_changed.set()
 
     def resize(self, *, concurrency: int, max_bytes: int) -> None:
@@ -102,19 +102,19 @@ class Consumer:
     async def _take(self) -> Sequence[Delivery]:
         """As many messages as there is room for, and at least one; none when the broker is drained."""
         if (gather_s := self._next_get - time.monotonic()) > 0:
-            await self._waits.unless_ended(asyncio.sleep(gather_s))
+            await self._interruptible.wait(asyncio.sleep(gather_s))
         while not (room := self._room()):
             self._room_changed.clear()
             await self._room_changed.wait()
-            if self._waits.ended:
+            if self._interruptible.interrupted:
                 return []
         if self._gate is not None:
-            room = await self._waits.unless_ended(self._gate(room)) or 1
+            room = await self._interruptible.wait(self._gate(room)) or 1
         return await self._get(room)
 
     def _room(self) -> int:
-        slots = self._concurrency - self.in_hand
-        left_bytes = self._max_bytes - self.bytes_in_hand
+        slots = self._concurrency - self.in_flight
+        left_bytes = self._max_bytes - self.bytes_in_flight
         if slots <= 0 or left_bytes <= 0:
             return 0
         # The first is asked for alone: it may be large, and so may all after it.
@@ -130,8 +130,8 @@ class Consumer:
                 log.warning("broker away", extra={"broker": self._broker.system}, exc_info=True)
                 if self._failures is not None:
                     self._failures.note(error, End.RETRIED)
-                await self._waits.unless_ended(asyncio.sleep(AWAY_S))
-                if self._waits.ended:
+                await self._interruptible.wait(asyncio.sleep(RETRY_S))
+                if self._interruptible.interrupted:
                     return []
             else:
                 record_operation(self._broker.system, "receive", time.perf_counter() - began)
@@ -150,14 +150,14 @@ class Consumer:
     def _enter(self, delivery: Delivery) -> None:
         size = len(delivery.message.body)
         self._untouched[_key(delivery)] = delivery
-        self.in_hand += 1
-        self.bytes_in_hand += size
+        self.in_flight += 1
+        self.bytes_in_flight += size
         # Empty bodies as well are known to be small.
         self._largest = max(size, self._largest * FADING, 1.0)
 
     def _leave(self, delivery: Delivery) -> None:
-        self.in_hand -= 1
-        self.bytes_in_hand -= len(delivery.message.body)
+        self.in_flight -= 1
+        self.bytes_in_flight -= len(delivery.message.body)
         self._room_changed.set()
 
 

@@ -15,13 +15,13 @@ from opentelemetry.trace import Span, SpanKind
 from ..errors import MayhemError, OverdeliveredError, OversizedMessageError
 from ..fleet import Fleet
 from ..message import Delivery, RestartEvent
-from ..operations.failure_ledger import End, Failures
+from ..operations.failure_ledger import End, FailureLedger
 from ..operations.metrics import record_processed
 from ..operations.tracing import DESTINATION, from_headers, mark_failed, messaging, span
 from ..ports import Broker, Store
 from . import policy
 from .circuit import Circuits
-from .forgiven_deliveries import Excuses
+from .forgiven_deliveries import ForgivenDeliveries
 from .lease import Leases
 from .settlement import Settlement
 
@@ -50,7 +50,7 @@ class Handler:
         *,
         leases: Leases,
         circuits: Circuits,
-        failures: Failures,
+        failures: FailureLedger,
         max_deliveries: int,
         random: Random,
     ) -> None:
@@ -63,7 +63,7 @@ class Handler:
         self._max_deliveries = max_deliveries
         self._random = random
         self._settlement = Settlement(broker, circuits.broker, failures)
-        self._excuses = Excuses()
+        self._forgiven = ForgivenDeliveries()
 
     async def handle(self, delivery: Delivery) -> None:
         """See the message through to its settlement.
@@ -97,9 +97,9 @@ class Handler:
             else:
                 # Only now, when the save is durable: what is acked is never lost.
                 if await self._settlement.ack(delivery):
-                    self._excuses.forget(message.id)
+                    self._forgiven.forget(message.id)
                 else:  # it comes again, and that is not its fault
-                    self._excuses.add(message.id)
+                    self._forgiven.add(message.id)
             finally:
                 record_processed(self._system, time.perf_counter() - began)
 
@@ -108,12 +108,12 @@ class Handler:
 
         A task that is cancelled before its first step runs nothing of its coroutine, not even a ``finally``.
         """
-        self._excuses.add(delivery.message.id)
+        self._forgiven.add(delivery.message.id)
         await self._settlement.nack(delivery, delay_s=0)
 
     async def _carry_out(self, delivery: Delivery) -> None:
         message = delivery.message
-        if delivery.number - self._excuses.of(message.id) > self._max_deliveries:
+        if delivery.number - self._forgiven.of(message.id) > self._max_deliveries:
             raise OverdeliveredError(f"delivered {delivery.number} times without being settled")
         if len(message.body) > MAX_BODY_BYTES:
             raise OversizedMessageError(f"body has {len(message.body)} bytes, more than {MAX_BODY_BYTES}")
@@ -156,7 +156,7 @@ class Handler:
         decided = policy.verdict(
             cause,
             deliveries=delivery.number,
-            excused=self._excuses.of(message_id),
+            forgiven=self._forgiven.of(message_id),
             max_deliveries=self._max_deliveries,
             spread=self._random.random(),
         )
@@ -170,17 +170,17 @@ class Handler:
             case policy.Nack(delay_s, counts):
                 self._failures.note(error, End.NACKED)
                 if not counts:
-                    self._excuses.add(message_id)
+                    self._forgiven.add(message_id)
                 await self._settlement.nack(delivery, delay_s=delay_s)
             case policy.DeadLetter(reason):
                 self._failures.note(error, End.DEAD_LETTERED)
                 if await self._settlement.dead_letter(delivery, reason=reason):
-                    self._excuses.forget(message_id)
-            case policy.LetGo():
-                self._failures.note(error, End.LET_GO)
+                    self._forgiven.forget(message_id)
+            case policy.Abandon():
+                self._failures.note(error, End.ABANDONED)
             case policy.Stop():
                 self._failures.note(error, End.STOPPED)
-                self._excuses.add(message_id)
+                self._forgiven.add(message_id)
                 # Not at once: this service goes on pulling for as long as its end takes.
                 await self._settlement.nack(delivery, delay_s=policy.NACK_S)
                 raise error

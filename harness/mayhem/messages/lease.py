@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 
 from ..errors import StorageUnavailableError
 from ..message import Delivery
-from ..operations.failure_ledger import End, Failures
+from ..operations.failure_ledger import End, FailureLedger
 from ..operations.tracing import messaging, span
 from ..ports import Broker
 
@@ -31,7 +31,7 @@ class Leases:
     others.
     """
 
-    def __init__(self, broker: Broker, failures: Failures, *, lease_s: float) -> None:
+    def __init__(self, broker: Broker, failures: FailureLedger, *, lease_s: float) -> None:
         self.lease_s = lease_s
         self._broker = broker
         self._failures = failures
@@ -109,7 +109,7 @@ class Leases:
             if kept in self._kept:
                 kept.lose(error)
             else:  # settled while its extension was on the way
-                self._failures.note(error, End.LET_GO)
+                self._failures.note(error, End.ABANDONED)
         finally:
             kept.extending = False
 

@@ -60,7 +60,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class Abandon:
     """Do nothing: the message is no longer ours."""
 
 
@@ -69,7 +69,7 @@ class Stop:
     """Hand the message back, not held against it, and end the service: the next would fare no better."""
 
 
-Verdict = Nack | DeadLetter | LetGo | Stop
+Verdict = Nack | DeadLetter | Abandon | Stop
 
 
 def retry_after_s(error: Exception, *, attempt: int, spread: float) -> float | None:
@@ -94,14 +94,14 @@ def deciding(error: Exception) -> BaseException:
 
 
 def verdict(
-    error: BaseException, *, deliveries: int, excused: int = 0, max_deliveries: int, spread: float
+    error: BaseException, *, deliveries: int, forgiven: int = 0, max_deliveries: int, spread: float
 ) -> Verdict:
     """What becomes of a message whose handling failed for good.
 
     Args:
         error: No group: see `deciding`.
         deliveries: How often the message was handed out, this time included.
-        excused: How many of them are not held against it.
+        forgiven: How many of them are not held against it.
         max_deliveries: When so many are held against it, it is not handed back once more.
         spread: As for `retry_after_s`.
     """
@@ -110,7 +110,7 @@ def verdict(
         case StorageBrokenError():
             return Stop()
         case LeaseLostError():
-            return LetGo()
+            return Abandon()
         case CircuitOpenError():
             # Spread as well: all that wait for the same circuit would come back in the same instant.
             return Nack(error.retry_after_s * (1 + spread), counts=False)
@@ -118,7 +118,7 @@ def verdict(
             return Nack(delay_s, counts=False)
         case MalformedMessageError() | OversizedMessageError() | OverdeliveredError():
             return DeadLetter(str(error))
-        case _ if deliveries - excused >= max_deliveries:
+        case _ if deliveries - forgiven >= max_deliveries:
             return DeadLetter(f"delivery {deliveries} failed: {type(error).__name__}: {error}")
         case _:
             return Nack(delay_s)

@@ -15,17 +15,17 @@ from opentelemetry.trace import SpanKind
 from ..errors import StorageUnavailableError
 from ..message import Message, RestartEvent
 from ..operations.tracing import DESTINATION, messaging, span, to_headers
-from ..ports import Outlet
+from ..ports import PublishPort
 
 log = logging.getLogger(__name__)
 
 # How often a thread that waits for the loop looks whether it is still wanted.
 STOP_POLL_S = 0.1
 # As long as the broker is away, one attempt per second is enough.
-AWAY_S = 1.0
+RETRY_S = 1.0
 
 
-async def publish(outlet: Outlet, event: RestartEvent, *, message_id: str | None = None) -> None:
+async def publish(broker: PublishPort, event: RestartEvent, *, message_id: str | None = None) -> None:
     """Publish one event. Its span is the parent of everything that happens to the message.
 
     Args:
@@ -35,13 +35,13 @@ async def publish(outlet: Outlet, event: RestartEvent, *, message_id: str | None
     with span(
         f"publish {DESTINATION}",
         SpanKind.PRODUCER,
-        attributes=messaging(outlet.system, "send", message_id),
+        attributes=messaging(broker.system, "send", message_id),
     ):
-        await outlet.put(Message(message_id, event.to_body(), time.time(), to_headers()))
+        await broker.put(Message(message_id, event.to_body(), time.time(), to_headers()))
 
 
 def publish_steadily(
-    outlet: Outlet,
+    broker: PublishPort,
     loop: asyncio.AbstractEventLoop,
     stop: threading.Event,
     *,
@@ -63,15 +63,15 @@ def publish_steadily(
         event, message_id = RestartEvent(f"host-{random.randrange(hosts)}"), str(uuid.uuid4())
         while not stop.is_set():
             try:
-                _publish_from_thread(outlet, event, message_id, loop, stop)
+                _publish_from_thread(broker, event, message_id, loop, stop)
                 break
             except StorageUnavailableError:
                 log.warning("not published", extra={"message_id": message_id}, exc_info=True)
-                stop.wait(AWAY_S)
+                stop.wait(RETRY_S)
 
 
 def _publish_from_thread(
-    outlet: Outlet,
+    broker: PublishPort,
     event: RestartEvent,
     message_id: str,
     loop: asyncio.AbstractEventLoop,
@@ -82,7 +82,7 @@ def _publish_from_thread(
     `run_coroutine_threadsafe` takes the thread's context along. Its `result` alone would wait for ever for a
     loop that has stopped meanwhile.
     """
-    publishing = asyncio.run_coroutine_threadsafe(publish(outlet, event, message_id=message_id), loop)
+    publishing = asyncio.run_coroutine_threadsafe(publish(broker, event, message_id=message_id), loop)
     while not wait([publishing], STOP_POLL_S).done:
         if stop.is_set():
             publishing.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Coroutine
@@ -10,18 +9,16 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
+from ..cancellation import finish_despite_cancel
 from ..errors import LeaseLostError, StorageError
 from ..message import Delivery
-from ..operations.failure_ledger import End, Failures
+from ..operations.failure_ledger import End, FailureLedger
 from ..operations.metrics import record_operation, record_settled
 from ..operations.tracing import messaging, span
 from ..ports import Broker
 from .circuit import Circuit
 
 log = logging.getLogger(__name__)
-
-# What a broker has to finish a settlement whose caller was cancelled: a service cannot take for ever to end.
-FINISH_S = 5.0
 
 
 class Settlement:
@@ -30,7 +27,7 @@ class Settlement:
     One that cannot be settled is logged and left: the broker hands it out again.
     """
 
-    def __init__(self, broker: Broker, circuit: Circuit, failures: Failures) -> None:
+    def __init__(self, broker: Broker, circuit: Circuit, failures: FailureLedger) -> None:
         self._broker = broker
         self._circuit = circuit
         self._failures = failures
@@ -50,9 +47,9 @@ class Settlement:
         try:
             with span(operation, SpanKind.CLIENT, attributes=messaging(system, "settle", message_id)):
                 with self._circuit:
-                    await untorn(call)
+                    await finish_despite_cancel(call)
         except (LeaseLostError, StorageError) as error:
-            self._failures.note(error, End.LET_GO)
+            self._failures.note(error, End.ABANDONED)
             record_settled("let-go")
             log.warning("%s failed", operation, extra={"message_id": message_id}, exc_info=True)
             return False
@@ -61,41 +58,3 @@ class Settlement:
             return True
         finally:
             record_operation(system, operation, time.perf_counter() - began)
-
-
-async def untorn(call: Coroutine[Any, Any, None], *, finish_s: float = FINISH_S) -> None:
-    """Await *call* to its end, whoever cancels the caller; the cancellation travels on afterwards.
-
-    `asyncio.shield` alone lets the caller go at once: what it shields is then a task without an owner.
-
-    Args:
-        finish_s: What the call has from the first cancellation; then it is cancelled itself.
-    """
-    task = asyncio.create_task(call)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError as exc:
-        cancelled = exc
-    else:
-        return
-    if not await _finished(task, finish_s):
-        cancelled.add_note(f"and meanwhile: not finished within {finish_s:g} s")
-    elif not task.cancelled() and (error := task.exception()) is not None:
-        cancelled.add_note(f"and meanwhile: {type(error).__name__}: {error}")
-    raise cancelled
-
-
-async def _finished(task: asyncio.Task[None], within_s: float) -> bool:
-    """Whether the task ended by itself in that time, whoever cancels the caller; it is over in any case."""
-    deadline = time.monotonic() + within_s
-    in_time = True
-    while not task.done():
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            in_time = False
-            task.cancel()
-        try:
-            await asyncio.wait({task}, timeout=max(left_s, 0) or None)
-        except asyncio.CancelledError:
-            continue  # the first one travels on
-    return in_time

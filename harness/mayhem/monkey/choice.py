@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from random import Random
 
-from .host_group import DAYS, Group
+from .host_group import DAYS, HostGroup
 
 
-class Why(StrEnum):
+class SkipReason(StrEnum):
     """The reasons to spare a group, in the order in which they are looked for."""
 
     DISABLED = "the group is not enabled"
@@ -25,7 +25,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class Termination:
     """One host of the group is to be terminated; or would be, if the group were not leashed."""
 
     group: str
@@ -34,18 +34,18 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True)
-class Spared:
+class Skipped:
     """Nobody of the group is to be terminated."""
 
     group: str
-    why: Why
+    why: SkipReason
 
 
-Decision = Victim | Spared
+Decision = Termination | Skipped
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class ThrowHistory:
     """What the decisions are based on, beside the groups' terms. Times are aware, and in UTC."""
 
     since: datetime  # the service's start, which counts as every group's last throw and last victim
@@ -53,14 +53,14 @@ class History:
     chosen_at: Mapping[str, datetime] = field(default_factory=dict)  # by group; on the leash, too
     underway: Mapping[str, str] = field(default_factory=dict)  # group -> its victim that is not back yet
 
-    def after(self, decisions: Iterable[Decision], now: datetime) -> History:
+    def after(self, decisions: Iterable[Decision], now: datetime) -> ThrowHistory:
         """The history with these decisions in it. What is under way, the monkey knows."""
         thrown_at, chosen_at = dict(self.thrown_at), dict(self.chosen_at)
         for decision in decisions:
             match decision:
-                case Spared(_, Why.DISABLED | Why.INTERVAL):
+                case Skipped(_, SkipReason.DISABLED | SkipReason.INTERVAL):
                     continue
-                case Victim(group):
+                case Termination(group):
                     chosen_at[group] = now
             thrown_at[decision.group] = now
         # A clock that was set back would otherwise keep the group waiting until it is there again.
@@ -73,7 +73,7 @@ class History:
 
 
 def choose(
-    groups: Sequence[Group], names: Sequence[str], history: History, now: datetime, random: Random
+    groups: Sequence[HostGroup], names: Sequence[str], history: ThrowHistory, now: datetime, random: Random
 ) -> list[Decision]:
     """Decide about each group, in order: at most one victim each, and no host for two groups at a time.
 
@@ -85,33 +85,35 @@ def choose(
     decisions: list[Decision] = []
     for group in groups:
         decision = _decide(group, [n for n in group.eligible(names) if n not in taken], history, now, random)
-        if isinstance(decision, Victim):
+        if isinstance(decision, Termination):
             taken.add(decision.host)
         decisions.append(decision)
     return decisions
 
 
-def _decide(group: Group, hosts: list[str], history: History, now: datetime, random: Random) -> Decision:
+def _decide(
+    group: HostGroup, hosts: list[str], history: ThrowHistory, now: datetime, random: Random
+) -> Decision:
     thrown_s = (now - history.thrown_at.get(group.name, history.since)).total_seconds()
     chosen_s = (now - history.chosen_at.get(group.name, history.since)).total_seconds()
     day = group.hours.begun_on(now.astimezone(group.timezone))
     match group:
         case _ if not group.enabled:
-            why = Why.DISABLED
+            why = SkipReason.DISABLED
         case _ if thrown_s < group.every_s:
-            why = Why.INTERVAL
+            why = SkipReason.INTERVAL
         case _ if day is None:
-            why = Why.HOUR
+            why = SkipReason.HOUR
         case _ if DAYS[day.weekday()] not in group.days:
-            why = Why.DAY
+            why = SkipReason.DAY
         case _ if group.name in history.underway:
-            why = Why.UNDERWAY
+            why = SkipReason.UNDERWAY
         case _ if chosen_s < group.rest_s:
-            why = Why.RESTING
+            why = SkipReason.RESTING
         case _ if not hosts:
-            why = Why.NOBODY
+            why = SkipReason.NOBODY
         case _ if random.random() >= group.probability:
-            why = Why.DICE
+            why = SkipReason.DICE
         case _:
-            return Victim(group.name, random.choice(hosts), group.leashed)
-    return Spared(group.name, why)
+            return Termination(group.name, random.choice(hosts), group.leashed)
+    return Skipped(group.name, why)

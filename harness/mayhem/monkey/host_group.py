@@ -63,7 +63,7 @@ def _zone(value: Any) -> Any:
         ) from None
 
 
-class Group(BaseModel):
+class HostGroup(BaseModel):
     """Hosts, and the terms on which one of them may be terminated. Names are patterns: ``host-[0-4]``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -98,7 +98,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def check_names(groups: Iterable[Group]) -> None:
+def check_names(groups: Iterable[HostGroup]) -> None:
     """See that no two groups have the same name, which is what their history is known by.
 
     Raises:

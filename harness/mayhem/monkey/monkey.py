@@ -19,14 +19,14 @@ from ..fleet import Fleet
 from ..message import RestartEvent
 from ..messages.publisher import publish
 from ..operations.metrics import record_termination
-from ..ports import Outlet
-from .choice import History, Spared, Victim, Why, choose
-from .host_group import Group
+from ..ports import PublishPort
+from .choice import Skipped, SkipReason, Termination, ThrowHistory, choose
+from .host_group import HostGroup
 
 log = logging.getLogger(__name__)
 
 # The least interval a group may have.
-LOOK_S = 1.0
+POLL_S = 1.0
 # Another process may have taken the event, and then nobody here hears of its end.
 GIVE_UP = timedelta(minutes=5)
 
@@ -48,32 +48,32 @@ class Monkey:
 
     def __init__(
         self,
-        outlet: Outlet,
+        broker: PublishPort,
         fleet: Fleet,
-        groups: Sequence[Group],
+        groups: Sequence[HostGroup],
         *,
         seed: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._outlet = outlet
+        self._broker = broker
         self._fleet = fleet
         self._groups = tuple(groups)
         self._now = now
         self._random = Random(f"{seed}/monkey")
-        self._history = History(since=now())
+        self._history = ThrowHistory(since=now())
         self._underway: dict[str, _Underway] = {}  # by group
 
-    def change(self, groups: Sequence[Group]) -> None:
+    def change(self, groups: Sequence[HostGroup]) -> None:
         """Go by these groups from now on. What is known of those that remain stays known."""
         self._groups = tuple(groups)
 
     async def run(self) -> NoReturn:
         """Look and act until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_S)
-            await self.look()
+            await asyncio.sleep(POLL_S)
+            await self.poll()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """One round: decide about every group, and carry it out.
 
         Raises:
@@ -87,21 +87,21 @@ class Monkey:
         self._history = history.after(decisions, now)
         for decision in decisions:
             match decision:
-                case Spared(_, Why.INTERVAL):
+                case Skipped(_, SkipReason.INTERVAL):
                     pass
-                case Spared(group, why):
+                case Skipped(group, why):
                     log.debug("spared: %s", why, extra={"group": group})
-                case Victim(group, host, leashed=True):
+                case Termination(group, host, leashed=True):
                     log.info("leashed, else terminating", extra={"group": group, "host": host})
                     record_termination(group, "leashed")
-                case Victim(group, host):
+                case Termination(group, host):
                     await self._terminate(group, host, now)
 
     async def _terminate(self, group: str, host: str, now: datetime) -> None:
         log.info("terminating", extra={"group": group, "host": host})
         self._underway[group] = _Underway(host, now, self._fleet.restarts(host))
         try:
-            await publish(self._outlet, RestartEvent(host))
+            await publish(self._broker, RestartEvent(host))
         except StorageUnavailableError:
             del self._underway[group]
             record_termination(group, "failed")

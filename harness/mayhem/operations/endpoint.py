@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 
 from ..errors import SettingsError
 from .health import Judgement
-from .listen_address import Address
+from .listen_address import ListenAddress
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def prometheus() -> MetricReader:
 
 
 @contextmanager
-def answering(address: Address, views: Mapping[str, View]) -> Iterator[int]:
+def serve_http(address: ListenAddress, views: Mapping[str, View]) -> Iterator[int]:
     """Answer at *address* while the block runs; yields the port, which may have been left to the system.
 
     Args:

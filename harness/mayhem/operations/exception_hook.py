@@ -14,7 +14,7 @@ from typing import Any
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from ..process.stack_dump import awaiting
-from .failure_ledger import End, Failures
+from .failure_ledger import End, FailureLedger
 from .tracing import span_of
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 @contextmanager
-def unhandled_to(failures: Failures) -> Iterator[None]:
+def record_unhandled(failures: FailureLedger) -> Iterator[None]:
     """While the block runs, what nobody handles is logged and counted.
 
     That is what the running loop complains about, what ends a thread, and what a finaliser raises.
@@ -44,7 +44,7 @@ def unhandled_to(failures: Failures) -> Iterator[None]:
 class _Unhandled:
     """The hooks: asyncio's, threading's and the interpreter's."""
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: FailureLedger) -> None:
         self._failures = failures
 
     def in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -34,22 +34,22 @@ class End(StrEnum):
     RETRIED = "retried"
     NACKED = "nacked"
     DEAD_LETTERED = "dead-lettered"
-    LET_GO = "let go"
+    ABANDONED = "let go"
     STOPPED = "stopped"
     UNHANDLED = "unhandled"
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureCount:
     """One row: so many exceptions of a kind arose in one place and ended the same way."""
 
     kind: str  # the exception's type
-    arose: str  # as of `arose`
+    raised_at: str  # as of `raised_at`
     end: End
     count: int
 
 
-class Failures:
+class FailureLedger:
     """Counts exceptions, from any thread."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Failures:
     def note(self, error: BaseException, end: End) -> None:
         """Count *error*; of a group, each of its errors."""
         for leaf in leaves(error):
-            self.note_kind(type(leaf).__name__, arose(leaf), end)
+            self.note_kind(type(leaf).__name__, raised_at(leaf), end)
 
     def note_kind(self, kind: str, where: str, end: End) -> None:
         """Count something that has no exception."""
@@ -71,12 +71,12 @@ class Failures:
             self._counts[key] = self._counts.get(key, 0) + 1
         record_failure(kind)
 
-    def rows(self) -> list[Failure]:
+    def rows(self) -> list[FailureCount]:
         """What was counted, the most frequent first."""
         with self._lock:
             counted = list(self._counts.items())
         counted.sort(key=lambda item: -item[1])
-        return [Failure(kind, where, end, count) for (kind, where, end), count in counted]
+        return [FailureCount(kind, where, end, count) for (kind, where, end), count in counted]
 
     def totals(self) -> dict[str, int]:
         """How many exceptions ended in each of the ways."""
@@ -87,12 +87,12 @@ class Failures:
 
     def log_summary(self) -> None:
         """One line for all of them, once: at the end."""
-        most = "; ".join(f"{r.kind} at {r.arose}: {r.end} {r.count}x" for r in self.rows()[:TOLD])
+        most = "; ".join(f"{r.kind} at {r.raised_at}: {r.end} {r.count}x" for r in self.rows()[:TOLD])
         totals = {end.replace(" ", "_").replace("-", "_"): count for end, count in self.totals().items()}
         log.info("failures", extra={**totals, "most": most})
 
 
-def arose(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """Where in the program an exception comes from: ``module.function:line``; empty if it was never raised.
 
     That is the innermost frame which is no library's.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Address(NamedTuple):
+class ListenAddress(NamedTuple):
     """A host, by name or number, and a port; 0 leaves the port to the system."""
 
     host: str
     port: int
 
 
-def parse_address(text: str) -> Address:
+def parse_listen_address(text: str) -> ListenAddress:
     """``8080`` on loopback, or ``0.0.0.0:8080``.
 
     Raises:
@@ -21,4 +21,4 @@ def parse_address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
         raise ValueError("PORT or HOST:PORT")
-    return Address(host or "127.0.0.1", int(port))
+    return ListenAddress(host or "127.0.0.1", int(port))

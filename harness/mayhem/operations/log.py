@@ -42,7 +42,7 @@ def logging_to_stderr(level: int | str, form: str = "text") -> Iterator[None]:
         form: ``text`` for people, ``json`` for one JSON object per line.
     """
     formatter = _JsonFormatter() if form == "json" else _TextFormatter()
-    handler = _Lines(formatter)
+    handler = _ThrottledHandler(formatter)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
@@ -92,11 +92,11 @@ class _Repeated:
     """A message within its window."""
 
     until_s: float
-    told: int = 0
+    logged: int = 0
     left_out: int = 0
 
 
-class _Lines(logging.Handler):
+class _ThrottledHandler(logging.Handler):
     """Formats where it is logged, for there the span is current; what it formats is written elsewhere."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
@@ -111,7 +111,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Under the handler's lock, as logging calls it.
-        if not self._is_told(record):
+        if not self._is_within_limit(record):
             return
         if self._queue.qsize() >= LINES:
             self._dropped += 1
@@ -126,17 +126,17 @@ class _Lines(logging.Handler):
         self._writing.join(CLOSE_S)
         super().close()
 
-    def _is_told(self, record: logging.LogRecord) -> bool:
+    def _is_within_limit(self, record: logging.LogRecord) -> bool:
         key = (record.name, record.levelno, record.msg)
         repeated = self._repeated.get(key)
         if repeated is None:
             if len(self._repeated) >= MESSAGES:
                 return True
             repeated = self._repeated[key] = _Repeated(time.monotonic() + WINDOW_S)
-        if repeated.told >= REPEATS:
+        if repeated.logged >= REPEATS:
             repeated.left_out += 1
             return False
-        repeated.told += 1
+        repeated.logged += 1
         return True
 
     def _write(self) -> None:

@@ -60,7 +60,7 @@ GAUGES = {
     "mayhem.messages.in_hand": ("{message}", "Messages taken and not settled"),
     "mayhem.messages.in_hand.size": ("By", "Their bodies"),
     "mayhem.messages.pending": ("{message}", "Messages in the broker that are not settled"),
-    "mayhem.threads.busy": ("{thread}", "Threads in a blocking call"),
+    "mayhem.threads.busy": ("{thread}", "ThreadPool in a blocking call"),
     "mayhem.threads.waiting": ("{call}", "Blocking calls that wait for a thread"),
     "mayhem.threads.oldest_wait": ("s", "How long the first of those has waited"),
 }

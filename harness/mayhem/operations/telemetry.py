@@ -49,11 +49,11 @@ def telemetry(environment: Mapping[str, str], *, readers: Sequence[MetricReader]
         yield
         return
     resource = Resource.create({SERVICE_NAME: "mayhem"}).merge(OTELResourceDetector().detect())
-    spans = _Provider(resource=resource, shutdown_on_exit=False)
-    counted = [_Counted(exporter) for exporter in _exporters("traces", environment)]
+    spans = _ObservedProvider(resource=resource, shutdown_on_exit=False)
+    counted = [_CountingExporter(exporter) for exporter in _exporters("traces", environment)]
     for exporter in counted:
-        spans.add_span_processor(_Batches(exporter))
-    if spans.is_heard:
+        spans.add_span_processor(_CountingProcessor(exporter))
+    if spans.has_processor:
         trace.set_tracer_provider(spans)
     readers = [*readers, *map(_reader, _exporters("metrics", environment))]
     meters = MeterProvider(readers, resource, shutdown_on_exit=False)
@@ -62,7 +62,7 @@ def telemetry(environment: Mapping[str, str], *, readers: Sequence[MetricReader]
     try:
         yield
     finally:
-        _within(FLUSH_S, spans.shutdown, meters.shutdown)
+        _run_within(FLUSH_S, spans.shutdown, meters.shutdown)
         for exporter in counted:
             if lost := exporter.offered - exporter.exported:
                 log.warning("spans not exported", extra={"lost": lost, "exported": exporter.exported})
@@ -89,7 +89,7 @@ def _reader(exporter: Any) -> MetricReader:
     return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(exporter)
 
 
-def _within(limit_s: float, *steps: Callable[[], object]) -> None:
+def _run_within(limit_s: float, *steps: Callable[[], object]) -> None:
     """Take the steps in a thread that is left behind when it takes too long."""
 
     def take() -> None:
@@ -103,20 +103,20 @@ def _within(limit_s: float, *steps: Callable[[], object]) -> None:
         log.warning("telemetry not flushed in time", extra={"limit_s": limit_s})
 
 
-class _Provider(TracerProvider):
+class _ObservedProvider(TracerProvider):
     """Knows whether there is anybody to tell of a span: without, none needs to be made.
 
     Not only this module adds processors: what watches this process from outside may do so in `__init__`.
     """
 
-    is_heard = False
+    has_processor = False
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        self.is_heard = True
+        self.has_processor = True
         super().add_span_processor(span_processor)
 
 
-class _Counted(SpanExporter):
+class _CountingExporter(SpanExporter):
     """Counts what reaches the collector: of a queue that overflows, the SDK says so once."""
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -134,10 +134,10 @@ class _Counted(SpanExporter):
         self._exporter.shutdown()
 
 
-class _Batches(BatchSpanProcessor):
+class _CountingProcessor(BatchSpanProcessor):
     """Exports in batches, from a thread."""
 
-    def __init__(self, exporter: _Counted) -> None:
+    def __init__(self, exporter: _CountingExporter) -> None:
         size = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else QUEUE
         super().__init__(exporter, max_queue_size=size)
         self._counted = exporter

@@ -11,7 +11,7 @@ import os
 import signal
 
 # These are about process 1 itself, or cannot be caught.
-OWN = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU}
+NOT_FORWARDED = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def fork_if_first() -> None:
@@ -28,14 +28,14 @@ def fork_if_first() -> None:
     if service == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, every)
         return
-    while (status := _status_of(service)) is None:
+    while (status := _reap(service)) is None:
         signum = signal.sigwait(every)
-        if signum not in OWN:
+        if signum not in NOT_FORWARDED:
             os.kill(service, signum)
     os._exit(status)
 
 
-def _status_of(service: int) -> int | None:
+def _reap(service: int) -> int | None:
     """Bury whoever has died; the service's exit status as a shell tells it, if it was among them."""
     status = None
     while True:

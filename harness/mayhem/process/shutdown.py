@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .stack_dump import dump
+from .stack_dump import stack_dump
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +86,10 @@ class Shutdown:
 
     def _miss_deadline(self) -> None:
         """Somebody will want to know what it was that did not end."""
-        log.warning("not drained in time\n%s", dump(self._loop))
+        log.warning("not drained in time\n%s", stack_dump(self._loop))
         self._cut_short("deadline")
 
     def _leave(self) -> None:
-        log.critical("left at once: its end takes too long\n%s", dump(self._loop))
+        log.critical("left at once: its end takes too long\n%s", stack_dump(self._loop))
         time.sleep(WORDS_S)
         os._exit(1)

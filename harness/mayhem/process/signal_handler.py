@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def heard(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
+def signal_handlers(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
     """Call the handlers, in a thread, when their signals come. To be entered in the main thread."""
     hears, told = os.pipe()
     os.set_blocking(told, False)

@@ -26,7 +26,7 @@ CHAINS = 50
 NAMES = 5
 
 
-def dump(loop: asyncio.AbstractEventLoop) -> str:
+def stack_dump(loop: asyncio.AbstractEventLoop) -> str:
     """The stack of every thread, and the chain of awaits of every task in *loop*, innermost last."""
     return "\n".join((*_threads(), *_tasks(loop)))
 

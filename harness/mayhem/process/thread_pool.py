@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Threads:
+class ThreadPool:
     """A bounded pool of threads, and how long the queue before it is.
 
     The queue is bounded by those who call: the consumer calls once for each message in hand.

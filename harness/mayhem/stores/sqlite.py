@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ..database import Database, looked_into, shared, sqlite_path
+from ..database import Database, open_readonly, shared, sqlite_path
 from ..errors import MalformedMessageError
 
 SCHEMA = """
@@ -50,7 +50,7 @@ async def times_saved(url: str) -> dict[str, int]:
 
 
 def _times_saved(path: Path) -> dict[str, int]:
-    with looked_into(path) as connection:
+    with open_readonly(path) as connection:
         return dict(connection.execute("SELECT message_id, times FROM saved"))
 
 

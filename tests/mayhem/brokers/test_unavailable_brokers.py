@@ -58,7 +58,7 @@ def server(system, tmp_path):
 def impatient(system, monkeypatch):
     """A server that does not answer is given up soon."""
     monkeypatch.setattr(MODULES[system], "ANSWER_S", 0.6)
-    monkeypatch.setattr(MODULES[system], "LOOK_S", 0.3)
+    monkeypatch.setattr(MODULES[system], "PULL_S", 0.3)
 
 
 def message(message_id):
@@ -178,7 +178,7 @@ async def test_a_frozen_server(system, server, impatient):
 
 async def test_a_consumer_outlives_its_server(system, server, impatient, monkeypatch):
     """A consumer goes on where it was when the server comes back, and handles every message."""
-    monkeypatch.setattr("harness.mayhem.messages.consumer.AWAY_S", 0.05)
+    monkeypatch.setattr("harness.mayhem.messages.consumer.RETRY_S", 0.05)
     handled = set()
     async with backend.broker(server.url("a"), lease_s=2) as broker:
 
@@ -253,7 +253,7 @@ async def test_messages_that_vanish_are_missed(system, url, tmp_path):
             async with Redis.from_url(url.partition("?")[0]) as client:
                 await client.xtrim(f"{{{queue(url)}}}:stream", maxlen=1, approximate=False)
         else:
-            async with nats_broker.connected(nats_broker.Address.from_url(url)) as client:
+            async with nats_broker.connected(nats_broker.BrokerUrl.from_url(url)) as client:
                 await client.jetstream().purge_stream(queue(url), keep=1)
         after = await read_ledger(url, store_url)
 
@@ -270,7 +270,7 @@ async def test_a_server_that_lost_its_data(system, url):
             async with Redis.from_url(url.partition("?")[0]) as client:
                 await client.delete(*await client.keys(f"{{{queue(url)}}}:*"))
         else:
-            async with nats_broker.connected(nats_broker.Address.from_url(url)) as client:
+            async with nats_broker.connected(nats_broker.BrokerUrl.from_url(url)) as client:
                 for stream in (queue(url), f"{queue(url)}_records"):
                     await client.jetstream().delete_stream(stream)
         with pytest.raises((LeaseLostError, StorageUnavailableError)):

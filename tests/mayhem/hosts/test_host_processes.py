@@ -23,7 +23,7 @@ from harness.mayhem.hosts import sdk as sdk_module
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.process import ProcessHost
 from harness.mayhem.hosts.sdk import SdkHost
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 30
 # Tells a file its process id, and then does as the rest says.
@@ -389,13 +389,13 @@ def test_sdk_blocks_a_thread_and_not_the_loop(loop_factory):
     """While the library waits for the machine, the loop goes on; the call was in a thread."""
     called_in = []
 
-    class TellingClient(sdk_module.Client):
+    class TellingClient(sdk_module.MachineClient):
         def restart(self, takes_s):
             called_in.append(threading.current_thread())
             super().restart(takes_s)
 
     async def restart():
-        async with Threads(1) as threads, SdkHost("db-1", threads, Fixed(0.3), seed=1) as host:
+        async with ThreadPool(1) as threads, SdkHost("db-1", threads, Fixed(0.3), seed=1) as host:
             restarting = asyncio.create_task(host.restart())
             turns = 0
             while not restarting.done():
@@ -406,7 +406,7 @@ def test_sdk_blocks_a_thread_and_not_the_loop(loop_factory):
         return turns
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sdk_module, "Client", TellingClient)
+        patch.setattr(sdk_module, "MachineClient", TellingClient)
         turns = run(loop_factory, restart())
 
     assert turns > 20
@@ -418,15 +418,15 @@ async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch)
     calls = []
     entered, door = threading.Event(), threading.Event()
 
-    class TellingClient(sdk_module.Client):
+    class TellingClient(sdk_module.MachineClient):
         def restart(self, takes_s):
             calls.append("in")
             entered.set()
             door.wait(PATIENCE_S)
             calls.append("out")
 
-    monkeypatch.setattr(sdk_module, "Client", TellingClient)
-    async with Threads(2) as threads, SdkHost("db-1", threads, Fixed(0), seed=1) as host:
+    monkeypatch.setattr(sdk_module, "MachineClient", TellingClient)
+    async with ThreadPool(2) as threads, SdkHost("db-1", threads, Fixed(0), seed=1) as host:
         cancelled = asyncio.create_task(host.restart())
         await asyncio.to_thread(entered.wait, PATIENCE_S)
         cancelled.cancel()
@@ -443,7 +443,7 @@ async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch)
 
 async def test_sdk_errors_are_the_hosts():
     """What the library raises is translated; nobody else knows of sockets."""
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         async with SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
             await host.restart()
         with pytest.raises(HostUnavailableError, match=r"db-1: not healthy: .*refused"):
@@ -454,7 +454,7 @@ async def test_sdk_call_has_an_end(tmp_path, monkeypatch):
     """A machine that accepts and never answers costs a thread the time-out, not for ever."""
     monkeypatch.setattr(sdk_module, "TIMEOUT_S", 0.1)
     command, _ = program(tmp_path, MUTE)
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         async with SdkHost("db-1", threads, Fixed(0.001), seed=1, program=command) as host:
             async with asyncio.timeout(PATIENCE_S):
                 with pytest.raises(HostUnavailableError, match="db-1: not restarted: timed out"):
@@ -463,7 +463,7 @@ async def test_sdk_call_has_an_end(tmp_path, monkeypatch):
 
 async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path):
     """A machine's own process that somebody killed is started again."""
-    async with Threads(1) as threads, SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
+    async with ThreadPool(1) as threads, SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
         os.kill(host.pid, signal.SIGKILL)
         while host.pid is not None:
             await asyncio.sleep(0.005)
@@ -481,7 +481,7 @@ async def test_duplicates_of_a_restart_do_no_harm():
         made[name] = ProcessHost(name)
         return made[name]
 
-    async with Threads(1) as threads, Fleet(make, threads, names=["web-1"]) as fleet:
+    async with ThreadPool(1) as threads, Fleet(make, threads, names=["web-1"]) as fleet:
         first = made["web-1"].pid
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(fleet.restart("web-1") for _ in range(3)))

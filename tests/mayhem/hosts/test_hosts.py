@@ -9,13 +9,13 @@ from statistics import mean, median
 import pytest
 
 from harness.mayhem.errors import HostUnavailableError, SettingsError
-from harness.mayhem.hosts.failure import NEVER, Failure, Flapping, SlowStart, parse_failure
+from harness.mayhem.hosts.failure import NEVER, FailureModel, Flapping, SlowStart, parse_failure
 from harness.mayhem.hosts.inventory import Inventory
 from harness.mayhem.hosts.latency import Exponential, Fixed, Lognormal, Uniform, parse_latency
 from harness.mayhem.hosts.process import ProcessHost
 from harness.mayhem.hosts.sdk import SdkHost
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 DRAWS = 4000
 
@@ -116,17 +116,17 @@ def test_latencies_are_distributed_as_their_names_say():
     ("text", "failure"),
     [
         ("never", NEVER),
-        ("chance:0.02", Failure(chance=0.02)),
-        ("flapping:60s,5s", Failure(flapping=Flapping(60.0, 5.0))),
-        ("slow:30s,4", Failure(slow_start=SlowStart(30.0, 4.0))),
+        ("chance:0.02", FailureModel(chance=0.02)),
+        ("flapping:60s,5s", FailureModel(flapping=Flapping(60.0, 5.0))),
+        ("slow:30s,4", FailureModel(slow_start=SlowStart(30.0, 4.0))),
         (
             "slow:30s,4 chance:1  flapping:1m,500ms",
-            Failure(chance=1.0, flapping=Flapping(60.0, 0.5), slow_start=SlowStart(30.0, 4.0)),
+            FailureModel(chance=1.0, flapping=Flapping(60.0, 0.5), slow_start=SlowStart(30.0, 4.0)),
         ),
     ],
 )
 def test_failure_has_a_short_text(text, failure):
-    """Failures are listed with spaces between them, in any order."""
+    """FailureLedger are listed with spaces between them, in any order."""
     assert parse_failure(text) == failure
 
 
@@ -181,7 +181,7 @@ async def test_chance_is_the_share_of_failed_restarts(slept):
     """All, none, or about as many as were asked for."""
 
     async def failed(chance):
-        return sum(map(bool, await story(SimulatedHost("a", seed=1, failure=Failure(chance)), 1000)))
+        return sum(map(bool, await story(SimulatedHost("a", seed=1, failure=FailureModel(chance)), 1000)))
 
     assert (await failed(0.0), await failed(1.0)) == (0, 1000)
     assert 70 <= await failed(0.1) <= 130
@@ -219,7 +219,7 @@ async def test_slow_start_ends_with_youth(slept):
 async def test_inventory_says_what_is_behind_a_name():
     """The simulated first, the processes next, those with an SDK last; a stranger is simulated."""
     inventory = Inventory(hosts=5, processes=2, sdk=1)
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         make = inventory.maker(threads)
         made = [type(make(name)) for name in (*inventory.names, "host-5", "web-1")]
 

@@ -186,7 +186,7 @@ async def test_gate_waits_for_the_last_of_two():
     await asyncio.sleep(0)
     assert not pulling.done()
     clock.advance(1)
-    gate.look_again()
+    gate.recheck()
 
     async with asyncio.timeout(PATIENCE_S):
         assert await pulling == 1

@@ -11,7 +11,7 @@ from harness.mayhem.errors import StorageUnavailableError
 from harness.mayhem.message import Message
 from harness.mayhem.messages import consumer as consumer_module
 from harness.mayhem.messages.consumer import Consumer
-from harness.mayhem.operations.failure_ledger import End, Failures
+from harness.mayhem.operations.failure_ledger import End, FailureLedger
 from tests.mayhem.support.clock import LEASE_S
 
 PATIENCE_S = 20
@@ -23,13 +23,13 @@ class Gate:
     def __init__(self, broker):
         self.broker = broker
         self.opened = asyncio.Event()
-        self.in_hand = 0
+        self.in_flight = 0
         self.most = 0
         self.cancelled = 0
 
     async def handle(self, delivery):
-        self.in_hand += 1
-        self.most = max(self.most, self.in_hand)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         try:
             await self.opened.wait()
             await self.broker.ack(delivery)
@@ -37,11 +37,11 @@ class Gate:
             self.cancelled += 1
             raise
         finally:
-            self.in_hand -= 1
+            self.in_flight -= 1
 
-    async def wait_in_hand(self, count):
+    async def wait_in_flight(self, count):
         async with asyncio.timeout(PATIENCE_S):
-            while self.in_hand < count:
+            while self.in_flight < count:
                 await asyncio.sleep(0)
 
 
@@ -52,29 +52,29 @@ async def filled(count, kind=MemoryBroker):
     return broker
 
 
-async def test_no_more_in_hand_than_allowed():
+async def test_no_more_in_flight_than_allowed():
     """With ten messages waiting and three slots, three are in hand, and all ten are handled in the end."""
     broker = await filled(10)
     gate = Gate(broker)
     async with asyncio.timeout(PATIENCE_S):
         consuming = asyncio.create_task(Consumer(broker, gate.handle, concurrency=3).run())
-        await gate.wait_in_hand(3)
+        await gate.wait_in_flight(3)
         gate.opened.set()
         while await broker.pending():
             await asyncio.sleep(0)
         broker.drain()
         await consuming
 
-    assert (gate.most, gate.in_hand) == (3, 0)
+    assert (gate.most, gate.in_flight) == (3, 0)
 
 
-async def test_drain_finishes_what_is_in_hand_and_takes_no_more():
+async def test_drain_finishes_what_is_in_flight_and_takes_no_more():
     """After the drain, the consumer returns once what it holds is settled; the rest stays."""
     broker = await filled(10)
     gate = Gate(broker)
     async with asyncio.timeout(PATIENCE_S):
         consuming = asyncio.create_task(Consumer(broker, gate.handle, concurrency=3).run())
-        await gate.wait_in_hand(3)
+        await gate.wait_in_flight(3)
         broker.drain()
         for _ in range(10):
             await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch):
         consumer.drain()
         await consuming
 
-    assert gate.in_hand == 0
+    assert gate.in_flight == 0
 
 
 async def test_cancel_reaches_everything_in_hand():
@@ -133,18 +133,18 @@ async def test_cancel_reaches_everything_in_hand():
     broker = await filled(10)
     gate = Gate(broker)
     consuming = asyncio.create_task(Consumer(broker, gate.handle, concurrency=3).run())
-    await gate.wait_in_hand(3)
+    await gate.wait_in_flight(3)
     consuming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await consuming
 
-    assert (gate.cancelled, gate.in_hand) == (3, 0)
+    assert (gate.cancelled, gate.in_flight) == (3, 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_broker_that_is_away_is_asked_again(monkeypatch):
     """A broker that fails to answer does not end the consumer."""
-    monkeypatch.setattr(consumer_module, "AWAY_S", 0)
+    monkeypatch.setattr(consumer_module, "RETRY_S", 0)
 
     class AwayTwice(MemoryBroker):
         failures = 0
@@ -175,7 +175,7 @@ async def test_handler_that_demands_the_end_ends_everything():
 
     async def handle(delivery):
         if delivery.message.id == "2":
-            await gate.wait_in_hand(2)
+            await gate.wait_in_flight(2)
             raise RuntimeError("no more")
         await gate.handle(delivery)
 
@@ -183,10 +183,10 @@ async def test_handler_that_demands_the_end_ends_everything():
         await Consumer(broker, handle, concurrency=3).run()
 
     assert raised.group_contains(RuntimeError, match="no more")
-    assert (gate.cancelled, gate.in_hand) == (2, 0)
+    assert (gate.cancelled, gate.in_flight) == (2, 0)
 
 
-async def test_bodies_in_hand_stay_within_their_budget():
+async def test_bodies_in_flight_stay_within_their_budget():
     """Of large messages so many are in hand as fit, and one more at most; all are handled."""
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(30):
@@ -195,17 +195,17 @@ async def test_bodies_in_hand_stay_within_their_budget():
     consumer = Consumer(broker, gate.handle, concurrency=20, max_bytes=3500)
     async with asyncio.timeout(PATIENCE_S):
         consuming = asyncio.create_task(consumer.run())
-        await gate.wait_in_hand(4)
+        await gate.wait_in_flight(4)
         for _ in range(20):
             await asyncio.sleep(0)
-        assert (consumer.in_hand, consumer.bytes_in_hand) == (4, 4000)
+        assert (consumer.in_flight, consumer.bytes_in_flight) == (4, 4000)
         gate.opened.set()
         while await broker.pending():
             await asyncio.sleep(0)
         consumer.drain()
         await consuming
 
-    assert (gate.most, consumer.in_hand, consumer.bytes_in_hand) == (4, 0, 0)
+    assert (gate.most, consumer.in_flight, consumer.bytes_in_flight) == (4, 0, 0)
 
 
 async def test_a_message_larger_than_the_budget_stalls_nobody():
@@ -213,18 +213,18 @@ async def test_a_message_larger_than_the_budget_stalls_nobody():
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(300):
         await broker.put(Message(str(number), b"x" * (10_000 if number == 100 else 10), 1.5))
-    in_hand, most, beside_large = 0, [0, 0], 0
+    in_flight, most, beside_large = 0, [0, 0], 0
 
     async def handle(delivery):
-        nonlocal in_hand, beside_large
-        in_hand += 1
+        nonlocal in_flight, beside_large
+        in_flight += 1
         number = int(delivery.message.id)
-        most[number > 200] = max(most[number > 200], in_hand)
+        most[number > 200] = max(most[number > 200], in_flight)
         for _ in range(5):
             await asyncio.sleep(0)
             if number == 100:
-                beside_large = max(beside_large, in_hand - 1)
-        in_hand -= 1
+                beside_large = max(beside_large, in_flight - 1)
+        in_flight -= 1
         await broker.ack(delivery)
 
     consumer = Consumer(broker, handle, concurrency=20, max_bytes=5000)
@@ -247,9 +247,9 @@ async def test_limits_change_while_it_runs():
     consumer = Consumer(broker, gate.handle, concurrency=2)
     async with asyncio.timeout(PATIENCE_S):
         consuming = asyncio.create_task(consumer.run())
-        await gate.wait_in_hand(2)
+        await gate.wait_in_flight(2)
         consumer.resize(concurrency=5, max_bytes=1000)
-        await gate.wait_in_hand(5)
+        await gate.wait_in_flight(5)
         consumer.drain()
         gate.opened.set()
         await consuming
@@ -287,7 +287,7 @@ async def test_message_whose_task_never_began_is_handed_back():
         await consumer.run()
 
     assert (handled, handed_back) == (["0"], ["1"])
-    assert (consumer.in_hand, consumer.bytes_in_hand) == (0, 0)
+    assert (consumer.in_flight, consumer.bytes_in_flight) == (0, 0)
 
 
 async def test_gate_says_how_many_are_pulled():
@@ -307,7 +307,7 @@ async def test_gate_says_how_many_are_pulled():
         consuming = asyncio.create_task(consumer.run())
         while len(asked) < 4:
             await asyncio.sleep(0)
-        await gate.wait_in_hand(3)
+        await gate.wait_in_flight(3)
         consumer.drain()
         gate.opened.set()
         await consuming
@@ -325,14 +325,14 @@ async def test_drain_while_the_broker_is_away():
             raise StorageUnavailableError("away")
 
     asked = asyncio.Event()
-    failures = Failures()
+    failures = FailureLedger()
     broker = Away(lease_s=LEASE_S)
     consumer = Consumer(broker, broker.ack, concurrency=1, failures=failures)
     consuming = asyncio.create_task(consumer.run())
     await asked.wait()
     await asyncio.sleep(0)
     consumer.drain()
-    async with asyncio.timeout(consumer_module.AWAY_S / 2):
+    async with asyncio.timeout(consumer_module.RETRY_S / 2):
         await consuming
 
     assert [(failure.kind, failure.end, failure.count) for failure in failures.rows()] == [

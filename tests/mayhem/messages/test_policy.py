@@ -25,8 +25,8 @@ from harness.mayhem.messages.policy import (
     MAX_NACK_S,
     NACK_S,
     RETRY_S,
+    Abandon,
     DeadLetter,
-    LetGo,
     Nack,
     Stop,
     deciding,
@@ -50,8 +50,8 @@ WAIT_S = 7.25
         (StorageUnavailableError("locked"), LAST, Nack(NACK_S * 16, counts=False)),
         (StorageBrokenError("damaged"), FIRST, Stop()),
         (StorageBrokenError("damaged"), LAST, Stop()),
-        (LeaseLostError("taken"), FIRST, LetGo()),
-        (LeaseLostError("taken"), LAST, LetGo()),
+        (LeaseLostError("taken"), FIRST, Abandon()),
+        (LeaseLostError("taken"), LAST, Abandon()),
         (MalformedMessageError("not JSON"), FIRST, DeadLetter("not JSON")),
         (MalformedMessageError("not JSON"), LAST, DeadLetter("not JSON")),
         (OversizedMessageError("10 MB"), FIRST, DeadLetter("10 MB")),
@@ -66,10 +66,12 @@ def test_verdict(error, delivery, expected):
     assert verdict(error, deliveries=delivery, max_deliveries=LAST, spread=1.0) == expected
 
 
-@pytest.mark.parametrize(("excused", "last"), [(0, True), (1, False), (3, False)])
-def test_excused_deliveries_are_not_held_against_a_message(excused, last):
+@pytest.mark.parametrize(("forgiven", "last"), [(0, True), (1, False), (3, False)])
+def test_excused_deliveries_are_not_held_against_a_message(forgiven, last):
     """A message that failed five times, once because the store was away, has one more delivery."""
-    decided = verdict(ValueError("a bug"), deliveries=LAST, excused=excused, max_deliveries=LAST, spread=1.0)
+    decided = verdict(
+        ValueError("a bug"), deliveries=LAST, forgiven=forgiven, max_deliveries=LAST, spread=1.0
+    )
 
     assert isinstance(decided, DeadLetter) == last
 
@@ -138,7 +140,7 @@ def row_of(error):
 
 
 def word(decided):
-    return {Nack: "nack", DeadLetter: "dead-letter", LetGo: "let go", Stop: "stop"}[type(decided)]
+    return {Nack: "nack", DeadLetter: "dead-letter", Abandon: "let go", Stop: "stop"}[type(decided)]
 
 
 def test_first_error_of_a_group_decides():
@@ -180,9 +182,9 @@ def test_backoff_is_bounded():
 
 
 def test_excuses_are_bounded(monkeypatch):
-    """Of too many messages the one excused longest ago is forgotten; one that is settled, at once."""
-    monkeypatch.setattr(excuse, "MAX_EXCUSED", 2)
-    excuses = excuse.Excuses()
+    """Of too many messages the one forgiven longest ago is forgotten; one that is settled, at once."""
+    monkeypatch.setattr(excuse, "MAX_FORGIVEN", 2)
+    excuses = excuse.ForgivenDeliveries()
     for message_id in ("a", "b", "a", "c"):
         excuses.add(message_id)
     excuses.forget("c")

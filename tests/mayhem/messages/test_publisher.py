@@ -13,12 +13,12 @@ from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
 from harness.mayhem.message import RestartEvent
 from harness.mayhem.messages import publisher as publisher_module
 from harness.mayhem.messages.publisher import publish_steadily
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 20
 
 
-class Outlet(MemoryBroker):
+class FlakyBroker(MemoryBroker):
     """A broker of whose `put` the test says what becomes."""
 
     def __init__(self, *errors):
@@ -45,22 +45,22 @@ class Outlet(MemoryBroker):
         await super().put(message)
 
 
-async def publishing(outlet, stop, **options):
+async def publishing(broker, stop, **options):
     """Publish from a thread, as the service does."""
     terms = {"events": 1, "rate_per_s": 1000, "hosts": 3, "seed": 1, **options}
-    async with Threads(1) as threads, asyncio.timeout(PATIENCE_S):
-        await threads.run(publish_steadily, outlet, asyncio.get_running_loop(), stop, **terms)
+    async with ThreadPool(1) as threads, asyncio.timeout(PATIENCE_S):
+        await threads.run(publish_steadily, broker, asyncio.get_running_loop(), stop, **terms)
 
 
-def hosts(outlet):
-    return [RestartEvent.from_body(message.body).host for message in outlet.offered]
+def hosts(broker):
+    return [RestartEvent.from_body(message.body).host for message in broker.offered]
 
 
 async def test_events_are_published_on_the_loop_from_a_thread():
     """The coroutine runs in the loop's thread, whoever calls it; the same seed names the same hosts."""
-    one, other = Outlet(), Outlet()
-    for outlet in (one, other):
-        await publishing(outlet, threading.Event(), events=20)
+    one, other = FlakyBroker(), FlakyBroker()
+    for broker in (one, other):
+        await publishing(broker, threading.Event(), events=20)
 
     assert await one.pending() == 20
     assert one.threads == {threading.main_thread()}
@@ -70,62 +70,62 @@ async def test_events_are_published_on_the_loop_from_a_thread():
 
 async def test_rate_is_kept_from_the_start():
     """No event is early; those that were held up are not put off again."""
-    outlet = Outlet()
+    broker = FlakyBroker()
     began = time.monotonic()
-    await publishing(outlet, threading.Event(), events=11, rate_per_s=100)
+    await publishing(broker, threading.Event(), events=11, rate_per_s=100)
 
     assert time.monotonic() - began >= 0.1
 
 
 async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch):
     """Nothing is left out, and what the broker may have already is known by its id."""
-    monkeypatch.setattr(publisher_module, "AWAY_S", 0.01)
-    outlet = Outlet(StorageUnavailableError("away"), StorageUnavailableError("away"))
-    await publishing(outlet, threading.Event(), events=2)
+    monkeypatch.setattr(publisher_module, "RETRY_S", 0.01)
+    broker = FlakyBroker(StorageUnavailableError("away"), StorageUnavailableError("away"))
+    await publishing(broker, threading.Event(), events=2)
 
-    first, again, once_more, second = (message.id for message in outlet.offered)
+    first, again, once_more, second = (message.id for message in broker.offered)
     assert first == again == once_more != second
-    assert await outlet.pending() == 2
+    assert await broker.pending() == 2
 
 
 async def test_error_of_the_broker_is_raised_in_the_thread():
     """What is no outage ends the publishing, with the coroutine's own exception."""
-    outlet = Outlet(StorageBrokenError("damaged"))
+    broker = FlakyBroker(StorageBrokenError("damaged"))
     with pytest.raises(StorageBrokenError, match="damaged"):
-        await publishing(outlet, threading.Event(), events=5)
+        await publishing(broker, threading.Event(), events=5)
 
-    assert len(outlet.offered) == 1
+    assert len(broker.offered) == 1
 
 
 async def test_time_out_of_the_broker_is_not_taken_for_ones_own():
     """The thread looks up now and then while it waits; what the coroutine raised is raised nevertheless."""
     with pytest.raises(TimeoutError, match="too slow"):
-        await publishing(Outlet(TimeoutError("too slow")), threading.Event())
+        await publishing(FlakyBroker(TimeoutError("too slow")), threading.Event())
 
 
 async def test_stop_ends_the_wait_for_the_next_event():
     """A slow rate does not hold the end."""
-    outlet, stop = Outlet(), threading.Event()
-    publisher = asyncio.create_task(publishing(outlet, stop, events=2, rate_per_s=0.001))
+    broker, stop = FlakyBroker(), threading.Event()
+    publisher = asyncio.create_task(publishing(broker, stop, events=2, rate_per_s=0.001))
     async with asyncio.timeout(PATIENCE_S):
-        while not outlet.offered:
+        while not broker.offered:
             await asyncio.sleep(0.001)
         stop.set()
         await publisher
 
-    assert len(outlet.offered) == 1
+    assert len(broker.offered) == 1
 
 
 async def test_stop_ends_a_publishing_that_hangs():
     """A broker that does not answer does not hold the thread, and the coroutine is cancelled, not left."""
-    outlet, stop = Outlet(), threading.Event()
-    outlet.hang = True
-    publisher = asyncio.create_task(publishing(outlet, stop, events=5))
+    broker, stop = FlakyBroker(), threading.Event()
+    broker.hang = True
+    publisher = asyncio.create_task(publishing(broker, stop, events=5))
     async with asyncio.timeout(PATIENCE_S):
-        await outlet.hanging.wait()
+        await broker.hanging.wait()
         stop.set()
         await publisher
-        while not outlet.hung_up:
+        while not broker.hung_up:
             await asyncio.sleep(0.001)
 
-    assert len(outlet.offered) == 1
+    assert len(broker.offered) == 1

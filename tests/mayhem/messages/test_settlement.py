@@ -8,13 +8,14 @@ from collections import Counter
 import pytest
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
+from harness.mayhem.cancellation import finish_despite_cancel
 from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
 from harness.mayhem.message import Delivery, Message
 from harness.mayhem.messages import settlement as settlement_module
 from harness.mayhem.messages.circuit import Circuits
 from harness.mayhem.messages.lease import Leases
-from harness.mayhem.messages.settlement import Settlement, untorn
-from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.messages.settlement import Settlement
+from harness.mayhem.operations.failure_ledger import FailureLedger
 from tests.mayhem.support.clock import LEASE_S
 
 PATIENCE_S = 20
@@ -57,7 +58,7 @@ async def cancelled_twice(waiting, call):
 async def test_untorn_finishes_first():
     """A call that has begun is finished, whoever cancels its caller; then the cancel travels on."""
     call = Call()
-    waiting = asyncio.create_task(untorn(call.run()))
+    waiting = asyncio.create_task(finish_despite_cancel(call.run()))
     await cancelled_twice(waiting, call)
     call.may_end.set()
     async with asyncio.timeout(PATIENCE_S):
@@ -83,7 +84,7 @@ async def test_shield_alone_lets_go():
 async def test_untorn_reports_what_failed_meanwhile():
     """The error of a call whose caller was cancelled is a note on the cancellation, and not lost."""
     call = Call(StorageUnavailableError("locked"))
-    waiting = asyncio.create_task(untorn(call.run()))
+    waiting = asyncio.create_task(finish_despite_cancel(call.run()))
     await cancelled_twice(waiting, call)
     call.may_end.set()
     with pytest.raises(asyncio.CancelledError) as raised:
@@ -95,7 +96,7 @@ async def test_untorn_reports_what_failed_meanwhile():
 async def test_untorn_does_not_wait_for_ever():
     """A broker that never answers holds up the end of a cancelled caller for a limited time."""
     call = Call()
-    waiting = asyncio.create_task(untorn(call.run(), finish_s=0.05))
+    waiting = asyncio.create_task(finish_despite_cancel(call.run(), finish_s=0.05))
     await cancelled_twice(waiting, call)
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(asyncio.CancelledError) as raised:
@@ -110,7 +111,7 @@ async def test_untorn_raises_what_the_call_raises():
     call = Call(StorageUnavailableError("locked"))
     call.may_end.set()
     with pytest.raises(StorageUnavailableError):
-        await untorn(call.run())
+        await finish_despite_cancel(call.run())
 
 
 async def test_settlements_are_counted(monkeypatch):
@@ -119,7 +120,7 @@ async def test_settlements_are_counted(monkeypatch):
     monkeypatch.setattr(settlement_module, "record_settled", settled.append)
     monkeypatch.setattr(settlement_module, "record_operation", lambda *call: operations.append(call[:2]))
     broker = MemoryBroker(lease_s=LEASE_S)
-    settlement = Settlement(broker, Circuits().broker, Failures())
+    settlement = Settlement(broker, Circuits().broker, FailureLedger())
     for number in range(3):
         await broker.put(Message(str(number), b"{}", 1.5))
     first, second, third = await broker.get(3)
@@ -140,7 +141,7 @@ async def test_bug_in_a_broker_is_not_taken_for_a_settlement():
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Settlement(Buggy(lease_s=LEASE_S), Circuits().broker, Failures()).ack(delivery())
+        await Settlement(Buggy(lease_s=LEASE_S), Circuits().broker, FailureLedger()).ack(delivery())
 
 
 class CountingBroker(MemoryBroker):
@@ -178,7 +179,7 @@ async def test_one_task_keeps_all_leases():
 
     done = asyncio.Event()
     before = len(asyncio.all_tasks())
-    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+    async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
         async with asyncio.TaskGroup() as group:
             for number in range(20):
                 group.create_task(work(number))
@@ -197,7 +198,7 @@ async def test_one_task_keeps_all_leases():
 async def test_settled_messages_are_not_extended():
     """Work that is done before a third of the lease costs the broker nothing."""
     broker = CountingBroker()
-    async with Leases(broker, Failures(), lease_s=PATIENCE_S) as leases:
+    async with Leases(broker, FailureLedger(), lease_s=PATIENCE_S) as leases:
         for number in range(100):
             with leases.keep(delivery(str(number))):
                 await asyncio.sleep(0)
@@ -211,7 +212,7 @@ async def test_settled_messages_are_not_extended():
 async def test_lost_lease_ends_the_work_with_its_reason(loss):
     """The work is cancelled, and what it raises is why; the task itself may go on."""
     broker = CountingBroker({"a": loss})
-    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+    async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(type(loss)) as raised:
                 with leases.keep(delivery()):
@@ -234,7 +235,7 @@ async def test_lost_lease_does_not_hide_a_cancellation():
                 ended.append("ended")
 
     ended = []
-    async with Leases(broker, Failures(), lease_s=PATIENCE_S) as leases:
+    async with Leases(broker, FailureLedger(), lease_s=PATIENCE_S) as leases:
         working = asyncio.create_task(work())
         await asyncio.sleep(0)
         (kept,) = leases._kept
@@ -249,7 +250,7 @@ async def test_slow_extension_does_not_lose_the_others():
     """A broker that never answers for one message is not asked for it again; the others are kept."""
     broker = CountingBroker()
     broker.hanging.add("slow")
-    async with Leases(broker, Failures(), lease_s=LEASE_OF_TESTS_S) as leases:
+    async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
         with leases.keep(delivery("slow")), leases.keep(delivery("other")):
             await broker.wait_extended("other", 5)
 
@@ -258,7 +259,7 @@ async def test_slow_extension_does_not_lose_the_others():
 
 async def test_extension_that_came_too_late_is_let_go():
     """A lease that is reported lost after its message was settled disturbs nobody, and is counted."""
-    broker, failures = CountingBroker(), Failures()
+    broker, failures = CountingBroker(), FailureLedger()
     may_fail = asyncio.Event()
 
     async def extend(delivery):
@@ -283,7 +284,7 @@ async def test_extension_that_came_too_late_is_let_go():
 
 async def test_unavailable_broker_is_asked_again_for_the_lease():
     """An extension that may work later is no loss, and counted as retried."""
-    broker, failures = CountingBroker({"a": StorageUnavailableError("locked")}), Failures()
+    broker, failures = CountingBroker({"a": StorageUnavailableError("locked")}), FailureLedger()
     async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
         with leases.keep(delivery()):
             await broker.wait_extended("a", 3)

@@ -18,10 +18,10 @@ from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.mayhem.message import RestartEvent
 from harness.mayhem.monkey import monkey as monkey_module
-from harness.mayhem.monkey.choice import History, Spared, Victim, Why, choose
-from harness.mayhem.monkey.host_group import DAYS, Group, check_names
+from harness.mayhem.monkey.choice import Skipped, SkipReason, Termination, ThrowHistory, choose
+from harness.mayhem.monkey.host_group import DAYS, HostGroup, check_names
 from harness.mayhem.monkey.monkey import Monkey
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 20
 WEB = {"host-0", "host-1", "host-2"}
@@ -35,14 +35,14 @@ SECOND = timedelta(seconds=1)
 def group(**terms):
     """A group that has agreed to everything, but for these terms."""
     agreed = {"name": "web", "hosts": ["host-*"], "enabled": True, "leashed": False, "rest_s": 600}
-    return Group(**{**agreed, **terms})
+    return HostGroup(**{**agreed, **terms})
 
 
 def why(terms, now=NOON, names=NAMES, **history):
-    """Why the group is spared; or the victim."""
-    known = History(**{"since": LONG_AGO, **history})
+    """SkipReason the group is spared; or the victim."""
+    known = ThrowHistory(**{"since": LONG_AGO, **history})
     (decision,) = choose([group(**terms)], names, known, now, Random(1))
-    return decision.why if isinstance(decision, Spared) else decision.host
+    return decision.why if isinstance(decision, Skipped) else decision.host
 
 
 def at(text, day=4):
@@ -54,81 +54,81 @@ def at(text, day=4):
     [
         ({}, {}, WEB),
         ({"leashed": True}, {}, WEB),
-        ({"enabled": False}, {}, Why.DISABLED),
+        ({"enabled": False}, {}, SkipReason.DISABLED),
         # The interval counts from the last throw, whatever came of it, or from the start.
         ({}, {"thrown_at": {"web": NOON - 60 * SECOND}}, WEB),
-        ({}, {"thrown_at": {"web": NOON - 59 * SECOND}}, Why.INTERVAL),
+        ({}, {"thrown_at": {"web": NOON - 59 * SECOND}}, SkipReason.INTERVAL),
         ({}, {"thrown_at": {"other": NOON}}, WEB),
-        ({}, {"since": NOON - 59 * SECOND}, Why.INTERVAL),
+        ({}, {"since": NOON - 59 * SECOND}, SkipReason.INTERVAL),
         ({"every_s": 5, "rest_s": 0}, {"since": NOON - 5 * SECOND}, WEB),
         # The rest counts from the last victim, or from the start.
         ({}, {"chosen_at": {"web": NOON - 600 * SECOND}}, WEB),
-        ({}, {"chosen_at": {"web": NOON - 599 * SECOND}}, Why.RESTING),
-        ({}, {"since": NOON - 599 * SECOND}, Why.RESTING),
+        ({}, {"chosen_at": {"web": NOON - 599 * SECOND}}, SkipReason.RESTING),
+        ({}, {"since": NOON - 599 * SECOND}, SkipReason.RESTING),
         ({"rest_s": 0}, {"chosen_at": {"web": NOON}}, WEB),
         # One victim at a time.
-        ({}, {"underway": {"web": "host-1"}}, Why.UNDERWAY),
-        ({"rest_s": 0}, {"underway": {"web": "gone"}}, Why.UNDERWAY),
+        ({}, {"underway": {"web": "host-1"}}, SkipReason.UNDERWAY),
+        ({"rest_s": 0}, {"underway": {"web": "gone"}}, SkipReason.UNDERWAY),
         # Another group's victim is not this one's as well.
         ({}, {"underway": {"other": "host-0"}}, {"host-1", "host-2"}),
-        ({"hosts": ["host-0"]}, {"underway": {"other": "host-0"}}, Why.NOBODY),
+        ({"hosts": ["host-0"]}, {"underway": {"other": "host-0"}}, SkipReason.NOBODY),
         # The exclusion list has the last word.
         ({"exclude": ["host-0", "host-2"]}, {}, {"host-1"}),
-        ({"hosts": ["host-0", "db-?"], "exclude": ["*-0"]}, {}, Why.NOBODY),
-        ({"hosts": ["web-*"]}, {}, Why.NOBODY),
+        ({"hosts": ["host-0", "db-?"], "exclude": ["*-0"]}, {}, SkipReason.NOBODY),
+        ({"hosts": ["web-*"]}, {}, SkipReason.NOBODY),
         ({"hosts": ["host-[12]"], "exclude": ["host-1"]}, {}, {"host-2"}),
         # The dice.
-        ({"probability": 0}, {}, Why.DICE),
-        ({"probability": 0.1}, {}, Why.DICE),  # the first throw of this seed is 0.134
+        ({"probability": 0}, {}, SkipReason.DICE),
+        ({"probability": 0.1}, {}, SkipReason.DICE),  # the first throw of this seed is 0.134
         ({"probability": 0.14}, {}, WEB),
         # What comes first is the reason.
-        ({"enabled": False, "hosts": ["web-*"]}, {"since": NOON}, Why.DISABLED),
-        ({"probability": 0, "hosts": ["web-*"]}, {}, Why.NOBODY),
-        ({"days": ["sun"]}, {"thrown_at": {"web": NOON}}, Why.INTERVAL),
+        ({"enabled": False, "hosts": ["web-*"]}, {"since": NOON}, SkipReason.DISABLED),
+        ({"probability": 0, "hosts": ["web-*"]}, {}, SkipReason.NOBODY),
+        ({"days": ["sun"]}, {"thrown_at": {"web": NOON}}, SkipReason.INTERVAL),
     ],
 )
 def test_terms_and_history_decide(terms, history, expected):
     """Each reason to spare a group, at its very border; or whom of them it may be."""
     decided = why(terms, **history)
 
-    assert decided is expected if isinstance(expected, Why) else decided in expected
+    assert decided is expected if isinstance(expected, SkipReason) else decided in expected
 
 
 @pytest.mark.parametrize(
     ("terms", "now", "expected"),
     [
         # By default: office hours, Monday to Friday, UTC.
-        ({}, at("08:59:59"), Why.HOUR),
+        ({}, at("08:59:59"), SkipReason.HOUR),
         ({}, at("09:00:00"), None),
         ({}, at("16:59:59"), None),
-        ({}, at("17:00:00"), Why.HOUR),
+        ({}, at("17:00:00"), SkipReason.HOUR),
         ({}, at("12:00", day=6), None),
-        ({}, at("12:00", day=7), Why.DAY),
-        ({}, at("12:00", day=8), Why.DAY),
+        ({}, at("12:00", day=7), SkipReason.DAY),
+        ({}, at("12:00", day=8), SkipReason.DAY),
         ({}, at("12:00", day=9), None),
         ({"days": ["sat"]}, at("12:00", day=7), None),
-        ({"days": []}, at("12:00"), Why.DAY),
+        ({"days": []}, at("12:00"), SkipReason.DAY),
         # Past midnight: the night belongs to the day on which it began.
-        ({"hours": "22:00-04:00"}, at("21:59:59"), Why.HOUR),
+        ({"hours": "22:00-04:00"}, at("21:59:59"), SkipReason.HOUR),
         ({"hours": "22:00-04:00"}, at("23:59:59"), None),
         ({"hours": "22:00-04:00"}, at("00:00"), None),
-        ({"hours": "22:00-04:00"}, at("04:00"), Why.HOUR),
+        ({"hours": "22:00-04:00"}, at("04:00"), SkipReason.HOUR),
         ({"hours": "22:00-04:00"}, at("03:59", day=7), None),
-        ({"hours": "22:00-04:00"}, at("22:00", day=7), Why.DAY),
-        ({"hours": "22:00-04:00"}, at("03:59", day=9), Why.DAY),
+        ({"hours": "22:00-04:00"}, at("22:00", day=7), SkipReason.DAY),
+        ({"hours": "22:00-04:00"}, at("03:59", day=9), SkipReason.DAY),
         # The whole day.
         ({"hours": "00:00-00:00"}, at("00:00"), None),
         ({"hours": "00:00-00:00"}, at("23:59:59"), None),
-        ({"hours": "00:00-00:00"}, at("00:00", day=7), Why.DAY),
+        ({"hours": "00:00-00:00"}, at("00:00", day=7), SkipReason.DAY),
         # Where the group is, it may be another hour, and another day.
-        ({"timezone": "America/New_York"}, at("12:59:59"), Why.HOUR),
+        ({"timezone": "America/New_York"}, at("12:59:59"), SkipReason.HOUR),
         ({"timezone": "America/New_York"}, at("13:00:00"), None),
         ({"timezone": "Pacific/Auckland"}, at("21:00:00", day=8), None),
-        ({"timezone": "Pacific/Auckland"}, at("21:00:00", day=6), Why.DAY),
+        ({"timezone": "Pacific/Auckland"}, at("21:00:00", day=6), SkipReason.DAY),
         # Nine o'clock is an hour earlier in UTC when it is summer there.
-        ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 28, 7, 59, tzinfo=UTC), Why.HOUR),
+        ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 28, 7, 59, tzinfo=UTC), SkipReason.HOUR),
         ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 28, 8, 0, tzinfo=UTC), None),
-        ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 31, 6, 59, tzinfo=UTC), Why.HOUR),
+        ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 31, 6, 59, tzinfo=UTC), SkipReason.HOUR),
         ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 31, 7, 0, tzinfo=UTC), None),
     ],
 )
@@ -143,7 +143,7 @@ def test_same_seed_same_victims():
     """The dice are the caller's, so a story can be told again."""
 
     def story(seed):
-        random, history, told = Random(seed), History(since=LONG_AGO), []
+        random, history, told = Random(seed), ThrowHistory(since=LONG_AGO), []
         groups = [group(probability=0.5, rest_s=0), group(name="db", hosts=["db-0"], rest_s=0)]
         for minute in range(60):
             now = NOON + minute * timedelta(minutes=1)
@@ -156,54 +156,54 @@ def test_same_seed_same_victims():
     assert story(1) == told
     assert story(2) != told
     web = [decision for decision in told if decision.group == "web"]
-    assert {type(decision) for decision in web} == {Victim, Spared}
-    assert {decision.host for decision in web if isinstance(decision, Victim)} == WEB
-    assert 18 <= sum(isinstance(decision, Victim) for decision in web) <= 42
+    assert {type(decision) for decision in web} == {Termination, Skipped}
+    assert {decision.host for decision in web if isinstance(decision, Termination)} == WEB
+    assert 18 <= sum(isinstance(decision, Termination) for decision in web) <= 42
 
 
 def test_two_groups_never_choose_the_same_host():
     """A host in two groups is terminated for one of them at a time."""
     groups = [group(name=name, hosts=["db-0"]) for name in ("a", "b")]
-    decisions = choose(groups, NAMES, History(since=LONG_AGO), NOON, Random(1))
+    decisions = choose(groups, NAMES, ThrowHistory(since=LONG_AGO), NOON, Random(1))
 
-    assert decisions == [Victim("a", "db-0", leashed=False), Spared("b", Why.NOBODY)]
+    assert decisions == [Termination("a", "db-0", leashed=False), Skipped("b", SkipReason.NOBODY)]
 
 
 def test_history_knows_throws_and_victims():
     """What was not thrown for is not noted; a leashed victim counts as one: the rehearsal is faithful."""
-    before = History(since=LONG_AGO, thrown_at={"c": LONG_AGO})
+    before = ThrowHistory(since=LONG_AGO, thrown_at={"c": LONG_AGO})
     after = before.after(
         [
-            Victim("a", "host-0", leashed=True),
-            Spared("b", Why.DICE),
-            Spared("c", Why.INTERVAL),
-            Spared("d", Why.DISABLED),
+            Termination("a", "host-0", leashed=True),
+            Skipped("b", SkipReason.DICE),
+            Skipped("c", SkipReason.INTERVAL),
+            Skipped("d", SkipReason.DISABLED),
         ],
         NOON,
     )
 
-    assert after == History(
+    assert after == ThrowHistory(
         since=LONG_AGO, thrown_at={"a": NOON, "b": NOON, "c": LONG_AGO}, chosen_at={"a": NOON}
     )
 
 
 def test_clock_that_was_set_back_delays_and_does_not_stop():
     """Times that are now in the future count as now: the group rests once more, and no longer."""
-    history = History(since=NOON, thrown_at={"web": NOON}, chosen_at={"web": NOON})
+    history = ThrowHistory(since=NOON, thrown_at={"web": NOON}, chosen_at={"web": NOON})
     earlier = NOON - timedelta(days=7)
-    assert why({}, earlier, **as_dict(history)) is Why.INTERVAL
-    history = history.after([Spared("web", Why.INTERVAL)], earlier)
+    assert why({}, earlier, **as_dict(history)) is SkipReason.INTERVAL
+    history = history.after([Skipped("web", SkipReason.INTERVAL)], earlier)
 
-    assert why({}, earlier + 599 * SECOND, **as_dict(history)) is Why.RESTING
+    assert why({}, earlier + 599 * SECOND, **as_dict(history)) is SkipReason.RESTING
     assert why({}, earlier + 600 * SECOND, **as_dict(history)) in NAMES
 
 
 def test_start_that_is_now_in_the_future_counts_as_now():
     """The same for a group that has no history yet."""
     earlier = NOON - timedelta(days=7)
-    history = History(since=NOON).after([Spared("web", Why.INTERVAL)], earlier)
+    history = ThrowHistory(since=NOON).after([Skipped("web", SkipReason.INTERVAL)], earlier)
 
-    assert why({}, earlier + 599 * SECOND, **as_dict(history)) is Why.RESTING
+    assert why({}, earlier + 599 * SECOND, **as_dict(history)) is SkipReason.RESTING
     assert why({}, earlier + 600 * SECOND, **as_dict(history)) in NAMES
 
 
@@ -213,7 +213,7 @@ def as_dict(history):
 
 def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise():
     """Two words are needed before anything is terminated, and then it is in office hours and seldom."""
-    default = Group(name="web", hosts=["host-*"])
+    default = HostGroup(name="web", hosts=["host-*"])
 
     assert (default.enabled, default.leashed) == (False, True)
     assert (default.days, default.rest_s) == (DAYS[:5], 3600)
@@ -259,9 +259,9 @@ class Stage:
         self.fleet = Fleet(lambda name: SimulatedHost(name, seed=1, latency=Fixed(0)), threads, names=NAMES)
         self.monkey = Monkey(self.broker, self.fleet, groups, seed=1, now=lambda: self.now)
 
-    async def look(self, after_s):
+    async def poll(self, after_s):
         self.now += after_s * SECOND
-        await self.monkey.look()
+        await self.monkey.poll()
 
     async def published(self):
         """The host of every event that is waiting, which then is in hand."""
@@ -272,7 +272,7 @@ class Stage:
 
 @pytest.fixture
 async def threads():
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         yield threads
 
 
@@ -287,14 +287,14 @@ async def test_victim_travels_as_a_message_and_is_waited_for(threads, outcomes, 
     """The restart event goes through the broker; the group's next victim is chosen when the host is back."""
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(hosts=["db-0"], rest_s=60))
-    await stage.look(59)
+    await stage.poll(59)
     assert await stage.published() == []
-    await stage.look(1)
+    await stage.poll(1)
     assert await stage.published() == ["db-0"]
-    await stage.look(120)
+    await stage.poll(120)
     assert outcomes == [("web", "terminated")]
     await stage.fleet.restart("db-0")
-    await stage.look(60)
+    await stage.poll(60)
 
     assert outcomes == [("web", "terminated")] * 2
     assert [(r.getMessage(), r.host) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"] == [
@@ -310,7 +310,7 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(thre
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(leashed=True, rest_s=60))
     for _ in range(4):
-        await stage.look(60)
+        await stage.poll(60)
 
     assert outcomes == [("web", "leashed")] * 4
     assert await stage.broker.pending() == 0
@@ -320,11 +320,11 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(thre
 
 
 async def test_sparing_is_logged_with_its_reason(threads, caplog):
-    """Why nothing happened can be read; what is not due yet is not worth a line."""
+    """SkipReason nothing happened can be read; what is not due yet is not worth a line."""
     caplog.set_level(logging.DEBUG)
     stage = Stage(threads, group(enabled=False), group(name="db", probability=0, rest_s=0))
-    await stage.look(59)
-    await stage.look(1)
+    await stage.poll(59)
+    await stage.poll(1)
 
     told = [(r.getMessage(), r.group) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"]
     assert told == [
@@ -337,10 +337,10 @@ async def test_sparing_is_logged_with_its_reason(threads, caplog):
 async def test_victim_that_nobody_hears_of_is_given_up(threads, outcomes, caplog):
     """Another process may have restarted it: after a while the group goes on."""
     stage = Stage(threads, group(hosts=["db-0"], rest_s=0))
-    await stage.look(60)
-    await stage.look(300)
+    await stage.poll(60)
+    await stage.poll(300)
     assert outcomes == [("web", "terminated")]
-    await stage.look(60)
+    await stage.poll(60)
 
     assert outcomes == [("web", "terminated")] * 2
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == ["not heard of again"]
@@ -356,32 +356,32 @@ async def test_broker_that_is_away_costs_a_warning(threads, outcomes):
             raise self.error
 
     stage = Stage(threads, group(hosts=["db-0"], rest_s=0), broker=AwayBroker(lease_s=30))
-    await stage.look(60)
-    await stage.look(60)
+    await stage.poll(60)
+    await stage.poll(60)
     assert outcomes == [("web", "failed")] * 2
     stage.broker.error = StorageBrokenError("damaged")
     with pytest.raises(StorageBrokenError):
-        await stage.look(60)
+        await stage.poll(60)
 
 
 async def test_groups_may_be_changed(threads, outcomes):
     """What is known of a group that remains stays known; a new one begins with its rest."""
     stage = Stage(threads, group(rest_s=600))
-    await stage.look(600)
+    await stage.poll(600)
     stage.monkey.change([group(rest_s=600, hosts=["db-0"]), group(name="db", hosts=["db-0"], rest_s=900)])
     for host in NAMES:
         await stage.fleet.restart(host)
-    await stage.look(599)
+    await stage.poll(599)
     assert outcomes == [("web", "terminated"), ("db", "terminated")]
     stage.monkey.change([])
-    await stage.look(6000)
+    await stage.poll(6000)
 
     assert len(outcomes) == 2
 
 
 async def test_monkey_runs_until_it_is_cancelled(threads, outcomes, monkeypatch):
     """It looks again and again, and the cancellation travels on."""
-    monkeypatch.setattr(monkey_module, "LOOK_S", 0.001)
+    monkeypatch.setattr(monkey_module, "POLL_S", 0.001)
     stage = Stage(threads, group(leashed=True, rest_s=0))
     running = asyncio.create_task(stage.monkey.run())
     async with asyncio.timeout(PATIENCE_S):

@@ -13,8 +13,15 @@ import pytest
 
 from harness.mayhem.errors import HostUnavailableError, StorageUnavailableError, leaves
 from harness.mayhem.operations import failure_ledger as failures_module
-from harness.mayhem.operations.exception_hook import unhandled_to
-from harness.mayhem.operations.failure_ledger import MAX_ROWS, OTHERS, End, Failure, Failures, arose
+from harness.mayhem.operations.exception_hook import record_unhandled
+from harness.mayhem.operations.failure_ledger import (
+    MAX_ROWS,
+    OTHERS,
+    End,
+    FailureCount,
+    FailureLedger,
+    raised_at,
+)
 from harness.mayhem.operations.tracing import span
 
 PATIENCE_S = 20
@@ -22,7 +29,7 @@ PATIENCE_S = 20
 
 @pytest.fixture
 def failures():
-    return Failures()
+    return FailureLedger()
 
 
 @pytest.fixture
@@ -45,12 +52,12 @@ def test_place_is_the_innermost_of_the_program():
         with ThreadPoolExecutor(1) as pool:
             pool.submit(int, "x", base="y").result()
     except TypeError as exc:
-        place = arose(exc)
-    module, _, function = arose(raised(ValueError())).rpartition(":")[0].rpartition(".")
+        place = raised_at(exc)
+    module, _, function = raised_at(raised(ValueError())).rpartition(":")[0].rpartition(".")
 
     assert place.startswith(f"{__name__}.test_place_is_the_innermost_of_the_program:")
     assert (module, function) == (__name__, "raised")
-    assert arose(ValueError("never raised")) == ""
+    assert raised_at(ValueError("never raised")) == ""
 
 
 def test_counts_are_by_kind_place_and_end(failures):
@@ -59,10 +66,10 @@ def test_counts_are_by_kind_place_and_end(failures):
         failures.note(raised(ValueError()), End.NACKED)
     failures.note(ValueError(), End.DEAD_LETTERED)
 
-    place = arose(raised(ValueError()))
+    place = raised_at(raised(ValueError()))
     assert failures.rows() == [
-        Failure("ValueError", place, End.NACKED, 3),
-        Failure("ValueError", "", End.DEAD_LETTERED, 1),
+        FailureCount("ValueError", place, End.NACKED, 3),
+        FailureCount("ValueError", "", End.DEAD_LETTERED, 1),
     ]
     assert failures.totals() == {
         "retried": 0,
@@ -108,7 +115,7 @@ def test_rows_are_bounded_and_totals_are_not(failures):
         failures.note_kind(f"Error{number}", "", End.NACKED)
 
     assert len(failures.rows()) == MAX_ROWS + 1
-    assert failures.rows()[0] == Failure(OTHERS, "", End.NACKED, MAX_ROWS * 2)
+    assert failures.rows()[0] == FailureCount(OTHERS, "", End.NACKED, MAX_ROWS * 2)
     assert failures.totals()["nacked"] == MAX_ROWS * 3
 
 
@@ -132,7 +139,7 @@ def test_every_failure_is_a_metric(failures, monkeypatch):
     """With its type alone: places are too many for a metric."""
     recorded = []
     monkeypatch.setattr(failures_module, "record_failure", recorded.append)
-    failures.note(ExceptionGroup("", [ValueError(), TypeError()]), End.LET_GO)
+    failures.note(ExceptionGroup("", [ValueError(), TypeError()]), End.ABANDONED)
 
     assert recorded == ["ValueError", "TypeError"]
 
@@ -143,7 +150,7 @@ def test_summary_is_one_line(failures, caplog):
     failures.log_summary()
     for _ in range(3):
         failures.note_kind("ValueError", "a.b:7", End.NACKED)
-    failures.note_kind("TypeError", "a.c:9", End.LET_GO)
+    failures.note_kind("TypeError", "a.c:9", End.ABANDONED)
     failures.log_summary()
 
     none, some = [r for r in caplog.records if r.name == "harness.mayhem.operations.failure_ledger"]
@@ -158,7 +165,7 @@ async def fail(message="nobody looks"):
 
 async def test_task_that_nobody_awaits(failures, told):
     """It is named, with its place and its stack, and counted."""
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         task = asyncio.create_task(fail(), name="forgotten")
         await asyncio.wait({task})
         del task
@@ -170,12 +177,12 @@ async def test_task_that_nobody_awaits(failures, told):
     assert record.origin.startswith(f"{__file__}:")
     (row,) = failures.rows()
     assert (row.kind, row.end, row.count) == ("ValueError", End.UNHANDLED, 1)
-    assert row.arose.startswith(f"{__name__}.fail:")
+    assert row.raised_at.startswith(f"{__name__}.fail:")
 
 
 async def test_task_that_is_awaited(failures, told):
     """The control: an exception that somebody took is no matter of the last word."""
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         with pytest.raises(ValueError):
             await asyncio.create_task(fail())
         gc.collect()
@@ -190,7 +197,7 @@ async def test_task_that_is_lost_while_it_waits(failures, told):
         # A cycle that nothing else holds, which is what a task without a reference is.
         await asyncio.get_running_loop().create_future()
 
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         task = asyncio.create_task(waits(), name="lost")
         await asyncio.sleep(0)
         del task
@@ -201,7 +208,7 @@ async def test_task_that_is_lost_while_it_waits(failures, told):
     assert record.task == "lost"
     assert ".waits" in record.stack
     (row,) = failures.rows()
-    assert (row.kind, row.arose) == ("Task was destroyed but it is pending!", record.stack)
+    assert (row.kind, row.raised_at) == ("Task was destroyed but it is pending!", record.stack)
 
 
 async def test_exception_in_a_done_callback(failures, told):
@@ -210,7 +217,7 @@ async def test_exception_in_a_done_callback(failures, told):
     def callback(task):
         raise KeyError("callback")
 
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         task = asyncio.create_task(asyncio.sleep(0))
         task.add_done_callback(callback)
         await task
@@ -220,12 +227,12 @@ async def test_exception_in_a_done_callback(failures, told):
     assert record.exc_info[0] is KeyError
     (row,) = failures.rows()
     assert (row.kind, row.end) == ("KeyError", End.UNHANDLED)
-    assert ".callback:" in row.arose
+    assert ".callback:" in row.raised_at
 
 
 async def test_exception_in_a_callback_has_its_span(failures, told, spans):
     """A callback that fails is logged under the span it was scheduled in."""
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         with span("outer") as outer:
             asyncio.get_running_loop().call_soon(lambda: 1 / 0)
         await asyncio.sleep(0)
@@ -238,7 +245,7 @@ async def test_exception_in_a_callback_has_its_span(failures, told, spans):
 async def test_exception_in_an_executor_s_thread(failures, told):
     """It comes back to whoever awaits the call; without anybody, to the last word."""
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as pool, unhandled_to(failures):
+    with ThreadPoolExecutor(1) as pool, record_unhandled(failures):
         with pytest.raises(ZeroDivisionError):
             await loop.run_in_executor(pool, lambda: 1 / 0)
         assert told() == []
@@ -254,7 +261,7 @@ async def test_exception_in_an_executor_s_thread(failures, told):
 
 async def test_exception_that_ends_a_thread(failures, told):
     """A thread has nobody to tell; its name is told."""
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         thread = threading.Thread(target=lambda: 1 / 0, name="worker")
         thread.start()
         await asyncio.to_thread(thread.join)
@@ -271,7 +278,7 @@ async def test_exception_in_a_finaliser(failures, told):
         def __del__(self):
             raise ZeroDivisionError
 
-    with unhandled_to(failures):
+    with record_unhandled(failures):
         Fragile()
 
     (record,) = told()
@@ -286,7 +293,7 @@ async def test_gather_hides_the_second_failure(failures, told):
     """
 
     async def both(wait_for_both):
-        with unhandled_to(failures):
+        with record_unhandled(failures):
             try:
                 await wait_for_both()
             except (ValueError, ExceptionGroup) as error:
@@ -311,7 +318,7 @@ async def test_hooks_are_given_back():
     """Afterwards the loop and the interpreter tell whom they told before."""
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
-    with unhandled_to(Failures()):
+    with record_unhandled(FailureLedger()):
         assert loop.get_exception_handler() is not before[0]
 
     assert (loop.get_exception_handler(), threading.excepthook, sys.unraisablehook) == before

@@ -16,12 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.mayhem.errors import SettingsError, StorageUnavailableError
 from harness.mayhem.operations import health as health_module
-from harness.mayhem.operations.endpoint import answering
+from harness.mayhem.operations.endpoint import serve_http
 from harness.mayhem.operations.health import ANSWER_S, HELD_S, SILENT_S, Health
-from harness.mayhem.operations.listen_address import Address, parse_address
+from harness.mayhem.operations.listen_address import ListenAddress, parse_listen_address
 
 PATIENCE_S = 20
-LOOPBACK = Address("127.0.0.1", 0)
+LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 
 class Clock:
@@ -61,7 +61,7 @@ def get(port, path):
 @contextmanager
 def answered(health):
     views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
-    with answering(LOOPBACK, views) as port:
+    with serve_http(LOOPBACK, views) as port:
         yield lambda path: get(port, path)
 
 
@@ -210,7 +210,7 @@ def test_other_paths_are_told_which_there_are(health):
 def test_who_keeps_silent_holds_nobody(health):
     """A client that connects and says nothing delays neither others nor the end."""
     began = time.monotonic()
-    with answering(LOOPBACK, {"/healthz": health.whole}) as port:
+    with serve_http(LOOPBACK, {"/healthz": health.whole}) as port:
         with socket.create_connection(("127.0.0.1", port)):
             assert get(port, "/healthz")[0] == 200
 
@@ -222,7 +222,7 @@ def test_a_port_that_is_taken_is_one_clear_error(health):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"^http: 127.0.0.1:{port}: Address already in use$"):
-            with answering(Address("127.0.0.1", port), {}):
+            with serve_http(ListenAddress("127.0.0.1", port), {}):
                 pass
 
 
@@ -232,11 +232,11 @@ def test_a_port_that_is_taken_is_one_clear_error(health):
 )
 def test_addresses(text, expected):
     """Whoever names no host means this machine only."""
-    assert parse_address(text) == expected
+    assert parse_listen_address(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:x", "70000", "-1", "²"])
 def test_addresses_that_are_none(text):
     """Neither a port nor a host and a port."""
     with pytest.raises(ValueError, match=r"^PORT or HOST:PORT$"):
-        parse_address(text)
+        parse_listen_address(text)

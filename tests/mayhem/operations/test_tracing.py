@@ -16,7 +16,7 @@ from harness.mayhem.database import Database
 from harness.mayhem.errors import HostUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.latency import Fixed
-from harness.mayhem.hosts.sdk import Client
+from harness.mayhem.hosts.sdk import MachineClient
 from harness.mayhem.message import RestartEvent
 from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import Circuits
@@ -24,9 +24,9 @@ from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.messages.handler import Handler
 from harness.mayhem.messages.lease import Leases
 from harness.mayhem.messages.publisher import publish, publish_steadily
-from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.operations.failure_ledger import FailureLedger
 from harness.mayhem.operations.tracing import span
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 from harness.mayhem.settings import Settings
 from harness.mayhem.stores.sqlite import SqliteStore
 from tests.mayhem.support.clock import LEASE_S
@@ -85,11 +85,11 @@ async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
         def check_health(self):
             checked_in.append((threading.current_thread(), get_current_span().get_span_context()))
 
-    async with Database(tmp_path / "mayhem.db") as database, Threads(2) as threads:
+    async with Database(tmp_path / "mayhem.db") as database, ThreadPool(2) as threads:
         broker, store = TellingBroker(database, lease_s=LEASE_S), SqliteStore(database)
         await broker.create()
         await store.create()
-        failures = Failures()
+        failures = FailureLedger()
         async with Leases(broker, failures, lease_s=0.03) as leases, asyncio.timeout(PATIENCE_S):
             handler = Handler(
                 broker,
@@ -133,11 +133,11 @@ async def test_default_hosts_have_one_whose_restart_crosses_threads(spans, monke
 
         return call
 
-    monkeypatch.setattr(Client, "restart", told(Client.restart))
-    monkeypatch.setattr(Client, "health", told(Client.health))
+    monkeypatch.setattr(MachineClient, "restart", told(MachineClient.restart))
+    monkeypatch.setattr(MachineClient, "health", told(MachineClient.health))
     inventory = replace(Settings().inventory, latency=Fixed(0.001))
     async with (
-        Threads(1) as threads,
+        ThreadPool(1) as threads,
         Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
     ):
         for name in inventory.names:
@@ -161,7 +161,7 @@ async def test_publishing_from_a_thread_keeps_the_trace(kept, parent, spans):
     def publish_one():
         publish_steadily(broker, loop, stop, events=1, rate_per_s=1000, hosts=1, seed=1)
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         with span("schedule"):
             await (threads.run(publish_one) if kept else loop.run_in_executor(None, publish_one))
 

@@ -15,8 +15,8 @@ import pytest
 
 from harness.mayhem.operations.tracing import span
 from harness.mayhem.process.shutdown import Shutdown
-from harness.mayhem.process.signal_handler import heard
-from harness.mayhem.process.stack_dump import CHAINS, NAMES, dump
+from harness.mayhem.process.signal_handler import signal_handlers
+from harness.mayhem.process.stack_dump import CHAINS, NAMES, stack_dump
 
 PATIENCE_S = 20
 
@@ -49,7 +49,7 @@ def test_a_signal_is_heard_while_the_main_thread_is_held(how):
         came.thread = threading.current_thread()
         came.set()
 
-    with heard({signal.SIGUSR1: handler}):
+    with signal_handlers({signal.SIGUSR1: handler}):
         os.kill(os.getpid(), signal.SIGUSR1)
         deadline = time.monotonic() + PATIENCE_S
         while not came.is_set() and time.monotonic() < deadline:
@@ -69,7 +69,7 @@ def test_afterwards_signals_are_the_programs_again():
         raised.set()
         raise ValueError("a handler's own")
 
-    with heard({signal.SIGUSR1: handler, signal.SIGUSR2: raised.clear}):
+    with signal_handlers({signal.SIGUSR1: handler, signal.SIGUSR2: raised.clear}):
         os.kill(os.getpid(), signal.SIGUSR1)
         assert raised.wait(PATIENCE_S)
         os.kill(os.getpid(), signal.SIGUSR2)
@@ -83,7 +83,7 @@ def test_afterwards_signals_are_the_programs_again():
 
 def test_children_do_not_inherit_anything():
     """A child process takes signals as ever: nothing is blocked, nothing is ignored."""
-    with heard({signal.SIGTERM: lambda: None}):
+    with signal_handlers({signal.SIGTERM: lambda: None}):
         program = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(15))"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
@@ -97,7 +97,7 @@ def test_children_do_not_inherit_anything():
 async def test_first_signal_drains_and_second_cuts(signum):
     """The same signal twice is a drain that is cut short."""
     ending = Ending(drain_s=PATIENCE_S * 2)
-    with ending.ready() as shutdown, heard({signum: lambda: shutdown.ask_from_thread("a test")}):
+    with ending.ready() as shutdown, signal_handlers({signum: lambda: shutdown.ask_from_thread("a test")}):
         os.kill(os.getpid(), signum)
         assert await ending.next() == "drain"
         assert not shutdown.was_cut
@@ -165,7 +165,7 @@ async def test_a_dump_shows_what_awaits_what(spans):
     with span("outer") as outer:
         tasks = [asyncio.create_task(inner(), name=f"waiting {number:03d}") for number in range(300)]
     await asyncio.sleep(0)
-    text = await asyncio.to_thread(dump, loop)
+    text = await asyncio.to_thread(stack_dump, loop)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -189,7 +189,7 @@ async def test_a_dump_is_bounded():
         exec(compile(source, f"place-{number}.py", "exec"), names)
         tasks.append(asyncio.create_task(names["place"](event)))
     await asyncio.sleep(0)
-    text = dump(asyncio.get_running_loop())
+    text = stack_dump(asyncio.get_running_loop())
     event.set()
     await asyncio.wait(tasks)
 
@@ -204,7 +204,7 @@ def test_a_dump_names_the_line_that_holds_the_loop():
     async def hold():
         loop = asyncio.get_running_loop()
         holding = threading.Event()
-        looking = threading.Thread(target=lambda: (holding.wait(), found.append(dump(loop))))
+        looking = threading.Thread(target=lambda: (holding.wait(), found.append(stack_dump(loop))))
         looking.start()
         holding.set()
         looking.join()  # which holds the loop

@@ -1,4 +1,4 @@
-"""Threads are bounded, their queue is seen, and a call that nobody waits for any more does no harm."""
+"""ThreadPool are bounded, their queue is seen, and a call that nobody waits for any more does no harm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 20
 
@@ -37,7 +37,7 @@ async def test_call_sees_the_context_of_its_caller():
         greeting.set("changed")
         return seen, threading.current_thread()
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         greeting.set("hello")
         seen, thread = await threads.run(call)
 
@@ -47,7 +47,7 @@ async def test_call_sees_the_context_of_its_caller():
 
 async def test_calls_beyond_the_limit_wait_and_are_counted(door):
     """As many as there are threads are busy, the others wait, and how long is known."""
-    async with Threads(2) as threads:
+    async with ThreadPool(2) as threads:
         calls = [asyncio.create_task(threads.run(door.wait, PATIENCE_S)) for _ in range(5)]
         await until(lambda: threads.busy == 2)
         await until(lambda: threads.oldest_wait_s > 0.01)
@@ -64,7 +64,7 @@ async def test_calls_beyond_the_limit_wait_and_are_counted(door):
 async def test_call_cancelled_in_the_queue_is_never_made(door):
     """It leaves the queue at once."""
     made = []
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         first = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
         await until(lambda: threads.busy == 1)
         second = asyncio.create_task(threads.run(made.append, "second"))
@@ -82,7 +82,7 @@ async def test_call_cancelled_in_the_queue_is_never_made(door):
 
 async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door):
     """Nothing can end it: the caller goes on, and the thread is counted until the call returns."""
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         call = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
         await until(lambda: threads.busy == 1)
         call.cancel()
@@ -103,7 +103,7 @@ async def test_error_that_nobody_waits_for_any_more_is_reported():
         door.wait(PATIENCE_S)
         raise ZeroDivisionError("too late")
 
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         greeting.set("hello")
         waiting = asyncio.create_task(threads.run(call))
         await until(lambda: threads.busy == 1)
@@ -120,7 +120,7 @@ async def test_error_that_nobody_waits_for_any_more_is_reported():
 
 async def test_error_of_a_call_is_the_callers():
     """What a call raises in its thread is raised where it is awaited, and the thread is free again."""
-    async with Threads(1) as threads:
+    async with ThreadPool(1) as threads:
         with pytest.raises(ZeroDivisionError):
             await threads.run(lambda: 1 / 0)
         await until(lambda: threads.busy == 0)
@@ -131,7 +131,7 @@ async def test_error_of_a_call_is_the_callers():
 async def test_end_does_not_wait_for_a_call_that_hangs(door):
     """A client library that never returns must not hold the end."""
     async with asyncio.timeout(PATIENCE_S):
-        async with Threads(1) as threads:
+        async with ThreadPool(1) as threads:
             call = asyncio.create_task(threads.run(door.wait))
             await until(lambda: threads.busy == 1)
             call.cancel()

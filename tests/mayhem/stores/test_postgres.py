@@ -19,7 +19,7 @@ from harness.mayhem.message import Message, RestartEvent
 from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import CircuitLimits, Circuits
 from harness.mayhem.messages.consumer import Consumer
-from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.operations.failure_ledger import FailureLedger
 from tests.mayhem.support.postgres_server import PASSWORD, SMALL_MB, new_database
 from tests.mayhem.support.stage import staged
 
@@ -318,7 +318,7 @@ async def test_queue_outlives_the_database(gated, postgres_server, database_url,
     monkeypatch.setattr(policy, "NACK_S", 0.05)
     monkeypatch.setattr(policy, "MAX_NACK_S", 0.2)
     messages, concurrency = 100, 5
-    broker, failures = WatchedBroker(lease_s=PATIENCE_S), Failures()
+    broker, failures = WatchedBroker(lease_s=PATIENCE_S), FailureLedger()
     circuits = Circuits(CircuitLimits(failures=3, pause_s=0.05, max_pause_s=0.2))
 
     def trials():

@@ -13,9 +13,9 @@ from harness.mayhem.message import Delivery, Message, RestartEvent
 from harness.mayhem.messages.circuit import Circuits
 from harness.mayhem.messages.handler import Handler
 from harness.mayhem.messages.lease import Leases
-from harness.mayhem.operations.failure_ledger import Failures
+from harness.mayhem.operations.failure_ledger import FailureLedger
 from harness.mayhem.ports import Store
-from harness.mayhem.process.thread_pool import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 from harness.mayhem.stores.memory import MemoryStore
 
 MAX_DELIVERIES = 3
@@ -50,7 +50,7 @@ class Stage:
         host: ScriptedHost,
         handler: Handler,
         circuits: Circuits,
-        failures: Failures,
+        failures: FailureLedger,
     ) -> None:
         self.broker = broker
         self.store = store
@@ -87,12 +87,12 @@ async def staged(
     store: Store | None = None,
     lease_s: float = 30.0,
     circuits: Circuits | None = None,
-    failures: Failures | None = None,
+    failures: FailureLedger | None = None,
 ) -> AsyncIterator[Stage]:
     """A stage whose only host follows *script*. *lease_s* is what the handler goes by, in real time."""
     host = ScriptedHost(script)
-    store, circuits, failures = store or MemoryStore(), circuits or Circuits(), failures or Failures()
-    async with Threads(2) as threads, Leases(broker, failures, lease_s=lease_s) as leases:
+    store, circuits, failures = store or MemoryStore(), circuits or Circuits(), failures or FailureLedger()
+    async with ThreadPool(2) as threads, Leases(broker, failures, lease_s=lease_s) as leases:
         handler = Handler(
             broker,
             store,

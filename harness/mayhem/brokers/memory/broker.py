@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from ...errors import LeaseLostError
-from ...message import Delivery, LaidAside, Message
+from ...message import DeadLettered, Delivery, Message
 
 # What is published twice, is so within minutes. At 1,000 messages per second all ids were 8 MB a minute.
 KNOWN_IDS = 100_000
@@ -40,7 +40,7 @@ class MemoryBroker:
         self._lease_s = lease_s
         self._clock = clock
         self._known: dict[str, None] = {}
-        self._dead: list[LaidAside] = []
+        self._dead: list[DeadLettered] = []
         self._unsettled: dict[str, _Unsettled] = {}
         # (visible_at, number, id), also of times that no longer hold: those are skipped when they come up.
         self._due: list[tuple[float, int, str]] = []
@@ -80,9 +80,9 @@ class MemoryBroker:
 
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         await self.ack(delivery)
-        self._dead.append(LaidAside(delivery, reason))
+        self._dead.append(DeadLettered(delivery, reason))
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
         return self._dead[:limit]
 
     async def pending(self) -> int:

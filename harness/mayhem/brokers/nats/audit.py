@@ -7,22 +7,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageUnavailableError
-from ...ledger import Audit
-from ..broker_url import Address
+from ...ledger import BrokerAudit
+from ..broker_url import BrokerUrl
 from .broker import ANSWER_S, KEPT_S, Names, connected, translated
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
 
-async def audit(url: str) -> Audit:
+async def audit(url: str) -> BrokerAudit:
     """Count; nothing is created. Exact when nothing is under way.
 
     Raises:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer or refuses, or has no such queue.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     names = Names(address.queue)
     async with connected(address) as client:
         with translated(address):
@@ -35,7 +35,7 @@ async def audit(url: str) -> Audit:
     first = 1 if _age_s(stream) < KEPT_S else min([*records, state["first_seq"] or state["last_seq"] + 1])
     published = state["last_seq"] - first + 1
     acks = {record["id"]: record["number"] for record in settled if record["state"] == "acked"}
-    return Audit(
+    return BrokerAudit(
         published=published,
         acked=sum(record["state"] == "acked" for record in settled),
         acks=acks,
@@ -62,7 +62,7 @@ async def _records(client: Client, names: Names, stream: dict[str, Any]) -> dict
             return found
 
 
-async def _info(client: Client, address: Address, stream: str) -> dict[str, Any]:
+async def _info(client: Client, address: BrokerUrl, stream: str) -> dict[str, Any]:
     # As it comes: the client leaves out when the stream was created.
     answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", timeout=ANSWER_S)
     info: dict[str, Any] = json.loads(answer.data)

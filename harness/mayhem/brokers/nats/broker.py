@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from ...cancellation import take_or_undo
 from ...errors import (
     LeaseLostError,
     OversizedMessageError,
@@ -29,10 +30,9 @@ from ...errors import (
     StorageBrokenError,
     StorageUnavailableError,
 )
-from ...message import Delivery, LaidAside, Message
-from ...messages.take_or_undo import claimed
+from ...message import DeadLettered, Delivery, Message
 from ...operations.metrics import record_storage_error
-from ..broker_url import Address
+from ..broker_url import BrokerUrl
 
 try:
     from nats import errors
@@ -56,9 +56,9 @@ KEPT_S = 3600
 ANSWER_S = 5.0
 RECONNECT_S = 0.5
 # How long one wait for messages lasts, and the part of a lease which that may be. A message may come at its
-# very end, but its lease is taken to begin with the wait: see `_Hand`.
-LOOK_S = 1.0
-LOOK_OF_LEASE = 0.25
+# very end, but its lease is taken to begin with the wait: see `_InFlight`.
+PULL_S = 1.0
+PULL_LEASE_SHARE = 0.25
 # Of a message's greatest size, what is kept for its id and headers, and the reason if it is laid aside.
 ROOM_BYTES = 16_384
 REASON_CHARS = 500
@@ -91,7 +91,7 @@ async def connect(url: str, *, lease_s: float) -> AsyncIterator[NatsBroker]:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     broker: NatsBroker | None = None
 
     def lost() -> None:
@@ -108,7 +108,9 @@ async def connect(url: str, *, lease_s: float) -> AsyncIterator[NatsBroker]:
 
 
 @asynccontextmanager
-async def connected(address: Address, *, on_loss: Callable[[], None] = lambda: None) -> AsyncIterator[Client]:
+async def connected(
+    address: BrokerUrl, *, on_loss: Callable[[], None] = lambda: None
+) -> AsyncIterator[Client]:
     """A client of the server there; once connected, it connects again by itself whenever it has to.
 
     Args:
@@ -177,7 +179,7 @@ class Names:
 
 
 @dataclass(slots=True)
-class _Hand:
+class _InFlight:
     """What is known of a delivery that was handed out, until it is settled."""
 
     # By this process's clock the lease ends a lease after this. It may last longer at the server, never less:
@@ -189,7 +191,7 @@ class _Hand:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Pull:
     """One wait for messages."""
 
     limit: int
@@ -204,18 +206,18 @@ class NatsBroker:
 
     system = "nats"
 
-    def __init__(self, client: Client, address: Address, *, lease_s: float) -> None:
+    def __init__(self, client: Client, address: BrokerUrl, *, lease_s: float) -> None:
         self._client = client
         self._js: JetStreamContext = client.jetstream(timeout=ANSWER_S)
         self._address = address
         self._names = Names(address.queue)
         self._lease_s = lease_s
-        self._hands: dict[str, _Hand] = {}  # by token
+        self._held: dict[str, _InFlight] = {}  # by token
         self._inbox = client.new_inbox()
         self._arriving: Subscription | None = None
-        self._looks = 0
-        self._look: _Look | None = None
-        self._one_look = asyncio.Lock()
+        self._pulls = 0
+        self._pull: _Pull | None = None
+        self._one_pull = asyncio.Lock()
         self._complete = False  # whether streams and consumer are there, as far as is known
         self._last_settled = ""
         self._draining = False
@@ -248,8 +250,8 @@ class NatsBroker:
 
     def disconnected(self) -> None:
         """What was asked for will not come over this connection any more."""
-        if self._look is not None and not self._look.over.done():
-            self._look.over.set_exception(errors.ConnectionReconnectingError())
+        if self._pull is not None and not self._pull.over.done():
+            self._pull.over.set_exception(errors.ConnectionReconnectingError())
 
     async def put(self, message: Message) -> None:
         headers = _native(message)
@@ -264,10 +266,10 @@ class NatsBroker:
             await self._js.publish(self._names.subject, message.body, headers=headers)
 
     async def get(self, limit: int) -> Sequence[Delivery]:
-        async with self._one_look:
+        async with self._one_pull:
             while not self._draining:
-                look = await self._find(limit)
-                if look.messages and (deliveries := await claimed(self._hold(look), self._unhold)):
+                pull = await self._find(limit)
+                if pull.messages and (deliveries := await take_or_undo(self._hold(pull), self._unhold)):
                     return deliveries
             return []
 
@@ -281,28 +283,28 @@ class NatsBroker:
         await self._tell(delivery.token, NAK + b" " + delay if delay_s > 0 else NAK)
 
     async def extend(self, delivery: Delivery) -> None:
-        hand = self._hands.get(delivery.token)
+        held = self._held.get(delivery.token)
         now_s = time.monotonic()
-        if hand is not None and now_s < hand.since_s + self._lease_s:
+        if held is not None and now_s < held.since_s + self._lease_s:
             with translated(self._address):
                 self._check_connected()
                 await self._client.request(delivery.token, EXTEND, timeout=ANSWER_S)
             # Only an extension that was answered in time came in time: after that, the message may be on its
             # way to somebody else.
-            if time.monotonic() < hand.since_s + self._lease_s:
-                hand.since_s = now_s
+            if time.monotonic() < held.since_s + self._lease_s:
+                held.since_s = now_s
                 return
-        self._hands.pop(delivery.token, None)
+        self._held.pop(delivery.token, None)
         raise _lost(delivery)
 
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         reason = reason[:REASON_CHARS]
-        hand = await self._settle(delivery, "dead", reason=reason)
+        held = await self._settle(delivery, "dead", reason=reason)
         with translated(self._address):
-            await self._lay_aside(delivery, hand, reason)
+            await self._publish_dead_letter(delivery, held, reason)
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
-        found: list[LaidAside] = []
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
+        found: list[DeadLettered] = []
         number = 1
         with translated(self._address):
             while len(found) < limit:
@@ -317,7 +319,7 @@ class NatsBroker:
                 message = _message(entry.data or b"", headers, default_id="", default_at=0.0)
                 about = _parsed(headers.get("Mayhem-Dead", ""))
                 deliveries, reason = int(about.get("deliveries", 0)), str(about.get("reason", ""))
-                found.append(LaidAside(Delivery(message, deliveries), reason))
+                found.append(DeadLettered(Delivery(message, deliveries), reason))
         return found
 
     async def pending(self) -> int:
@@ -333,26 +335,26 @@ class NatsBroker:
 
     def drain(self) -> None:
         self._draining = True
-        if self._look is not None and not self._look.over.done():
-            self._look.over.set_result(None)
+        if self._pull is not None and not self._pull.over.done():
+            self._pull.over.set_result(None)
 
     # --- taking ---------------------------------------------------------------------------------------
 
-    async def _find(self, limit: int) -> _Look:
+    async def _find(self, limit: int) -> _Pull:
         """Wait for messages, up to *limit*; none came if it took too long.
 
         The server answers with what there is. Where there is nothing, it waits for the first message.
         """
-        self._looks += 1
-        look = _Look(
+        self._pulls += 1
+        pull = _Pull(
             limit,
-            f"{self._inbox}.{self._looks}",
+            f"{self._inbox}.{self._pulls}",
             time.monotonic(),
             asyncio.get_running_loop().create_future(),
         )
-        look_s = min(LOOK_S, self._lease_s * LOOK_OF_LEASE)
-        request = {"batch": limit, "expires": round(look_s * 1e9), "no_wait": True}
-        self._look = look
+        pull_s = min(PULL_S, self._lease_s * PULL_LEASE_SHARE)
+        request = {"batch": limit, "expires": round(pull_s * 1e9), "no_wait": True}
+        self._pull = pull
         try:
             with translated(self._address):
                 self._check_connected()
@@ -361,50 +363,50 @@ class NatsBroker:
                 await self._client.publish(
                     f"$JS.API.CONSUMER.MSG.NEXT.{self._names.queue}.service",
                     json.dumps(request).encode(),
-                    reply=look.inbox,
+                    reply=pull.inbox,
                 )
-                async with asyncio.timeout(look_s + ANSWER_S):
-                    await look.over
+                async with asyncio.timeout(pull_s + ANSWER_S):
+                    await pull.over
         except BaseException:
-            self._look = None
-            await self._give_back(look.messages)
+            self._pull = None
+            await self._give_back(pull.messages)
             raise
-        self._look = None
-        return look
+        self._pull = None
+        return pull
 
     async def _arrived(self, message: Msg) -> None:
-        look = self._look
+        pull = self._pull
         if not message.reply:
-            if look is not None and message.subject == look.inbox and not look.over.done():
-                self._end(look, message)
-        elif look is None or look.over.done():
+            if pull is not None and message.subject == pull.inbox and not pull.over.done():
+                self._end(pull, message)
+        elif pull is None or pull.over.done():
             # Asked for by a wait that was cancelled meanwhile.
             await self._give_back([message])
         else:
-            look.messages.append(message)
-            if len(look.messages) == look.limit:
-                look.over.set_result(None)
+            pull.messages.append(message)
+            if len(pull.messages) == pull.limit:
+                pull.over.set_result(None)
 
-    def _end(self, look: _Look, message: Msg) -> None:
+    def _end(self, pull: _Pull, message: Msg) -> None:
         status = str((message.headers or {}).get("Status", ""))
         if status in ("404", "408"):  # that was all
-            look.over.set_result(None)
+            pull.over.set_result(None)
         else:
             # JetStream or its leader is away, or somebody deleted the streams.
             self._complete = False
             why = (message.headers or {}).get("Description", "JetStream does not answer")
-            look.over.set_exception(StorageUnavailableError(f"{self._address.shown}: {status} {why}"))
+            pull.over.set_exception(StorageUnavailableError(f"{self._address.shown}: {status} {why}"))
 
-    async def _hold(self, look: _Look) -> Sequence[Delivery]:
+    async def _hold(self, pull: _Pull) -> Sequence[Delivery]:
         try:
             with translated(self._address):
-                taken = [await self._take(look, message) for message in look.messages]
+                taken = [await self._take(pull, message) for message in pull.messages]
         except BaseException:
-            await self._give_back(look.messages)
+            await self._give_back(pull.messages)
             raise
         return [delivery for delivery in taken if delivery is not None]
 
-    async def _take(self, look: _Look, message: Msg) -> Delivery | None:
+    async def _take(self, pull: _Pull, message: Msg) -> Delivery | None:
         """Claim a message that was handed out before; none if it is settled, or somebody else claims it."""
         about = message.metadata
         content = _message(
@@ -414,71 +416,71 @@ class NatsBroker:
             default_at=about.timestamp.timestamp(),
         )
         delivery = Delivery(content, about.num_delivered, message.reply)
-        hand = _Hand(look.since_s, about.sequence.stream)
+        held = _InFlight(pull.since_s, about.sequence.stream)
         if about.num_delivered > 1:
-            record = await self._read(hand)
+            record = await self._read(held)
             if record.get("state") == "acked":
                 await self._tell(message.reply, ACK)
                 return None
             if record.get("state") == "dead":
-                await self._lay_aside(delivery, hand, str(record.get("reason", "")))
+                await self._publish_dead_letter(delivery, held, str(record.get("reason", "")))
                 return None
             try:
-                hand.revision = await self._write(delivery, "held", hand)
+                held.revision = await self._write(delivery, "held", held)
             except LeaseLostError:
                 return None
-        self._hands[message.reply] = hand
+        self._held[message.reply] = held
         return delivery
 
     async def _unhold(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            del self._hands[delivery.token]
+            del self._held[delivery.token]
             await self._tell(delivery.token, NAK)
 
     async def _give_back(self, messages: Sequence[Msg]) -> None:
         for message in messages:
-            self._hands.pop(message.reply, None)
+            self._held.pop(message.reply, None)
             await self._tell(message.reply, NAK)
 
     # --- settling -------------------------------------------------------------------------------------
 
-    async def _settle(self, delivery: Delivery, state: str, *, nacks: int = 0, reason: str = "") -> _Hand:
-        hand = self._hands.pop(delivery.token, None)
-        if hand is None:
+    async def _settle(self, delivery: Delivery, state: str, *, nacks: int = 0, reason: str = "") -> _InFlight:
+        held = self._held.pop(delivery.token, None)
+        if held is None:
             raise _lost(delivery)
-        hand.nacks += nacks
+        held.nacks += nacks
         try:
             with translated(self._address):
                 self._check_connected()
-                await self._write(delivery, state, hand, reason=reason)
+                await self._write(delivery, state, held, reason=reason)
         except StorageUnavailableError:
-            hand.nacks -= nacks
-            self._hands[delivery.token] = hand  # another attempt is possible
+            held.nacks -= nacks
+            self._held[delivery.token] = held  # another attempt is possible
             raise
-        return hand
+        return held
 
-    async def _read(self, hand: _Hand) -> dict[str, Any]:
+    async def _read(self, held: _InFlight) -> dict[str, Any]:
         """The message's latest record; empty if there is none."""
         try:
-            found = await self._js.get_last_msg(self._names.records, self._names.record(str(hand.sequence)))
+            found = await self._js.get_last_msg(self._names.records, self._names.record(str(held.sequence)))
         except js_errors.NotFoundError:
             return {}
         record = _parsed((found.data or b"").decode(errors="replace"))
-        hand.revision, hand.nacks = found.seq or 0, int(record.get("nacks", 0))
+        held.revision, held.nacks = found.seq or 0, int(record.get("nacks", 0))
         return record
 
-    async def _write(self, delivery: Delivery, state: str, hand: _Hand, *, reason: str = "") -> int:
+    async def _write(self, delivery: Delivery, state: str, held: _InFlight, *, reason: str = "") -> int:
         """Write the message's next record, and return its revision.
 
         Raises:
             LeaseLostError: Somebody else has written it.
         """
-        record = {"id": delivery.message.id, "state": state, "number": delivery.number, "nacks": hand.nacks}
+        record = {"id": delivery.message.id, "state": state, "number": delivery.number, "nacks": held.nacks}
         try:
             written = await self._js.publish(
-                self._names.record(str(hand.sequence)),
+                self._names.record(str(held.sequence)),
                 json.dumps(record | ({"reason": reason} if reason else {})).encode(),
-                headers={"Nats-Expected-Last-Subject-Sequence": str(hand.revision)},
+                headers={"Nats-Expected-Last-Subject-Sequence": str(held.revision)},
             )
         except js_errors.BadRequestError as exc:
             if exc.err_code == WRONG_LAST_SEQUENCE:
@@ -486,10 +488,10 @@ class NatsBroker:
             raise
         return written.seq
 
-    async def _lay_aside(self, delivery: Delivery, hand: _Hand, reason: str) -> None:
+    async def _publish_dead_letter(self, delivery: Delivery, held: _InFlight, reason: str) -> None:
         """Keep the message among the dead letters. Doing it again does nothing."""
         about = json.dumps({"deliveries": delivery.number, "reason": reason})
-        headers = {**_native(delivery.message), "Nats-Msg-Id": str(hand.sequence), "Mayhem-Dead": about}
+        headers = {**_native(delivery.message), "Nats-Msg-Id": str(held.sequence), "Mayhem-Dead": about}
         # Only a message of another program, with large headers of its own, can be cut short.
         body = delivery.message.body[: max(0, self._client.max_payload - _bytes(headers))]
         await self._js.publish(self._names.dead_subject, body, headers=headers)
@@ -559,7 +561,7 @@ class NatsBroker:
 
 
 @contextmanager
-def translated(address: Address) -> Iterator[None]:
+def translated(address: BrokerUrl) -> Iterator[None]:
     """Raise the library's errors as the service's."""
     try:
         yield

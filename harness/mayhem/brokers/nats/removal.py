@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nats.js.errors import NotFoundError
 
-from ..broker_url import Address
+from ..broker_url import BrokerUrl
 from .broker import ANSWER_S, Names, connected, translated
 
 
@@ -15,7 +15,7 @@ async def remove(url: str) -> None:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     names = Names(address.queue)
     async with connected(address) as client:
         streams = client.jetstream(timeout=ANSWER_S)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from ...ledger import Audit
-from ..broker_url import Address
+from ...ledger import BrokerAudit
+from ..broker_url import BrokerUrl
 from .broker import Keys, connected, translated
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 CHUNK = 5_000
 
 
-async def audit(url: str) -> Audit:
+async def audit(url: str) -> BrokerAudit:
     """Count; nothing is created. Exact when nothing is under way.
 
     Raises:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     keys = Keys.of(address.queue)
     async with connected(address) as client:
         with translated(address):
@@ -33,7 +33,7 @@ async def audit(url: str) -> Audit:
                 counted, waiting = await snapshot.execute()
             acks = {message_id: number async for message_id, number in _acked(client, keys)}
     figures = {name.decode(): int(value) for name, value in counted.items()}
-    return Audit(
+    return BrokerAudit(
         published=figures.get("published", 0),
         acked=figures.get("acked", 0),
         acks=acks,

@@ -16,13 +16,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
-from ...cancellation import Waits
+from ...cancellation import Interruptible, take_or_undo
 from ...errors import LeaseLostError, SettingsError, StorageBrokenError, StorageUnavailableError
-from ...message import Delivery, LaidAside, Message
+from ...message import DeadLettered, Delivery, Message
 from ...messages.headers import parsed
-from ...messages.take_or_undo import claimed
 from ...operations.metrics import record_storage_error
-from ..broker_url import Address
+from ..broker_url import BrokerUrl
 
 try:
     from redis import exceptions
@@ -40,7 +39,7 @@ KEPT_S = 3600
 # A server that answers nothing for so long is away.
 ANSWER_S = 5.0
 # How long one wait for messages lasts. Less than the above, because the server is silent meanwhile.
-LOOK_S = 1.0
+PULL_S = 1.0
 # A script takes the server some 30 µs, so that more would only wait there instead of here.
 CONNECTIONS = 32
 
@@ -160,7 +159,7 @@ async def connect(url: str, *, lease_s: float) -> AsyncIterator[RedisBroker]:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     async with connected(address) as client:
         broker = RedisBroker(client, address, lease_s=lease_s)
         await broker.create()
@@ -168,7 +167,7 @@ async def connect(url: str, *, lease_s: float) -> AsyncIterator[RedisBroker]:
 
 
 @asynccontextmanager
-async def connected(address: Address) -> AsyncIterator[Redis]:
+async def connected(address: BrokerUrl) -> AsyncIterator[Redis]:
     """A client of the server there; it connects when it is first used, and again whenever it has to."""
     pool = BlockingConnectionPool.from_url(
         address.url,
@@ -209,12 +208,12 @@ class RedisBroker:
 
     system = "redis"
 
-    def __init__(self, client: Redis, address: Address, *, lease_s: float) -> None:
+    def __init__(self, client: Redis, address: BrokerUrl, *, lease_s: float) -> None:
         self._client = client
         self._address = address
         self._lease_us = round(lease_s * 1e6)
         self._keys = Keys.of(address.queue)
-        self._waits = Waits()
+        self._interruptible = Interruptible()
         self._put = client.register_script(PRELUDE + PUT)
         self._take = client.register_script(PRELUDE + CLAIM)
         self._changes = {
@@ -244,12 +243,12 @@ class RedisBroker:
             )
 
     async def get(self, limit: int) -> Sequence[Delivery]:
-        while not self._waits.ended:
-            taken = await claimed(self._claim(limit), self._unclaim)
+        while not self._interruptible.interrupted:
+            taken = await take_or_undo(self._claim(limit), self._unclaim)
             if taken.deliveries:
                 return taken.deliveries
             with translated(self._address):
-                await self._waits.unless_ended(self._look(taken))
+                await self._interruptible.wait(self._wait_for_entry(taken))
         return []
 
     async def ack(self, delivery: Delivery) -> None:
@@ -264,10 +263,10 @@ class RedisBroker:
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         await self._change(DEAD_LETTER, delivery, delivery.message.id, reason)
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
         with translated(self._address):
             entries: Any = await self._client.xrange(self._keys.dead, count=limit)
-        return [_laid_aside(fields) for _, fields in entries]
+        return [_dead_lettered(fields) for _, fields in entries]
 
     async def pending(self) -> int:
         with translated(self._address):
@@ -275,7 +274,7 @@ class RedisBroker:
             return int(await self._client.xlen(self._keys.stream))
 
     def drain(self) -> None:
-        self._waits.end()
+        self._interruptible.interrupt()
 
     async def _claim(self, limit: int) -> _Taken:
         with translated(self._address):
@@ -295,11 +294,11 @@ class RedisBroker:
         for delivery in taken.deliveries:
             await self._change(UNCLAIM, delivery)
 
-    async def _look(self, taken: _Taken) -> None:
+    async def _wait_for_entry(self, taken: _Taken) -> None:
         """Wait for a new entry, at the longest until one falls due. Takes nothing, so it may be cancelled."""
-        look_s = LOOK_S if taken.due_us < 0 else min(taken.due_us / 1e6, LOOK_S)
+        pull_s = PULL_S if taken.due_us < 0 else min(taken.due_us / 1e6, PULL_S)
         # Zero would mean for ever.
-        block_ms = max(1, math.ceil(look_s * 1e3))
+        block_ms = max(1, math.ceil(pull_s * 1e3))
         await self._client.xread({self._keys.stream: taken.last}, count=1, block=block_ms)
 
     async def _change(self, change: str, delivery: Delivery, *values: str | int) -> None:
@@ -324,7 +323,7 @@ class _Taken(NamedTuple):
 
 
 @contextmanager
-def translated(address: Address) -> Iterator[None]:
+def translated(address: BrokerUrl) -> Iterator[None]:
     """Raise the library's errors as the service's."""
     try:
         yield
@@ -342,9 +341,9 @@ def _delivery(entry: bytes, number: int, fields: Sequence[bytes]) -> Delivery:
     return Delivery(_message(pairs, default_id=entry.decode()), number, entry.decode())
 
 
-def _laid_aside(fields: dict[bytes, bytes]) -> LaidAside:
+def _dead_lettered(fields: dict[bytes, bytes]) -> DeadLettered:
     delivery = Delivery(_message(fields, default_id=""), int(fields[b"deliveries"]))
-    return LaidAside(delivery, fields[b"reason"].decode(errors="replace"))
+    return DeadLettered(delivery, fields[b"reason"].decode(errors="replace"))
 
 
 def _message(fields: dict[bytes, bytes], *, default_id: str) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..broker_url import Address
+from ..broker_url import BrokerUrl
 from .broker import Keys, connected, translated
 
 
@@ -13,7 +13,7 @@ async def remove(url: str) -> None:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
-    address = Address.from_url(url)
+    address = BrokerUrl.from_url(url)
     async with connected(address) as client:
         with translated(address):
             await client.unlink(*Keys.of(address.queue))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ...database import looked_into, sqlite_path
-from ...ledger import Audit
+from ...database import open_readonly, sqlite_path
+from ...ledger import BrokerAudit
 
 FIGURES = """
     SELECT
@@ -20,7 +20,7 @@ FIGURES = """
 ACKS = "SELECT id, deliveries FROM message WHERE state = 'acked'"
 
 
-async def audit(url: str) -> Audit:
+async def audit(url: str) -> BrokerAudit:
     """Count; nothing is created, and the service may be running meanwhile.
 
     Raises:
@@ -29,10 +29,10 @@ async def audit(url: str) -> Audit:
     return await asyncio.to_thread(_audit, sqlite_path(url))
 
 
-def _audit(path: Path) -> Audit:
-    with looked_into(path) as connection:
+def _audit(path: Path) -> BrokerAudit:
+    with open_readonly(path) as connection:
         connection.execute("BEGIN")
         figures = map(int, connection.execute(FIGURES).fetchone())
         published, acked, nacked, redelivered, dead_lettered, waiting = figures
         acks = dict(connection.execute(ACKS))
-    return Audit(published, acked, acks, nacked, redelivered, dead_lettered, waiting)
+    return BrokerAudit(published, acked, acks, nacked, redelivered, dead_lettered, waiting)

@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from ...cancellation import take_or_undo
 from ...database import Database, shared, sqlite_path
 from ...errors import LeaseLostError
-from ...message import Delivery, LaidAside, Message
+from ...message import DeadLettered, Delivery, Message
 from ...messages.headers import parsed
-from ...messages.take_or_undo import claimed
 
 SCHEMA = (
     """
@@ -111,7 +111,7 @@ class SqliteBroker:
 
     async def get(self, limit: int) -> Sequence[Delivery]:
         while not self._draining.is_set():
-            if deliveries := await claimed(self._claim(limit), self._unclaim):
+            if deliveries := await take_or_undo(self._claim(limit), self._unclaim):
                 return deliveries
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
@@ -130,9 +130,9 @@ class SqliteBroker:
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         await self._update(DEAD_LETTER, delivery, self._clock(), reason)
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
         dead = await self._database.execute(DEAD_LETTERS, limit)
-        return [LaidAside(_delivery(*row), reason) for *row, reason in dead.rows]
+        return [DeadLettered(_delivery(*row), reason) for *row, reason in dead.rows]
 
     async def pending(self) -> int:
         counted = await self._database.execute(PENDING)
