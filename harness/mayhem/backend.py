@@ -1,4 +1,4 @@
-"""Brokers and stores by URL: its scheme names the module, which is imported only then."""
+"""Brokers and stores by URL: the scheme names the module, which is imported only then."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from . import brokers, stores
 from .errors import SettingsError
 from .ports import Broker, PublishPort, Store
 
-# Of the modules that are not called as their URLs begin.
+# URL schemes that differ from their module's name.
 SCHEMES = {"postgres": "postgresql"}
 
 
 class PublishingBroker(Broker, PublishPort, Protocol):
-    """A broker that this process can also publish into, as every member is."""
+    """A broker that this process can also publish into, as into every member of `brokers/`."""
 
 
 def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[PublishingBroker]:
@@ -43,32 +43,36 @@ def store(url: str) -> AbstractAsyncContextManager[Store]:
 
 
 def member(family: ModuleType, url: str, part: str = "") -> ModuleType:
-    """The module of *family* that speaks to *url*.
+    """The module of *family* for *url*; *part* names the module within a member that is a package.
 
     Raises:
         SettingsError: There is none, or its client library is not installed.
     """
     scheme, colon, _ = url.partition(":")
-    modules = {SCHEMES.get(name, name): module for name, module in _members(family, part)}
-    if not colon or scheme not in modules:
-        near = difflib.get_close_matches(scheme, modules, n=1)
+    names = {SCHEMES.get(name, name): name for name in _members(family, part)}
+    if not colon or scheme not in names:
+        near = difflib.get_close_matches(scheme, names, n=1)
         hint = f'; did you mean "{near[0]}:"?' if near else ""
-        schemes = ", ".join(f"{known}:" for known in sorted(modules))
+        schemes = ", ".join(f"{known}:" for known in sorted(names))
         raise SettingsError(f"expected a URL with one of {schemes}, got {_shown(url)}{hint}")
-    return importlib.import_module(modules[scheme])
+    name = names[scheme]
+    try:
+        return importlib.import_module(".".join(filter(None, (family.__name__, name, part))))
+    except ModuleNotFoundError as exc:
+        # The extra has the module's name.
+        raise SettingsError(
+            f"{scheme}: the package {exc.name} is missing; pip install 'asyncio-harness[{name}]'"
+        ) from exc
 
 
-def _members(family: ModuleType, part: str) -> Iterator[tuple[str, str]]:
-    """Yield each member of *family*: its name and its module, which is *part* where members are packages."""
+def _members(family: ModuleType, part: str) -> Iterator[str]:
     for found in pkgutil.iter_modules(family.__path__):
-        module = f"{family.__name__}.{found.name}"
-        if part and found.ispkg and importlib.util.find_spec(f"{module}.{part}"):
-            yield found.name, f"{module}.{part}"
-        elif not part and not found.ispkg:
-            yield found.name, module
+        name = f"{family.__name__}.{found.name}"
+        if found.ispkg == bool(part) and (not part or importlib.util.find_spec(f"{name}.{part}")):
+            yield found.name
 
 
 def _shown(url: str) -> str:
-    """The URL as errors may quote it: what stands before an @ may be a password."""
+    """The URL as errors may quote it, without a password."""
     secret, at, rest = url.rpartition("@")
     return repr(f"{secret.partition('//')[0]}//...@{rest}" if at else url)

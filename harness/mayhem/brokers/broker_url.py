@@ -1,4 +1,4 @@
-"""Where a broker's server is, and which of its queues is meant."""
+"""The URL of a queue on a broker's server."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import SettingsError
 
 QUEUE = "mayhem"
-# What every server takes as a part of a name, without quoting.
+# What every server accepts as a part of a name without quoting.
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerUrl:
-    """What ``SCHEME://USER:PASSWORD@HOST:PORT/PATH?queue=NAME`` says."""
+    """The parts of ``SCHEME://USER:PASSWORD@HOST:PORT/PATH?queue=NAME``."""
 
-    url: str = field(repr=False)  # without the queue; with the password
-    shown: str  # for errors and log lines: without both
+    url: str = field(repr=False)  # without the queue, with the password
+    shown: str  # without either, for errors and log lines
     queue: str
 
     @classmethod
     def from_url(cls, url: str) -> BrokerUrl:
-        """Read the URL.
+        """Parse the URL.
 
         Raises:
-            SettingsError: It names no host, no sensible port, or something else that is not known.
+            SettingsError: It names no host or an invalid port, or has an unknown parameter.
         """
         try:
             parts = urlsplit(url)

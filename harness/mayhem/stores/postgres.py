@@ -9,15 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
+import asyncpg
+
 from ..errors import MalformedMessageError, SettingsError, StorageBrokenError, StorageUnavailableError
 from ..operations.metrics import record_storage_error
-
-try:
-    import asyncpg
-except ImportError as exc:
-    raise SettingsError(
-        "the store postgresql: needs asyncpg, pip install 'asyncio-harness[postgres]'"
-    ) from exc
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from harness.mayhem import backend
-from harness.mayhem.brokers.nats import broker as nats_broker
+from harness.mayhem.brokers.broker_url import BrokerUrl
+from harness.mayhem.brokers.nats import connection as nats_connection
+from harness.mayhem.brokers.nats import pull as nats_pull
 from harness.mayhem.brokers.redis import broker as redis_broker
+from harness.mayhem.brokers.redis import connection as redis_connection
 from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
@@ -21,7 +24,8 @@ from harness.mayhem.stores import sqlite as sqlite_store
 from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
 
 PATIENCE_S = 30
-MODULES = {"nats": nats_broker, "redis": redis_broker}
+CONNECTIONS = {"nats": nats_connection, "redis": redis_connection}
+PULLS = {"nats": nats_pull, "redis": redis_broker}
 KINDS = {"nats": NatsServer, "redis": RedisServer}
 SECRET = {"nats": ("--user", "mayhem", "--pass", "s3cret"), "redis": ("--requirepass", "s3cret")}
 TAKE_ONE = """
@@ -57,8 +61,8 @@ def server(system, tmp_path):
 @pytest.fixture
 def impatient(system, monkeypatch):
     """A server that does not answer is given up soon."""
-    monkeypatch.setattr(MODULES[system], "ANSWER_S", 0.6)
-    monkeypatch.setattr(MODULES[system], "PULL_S", 0.3)
+    monkeypatch.setattr(CONNECTIONS[system], "ANSWER_S", 0.6)
+    monkeypatch.setattr(PULLS[system], "PULL_S", 0.3)
 
 
 def message(message_id):
@@ -91,7 +95,7 @@ async def test_nobody_there_at_the_start(system):
 async def test_a_server_that_refuses_the_password(system, tmp_path, user):
     """A wrong password, or none, is an error that does not pass, with advice and without the password."""
     with running(KINDS[system], tmp_path / "server", *SECRET[system]) as server:
-        with pytest.raises(StorageBrokenError, match="look at user and password") as raised:
+        with pytest.raises(StorageBrokenError, match="check the user and password in the URL") as raised:
             async with backend.broker(server.url("a", user=user), lease_s=1):
                 pass
         right = "mayhem:s3cret@" if system == "nats" else ":s3cret@"
@@ -253,8 +257,8 @@ async def test_messages_that_vanish_are_missed(system, url, tmp_path):
             async with Redis.from_url(url.partition("?")[0]) as client:
                 await client.xtrim(f"{{{queue(url)}}}:stream", maxlen=1, approximate=False)
         else:
-            async with nats_broker.connected(nats_broker.BrokerUrl.from_url(url)) as client:
-                await client.jetstream().purge_stream(queue(url), keep=1)
+            async with nats_connection.connected(BrokerUrl.from_url(url)) as connection:
+                await connection.js.purge_stream(queue(url), keep=1)
         after = await read_ledger(url, store_url)
 
     assert before == Ledger(5, 1, 0, 0, 0, 0, 1, 3, 1)
@@ -270,9 +274,9 @@ async def test_a_server_that_lost_its_data(system, url):
             async with Redis.from_url(url.partition("?")[0]) as client:
                 await client.delete(*await client.keys(f"{{{queue(url)}}}:*"))
         else:
-            async with nats_broker.connected(nats_broker.BrokerUrl.from_url(url)) as client:
+            async with nats_connection.connected(BrokerUrl.from_url(url)) as connection:
                 for stream in (queue(url), f"{queue(url)}_records"):
-                    await client.jetstream().delete_stream(stream)
+                    await connection.js.delete_stream(stream)
         with pytest.raises((LeaseLostError, StorageUnavailableError)):
             await broker.ack(held)
         getting = asyncio.create_task(eventually(lambda: broker.get(1)))

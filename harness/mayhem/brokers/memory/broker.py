@@ -1,4 +1,4 @@
-"""A broker in this process's memory: for tests and for a first look."""
+"""A broker in this process's memory, for tests and first steps."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from ...errors import LeaseLostError
 from ...message import DeadLettered, Delivery, Message
 
-# What is published twice, is so within minutes. At 1,000 messages per second all ids were 8 MB a minute.
+# Duplicates are published within minutes. Keeping every id would take 8 MB a minute at 1,000 messages per
+# second.
 KNOWN_IDS = 100_000
 
 
 @asynccontextmanager
 async def connect(url: str, *, lease_s: float) -> AsyncIterator[MemoryBroker]:
-    """A new broker, whatever follows the scheme in *url*: nobody else can reach it."""
+    """A new broker, whatever follows the scheme in *url*; no other connection reaches it."""
     yield MemoryBroker(lease_s=lease_s)
 
 
 @dataclass(slots=True)
 class _Unsettled:
     message: Message
-    visible_at: float  # when it may be handed out: leases and delays both move it
+    visible_at: float  # when it may be delivered; leases and delays both move it
     deliveries: int = 0
     leased: int = 0  # the delivery that holds it, 0 for none
 
 
 class MemoryBroker:
-    """Keeps what is not settled, the dead letters, and the ids of the latest messages."""
+    """Keeps unsettled messages, dead letters, and the ids of the latest messages."""
 
     system = "memory"
 
@@ -42,9 +42,9 @@ class MemoryBroker:
         self._known: dict[str, None] = {}
         self._dead: list[DeadLettered] = []
         self._unsettled: dict[str, _Unsettled] = {}
-        # (visible_at, number, id), also of times that no longer hold: those are skipped when they come up.
+        # (visible_at, number, id). Entries whose time has changed since stay, and are skipped when popped.
         self._due: list[tuple[float, int, str]] = []
-        self._numbers = itertools.count()  # what is due at the same time comes in its order
+        self._numbers = itertools.count()  # keeps the order of messages that are due at the same time
         self._changed = asyncio.Event()
         self._draining = False
 
@@ -114,5 +114,5 @@ class MemoryBroker:
     def _held(self, delivery: Delivery) -> _Unsettled:
         entry = self._unsettled.get(delivery.message.id)
         if entry is None or entry.leased != delivery.number:
-            raise LeaseLostError(f"delivery {delivery.number} of {delivery.message.id} is no longer held")
+            raise delivery.lost()
         return entry

@@ -1,27 +1,27 @@
-"""The end of a queue on NATS: its streams go, with all that is in them."""
+"""Removes a queue from a NATS server: its streams, with everything in them."""
 
 from __future__ import annotations
 
-from nats.js.errors import NotFoundError
+from nats.js import errors as js_errors
 
 from ..broker_url import BrokerUrl
-from .broker import ANSWER_S, Names, connected, translated
+from .connection import connected
+from .stream import StreamNames
 
 
 async def remove(url: str) -> None:
-    """Remove the queue that *url* names; one that is not there is removed already.
+    """Remove the queue at *url*, if it exists.
 
     Raises:
         SettingsError: The URL is wrong.
         StorageError: The server does not answer, or refuses.
     """
     address = BrokerUrl.from_url(url)
-    names = Names(address.queue)
-    async with connected(address) as client:
-        streams = client.jetstream(timeout=ANSWER_S)
-        with translated(address):
+    names = StreamNames(address.queue)
+    async with connected(address) as connection:
+        with connection.translated():
             for stream in (names.queue, names.records, names.dead):
                 try:
-                    await streams.delete_stream(stream)
-                except NotFoundError:
+                    await connection.js.delete_stream(stream)
+                except js_errors.NotFoundError:
                     continue

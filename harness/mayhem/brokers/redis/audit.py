@@ -1,23 +1,23 @@
-"""The books of the broker in Redis: figures for as long as the queue exists, ids for the last hour."""
+"""The ledger of a queue in Redis: figures since its creation, ids of the last hour."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
 
 from ...ledger import BrokerAudit
 from ..broker_url import BrokerUrl
-from .broker import Keys, connected, translated
+from .connection import connected, translated
+from .script import Keys
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-# Of the stream of settlements, at a time.
+# Settlements read per request.
 CHUNK = 5_000
 
 
 async def audit(url: str) -> BrokerAudit:
-    """Count; nothing is created. Exact when nothing is under way.
+    """Count, and create nothing. Exact while no message is being handled.
 
     Raises:
         SettingsError: The URL is wrong.

@@ -1,13 +1,14 @@
-"""The end of a queue in Redis: its keys go, but for the ids that are still known; those end by themselves."""
+"""Removes a queue from Redis: its keys, except those of known ids, which expire by themselves."""
 
 from __future__ import annotations
 
 from ..broker_url import BrokerUrl
-from .broker import Keys, connected, translated
+from .connection import connected, translated
+from .script import Keys
 
 
 async def remove(url: str) -> None:
-    """Remove the queue that *url* names; one that is not there is removed already.
+    """Remove the queue at *url*, if it exists.
 
     Raises:
         SettingsError: The URL is wrong.

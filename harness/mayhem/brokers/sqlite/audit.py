@@ -1,4 +1,4 @@
-"""The books of the broker in SQLite: every message ever, in one snapshot."""
+"""The ledger of a queue in SQLite: every message ever published, in one snapshot."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ACKS = "SELECT id, deliveries FROM message WHERE state = 'acked'"
 
 
 async def audit(url: str) -> BrokerAudit:
-    """Count; nothing is created, and the service may be running meanwhile.
+    """Count, and create nothing; the service may be running.
 
     Raises:
-        StorageError: There is no database of the service, or it cannot be read.
+        StorageError: The file is not a database of the service, or cannot be read.
     """
     return await asyncio.to_thread(_audit, sqlite_path(url))
 

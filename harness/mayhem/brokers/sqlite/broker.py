@@ -1,4 +1,4 @@
-"""A broker in a table of a SQLite file, which other processes publish into with a plain INSERT.
+"""A broker in a table of a SQLite file; other processes publish into it with a plain INSERT.
 
 The table `message` is a contract with those publishers; docs/brokers.md describes it.
 """
@@ -13,9 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from ...cancellation import take_or_undo
 from ...database import Database, shared, sqlite_path
-from ...errors import LeaseLostError
-from ...message import DeadLettered, Delivery, Message
-from ...messages.headers import parsed
+from ...message import DeadLettered, Delivery, Message, json_object, text_headers
 
 SCHEMA = (
     """
@@ -24,7 +22,7 @@ SCHEMA = (
         body TEXT NOT NULL,
         headers TEXT NOT NULL,
         published_at REAL NOT NULL,
-        visible_at REAL NOT NULL,             -- when it may be handed out: leases and delays both move it
+        visible_at REAL NOT NULL,             -- when it may be delivered; leases and delays both move it
         deliveries INTEGER NOT NULL DEFAULT 0,
         state TEXT NOT NULL DEFAULT 'waiting',
         settled_at REAL,
@@ -33,11 +31,11 @@ SCHEMA = (
         nacks INTEGER NOT NULL DEFAULT 0
     )
     """,
-    # What is settled is not in it: the claim stays as fast after a million messages as after none.
+    # Without settled messages, so that a claim stays as fast after a million messages as after none.
     "CREATE INDEX IF NOT EXISTS message_claim ON message (visible_at) WHERE state = 'waiting'",
     "CREATE INDEX IF NOT EXISTS message_settled ON message (settled_at)",
-    # Every publishing leaves its id here, whoever publishes; nothing removes it. A row of `message` that
-    # vanishes afterwards is missed.
+    # The id of every message ever published, by any process. Nothing is deleted from it, so a row of
+    # `message` that vanishes is noticed.
     "CREATE TABLE IF NOT EXISTS published (id TEXT PRIMARY KEY) WITHOUT ROWID",
     """
     CREATE TRIGGER IF NOT EXISTS message_published AFTER INSERT ON message
@@ -45,7 +43,7 @@ SCHEMA = (
     """,
 )
 
-# Text, for whoever reads the table; the cast changes no byte, also of what is no text.
+# As text, to keep the table readable; the cast changes no byte, even of a body that is not text.
 PUT = """
     INSERT INTO message (id, body, headers, published_at, visible_at)
     VALUES (?, CAST(? AS TEXT), ?, ?, ?) ON CONFLICT (id) DO NOTHING
@@ -69,17 +67,17 @@ DEAD_LETTERS = """
     WHERE state = 'dead' ORDER BY settled_at LIMIT ?
 """
 
-# Nobody tells this process of another's INSERT. At this interval a service at rest takes some 2 % of one
-# core for looking, and a message waits 10 ms on the average.
+# SQLite does not notify this process of another's INSERT. At this interval an idle service polls with some
+# 2 % of one core, and a message waits 10 ms on average.
 POLL_S = 0.02
 
 
 @asynccontextmanager
 async def connect(url: str, *, lease_s: float) -> AsyncIterator[SqliteBroker]:
-    """The broker in the file that *url* names: ``sqlite:PATH``.
+    """The broker in the file of *url*: ``sqlite:PATH``.
 
     Raises:
-        StorageError: The file cannot be opened, or is no database.
+        StorageError: The file cannot be opened, or is not a database.
     """
     async with shared(sqlite_path(url)) as database:
         broker = SqliteBroker(database, lease_s=lease_s)
@@ -99,7 +97,7 @@ class SqliteBroker:
         self._draining = asyncio.Event()
 
     async def create(self) -> None:
-        """Create what is not there yet."""
+        """Create missing tables."""
         for statement in SCHEMA:
             await self._database.execute(statement)
 
@@ -147,15 +145,15 @@ class SqliteBroker:
         return [_delivery(*row) for row in answer.rows]
 
     async def _unclaim(self, deliveries: Sequence[Delivery]) -> None:
-        """As if they had never been handed out: nobody has seen them."""
+        """Undo a claim that no consumer has seen."""
         for delivery in deliveries:
             await self._update(UNCLAIM, delivery, self._clock())
 
     async def _update(self, change: str, delivery: Delivery, *values: float | str) -> None:
         updated = await self._database.execute(change + HELD, *values, delivery.message.id, delivery.number)
         if not updated.changed:
-            raise LeaseLostError(f"delivery {delivery.number} of {delivery.message.id} is no longer held")
+            raise delivery.lost()
 
 
 def _delivery(message_id: str, body: bytes, headers: str, published_at: float, number: int) -> Delivery:
-    return Delivery(Message(message_id, body, published_at, parsed(headers)), number)
+    return Delivery(Message(message_id, body, published_at, text_headers(json_object(headers))), number)
