@@ -1,4 +1,4 @@
-"""The hosts by name, restarted one at a time each: two restarts of the same host never overlap."""
+"""Restarts hosts by name; two restarts of the same host never overlap."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from .process.thread_pool import ThreadPool
 
 log = logging.getLogger(__name__)
 
-# Longer than anything a host allows itself. Without a limit, one that hangs would keep its message for ever,
-# under a lease that is extended for ever.
+# Longer than any host's own time-outs. Without this limit, a host that hangs would keep its message forever,
+# under a lease that is extended forever.
 RESTART_WITHIN_S = 30.0
-# Messages may name any host. What is known of one beyond the fleet's own is forgotten while it rests.
+# Messages may name hosts outside of the inventory. Beyond this number, idle ones are forgotten.
 MAX_UNLISTED = 10_000
 
 
 @dataclass(slots=True, eq=False)
 class _HostEntry:
-    """A host, and what the fleet knows of it."""
+    """A host and its restarts."""
 
     host: Host
     check_health: Callable[[], Awaitable[None]]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0  # restarts under way, or waiting for their turn
-    restarts: int = 0  # carried out
+    users: int = 0  # restarts running or waiting for their turn
+    restarts: int = 0  # completed
 
 
 class Fleet:
-    """Restarts hosts and sees that they are healthy afterwards.
+    """Restarts hosts and checks their health afterwards.
 
     Args:
-        make: Makes a host by its name. One that has to be started and ended is an async context manager.
-        threads: For health checks that block.
-        names: The fleet's own hosts. They are started in this order on entering, and ended in the reverse.
-        within_s: For one restart with its health check.
+        make: Makes a host by its name. A host that must be started and ended is an async context manager.
+        threads: Runs health checks that block.
+        names: The fleet's own hosts, started in this order on entering and ended in reverse.
+        within_s: Time limit of a restart including its health check.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Fleet:
         async with self._started as started:
             for name in self.names:
                 await self._start(name, started)
-            self._started = started.pop_all()  # nothing went wrong: they stay
+            self._started = started.pop_all()  # all were started: keep them
         return self
 
     async def __aexit__(
@@ -74,12 +74,12 @@ class Fleet:
         await self._started.aclose()
 
     def restarts(self, name: str) -> int:
-        """How often the host was restarted since the start, and was healthy afterwards."""
+        """Number of successful restarts of the host since the fleet was made."""
         entry = self._own.get(name) or self._unlisted.get(name)
         return entry.restarts if entry else 0
 
     async def restart(self, name: str) -> None:
-        """Wait for the host's turn, restart it and check its health.
+        """Wait until no other restart of the host is running, restart it and check its health.
 
         Raises:
             HostUnavailableError: It did not come up in time, or is not healthy.
@@ -106,12 +106,12 @@ class Fleet:
         host = self._own[name].host
         if not isinstance(host, AbstractAsyncContextManager):
             return
-        # Ended also if it does not start: a restart may bring it up later.
+        # Registered before it has started, because a restart may bring it up later.
         started.push_async_exit(host)
         try:
             await host.__aenter__()
         except HostUnavailableError as exc:
-            # No reason not to start the service: restarting what is down is its purpose.
+            # The service starts anyway: its purpose is to restart hosts that are down.
             log.warning("host down at the start: %s", exc, extra={"host": name})
 
     def _unlisted_entry(self, name: str) -> _HostEntry:
@@ -133,7 +133,7 @@ class Fleet:
 
 
 async def _healthy() -> None:
-    """Nothing can be asked."""
+    """For a host without a health check."""
 
 
 async def _await_health(host: AwaitedHealth) -> None:
@@ -142,6 +142,6 @@ async def _await_health(host: AwaitedHealth) -> None:
 
 
 def _check_health(host: BlockingHealth) -> None:
-    """In a thread; the span still finds its parent, because the context came along."""
+    """Runs in a thread; the span finds its parent in the copied context."""
     with span("check health"):
         host.check_health()

@@ -1,4 +1,4 @@
-"""The service put together: who uses whom, and in which order they start and end."""
+"""Wires the parts of the service together, and starts and ends them in order."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Health checks take 2 ms: sixteen threads check thousands of hosts per second.
+# A health check takes 2 ms, so sixteen threads check thousands of hosts per second.
 THREADS = 16
-# How often the end of the built-in publisher's events is looked for.
+# Interval at which the built-in publisher's events are checked for being settled.
 SETTLED_POLL_S = 0.05
-# Between attempts to reach what is away at the start.
+# Pause between attempts to connect at the start; it doubles up to the maximum.
 RECONNECT_S = 0.5
 MAX_RECONNECT_S = 10.0
 
 
 class Service:
-    """One life of the service.
+    """One run of the service.
 
     Args:
-        read: Reads the settings again, for SIGHUP; raises `SettingsError`.
-        health: Told how it goes.
+        read: Reads the settings again on SIGHUP; raises `SettingsError`.
+        health: Updated with the service's state.
     """
 
     def __init__(self, settings: Settings, *, read: Callable[[], Settings], health: Health) -> None:
@@ -58,16 +58,16 @@ class Service:
         self._read = read
         self._health = health
         self._failures = FailureLedger()
-        self._changes: list[Callable[[Settings], object]] = []  # what SIGHUP changes, once it is there
+        self._changes: list[Callable[[Settings], object]] = []  # apply new settings on SIGHUP
 
     async def run(self) -> bool:
         """Consume until a signal, or until the built-in publisher's events are settled.
 
         Returns:
-            Whether everything in hand was finished; else the rest was handed back.
+            Whether all messages in flight were finished; otherwise the rest was handed back.
 
         Raises:
-            ExceptionGroup: The service had to stop.
+            ExceptionGroup: An error stopped the service.
         """
         self._loop = asyncio.get_running_loop()
         with record_unhandled(self._failures):
@@ -76,7 +76,7 @@ class Service:
         return not self._shutdown.was_cut
 
     async def _live(self) -> None:
-        """Serve, with the signals heard, and with a beat that tells how the loop is."""
+        """Serve, with signal handlers and the loop's heartbeat."""
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self._health.beat(), name="beat")
             serving = group.create_task(self._serve(), name="service")
@@ -103,7 +103,7 @@ class Service:
             ) as broker,
             Leases(broker, failures, lease_s=settings.lease_s) as leases,
         ):
-            # They may have been read again while something was waited for.
+            # SIGHUP may have changed them while connecting.
             settings = self._settings
             circuits = Circuits(
                 settings.circuit_limits, group_of=lambda host: f"{inventory.kind_of(host)} hosts"
@@ -137,13 +137,13 @@ class Service:
             try:
                 await self._consume(consumer, broker, monkey, threads)
             finally:
-                # Also when it has to stop: then the ledger is wanted most.
+                # Also when an error stops the service.
                 failures.log_summary()
 
     async def _consume(
         self, consumer: Consumer, broker: PublishingBroker, monkey: Monkey, threads: ThreadPool
     ) -> None:
-        """Consume until drained, with everybody around who only has something to do meanwhile."""
+        """Consume until drained; meanwhile run the monkey, the publisher and the health check."""
         stop_publishing = threading.Event()
         async with asyncio.TaskGroup() as group:
             consuming = group.create_task(consumer.run(), name="consumer")
@@ -156,7 +156,7 @@ class Service:
             def drain() -> None:
                 self._health.phase = "draining"
                 stop_publishing.set()
-                breaking.cancel()  # what it published now would keep the drain from its end
+                breaking.cancel()  # a new event would prolong the drain
                 consumer.drain()
 
             self._shutdown.drain_by(drain)
@@ -183,7 +183,7 @@ class Service:
             )
         finally:
             stop.set()  # cancelling the wait does not end the thread
-        # The broker port has no event for this: with other consumers, nobody could set it.
+        # Polled, because other processes may settle the last event.
         while not self._shutdown.asked:
             with suppress(StorageUnavailableError):
                 if not await broker.pending():
@@ -196,7 +196,7 @@ class Service:
     async def _connected(
         self, what: str, connect: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncIterator[T]:
-        """What is connected to; as long as it is away, it is waited for."""
+        """The connection; retried for as long as the server is unavailable."""
         pause_s = RECONNECT_S
         async with AsyncExitStack() as stack:
             while True:
@@ -212,7 +212,7 @@ class Service:
             yield connected
 
     def _observe(self, consumer: Consumer, circuits: Circuits, threads: ThreadPool) -> None:
-        """Let health and metrics look at what can be looked at; from their threads."""
+        """Register what health and metrics read from their threads."""
         health = self._health
         health.circuits = circuits.states
         health.facts = lambda: {"in_hand": consumer.in_flight, "failures": self._failures.totals()}
@@ -231,12 +231,12 @@ class Service:
         )
 
     def _dump(self) -> None:
-        """In the thread that heard the signal: the loop may be what somebody asks about."""
+        """Log a dump. Runs in the signal thread, because the loop may be blocked."""
         failures = [f"failure {f.kind} at {f.raised_at}: {f.end} {f.count}x" for f in self._failures.rows()]
         log.warning("asked what it is doing\n%s", "\n".join([stack_dump(self._loop), *failures]))
 
     def _reload(self) -> None:
-        """In the thread that heard the signal: to read a file is nothing for the loop."""
+        """Read the settings again. Runs in the signal thread, because reading a file blocks."""
         try:
             new = self._read()
         except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Hosts driven through a client library that blocks, as many are: the loop must never call it itself.
+"""Hosts driven through a client library that blocks, and must not be called on the loop.
 
 `MachineClient` stands in for a third-party library: it is synchronous, has a time-out, and raises what the
 socket raises. `SdkHost` is what this service makes of it.
@@ -18,22 +18,22 @@ from ..process.thread_pool import ThreadPool
 from .latency import Latency
 from .process import LOOPBACK, PROGRAM, Child
 
-# Every blocking call has an end, or its thread would have none: nothing can end a thread from outside.
+# Every blocking call needs a time-out, because nothing else can end its thread.
 TIMEOUT_S = 5.0
 
 
 class MachineClient:
-    """A library as one finds them: each call opens a connection, asks, and BLOCKS until it is answered."""
+    """A typical client: each call opens a connection, sends a request, and BLOCKS until it is answered."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def restart(self, takes_s: float) -> None:
-        """Have the machine restarted, which takes so long. Raises `OSError`."""
+        """Restart the machine, which takes *takes_s* seconds. Raises `OSError`."""
         self._ask(f"restart {takes_s:f}\n", takes_s + TIMEOUT_S)
 
     def health(self) -> None:
-        """Have the machine asked how it is. Raises `OSError`."""
+        """Check the machine's health. Raises `OSError`."""
         self._ask("health\n", TIMEOUT_S)
 
     def _ask(self, line: str, timeout_s: float) -> None:
@@ -45,9 +45,9 @@ class MachineClient:
 
 
 class SdkHost:
-    """A machine behind a `MachineClient`; the machine's own process runs while the block does.
+    """A machine behind a `MachineClient`; its process runs while the context is active.
 
-    Its restarts block a thread of *threads* for as long as they take, as its health checks do.
+    Each restart or health check blocks a thread of *threads*.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class SdkHost:
         self._latency = latency
         self._random = Random(f"{seed}/{name}")
         self._machine = Child(name, program)
-        # A call whose caller was cancelled goes on in its thread; the next one must not meet it.
+        # A call whose caller was cancelled goes on in its thread; the next restart must wait for it.
         self._restarting = threading.Lock()
 
     @property
     def pid(self) -> int | None:
-        """None when its machine is down."""
+        """None while its machine is down."""
         return self._machine.pid
 
     async def __aenter__(self) -> Self:
@@ -76,7 +76,7 @@ class SdkHost:
         await self._machine.end()
 
     async def restart(self) -> None:
-        if self._machine.pid is None:  # somebody killed it, or it never came up
+        if self._machine.pid is None:  # it was killed, or never came up
             await self._machine.end()
             await self._machine.start()
         await self._threads.run(self._restart, self._latency.draw_s(self._random))

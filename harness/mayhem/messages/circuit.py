@@ -1,15 +1,14 @@
-"""Circuits: a dependency that fails again and again is left in peace for a while.
+"""Circuits: a dependency that fails repeatedly is not called for a while.
 
-             failures in a row              pause over: one trial
+           consecutive failures             pause over: one trial
     CLOSED ────────────────────► OPEN ────────────────────────────► HALF-OPEN
        ▲                          ▲                                  │     │
-       │                          └── it failed: twice the pause ────┘     │
-       └──────────────────────────────── it succeeded ─────────────────────┘
+       │                          └── failed: twice the pause ───────┘     │
+       └──────────────────────────────── succeeded ────────────────────────┘
 
-A group of hosts is needed by some messages: while its circuit is open, `Circuit.admit` refuses them, they go
-back to the broker, and the others go on. The store and the broker are needed by all: nothing is gained by
-refusing, but no more may be pulled, or the whole queue would burn through to its dead letters. That is the
-`Gate`.
+Some messages need a given group of hosts: while its circuit is open, `Circuit.admit` refuses them, they go
+back to the broker, and others are handled. All messages need the store and the broker: while one of their
+circuits is open, the `Gate` stops the pulling, or the whole queue would end up in the dead letters.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """What a circuit does with calls: lets all through, one, or none."""
+    """How many calls a circuit lets through: all, one as a trial, or none."""
 
     CLOSED = "closed"
     HALF_OPEN = "half-open"
@@ -41,22 +40,22 @@ class State(StrEnum):
 class CircuitLimits:
     """When a circuit opens, and for how long."""
 
-    # In a row, because hosts that fail at random are nothing unusual: where every third call fails, these ten
-    # come together once in 90,000 calls.
+    # Consecutive, because hosts that fail at random are normal: if every third call fails, ten in a row
+    # happen once in 90,000 calls.
     failures: int = 10
     pause_s: float = 1.0
-    max_pause_s: float = 30.0  # doubled after each trial that failed, up to this
+    max_pause_s: float = 30.0  # the pause doubles after each failed trial, up to this
 
 
 class Circuit:
-    """One dependency's circuit. As a context, it takes the outcome of the call inside.
+    """One dependency's circuit; as a context manager, it records the outcome of the call inside.
 
-    The outcome of a call that began before the circuit opened is taken for the trial's; at worst, the circuit
+    The outcome of a call that began before the circuit opened counts as the trial's: at worst, the circuit
     closes too early and opens again.
 
     Args:
-        failure: The error that says the dependency is down; others say nothing of it.
-        changed: Told after each change of `state`.
+        failure: The error that means the dependency is down; others are ignored.
+        changed: Called after each change of `state`.
     """
 
     def __init__(
@@ -79,16 +78,16 @@ class Circuit:
         self._next_trial = 0.0
 
     def admit(self) -> None:
-        """Let a call through, be it as the trial.
+        """Let a call through, possibly as the trial.
 
         Raises:
-            CircuitOpenError: Not now.
+            CircuitOpenError: The circuit is open.
         """
         if self.state is not State.CLOSED and not self.begin_trial():
             raise CircuitOpenError(self.dependency, self.wait_s())
 
     def begin_trial(self) -> bool:
-        """Become half-open if it is time; a trial that never says how it ended is followed by another."""
+        """Become half-open if the pause is over. If a trial never reports its outcome, another follows."""
         if self.wait_s() > 0:
             return False
         self._next_trial = self._clock() + self._pause_s()
@@ -96,7 +95,7 @@ class Circuit:
         return True
 
     def wait_s(self) -> float:
-        """How long until the next trial; 0 if none is needed."""
+        """Seconds until the next trial; 0 if none is needed."""
         if self.state is State.CLOSED:
             return 0.0
         return max(0.0, self._next_trial - self._clock())
@@ -116,7 +115,7 @@ class Circuit:
             self._open()
 
     def __enter__(self) -> None:
-        """Nothing is refused here: that is what `admit` is for."""
+        """Refuse nothing; `admit` does."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -131,7 +130,7 @@ class Circuit:
         self._become(State.OPEN)
 
     def _pause_s(self) -> float:
-        # Beyond 2**16 any limit has long been reached; 2.0**1024 would overflow.
+        # Capped, because 2.0**1024 overflows.
         return min(self.limits.pause_s * 2.0 ** min(self._failed_trials, 16), self.limits.max_pause_s)
 
     def _become(self, state: State) -> None:
@@ -141,18 +140,18 @@ class Circuit:
 
 
 class Gate:
-    """Holds up a consumer while one of the circuits is open, and lets one message through as a trial."""
+    """Stops the pulling while one of the circuits is open, and then admits one message as a trial."""
 
     def __init__(self, circuits: Sequence[Circuit]) -> None:
         self._circuits = circuits
         self._changed = asyncio.Event()
 
     async def admitted(self, limit: int) -> int:
-        """How many of *limit* messages may be pulled, at least one; waits until any may."""
-        while troubled := [circuit for circuit in self._circuits if circuit.state is not State.CLOSED]:
-            wait_s = max(circuit.wait_s() for circuit in troubled)
+        """Wait until messages may be pulled, and return how many of *limit*, at least one."""
+        while not_closed := [circuit for circuit in self._circuits if circuit.state is not State.CLOSED]:
+            wait_s = max(circuit.wait_s() for circuit in not_closed)
             if not wait_s:
-                for circuit in troubled:
+                for circuit in not_closed:
                     circuit.begin_trial()
                 return 1
             self._changed.clear()
@@ -162,16 +161,16 @@ class Gate:
         return limit
 
     def recheck(self) -> None:
-        """A circuit has changed."""
+        """Called when a circuit has changed."""
         self._changed.set()
 
 
 class Circuits:
-    """The circuits of the service: its store's, its broker's, and one for each group of hosts.
+    """The circuits of the service: of its store, its broker, and each group of hosts.
 
     Args:
-        group_of: The group a host fails with, by its name.
-        clock: Seconds, for all of them.
+        group_of: Returns the group of hosts that fail together with a given one.
+        clock: Seconds.
     """
 
     def __init__(
@@ -197,11 +196,11 @@ class Circuits:
         return self._hosts[group]
 
     def states(self) -> dict[str, str]:
-        """The state of every circuit there is, by its dependency."""
+        """The state of every circuit, by its dependency."""
         return {circuit.dependency: str(circuit.state) for circuit in self._all()}
 
     def set_limits(self, limits: CircuitLimits) -> None:
-        """Go by these from now on; what is open stays so for as long as it was told."""
+        """Change the limits; an open circuit keeps its current pause."""
         self._limits = limits
         for circuit in self._all():
             circuit.limits = limits
@@ -211,9 +210,9 @@ class Circuits:
 
     def _new(self, dependency: str, failure: type[Exception]) -> Circuit:
         record_circuit(dependency, State.CLOSED)
-        return Circuit(dependency, failure, self._limits, clock=self._clock, changed=self._tell)
+        return Circuit(dependency, failure, self._limits, clock=self._clock, changed=self._report)
 
-    def _tell(self, circuit: Circuit) -> None:
+    def _report(self, circuit: Circuit) -> None:
         level = logging.WARNING if circuit.state is State.OPEN else logging.INFO
         log.log(
             level,

@@ -1,4 +1,4 @@
-"""The loop that pulls messages, and never has more of them in hand than it may."""
+"""Pulls messages and keeps the number in flight within limits."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from ..ports import Broker
 
 log = logging.getLogger(__name__)
 
-# As long as the broker is away, one question per second is enough.
+# Interval between attempts while the broker is unavailable.
 RETRY_S = 1.0
-# Between two gets, when the first brought fewer messages than were wanted. At once, the second would find the
-# next message alone; and a get, a save and an ack of ten together cost little more than of one.
+# Pause after a get that returned fewer messages than asked for. Without it, the next get would return a
+# single message, and getting, saving and acking ten together costs little more than one.
 GATHER_S = 0.005
 MAX_BYTES = 64_000_000
-# What the largest body so far counts for after each smaller one: after some hundred of them next to nothing.
-FADING = 0.99
+# Decay of the largest recent body per smaller one: after some hundred of them it hardly counts.
+DECAY = 0.99
 
 
 class Consumer:
-    """Hands every delivery of the broker to *handle*, in a task of its own.
+    """Passes each delivery of the broker to *handle*, in its own task.
 
     Args:
-        handle: What it raises ends the consumer, and cancels everything else in hand.
-        concurrency: Messages in hand at the same time.
-        max_bytes: Of their bodies together. How large a body is shows only when it is here, so as many are
-            asked for as fit if they are like the largest of late. What one `get` brings may exceed the limit;
-            beyond it nothing is asked for.
-        hand_back: Hands back a delivery that nobody began to handle.
-        gate: Interruptible until messages are wanted, and says how many of those there is room for.
-        failures: Where what the broker raises is counted.
+        handle: An exception it raises ends the consumer and cancels all other messages in flight.
+        concurrency: Maximum messages in flight.
+        max_bytes: Maximum total size of their bodies. A body's size is known only after delivery, so the
+            consumer asks for as many as fit if they are like the largest recent one. One `get` may exceed
+            the limit; beyond the limit, nothing is asked for.
+        hand_back: Hands back a delivery whose handling never began.
+        gate: Given the number of messages there is room for, waits until any may be pulled and returns how
+            many.
+        failures: Counts what the broker raises.
     """
 
     def __init__(
@@ -60,19 +61,19 @@ class Consumer:
         self._hand_back = hand_back
         self._gate = gate
         self._failures = failures
-        self._largest = 0.0  # body of late; 0 for not known
-        self._untouched: dict[tuple[str, int], Delivery] = {}  # whose task has not begun yet
+        self._largest = 0.0  # recent body in bytes; 0 if unknown
+        self._untouched: dict[tuple[str, int], Delivery] = {}  # whose tasks have not begun
         self._room_changed = asyncio.Event()
         self._interruptible = Interruptible()
         self._next_get = 0.0  # on the monotonic clock
 
     async def run(self) -> None:
-        """Consume until the broker is drained and every message in hand is settled.
+        """Consume until the broker is drained and every message in flight is settled.
 
-        Cancelled, it cancels what is in hand and waits until that has been handed back.
+        If cancelled, cancels the messages in flight and waits until they are handed back.
 
         Raises:
-            ExceptionGroup: A message's handling demanded that the service stop.
+            ExceptionGroup: Handling a message failed in a way that must stop the service.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -81,26 +82,26 @@ class Consumer:
                         self._enter(delivery)
                         tasks.create_task(self._occupy(delivery), name=f"message {delivery.message.id}")
         finally:
-            # A task that is cancelled before its first step does nothing at all.
+            # A task that is cancelled before its first step does not run at all.
             for delivery in list(self._untouched.values()):
                 self._leave(delivery)
                 if self._hand_back is not None:
                     await self._hand_back(delivery)
 
     def drain(self) -> None:
-        """Take no more, and end once what is in hand is settled. Called from signal handlers."""
+        """Take no more messages, and end once those in flight are settled. Called from signal handlers."""
         self._broker.drain()
         self._interruptible.interrupt()
         self._room_changed.set()
 
     def resize(self, *, concurrency: int, max_bytes: int) -> None:
-        """Change the limits from now on; what is in hand beyond them is finished."""
+        """Change the limits; messages already in flight beyond them are finished."""
         self._concurrency = concurrency
         self._max_bytes = max_bytes
         self._room_changed.set()
 
     async def _take(self) -> Sequence[Delivery]:
-        """As many messages as there is room for, and at least one; none when the broker is drained."""
+        """Take at least one message and at most as many as there is room for; none once drained."""
         if (gather_s := self._next_get - time.monotonic()) > 0:
             await self._interruptible.wait(asyncio.sleep(gather_s))
         while not (room := self._room()):
@@ -117,7 +118,7 @@ class Consumer:
         left_bytes = self._max_bytes - self.bytes_in_flight
         if slots <= 0 or left_bytes <= 0:
             return 0
-        # The first is asked for alone: it may be large, and so may all after it.
+        # Ask for a single message while no size is known: all of them may be large.
         alike = left_bytes / self._largest if self._largest else 1
         return max(1, int(min(slots, alike)))
 
@@ -127,7 +128,7 @@ class Consumer:
             try:
                 deliveries = await self._broker.get(limit)
             except StorageUnavailableError as error:
-                log.warning("broker away", extra={"broker": self._broker.system}, exc_info=True)
+                log.warning("broker unavailable", extra={"broker": self._broker.system}, exc_info=True)
                 if self._failures is not None:
                     self._failures.note(error, End.RETRIED)
                 await self._interruptible.wait(asyncio.sleep(RETRY_S))
@@ -152,8 +153,8 @@ class Consumer:
         self._untouched[_key(delivery)] = delivery
         self.in_flight += 1
         self.bytes_in_flight += size
-        # Empty bodies as well are known to be small.
-        self._largest = max(size, self._largest * FADING, 1.0)
+        # At least 1: an empty body is a known size, too.
+        self._largest = max(size, self._largest * DECAY, 1.0)
 
     def _leave(self, delivery: Delivery) -> None:
         self.in_flight -= 1

@@ -1,4 +1,4 @@
-"""One message's life: restart and save at once, under a lease, then ack; or what the policy says."""
+"""Handles one message: restart and save concurrently, under a lease, then ack; failures follow the policy."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
-# A body is read on the loop: one of this size takes some milliseconds, and a restart event has 40 bytes.
+# A body is parsed on the loop, which takes some milliseconds at this size; a restart event has 40 bytes.
 MAX_BODY_BYTES = 1_000_000
 
 
 class Handler:
-    """Handles deliveries, any number at a time.
+    """Handles any number of deliveries concurrently.
 
     Args:
-        leases: Of the same broker, entered by whoever made them.
-        max_deliveries: A message that fails in this delivery is laid aside.
+        leases: Leases of the same broker, entered by the caller.
+        max_deliveries: A message that fails in this delivery is dead-lettered.
         random: Spreads the retries.
     """
 
@@ -66,9 +66,9 @@ class Handler:
         self._forgiven = ForgivenDeliveries()
 
     async def handle(self, delivery: Delivery) -> None:
-        """See the message through to its settlement.
+        """Handle the message until it is settled.
 
-        Cancelled, it hands the message back and lets the cancellation travel on.
+        If cancelled, hands the message back and re-raises the cancellation.
 
         Raises:
             Exception: The service must stop; the message was handed back.
@@ -95,16 +95,16 @@ class Handler:
             except Exception as error:
                 await self._fail(delivery, error, processing)
             else:
-                # Only now, when the save is durable: what is acked is never lost.
+                # Only after the save is durable: an acked message is never lost.
                 if await self._settlement.ack(delivery):
                     self._forgiven.forget(message.id)
-                else:  # it comes again, and that is not its fault
+                else:  # it is delivered again, through no fault of its own
                     self._forgiven.add(message.id)
             finally:
                 record_processed(self._system, time.perf_counter() - began)
 
     async def hand_back(self, delivery: Delivery) -> None:
-        """Hand an untouched message back at once: for one that was taken, but that nobody began to handle.
+        """Hand back, without delay, a message whose handling never began.
 
         A task that is cancelled before its first step runs nothing of its coroutine, not even a ``finally``.
         """
@@ -118,7 +118,7 @@ class Handler:
         if len(message.body) > MAX_BODY_BYTES:
             raise OversizedMessageError(f"body has {len(message.body)} bytes, more than {MAX_BODY_BYTES}")
         event = RestartEvent.from_body(message.body)
-        # The one that fails cancels the other. One of the two needs no task of its own: this one is there.
+        # A failure of one cancels the other. One of the two runs in this task and needs no other.
         async with asyncio.TaskGroup() as steps:
             steps.create_task(self._attempt(self._save, message.id, event.host), name=f"save {message.id}")
             await self._attempt(self._restart, event.host)
@@ -135,7 +135,7 @@ class Handler:
                 await self._store.save(message_id, host)
 
     async def _attempt(self, step: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Take the step, again and again as long as the policy allows."""
+        """Run the step, and repeat it while the policy allows."""
         for attempt in itertools.count(1):
             try:
                 await step(*args, **kwargs)
@@ -163,7 +163,7 @@ class Handler:
         log.warning(
             "message failed",
             extra={"message_id": message_id, "verdict": repr(decided), "error": repr(cause)},
-            # What is no error of this service is a bug, here or in a member; its traceback is wanted.
+            # Any other exception is a bug, here or in a broker, store or host: log its traceback.
             exc_info=None if isinstance(cause, MayhemError) else cause,
         )
         match decided:
@@ -181,6 +181,6 @@ class Handler:
             case policy.Stop():
                 self._failures.note(error, End.STOPPED)
                 self._forgiven.add(message_id)
-                # Not at once: this service goes on pulling for as long as its end takes.
+                # With a delay, because this service goes on pulling until it has ended.
                 await self._settlement.nack(delivery, delay_s=policy.NACK_S)
                 raise error

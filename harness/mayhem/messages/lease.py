@@ -1,4 +1,4 @@
-"""Keeping messages while they are worked on: one task extends the leases of all that are in hand."""
+"""Keeps the leases of messages in flight: one task extends all of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from ..ports import Broker
 
 log = logging.getLogger(__name__)
 
-# Of the lease, between two extensions: two may fail or come late before the lease is lost.
+# Share of the lease after which it is extended: two extensions may fail or be late before it is lost.
 EXTEND_AFTER = 1 / 3
 
 
 class Leases:
-    """The leases of the messages in hand, extended for as long as this is entered.
+    """Extends the leases of all messages in flight while the context is active.
 
-    Not a task per message: most are settled before the first extension is due, and cost a step in a
-    dictionary. Only an extension has a task, so that a broker which is slow with one does not lose the
-    others.
+    Without a task per message: most messages are settled before their first extension is due, and cost one
+    dictionary operation. Each extension has a task, so that a slow one does not cost the others their leases.
     """
 
     def __init__(self, broker: Broker, failures: FailureLedger, *, lease_s: float) -> None:
@@ -37,7 +36,7 @@ class Leases:
         self._failures = failures
         self._interval_s = lease_s * EXTEND_AFTER
         self._now = asyncio.get_running_loop().time
-        # In the order they are due: all leases are of the same length.
+        # In the order in which they are due, as all leases have the same length.
         self._kept: dict[_Kept, None] = {}
 
     async def __aenter__(self) -> Self:
@@ -52,14 +51,14 @@ class Leases:
         await self._tasks.__aexit__(kind, error, trace)
 
     def keep(self, delivery: Delivery) -> _Kept:
-        """A context that holds the message's lease while the current task is inside.
+        """A context that keeps the message's lease while the current task is inside.
 
-        The task is cancelled when an extension fails, but for a `StorageUnavailableError`: that may pass.
-        Instead of the cancellation, what the extension failed with is raised on leaving:
+        A failed extension cancels the task, except for a `StorageUnavailableError`, which may pass. On
+        leaving, the extension's error is raised in place of the cancellation:
 
         Raises:
-            LeaseLostError: Another consumer may be at the same work.
-            Exception: Whatever else an extension raised.
+            LeaseLostError: Another consumer may be handling the message.
+            Exception: Any other error of an extension.
         """
         return _Kept(self, delivery)
 
@@ -80,11 +79,11 @@ class Leases:
                     if not kept.extending:
                         kept.extending = True
                         name = f"extend {kept.delivery.message.id}"
-                        # In the message's context: the extension is a part of its trace.
+                        # In the message's context, so that the extension is part of its trace.
                         extensions.create_task(self._extend(kept), name=name, context=kept.context)
 
     def _next_in_s(self) -> float:
-        """Until the first is due; what is added meanwhile is due later."""
+        """Time until the first extension is due; leases added meanwhile are due later."""
         first = next(iter(self._kept), None)
         return self._interval_s if first is None else first.due - self._now()
 
@@ -108,21 +107,21 @@ class Leases:
         except Exception as error:
             if kept in self._kept:
                 kept.lose(error)
-            else:  # settled while its extension was on the way
+            else:  # settled during its extension
                 self._failures.note(error, End.ABANDONED)
         finally:
             kept.extending = False
 
 
 class _Kept:
-    """One message's lease, and the task that must end when it is lost."""
+    """One message's lease, and the task that is cancelled when the lease is lost."""
 
     __slots__ = ("_cancelling", "_leases", "_loss", "_task", "context", "delivery", "due", "extending")
 
     def __init__(self, leases: Leases, delivery: Delivery) -> None:
         self.delivery = delivery
         self.context = copy_context()
-        self.due = 0.0  # of the loop's clock
+        self.due = 0.0  # on the loop's clock
         self.extending = False
         self._leases = leases
         self._loss: Exception | None = None
@@ -130,13 +129,13 @@ class _Kept:
     def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a lease is kept for a task")
+            raise RuntimeError("a lease can only be kept in a task")
         self._task = task
         self._cancelling = task.cancelling()
         self._leases.add(self)
 
     def lose(self, loss: Exception) -> None:
-        """End the work."""
+        """Cancel the task."""
         if self._loss is None:
             self._loss = loss
             self._task.cancel()
@@ -145,7 +144,7 @@ class _Kept:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leases.remove(self)
-        # As `asyncio.timeout` does it: unless somebody else wants the task cancelled too.
+        # Like `asyncio.timeout`: a cancellation from elsewhere takes precedence.
         if self._loss is None or self._task.uncancel() > self._cancelling:
             return
         if kind is not None and issubclass(kind, asyncio.CancelledError):

@@ -1,22 +1,22 @@
-"""What a failure does to its message. Pure functions: everything they need is an argument.
+"""Decides what a failure does to its message. Pure functions of their arguments.
 
-| error                     | in place | then                     | at the limit | held against it |
+| error                     | in place | then                     | at the limit | counts          |
 |---------------------------|----------|--------------------------|--------------|-----------------|
 | `HostUnavailableError`    | backoff  | nack, backoff            | dead-letter  | yes             |
 | `CircuitOpenError`        | -        | nack, the circuit's wait | nack         | no              |
 | `StorageUnavailableError` | -        | nack, backoff            | nack         | no              |
 | `StorageBrokenError`      | -        | stop                     | stop         | no              |
-| `LeaseLostError`          | -        | let go                   | let go       | yes             |
+| `LeaseLostError`          | -        | abandon                  | abandon      | yes             |
 | `MalformedMessageError`   | -        | dead-letter              | dead-letter  | yes             |
 | `OversizedMessageError`   | -        | dead-letter              | dead-letter  | yes             |
 | `OverdeliveredError`      | -        | dead-letter              | dead-letter  | yes             |
 | any other                 | -        | nack, backoff            | dead-letter  | yes             |
 
-*In place* is up to `MAX_ATTEMPTS` attempts. *The limit* is the last delivery a message is allowed; one that
-is not *held against it* does not count towards that: what is away must not burn a queue through to its dead
-letters.
+*In place* is up to `MAX_ATTEMPTS` attempts. *The limit* is the last delivery a message is allowed. A delivery
+that does not *count* is not counted towards it, so that an unavailable dependency does not move a whole queue
+to the dead letters.
 
-Cancellation is no failure and is not asked about here: it hands the message back and travels on.
+Cancellation is not a failure: the message is handed back, and the cancellation propagates.
 `tests/mayhem/messages/test_policy.py` compares this table with the code.
 """
 
@@ -36,10 +36,10 @@ from ..errors import (
     leaves,
 )
 
-# In place, a message occupies one of the consumer's slots: three attempts ride out a hiccup, no more.
+# A message that is retried in place occupies one of the consumer's slots, so few attempts only.
 MAX_ATTEMPTS = 3
 RETRY_S = 0.1
-# Handed back, it costs nothing: what is down is given longer each time, but is back in use within a minute.
+# A message that was handed back costs nothing: the delay grows with each delivery, up to a minute.
 NACK_S = 0.5
 MAX_NACK_S = 60.0
 
@@ -49,35 +49,35 @@ class Nack:
     """Hand the message back."""
 
     delay_s: float
-    counts: bool = True  # whether this delivery is held against the message
+    counts: bool = True  # whether this delivery counts towards the limit
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Lay the message aside."""
+    """Move the message to the dead letters."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Do nothing: the message is no longer ours."""
+    """Do nothing: another consumer may hold the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Hand the message back, not held against it, and end the service: the next would fare no better."""
+    """Hand the message back without counting the delivery, and end the service: others would fail alike."""
 
 
 Verdict = Nack | DeadLetter | Abandon | Stop
 
 
 def retry_after_s(error: Exception, *, attempt: int, spread: float) -> float | None:
-    """How long to wait before the next attempt in place; none for no more attempts.
+    """Seconds until the next attempt in place, or None for no more attempts.
 
     Args:
-        attempt: The number of the attempt that failed, from 1.
-        spread: From 0 to 1, drawn by the caller: keeps those that failed together from coming back together.
+        attempt: The number of the failed attempt, from 1.
+        spread: Random number from 0 to 1; keeps messages that failed together from being retried together.
     """
     if isinstance(error, HostUnavailableError) and attempt < MAX_ATTEMPTS:
         return _backoff_s(RETRY_S, attempt, spread)
@@ -85,9 +85,9 @@ def retry_after_s(error: Exception, *, attempt: int, spread: float) -> float | N
 
 
 def deciding(error: Exception) -> BaseException:
-    """Which of the errors in a group decides; a single error is its own group.
+    """The error of a group that decides; a single error decides itself.
 
-    The first one: it is why the others were cancelled. But what must stop the service does, whenever it came.
+    This is the first one, which caused the others to be cancelled, unless one of them must stop the service.
     """
     errors = list(leaves(error))
     return next((each for each in errors if isinstance(each, StorageBrokenError)), errors[0])
@@ -96,14 +96,14 @@ def deciding(error: Exception) -> BaseException:
 def verdict(
     error: BaseException, *, deliveries: int, forgiven: int = 0, max_deliveries: int, spread: float
 ) -> Verdict:
-    """What becomes of a message whose handling failed for good.
+    """Decide about a message whose handling failed.
 
     Args:
-        error: No group: see `deciding`.
-        deliveries: How often the message was handed out, this time included.
-        forgiven: How many of them are not held against it.
-        max_deliveries: When so many are held against it, it is not handed back once more.
-        spread: As for `retry_after_s`.
+        error: A single error, see `deciding`.
+        deliveries: Number of deliveries of the message, including this one.
+        forgiven: Number of them that do not count.
+        max_deliveries: Counted deliveries after which the message is not handed back again.
+        spread: See `retry_after_s`.
     """
     delay_s = min(_backoff_s(NACK_S, deliveries, spread), MAX_NACK_S)
     match error:
@@ -112,7 +112,7 @@ def verdict(
         case LeaseLostError():
             return Abandon()
         case CircuitOpenError():
-            # Spread as well: all that wait for the same circuit would come back in the same instant.
+            # Spread, so that messages waiting for the same circuit do not all return at once.
             return Nack(error.retry_after_s * (1 + spread), counts=False)
         case StorageUnavailableError():
             return Nack(delay_s, counts=False)
@@ -125,6 +125,6 @@ def verdict(
 
 
 def _backoff_s(first_s: float, attempt: int, spread: float) -> float:
-    """Doubles with each attempt; the lower half is certain, the upper half is spread."""
-    # Beyond 2**16 every caller's own limit has long been reached; 2.0**1024 would overflow.
+    """Doubles with each attempt; *spread* varies the upper half."""
+    # Capped, because 2.0**1024 overflows; callers have lower limits.
     return first_s * 2.0 ** min(attempt - 1, 16) * (0.5 + spread / 2)

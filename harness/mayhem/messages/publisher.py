@@ -1,4 +1,4 @@
-"""The built-in publisher: restart events at a steady rate, from a thread that is not the loop's."""
+"""The built-in publisher: restart events at a steady rate, from its own thread."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..ports import PublishPort
 
 log = logging.getLogger(__name__)
 
-# How often a thread that waits for the loop looks whether it is still wanted.
+# Interval at which a thread that waits for the loop checks whether to stop.
 STOP_POLL_S = 0.1
-# As long as the broker is away, one attempt per second is enough.
+# Interval between attempts while the broker is unavailable.
 RETRY_S = 1.0
 
 
@@ -29,7 +29,7 @@ async def publish(broker: PublishPort, event: RestartEvent, *, message_id: str |
     """Publish one event. Its span is the parent of everything that happens to the message.
 
     Args:
-        message_id: Of an event that may have been published before; by default a new one.
+        message_id: By default a new one. Pass it for an event that may have been published before.
     """
     message_id = message_id or str(uuid.uuid4())
     with span(
@@ -50,14 +50,14 @@ def publish_steadily(
     hosts: int,
     seed: int,
 ) -> None:
-    """Publish *events* events for random hosts, from a thread into *loop*; return when done or told to stop.
+    """Publish *events* events for random hosts, from a thread into *loop*; return when done or *stop* is set.
 
-    A broker that is away is asked again, for the same message: that it may already have is ignored there.
+    While the broker is unavailable, the same message is tried again: the broker ignores duplicates.
     """
     random = Random(seed)
     start = time.monotonic()
     for number in range(events):
-        # Each from the start, not from the one before: otherwise every delay would lower the rate.
+        # Timed from the start, not from the previous event: otherwise every delay would lower the rate.
         if stop.wait(max(0.0, start + number / rate_per_s - time.monotonic())):
             return
         event, message_id = RestartEvent(f"host-{random.randrange(hosts)}"), str(uuid.uuid4())
@@ -77,10 +77,10 @@ def _publish_from_thread(
     loop: asyncio.AbstractEventLoop,
     stop: threading.Event,
 ) -> None:
-    """Call a coroutine of the loop from this thread, and wait for what it returns or raises, or for *stop*.
+    """Publish on the loop from this thread, and wait until that has ended or *stop* is set.
 
-    `run_coroutine_threadsafe` takes the thread's context along. Its `result` alone would wait for ever for a
-    loop that has stopped meanwhile.
+    `run_coroutine_threadsafe` copies the thread's context. Its future's `result` alone would wait forever if
+    the loop stopped meanwhile.
     """
     publishing = asyncio.run_coroutine_threadsafe(publish(broker, event, message_id=message_id), loop)
     while not wait([publishing], STOP_POLL_S).done:

@@ -1,4 +1,4 @@
-"""The end of a delivery: ack, nack or dead-letter, never torn by a cancel."""
+"""Settling a delivery: ack, nack or dead-letter, finished even if cancelled."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Settlement:
-    """Settles deliveries, and says whether that worked.
+    """Settles deliveries; each method returns whether that worked.
 
-    One that cannot be settled is logged and left: the broker hands it out again.
+    A failed settlement is logged and not repeated: the broker delivers the message again.
     """
 
     def __init__(self, broker: Broker, circuit: Circuit, failures: FailureLedger) -> None:

@@ -1,4 +1,4 @@
-"""Who is terminated now, who is not, and why. A pure function: the monkey carries out what it says."""
+"""Decides which hosts are terminated now, and why the others are not. A pure function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .host_group import DAYS, HostGroup
 
 
 class SkipReason(StrEnum):
-    """The reasons to spare a group, in the order in which they are looked for."""
+    """The reasons to skip a group, in the order in which they are checked."""
 
     DISABLED = "the group is not enabled"
     INTERVAL = "the next throw is not due"
@@ -26,7 +26,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Termination:
-    """One host of the group is to be terminated; or would be, if the group were not leashed."""
+    """Terminate one host of the group, unless the group is leashed."""
 
     group: str
     host: str
@@ -35,7 +35,7 @@ class Termination:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Nobody of the group is to be terminated."""
+    """Terminate no host of the group."""
 
     group: str
     why: SkipReason
@@ -46,15 +46,15 @@ Decision = Termination | Skipped
 
 @dataclass(frozen=True, slots=True)
 class ThrowHistory:
-    """What the decisions are based on, beside the groups' terms. Times are aware, and in UTC."""
+    """Earlier throws and victims. Times are aware, and in UTC."""
 
-    since: datetime  # the service's start, which counts as every group's last throw and last victim
+    since: datetime  # the service's start; stands in for a group's missing last throw and last victim
     thrown_at: Mapping[str, datetime] = field(default_factory=dict)  # by group
-    chosen_at: Mapping[str, datetime] = field(default_factory=dict)  # by group; on the leash, too
+    chosen_at: Mapping[str, datetime] = field(default_factory=dict)  # by group; also while leashed
     underway: Mapping[str, str] = field(default_factory=dict)  # group -> its victim that is not back yet
 
     def after(self, decisions: Iterable[Decision], now: datetime) -> ThrowHistory:
-        """The history with these decisions in it. What is under way, the monkey knows."""
+        """Return the history with these decisions added, except `underway`, which the monkey maintains."""
         thrown_at, chosen_at = dict(self.thrown_at), dict(self.chosen_at)
         for decision in decisions:
             match decision:
@@ -63,7 +63,7 @@ class ThrowHistory:
                 case Termination(group):
                     chosen_at[group] = now
             thrown_at[decision.group] = now
-        # A clock that was set back would otherwise keep the group waiting until it is there again.
+        # Otherwise, after the clock was set back, a group would wait until it has caught up.
         return replace(
             self,
             since=min(self.since, now),
@@ -75,10 +75,10 @@ class ThrowHistory:
 def choose(
     groups: Sequence[HostGroup], names: Sequence[str], history: ThrowHistory, now: datetime, random: Random
 ) -> list[Decision]:
-    """Decide about each group, in order: at most one victim each, and no host for two groups at a time.
+    """Decide about each group, in order: at most one victim each, and no host for two groups at once.
 
     Args:
-        names: The hosts there are.
+        names: All hosts.
         now: In UTC.
     """
     taken = set(history.underway.values())

@@ -1,8 +1,7 @@
-"""Groups of hosts that have agreed to be terminated now and then, and the terms: the ``[[groups]]`` tables.
+"""Groups of hosts that the monkey may terminate, and the terms: the ``[[groups]]`` tables.
 
-Nothing happens to anybody by default. A group has to be *enabled*, and then is still on the leash: everything
-is decided and logged, and nobody is terminated until *leashed* is false. Its hours are office hours, when
-somebody is there to learn from it.
+By default, nothing is terminated. A group must be *enabled*, and while it is *leashed* the monkey decides and
+logs but does not act. The default hours are office hours, when people can respond.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A part of the day; one that ends before it begins goes past midnight. Equal ends are the whole day."""
+    """A part of the day. It spans midnight if it ends before it starts; equal ends mean the whole day."""
 
     start: time
     end: time
 
     def begun_on(self, local: datetime) -> datetime | None:
-        """The day on which the hours began that are now, or none when it is another time of the day."""
+        """The day on which the current hours began, or None outside of the hours."""
         now = local.time()
         if self.start < self.end:
             return local if self.start <= now < self.end else None
         if now >= self.start:
             return local
-        # Friday's night goes on until Saturday's morning.
+        # Friday's night lasts until Saturday morning.
         return local - _ONE_DAY if now < self.end else None
 
 
@@ -53,7 +52,7 @@ def _hours(value: Any) -> Any:
 def _zone(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if value == "UTC":  # known without the time zone database, which small containers lack
+    if value == "UTC":  # works without the time zone database, which small containers lack
         return UTC
     try:
         return ZoneInfo(value)
@@ -71,24 +70,24 @@ class HostGroup(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     hosts: Annotated[tuple[str, ...], Field(min_length=1)]
     exclude: tuple[str, ...] = ()
-    """Never these, whatever *hosts* says."""
+    """Hosts to leave out of *hosts*."""
     enabled: bool = False
     leashed: bool = True
-    """Decide, log and count, but terminate nobody."""
+    """Decide, log and count, but do not terminate."""
     every_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60.0
-    """How often the dice are thrown."""
+    """Interval between throws of the dice."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """That a throw finds a victim."""
+    """Probability that a throw chooses a victim."""
     rest_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
-    """From one victim to the next at least, and from the start of the service to the first: it does not
-    remember what it did before."""
+    """Minimum time between victims, and from the service's start to the first one, because its history is not
+    kept across restarts."""
     days: tuple[Day, ...] = DAYS[:5]
     hours: Annotated[Hours, BeforeValidator(_hours)] = Hours(time(9), time(17))
     timezone: Annotated[tzinfo, BeforeValidator(_zone)] = UTC
-    """Of *days* and *hours*."""
+    """The time zone of *days* and *hours*."""
 
     def eligible(self, names: Iterable[str]) -> list[str]:
-        """Those of *names* that may be terminated, in order."""
+        """The hosts among *names* that may be terminated, sorted."""
         return sorted(
             name for name in names if _matches(name, self.hosts) and not _matches(name, self.exclude)
         )
@@ -99,13 +98,13 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def check_names(groups: Iterable[HostGroup]) -> None:
-    """See that no two groups have the same name, which is what their history is known by.
+    """Check that group names are unique, because they identify a group's history.
 
     Raises:
-        ValueError: Says which name.
+        ValueError: A name occurs twice.
     """
     seen: set[str] = set()
     for group in groups:
         if group.name in seen:
-            raise ValueError(f"expected groups with names of their own, got {group.name!r} twice")
+            raise ValueError(f"expected unique group names, got {group.name!r} twice")
         seen.add(group.name)

@@ -1,7 +1,7 @@
-"""The chaos monkey: terminates a host now and then, and minds its manners.
+"""The chaos monkey: terminates a random host from time to time.
 
-What it decides is in `victims.py`. It terminates nothing itself: it publishes a restart event, which travels
-as everybody else's do, and it waits for its victim to be back before it looks for the group's next one.
+`choice.py` decides which. The monkey publishes an ordinary restart event, and chooses a group's next victim
+only once the last one is back.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .host_group import HostGroup
 
 log = logging.getLogger(__name__)
 
-# The least interval a group may have.
+# Poll interval, and the minimum interval of a group.
 POLL_S = 1.0
-# Another process may have taken the event, and then nobody here hears of its end.
+# Another process may have handled the event, and then this one does not learn that the host is back.
 GIVE_UP = timedelta(minutes=5)
 
 
@@ -35,14 +35,14 @@ GIVE_UP = timedelta(minutes=5)
 class _Underway:
     host: str
     since: datetime
-    restarts: int  # of that host, before
+    restarts: int  # restarts of that host before
 
 
 class Monkey:
-    """Looks every second whether a group's time has come.
+    """Checks the groups every second.
 
     Args:
-        groups: Which may be changed later.
+        groups: The initial groups.
         now: The wall clock, in UTC.
     """
 
@@ -64,23 +64,23 @@ class Monkey:
         self._underway: dict[str, _Underway] = {}  # by group
 
     def change(self, groups: Sequence[HostGroup]) -> None:
-        """Go by these groups from now on. What is known of those that remain stays known."""
+        """Replace the groups; those that remain keep their history."""
         self._groups = tuple(groups)
 
     async def run(self) -> NoReturn:
-        """Look and act until cancelled."""
+        """Poll until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
             await self.poll()
 
     async def poll(self) -> None:
-        """One round: decide about every group, and carry it out.
+        """Decide about every group, and act.
 
         Raises:
-            StorageBrokenError: The broker takes no more messages.
+            StorageBrokenError: The broker accepts no more messages.
         """
         now = self._now()
-        self._welcome_back(now)
+        self._forget_returned(now)
         underway = {group: victim.host for group, victim in self._underway.items()}
         history = replace(self._history, underway=underway)
         decisions = choose(self._groups, self._fleet.names, history, now, self._random)
@@ -109,8 +109,8 @@ class Monkey:
         else:
             record_termination(group, "terminated")
 
-    def _welcome_back(self, now: datetime) -> None:
-        """Forget the victims that are back, and those that nobody hears of any more."""
+    def _forget_returned(self, now: datetime) -> None:
+        """Forget victims that are back, and victims that have been missing for too long."""
         for group, victim in list(self._underway.items()):
             after_s = (now - victim.since).total_seconds()
             extra = {"group": group, "host": victim.host, "after_s": after_s}

@@ -1,6 +1,6 @@
-"""``/metrics`` and the judgements of `health.py`, answered by threads, so also while the loop is held.
+"""Serves ``/metrics`` and the judgements of `health.py` from threads, even while the loop is blocked.
 
-The one module that needs `prometheus-client` (``pip install 'asyncio-harness[metrics]'``).
+The only module that needs `prometheus-client` (``pip install 'asyncio-harness[metrics]'``).
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from .listen_address import ListenAddress
 
 log = logging.getLogger(__name__)
 
-# For a client that connects and says nothing.
+# Time-out for a client that connects and sends nothing.
 SILENT_S = 5.0
-# How often the server looks whether it is still wanted: what the end of the service waits for it.
+# Poll interval of the shutdown check; bounds how long shutdown waits.
 POLL_S = 0.1
 
 View = Callable[[], Judgement]
 
 
 def prometheus() -> MetricReader:
-    """What a meter provider needs for its metrics to be found under ``/metrics``, with the process's own."""
+    """A metric reader whose metrics appear under ``/metrics``, along with the process's own."""
     return PrometheusMetricReader()
 
 
 @contextmanager
 def serve_http(address: ListenAddress, views: Mapping[str, View]) -> Iterator[int]:
-    """Answer at *address* while the block runs; yields the port, which may have been left to the system.
+    """Serve at *address* while the block runs; yields the port.
 
     Args:
-        views: What is judged by path: 200 if all is well, else 503.
+        views: By path, the judgement to serve: with status 200 if all is well, else 503.
 
     Raises:
-        SettingsError: The address cannot be had.
+        SettingsError: The address is not available.
     """
     handler = type("Handler", (_Handler,), {"views": views})
     try:
@@ -63,7 +63,7 @@ def serve_http(address: ListenAddress, views: Mapping[str, View]) -> Iterator[in
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Or the end would wait for clients that keep their connections.
+    # Otherwise shutdown would wait for clients that keep their connections open.
     block_on_close = False
 
 

@@ -1,4 +1,4 @@
-"""What no task awaited and no handler caught: the last word on an exception, from wherever it comes."""
+"""Hooks for exceptions that no code handled."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .tracing import span_of
 
 log = logging.getLogger(__name__)
 
-# Its own frames say nothing of where a task came from.
+# Frames in asyncio itself are skipped when looking for a task's origin.
 ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 @contextmanager
 def record_unhandled(failures: FailureLedger) -> Iterator[None]:
-    """While the block runs, what nobody handles is logged and counted.
+    """Log and count unhandled exceptions while the block runs.
 
-    That is what the running loop complains about, what ends a thread, and what a finaliser raises.
+    They come from the running loop's exception handler, from threads, and from finalisers.
     """
     loop = asyncio.get_running_loop()
     unhandled = _Unhandled(failures)
@@ -51,7 +51,7 @@ class _Unhandled:
         error = context.get("exception")
         source = context.get("task") or context.get("future") or context.get("handle")
         stack = _stack(source)
-        if error is None:  # for example a task that was destroyed while it waited
+        if error is None:  # for example a task that was destroyed while pending
             self._failures.note_kind(context["message"], stack[-1] if stack else "", End.UNHANDLED)
         else:
             self._failures.note(error, End.UNHANDLED)
@@ -71,20 +71,20 @@ class _Unhandled:
 
     def in_thread(self, hook: threading.ExceptHookArgs) -> None:
         name = hook.thread.name if hook.thread else ""
-        self._tell("in a thread", hook.exc_value or hook.exc_type(), {"in_thread": name})
+        self._report("in a thread", hook.exc_value or hook.exc_type(), {"in_thread": name})
 
     def in_finaliser(self, hook: sys.UnraisableHookArgs) -> None:
-        self._tell(
+        self._report(
             hook.err_msg or "in a finaliser", hook.exc_value or hook.exc_type(), {"object": repr(hook.object)}
         )
 
-    def _tell(self, message: str, error: BaseException, extra: dict[str, str]) -> None:
+    def _report(self, message: str, error: BaseException, extra: dict[str, str]) -> None:
         self._failures.note(error, End.UNHANDLED)
         log.error("unhandled: %s", message, exc_info=error, extra=extra)
 
 
 def _origin(context: dict[str, Any]) -> str:
-    """Where the task or handle was created, which only the debug mode knows."""
+    """Where the task or handle was created; known only in debug mode."""
     for frame in reversed(context.get("source_traceback") or ()):
         if not frame.filename.startswith(ASYNCIO):
             return f"{frame.filename}:{frame.lineno}"
@@ -92,7 +92,7 @@ def _origin(context: dict[str, Any]) -> str:
 
 
 def _stack(source: object) -> list[str]:
-    """Where a task that did not end waits, innermost last, as far as the collector has left it."""
+    """Where a pending task waits, innermost last; partial if the garbage collector has cleared frames."""
     if not isinstance(source, asyncio.Task):
         return []
     coroutine = source.get_coro()

@@ -1,7 +1,7 @@
-"""The ledger of exceptions: every one that was raised here, where it arose, and where it ended.
+"""Counts every exception by type, by where it was raised, and by where it ended.
 
-Whoever catches an exception and does not raise it again notes it. So the counts answer what a log cannot:
-whether anything was swallowed.
+Every ``except`` clause that does not re-raise must call `FailureLedger.note`. So the counts answer what a log
+cannot: whether an exception was swallowed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .metrics import record_failure
 
 log = logging.getLogger(__name__)
 
-# Kinds of failures that are told apart; a program has far fewer. What comes beyond is counted together.
+# Maximum number of rows; a program has far fewer. Further failures are counted together.
 MAX_ROWS = 200
 OTHERS = "others"
-# In the line at the end.
-TOLD = 5
+# Rows in the summary line.
+SUMMARY_ROWS = 5
 
 INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), *site.getsitepackages())
 
@@ -41,10 +41,10 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """One row: so many exceptions of a kind arose in one place and ended the same way."""
+    """The number of exceptions of one type that were raised at one place and ended the same way."""
 
-    kind: str  # the exception's type
-    raised_at: str  # as of `raised_at`
+    kind: str  # the exception's type name
+    raised_at: str  # as `raised_at` formats it
     end: End
     count: int
 
@@ -54,16 +54,16 @@ class FailureLedger:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, End], int] = {}
-        # Reentrant: a collection may end an object amid the counting, and what that raises is counted.
+        # Reentrant, because a garbage collection while counting may run a finaliser that raises.
         self._lock = threading.RLock()
 
     def note(self, error: BaseException, end: End) -> None:
-        """Count *error*; of a group, each of its errors."""
+        """Count *error*; for a group, each of its errors."""
         for leaf in leaves(error):
             self.note_kind(type(leaf).__name__, raised_at(leaf), end)
 
     def note_kind(self, kind: str, where: str, end: End) -> None:
-        """Count something that has no exception."""
+        """Count a failure that has no exception."""
         with self._lock:
             key = (kind, where, end)
             if key not in self._counts and len(self._counts) >= MAX_ROWS:
@@ -72,30 +72,30 @@ class FailureLedger:
         record_failure(kind)
 
     def rows(self) -> list[FailureCount]:
-        """What was counted, the most frequent first."""
+        """All counts, the most frequent first."""
         with self._lock:
             counted = list(self._counts.items())
         counted.sort(key=lambda item: -item[1])
         return [FailureCount(kind, where, end, count) for (kind, where, end), count in counted]
 
     def totals(self) -> dict[str, int]:
-        """How many exceptions ended in each of the ways."""
+        """The number of exceptions by where they ended."""
         totals = dict.fromkeys(map(str, End), 0)
         for row in self.rows():
             totals[row.end] += row.count
         return totals
 
     def log_summary(self) -> None:
-        """One line for all of them, once: at the end."""
-        most = "; ".join(f"{r.kind} at {r.raised_at}: {r.end} {r.count}x" for r in self.rows()[:TOLD])
+        """Log all counts in one line."""
+        most = "; ".join(f"{r.kind} at {r.raised_at}: {r.end} {r.count}x" for r in self.rows()[:SUMMARY_ROWS])
         totals = {end.replace(" ", "_").replace("-", "_"): count for end, count in self.totals().items()}
         log.info("failures", extra={**totals, "most": most})
 
 
 def raised_at(error: BaseException) -> str:
-    """Where in the program an exception comes from: ``module.function:line``; empty if it was never raised.
+    """Where the exception was raised, as ``module.function:line``; empty if it never was.
 
-    That is the innermost frame which is no library's.
+    This is the innermost frame outside of installed libraries.
     """
     place = ""
     trace = error.__traceback__

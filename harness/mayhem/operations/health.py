@@ -1,4 +1,4 @@
-"""How the service is: its loop's beat, the broker's last answer and the circuits, judged from any thread."""
+"""The service's health: its loop's heartbeat, the broker's last answer and the circuits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .metrics import record_lag
 
 log = logging.getLogger(__name__)
 
-# Twenty times a second: what a loop does in between is not worth a metric.
+# Heartbeat interval; shorter blocks of the loop are not worth a metric.
 BEAT_S = 0.05
-# A loop whose beat is late by this much answers nobody.
+# Lateness of the heartbeat from which the loop counts as blocked.
 HELD_S = 1.0
-# The broker is asked how much is left, and has to answer.
+# Interval of asking the broker for its pending messages, and the time it has to answer.
 ASK_S = 2.0
 ANSWER_S = 2.0
-# Two answers may be missing.
+# Two answers in a row may be missing.
 SILENT_S = 3 * ASK_S
 
 
@@ -37,31 +37,31 @@ class Judgement:
 
 
 class Health:
-    """What the loop's thread writes down and others read.
+    """Written by the loop's thread; may be read from any thread.
 
     Attributes:
         phase: What the service is doing: ``starting``, ``consuming``, ``draining``, or what it waits for.
-        facts: Told besides.
-        circuits: The states of the circuits, by dependency.
+        facts: Returns further fields of `whole`.
+        circuits: Returns the states of the circuits, by dependency.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.phase = "starting"
         self.facts: Callable[[], Mapping[str, object]] = dict
         self.circuits: Callable[[], Mapping[str, str]] = dict
-        self.pending: int | None = None  # in the broker, when it answered last
-        self.busy = 0.0  # of the loop's thread, the share of the last beat in which it had a processor
+        self.pending: int | None = None  # messages in the broker, by its last answer
+        self.busy = 0.0  # share of the last interval in which the loop's thread was running on a CPU
         self._clock = clock
         self._beat_s = clock()
         self._answer_s = clock()
 
     @property
     def lag_s(self) -> float:
-        """How late the loop's beat is, right now."""
+        """How late the loop's heartbeat is right now."""
         return max(0.0, self._clock() - self._beat_s - BEAT_S)
 
     def alive(self) -> Judgement:
-        """Only what a new start would mend: the loop runs."""
+        """Whether the loop runs: the one fault that a restart cures."""
         return Judgement(tuple(self._held()))
 
     def ready(self) -> Judgement:
@@ -69,14 +69,14 @@ class Health:
         return Judgement((*self._held(), *self._phase()))
 
     def whole(self) -> Judgement:
-        """Everything."""
+        """Whether everything is well, with all facts."""
         return Judgement(
             (*self._held(), *self._phase(), *self._silent(), *self._open()),
             {"phase": self.phase, "pending": self.pending, "circuits": self.circuits(), **self.facts()},
         )
 
     async def beat(self) -> None:
-        """Beat for ever."""
+        """Beat forever."""
         self._beat_s = self._clock()
         used_s = time.thread_time()
         while True:
@@ -87,7 +87,7 @@ class Health:
             self.busy = min(1.0, (used_s - used_before_s) / (now_s - before_s))
 
     async def ask(self, broker: Broker) -> None:
-        """Ask the broker for ever how much is left in it."""
+        """Ask the broker forever for its pending messages."""
         self._answer_s = self._clock()
         while True:
             try:

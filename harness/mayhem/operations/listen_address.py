@@ -1,4 +1,4 @@
-"""Where to listen: an address of this machine."""
+"""The address to listen on."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 
 class ListenAddress(NamedTuple):
-    """A host, by name or number, and a port; 0 leaves the port to the system."""
+    """A host name or IP address, and a port; the system chooses port 0."""
 
     host: str
     port: int
 
 
 def parse_listen_address(text: str) -> ListenAddress:
-    """``8080`` on loopback, or ``0.0.0.0:8080``.
+    """Parse ``8080``, which means loopback, or ``0.0.0.0:8080``.
 
     Raises:
-        ValueError: Says what was expected.
+        ValueError: The message is the expected form.
     """
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) <= 65535):

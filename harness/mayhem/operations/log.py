@@ -2,8 +2,8 @@
 
 2026-11-22 12:58:31,204 WARNING harness.mayhem.messages.handler message failed message_id=… trace_id=…
 
-They are written by a thread of their own, because a terminal or pipe that is not read would block the loop. A
-message that comes a thousand times per second is written ten times, and told how often it was left out.
+A thread writes them, because a terminal or pipe that is not read would block the loop. A message logged a
+thousand times per second is written ten times, with the number of lines left out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from queue import Empty, SimpleQueue
 
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
-# Of the same message in the same second; who wants to know more of them wants a metric.
+# Maximum lines per window with the same message.
 REPEATS = 10
 WINDOW_S = 1.0
-# Different messages that are counted; they are constants, but those of foreign libraries may not be.
+# Maximum number of different messages that are limited. The service's are constant; a library's may not be.
 MESSAGES = 1_000
-# Lines that wait to be written; a line has a few hundred bytes.
+# Maximum lines in the queue, of a few hundred bytes each.
 LINES = 10_000
-# For what is left at the end: a pipe that nobody reads is not waited for.
+# Time for writing the queue at the end, in case the pipe is not read.
 CLOSE_S = 2.0
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -36,10 +36,10 @@ _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 @contextmanager
 def logging_to_stderr(level: int | str, form: str = "text") -> Iterator[None]:
-    """Log while the block runs, and write what is left when it ends.
+    """Log while the block runs; its end waits for the queue.
 
     Args:
-        form: ``text`` for people, ``json`` for one JSON object per line.
+        form: ``text``, or ``json`` for one JSON object per line.
     """
     formatter = _JsonFormatter() if form == "json" else _TextFormatter()
     handler = _ThrottledHandler(formatter)
@@ -89,7 +89,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 
 @dataclass(slots=True)
 class _Repeated:
-    """A message within its window."""
+    """A message and its counts in the current window."""
 
     until_s: float
     logged: int = 0
@@ -97,12 +97,12 @@ class _Repeated:
 
 
 class _ThrottledHandler(logging.Handler):
-    """Formats where it is logged, for there the span is current; what it formats is written elsewhere."""
+    """Formats in the logging thread, where the span is current; another thread writes the lines."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
         self.setFormatter(formatter)
-        # Not `queue.Queue`: this one may be used by code that interrupts its own `put`.
+        # `queue.Queue` would deadlock if a finaliser or signal handler logged during its `put`.
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._repeated: dict[tuple[str, int, object], _Repeated] = {}
         self._dropped = 0
@@ -110,7 +110,7 @@ class _ThrottledHandler(logging.Handler):
         self._writing.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Under the handler's lock, as logging calls it.
+        # logging holds the handler's lock here.
         if not self._is_within_limit(record):
             return
         if self._queue.qsize() >= LINES:
@@ -156,7 +156,7 @@ class _ThrottledHandler(logging.Handler):
                 return
 
     def _left_out(self, *, everything: bool) -> list[str]:
-        """Lines about what was left out in windows that are over; those begin anew."""
+        """Lines that report what was left out in windows that are over; removes those windows."""
         now_s = time.monotonic()
         self.acquire()
         try:
@@ -172,17 +172,17 @@ class _ThrottledHandler(logging.Handler):
 
 
 def _about(name: str, level: int, message: object, *, left_out: int) -> logging.LogRecord:
-    # The message as it stands in the program: without arguments, for those were different ones each time.
+    # The unformatted message, because each line had different arguments.
     record = logging.LogRecord(name, level, "", 0, str(message), (), None)
     record.left_out = left_out
     return record
 
 
 def _to_stderr(line: str) -> None:
-    # Not `sys.stderr`: a thread that is stuck in its lock when Python ends aborts the process.
+    # A thread that holds the lock of `sys.stderr` when Python exits would abort the process.
     data = line.encode(errors="backslashreplace") + b"\n"
     try:
         while data:
             data = data[os.write(2, data) :]
     except OSError:
-        pass  # stderr is closed: there is nobody left to tell
+        pass  # stderr is closed

@@ -1,7 +1,7 @@
-"""Every metric of the service in one place, through OpenTelemetry's API: without a meter provider they cost
-next to nothing.
+"""Every metric of the service, through OpenTelemetry's API; nearly free without a meter provider.
 
-Names and units are OpenTelemetry's where it has any (``messaging.…``), ours begin with ``mayhem.``.
+Names and units are OpenTelemetry's where it defines them (``messaging.…``); the others begin with
+``mayhem.``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
-# OpenTelemetry's recommendation for durations in seconds; the SDK's own limits are for milliseconds.
+# OpenTelemetry's recommended buckets for durations in seconds; the SDK's defaults are for milliseconds.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
-# Instruments made before there is a provider come to life with it.
+# Instruments created before the provider start to record once it is set.
 _meter = get_meter("harness.mayhem")
 
 _consumed = _meter.create_counter(
@@ -22,7 +22,7 @@ _consumed = _meter.create_counter(
 _operation = _meter.create_histogram(
     "messaging.client.operation.duration",
     unit="s",
-    description="How long the broker took for a call",
+    description="Duration of a call to the broker",
     explicit_bucket_boundaries_advisory=SECONDS,
 )
 _process = _meter.create_histogram(
@@ -32,94 +32,92 @@ _process = _meter.create_histogram(
     explicit_bucket_boundaries_advisory=SECONDS,
 )
 _settled = _meter.create_counter(
-    "mayhem.settled.messages", unit="{message}", description="What became of the messages in hand"
+    "mayhem.settled.messages", unit="{message}", description="How messages were settled"
 )
-_failures = _meter.create_counter(
-    "mayhem.failures", unit="{failure}", description="Exceptions, by their type, wherever they ended"
-)
+_failures = _meter.create_counter("mayhem.failures", unit="{failure}", description="Exceptions by type")
 _circuit = _meter.create_gauge(
-    "mayhem.circuit.state", description="1 for the state a dependency's circuit is in, 0 for the others"
+    "mayhem.circuit.state", description="1 for the current state of a dependency's circuit, 0 for the others"
 )
 _storage_errors = _meter.create_counter(
-    "mayhem.storage.errors", unit="{error}", description="Calls that a broker or store refused or left"
+    "mayhem.storage.errors", unit="{error}", description="Failed calls to a broker or store"
 )
 _terminations = _meter.create_counter(
-    "mayhem.host.terminations", unit="{host}", description="Hosts that were chosen to be terminated"
+    "mayhem.host.terminations", unit="{host}", description="Hosts that the monkey chose to terminate"
 )
 _lag = _meter.create_histogram(
     "mayhem.loop.lag",
     unit="s",
-    description="How late the loop's beat comes",
+    description="Lateness of the loop's heartbeats",
     explicit_bucket_boundaries_advisory=SECONDS,
 )
-# What is looked at when somebody asks: name -> unit, description.
+# Read on collection: name -> unit, description.
 GAUGES = {
-    "mayhem.loop.held": ("s", "How late the loop's beat is right now"),
-    "mayhem.loop.busy": ("1", "Share of the time in which the loop's thread had a processor"),
+    "mayhem.loop.held": ("s", "Lateness of the loop's heartbeat right now"),
+    "mayhem.loop.busy": ("1", "Share of the time in which the loop's thread was running on a CPU"),
     "mayhem.tasks": ("{task}", "Tasks that have not ended"),
-    "mayhem.messages.in_hand": ("{message}", "Messages taken and not settled"),
-    "mayhem.messages.in_hand.size": ("By", "Their bodies"),
-    "mayhem.messages.pending": ("{message}", "Messages in the broker that are not settled"),
+    "mayhem.messages.in_hand": ("{message}", "Messages in flight"),
+    "mayhem.messages.in_hand.size": ("By", "Total size of the bodies of messages in flight"),
+    "mayhem.messages.pending": ("{message}", "Unsettled messages in the broker"),
     "mayhem.threads.busy": ("{thread}", "ThreadPool in a blocking call"),
     "mayhem.threads.waiting": ("{call}", "Blocking calls that wait for a thread"),
-    "mayhem.threads.oldest_wait": ("s", "How long the first of those has waited"),
+    "mayhem.threads.oldest_wait": ("s", "How long the oldest of those has waited"),
 }
 
 CIRCUIT_STATES = ("closed", "half-open", "open")
 
 
 def record_consumed(system: str, count: int) -> None:
-    """*count* messages came from the broker of this *system*."""
+    """Count messages taken from the broker of this *system*."""
     _consumed.add(count, {"messaging.system": system})
 
 
 def record_operation(system: str, operation: str, duration_s: float) -> None:
-    """A call of the broker took so long: ``receive``, ``ack``, ``nack``, ``dead-letter``, ``extend``."""
+    """Record a call to the broker: ``receive``, ``ack``, ``nack``, ``dead-letter`` or ``extend``."""
     _operation.record(duration_s, {"messaging.system": system, "messaging.operation.name": operation})
 
 
 def record_processed(system: str, duration_s: float) -> None:
-    """A message took so long from its delivery to its settlement, whatever the end."""
+    """Record the time from a message's delivery to its settlement."""
     _process.record(duration_s, {"messaging.system": system})
 
 
 def record_settled(verdict: str) -> None:
-    """A message was settled: ``ack``, ``nack``, ``dead-letter`` or ``let-go``."""
+    """Count a settled message: ``ack``, ``nack``, ``dead-letter``, or ``let-go`` if its settlement failed."""
     _settled.add(1, {"verdict": verdict})
 
 
 def record_failure(kind: str) -> None:
-    """An exception ended somewhere; *kind* is the name of its type, or anything as bounded."""
+    """Count an exception; *kind* is the name of its type, or another label with few values."""
     _failures.add(1, {"error.type": kind})
 
 
 def record_circuit(dependency: str, state: str) -> None:
-    """The circuit of *dependency* is in *state*, one of `CIRCUIT_STATES`."""
+    """Set the state of *dependency*'s circuit, one of `CIRCUIT_STATES`."""
     for known in CIRCUIT_STATES:
         _circuit.set(known == state, {"dependency": dependency, "state": known})
 
 
 def record_storage_error(system: str) -> None:
-    """A call of this *system* failed: ``sqlite``, ``nats``, ``redis``, ``postgresql``."""
+    """Count a failed call to *system*: ``sqlite``, ``nats``, ``redis`` or ``postgresql``."""
     _storage_errors.add(1, {"system": system})
 
 
 def record_termination(group: str, outcome: str) -> None:
-    """A host of *group* was chosen: ``terminated``, ``leashed`` or ``failed``."""
+    """Count a host of *group* that was chosen: ``terminated``, ``leashed`` or ``failed``."""
     _terminations.add(1, {"group": group, "outcome": outcome})
 
 
 def record_lag(lag_s: float) -> None:
-    """The loop's beat came so late."""
+    """Record the lateness of a heartbeat."""
     _lag.record(lag_s)
 
 
 def observe(reads: Mapping[str, Callable[[], float]]) -> None:
-    """Have these `GAUGES` read whenever somebody asks for them, in that one's thread."""
+    """Register functions that return these `GAUGES`; they are called in the collecting thread."""
     for name, read in reads.items():
         unit, description = GAUGES[name]
 
-        def look(_: CallbackOptions, read: Callable[[], float] = read) -> tuple[Observation]:
+        def read_gauge(_: CallbackOptions, read: Callable[[], float] = read) -> tuple[Observation]:
             return (Observation(read()),)
 
-        _meter.create_observable_gauge(name, [look], unit=unit, description=description)
+        _meter.create_observable_gauge(name, [read_gauge], unit=unit, description=description)

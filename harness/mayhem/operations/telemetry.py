@@ -1,7 +1,7 @@
-"""Sets up the OpenTelemetry SDK for a process. Only `__main__` does that: the service knows the API alone.
+"""Sets up the OpenTelemetry SDK for `__main__`; the rest of the service uses only the API.
 
-What is exported, where to, and how much of it, is said by OpenTelemetry's own variables (``OTEL_…``); the SDK
-reads most of them itself.
+OpenTelemetry's own variables (``OTEL_…``) configure what is exported, and where to; the SDK reads most of
+them itself.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from ..errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-# Whether a message's five spans of a busy second still fit: the SDK's own 2,048 do not. At most some 50 MB.
+# Holds the spans of a busy second, five per message, which the SDK's default of 2,048 does not. Some 50 MB.
 QUEUE = 16_384
-# The SDK waits 30 s for a collector that does not answer; nobody who stops a service wants to.
+# Maximum wait for the last flush. The SDK would wait 30 s for a collector that does not answer.
 FLUSH_S = 5.0
-# Ours speaks HTTP; the SDK's own choice is gRPC, with a library of 20 MB.
+# OTLP over HTTP; the SDK's default is gRPC, which needs a library of 20 MB.
 PROTOCOLS = {"otlp": "otlp_proto_http"}
 EXTRAS = {"otlp": "otlp", "otlp_proto_http": "otlp"}
 
 
 @contextmanager
 def telemetry(environment: Mapping[str, str], *, readers: Sequence[MetricReader] = ()) -> Iterator[None]:
-    """Spans and metrics are recorded while the block runs, if anybody wants them.
+    """Record spans and metrics while the block runs, if they are exported anywhere.
 
     Args:
-        readers: Of the metrics, besides those that the variables name.
+        readers: Metric readers in addition to those that the variables name.
 
     Raises:
-        SettingsError: A variable names an exporter that is not there.
+        SettingsError: A variable names an exporter that is not installed.
     """
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield
@@ -69,7 +69,7 @@ def telemetry(environment: Mapping[str, str], *, readers: Sequence[MetricReader]
 
 
 def _exporters(signal: str, environment: Mapping[str, str]) -> Iterator[Any]:
-    """Those that ``OTEL_TRACES_EXPORTER`` and its like name; OTLP, if there is but an endpoint."""
+    """The exporters named by ``OTEL_TRACES_EXPORTER`` and the like; OTLP if only an endpoint is set."""
     variable = f"OTEL_{signal.upper()}_EXPORTER"
     endpoints = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     default = "otlp" if any(map(environment.get, endpoints)) else "none"
@@ -90,13 +90,13 @@ def _reader(exporter: Any) -> MetricReader:
 
 
 def _run_within(limit_s: float, *steps: Callable[[], object]) -> None:
-    """Take the steps in a thread that is left behind when it takes too long."""
+    """Run the steps in a thread, and leave it behind if it takes too long."""
 
-    def take() -> None:
+    def run_steps() -> None:
         for step in steps:
             step()
 
-    flushing = threading.Thread(target=take, name="mayhem-flush", daemon=True)
+    flushing = threading.Thread(target=run_steps, name="mayhem-flush", daemon=True)
     flushing.start()
     flushing.join(limit_s)
     if flushing.is_alive():
@@ -104,9 +104,9 @@ def _run_within(limit_s: float, *steps: Callable[[], object]) -> None:
 
 
 class _ObservedProvider(TracerProvider):
-    """Knows whether there is anybody to tell of a span: without, none needs to be made.
+    """Knows whether it has a span processor; without one, no spans need to be created.
 
-    Not only this module adds processors: what watches this process from outside may do so in `__init__`.
+    A tool that instruments this process may also add one, by patching `TracerProvider.__init__`.
     """
 
     has_processor = False
@@ -117,7 +117,7 @@ class _ObservedProvider(TracerProvider):
 
 
 class _CountingExporter(SpanExporter):
-    """Counts what reaches the collector: of a queue that overflows, the SDK says so once."""
+    """Counts exported spans; the SDK reports an overflowing queue only once."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self.offered = 0
@@ -135,7 +135,7 @@ class _CountingExporter(SpanExporter):
 
 
 class _CountingProcessor(BatchSpanProcessor):
-    """Exports in batches, from a thread."""
+    """Exports in batches from a thread, and counts the spans it is given."""
 
     def __init__(self, exporter: _CountingExporter) -> None:
         size = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else QUEUE
@@ -143,6 +143,6 @@ class _CountingProcessor(BatchSpanProcessor):
         self._counted = exporter
 
     def on_end(self, span: ReadableSpan) -> None:
-        # The loop's thread and others end spans; a count that is off by one in a million is good enough.
+        # Spans end in several threads; without a lock, the count may rarely be off by one.
         self._counted.offered += 1
         super().on_end(span)

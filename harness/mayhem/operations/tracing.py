@@ -1,7 +1,7 @@
-"""Spans as this service wants them: cheap when they fail, and honest when they are cancelled.
+"""Spans that fail cheaply, and that show a cancellation as an error.
 
-A message carries its trace in its headers, so everything from its publishing to its ack is one trace. Only
-the OpenTelemetry API is used here; `telemetry.py` sets up the SDK.
+A message carries its trace in its headers, so everything from its publication to its ack is one trace. This
+module uses only the OpenTelemetry API; `telemetry.py` sets up the SDK.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-# Resolved anew once the process has a provider, so it may be fetched before.
+# A proxy that uses the process's provider once it is set.
 _tracer = trace.get_tracer("harness.mayhem")
 
 # The queue's name in spans: OpenTelemetry's `messaging.destination.name`.
 DESTINATION = "restart"
 
 
-class span:  # noqa: N801 - used like the function it would be, were it not for the cost
-    """The current span while the block runs; failed, if the block raises anything.
+class span:  # noqa: N801 - used like a function
+    """Make a new span current while the block runs; an exception marks it as failed.
 
-    A class, because a generator costs more than all else it does where nobody records: there it neither makes
-    a span nor touches the context, unless there is a *parent* to be known to what is logged.
+    A class, because a generator-based context manager would cost more than everything else here when no span
+    is recorded: then it creates no span, and sets the context only if a *parent* must reach the log lines.
 
     Args:
-        parent: Where the span belongs; none for the current span.
+        parent: The parent's context; by default the current span is the parent.
     """
 
     __slots__ = ("_span", "_token")
@@ -49,7 +49,7 @@ class span:  # noqa: N801 - used like the function it would be, were it not for 
             context=parent,
             kind=kind,
             attributes=attributes,
-            # A recorded exception formats its traceback: 100 µs of the loop's time, eight times the span.
+            # Recording an exception formats its traceback: 100 µs on the loop, eight times the span's cost.
             record_exception=False,
             set_status_on_exception=False,
         )
@@ -72,7 +72,7 @@ class span:  # noqa: N801 - used like the function it would be, were it not for 
 
 
 def mark_failed(failed: Span, error: BaseException) -> None:
-    """Say on the span why it failed.
+    """Set the span's status to the error.
 
     OpenTelemetry leaves a cancelled span without a status, which reads as success.
     """
@@ -85,42 +85,42 @@ def mark_failed(failed: Span, error: BaseException) -> None:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The first error of nested groups: what happened before the group cancelled the rest."""
+    """The first error of nested groups, which caused the others to be cancelled."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def span_of(source: object) -> Span:
-    """The span that a task or a loop's handle runs under, seen from outside; an invalid one, if none."""
+    """The current span in the context of a task or handle; an invalid span if there is none."""
     get_context = getattr(source, "get_context", None)
     if get_context is not None:
         variables = get_context()
     else:
-        # Before Python 3.12 only the garbage collector is told.
+        # Before Python 3.12, only the garbage collector knows the context.
         variables = next((one for one in gc.get_referents(source) if isinstance(one, Variables)), Variables())
-    # A copy, because one that is being run in cannot be entered again.
+    # A copy, because a context that is in use cannot be entered again.
     current: Span = variables.copy().run(trace.get_current_span)
     return current
 
 
 def to_headers() -> dict[str, str]:
-    """The current span as headers for a message."""
+    """Message headers that carry the current span."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
 
 
 def from_headers(headers: Mapping[str, str]) -> Context:
-    """The publisher's span as a parent; without usable headers, a root."""
+    """The publisher's span as a parent; an empty context if the headers are unusable."""
     return propagate.extract(headers)
 
 
 def messaging(system: str, operation: str, message_id: str) -> dict[str, str | int]:
-    """The attributes every span about a message has, by OpenTelemetry's conventions.
+    """The attributes of every span about a message, by OpenTelemetry's conventions.
 
     Args:
-        operation: The type of the operation: ``send``, ``process`` or ``settle``.
+        operation: The operation's type: ``send``, ``process`` or ``settle``.
     """
     return {
         "messaging.system": system,

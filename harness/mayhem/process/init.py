@@ -1,8 +1,8 @@
-"""What the first process of a container owes the others: it passes signals on, and it buries the dead.
+"""An init for containers: forwards signals and reaps orphaned processes.
 
-The kernel ignores the default action of every signal for process 1, and makes it the parent of every process
-whose own parent has died. So the service is not process 1 itself but its only child, and an ordinary process;
-and no `waitpid` for strangers can steal the exit status that asyncio waits for.
+For process 1, the kernel ignores the default action of every signal, and it makes process 1 the parent of
+every orphan. So the service runs as the only child of process 1, as an ordinary process, and reaping orphans
+cannot take an exit status that asyncio waits for.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import os
 import signal
 
-# These are about process 1 itself, or cannot be caught.
+# These concern process 1 itself, or cannot be caught.
 NOT_FORWARDED = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def fork_if_first() -> None:
-    """Return in a child, if this is process 1; the parent stays here until that child ends, and ends like it.
+    """If this is process 1, fork and return in the child; the parent exits with the child's status.
 
-    To be called before there is any thread.
+    Must be called before any thread is started.
     """
     if os.getpid() != 1:
         return
     every = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-    # Before the fork, so that none is lost in between.
+    # Before the fork, so that no signal is lost in between.
     signal.pthread_sigmask(signal.SIG_BLOCK, every)
     service = os.fork()
     if service == 0:
@@ -36,7 +36,7 @@ def fork_if_first() -> None:
 
 
 def _reap(service: int) -> int | None:
-    """Bury whoever has died; the service's exit status as a shell tells it, if it was among them."""
+    """Reap every child that has ended; return the service's exit status, as a shell has it, once it has."""
     status = None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The end, in order: a first wish drains, a second one or the deadline cuts short."""
+"""Graceful shutdown: the first request drains, a second one or the deadline cuts the drain short."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .stack_dump import stack_dump
 
 log = logging.getLogger(__name__)
 
-# After the deadline, for what was cut short to be handed back. What has not ended then is held somewhere.
+# Time after the deadline for handing back messages. If the loop has not ended by then, it is blocked.
 LAST_S = 5.0
-# For the last words to be written.
+# Time for the log's thread to write the last lines.
 WORDS_S = 0.5
 
 
 class Shutdown:
-    """Takes the wish to end, from a signal or from the service itself, until it is left as a context.
+    """Handles requests to shut down, from signals or from the service itself, while the context is active.
 
     Args:
-        cut: Cancels the service, which hands back what is in hand.
-        drain_s: From the first wish to the cut at most. May be changed until it is asked.
+        cut: Cancels the service, which then hands back the messages in flight.
+        drain_s: Time from the first request until the drain is cut short. May be changed until then.
     """
 
     def __init__(self, cut: Callable[[], object], *, drain_s: float) -> None:
@@ -40,11 +40,11 @@ class Shutdown:
         self._last: threading.Timer | None = None
 
     def drain_by(self, drain: Callable[[], object]) -> None:
-        """From now on there is something to finish: *drain* stops the intake. Before, the end is a cut."""
+        """From now on, drain by calling *drain*, which stops the intake; before this, a request cancels."""
         self._drain = drain
 
     def ask_from_thread(self, reason: str) -> None:
-        """Ask from another thread, and see to it that the process ends even if the loop never hears it."""
+        """Request a shutdown from another thread; the process exits even if the loop never runs again."""
         if self._last is None:
             self._last = threading.Timer(self.drain_s + LAST_S, self._leave)
             self._last.name, self._last.daemon = "mayhem-last-resort", True
@@ -52,7 +52,7 @@ class Shutdown:
         self._loop.call_soon_threadsafe(self.ask, reason)
 
     def ask(self, reason: str) -> None:
-        """Drain when asked first, cut short when asked again."""
+        """Drain on the first request, cut the drain short on the second."""
         if self.asked:
             self._cut_short(reason)
             return
@@ -71,7 +71,7 @@ class Shutdown:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The service has ended: nothing is left to be cut, or to be left behind."""
+        """The service has ended: cancel the deadlines."""
         if self._deadline is not None:
             self._deadline.cancel()
         if self._last is not None:
@@ -85,7 +85,7 @@ class Shutdown:
         self._cut()
 
     def _miss_deadline(self) -> None:
-        """Somebody will want to know what it was that did not end."""
+        """Log what has not ended, and cut it short."""
         log.warning("not drained in time\n%s", stack_dump(self._loop))
         self._cut_short("deadline")
 

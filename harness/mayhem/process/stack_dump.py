@@ -1,7 +1,7 @@
 """What every thread and task is doing right now, as text: the answer to SIGQUIT.
 
-Made by whichever thread asks, so it also tells where a loop is held. Tasks that stand at the same place are
-told once, with their number; what exceeds the limits is counted.
+The calling thread makes it, so it also shows where a loop is blocked. Tasks at the same place are listed
+once, with their number; what exceeds the limits is counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from opentelemetry.trace import format_trace_id
 
 from ..operations.tracing import span_of
 
-# Of a stack or chain, and of those the different ones; then the tasks that are named for each.
+# Maximum frames of a stack, different chains of awaits, and task names per chain.
 FRAMES = 20
 CHAINS = 50
 NAMES = 5
@@ -33,7 +33,7 @@ def stack_dump(loop: asyncio.AbstractEventLoop) -> str:
 
 def _threads() -> Iterator[str]:
     frames = sys._current_frames()
-    # With its own frame among them, this one would be kept by what it keeps.
+    # Without this thread's own frame, which would form a reference cycle.
     del frames[threading.get_ident()]
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
@@ -73,7 +73,7 @@ def _chain(task: asyncio.Task[object]) -> list[str]:
 
 
 def awaiting(awaited: object) -> Iterator[FrameType]:
-    """The frames from a coroutine to the innermost one that it awaits."""
+    """Yield the frames from a coroutine to the innermost one it awaits."""
     while awaited is not None:
         frame: FrameType | None = None
         inner: object = None
@@ -85,7 +85,7 @@ def awaiting(awaited: object) -> Iterator[FrameType]:
             case AsyncGeneratorType(ag_frame=frame, ag_await=inner):
                 pass
             case _:
-                # A step of an asynchronous generator tells whose it is to the garbage collector alone.
+                # A step of an asynchronous generator reveals its generator to the garbage collector only.
                 generators = (one for one in gc.get_referents(awaited) if isinstance(one, AsyncGeneratorType))
                 inner = next(generators, None)
         if frame is not None:

@@ -1,4 +1,4 @@
-"""Blocking calls in threads, with the caller's context: synchronous code made asyncio-friendly."""
+"""Runs blocking calls in threads, with the caller's context."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ T = TypeVar("T")
 
 
 class ThreadPool:
-    """A bounded pool of threads, and how long the queue before it is.
+    """A bounded pool of threads that reports its queue.
 
-    The queue is bounded by those who call: the consumer calls once for each message in hand.
+    The queue is bounded by the callers: the consumer makes one call per message in flight.
 
-    Not `asyncio.to_thread`: that uses the loop's own pool, and the loop does not close before every thread
-    in it has returned. One client library that hangs would then hold the exit for ever.
+    `asyncio.to_thread` uses the loop's own pool, and the loop does not close until every thread in it has
+    returned: one client library that hangs would prevent the exit.
     """
 
     def __init__(self, limit: int) -> None:
         self._executor = ThreadPoolExecutor(limit, thread_name_prefix="mayhem-blocking")
-        # By call: since when it waits, on the monotonic clock. Dictionaries and sets may be changed by any
-        # thread, one operation at a time.
+        # By call: when it began to wait, on the monotonic clock. Single operations on dictionaries and sets
+        # are atomic, so any thread may change them.
         self._waiting: dict[object, float] = {}
         self._busy: set[object] = set()
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread. To be read from any thread, as the next two."""
+        """Number of calls that wait for a thread. Safe to read from any thread, like the next two."""
         return len(self._waiting)
 
     @property
     def busy(self) -> int:
-        """How many threads are in a call, whether somebody still waits for it or not."""
+        """Number of threads in a call, including calls whose caller was cancelled."""
         return len(self._busy)
 
     @property
     def oldest_wait_s(self) -> float:
-        """How long the first in the queue has waited; 0 for an empty queue."""
+        """Seconds that the first call in the queue has waited; 0 for an empty queue."""
         since = min(list(self._waiting.values()), default=None)
         return 0.0 if since is None else time.monotonic() - since
 
@@ -56,16 +56,16 @@ class ThreadPool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call in a thread.
+        """Call in a thread and return the result.
 
-        A cancelled wait leaves the thread to its call: nothing can end it. What it raises then is reported to
-        the loop's exception handler, for nobody else would hear of it.
+        If the caller is cancelled, the call goes on in its thread, because nothing can end it. An exception
+        it then raises goes to the loop's exception handler.
         """
-        # A thread has a context of its own, without the current span.
+        # The thread's own context has no current span.
         context = copy_context()
         ticket = object()
 
-        def carry_out() -> T:
+        def call_in_context() -> T:
             self._waiting.pop(ticket, None)
             self._busy.add(ticket)
             try:
@@ -77,20 +77,20 @@ class ThreadPool:
 
         def report(abandoned: Future[T]) -> None:
             if not abandoned.cancelled() and (error := abandoned.exception()) is not None:
-                complaint = {
-                    "message": "a call in a thread failed, and its caller was gone",
+                context_of_error = {
+                    "message": "a call in a thread failed after its caller was cancelled",
                     "exception": error,
                 }
-                with suppress(RuntimeError):  # the loop is gone, too
-                    loop.call_soon_threadsafe(loop.call_exception_handler, complaint, context=context)
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(loop.call_exception_handler, context_of_error, context=context)
 
         self._waiting[ticket] = time.monotonic()
-        future = self._executor.submit(carry_out)
+        future = self._executor.submit(call_in_context)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             future.add_done_callback(report)
             raise
         finally:
-            # Cancelled before its turn, it will never have one.
+            # A call that was cancelled in the queue never starts.
             self._waiting.pop(ticket, None)

@@ -126,18 +126,18 @@ def test_latencies_are_distributed_as_their_names_say():
     ],
 )
 def test_failure_has_a_short_text(text, failure):
-    """FailureLedger are listed with spaces between them, in any order."""
+    """Failures are separated by spaces, in any order."""
     assert parse_failure(text) == failure
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 with spaces between them"),
-        ("always", "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 with spaces between them"),
+        ("", "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 separated by spaces"),
+        ("always", "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 separated by spaces"),
         ("chance:2", "a chance from 0 to 1"),
         ("chance:0.1 chance:0.2", "only one chance"),
-        ("flapping:5s,5s", "a flapping whose time down is a part of its period, like flapping:60s,5s"),
+        ("flapping:5s,5s", "a flapping shorter than its period, like flapping:60s,5s"),
         ("slow:5s,0.5", "a slow start that takes at least 1 times as long"),
         ("slow:5,2", "a duration with its unit, like 20ms, 1.5s or 2m, in place of '5'"),
     ],

@@ -140,7 +140,7 @@ def row_of(error):
 
 
 def word(decided):
-    return {Nack: "nack", DeadLetter: "dead-letter", Abandon: "let go", Stop: "stop"}[type(decided)]
+    return {Nack: "nack", DeadLetter: "dead-letter", Abandon: "abandon", Stop: "stop"}[type(decided)]
 
 
 def test_first_error_of_a_group_decides():

@@ -39,7 +39,7 @@ def group(**terms):
 
 
 def why(terms, now=NOON, names=NAMES, **history):
-    """SkipReason the group is spared; or the victim."""
+    """The reason why the group is skipped, or the victim."""
     known = ThrowHistory(**{"since": LONG_AGO, **history})
     (decision,) = choose([group(**terms)], names, known, now, Random(1))
     return decision.why if isinstance(decision, Skipped) else decision.host
@@ -246,7 +246,7 @@ def test_wrong_terms_are_refused(terms, complaint):
 def test_groups_have_names_of_their_own():
     """Two with the same name would share a history."""
     check_names([group(name="a"), group(name="b")])
-    with pytest.raises(ValueError, match="expected groups with names of their own, got 'a' twice"):
+    with pytest.raises(ValueError, match="expected unique group names, got 'a' twice"):
         check_names([group(name="a"), group(name="b"), group(name="a")])
 
 
@@ -320,7 +320,7 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(thre
 
 
 async def test_sparing_is_logged_with_its_reason(threads, caplog):
-    """SkipReason nothing happened can be read; what is not due yet is not worth a line."""
+    """Why nothing happened can be read; what is not due yet is not worth a line."""
     caplog.set_level(logging.DEBUG)
     stage = Stage(threads, group(enabled=False), group(name="db", probability=0, rest_s=0))
     await stage.poll(59)

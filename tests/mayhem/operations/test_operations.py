@@ -227,7 +227,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path):
         with started("--broker", server.url("q"), "--store", "memory:", "--drain-s", "30") as process:
             wait_line(process, "consuming")
             server.kill()
-            wait_line(process, "broker away")
+            wait_line(process, "broker unavailable")
             process.send_signal(signal.SIGTERM)
             began = time.monotonic()
             process.communicate(timeout=PATIENCE_S)

@@ -1,4 +1,4 @@
-"""ThreadPool are bounded, their queue is seen, and a call that nobody waits for any more does no harm."""
+"""Threads are bounded, their queue is seen, and a call that nobody waits for any more does no harm."""
 
 from __future__ import annotations
 
