@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     broker: Annotated[str, _url_of(brokers, "broker")] = "sqlite:mayhem.db"
     """where messages come from: memory:, sqlite:PATH, nats://..., redis://..."""
     store: Annotated[str, _url_of(stores)] | None = None
-    """where restarts are saved: memory:, sqlite:PATH, postgresql://...; default: as the broker, if it can"""
+    """store of restarts: memory:, sqlite:PATH, postgresql://...; default: the broker's file or memory"""
     concurrency: AtLeastOne = 50
     """maximum messages processed concurrently"""
     max_bytes: AtLeastOne = 64 * 2**20
