@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -15,13 +17,13 @@ from tests.mayhem.support.postgres_server import database_url, postgres_server  
 
 
 @pytest.fixture(autouse=True)
-async def debug_mode():
+async def debug_mode() -> None:
     """Slow callbacks are logged, and what was never awaited says where it was created."""
     asyncio.get_running_loop().set_debug(True)
 
 
 @pytest.fixture
-def spans():
+def spans() -> Iterator[Any]:
     """Every span that ends during the test."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):

@@ -6,12 +6,13 @@ import asyncio
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from harness.mayhem import backend
 from harness.mayhem.brokers.broker_url import BrokerUrl
-from harness.mayhem.database import shared
+from harness.mayhem.database import Database, StatementResult, shared
 from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.message import Message
 
@@ -35,7 +36,7 @@ from harness.mayhem.message import Message
         ("redis://h:1/0?que=a", "redis://h:1/0: expected ?queue=NAME, got 'que'"),
     ],
 )
-async def test_wrong_urls(url, message):
+async def test_wrong_urls(url: str, message: str) -> None:
     """The message says what was expected and what came."""
     with pytest.raises(SettingsError) as raised:
         async with backend.broker(url, lease_s=1):
@@ -45,7 +46,7 @@ async def test_wrong_urls(url, message):
     assert "s3cret" not in str(raised.value)
 
 
-def test_an_address_keeps_its_password_to_itself():
+def test_an_address_keeps_its_password_to_itself() -> None:
     """What is shown has neither the password nor the queue; what is used has the password."""
     address = BrokerUrl.from_url("redis://me:s3cret@h:1/2?queue=q")
 
@@ -57,7 +58,7 @@ def test_an_address_keeps_its_password_to_itself():
 @pytest.mark.parametrize(
     ("package", "url"), [("nats", "nats://127.0.0.1:1"), ("redis", "redis://127.0.0.1:1")]
 )
-def test_a_missing_package_names_its_extra(package, url):
+def test_a_missing_package_names_its_extra(package: str, url: str) -> None:
     """Without the client library there is one error, which says what to install."""
     program = f"""
 import sys
@@ -74,11 +75,11 @@ except SettingsError as exc:
     assert f"pip install 'asyncio-harness[{package}]'" in ended.stdout
 
 
-async def test_broker_and_store_of_one_file_share_its_thread(tmp_path):
+async def test_broker_and_store_of_one_file_share_its_thread(tmp_path: Path) -> None:
     """However often a file is asked for, one thread writes it; it ends with the last who asked."""
     url = f"sqlite:{tmp_path / 'a.db'}"
 
-    def threads():
+    def threads() -> int:
         return sum(thread.name == "mayhem-database" for thread in threading.enumerate())
 
     async with backend.broker(url, lease_s=1) as broker:
@@ -96,11 +97,11 @@ async def test_broker_and_store_of_one_file_share_its_thread(tmp_path):
     assert threads() == 0
 
 
-async def test_two_open_a_file_at_the_same_time(tmp_path):
+async def test_two_open_a_file_at_the_same_time(tmp_path: Path) -> None:
     """Whoever asks while another is opening the file waits for that, and gets the same."""
     entered = asyncio.Barrier(5)
 
-    async def use():
+    async def use() -> Database:
         async with shared(tmp_path / "a.db") as database:
             await entered.wait()
             return database
@@ -108,11 +109,11 @@ async def test_two_open_a_file_at_the_same_time(tmp_path):
     assert len({id(database) for database in await asyncio.gather(*(use() for _ in range(5)))}) == 1
 
 
-async def test_a_file_that_cannot_be_opened_fails_for_everybody(tmp_path):
+async def test_a_file_that_cannot_be_opened_fails_for_everybody(tmp_path: Path) -> None:
     """Each who asks gets the error, and the next one may have more luck."""
     folder = tmp_path / "nowhere"
 
-    async def use():
+    async def use() -> StatementResult:
         async with shared(folder / "a.db") as database:
             return await database.execute("SELECT 1")
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import AsyncIterator
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,17 +21,17 @@ INSERT = "INSERT INTO t VALUES (?)"
 
 
 @pytest.fixture
-async def database(tmp_path):
+async def database(tmp_path: Path) -> AsyncIterator[Any]:
     async with Database(tmp_path / "a.db") as database:
         await database.execute("CREATE TABLE t (a TEXT PRIMARY KEY)")
         yield database
 
 
-async def count(database):
-    return (await database.execute("SELECT count(*) FROM t")).rows[0][0]
+async def count(database: Database) -> int:
+    return int((await database.execute("SELECT count(*) FROM t")).rows[0][0])
 
 
-async def test_what_was_answered_is_committed(database):
+async def test_what_was_answered_is_committed(database: Database) -> None:
     """Once a statement is answered, another connection sees what it did."""
     await database.execute(INSERT, "x")
 
@@ -36,13 +39,16 @@ async def test_what_was_answered_is_committed(database):
         assert other.execute("SELECT a FROM t").fetchall() == [("x",)]
 
 
-async def test_waiting_statements_share_a_commit(database, monkeypatch):
+async def test_waiting_statements_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the file is busy, statements gather; then one commit serves all of them, and the loop is free."""
-    groups = []
+    groups: list[int] = []
     commit = database_module._commit
-    monkeypatch.setattr(
-        database_module, "_commit", lambda c, group: (groups.append(len(group)), commit(c, group))[1]
-    )
+
+    def counted(connection: sqlite3.Connection, group: list[Any]) -> list[Any]:
+        groups.append(len(group))
+        return list(commit(connection, group))
+
+    monkeypatch.setattr(database_module, "_commit", counted)
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         writing = [asyncio.create_task(database.execute(INSERT, str(n))) for n in range(100)]
@@ -56,7 +62,7 @@ async def test_waiting_statements_share_a_commit(database, monkeypatch):
     assert len(groups) <= 2
 
 
-async def test_failing_statement_fails_alone(database):
+async def test_failing_statement_fails_alone(database: Database) -> None:
     """Of three statements in one group, the one that breaks a constraint fails and the others are kept."""
     results = await asyncio.gather(
         *(database.execute(INSERT, value) for value in ("x", "x", "y")), return_exceptions=True
@@ -70,7 +76,7 @@ async def test_failing_statement_fails_alone(database):
     assert await count(database) == 2
 
 
-async def test_parameter_that_sqlite_cannot_take_harms_nobody_else(database):
+async def test_parameter_that_sqlite_cannot_take_harms_nobody_else(database: Database) -> None:
     """A lone surrogate is the caller's error; the thread lives on."""
     with pytest.raises(UnicodeEncodeError):
         await database.execute(INSERT, "\ud800")
@@ -83,7 +89,9 @@ async def test_parameter_that_sqlite_cannot_take_harms_nobody_else(database):
     ("statement", "error"),
     [("SELECT * FROM nowhere", StorageUnavailableError), ("SELECT 1; SELECT 2", StorageBrokenError)],
 )
-async def test_sqlite_errors_are_translated(statement, error, database):
+async def test_sqlite_errors_are_translated(
+    statement: str, error: type[Exception], database: Database
+) -> None:
     """Callers see the service's errors, with SQLite's as the cause."""
     with pytest.raises(error) as raised:
         await database.execute(statement)
@@ -91,7 +99,7 @@ async def test_sqlite_errors_are_translated(statement, error, database):
     assert isinstance(raised.value.__cause__, sqlite3.Error | sqlite3.Warning)
 
 
-async def test_busy_file_is_unavailable_not_broken(tmp_path, monkeypatch):
+async def test_busy_file_is_unavailable_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that another process keeps locked for too long may be free later."""
     monkeypatch.setattr(database_module, "BUSY_S", 0.05)
     async with Database(tmp_path / "a.db") as database:
@@ -105,7 +113,7 @@ async def test_busy_file_is_unavailable_not_broken(tmp_path, monkeypatch):
         assert await count(database) == 0
 
 
-async def test_cancelled_wait_harms_nobody(database):
+async def test_cancelled_wait_harms_nobody(database: Database) -> None:
     """A caller that was cancelled before the thread came by leaves no row, and the next is served."""
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -120,7 +128,7 @@ async def test_cancelled_wait_harms_nobody(database):
     assert (await database.execute("SELECT a FROM t")).rows == [("y",)]
 
 
-async def test_file_that_cannot_be_opened_is_named(tmp_path):
+async def test_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """The error says which file, and no thread is left."""
     with pytest.raises(StorageBrokenError, match=r"nowhere/a\.db: cannot be opened"):
         async with Database(tmp_path / "nowhere" / "a.db"):
@@ -137,7 +145,7 @@ async def test_file_that_cannot_be_opened_is_named(tmp_path):
             assert not thread.is_alive()
 
 
-async def test_saving_twice_is_one_row(tmp_path):
+async def test_saving_twice_is_one_row(tmp_path: Path) -> None:
     """The store keeps one row per message and counts how often it was saved."""
     async with Database(tmp_path / "a.db") as database:
         store = SqliteStore(database)

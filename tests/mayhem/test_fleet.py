@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,43 +22,44 @@ PATIENCE_S = 20
 class Host:
     """Nothing but what a host must be able to do."""
 
-    def __init__(self, restart):
+    def __init__(self, restart: Callable[..., Any] | None) -> None:
         self._restart = restart
 
-    async def restart(self):
+    async def restart(self) -> None:
+        assert self._restart is not None
         await self._restart()
 
 
 class Startable(Host):
     """A host that tells when it is started and ended."""
 
-    def __init__(self, name, told, *, complaint=None):
+    def __init__(self, name: str, told: list[Any], *, complaint: Any = None) -> None:
         self.name = name
         self.told = told
         self.complaint = complaint
 
-    async def restart(self):
+    async def restart(self) -> None:
         self.told.append(f"restart {self.name}")
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Startable:
         self.told.append(f"start {self.name}")
         if self.complaint:
             raise self.complaint
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: Any) -> None:
         self.told.append(f"end {self.name}")
 
 
-def fleet_of(host, threads, **options):
+def fleet_of(host: Any, threads: ThreadPool, **options: Any) -> Fleet:
     return Fleet(lambda name: host, threads, **options)
 
 
-async def test_two_restarts_of_a_host_never_overlap():
+async def test_two_restarts_of_a_host_never_overlap() -> None:
     """However many messages name the same host, it is restarted once at a time."""
     inside, most = 0, 0
 
-    async def restart():
+    async def restart() -> None:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
@@ -72,7 +75,7 @@ async def test_two_restarts_of_a_host_never_overlap():
     assert fleet.restarts("web-1") == 5
 
 
-async def test_different_hosts_are_restarted_at_the_same_time():
+async def test_different_hosts_are_restarted_at_the_same_time() -> None:
     """The control: restarts of two hosts do meet."""
     both = asyncio.Barrier(2)
     async with ThreadPool(2) as threads:
@@ -81,11 +84,11 @@ async def test_different_hosts_are_restarted_at_the_same_time():
             await asyncio.gather(fleet.restart("web-1"), fleet.restart("web-2"))
 
 
-async def test_cancelled_restart_gives_the_host_free():
+async def test_cancelled_restart_gives_the_host_free() -> None:
     """A restart that was cancelled does not keep the next one waiting."""
     started, hang = asyncio.Event(), asyncio.Event()
 
-    async def restart():
+    async def restart() -> None:
         started.set()
         await hang.wait()
 
@@ -103,7 +106,7 @@ async def test_cancelled_restart_gives_the_host_free():
     assert fleet.restarts("web-1") == 1
 
 
-async def test_host_that_hangs_is_given_up():
+async def test_host_that_hangs_is_given_up() -> None:
     """A restart has an end, and the next one its turn; what was given up is not counted."""
     hang = asyncio.Event()
     async with ThreadPool(1) as threads:
@@ -117,16 +120,16 @@ async def test_host_that_hangs_is_given_up():
     assert fleet.restarts("web-1") == 1
 
 
-async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none():
+async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none() -> None:
     """A client library must not hold the loop; what can be awaited need not pay for a thread."""
     asked_in = {}
 
     class Blocking(Host):
-        def check_health(self):
+        def check_health(self) -> None:
             asked_in["blocking"] = threading.current_thread()
 
     class Awaiting(Host):
-        async def health(self):
+        async def health(self) -> None:
             asked_in["awaiting"] = threading.current_thread()
 
     async with ThreadPool(1) as threads:
@@ -137,11 +140,11 @@ async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none
     assert asked_in["blocking"].name == "mayhem-blocking_0"
 
 
-async def test_host_that_is_not_well_has_not_been_restarted():
+async def test_host_that_is_not_well_has_not_been_restarted() -> None:
     """What the health check raises is the restart's error."""
 
     class Unwell(Host):
-        async def health(self):
+        async def health(self) -> None:
             raise HostUnavailableError("web-1: still down")
 
     async with ThreadPool(1) as threads:
@@ -152,9 +155,9 @@ async def test_host_that_is_not_well_has_not_been_restarted():
     assert fleet.restarts("web-1") == 0
 
 
-async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse():
+async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse() -> None:
     """What was started last is ended first; strangers are neither."""
-    told = []
+    told: list[Any] = []
     async with ThreadPool(1) as threads:
         make = {name: Startable(name, told) for name in ("a", "b", "c")}.__getitem__
         async with Fleet(make, threads, names=["a", "b"]) as fleet:
@@ -163,9 +166,9 @@ async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse():
     assert told == ["start a", "start b", "restart b", "end b", "end a"]
 
 
-async def test_host_that_is_down_at_the_start_is_a_warning(caplog):
+async def test_host_that_is_down_at_the_start_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """The others are started all the same, and a restart may bring it up; it is ended as the others are."""
-    told = []
+    told: list[Any] = []
     hosts = {
         "a": Startable("a", told, complaint=HostUnavailableError("a: no licence")),
         "b": Startable("b", told),
@@ -179,9 +182,9 @@ async def test_host_that_is_down_at_the_start_is_a_warning(caplog):
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ZeroDivisionError()])
-async def test_start_that_is_broken_off_ends_what_was_started(error):
+async def test_start_that_is_broken_off_ends_what_was_started(error: Any) -> None:
     """A cancelled start, or a bug in a host, leaves nothing running."""
-    told = []
+    told: list[Any] = []
     hosts = {"a": Startable("a", told), "b": Startable("b", told, complaint=error), "c": Startable("c", told)}
     async with ThreadPool(1) as threads:
         with pytest.raises(type(error)):
@@ -191,18 +194,18 @@ async def test_start_that_is_broken_off_ends_what_was_started(error):
     assert told == ["start a", "start b", "end b", "end a"]
 
 
-async def test_strangers_are_forgotten_while_they_rest(monkeypatch):
+async def test_strangers_are_forgotten_while_they_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages may name any host; what the fleet knows of them is bounded, but never one that is in use."""
     monkeypatch.setattr(fleet_module, "MAX_UNLISTED", 10)
     hang = asyncio.Event()
-    made = []
+    made: list[Any] = []
 
     class Named(Host):
-        async def restart(self):
+        async def restart(self) -> None:
             if made[0] is self:
                 await hang.wait()
 
-    def make(name):
+    def make(name: str) -> Any:
         made.append(Named(None))
         return made[-1]
 
@@ -222,11 +225,11 @@ async def test_strangers_are_forgotten_while_they_rest(monkeypatch):
     assert len(made) == 100
 
 
-async def test_simulated_host_can_be_replaced_by_name(monkeypatch):
+async def test_simulated_host_can_be_replaced_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart patched into the class takes effect at once, also for hosts that exist already."""
     restarted = []
 
-    async def patched(self):
+    async def patched(self: SimulatedHost) -> None:
         restarted.append(self.name)
 
     async with ThreadPool(1) as threads:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,13 @@ from harness.mayhem.errors import SettingsError, StorageError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message
 from harness.mayhem.stores.sqlite import SqliteStore
+from tests.mayhem.support.broker_servers import Server
 from tests.mayhem.support.clock import LEASE_S, ManualClock
 from tests.mayhem.support.postgres_server import new_database
 
 
 @pytest.fixture
-async def database(tmp_path):
+async def database(tmp_path: Path) -> AsyncIterator[Any]:
     """Six messages: a and b acked (b saved twice), c dead, d handed back, e expired and out again, f new."""
     clock = ManualClock()
     async with Database(tmp_path / "mayhem.db") as database:
@@ -54,11 +58,11 @@ SOUND = {
 }
 
 
-async def ledger_of(database):
+async def ledger_of(database: Database) -> Ledger:
     return await read_ledger(f"sqlite:{database.path}", f"sqlite:{database.path}")
 
 
-async def test_every_end_is_counted(database):
+async def test_every_end_is_counted(database: Database) -> None:
     """Each figure counts its messages, while the service has the file open."""
     assert await ledger_of(database) == Ledger(**SOUND)
 
@@ -71,7 +75,7 @@ async def test_every_end_is_counted(database):
         ("DELETE FROM saved WHERE message_id = 'a'", {"acked_unsaved": 1}),
     ],
 )
-async def test_what_vanished_is_missed(damage, changed, database):
+async def test_what_vanished_is_missed(damage: str, changed: dict[str, int], database: Database) -> None:
     """A row that is gone or in no known state is lost; an ack without its save is found out."""
     await database.execute(damage)
 
@@ -79,7 +83,7 @@ async def test_what_vanished_is_missed(damage, changed, database):
 
 
 @asynccontextmanager
-async def store_of(kind, request, tmp_path):
+async def store_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """The URL of an empty store."""
     if kind == "sqlite":
         yield f"sqlite:{tmp_path / 'a.db'}"
@@ -90,7 +94,9 @@ async def store_of(kind, request, tmp_path):
 
 @pytest.mark.parametrize("system", ["nats", "redis"])
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
-async def test_brokers_on_servers_keep_the_same_books(system, store, request, tmp_path):
+async def test_brokers_on_servers_keep_the_same_books(
+    system: str, store: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """With a broker on a server, and the store in a file or on another one, the figures mean the same."""
     broker_url = request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
     async with (
@@ -100,7 +106,7 @@ async def test_brokers_on_servers_keep_the_same_books(system, store, request, tm
     ):
         for message_id in "abcdef":
             await broker.put(Message(message_id, b"{}", 1.5))
-        taken = {}
+        taken: dict[Any, Any] = {}
         while len(taken) < 5:
             for delivery in await broker.get(5 - len(taken)):
                 taken[delivery.message.id] = delivery
@@ -110,7 +116,7 @@ async def test_brokers_on_servers_keep_the_same_books(system, store, request, tm
         await broker.ack(taken["b"])
         await broker.dead_letter(taken["c"], reason="poison")
         await broker.nack(taken["d"], delay_s=60)
-        again = {}
+        again: dict[Any, Any] = {}
         while "e" not in again:
             again.update((delivery.message.id, delivery) for delivery in await broker.get(5))
         sound = await read_ledger(broker_url, store_url)
@@ -122,7 +128,7 @@ async def test_brokers_on_servers_keep_the_same_books(system, store, request, tm
     assert (unsaved.acked, unsaved.waiting, unsaved.acked_unsaved, unsaved.lost) == (3, 2, 1, 0)
 
 
-async def test_no_database_is_an_error(tmp_path):
+async def test_no_database_is_an_error(tmp_path: Path) -> None:
     """Asking for the ledger of nothing creates nothing."""
     url = f"sqlite:{tmp_path / 'mayhem.db'}"
     with pytest.raises(StorageError, match=r"mayhem\.db: cannot be read"):
@@ -131,7 +137,7 @@ async def test_no_database_is_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_foreign_file_is_an_error(tmp_path):
+async def test_foreign_file_is_an_error(tmp_path: Path) -> None:
     """A file that is no database is named."""
     path = tmp_path / "text"
     path.write_text("text" * 1000)
@@ -140,13 +146,13 @@ async def test_foreign_file_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("urls", [("memory:", "sqlite:a.db"), ("sqlite:a.db", "memory:")])
-async def test_memory_has_no_books(urls):
+async def test_memory_has_no_books(urls: tuple[str, str]) -> None:
     """What is in the memory of a process ends with it; there is nothing to look into."""
     with pytest.raises(SettingsError, match="memory:"):
         await read_ledger(*urls)
 
 
-async def test_no_queue_is_an_error(nats_server):
+async def test_no_queue_is_an_error(nats_server: Server) -> None:
     """A NATS server without the queue has no books of it, and gets none."""
     with pytest.raises(StorageError, match="no ledger to read: stream not found"):
         await read_ledger(nats_server.url("nowhere"), "sqlite:a.db")

@@ -34,7 +34,7 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
         ([], {}, False),
     ],
 )
-def test_one_switch_turns_debug_mode_on(options, environment, debug):
+def test_one_switch_turns_debug_mode_on(options: list[str], environment: dict[str, str], debug: bool) -> None:
     """An option or a variable: slow callbacks are logged with their name then, and else they are not."""
     program = ("-c", SLOW)
     with started("--broker", "memory:", *options, program=program, **environment) as process:
@@ -47,6 +47,6 @@ def test_one_switch_turns_debug_mode_on(options, environment, debug):
     assert ("Executing" in said and "hold_the_loop" in said) is debug
 
 
-async def test_these_tests_run_in_debug_mode():
+async def test_these_tests_run_in_debug_mode() -> None:
     """Each of the service's tests has it, without asking."""
     assert asyncio.get_running_loop().get_debug()

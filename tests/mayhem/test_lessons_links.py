@@ -28,7 +28,7 @@ def defined(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("title", TITLED)
-def test_a_lesson_has_its_code_and_its_test(title):
+def test_a_lesson_has_its_code_and_its_test(title: str) -> None:
     """Each link leads to a file, and what it names is defined there; one of them at least is a test."""
     links = [match.groupdict() for match in LINK.finditer(TITLED[title])]
 
@@ -41,6 +41,6 @@ def test_a_lesson_has_its_code_and_its_test(title):
     assert any(not link["text"].startswith("`test_") for link in links)
 
 
-def test_all_lessons_are_read():
+def test_all_lessons_are_read() -> None:
     """Each subject of the page has some."""
     assert len(TITLED) >= 25

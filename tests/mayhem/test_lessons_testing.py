@@ -12,15 +12,15 @@ from harness.mayhem.stores.memory import MemoryStore
 from tests.mayhem.support.stage import staged
 
 
-async def test_a_mock_agrees_to_what_a_fake_refuses():
+async def test_a_mock_agrees_to_what_a_fake_refuses() -> None:
     """A bare mock takes a call that no store has; a mock with the real signature, and a fake, do not."""
     await AsyncMock().save("a", "web-1", durable=True)
     for honest in (create_autospec(MemoryStore, instance=True), MemoryStore()):
         with pytest.raises(TypeError, match="durable"):
-            await honest.save("a", "web-1", durable=True)
+            await honest.save("a", "web-1", durable=True)  # type: ignore[call-arg]
 
 
-async def test_a_mock_made_of_the_real_one_is_awaitable():
+async def test_a_mock_made_of_the_real_one_is_awaitable() -> None:
     """`create_autospec` knows which methods are coroutines, and the handler awaits one as the other."""
     mocked = create_autospec(MemoryStore, instance=True)
     assert inspect.iscoroutinefunction(mocked.save)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from commanded import harness, scenario
@@ -11,7 +14,7 @@ from commanded import harness, scenario
 from harness.mayhem import brokers
 from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
-from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, Server, running
 
 pytestmark = pytest.mark.slow
 
@@ -42,25 +45,25 @@ POISON = """
 
 
 @pytest.fixture(params=LOCKS)
-def system(request):
-    return request.param
+def system(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def server(system, tmp_path):
+def server(system: str, tmp_path: Path) -> Iterator[Server]:
     kind, options, _ = LOCKS[system]
     with running(kind, tmp_path / system, *options) as started:
         yield started
 
 
-def carried_out(system, server, tmp_path, *, more=""):
+def carried_out(system: str, server: Server, tmp_path: Path, *, more: str = "") -> tuple[Any, str]:
     """A run whose queue has no name of its own, and where that queue was."""
     own_url = server.url("", user=LOCKS[system][2]).partition("?")[0]
     path = scenario(tmp_path, RUN.format(broker=own_url, system=system) + more)
     return harness("run", path, cwd=tmp_path, out="run-1"), f"{own_url}?queue=run-1"
 
 
-async def test_nothing_is_left_of_a_run(system, server, tmp_path):
+async def test_nothing_is_left_of_a_run(system: str, server: Server, tmp_path: Path) -> None:
     """Every message was handled, so its queue goes; and nobody who reads the record learns the password."""
     ended, url = carried_out(system, server, tmp_path)
     found = subprocess.run(["grep", "-rl", PASSWORD, ended.folder.path], capture_output=True, text=True)
@@ -73,7 +76,9 @@ async def test_nothing_is_left_of_a_run(system, server, tmp_path):
     assert not await exists(url)
 
 
-async def test_a_queue_with_dead_letters_is_left_and_noted(system, server, tmp_path):
+async def test_a_queue_with_dead_letters_is_left_and_noted(
+    system: str, server: Server, tmp_path: Path
+) -> None:
     """There is something to look at, and the note says what. `remove` takes it away; twice is fine."""
     ended, url = carried_out(system, server, tmp_path, more=POISON)
     dead = ended.report["ledger"]["dead_lettered"]
@@ -92,15 +97,15 @@ async def test_a_queue_with_dead_letters_is_left_and_noted(system, server, tmp_p
     assert not await exists(url)
 
 
-async def exists(url):
+async def exists(url: str) -> bool:
     """Whether the server knows of any message in such a queue."""
     try:
-        return (await member(brokers, url, "audit").audit(url)).published > 0
+        return bool((await member(brokers, url, "audit").audit(url)).published > 0)
     except StorageUnavailableError:  # NATS: no such stream
         return False
 
 
-async def test_only_a_queue_on_a_server_can_be_removed(tmp_path):
+async def test_only_a_queue_on_a_server_can_be_removed(tmp_path: Path) -> None:
     """A file is the owner's own to delete."""
     path = tmp_path / "mayhem.db"
     command = [sys.executable, "-m", "harness.mayhem", "remove", "--broker", f"sqlite:{path}"]

@@ -9,10 +9,12 @@ import sqlite3
 import time
 import uuid
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.mayhem.ledger import read_ledger
+from harness.mayhem.ledger import Ledger, read_ledger
 from tests.mayhem.support.service_process import PATIENCE_S, ended, run, serving, wait_line, wait_until
 
 # Some 200 messages per second: what is to happen under load does not come too late for it.
@@ -41,13 +43,13 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
 
 
-def ledger_of(db):
+def ledger_of(db: Path) -> Ledger:
     """The service's own account of a database that is broker and store."""
     url = f"sqlite:{db}"
     return asyncio.run(read_ledger(url, url))
 
 
-def fill(db, count):
+def fill(db: Path, count: int) -> None:
     """Publish as another process does."""
     now = time.time()
     body = '{"host": "host-%d", "event": "restart"}'
@@ -58,12 +60,12 @@ def fill(db, count):
         )
 
 
-def one(db, query):
+def one(db: Path, query: str) -> float:
     with closing(sqlite3.connect(db, timeout=PATIENCE_S)) as connection:
-        return connection.execute(query).fetchone()[0]
+        return float(connection.execute(query).fetchone()[0])
 
 
-def finish(db, *arguments):
+def finish(db: Path, *arguments: str) -> None:
     """Start again and let the service handle what is left."""
     with serving(f"sqlite:{db}", *arguments) as process:
         wait_until(lambda: ledger_of(db).waiting == 0)
@@ -71,7 +73,7 @@ def finish(db, *arguments):
         assert ended(process) == 0
 
 
-def test_sigterm_under_load_drains_and_a_new_start_finishes(tmp_path):
+def test_sigterm_under_load_drains_and_a_new_start_finishes(tmp_path: Path) -> None:
     """A drained service leaves nothing leased, unsaved or lost; the next one handles exactly the rest."""
     db = tmp_path / "mayhem.db"
     with serving(f"sqlite:{db}", *SLOWLY) as process:
@@ -101,7 +103,7 @@ def test_sigterm_under_load_drains_and_a_new_start_finishes(tmp_path):
     }
 
 
-def test_kill_under_load_loses_nothing(tmp_path):
+def test_kill_under_load_loses_nothing(tmp_path: Path) -> None:
     """What a killed service had in hand comes again when its leases end, and every message is saved."""
     db = tmp_path / "mayhem.db"
     with serving(f"sqlite:{db}", "--lease-s", "1", *SLOWLY) as process:
@@ -122,7 +124,7 @@ def test_kill_under_load_loses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("by", ["second signal", "deadline"])
-def test_cut_short_drain_hands_everything_back(by, tmp_path):
+def test_cut_short_drain_hands_everything_back(by: str, tmp_path: Path) -> None:
     """Work that does not end is cancelled and handed back at once, and the exit status says so."""
     db = tmp_path / "mayhem.db"
     drain_s = "0.1" if by == "deadline" else str(PATIENCE_S * 2)
@@ -140,7 +142,7 @@ def test_cut_short_drain_hands_everything_back(by, tmp_path):
     assert one(db, "SELECT max(visible_at) FROM message") <= time.time()
 
 
-def test_hanging_thread_does_not_hold_the_exit(tmp_path):
+def test_hanging_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
     """A client library that never returns is left behind, by name."""
     db = tmp_path / "mayhem.db"
     with serving(
@@ -156,7 +158,7 @@ def test_hanging_thread_does_not_hold_the_exit(tmp_path):
     assert (ledger_of(db).waiting, ledger_of(db).nacked) == (1, 1)
 
 
-def test_demonstration_ends_by_itself(tmp_path):
+def test_demonstration_ends_by_itself(tmp_path: Path) -> None:
     """With a publisher of its own, the service ends once its events are settled."""
     db = tmp_path / "mayhem.db"
     for target in ("memory:", f"sqlite:{db}"):
@@ -181,14 +183,16 @@ def test_demonstration_ends_by_itself(tmp_path):
         (["check", "--http=x"], {}, "--http: expected PORT or HOST:PORT, got 'x'"),
     ],
 )
-def test_bad_usage_is_one_clear_error(arguments, environment, expected):
+def test_bad_usage_is_one_clear_error(
+    arguments: list[str], environment: dict[str, Any], expected: str
+) -> None:
     """Nothing is started, one line says what is wrong, and the status is 2."""
     wrong = run(*arguments, **environment)
 
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", f"mayhem: {expected}\n")
 
 
-def test_check_shows_the_settings_in_force_without_passwords():
+def test_check_shows_the_settings_in_force_without_passwords() -> None:
     """As JSON, with what follows from others."""
     shown = run("check", "--broker", "nats://me:secret@127.0.0.1:1", MAYHEM_HOSTS="3")
     settings = json.loads(shown.stdout)
@@ -198,7 +202,7 @@ def test_check_shows_the_settings_in_force_without_passwords():
     assert (settings["hosts"], settings["concurrency"]) == (3, 50)
 
 
-def test_missing_database_is_one_clear_error(tmp_path):
+def test_missing_database_is_one_clear_error(tmp_path: Path) -> None:
     """Neither command shows a traceback for a path that leads nowhere."""
     for command in ("serve", "ledger"):
         nowhere = run(command, "--broker", f"sqlite:{tmp_path}/nowhere/a.db")
@@ -207,7 +211,7 @@ def test_missing_database_is_one_clear_error(tmp_path):
         assert nowhere.stderr.count("\n") == 1
 
 
-def test_missing_exporter_is_one_clear_error():
+def test_missing_exporter_is_one_clear_error() -> None:
     """Who names an endpoint wants spans there; the extra to install is named."""
     shown = run(
         *("--broker", "memory:"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,11 +39,11 @@ TOLD = {
     "seed": ("8", 8),
     "debug": ("true", True),
 }
-MEANT = {name: value for name, (_, value) in TOLD.items()}
+MEANT: dict[str, Any] = {name: value for name, (_, value) in TOLD.items()}
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Nothing of this machine's; foreign variables do not matter."""
     for name in ("HOME", "MAYHEM", "MAYHEMX"):
         monkeypatch.setenv(name, "x")
@@ -48,10 +51,10 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Callable[..., Any]:
     """Writes a file and gives the option that names it."""
 
-    def write(text):
+    def write(text: str) -> str:
         path = tmp_path / "mayhem.toml"
         path.write_text(text)
         return f"--config={path}"
@@ -59,19 +62,19 @@ def file(tmp_path):
     return write
 
 
-def complaint(*arguments):
+def complaint(*arguments: str) -> str:
     with pytest.raises(SettingsError) as raised:
         load(arguments)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
-def test_nothing_said_gives_the_defaults():
+def test_nothing_said_gives_the_defaults() -> None:
     """Without options, variables and file, the defaults hold."""
     assert load([]) == Settings()
 
 
-def test_every_setting_can_be_told_in_each_way(environment, file):
+def test_every_setting_can_be_told_in_each_way(environment: Any, file: Callable[..., Any]) -> None:
     """Option, variable and key of the file give the same; only groups are for the file."""
     assert {*TOLD, "config", "groups"} == {*Settings.model_fields}
     options = [f"--{n.replace('_', '-')}={text}" for n, (text, _) in TOLD.items() if n != "debug"]
@@ -85,7 +88,7 @@ def test_every_setting_can_be_told_in_each_way(environment, file):
     assert load([]) == Settings(**MEANT)
 
 
-def test_option_wins_over_variable_and_variable_over_file(environment, file):
+def test_option_wins_over_variable_and_variable_over_file(environment: Any, file: Callable[..., Any]) -> None:
     """What is typed is meant; the variable that names the file is one of the variables."""
     environment.setenv("MAYHEM_CONFIG", file("hosts = 3\nseed = 3\nevents = 3").partition("=")[2])
     environment.setenv("MAYHEM_HOSTS", "2")
@@ -110,7 +113,7 @@ def test_option_wins_over_variable_and_variable_over_file(environment, file):
         ("--store=kafka:x", "expected a URL with one of memory:, "),
     ],
 )
-def test_bad_value_names_its_source(environment, option, expected):
+def test_bad_value_names_its_source(environment: Any, option: str, expected: str) -> None:
     """The message says where the value came from, what was expected and what came."""
     name, _, value = option.partition("=")
     variable = f"MAYHEM_{name[2:].replace('-', '_').upper()}"
@@ -133,19 +136,21 @@ def test_bad_value_names_its_source(environment, option, expected):
         ("hosts =", "{file}: not TOML: "),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named_with_the_file(file, text, expected):
+def test_what_is_wrong_in_the_file_is_named_with_the_file(
+    file: Callable[..., Any], text: str, expected: str
+) -> None:
     """A key that nobody knows is not left unread, and the one that may be meant is named."""
     option = file(text)
 
     assert complaint(option).startswith(expected.format(file=option.partition("=")[2]))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """Who names a file wants it read."""
     assert complaint(f"--config={tmp_path}/none.toml") == f"{tmp_path}/none.toml: No such file or directory"
 
 
-def test_a_slip_in_a_name_is_found_everywhere(environment):
+def test_a_slip_in_a_name_is_found_everywhere(environment: Any) -> None:
     """An option that is none, and a variable that nearly is one; but not those that Kubernetes sets."""
     assert (
         complaint("--concurency=3") == "unrecognized arguments: --concurency=3; did you mean --concurrency?"
@@ -163,19 +168,19 @@ def test_a_slip_in_a_name_is_found_everywhere(environment):
     assert complaint() == "MAYHEM_CONCURENCY: unknown variable; did you mean MAYHEM_CONCURRENCY?"
 
 
-def test_a_password_is_not_shown():
+def test_a_password_is_not_shown() -> None:
     """Log files are read by many."""
     assert "secret" not in complaint("--broker=kafka://me:secret@127.0.0.1")
 
 
-def test_a_store_that_is_not_named_is_the_brokers_own():
+def test_a_store_that_is_not_named_is_the_brokers_own() -> None:
     """One file, or one memory; a broker that keeps nothing itself has a file beside it."""
     assert Settings(broker="memory:").store_url == "memory:"
     assert Settings(broker="sqlite:a.db").store_url == "sqlite:a.db"
     assert Settings(broker="memory:", store="sqlite:b.db").store_url == "sqlite:b.db"
 
 
-def test_what_the_service_is_made_of():
+def test_what_the_service_is_made_of() -> None:
     """Settings are handed on as the values that its parts take."""
     settings = Settings(hosts=3, sdk_hosts=1, host_latency="fixed:1ms", circuit_failures=2, log_level="error")
 
@@ -185,7 +190,7 @@ def test_what_the_service_is_made_of():
     assert Settings.model_fields.keys() >= LIVE
 
 
-def test_hosts_that_do_not_add_up():
+def test_hosts_that_do_not_add_up() -> None:
     """The kinds of hosts are kinds of the hosts there are."""
     assert complaint("--hosts=2", "--process-hosts=2") == (
         "settings: 2 processes and 1 SDK hosts are more than 2 hosts"

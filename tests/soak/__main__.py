@@ -25,22 +25,22 @@ from tests.support.broker_server import KINDS, Server, running
 
 from . import growth, memory_round
 from .plan import Plan, Terms, plan
-from .round import Outcome, play
+from .round import RoundOutcome, play
 
 SIGNALS = {"kill": (signal.SIGKILL,), "sigterm": (signal.SIGTERM,), "both": (signal.SIGKILL, signal.SIGTERM)}
-# URLs that name no server: one is started.
+# URLs without a host, for which a server is started.
 OWN = tuple(f"{scheme}:" for scheme in KINDS)
 SUMS = ("published", "acked", "dead_lettered", "redelivered", "duplicated", "lost", "acked_unsaved", "left")
-# How often it is told how far it is.
-TELL_EVERY = 20
-# For a killed server to be away; a broker that is killed comes back.
+# Rounds between two lines of progress.
+REPORT_EVERY = 20
+# Time until a killed server is started again.
 DOWN_S = 0.3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the soak; 1 when a message was lost or anything else was wrong."""
+    """Run the soak and return its exit status: 1 if a message was lost or anything else was wrong."""
     options = _parser().parse_args(arguments)
-    # As Ctrl-C: what was started ends with it.
+    # Like Ctrl-C, so that the processes it started are ended.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _check(options)
@@ -56,20 +56,24 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("--broker", default="sqlite:", help="memory:, sqlite:, or nats: and redis: for servers of its own")
-    add("--store", help="by default a SQLite file for each round")
+    add("--broker", default="sqlite:", help="memory:, sqlite:, or nats: and redis: to start a server")
+    add("--store", help="default: a SQLite file per round")
     add("--rounds", type=int, default=200)
-    add("--first", type=int, default=0, help="the number of the first round, to repeat one")
+    add("--first", type=int, default=0, help="number of the first round, to repeat one")
     add("--seed", type=int, default=0)
     add("--only", choices=sorted(SIGNALS), default="both", help="how the service is ended")
-    add("--rate", type=float, default=400.0, help="messages per second; a round publishes for a second")
+    add("--rate", type=float, default=400.0, help="messages per second; a round publishes for one second")
     add("--lease-s", type=float, default=2.0)
     add("--drain-s", type=float, default=10.0)
-    add("--at-once", type=int, default=4, help="rounds that are under way at the same time")
-    add("--kill-server-s", type=float, help="kill the server of its own as well, so often on the average")
-    add("--steady", type=float, help="instead of rounds: so many seconds of one service, and what it grew by")
-    add("--keep", type=Path, help="a folder for the logs and files; only what went wrong stays there")
-    add("--json", action="store_true", help="all that came of each round")
+    add("--at-once", type=int, default=4, help="rounds played concurrently")
+    add("--kill-server-s", type=float, help="also kill the started server, with this mean interval")
+    add(
+        "--steady",
+        type=float,
+        help="instead of rounds, run one service for that many seconds",
+    )
+    add("--keep", type=Path, help="folder for logs and files, in which failed rounds stay")
+    add("--json", action="store_true", help="print the results of every round as JSON")
     return parser
 
 
@@ -78,9 +82,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.store is not None:
         member(stores, options.store)
     if options.broker.startswith("sqlite:") and options.broker != "sqlite:":
-        raise SettingsError("--broker: each round has a file of its own; expected sqlite: alone")
+        raise SettingsError("--broker: each round has its own file; expected sqlite: without a path")
     if options.broker == "memory:" and options.only == "kill":
-        raise SettingsError("--only kill: the broker in memory: ends with its service")
+        raise SettingsError("--only kill: the broker memory: ends with its service")
     if options.kill_server_s and options.broker not in OWN:
         raise SettingsError(f"--kill-server-s: expected one of {', '.join(OWN)} as --broker")
 
@@ -99,7 +103,7 @@ def _steady(options: argparse.Namespace, folder: Path) -> int:
     own = f"sqlite:{folder / 'mayhem.db'}"
     with _server(options.broker, folder) as server:
         broker = server.url("steady") if server else own if options.broker == "sqlite:" else options.broker
-        grown, looks = asyncio.run(
+        grown, samples = asyncio.run(
             growth.steady(
                 dataclasses.replace(_terms(options), host_latency=growth.HOST_LATENCY),
                 broker=broker,
@@ -108,7 +112,7 @@ def _steady(options: argparse.Namespace, folder: Path) -> int:
                 lasts_s=options.steady,
             )
         )
-    return growth.show(grown, looks, as_json=options.json)
+    return growth.show(grown, samples, as_json=options.json)
 
 
 def _terms(options: argparse.Namespace) -> Terms:
@@ -135,7 +139,7 @@ def _soak(options: argparse.Namespace, folder: Path) -> int:
 
 @contextmanager
 def _server(broker: str, folder: Path) -> Iterator[Server | None]:
-    """A server for a URL that names none."""
+    """Start a server if the URL names none."""
     if broker not in OWN:
         yield None
         return
@@ -145,17 +149,17 @@ def _server(broker: str, folder: Path) -> Iterator[Server | None]:
 
 
 class _Soak:
-    """All rounds, some at the same time."""
+    """Plays all rounds, some concurrently."""
 
     def __init__(self, options: argparse.Namespace, folder: Path, server: Server | None) -> None:
         self._options = options
         self._folder = folder
         self._server = server
-        self._run = uuid.uuid4().hex[:8]  # a server that is not ours may know the ids of an earlier soak
+        self._run = uuid.uuid4().hex[:8]  # another server may remember the ids of an earlier soak
         self._terms = _terms(options)
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[RoundOutcome] = []
 
-    async def run(self) -> Sequence[Outcome]:
+    async def run(self) -> Sequence[RoundOutcome]:
         options = self._options
         numbers = iter(range(options.first, options.first + options.rounds))
         async with self._server_killed(), asyncio.TaskGroup() as lanes:
@@ -167,13 +171,13 @@ class _Soak:
         for number in numbers:
             outcome = await self._round(number)
             self._outcomes.append(outcome)
-            for complaint in outcome.complaints:
+            for violation in outcome.violations:
                 again = f"--seed {self._options.seed} --first {number} --rounds 1"
-                _tell(f"round {number}: {complaint}   (again: {again})")
-            if len(self._outcomes) % TELL_EVERY == 0:
-                _tell(f"{len(self._outcomes)} of {self._options.rounds} rounds")
+                _report(f"round {number}: {violation}   (again: {again})")
+            if len(self._outcomes) % REPORT_EVERY == 0:
+                _report(f"{len(self._outcomes)} of {self._options.rounds} rounds")
 
-    async def _round(self, number: int) -> Outcome:
+    async def _round(self, number: int) -> RoundOutcome:
         options, terms = self._options, self._terms
         memory_alone = options.broker == "memory:"
         planned = plan(number, terms, signums=SIGNALS["sigterm" if memory_alone else options.only])
@@ -194,12 +198,12 @@ class _Soak:
                 )
         except Exception as error:
             return _broken(planned, error)
-        if not outcome.complaints:
+        if not outcome.violations:
             shutil.rmtree(folder)
         return outcome
 
     def _broker(self, number: int, folder: Path) -> str:
-        """A queue of the round's own."""
+        """The URL of the round's own queue."""
         queue = f"soak-{self._run}-{number}"
         if self._options.broker == "sqlite:":
             return f"sqlite:{folder / 'mayhem.db'}"
@@ -207,7 +211,7 @@ class _Soak:
 
     @asynccontextmanager
     async def _server_killed(self) -> AsyncIterator[None]:
-        """The server is killed now and then while the block runs, if that is asked for."""
+        """Kill the server from time to time while the block runs, if requested."""
         killing = asyncio.create_task(self._kill_server())
         try:
             yield
@@ -223,29 +227,29 @@ class _Soak:
         random = Random(self._options.seed)
         while True:
             await asyncio.sleep(random.expovariate(1 / every_s))
-            # On the loop: nobody else has anything to do while the server is away.
+            # Blocks the loop, which has nothing to do while the server is down.
             server.kill()
             await asyncio.sleep(DOWN_S)
             server.start()
 
 
-def _broken(planned: Plan, error: Exception) -> Outcome:
-    """A round that could not be played to its end."""
+def _broken(planned: Plan, error: Exception) -> RoundOutcome:
+    """The outcome of a round that could not be completed."""
     cause = root_cause(error)
-    return Outcome(
+    return RoundOutcome(
         number=planned.number,
         signal=planned.signum.name,
         after_s=round(planned.after_s, 3),
         publisher_killed=planned.publisher_after is not None,
-        complaints=(f"not played to its end: {type(cause).__name__}: {cause}",),
+        violations=(f"not completed: {type(cause).__name__}: {cause}",),
     )
 
 
-def _figures(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def _figures(outcomes: Sequence[RoundOutcome]) -> dict[str, object]:
     drains_s = sorted(outcome.drain_s for outcome in outcomes if outcome.drain_s is not None)
     return {
         "rounds": len(outcomes),
-        "failed": sum(bool(outcome.complaints) for outcome in outcomes),
+        "failed": sum(bool(outcome.violations) for outcome in outcomes),
         "killed": sum(outcome.signal == "SIGKILL" for outcome in outcomes),
         "terminated": sum(outcome.signal == "SIGTERM" for outcome in outcomes),
         "publishers_killed": sum(outcome.publisher_killed for outcome in outcomes),
@@ -255,7 +259,7 @@ def _figures(outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

@@ -1,7 +1,7 @@
-"""A round with the broker in memory, which ends with its process: SIGTERM alone can be borne.
+"""A round with the broker in memory, which ends with its process, so only SIGTERM is used.
 
-The process publishes to itself, and its spans tell what became of each message: what was in hand is finished
-and saved, and nothing else is.
+The process publishes to itself, and its spans show what became of each message: those in flight are finished
+and saved, and no others.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from harness.mayhem.stores.sqlite import times_saved
 
-from .invariant import told
+from .invariant import lines
 from .plan import Plan, Terms
 from .process import running
-from .round import SERVICE, Outcome, end, serve, unhandled
+from .round import SERVICE, RoundOutcome, end, serve, unhandled
 
-# The publishing goes on until the end.
+# More events than a round lasts.
 ENDLESS = "1000000"
 
 
-async def play(plan: Plan, terms: Terms, *, folder: Path) -> Outcome:
+async def play(plan: Plan, terms: Terms, *, folder: Path) -> RoundOutcome:
     """Play a round."""
     log, out, store_url = folder / "service.log", folder / "spans.json", f"sqlite:{folder / 'store.db'}"
     events = ("--events", ENDLESS, "--rate-per-s", str(terms.rate_per_s))
@@ -43,11 +43,11 @@ async def play(plan: Plan, terms: Terms, *, folder: Path) -> Outcome:
     unsaved = acked - saved.keys()
     found = {
         "acked, but not saved": unsaved,
-        "saved, but not acked: it was in hand": saved.keys() - acked,
+        "saved, but not acked: it was in flight": saved.keys() - acked,
         "settled, but never published": acked - published,
         "saved twice": {name for name, times in saved.items() if times > 1},
     }
-    return Outcome(
+    return RoundOutcome(
         number=plan.number,
         signal=plan.signum.name,
         after_s=round(plan.after_s, 3),
@@ -58,12 +58,12 @@ async def play(plan: Plan, terms: Terms, *, folder: Path) -> Outcome:
         acked_unsaved=len(unsaved),
         left=len(published - acked),
         drain_s=drain_s,
-        complaints=(*late, *unhandled(log), *told(found)),
+        violations=(*late, *unhandled(log), *lines(found)),
     )
 
 
 def _spans(out: Path) -> Iterator[tuple[str, str]]:
-    """The name of each span that was written, and the message it is about."""
+    """Yield each span's name and the id of its message."""
     decoder, text, at = json.JSONDecoder(), out.read_text(), 0
     while at < len(text):
         span, at = decoder.raw_decode(text, at)

@@ -1,4 +1,4 @@
-"""What is done in a round of a soak: decided by the seed and the round's number, and by nothing else."""
+"""The plan of a round, which depends only on the seed and the round's number."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import signal
 from dataclasses import dataclass
 from random import Random
 
-# What a round publishes, in seconds of the rate.
+# Seconds for which a round publishes at its rate.
 PUBLISH_S = 1.0
-# Of the rounds, those in which the publisher is killed as well.
+# Share of rounds in which the publisher is killed as well.
 PUBLISHERS = 0.3
-# Until a service in whose hands nothing ends is told to end; a memory's round has no other one.
+# Range of times from readiness until the service is ended.
 UNDER_WAY_S = (0.1, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for all rounds of a soak."""
+    """The parameters of all rounds."""
 
     seed: int
     rate_per_s: float
@@ -24,12 +24,12 @@ class Terms:
     drain_s: float
     concurrency: int = 50
     hosts: int = 50
-    # With these hosts some 450 messages per second: at the default rate, a queue gathers.
+    # Handles some 450 messages per second, so a queue forms at the default rate.
     host_latency: str = "lognormal:100ms,0.5"
 
     @property
     def messages(self) -> int:
-        """How many a round publishes."""
+        """Number of messages a round publishes."""
         return max(1, round(self.rate_per_s * PUBLISH_S))
 
 
@@ -38,18 +38,18 @@ class Plan:
     """One round."""
 
     number: int
-    signum: signal.Signals  # how the service ends
-    after_s: float  # ... so long after it is ready
-    publisher_after: int | None  # the publisher is killed when so many messages are confirmed
+    signum: signal.Signals  # ends the service
+    after_s: float  # ... this long after it is ready
+    publisher_after: int | None  # confirmed messages after which the publisher is killed
 
 
 def plan(number: int, terms: Terms, *, signums: tuple[signal.Signals, ...]) -> Plan:
-    """The round with this number; the same for the same seed."""
+    """Plan the round with this number."""
     random = Random(f"{terms.seed}:{number}")
-    dies = random.random() < PUBLISHERS
+    is_killed = random.random() < PUBLISHERS
     return Plan(
         number,
         random.choice(signums),
         random.uniform(*UNDER_WAY_S),
-        random.randrange(terms.messages) if dies else None,
+        random.randrange(terms.messages) if is_killed else None,
     )

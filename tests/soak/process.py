@@ -1,4 +1,4 @@
-"""A child process of the soak: what it says is heard and kept, and it never outlives its block."""
+"""A child process of the soak, which never outlives its block."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-# For anything a process is asked to do, on a machine that has other things to do as well.
+# Maximum wait for a process, generous for busy machines.
 PATIENCE_S = 60.0
 # Where ``tests.soak`` can be imported.
 ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """A Python module that runs as a program; made by `running`."""
+    """A running Python module; made by `running`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -28,10 +28,10 @@ class Process:
         return self._process.pid
 
     async def said(self, word: str, log: Path) -> None:
-        """Wait until *word* is in the log.
+        """Wait until the log contains *word*.
 
         Raises:
-            TimeoutError: It was not said in time, or the process has ended without it.
+            TimeoutError: It did not appear in time, or before the process ended.
         """
         deadline = time.monotonic() + PATIENCE_S
         while word not in log.read_text():
@@ -40,10 +40,10 @@ class Process:
             await asyncio.sleep(0.01)
 
     async def end(self, signum: signal.Signals) -> tuple[int, float]:
-        """Send the signal; returns the exit status, and how many seconds the end took.
+        """Send the signal; return the exit status and the seconds until the exit.
 
         Raises:
-            TimeoutError: It goes on.
+            TimeoutError: The process goes on.
         """
         began = time.monotonic()
         if self._process.returncode is None:
@@ -65,12 +65,12 @@ async def running(
     hear: Callable[[str], object] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
-    """The module as a process while the block runs.
+    """Run the module as a process while the block runs.
 
     Args:
-        log: The file that its stderr is added to.
-        out: The file that its stdout is added to.
-        hear: Called with each line of its stdout, also with those it wrote before it was killed.
+        log: File to which its stderr is appended.
+        out: File to which its stdout is appended.
+        hear: Called with each line of its stdout, including those written before it was killed.
     """
     with log.open("ab") as errors, (out or log).open("ab") as output:
         process = await asyncio.create_subprocess_exec(
@@ -92,8 +92,8 @@ async def running(
 
 
 async def _hear(process: asyncio.subprocess.Process, hear: Callable[[str], object]) -> None:
-    if process.stdout is None:  # it is a pipe, as asked for above
+    if process.stdout is None:  # never: it is a pipe, see above
         return
     async for line in process.stdout:
-        if line.endswith(b"\n"):  # of a line that a kill has torn nothing is confirmed
+        if line.endswith(b"\n"):  # a line cut by a kill confirms nothing
             hear(line.decode().rstrip())

@@ -1,6 +1,6 @@
-"""``python -m tests.soak.publisher``: publishes for a soak, as a process that can be killed.
+"""``python -m tests.soak.publisher``: publishes for a soak, in a process that can be killed.
 
-It prints the id of each message once the broker has confirmed it, and not before.
+It prints the id of each message once the broker has confirmed it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from harness.mayhem.errors import StorageUnavailableError
 from harness.mayhem.message import Message, RestartEvent
 from harness.mayhem.messages.publisher import publish
 
-# A message that can never be handled, in so many.
+# One message in this many is malformed on purpose.
 POISON_EVERY = 40
-# To a broker that is away.
+# Interval between attempts while the broker is unavailable.
 AGAIN_S = 0.1
 
 
 def message_id(prefix: str, number: int) -> str:
-    """The id of a soak's message, which says whether it is to be laid aside."""
+    """The id of a message; that of a malformed one ends in ``-poison``."""
     return f"{prefix}-{number}{'-poison' if number % POISON_EVERY == POISON_EVERY - 1 else ''}"
 
 
@@ -30,7 +30,7 @@ async def _publish_all(
     url: str, prefix: str, *, first: int, count: int, rate_per_s: float, hosts: int, lease_s: float
 ) -> None:
     async with AsyncExitStack() as stack:
-        broker = await _reached(stack, url, lease_s)
+        broker = await _connected(stack, url, lease_s)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         start = time.monotonic()
         for number in range(first, count):
@@ -38,8 +38,8 @@ async def _publish_all(
             group.create_task(_publish(broker, message_id(prefix, number), f"host-{number % hosts}"))
 
 
-async def _reached(stack: AsyncExitStack, url: str, lease_s: float) -> backend.PublishingBroker:
-    """The broker, which may be away just now."""
+async def _connected(stack: AsyncExitStack, url: str, lease_s: float) -> backend.PublishingBroker:
+    """Connect to the broker, and retry while it is unavailable."""
     while True:
         try:
             return await stack.enter_async_context(backend.broker(url, lease_s=lease_s))

@@ -1,4 +1,4 @@
-"""One round: the service under load is ended at some moment, started again, and its books are read."""
+"""One round: the service is ended under load and started again, and its ledger is checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.mayhem.backend import member
 from harness.mayhem.errors import StorageUnavailableError
 from harness.mayhem.ledger import BrokerAudit
 
-from .invariant import complaints, read_books
+from .invariant import read_state, violations
 from .plan import Plan, Terms
 from .process import PATIENCE_S, Process, running
 from .publisher import message_id
@@ -25,21 +25,21 @@ T = TypeVar("T")
 
 SERVICE = "harness.mayhem"
 PUBLISHER = "tests.soak.publisher"
-# Between two looks at the queue.
-LOOK_S = 0.1
-# What its last line must not say: an error that nobody was there for.
+# Interval of checking the queue.
+POLL_S = 0.1
+# In the service's summary of failures: there was an unhandled exception.
 UNHANDLED = re.compile(r"unhandled=[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a round. Nothing is wrong when there are no *complaints*."""
+class RoundOutcome:
+    """The outcome of a round, which passed if there are no *violations*."""
 
     number: int
     signal: str
     after_s: float
     publisher_killed: bool
-    complaints: tuple[str, ...]
+    violations: tuple[str, ...]
     published: int = 0  # and confirmed
     acked: int = 0
     dead_lettered: int = 0
@@ -47,19 +47,19 @@ class Outcome:
     duplicated: int = 0  # messages that were saved more than once
     lost: int = 0
     acked_unsaved: int = 0
-    left: int = 0  # memory alone: what ended with the process, untouched
-    drain_s: float | None = None  # how long the end under load took, if it was asked for
+    left: int = 0  # memory only: messages that ended with the process
+    drain_s: float | None = None  # time the shutdown under load took, after SIGTERM
 
 
 async def play(
     plan: Plan, terms: Terms, *, broker: str, store_url: str, folder: Path, prefix: str, forgetful: bool
-) -> Outcome:
+) -> RoundOutcome:
     """Play a round with a broker that outlives its service.
 
     Args:
-        folder: For the logs.
-        prefix: Of the messages' ids.
-        forgetful: The broker is killed now and then, and may not know any more what it handed out.
+        folder: Folder for the logs.
+        prefix: Prefix of the messages' ids.
+        forgetful: The broker is killed from time to time and may forget its deliveries.
     """
     log = folder / "service.log"
     confirmed: set[str] = set()
@@ -79,22 +79,22 @@ async def play(
             wrong += await _settled(broker)
             wrong += (await end(service, signal.SIGTERM, terms))[1]
     wrong += unhandled(log, again)
-    books = await _answered(lambda: read_books(broker, store_url, prefix, lease_s=terms.lease_s))
-    settled = books.audit.acks.keys() | books.laid_aside.keys()
-    return Outcome(
+    state = await _answered(lambda: read_state(broker, store_url, prefix, lease_s=terms.lease_s))
+    settled = state.audit.acks.keys() | state.dead_lettered.keys()
+    return RoundOutcome(
         number=plan.number,
         signal=plan.signum.name,
         after_s=round(plan.after_s, 3),
         publisher_killed=plan.publisher_after is not None,
         published=len(confirmed),
-        acked=books.audit.acked,
-        dead_lettered=books.audit.dead_lettered,
-        redelivered=books.audit.redelivered,
-        duplicated=sum(times > 1 for times in books.saved.values()),
+        acked=state.audit.acked,
+        dead_lettered=state.audit.dead_lettered,
+        redelivered=state.audit.redelivered,
+        duplicated=sum(times > 1 for times in state.saved.values()),
         lost=len(confirmed - settled),
-        acked_unsaved=len(books.audit.acks.keys() - books.saved.keys()),
+        acked_unsaved=len(state.audit.acks.keys() - state.saved.keys()),
         drain_s=drain_s,
-        complaints=(*wrong, *complaints(books, confirmed, twice_unseen=forgetful)),
+        violations=(*wrong, *violations(state, confirmed, forgetful=forgetful)),
     )
 
 
@@ -110,7 +110,7 @@ def serve(terms: Terms, broker: str, store_url: str) -> Sequence[str]:
 async def _publish(
     plan: Plan, terms: Terms, broker: str, prefix: str, confirmed: set[str], folder: Path
 ) -> None:
-    """Publish the round's messages; where a killed publisher was, the next one begins again."""
+    """Publish the round's messages; a second publisher continues where a killed one stopped."""
     log, first, kill_after = folder / "publisher.log", 0, plan.publisher_after
     if kill_after is not None:
         async with running(
@@ -118,7 +118,7 @@ async def _publish(
         ) as publisher:
             await _until(lambda: len(confirmed) > kill_after)
             await publisher.end(signal.SIGKILL)
-        # From the first that is not confirmed: the broker knows again what it has already.
+        # From the first unconfirmed message on: the broker ignores duplicates.
         while message_id(prefix, first) in confirmed:
             first += 1
     async with running(
@@ -134,7 +134,7 @@ def _publisher(terms: Terms, broker: str, prefix: str, first: int) -> Sequence[s
 
 
 async def end(service: Process, signum: signal.Signals, terms: Terms) -> tuple[float | None, Sequence[str]]:
-    """End the service: how long it took, if it was asked to, and what was wrong with its drain."""
+    """End the service; return the seconds it took after SIGTERM, and violations of the drain."""
     status, took_s = await service.end(signum)
     if signum is signal.SIGKILL:
         return None, () if status == -signal.SIGKILL else (f"ended by itself, with status {status}",)
@@ -144,29 +144,29 @@ async def end(service: Process, signum: signal.Signals, terms: Terms) -> tuple[f
 
 
 def unhandled(*logs: Path) -> Sequence[str]:
-    """Complain of errors that nobody was there for, by the services' last words."""
-    return [f"an error was not handled: {log}" for log in logs if UNHANDLED.search(log.read_text())]
+    """Violations for unhandled exceptions, which the services' last log lines count."""
+    return [f"unhandled exception: {log}" for log in logs if UNHANDLED.search(log.read_text())]
 
 
 async def _settled(broker: str) -> Sequence[str]:
-    """Wait until nothing waits in the queue."""
+    """Wait until the queue is empty."""
     audit: Callable[[str], Awaitable[BrokerAudit]] = member(brokers, broker, "audit").audit
     deadline = time.monotonic() + PATIENCE_S
     while waiting := (await _answered(lambda: audit(broker))).waiting:
         if time.monotonic() > deadline:
             return (f"{waiting} still waiting after {PATIENCE_S:g} s",)
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_S)
     return ()
 
 
 async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """What a broker says that may be away just now."""
+    """Repeat the call while the broker is unavailable."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 return await ask()
             except StorageUnavailableError:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
 
 
 async def _until(condition: Callable[[], bool]) -> None:

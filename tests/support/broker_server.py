@@ -1,4 +1,4 @@
-"""Servers of one's own for a soak or a test: each a process on a free port of loopback, ended by its pid."""
+"""Broker servers for a soak or a test: each a process on a free port of loopback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that is unused now."""
     with socket.socket() as unused:
         unused.bind((HOST, 0))
         port: int = unused.getsockname()[1]
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class Server(ABC):
-    """A server that can go away and come back on the same port, with what it keeps on disk."""
+    """A server that can be killed and started again on the same port, with its data on disk."""
 
     scheme = ""
 
@@ -39,14 +39,14 @@ class Server(ABC):
 
     @abstractmethod
     def _command(self) -> tuple[str, ...]:
-        """The program, and its options."""
+        """The program and its options."""
 
     def url(self, queue: str, *, user: str = "") -> str:
         """A queue of this server; *user* is ``NAME:PASSWORD@``."""
         return f"{self.scheme}://{user}{HOST}:{self.port}?queue={queue}"
 
     def start(self) -> None:
-        """Start, and return when it accepts connections."""
+        """Start, and return once it accepts connections."""
         self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -59,12 +59,12 @@ class Server(ABC):
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Kill it by SIGKILL."""
         self._process.kill()
         self._process.wait(PATIENCE_S)
 
     def pause(self) -> None:
-        """Let it answer nothing, without closing a connection."""
+        """Stop the process; its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -82,10 +82,9 @@ class NatsServer(Server):
 
 
 class RedisServer(Server):
-    """Redis that writes every change into its file before it answers.
+    """Redis that writes every change to its file before it answers.
 
-    Whether the file is also on the disk by then matters for a power cut only; what a process has written
-    survives its own end.
+    Without fsync, which matters only for a power cut: what a process has written survives its end.
     """
 
     scheme = "redis"
@@ -97,12 +96,12 @@ class RedisServer(Server):
         )
 
 
-KINDS: dict[str, type[Server]] = {kind.scheme: kind for kind in (NatsServer, RedisServer)}
+KINDS: dict[str, Callable[[Path], Server]] = {"nats": NatsServer, "redis": RedisServer}
 
 
 @contextmanager
-def running(kind: type[Server], folder: Path, *options: str) -> Iterator[Server]:
-    """A server while the block runs; *options* are added to its command line.
+def running(kind: Callable[[Path], Server], folder: Path, *options: str) -> Iterator[Server]:
+    """Run a server while the block runs; *options* are appended to its command line.
 
     Raises:
         SettingsError: It is not installed.
@@ -119,7 +118,7 @@ def running(kind: type[Server], folder: Path, *options: str) -> Iterator[Server]
 
 
 def _program(name: str, package: str) -> str:
-    # A wheel puts it beside the interpreter.
+    # A wheel installs it beside the interpreter.
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         raise SettingsError(f"no {name} here: install {package}")

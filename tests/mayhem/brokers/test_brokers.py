@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +18,12 @@ from harness.mayhem.brokers.sqlite.broker import SqliteBroker
 from harness.mayhem.database import Database
 from harness.mayhem.message import Delivery, Message
 from harness.testing.broker import BROKER_CHECKS, Bench, ManualClock
+from tests.mayhem.support.broker_servers import Server
 from tests.mayhem.support.clock import LEASE_S
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
-async def test_memory_conforms(check):
+async def test_memory_conforms(check: Callable[[Any], Awaitable[None]]) -> None:
     """The broker in memory keeps every rule."""
 
     @asynccontextmanager
@@ -33,7 +36,7 @@ async def test_memory_conforms(check):
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
-async def test_sqlite_conforms(check, tmp_path):
+async def test_sqlite_conforms(check: Callable[[Any], Awaitable[None]], tmp_path: Path) -> None:
     """The broker in SQLite keeps every rule, with two consumers that do not share a connection."""
 
     @asynccontextmanager
@@ -47,7 +50,7 @@ async def test_sqlite_conforms(check, tmp_path):
     await check(make)
 
 
-def on_server(connect, server):
+def on_server(connect: Callable[..., Any], server: Server) -> Callable[..., Any]:
     """Two connections to a queue that nobody has used."""
 
     @asynccontextmanager
@@ -60,18 +63,18 @@ def on_server(connect, server):
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
-async def test_redis_conforms(check, redis_server):
+async def test_redis_conforms(check: Callable[[Any], Awaitable[None]], redis_server: Server) -> None:
     """The broker in Redis keeps every rule, on a real server."""
     await check(on_server(redis_broker.connect, redis_server))
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
-async def test_nats_conforms(check, nats_server):
+async def test_nats_conforms(check: Callable[[Any], Awaitable[None]], nats_server: Server) -> None:
     """The broker in NATS JetStream keeps every rule, on a real server."""
     await check(on_server(nats_broker.connect, nats_server))
 
 
-async def test_plain_insert_is_handed_out(tmp_path):
+async def test_plain_insert_is_handed_out(tmp_path: Path) -> None:
     """Another process publishes with the five columns of the wire contract."""
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S)
@@ -87,7 +90,7 @@ async def test_plain_insert_is_handed_out(tmp_path):
 
 
 @pytest.mark.parametrize("headers", ["", "not json", "[1]", "null", "[" * 100_000])
-async def test_unreadable_headers_only_lose_the_trace(headers, tmp_path):
+async def test_unreadable_headers_only_lose_the_trace(headers: str, tmp_path: Path) -> None:
     """A message with broken headers is handed out like any other."""
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S)
@@ -100,7 +103,7 @@ async def test_unreadable_headers_only_lose_the_trace(headers, tmp_path):
         assert list(await broker.get(1)) == [Delivery(Message("a", b"{}", 1.0, {}), 1)]
 
 
-async def test_undecodable_body_does_not_hold_up_the_others(tmp_path):
+async def test_undecodable_body_does_not_hold_up_the_others(tmp_path: Path) -> None:
     """A row whose text is no UTF-8 is handed out with its neighbours, and can be laid aside."""
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S)
@@ -117,7 +120,7 @@ async def test_undecodable_body_does_not_hold_up_the_others(tmp_path):
         assert await broker.pending() == 0
 
 
-async def test_settlement_is_on_record(tmp_path):
+async def test_settlement_is_on_record(tmp_path: Path) -> None:
     """The table says when and why a message was settled, and how often it was handed back."""
     clock = ManualClock()
     async with Database(tmp_path / "broker.db") as database:

@@ -7,12 +7,14 @@ import re
 import signal
 import time
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.mayhem import backend
 from harness.mayhem.errors import OversizedMessageError
-from harness.mayhem.ledger import read_ledger
+from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message, RestartEvent
 from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
 from tests.mayhem.support.endpoint import get, port_of
@@ -29,22 +31,22 @@ ODD = {
 
 
 @pytest.fixture(params=["sqlite", "nats", "redis"])
-def broker(request, tmp_path):
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a queue of this test."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'mayhem.db'}"
-    return request.getfixturevalue(f"{request.param}_server").url(uuid.uuid4().hex)
+    return str(request.getfixturevalue(f"{request.param}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> str:
     return f"sqlite:{tmp_path / 'store.db'}"
 
 
-def put(url, *messages):
+def put(url: str, *messages: Message) -> set[Any] | set[str]:
     """Publish as another process does; the ids of those that the broker does not take."""
 
-    async def put_all():
+    async def put_all() -> set[Any] | set[str]:
         refused = set()
         async with backend.broker(url, lease_s=LEASE_S) as outlet:
             for message in messages:
@@ -57,18 +59,18 @@ def put(url, *messages):
     return asyncio.run(put_all())
 
 
-def ledger(broker, store):
+def ledger(broker: str, store: str) -> Ledger:
     return asyncio.run(read_ledger(broker, store))
 
 
-def counted(port, name, label):
+def counted(port: int, name: str, label: str) -> float:
     """The sum of a metric's values with that label."""
     _, text = get(port, "/metrics")
     lines = (line for line in text.splitlines() if line.startswith(name) and label in line)
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker, store):
+def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker: str, store: str) -> None:
     """No JSON, no UTF-8, 10 MB: each is a line, a count and a dead letter. What has no headers is handled."""
     odd = [Message(name, body, time.time()) for name, (body, _) in ODD.items()]
     refused = put(broker, *odd, Message("no headers", GOOD, time.time()), Message("good", GOOD, time.time()))
@@ -96,7 +98,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker, st
 
 
 @pytest.mark.parametrize("system", ["nats", "redis"])
-def test_a_server_that_freezes_is_told_and_nothing_is_lost(system, store, tmp_path):
+def test_a_server_that_freezes_is_told_and_nothing_is_lost(system: str, store: str, tmp_path: Path) -> None:
     """While it answers nothing, log and metric say so; when it does again, every message is handled."""
     with running({"nats": NatsServer, "redis": RedisServer}[system], tmp_path / "server") as server:
         url = server.url("a")

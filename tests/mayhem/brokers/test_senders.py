@@ -8,46 +8,54 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.drive.load.driver import drive
 from harness.drive.load.order import Order
+from harness.mayhem.backend import PublishingBroker
 from harness.mayhem.brokers.nats import broker as nats_broker
+from harness.mayhem.brokers.nats.broker import NatsBroker
 from harness.mayhem.brokers.redis import broker as redis_broker
+from harness.mayhem.brokers.redis.broker import RedisBroker
 from harness.mayhem.ledger import Ledger, read_ledger
-from harness.mayhem.message import RestartEvent
+from harness.mayhem.message import Delivery, RestartEvent
 from harness.mayhem.stores import sqlite as sqlite_store
 from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
 from harness.record.writer import Writer
 from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
 
-CONNECT = {"nats": nats_broker.connect, "redis": redis_broker.connect}
+CONNECT: dict[str, Callable[..., Any]] = {"nats": nats_broker.connect, "redis": redis_broker.connect}
 KINDS = {"nats": NatsServer, "redis": RedisServer}
 
 
 @pytest.fixture(params=["nats", "redis"])
-def system(request):
-    return request.param
+def system(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def url(system, request):
+def url(system: str, request: pytest.FixtureRequest) -> str:
     """A queue of this test on the server."""
-    return request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
+    return str(request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture
-def events(tmp_path):
+def events(tmp_path: Path) -> Path:
     """The folder of the record."""
     folder = tmp_path / "events"
     folder.mkdir()
     return folder
 
 
-def order(system, url, events, *, rate_per_s, duration_s, drain_s=5.0):
+def order(
+    system: str, url: str, events: Path, *, rate_per_s: int, duration_s: float, drain_s: float = 5.0
+) -> Order:
     return Order(
         events=str(events),
         start_at_ns=time.monotonic_ns() + 300_000_000,
@@ -62,11 +70,12 @@ def order(system, url, events, *, rate_per_s, duration_s, drain_s=5.0):
 
 
 @asynccontextmanager
-async def serving(system, url, handle):
+async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIterator[PublishingBroker]:
     """A consumer of the queue, as simple as can be; *handle* settles."""
-    async with CONNECT[system](url, lease_s=30) as broker:
+    connection: AbstractAsyncContextManager[PublishingBroker] = CONNECT[system](url, lease_s=30)
+    async with connection as broker:
 
-        async def consume():
+        async def consume() -> None:
             while deliveries := await broker.get(50):
                 for delivery in deliveries:
                     await handle(broker, delivery)
@@ -77,24 +86,26 @@ async def serving(system, url, handle):
             broker.drain()
 
 
-async def driven(asked, events):
+async def driven(asked: Order, events: Path) -> list[Any]:
     """Drive in this process; gives the record."""
     with closing(Writer(events, "driver")) as writer:
         await drive(asked, writer)
     return [event for _, event in Follower(events).new_events()]
 
 
-def of(record, kind):
+def of(record: list[Any], kind: Any) -> Any:
     return [event for event in record if isinstance(event, kind)]
 
 
-async def test_every_message_is_answered_once_when_it_settles(system, url, events, tmp_path):
+async def test_every_message_is_answered_once_when_it_settles(
+    system: str, url: str, events: Path, tmp_path: Path
+) -> None:
     """Each message completes once, when the service acked it; the ledger finds the same."""
     settled_s = {}
     store_url = f"sqlite:{tmp_path / 'store.db'}"
     async with sqlite_store.connect(store_url) as store:
 
-        async def handle(broker, delivery):
+        async def handle(broker: NatsBroker | RedisBroker, delivery: Delivery) -> None:
             await store.save(delivery.message.id, "web-1")
             await broker.ack(delivery)
             settled_s[int(delivery.message.id.split("-")[0])] = time.time()
@@ -115,11 +126,11 @@ async def test_every_message_is_answered_once_when_it_settles(system, url, event
     assert ledger == Ledger(200, 200, 0, 0, 0, 0, 0, 0, 0)
 
 
-async def test_the_service_understands_what_the_driver_sends(system, url, events):
+async def test_the_service_understands_what_the_driver_sends(system: str, url: str, events: Path) -> None:
     """Id, body, time and trace of a message reach the service, with the publish span as their parent."""
     seen = []
 
-    async def handle(broker, delivery):
+    async def handle(broker: NatsBroker | RedisBroker, delivery: Delivery) -> None:
         seen.append(delivery.message)
         await broker.dead_letter(delivery, reason="no such host")
 
@@ -142,19 +153,19 @@ async def test_the_service_understands_what_the_driver_sends(system, url, events
     ]
 
 
-async def first(follower, kind, is_it):
+async def first(follower: Follower, kind: type[Completed] | type[Sent], is_it: Callable[..., Any]) -> None:
     """Return when the record has such an event."""
     async with asyncio.timeout(20):
         while not any(isinstance(event, kind) and is_it(event) for _, event in follower.new_events()):
             await asyncio.sleep(0.02)
 
 
-async def test_the_load_goes_on_while_the_server_is_away(system, events, tmp_path):
+async def test_the_load_goes_on_while_the_server_is_away(system: str, events: Path, tmp_path: Path) -> None:
     """What is sent while the server is away fails; what is sent afterwards is answered."""
     with running(KINDS[system], tmp_path / "server") as server:
         url = server.url("away")
 
-        async def handle(broker, delivery):
+        async def handle(broker: NatsBroker | RedisBroker, delivery: Delivery) -> None:
             await broker.ack(delivery)
 
         async with CONNECT[system](url, lease_s=30):
@@ -178,7 +189,9 @@ async def test_the_load_goes_on_while_the_server_is_away(system, events, tmp_pat
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_without_a_queue_the_driver_does_not_start(system, request, events, there):
+def test_without_a_queue_the_driver_does_not_start(
+    system: str, request: pytest.FixtureRequest, events: Path, there: bool
+) -> None:
     """A server that is away, or without the broker's queue, ends the driver with status 4 and one line."""
     port = request.getfixturevalue(f"{system}_server").port if there else free_port()
     url = f"{system}://127.0.0.1:{port}?queue=nowhere"
@@ -196,7 +209,7 @@ def test_without_a_queue_the_driver_does_not_start(system, request, events, ther
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_missing_library_is_named(system, events):
+def test_a_missing_library_is_named(system: str, events: Path) -> None:
     """Without its client library the driver ends with status 2, and says which extra brings it."""
     package = {"nats": "nats.aio", "redis": "redis"}[system]
     hidden = f"import sys; sys.modules[{package!r}] = None\n"

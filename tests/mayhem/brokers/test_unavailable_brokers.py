@@ -6,6 +6,9 @@ import asyncio
 import subprocess
 import sys
 import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from redis.asyncio import Redis
@@ -18,12 +21,13 @@ from harness.mayhem.brokers.redis import broker as redis_broker
 from harness.mayhem.brokers.redis import connection as redis_connection
 from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUnavailableError
 from harness.mayhem.ledger import Ledger, read_ledger
-from harness.mayhem.message import Message
+from harness.mayhem.message import Delivery, Message
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.stores import sqlite as sqlite_store
-from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
+from tests.mayhem.support.broker_servers import NatsServer, RedisServer, Server, free_port, running
 
 PATIENCE_S = 30
+T = TypeVar("T")
 CONNECTIONS = {"nats": nats_connection, "redis": redis_connection}
 PULLS = {"nats": nats_pull, "redis": redis_broker}
 KINDS = {"nats": NatsServer, "redis": RedisServer}
@@ -41,35 +45,35 @@ asyncio.run(main())
 
 
 @pytest.fixture(params=["nats", "redis"])
-def system(request):
-    return request.param
+def system(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def url(system, request):
+def url(system: str, request: pytest.FixtureRequest) -> str:
     """A queue of this test on the server that all share."""
-    return request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
+    return str(request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture
-def server(system, tmp_path):
+def server(system: str, tmp_path: Path) -> Iterator[Server]:
     """A server of this test's own."""
     with running(KINDS[system], tmp_path / "server") as server:
         yield server
 
 
 @pytest.fixture
-def impatient(system, monkeypatch):
+def impatient(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer is given up soon."""
     monkeypatch.setattr(CONNECTIONS[system], "ANSWER_S", 0.6)
     monkeypatch.setattr(PULLS[system], "PULL_S", 0.3)
 
 
-def message(message_id):
+def message(message_id: str) -> Message:
     return Message(message_id, b"{}", 1.5)
 
 
-async def eventually(call):
+async def eventually(call: Callable[[], Awaitable[T]]) -> T:
     """What *call* returns once the server is back."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -79,7 +83,7 @@ async def eventually(call):
                 await asyncio.sleep(0.05)
 
 
-async def test_nobody_there_at_the_start(system):
+async def test_nobody_there_at_the_start(system: str) -> None:
     """Without a server the connection fails soon, and says where there was none, but no password."""
     port = free_port()
     with pytest.raises(StorageUnavailableError) as raised:
@@ -92,7 +96,7 @@ async def test_nobody_there_at_the_start(system):
 
 
 @pytest.mark.parametrize("user", ["", "mayhem:wr0ng@"])
-async def test_a_server_that_refuses_the_password(system, tmp_path, user):
+async def test_a_server_that_refuses_the_password(system: str, tmp_path: Path, user: str) -> None:
     """A wrong password, or none, is an error that does not pass, with advice and without the password."""
     with running(KINDS[system], tmp_path / "server", *SECRET[system]) as server:
         with pytest.raises(StorageBrokenError, match="check the user and password in the URL") as raised:
@@ -106,7 +110,7 @@ async def test_a_server_that_refuses_the_password(system, tmp_path, user):
     assert "wr0ng" not in str(raised.value)
 
 
-async def test_a_server_without_jetstream(tmp_path):
+async def test_a_server_without_jetstream(tmp_path: Path) -> None:
     """NATS alone keeps nothing; the error says how to start it."""
     with running(NatsServer, tmp_path / "server") as server:
         server.kill()
@@ -117,14 +121,14 @@ async def test_a_server_without_jetstream(tmp_path):
                 pass
 
 
-async def test_a_wrong_database(redis_server):
+async def test_a_wrong_database(redis_server: Server) -> None:
     """A number that Redis does not have is an error that does not pass."""
     with pytest.raises(StorageBrokenError, match="DB index is out of range"):
         async with backend.broker(f"redis://127.0.0.1:{redis_server.port}/77", lease_s=1):
             pass
 
 
-async def test_away_and_back(system, server, impatient):
+async def test_away_and_back(system: str, server: Server, impatient: None) -> None:
     """While the server is away every call fails with an error that passes; then all goes on as before."""
     async with backend.broker(server.url("a"), lease_s=PATIENCE_S) as broker:
         await broker.put(message("a"))
@@ -132,7 +136,7 @@ async def test_away_and_back(system, server, impatient):
         getting = asyncio.create_task(broker.get(10))
         await asyncio.sleep(0)
         server.kill()
-        calls = [
+        calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: getting,
             lambda: broker.put(message("c")),
             lambda: broker.ack(held),
@@ -154,7 +158,7 @@ async def test_away_and_back(system, server, impatient):
         assert await broker.pending() == 1
 
 
-async def test_a_frozen_server(system, server, impatient):
+async def test_a_frozen_server(system: str, server: Server, impatient: None) -> None:
     """A server that holds its connections and answers nothing is away; nothing hangs, and nothing is lost."""
     async with backend.broker(server.url("a"), lease_s=3) as broker:
         await broker.put(message("a"))
@@ -180,13 +184,15 @@ async def test_a_frozen_server(system, server, impatient):
         await handling
 
 
-async def test_a_consumer_outlives_its_server(system, server, impatient, monkeypatch):
+async def test_a_consumer_outlives_its_server(
+    system: str, server: Server, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A consumer goes on where it was when the server comes back, and handles every message."""
     monkeypatch.setattr("harness.mayhem.messages.consumer.RETRY_S", 0.05)
     handled = set()
     async with backend.broker(server.url("a"), lease_s=2) as broker:
 
-        async def handle(delivery):
+        async def handle(delivery: Delivery) -> None:
             await asyncio.sleep(0.01)
             try:
                 await broker.ack(delivery)
@@ -215,7 +221,7 @@ async def test_a_consumer_outlives_its_server(system, server, impatient, monkeyp
     assert len(handled) >= 95
 
 
-async def test_a_consumer_drains_while_its_server_is_away(server):
+async def test_a_consumer_drains_while_its_server_is_away(server: Server) -> None:
     """Told to end while there is nobody to ask, the consumer ends at once."""
     async with backend.broker(server.url("a"), lease_s=2) as broker:
         consumer = Consumer(broker, lambda delivery: asyncio.sleep(0), concurrency=5)
@@ -228,11 +234,12 @@ async def test_a_consumer_drains_while_its_server_is_away(server):
             await consuming
 
 
-async def test_what_a_killed_process_had_comes_again(system, url):
+async def test_what_a_killed_process_had_comes_again(system: str, url: str) -> None:
     """A message in the hands of a process that is killed is handed out again when its lease ends."""
     async with backend.broker(url, lease_s=1) as broker:
         await broker.put(message("a"))
         with subprocess.Popen([sys.executable, "-c", TAKE_ONE, url], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
             assert process.stdout.readline() == b"in hand\n"
             process.kill()
         async with asyncio.timeout(PATIENCE_S):
@@ -243,7 +250,7 @@ async def test_what_a_killed_process_had_comes_again(system, url):
         assert await broker.pending() == 0
 
 
-async def test_messages_that_vanish_are_missed(system, url, tmp_path):
+async def test_messages_that_vanish_are_missed(system: str, url: str, tmp_path: Path) -> None:
     """The ledger counts as lost what somebody took out of the queue behind the broker's back."""
     store_url = f"sqlite:{tmp_path / 'store.db'}"
     async with backend.broker(url, lease_s=PATIENCE_S) as broker, sqlite_store.connect(store_url):
@@ -265,7 +272,7 @@ async def test_messages_that_vanish_are_missed(system, url, tmp_path):
     assert after == Ledger(5, 1, 0, 0, 0, 2, 1, 1, 1)
 
 
-async def test_a_server_that_lost_its_data(system, url):
+async def test_a_server_that_lost_its_data(system: str, url: str) -> None:
     """When the queue is gone altogether, what is held is lost, and new messages are handled."""
     async with backend.broker(url, lease_s=PATIENCE_S) as broker:
         await broker.put(message("old"))
@@ -287,5 +294,5 @@ async def test_a_server_that_lost_its_data(system, url):
         assert delivery.message.id == "new"
 
 
-def queue(url):
+def queue(url: str) -> str:
     return url.partition("queue=")[2]

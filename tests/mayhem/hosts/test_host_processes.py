@@ -11,7 +11,9 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -33,19 +35,26 @@ NEVER_READY = "time.sleep(600)"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LISTENING + "time.sleep(600)"
 MUTE = LISTENING + "time.sleep(600)"
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
-def program(tmp_path, code):
+def kill(pid: int | None, signum: signal.Signals) -> None:
+    """Send the signal to a host that runs."""
+    assert pid is not None
+    os.kill(pid, signum)
+
+
+def program(tmp_path: Path, code: str) -> tuple[tuple[str, ...], Path]:
     """Another program for a host, and the file that tells its process id."""
     told = tmp_path / "pid"
     return (sys.executable, "-I", "-S", "-c", TELLING + code, str(told)), told
 
 
-def run(loop_factory, coroutine):
+def run(loop_factory: LoopFactory, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run it on a loop of that kind, in debug mode and not for ever."""
 
-    async def bounded():
+    async def bounded() -> Any:
         async with asyncio.timeout(PATIENCE_S):
             return await coroutine
 
@@ -53,25 +62,25 @@ def run(loop_factory, coroutine):
         return runner.run(bounded())
 
 
-def wait_until(condition):
+def wait_until(condition: Callable[..., Any]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-async def told_pid(told):
+async def told_pid(told: Path) -> int:
     while not (told.exists() and told.read_text().endswith("\n")):
         await asyncio.sleep(0.005)
     return int(told.read_text())
 
 
-def exists(pid):
+def exists(pid: int) -> bool:
     """Whether there is such a process, be it one that has ended and was not waited for."""
     return Path(f"/proc/{pid}").exists()
 
 
-def state(pid):
+def state(pid: int) -> str:
     """As `ps` shows it: T for stopped, Z for a zombie, X when there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -79,21 +88,21 @@ def state(pid):
         return "X"
 
 
-def runs(pid):
+def runs(pid: int) -> bool:
     return state(pid) not in "ZX"
 
 
-def children():
+def children() -> set[str]:
     """The pids of all children of this process, those that ended and were not waited for as well."""
     files = Path("/proc/self/task").glob("*/children")
     return {pid for file in files for pid in file.read_text().split()}
 
 
-def descriptors():
+def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def unhealthy(host):
+async def unhealthy(host: ProcessHost) -> str:
     try:
         await host.health()
     except HostUnavailableError as exc:
@@ -102,13 +111,14 @@ async def unhealthy(host):
 
 
 @LOOPS
-def test_host_runs_while_the_block_does(loop_factory):
+def test_host_runs_while_the_block_does(loop_factory: LoopFactory) -> None:
     """It answers on its own socket, and afterwards it is gone and waited for."""
 
-    async def live():
+    async def live() -> int:
         async with ProcessHost("web-1") as host:
             await host.health()
             pid = host.pid
+            assert pid
             assert runs(pid)
         assert host.pid is None
         assert (await unhealthy(host)).startswith("web-1: no answer: ConnectionRefusedError")
@@ -118,14 +128,16 @@ def test_host_runs_while_the_block_does(loop_factory):
 
 
 @LOOPS
-def test_restart_is_a_new_process(loop_factory):
+def test_restart_is_a_new_process(loop_factory: LoopFactory) -> None:
     """The old one is gone when the new one is up, and that one answers at once: nobody slept for it."""
 
-    async def restart():
+    async def restart() -> tuple[int, int]:
         async with ProcessHost("web-1") as host:
             old = host.pid
             await host.restart()
             await host.health()
+            assert old
+            assert host.pid
             assert runs(host.pid)
             return old, host.pid
 
@@ -136,31 +148,38 @@ def test_restart_is_a_new_process(loop_factory):
 
 
 @LOOPS
-def test_killed_host_is_found_unhealthy_and_brought_back(loop_factory):
+def test_killed_host_is_found_unhealthy_and_brought_back(
+    loop_factory: LoopFactory,
+) -> None:
     """Whoever killed it, the health check says so and a restart helps."""
 
-    async def kill():
+    async def killed() -> tuple[str, str]:
         async with ProcessHost("web-1") as host:
-            os.kill(host.pid, signal.SIGKILL)
+            kill(host.pid, signal.SIGKILL)
             while host.pid is not None:
                 await asyncio.sleep(0.005)
             complaint = await unhealthy(host)
             await host.restart()
             return complaint, await unhealthy(host)
 
-    complaint, afterwards = run(loop_factory, kill())
+    complaint, afterwards = run(loop_factory, killed())
     assert complaint.startswith("web-1: no answer")
     assert afterwards == ""
 
 
 @LOOPS
 @pytest.mark.parametrize("how", ["ignores", "stopped"])
-def test_host_that_does_not_end_is_killed_after_a_grace(how, loop_factory, tmp_path, monkeypatch):
+def test_host_that_does_not_end_is_killed_after_a_grace(
+    how: str,
+    loop_factory: LoopFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Neither one that ignores SIGTERM nor one that is stopped survives."""
     monkeypatch.setattr(process_module, "GRACE_S", 0.2)
     command, told = program(tmp_path, STUBBORN if how == "ignores" else MUTE)
 
-    async def end():
+    async def end() -> tuple[int, float]:
         async with ProcessHost("web-1", command) as host:
             pid = await told_pid(told)
             if how == "stopped":
@@ -177,7 +196,7 @@ def test_host_that_does_not_end_is_killed_after_a_grace(how, loop_factory, tmp_p
 
 
 @LOOPS
-def test_slow_host_has_the_grace_to_end_by_itself(loop_factory, tmp_path):
+def test_slow_host_has_the_grace_to_end_by_itself(loop_factory: LoopFactory, tmp_path: Path) -> None:
     """The control: what ends at SIGTERM is not killed, and may do something first."""
     command, told = program(
         tmp_path,
@@ -185,7 +204,7 @@ def test_slow_host_has_the_grace_to_end_by_itself(loop_factory, tmp_path):
         "signal.signal(signal.SIGTERM, bye)\n" + MUTE,
     )
 
-    async def end():
+    async def end() -> int:
         async with ProcessHost("web-1", command):
             return await told_pid(told)
 
@@ -194,11 +213,11 @@ def test_slow_host_has_the_grace_to_end_by_itself(loop_factory, tmp_path):
 
 
 @LOOPS
-def test_host_that_breaks_at_its_start_says_why(loop_factory, tmp_path):
+def test_host_that_breaks_at_its_start_says_why(loop_factory: LoopFactory, tmp_path: Path) -> None:
     """The last line of what it complained about is in the error, and nothing is left."""
     command, told = program(tmp_path, "raise SystemExit('no more licences')")
 
-    async def start():
+    async def start() -> tuple[str, int]:
         with pytest.raises(HostUnavailableError) as error:
             async with ProcessHost("web-1", command):
                 pass
@@ -210,10 +229,12 @@ def test_host_that_breaks_at_its_start_says_why(loop_factory, tmp_path):
 
 
 @LOOPS
-def test_host_that_cannot_be_started_is_unavailable(loop_factory):
+def test_host_that_cannot_be_started_is_unavailable(
+    loop_factory: LoopFactory,
+) -> None:
     """What the system says is in the error."""
 
-    async def start():
+    async def start() -> None:
         with pytest.raises(HostUnavailableError, match=r"web-1: could not be started: .*No such file"):
             async with ProcessHost("web-1", ("/no/such/program",)):
                 pass
@@ -222,12 +243,16 @@ def test_host_that_cannot_be_started_is_unavailable(loop_factory):
 
 
 @LOOPS
-def test_start_is_bounded(loop_factory, tmp_path, monkeypatch):
+def test_start_is_bounded(
+    loop_factory: LoopFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """One that never says that it listens is given up, and ended."""
     monkeypatch.setattr(process_module, "START_S", 0.5)
     command, told = program(tmp_path, NEVER_READY)
 
-    async def start():
+    async def start() -> int:
         with pytest.raises(HostUnavailableError, match=r"web-1: not ready within 0\.5 s"):
             async with ProcessHost("web-1", command):
                 pass
@@ -238,12 +263,12 @@ def test_start_is_bounded(loop_factory, tmp_path, monkeypatch):
 
 @LOOPS
 @pytest.mark.parametrize("when", ["at once", "while it starts"])
-def test_cancelled_start_leaves_nothing(when, loop_factory, tmp_path):
+def test_cancelled_start_leaves_nothing(when: str, loop_factory: LoopFactory, tmp_path: Path) -> None:
     """A start that is cancelled ends what it started, and the cancellation travels on."""
     command, told = program(tmp_path, NEVER_READY)
     before, others = descriptors(), children()
 
-    async def cancel():
+    async def cancel() -> int | None:
         starting = asyncio.create_task(ProcessHost("web-1", command).restart())
         if when == "at once":
             await asyncio.sleep(0)
@@ -262,11 +287,11 @@ def test_cancelled_start_leaves_nothing(when, loop_factory, tmp_path):
 
 
 @LOOPS
-def test_cancelled_end_kills_at_once(loop_factory, tmp_path):
+def test_cancelled_end_kills_at_once(loop_factory: LoopFactory, tmp_path: Path) -> None:
     """Cut short, the end does not wait for the grace, and the process is gone nevertheless."""
     command, told = program(tmp_path, STUBBORN)
 
-    async def cancel():
+    async def cancel() -> int:
         host = ProcessHost("web-1", command)
         await host.__aenter__()
         ending = asyncio.create_task(host.__aexit__(None, None, None))
@@ -282,12 +307,12 @@ def test_cancelled_end_kills_at_once(loop_factory, tmp_path):
 @pytest.mark.parametrize(
     ("loop_factory", "restarts"), [(asyncio.new_event_loop, 200), (uvloop.new_event_loop, 60)]
 )
-def test_restarts_leave_neither_descriptors_nor_zombies(loop_factory, restarts):
+def test_restarts_leave_neither_descriptors_nor_zombies(loop_factory: LoopFactory, restarts: int) -> None:
     """However often a host is restarted, the process holds as many descriptors and children as before."""
 
     others = children()
 
-    async def restart():
+    async def restart() -> tuple[int, int, set[str], set[str]]:
         async with ProcessHost("web-1") as host:
             await host.restart()
             await host.health()
@@ -318,15 +343,16 @@ asyncio.run(main())
 """
 
 
-def service(**options):
+def service() -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SERVICE]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, start_new_session=True, **pipes, **options)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, text=True, start_new_session=True, stdin=pipe, stdout=pipe)
 
 
-def test_host_ends_with_a_killed_service():
+def test_host_ends_with_a_killed_service() -> None:
     """A service that was killed could not end its hosts; they notice, and end."""
     with service() as process:
+        assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert runs(pid)
         process.kill()
@@ -334,21 +360,26 @@ def test_host_ends_with_a_killed_service():
     wait_until(lambda: not runs(pid))
 
 
-def test_host_survives_the_interrupt_of_a_terminal():
+def test_host_survives_the_interrupt_of_a_terminal() -> None:
     """Ctrl-C is sent to all of a terminal's foreground group; the hosts are the service's to end."""
     with service() as process:
+        assert process.stdout is not None
         pid = int(process.stdout.readline())
         os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout is not None
         assert process.stdout.readline() == "interrupted\n"
+        assert process.stdin is not None
         process.stdin.write("\n")
+        assert process.stdin is not None
         process.stdin.flush()
+        assert process.stdout is not None
         assert process.stdout.readline() == "healthy\n"
         assert process.wait(PATIENCE_S) == 0
 
     assert not exists(pid)
 
 
-def test_hosts_of_process_1_are_waited_for(tmp_path):
+def test_hosts_of_process_1_are_waited_for(tmp_path: Path) -> None:
     """In a container, too: as process 1 the same code restarts its hosts and has no zombie."""
     if shutil.which("unshare") is None:
         pytest.skip("unshare (util-linux) is not installed")
@@ -385,16 +416,18 @@ def test_hosts_of_process_1_are_waited_for(tmp_path):
 
 
 @LOOPS
-def test_sdk_blocks_a_thread_and_not_the_loop(loop_factory):
+def test_sdk_blocks_a_thread_and_not_the_loop(
+    loop_factory: LoopFactory,
+) -> None:
     """While the library waits for the machine, the loop goes on; the call was in a thread."""
     called_in = []
 
     class TellingClient(sdk_module.MachineClient):
-        def restart(self, takes_s):
+        def restart(self, takes_s: float) -> None:
             called_in.append(threading.current_thread())
             super().restart(takes_s)
 
-    async def restart():
+    async def restart() -> int:
         async with ThreadPool(1) as threads, SdkHost("db-1", threads, Fixed(0.3), seed=1) as host:
             restarting = asyncio.create_task(host.restart())
             turns = 0
@@ -413,13 +446,13 @@ def test_sdk_blocks_a_thread_and_not_the_loop(loop_factory):
     assert threading.main_thread() not in called_in
 
 
-async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch):
+async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread of a cancelled restart goes on; the next restart waits until it is back."""
     calls = []
     entered, door = threading.Event(), threading.Event()
 
     class TellingClient(sdk_module.MachineClient):
-        def restart(self, takes_s):
+        def restart(self, takes_s: float) -> None:
             calls.append("in")
             entered.set()
             door.wait(PATIENCE_S)
@@ -441,7 +474,7 @@ async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch)
     assert calls == ["in", "out", "in", "out"]
 
 
-async def test_sdk_errors_are_the_hosts():
+async def test_sdk_errors_are_the_hosts() -> None:
     """What the library raises is translated; nobody else knows of sockets."""
     async with ThreadPool(1) as threads:
         async with SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
@@ -450,7 +483,7 @@ async def test_sdk_errors_are_the_hosts():
             await threads.run(host.check_health)
 
 
-async def test_sdk_call_has_an_end(tmp_path, monkeypatch):
+async def test_sdk_call_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that accepts and never answers costs a thread the time-out, not for ever."""
     monkeypatch.setattr(sdk_module, "TIMEOUT_S", 0.1)
     command, _ = program(tmp_path, MUTE)
@@ -461,10 +494,10 @@ async def test_sdk_call_has_an_end(tmp_path, monkeypatch):
                     await host.restart()
 
 
-async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path):
+async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path: Path) -> None:
     """A machine's own process that somebody killed is started again."""
     async with ThreadPool(1) as threads, SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
-        os.kill(host.pid, signal.SIGKILL)
+        kill(host.pid, signal.SIGKILL)
         while host.pid is not None:
             await asyncio.sleep(0.005)
         with pytest.raises(HostUnavailableError):
@@ -473,16 +506,17 @@ async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path):
         await threads.run(host.check_health)
 
 
-async def test_duplicates_of_a_restart_do_no_harm():
+async def test_duplicates_of_a_restart_do_no_harm() -> None:
     """Twice at once is one after the other, and the host is well afterwards."""
     made = {}
 
-    def make(name):
+    def make(name: str) -> ProcessHost:
         made[name] = ProcessHost(name)
         return made[name]
 
     async with ThreadPool(1) as threads, Fleet(make, threads, names=["web-1"]) as fleet:
         first = made["web-1"].pid
+        assert first
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(fleet.restart("web-1") for _ in range(3)))
         assert fleet.restarts("web-1") == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 from statistics import mean, median
+from typing import Any
 
 import pytest
 
@@ -23,26 +24,28 @@ DRAWS = 4000
 class ManualClock:
     """Tells the time it was set to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 1000.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now_s
 
 
 @pytest.fixture
-def slept(monkeypatch):
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """How long simulated hosts would have slept."""
     delays = []
 
-    async def sleep(delay_s):
+    async def sleep(delay_s: float) -> None:
         delays.append(delay_s)
 
     monkeypatch.setattr("harness.mayhem.hosts.simulated.asyncio.sleep", sleep)
     return delays
 
 
-async def story(host, times, clock=None, step_s=0.0):
+async def story(
+    host: SimulatedHost, times: int, clock: ManualClock | None = None, step_s: float = 0.0
+) -> list[str]:
     """Whether each of its restarts came up, and whether it was healthy then."""
     told = []
     for _ in range(times):
@@ -68,7 +71,7 @@ async def story(host, times, clock=None, step_s=0.0):
         (" lognormal : 1.5s , 0 ", Lognormal(1.5, 0.0)),
     ],
 )
-def test_latency_has_a_short_text(text, latency):
+def test_latency_has_a_short_text(text: str, latency: Any) -> None:
     """Every distribution can be written in one word, with its units."""
     assert parse_latency(text) == latency
 
@@ -87,7 +90,7 @@ def test_latency_has_a_short_text(text, latency):
         ("lognormal:20ms,9", "a lognormal spread from 0 to 4"),
     ],
 )
-def test_wrong_latency_says_what_was_expected(text, expected):
+def test_wrong_latency_says_what_was_expected(text: str, expected: str) -> None:
     """A typing error is answered with an example."""
     with pytest.raises(ValueError) as error:
         parse_latency(text)
@@ -95,11 +98,11 @@ def test_wrong_latency_says_what_was_expected(text, expected):
     assert str(error.value) == expected
 
 
-def test_latencies_are_distributed_as_their_names_say():
+def test_latencies_are_distributed_as_their_names_say() -> None:
     """Mean, median and bounds of many draws."""
     random = Random(1)
 
-    def draws(text):
+    def draws(text: str) -> list[float]:
         latency = parse_latency(text)
         return [latency.draw_s(random) for _ in range(DRAWS)]
 
@@ -125,7 +128,7 @@ def test_latencies_are_distributed_as_their_names_say():
         ),
     ],
 )
-def test_failure_has_a_short_text(text, failure):
+def test_failure_has_a_short_text(text: str, failure: FailureModel) -> None:
     """Failures are separated by spaces, in any order."""
     assert parse_failure(text) == failure
 
@@ -142,7 +145,7 @@ def test_failure_has_a_short_text(text, failure):
         ("slow:5,2", "a duration with its unit, like 20ms, 1.5s or 2m, in place of '5'"),
     ],
 )
-def test_wrong_failure_says_what_was_expected(text, expected):
+def test_wrong_failure_says_what_was_expected(text: str, expected: str) -> None:
     """A typing error is answered with an example."""
     with pytest.raises(ValueError) as error:
         parse_failure(text)
@@ -150,10 +153,10 @@ def test_wrong_failure_says_what_was_expected(text, expected):
     assert str(error.value) == expected
 
 
-async def test_same_seed_same_story(slept):
+async def test_same_seed_same_story(slept: list[Any]) -> None:
     """A host's times and failures follow from seed and name, and from nothing else."""
 
-    async def told(name, seed):
+    async def told(name: str, seed: int) -> tuple[list[str], list[float]]:
         slept.clear()
         failure = parse_failure("chance:0.3 flapping:10s,3s slow:5s,2")
         clock = ManualClock()
@@ -167,7 +170,7 @@ async def test_same_seed_same_story(slept):
     assert await told("web-2", 1) != first
 
 
-async def test_failures_do_not_change_the_times(slept):
+async def test_failures_do_not_change_the_times(slept: list[Any]) -> None:
     """The same restarts take the same time, whether they come up or not."""
     await story(SimulatedHost("web-1", seed=1), 20)
     well = list(slept)
@@ -177,17 +180,17 @@ async def test_failures_do_not_change_the_times(slept):
     assert slept == well
 
 
-async def test_chance_is_the_share_of_failed_restarts(slept):
+async def test_chance_is_the_share_of_failed_restarts(slept: list[Any]) -> None:
     """All, none, or about as many as were asked for."""
 
-    async def failed(chance):
+    async def failed(chance: float) -> int:
         return sum(map(bool, await story(SimulatedHost("a", seed=1, failure=FailureModel(chance)), 1000)))
 
     assert (await failed(0.0), await failed(1.0)) == (0, 1000)
     assert 70 <= await failed(0.1) <= 130
 
 
-async def test_flapping_host_is_down_in_windows_whatever_is_done(slept):
+async def test_flapping_host_is_down_in_windows_whatever_is_done(slept: list[Any]) -> None:
     """Restarts do not help while it is down; it comes up by itself; and hosts do not flap in step."""
     clock = ManualClock()
     failure = parse_failure("flapping:10s,3s")
@@ -207,7 +210,7 @@ async def test_flapping_host_is_down_in_windows_whatever_is_done(slept):
     assert [bool(complaint) for complaint in told_by_other] != down
 
 
-async def test_slow_start_ends_with_youth(slept):
+async def test_slow_start_ends_with_youth(slept: list[Any]) -> None:
     """Restarts take so many times as long at first, and then what they take."""
     clock = ManualClock()
     host = SimulatedHost("a", seed=1, latency=Fixed(0.02), failure=parse_failure("slow:30s,4"), clock=clock)
@@ -216,7 +219,7 @@ async def test_slow_start_ends_with_youth(slept):
     assert slept == [0.08, 0.08, 0.02]
 
 
-async def test_inventory_says_what_is_behind_a_name():
+async def test_inventory_says_what_is_behind_a_name() -> None:
     """The simulated first, the processes next, those with an SDK last; a stranger is simulated."""
     inventory = Inventory(hosts=5, processes=2, sdk=1)
     async with ThreadPool(1) as threads:
@@ -229,7 +232,7 @@ async def test_inventory_says_what_is_behind_a_name():
     assert made == [SimulatedHost] * 2 + [ProcessHost] * 2 + [SdkHost] + [SimulatedHost] * 2
 
 
-def test_inventory_cannot_have_more_of_a_kind_than_hosts():
+def test_inventory_cannot_have_more_of_a_kind_than_hosts() -> None:
     """Nothing is started with hosts that are not there."""
     with pytest.raises(SettingsError, match="1 processes and 2 SDK hosts are more than 2 hosts"):
         Inventory(hosts=2, processes=1, sdk=2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageUnavailableError
-from harness.mayhem.message import Message
+from harness.mayhem.message import Delivery, Message
 from harness.mayhem.messages import consumer as consumer_module
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.operations.failure_ledger import End, FailureLedger
@@ -20,14 +22,14 @@ PATIENCE_S = 20
 class Gate:
     """A handler that holds what it is given until it is opened, and then acks."""
 
-    def __init__(self, broker):
+    def __init__(self, broker: Any) -> None:
         self.broker = broker
         self.opened = asyncio.Event()
         self.in_flight = 0
         self.most = 0
         self.cancelled = 0
 
-    async def handle(self, delivery):
+    async def handle(self, delivery: Delivery) -> None:
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         try:
@@ -39,20 +41,20 @@ class Gate:
         finally:
             self.in_flight -= 1
 
-    async def wait_in_flight(self, count):
+    async def wait_in_flight(self, count: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while self.in_flight < count:
                 await asyncio.sleep(0)
 
 
-async def filled(count, kind=MemoryBroker):
+async def filled(count: int, kind: type[MemoryBroker] | type[Counting] | type[Any] = MemoryBroker) -> Any:
     broker = kind(lease_s=LEASE_S)
     for number in range(count):
         await broker.put(Message(str(number), b"{}", 1.5))
     return broker
 
 
-async def test_no_more_in_flight_than_allowed():
+async def test_no_more_in_flight_than_allowed() -> None:
     """With ten messages waiting and three slots, three are in hand, and all ten are handled in the end."""
     broker = await filled(10)
     gate = Gate(broker)
@@ -68,7 +70,7 @@ async def test_no_more_in_flight_than_allowed():
     assert (gate.most, gate.in_flight) == (3, 0)
 
 
-async def test_drain_finishes_what_is_in_flight_and_takes_no_more():
+async def test_drain_finishes_what_is_in_flight_and_takes_no_more() -> None:
     """After the drain, the consumer returns once what it holds is settled; the rest stays."""
     broker = await filled(10)
     gate = Gate(broker)
@@ -88,12 +90,12 @@ async def test_drain_finishes_what_is_in_flight_and_takes_no_more():
 class Counting(MemoryBroker):
     """Counts how often it is asked, and for how much."""
 
-    async def get(self, limit):
+    async def get(self, limit: int) -> Sequence[Delivery]:
         vars(self).setdefault("asked", []).append(limit)
         return await super().get(limit)
 
 
-async def test_messages_that_come_one_by_one_are_taken_together():
+async def test_messages_that_come_one_by_one_are_taken_together() -> None:
     """After a get that brought fewer than there was room for, those that come meanwhile are one get."""
     broker = await filled(1, Counting)
     gate = Gate(broker)
@@ -111,7 +113,7 @@ async def test_messages_that_come_one_by_one_are_taken_together():
     assert len(broker.asked) < 50
 
 
-async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch):
+async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it would have been."""
     monkeypatch.setattr(consumer_module, "GATHER_S", 3600)
     broker = await filled(2)
@@ -128,7 +130,7 @@ async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch):
     assert gate.in_flight == 0
 
 
-async def test_cancel_reaches_everything_in_hand():
+async def test_cancel_reaches_everything_in_hand() -> None:
     """A cancelled consumer leaves no task behind."""
     broker = await filled(10)
     gate = Gate(broker)
@@ -142,14 +144,14 @@ async def test_cancel_reaches_everything_in_hand():
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_broker_that_is_away_is_asked_again(monkeypatch):
+async def test_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that fails to answer does not end the consumer."""
     monkeypatch.setattr(consumer_module, "RETRY_S", 0)
 
     class AwayTwice(MemoryBroker):
         failures = 0
 
-        async def get(self, limit):
+        async def get(self, limit: int) -> Sequence[Delivery]:
             if self.failures < 2:
                 self.failures += 1
                 raise StorageUnavailableError("locked")
@@ -168,12 +170,12 @@ async def test_broker_that_is_away_is_asked_again(monkeypatch):
     assert broker.failures == 2
 
 
-async def test_handler_that_demands_the_end_ends_everything():
+async def test_handler_that_demands_the_end_ends_everything() -> None:
     """An error out of a handler cancels the others and leaves through the consumer."""
     broker = await filled(3)
     gate = Gate(broker)
 
-    async def handle(delivery):
+    async def handle(delivery: Delivery) -> None:
         if delivery.message.id == "2":
             await gate.wait_in_flight(2)
             raise RuntimeError("no more")
@@ -186,7 +188,7 @@ async def test_handler_that_demands_the_end_ends_everything():
     assert (gate.cancelled, gate.in_flight) == (2, 0)
 
 
-async def test_bodies_in_flight_stay_within_their_budget():
+async def test_bodies_in_flight_stay_within_their_budget() -> None:
     """Of large messages so many are in hand as fit, and one more at most; all are handled."""
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(30):
@@ -208,14 +210,14 @@ async def test_bodies_in_flight_stay_within_their_budget():
     assert (gate.most, consumer.in_flight, consumer.bytes_in_flight) == (4, 0, 0)
 
 
-async def test_a_message_larger_than_the_budget_stalls_nobody():
+async def test_a_message_larger_than_the_budget_stalls_nobody() -> None:
     """A body that alone exceeds the budget is handled; those before and after it come many at a time."""
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(300):
         await broker.put(Message(str(number), b"x" * (10_000 if number == 100 else 10), 1.5))
     in_flight, most, beside_large = 0, [0, 0], 0
 
-    async def handle(delivery):
+    async def handle(delivery: Delivery) -> None:
         nonlocal in_flight, beside_large
         in_flight += 1
         number = int(delivery.message.id)
@@ -240,7 +242,7 @@ async def test_a_message_larger_than_the_budget_stalls_nobody():
     assert beside_large < 20
 
 
-async def test_limits_change_while_it_runs():
+async def test_limits_change_while_it_runs() -> None:
     """More slots are used at once, without waiting for a message to be settled."""
     broker = await filled(10)
     gate = Gate(broker)
@@ -257,7 +259,7 @@ async def test_limits_change_while_it_runs():
     assert gate.most == 5
 
 
-async def test_message_whose_task_never_began_is_handed_back():
+async def test_message_whose_task_never_began_is_handed_back() -> None:
     """A message that came in the very moment in which another ended everything is handed back."""
     handled, handed_back = [], []
     failing = asyncio.Event()
@@ -265,7 +267,7 @@ async def test_message_whose_task_never_began_is_handed_back():
     class JustThen(MemoryBroker):
         gets = 0
 
-        async def get(self, limit):
+        async def get(self, limit: int) -> Sequence[Delivery]:
             self.gets += 1
             if self.gets > 1:
                 await failing.wait()
@@ -273,12 +275,12 @@ async def test_message_whose_task_never_began_is_handed_back():
 
     broker = await filled(2, JustThen)
 
-    async def handle(delivery):
+    async def handle(delivery: Delivery) -> None:
         handled.append(delivery.message.id)
         failing.set()
         raise RuntimeError("no more")
 
-    async def hand_back(delivery):
+    async def hand_back(delivery: Delivery) -> None:
         handed_back.append(delivery.message.id)
         await broker.nack(delivery, delay_s=0)
 
@@ -290,13 +292,13 @@ async def test_message_whose_task_never_began_is_handed_back():
     assert (consumer.in_flight, consumer.bytes_in_flight) == (0, 0)
 
 
-async def test_gate_says_how_many_are_pulled():
+async def test_gate_says_how_many_are_pulled() -> None:
     """Before each get the gate is asked; while it waits nothing is pulled, and a drain ends its wait."""
     broker = await filled(10)
     gate = Gate(broker)
     asked, shut = [], asyncio.Event()
 
-    async def one_at_a_time(limit):
+    async def one_at_a_time(limit: int) -> int:
         asked.append(limit)
         if len(asked) == 4:
             await shut.wait()
@@ -316,11 +318,11 @@ async def test_gate_says_how_many_are_pulled():
     assert await broker.pending() == 7
 
 
-async def test_drain_while_the_broker_is_away():
+async def test_drain_while_the_broker_is_away() -> None:
     """A consumer that waits for its broker to come back ends when it is told to, not after the wait."""
 
     class Away(MemoryBroker):
-        async def get(self, limit):
+        async def get(self, limit: int) -> Sequence[Delivery]:
             asked.set()
             raise StorageUnavailableError("away")
 

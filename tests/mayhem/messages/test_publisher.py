@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
-from harness.mayhem.message import RestartEvent
+from harness.mayhem.message import Message, RestartEvent
 from harness.mayhem.messages import publisher as publisher_module
 from harness.mayhem.messages.publisher import publish_steadily
 from harness.mayhem.process.thread_pool import ThreadPool
@@ -21,16 +22,16 @@ PATIENCE_S = 20
 class FlakyBroker(MemoryBroker):
     """A broker of whose `put` the test says what becomes."""
 
-    def __init__(self, *errors):
+    def __init__(self, *errors: Exception) -> None:
         super().__init__(lease_s=30)
         self.errors = list(errors)
-        self.offered = []
-        self.threads = set()
+        self.offered: list[Any] = []
+        self.threads: set[Any] = set()
         self.hang = False
         self.hanging = asyncio.Event()
         self.hung_up = False
 
-    async def put(self, message):
+    async def put(self, message: Message) -> None:
         self.offered.append(message)
         self.threads.add(threading.current_thread())
         if self.hang:
@@ -45,18 +46,18 @@ class FlakyBroker(MemoryBroker):
         await super().put(message)
 
 
-async def publishing(broker, stop, **options):
+async def publishing(broker: FlakyBroker, stop: threading.Event, **options: Any) -> None:
     """Publish from a thread, as the service does."""
-    terms = {"events": 1, "rate_per_s": 1000, "hosts": 3, "seed": 1, **options}
+    terms: dict[str, Any] = {"events": 1, "rate_per_s": 1000, "hosts": 3, "seed": 1, **options}
     async with ThreadPool(1) as threads, asyncio.timeout(PATIENCE_S):
         await threads.run(publish_steadily, broker, asyncio.get_running_loop(), stop, **terms)
 
 
-def hosts(broker):
+def hosts(broker: FlakyBroker) -> list[str]:
     return [RestartEvent.from_body(message.body).host for message in broker.offered]
 
 
-async def test_events_are_published_on_the_loop_from_a_thread():
+async def test_events_are_published_on_the_loop_from_a_thread() -> None:
     """The coroutine runs in the loop's thread, whoever calls it; the same seed names the same hosts."""
     one, other = FlakyBroker(), FlakyBroker()
     for broker in (one, other):
@@ -68,7 +69,7 @@ async def test_events_are_published_on_the_loop_from_a_thread():
     assert hosts(one) == hosts(other)
 
 
-async def test_rate_is_kept_from_the_start():
+async def test_rate_is_kept_from_the_start() -> None:
     """No event is early; those that were held up are not put off again."""
     broker = FlakyBroker()
     began = time.monotonic()
@@ -77,7 +78,7 @@ async def test_rate_is_kept_from_the_start():
     assert time.monotonic() - began >= 0.1
 
 
-async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch):
+async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left out, and what the broker may have already is known by its id."""
     monkeypatch.setattr(publisher_module, "RETRY_S", 0.01)
     broker = FlakyBroker(StorageUnavailableError("away"), StorageUnavailableError("away"))
@@ -88,7 +89,7 @@ async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch):
     assert await broker.pending() == 2
 
 
-async def test_error_of_the_broker_is_raised_in_the_thread():
+async def test_error_of_the_broker_is_raised_in_the_thread() -> None:
     """What is no outage ends the publishing, with the coroutine's own exception."""
     broker = FlakyBroker(StorageBrokenError("damaged"))
     with pytest.raises(StorageBrokenError, match="damaged"):
@@ -97,13 +98,13 @@ async def test_error_of_the_broker_is_raised_in_the_thread():
     assert len(broker.offered) == 1
 
 
-async def test_time_out_of_the_broker_is_not_taken_for_ones_own():
+async def test_time_out_of_the_broker_is_not_taken_for_ones_own() -> None:
     """The thread looks up now and then while it waits; what the coroutine raised is raised nevertheless."""
     with pytest.raises(TimeoutError, match="too slow"):
         await publishing(FlakyBroker(TimeoutError("too slow")), threading.Event())
 
 
-async def test_stop_ends_the_wait_for_the_next_event():
+async def test_stop_ends_the_wait_for_the_next_event() -> None:
     """A slow rate does not hold the end."""
     broker, stop = FlakyBroker(), threading.Event()
     publisher = asyncio.create_task(publishing(broker, stop, events=2, rate_per_s=0.001))
@@ -116,7 +117,7 @@ async def test_stop_ends_the_wait_for_the_next_event():
     assert len(broker.offered) == 1
 
 
-async def test_stop_ends_a_publishing_that_hangs():
+async def test_stop_ends_a_publishing_that_hangs() -> None:
     """A broker that does not answer does not hold the thread, and the coroutine is cancelled, not left."""
     broker, stop = FlakyBroker(), threading.Event()
     broker.hang = True

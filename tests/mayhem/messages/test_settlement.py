@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -22,20 +23,20 @@ PATIENCE_S = 20
 LEASE_OF_TESTS_S = 0.03
 
 
-def delivery(message_id="a"):
+def delivery(message_id: str = "a") -> Delivery:
     return Delivery(Message(message_id, b"{}", 1.5), 1)
 
 
 class Call:
     """Something that is on its way until it is let go."""
 
-    def __init__(self, error=None):
+    def __init__(self, error: StorageUnavailableError | None = None) -> None:
         self.error = error
         self.begun = asyncio.Event()
         self.may_end = asyncio.Event()
         self.ended = ""
 
-    async def run(self):
+    async def run(self) -> None:
         self.begun.set()
         try:
             await self.may_end.wait()
@@ -47,7 +48,7 @@ class Call:
         self.ended = "finished"
 
 
-async def cancelled_twice(waiting, call):
+async def cancelled_twice(waiting: asyncio.Task[Any], call: Call) -> None:
     await call.begun.wait()
     for _ in range(2):
         waiting.cancel()
@@ -55,7 +56,7 @@ async def cancelled_twice(waiting, call):
     assert not waiting.done()
 
 
-async def test_untorn_finishes_first():
+async def test_untorn_finishes_first() -> None:
     """A call that has begun is finished, whoever cancels its caller; then the cancel travels on."""
     call = Call()
     waiting = asyncio.create_task(finish_despite_cancel(call.run()))
@@ -67,7 +68,7 @@ async def test_untorn_finishes_first():
     assert (waiting.cancelled(), call.ended) == (True, "finished")
 
 
-async def test_shield_alone_lets_go():
+async def test_shield_alone_lets_go() -> None:
     """The control: with `asyncio.shield` the caller is gone while the call still runs, without an owner."""
     call = Call()
     running = asyncio.create_task(call.run())
@@ -81,7 +82,7 @@ async def test_shield_alone_lets_go():
     await running
 
 
-async def test_untorn_reports_what_failed_meanwhile():
+async def test_untorn_reports_what_failed_meanwhile() -> None:
     """The error of a call whose caller was cancelled is a note on the cancellation, and not lost."""
     call = Call(StorageUnavailableError("locked"))
     waiting = asyncio.create_task(finish_despite_cancel(call.run()))
@@ -93,7 +94,7 @@ async def test_untorn_reports_what_failed_meanwhile():
     assert raised.value.__notes__ == ["and meanwhile: StorageUnavailableError: locked"]
 
 
-async def test_untorn_does_not_wait_for_ever():
+async def test_untorn_does_not_wait_for_ever() -> None:
     """A broker that never answers holds up the end of a cancelled caller for a limited time."""
     call = Call()
     waiting = asyncio.create_task(finish_despite_cancel(call.run(), finish_s=0.05))
@@ -106,7 +107,7 @@ async def test_untorn_does_not_wait_for_ever():
     assert raised.value.__notes__ == ["and meanwhile: not finished within 0.05 s"]
 
 
-async def test_untorn_raises_what_the_call_raises():
+async def test_untorn_raises_what_the_call_raises() -> None:
     """Without any cancel, it is a plain await."""
     call = Call(StorageUnavailableError("locked"))
     call.may_end.set()
@@ -114,9 +115,10 @@ async def test_untorn_raises_what_the_call_raises():
         await finish_despite_cancel(call.run())
 
 
-async def test_settlements_are_counted(monkeypatch):
+async def test_settlements_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each settlement is recorded with its verdict, one that failed as let go; each call with its name."""
-    settled, operations = [], []
+    settled: list[Any] = []
+    operations: list[Any] = []
     monkeypatch.setattr(settlement_module, "record_settled", settled.append)
     monkeypatch.setattr(settlement_module, "record_operation", lambda *call: operations.append(call[:2]))
     broker = MemoryBroker(lease_s=LEASE_S)
@@ -133,11 +135,11 @@ async def test_settlements_are_counted(monkeypatch):
     assert operations == [("memory", name) for name in ("ack", "nack", "dead-letter", "ack")]
 
 
-async def test_bug_in_a_broker_is_not_taken_for_a_settlement():
+async def test_bug_in_a_broker_is_not_taken_for_a_settlement() -> None:
     """What is no error of the storage travels on: nobody knows what it means."""
 
     class Buggy(MemoryBroker):
-        async def ack(self, delivery):
+        async def ack(self, delivery: Delivery) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -147,14 +149,14 @@ async def test_bug_in_a_broker_is_not_taken_for_a_settlement():
 class CountingBroker(MemoryBroker):
     """Counts extensions, and fails those it is told to."""
 
-    def __init__(self, errors=None):
+    def __init__(self, errors: Any = None) -> None:
         super().__init__(lease_s=LEASE_S)
-        self.extended = Counter()
+        self.extended: Counter[str] = Counter()
         self.changed = asyncio.Event()
         self.errors = errors or {}
-        self.hanging = set()
+        self.hanging: set[Any] = set()
 
-    async def extend(self, delivery):
+    async def extend(self, delivery: Delivery) -> None:
         self.extended[delivery.message.id] += 1
         self.changed.set()
         if delivery.message.id in self.hanging:
@@ -162,18 +164,18 @@ class CountingBroker(MemoryBroker):
         if error := self.errors.get(delivery.message.id):
             raise error
 
-    async def wait_extended(self, message_id, times):
+    async def wait_extended(self, message_id: str, times: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while self.extended[message_id] < times:
                 self.changed.clear()
                 await self.changed.wait()
 
 
-async def test_one_task_keeps_all_leases():
+async def test_one_task_keeps_all_leases() -> None:
     """Twenty messages in hand are extended again and again, and cost one task while nothing is due."""
     broker = CountingBroker()
 
-    async def work(number):
+    async def work(number: int) -> None:
         with leases.keep(delivery(str(number))):
             await done.wait()
 
@@ -195,7 +197,7 @@ async def test_one_task_keeps_all_leases():
     assert len(asyncio.all_tasks()) == before
 
 
-async def test_settled_messages_are_not_extended():
+async def test_settled_messages_are_not_extended() -> None:
     """Work that is done before a third of the lease costs the broker nothing."""
     broker = CountingBroker()
     async with Leases(broker, FailureLedger(), lease_s=PATIENCE_S) as leases:
@@ -209,7 +211,7 @@ async def test_settled_messages_are_not_extended():
 @pytest.mark.parametrize(
     "loss", [LeaseLostError("taken"), StorageBrokenError("damaged"), ZeroDivisionError()]
 )
-async def test_lost_lease_ends_the_work_with_its_reason(loss):
+async def test_lost_lease_ends_the_work_with_its_reason(loss: Exception) -> None:
     """The work is cancelled, and what it raises is why; the task itself may go on."""
     broker = CountingBroker({"a": loss})
     async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
@@ -220,21 +222,23 @@ async def test_lost_lease_ends_the_work_with_its_reason(loss):
             await asyncio.sleep(0)  # nothing is left of the cancellation
 
         assert raised.value is loss
-        assert asyncio.current_task().cancelling() == 0
+        task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
-async def test_lost_lease_does_not_hide_a_cancellation():
+async def test_lost_lease_does_not_hide_a_cancellation() -> None:
     """Who was cancelled from outside as well is cancelled, whatever became of the lease."""
     broker = CountingBroker()
 
-    async def work():
+    async def work() -> None:
         with leases.keep(delivery()):
             try:
                 await asyncio.Event().wait()
             finally:
                 ended.append("ended")
 
-    ended = []
+    ended: list[Any] = []
     async with Leases(broker, FailureLedger(), lease_s=PATIENCE_S) as leases:
         working = asyncio.create_task(work())
         await asyncio.sleep(0)
@@ -246,7 +250,7 @@ async def test_lost_lease_does_not_hide_a_cancellation():
     assert (working.cancelled(), ended) == (True, ["ended"])
 
 
-async def test_slow_extension_does_not_lose_the_others():
+async def test_slow_extension_does_not_lose_the_others() -> None:
     """A broker that never answers for one message is not asked for it again; the others are kept."""
     broker = CountingBroker()
     broker.hanging.add("slow")
@@ -257,18 +261,18 @@ async def test_slow_extension_does_not_lose_the_others():
     assert broker.extended["slow"] == 1
 
 
-async def test_extension_that_came_too_late_is_let_go():
+async def test_extension_that_came_too_late_is_let_go() -> None:
     """A lease that is reported lost after its message was settled disturbs nobody, and is counted."""
     broker, failures = CountingBroker(), FailureLedger()
     may_fail = asyncio.Event()
 
-    async def extend(delivery):
+    async def extend(delivery: Delivery) -> None:
         broker.extended[delivery.message.id] += 1
         broker.changed.set()
         await may_fail.wait()
         raise LeaseLostError("settled")
 
-    broker.extend = extend
+    broker.extend = extend  # type: ignore[method-assign]
     async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
         with leases.keep(delivery()):
             await broker.wait_extended("a", 1)
@@ -282,7 +286,7 @@ async def test_extension_that_came_too_late_is_let_go():
     ]
 
 
-async def test_unavailable_broker_is_asked_again_for_the_lease():
+async def test_unavailable_broker_is_asked_again_for_the_lease() -> None:
     """An extension that may work later is no loss, and counted as retried."""
     broker, failures = CountingBroker({"a": StorageUnavailableError("locked")}), FailureLedger()
     async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:

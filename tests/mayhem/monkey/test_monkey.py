@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
@@ -16,7 +19,7 @@ from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.message import RestartEvent
+from harness.mayhem.message import Message, RestartEvent
 from harness.mayhem.monkey import monkey as monkey_module
 from harness.mayhem.monkey.choice import Skipped, SkipReason, Termination, ThrowHistory, choose
 from harness.mayhem.monkey.host_group import DAYS, HostGroup, check_names
@@ -32,20 +35,20 @@ LONG_AGO = NOON - timedelta(days=30)
 SECOND = timedelta(seconds=1)
 
 
-def group(**terms):
+def group(**terms: Any) -> HostGroup:
     """A group that has agreed to everything, but for these terms."""
     agreed = {"name": "web", "hosts": ["host-*"], "enabled": True, "leashed": False, "rest_s": 600}
     return HostGroup(**{**agreed, **terms})
 
 
-def why(terms, now=NOON, names=NAMES, **history):
+def why(terms: Any, now: datetime = NOON, names: Sequence[str] = NAMES, **history: Any) -> SkipReason | str:
     """The reason why the group is skipped, or the victim."""
     known = ThrowHistory(**{"since": LONG_AGO, **history})
     (decision,) = choose([group(**terms)], names, known, now, Random(1))
     return decision.why if isinstance(decision, Skipped) else decision.host
 
 
-def at(text, day=4):
+def at(text: str, day: int = 4) -> datetime:
     return datetime.fromisoformat(f"2025-06-{day:02d}T{text}+00:00")
 
 
@@ -87,7 +90,7 @@ def at(text, day=4):
         ({"days": ["sun"]}, {"thrown_at": {"web": NOON}}, SkipReason.INTERVAL),
     ],
 )
-def test_terms_and_history_decide(terms, history, expected):
+def test_terms_and_history_decide(terms: Any, history: Any, expected: SkipReason | set[str]) -> None:
     """Each reason to spare a group, at its very border; or whom of them it may be."""
     decided = why(terms, **history)
 
@@ -132,17 +135,17 @@ def test_terms_and_history_decide(terms, history, expected):
         ({"timezone": "Europe/Stockholm"}, datetime(2025, 3, 31, 7, 0, tzinfo=UTC), None),
     ],
 )
-def test_schedule_is_kept(terms, now, expected):
+def test_schedule_is_kept(terms: Any, now: datetime, expected: SkipReason | None) -> None:
     """Hours, days, nights, time zones and summer time, to the second."""
     decided = why({**terms, "hosts": ["db-0"]}, now, since=now - timedelta(days=30))
 
     assert decided == (expected or "db-0")
 
 
-def test_same_seed_same_victims():
+def test_same_seed_same_victims() -> None:
     """The dice are the caller's, so a story can be told again."""
 
-    def story(seed):
+    def story(seed: int) -> list[Skipped | Termination]:
         random, history, told = Random(seed), ThrowHistory(since=LONG_AGO), []
         groups = [group(probability=0.5, rest_s=0), group(name="db", hosts=["db-0"], rest_s=0)]
         for minute in range(60):
@@ -161,7 +164,7 @@ def test_same_seed_same_victims():
     assert 18 <= sum(isinstance(decision, Termination) for decision in web) <= 42
 
 
-def test_two_groups_never_choose_the_same_host():
+def test_two_groups_never_choose_the_same_host() -> None:
     """A host in two groups is terminated for one of them at a time."""
     groups = [group(name=name, hosts=["db-0"]) for name in ("a", "b")]
     decisions = choose(groups, NAMES, ThrowHistory(since=LONG_AGO), NOON, Random(1))
@@ -169,7 +172,7 @@ def test_two_groups_never_choose_the_same_host():
     assert decisions == [Termination("a", "db-0", leashed=False), Skipped("b", SkipReason.NOBODY)]
 
 
-def test_history_knows_throws_and_victims():
+def test_history_knows_throws_and_victims() -> None:
     """What was not thrown for is not noted; a leashed victim counts as one: the rehearsal is faithful."""
     before = ThrowHistory(since=LONG_AGO, thrown_at={"c": LONG_AGO})
     after = before.after(
@@ -187,7 +190,7 @@ def test_history_knows_throws_and_victims():
     )
 
 
-def test_clock_that_was_set_back_delays_and_does_not_stop():
+def test_clock_that_was_set_back_delays_and_does_not_stop() -> None:
     """Times that are now in the future count as now: the group rests once more, and no longer."""
     history = ThrowHistory(since=NOON, thrown_at={"web": NOON}, chosen_at={"web": NOON})
     earlier = NOON - timedelta(days=7)
@@ -198,7 +201,7 @@ def test_clock_that_was_set_back_delays_and_does_not_stop():
     assert why({}, earlier + 600 * SECOND, **as_dict(history)) in NAMES
 
 
-def test_start_that_is_now_in_the_future_counts_as_now():
+def test_start_that_is_now_in_the_future_counts_as_now() -> None:
     """The same for a group that has no history yet."""
     earlier = NOON - timedelta(days=7)
     history = ThrowHistory(since=NOON).after([Skipped("web", SkipReason.INTERVAL)], earlier)
@@ -207,13 +210,15 @@ def test_start_that_is_now_in_the_future_counts_as_now():
     assert why({}, earlier + 600 * SECOND, **as_dict(history)) in NAMES
 
 
-def as_dict(history):
+def as_dict(
+    history: ThrowHistory,
+) -> dict[str, Any]:
     return {name: getattr(history, name) for name in ("since", "thrown_at", "chosen_at", "underway")}
 
 
-def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise():
+def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise() -> None:
     """Two words are needed before anything is terminated, and then it is in office hours and seldom."""
-    default = HostGroup(name="web", hosts=["host-*"])
+    default = HostGroup(name="web", hosts=("host-*",))
 
     assert (default.enabled, default.leashed) == (False, True)
     assert (default.days, default.rest_s) == (DAYS[:5], 3600)
@@ -235,7 +240,7 @@ def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise():
         ({"leash": False}, "Extra inputs are not permitted"),
     ],
 )
-def test_wrong_terms_are_refused(terms, complaint):
+def test_wrong_terms_are_refused(terms: Any, complaint: str) -> None:
     """Nothing is guessed where hosts are at stake."""
     with pytest.raises(ValidationError) as error:
         group(**terms)
@@ -243,7 +248,7 @@ def test_wrong_terms_are_refused(terms, complaint):
     assert complaint in str(error.value)
 
 
-def test_groups_have_names_of_their_own():
+def test_groups_have_names_of_their_own() -> None:
     """Two with the same name would share a history."""
     check_names([group(name="a"), group(name="b")])
     with pytest.raises(ValueError, match="expected unique group names, got 'a' twice"):
@@ -253,17 +258,17 @@ def test_groups_have_names_of_their_own():
 class Stage:
     """A monkey with a clock of its own, a broker, and hosts that restart at once."""
 
-    def __init__(self, threads, *groups, broker=None):
+    def __init__(self, threads: ThreadPool, *groups: HostGroup, broker: Any = None) -> None:
         self.now = NOON
         self.broker = broker or MemoryBroker(lease_s=30)
         self.fleet = Fleet(lambda name: SimulatedHost(name, seed=1, latency=Fixed(0)), threads, names=NAMES)
         self.monkey = Monkey(self.broker, self.fleet, groups, seed=1, now=lambda: self.now)
 
-    async def poll(self, after_s):
+    async def poll(self, after_s: int) -> None:
         self.now += after_s * SECOND
         await self.monkey.poll()
 
-    async def published(self):
+    async def published(self) -> list[str]:
         """The host of every event that is waiting, which then is in hand."""
         if not await self.broker.pending():
             return []
@@ -271,19 +276,21 @@ class Stage:
 
 
 @pytest.fixture
-async def threads():
+async def threads() -> AsyncIterator[Any]:
     async with ThreadPool(1) as threads:
         yield threads
 
 
 @pytest.fixture
-def outcomes(monkeypatch):
+def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     counted = []
     monkeypatch.setattr(monkey_module, "record_termination", lambda *outcome: counted.append(outcome))
     return counted
 
 
-async def test_victim_travels_as_a_message_and_is_waited_for(threads, outcomes, spans, caplog):
+async def test_victim_travels_as_a_message_and_is_waited_for(
+    threads: ThreadPool, outcomes: list[Any], spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
     """The restart event goes through the broker; the group's next victim is chosen when the host is back."""
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(hosts=["db-0"], rest_s=60))
@@ -297,7 +304,9 @@ async def test_victim_travels_as_a_message_and_is_waited_for(threads, outcomes, 
     await stage.poll(60)
 
     assert outcomes == [("web", "terminated")] * 2
-    assert [(r.getMessage(), r.host) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"] == [
+    assert [
+        (r.getMessage(), vars(r)["host"]) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"
+    ] == [
         ("terminating", "db-0"),
         ("back", "db-0"),
         ("terminating", "db-0"),
@@ -305,7 +314,9 @@ async def test_victim_travels_as_a_message_and_is_waited_for(threads, outcomes, 
     assert ("publish restart", SpanKind.PRODUCER) in {(s.name, s.kind) for s in spans.get_finished_spans()}
 
 
-async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(threads, outcomes, caplog):
+async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(
+    threads: ThreadPool, outcomes: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """The dry run has the rhythm of the real one."""
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(leashed=True, rest_s=60))
@@ -319,14 +330,18 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(thre
     ] * 4
 
 
-async def test_sparing_is_logged_with_its_reason(threads, caplog):
+async def test_sparing_is_logged_with_its_reason(
+    threads: ThreadPool, caplog: pytest.LogCaptureFixture
+) -> None:
     """Why nothing happened can be read; what is not due yet is not worth a line."""
     caplog.set_level(logging.DEBUG)
     stage = Stage(threads, group(enabled=False), group(name="db", probability=0, rest_s=0))
     await stage.poll(59)
     await stage.poll(1)
 
-    told = [(r.getMessage(), r.group) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"]
+    told = [
+        (r.getMessage(), vars(r)["group"]) for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"
+    ]
     assert told == [
         ("spared: the group is not enabled", "web"),
         ("spared: the group is not enabled", "web"),
@@ -334,7 +349,9 @@ async def test_sparing_is_logged_with_its_reason(threads, caplog):
     ]
 
 
-async def test_victim_that_nobody_hears_of_is_given_up(threads, outcomes, caplog):
+async def test_victim_that_nobody_hears_of_is_given_up(
+    threads: ThreadPool, outcomes: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """Another process may have restarted it: after a while the group goes on."""
     stage = Stage(threads, group(hosts=["db-0"], rest_s=0))
     await stage.poll(60)
@@ -346,25 +363,26 @@ async def test_victim_that_nobody_hears_of_is_given_up(threads, outcomes, caplog
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == ["not heard of again"]
 
 
-async def test_broker_that_is_away_costs_a_warning(threads, outcomes):
+async def test_broker_that_is_away_costs_a_warning(threads: ThreadPool, outcomes: list[Any]) -> None:
     """The monkey goes on, and nobody is under way; a broker that is broken is the service's end."""
 
     class AwayBroker(MemoryBroker):
-        error = StorageUnavailableError("away")
+        error: Exception = StorageUnavailableError("away")
 
-        async def put(self, message):
+        async def put(self, message: Message) -> None:
             raise self.error
 
-    stage = Stage(threads, group(hosts=["db-0"], rest_s=0), broker=AwayBroker(lease_s=30))
+    broker = AwayBroker(lease_s=30)
+    stage = Stage(threads, group(hosts=["db-0"], rest_s=0), broker=broker)
     await stage.poll(60)
     await stage.poll(60)
     assert outcomes == [("web", "failed")] * 2
-    stage.broker.error = StorageBrokenError("damaged")
+    broker.error = StorageBrokenError("damaged")
     with pytest.raises(StorageBrokenError):
         await stage.poll(60)
 
 
-async def test_groups_may_be_changed(threads, outcomes):
+async def test_groups_may_be_changed(threads: ThreadPool, outcomes: list[Any]) -> None:
     """What is known of a group that remains stays known; a new one begins with its rest."""
     stage = Stage(threads, group(rest_s=600))
     await stage.poll(600)
@@ -379,7 +397,9 @@ async def test_groups_may_be_changed(threads, outcomes):
     assert len(outcomes) == 2
 
 
-async def test_monkey_runs_until_it_is_cancelled(threads, outcomes, monkeypatch):
+async def test_monkey_runs_until_it_is_cancelled(
+    threads: ThreadPool, outcomes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It looks again and again, and the cancellation travels on."""
     monkeypatch.setattr(monkey_module, "POLL_S", 0.001)
     stage = Stage(threads, group(leashed=True, rest_s=0))

@@ -7,9 +7,12 @@ import gc
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from harness.mayhem.errors import HostUnavailableError, StorageUnavailableError, leaves
 from harness.mayhem.operations import failure_ledger as failures_module
@@ -28,17 +31,17 @@ PATIENCE_S = 20
 
 
 @pytest.fixture
-def failures():
+def failures() -> FailureLedger:
     return FailureLedger()
 
 
 @pytest.fixture
-def told(caplog):
+def told(caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
     """The lines of the last word, as they come."""
     return lambda: [r for r in caplog.records if r.name == "harness.mayhem.operations.exception_hook"]
 
 
-def raised(error):
+def raised(error: ValueError) -> ValueError:
     """The error with a traceback that ends here."""
     try:
         raise error
@@ -46,11 +49,11 @@ def raised(error):
         return exc
 
 
-def test_place_is_the_innermost_of_the_program():
+def test_place_is_the_innermost_of_the_program() -> None:
     """A library's frames below say how, not where."""
     try:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(int, "x", base="y").result()
+            pool.submit(int, "x", base="y").result()  # type: ignore[arg-type]
     except TypeError as exc:
         place = raised_at(exc)
     module, _, function = raised_at(raised(ValueError())).rpartition(":")[0].rpartition(".")
@@ -60,7 +63,7 @@ def test_place_is_the_innermost_of_the_program():
     assert raised_at(ValueError("never raised")) == ""
 
 
-def test_counts_are_by_kind_place_and_end(failures):
+def test_counts_are_by_kind_place_and_end(failures: FailureLedger) -> None:
     """What happens again is the same row; the most frequent comes first."""
     for _ in range(3):
         failures.note(raised(ValueError()), End.NACKED)
@@ -81,10 +84,10 @@ def test_counts_are_by_kind_place_and_end(failures):
     }
 
 
-async def test_group_counts_each_of_its_errors(failures):
+async def test_group_counts_each_of_its_errors(failures: FailureLedger) -> None:
     """The group of a `TaskGroup` is as many exceptions as there were."""
 
-    async def fail(error):
+    async def fail(error: Exception) -> None:
         raise error
 
     try:
@@ -100,7 +103,7 @@ async def test_group_counts_each_of_its_errors(failures):
     ]
 
 
-def test_leaves_of_groups():
+def test_leaves_of_groups() -> None:
     """Groups in groups, also such that hold more than plain exceptions."""
     one, two, three = ValueError(), KeyboardInterrupt(), asyncio.CancelledError()
     nested = BaseExceptionGroup("", [one, BaseExceptionGroup("", [two, three])])
@@ -109,7 +112,7 @@ def test_leaves_of_groups():
     assert list(leaves(one)) == [one]
 
 
-def test_rows_are_bounded_and_totals_are_not(failures):
+def test_rows_are_bounded_and_totals_are_not(failures: FailureLedger) -> None:
     """A program that fails in ever new ways fills no memory, and every failure is in the totals."""
     for number in range(MAX_ROWS * 3):
         failures.note_kind(f"Error{number}", "", End.NACKED)
@@ -119,10 +122,10 @@ def test_rows_are_bounded_and_totals_are_not(failures):
     assert failures.totals()["nacked"] == MAX_ROWS * 3
 
 
-def test_threads_count_together(failures):
+def test_threads_count_together(failures: FailureLedger) -> None:
     """What several threads count at once is all counted."""
 
-    def count():
+    def count() -> None:
         for _ in range(2_000):
             failures.note_kind("Error", "", End.RETRIED)
 
@@ -135,16 +138,16 @@ def test_threads_count_together(failures):
     assert failures.totals()["retried"] == 8_000
 
 
-def test_every_failure_is_a_metric(failures, monkeypatch):
+def test_every_failure_is_a_metric(failures: FailureLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its type alone: places are too many for a metric."""
-    recorded = []
+    recorded: list[Any] = []
     monkeypatch.setattr(failures_module, "record_failure", recorded.append)
     failures.note(ExceptionGroup("", [ValueError(), TypeError()]), End.ABANDONED)
 
     assert recorded == ["ValueError", "TypeError"]
 
 
-def test_summary_is_one_line(failures, caplog):
+def test_summary_is_one_line(failures: FailureLedger, caplog: pytest.LogCaptureFixture) -> None:
     """The end of the service tells the totals and the most frequent failures, also when there were none."""
     caplog.set_level(logging.INFO)
     failures.log_summary()
@@ -153,17 +156,17 @@ def test_summary_is_one_line(failures, caplog):
     failures.note_kind("TypeError", "a.c:9", End.ABANDONED)
     failures.log_summary()
 
-    none, some = [r for r in caplog.records if r.name == "harness.mayhem.operations.failure_ledger"]
-    assert (none.nacked, none.let_go, none.most) == (0, 0, "")
-    assert (some.nacked, some.let_go, some.dead_lettered, some.unhandled) == (3, 1, 0, 0)
-    assert some.most == "ValueError at a.b:7: nacked 3x; TypeError at a.c:9: let go 1x"
+    none, some = [vars(r) for r in caplog.records if r.name == "harness.mayhem.operations.failure_ledger"]
+    assert (none["nacked"], none["let_go"], none["most"]) == (0, 0, "")
+    assert (some["nacked"], some["let_go"], some["dead_lettered"], some["unhandled"]) == (3, 1, 0, 0)
+    assert some["most"] == "ValueError at a.b:7: nacked 3x; TypeError at a.c:9: let go 1x"
 
 
-async def fail(message="nobody looks"):
+async def fail(message: str = "nobody looks") -> None:
     raise ValueError(message)
 
 
-async def test_task_that_nobody_awaits(failures, told):
+async def test_task_that_nobody_awaits(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """It is named, with its place and its stack, and counted."""
     with record_unhandled(failures):
         task = asyncio.create_task(fail(), name="forgotten")
@@ -180,7 +183,7 @@ async def test_task_that_nobody_awaits(failures, told):
     assert row.raised_at.startswith(f"{__name__}.fail:")
 
 
-async def test_task_that_is_awaited(failures, told):
+async def test_task_that_is_awaited(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """The control: an exception that somebody took is no matter of the last word."""
     with record_unhandled(failures):
         with pytest.raises(ValueError):
@@ -190,10 +193,10 @@ async def test_task_that_is_awaited(failures, told):
     assert (told(), failures.rows()) == ([], [])
 
 
-async def test_task_that_is_lost_while_it_waits(failures, told):
+async def test_task_that_is_lost_while_it_waits(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """A task that was collected in the middle has no exception: the line says in what it waited."""
 
-    async def waits():
+    async def waits() -> None:
         # A cycle that nothing else holds, which is what a task without a reference is.
         await asyncio.get_running_loop().create_future()
 
@@ -211,10 +214,10 @@ async def test_task_that_is_lost_while_it_waits(failures, told):
     assert (row.kind, row.raised_at) == ("Task was destroyed but it is pending!", record.stack)
 
 
-async def test_exception_in_a_done_callback(failures, told):
+async def test_exception_in_a_done_callback(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """What a callback raises goes to nobody but the loop."""
 
-    def callback(task):
+    def callback(task: asyncio.Task[Any]) -> None:
         raise KeyError("callback")
 
     with record_unhandled(failures):
@@ -230,7 +233,9 @@ async def test_exception_in_a_done_callback(failures, told):
     assert ".callback:" in row.raised_at
 
 
-async def test_exception_in_a_callback_has_its_span(failures, told, spans):
+async def test_exception_in_a_callback_has_its_span(
+    failures: FailureLedger, told: Callable[..., Any], spans: InMemorySpanExporter
+) -> None:
     """A callback that fails is logged under the span it was scheduled in."""
     with record_unhandled(failures):
         with span("outer") as outer:
@@ -242,7 +247,7 @@ async def test_exception_in_a_callback_has_its_span(failures, told, spans):
     assert (record.trace_id, record.span_id) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
 
 
-async def test_exception_in_an_executor_s_thread(failures, told):
+async def test_exception_in_an_executor_s_thread(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """It comes back to whoever awaits the call; without anybody, to the last word."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool, record_unhandled(failures):
@@ -259,7 +264,7 @@ async def test_exception_in_an_executor_s_thread(failures, told):
     assert failures.totals()["unhandled"] == 1
 
 
-async def test_exception_that_ends_a_thread(failures, told):
+async def test_exception_that_ends_a_thread(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """A thread has nobody to tell; its name is told."""
     with record_unhandled(failures):
         thread = threading.Thread(target=lambda: 1 / 0, name="worker")
@@ -271,11 +276,11 @@ async def test_exception_that_ends_a_thread(failures, told):
     assert [(row.kind, row.end) for row in failures.rows()] == [("ZeroDivisionError", End.UNHANDLED)]
 
 
-async def test_exception_in_a_finaliser(failures, told):
+async def test_exception_in_a_finaliser(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """What `__del__` raises, Python can only print."""
 
     class Fragile:
-        def __del__(self):
+        def __del__(self) -> None:
             raise ZeroDivisionError
 
     with record_unhandled(failures):
@@ -286,13 +291,13 @@ async def test_exception_in_a_finaliser(failures, told):
     assert [(row.kind, row.end) for row in failures.rows()] == [("ZeroDivisionError", End.UNHANDLED)]
 
 
-async def test_gather_hides_the_second_failure(failures, told):
+async def test_gather_hides_the_second_failure(failures: FailureLedger, told: Callable[..., Any]) -> None:
     """The lesson: of two failures `gather` raises one, and the other is retrieved by nobody and told nowhere.
 
     A task group raises both.
     """
 
-    async def both(wait_for_both):
+    async def both(wait_for_both: Callable[..., Any]) -> int:
         with record_unhandled(failures):
             try:
                 await wait_for_both()
@@ -301,10 +306,10 @@ async def test_gather_hides_the_second_failure(failures, told):
             gc.collect()
         return failures.totals()["nacked"]
 
-    async def gathering():
+    async def gathering() -> None:
         await asyncio.gather(fail("1"), fail("2"))
 
-    async def grouping():
+    async def grouping() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(fail("1"))
             group.create_task(fail("2"))
@@ -314,7 +319,7 @@ async def test_gather_hides_the_second_failure(failures, told):
     assert told() == []
 
 
-async def test_hooks_are_given_back():
+async def test_hooks_are_given_back() -> None:
     """Afterwards the loop and the interpreter tell whom they told before."""
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook

@@ -9,11 +9,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import SettingsError, StorageUnavailableError
 from harness.mayhem.operations import health as health_module
 from harness.mayhem.operations.endpoint import serve_http
@@ -27,21 +30,22 @@ LOOPBACK = ListenAddress("127.0.0.1", 0)
 class Clock:
     """Seconds, moved by hand."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 100.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now_s
 
 
-class AskedBroker:
+class AskedBroker(MemoryBroker):
     """Answers as *script* says, one entry per question, the last one for ever."""
 
-    def __init__(self, *script):
+    def __init__(self, *script: StorageUnavailableError | int) -> None:
+        super().__init__(lease_s=30)
         self.script = list(script)
-        self.asked = asyncio.Queue()
+        self.asked: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def pending(self):
+    async def pending(self) -> int:
         self.asked.put_nowait(None)
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(answer, Exception):
@@ -49,7 +53,7 @@ class AskedBroker:
         return answer
 
 
-def get(port, path):
+def get(port: int, path: str) -> tuple[int, str]:
     """Status and body."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
@@ -59,23 +63,27 @@ def get(port, path):
 
 
 @contextmanager
-def answered(health):
+def answered(health: Health) -> Iterator[Callable[..., Any]]:
     views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
     with serve_http(LOOPBACK, views) as port:
         yield lambda path: get(port, path)
 
 
 @pytest.fixture
-def health():
-    """One that consumes, with a clock moved by hand."""
-    clock = Clock()
+def clock() -> Clock:
+    """Moved by hand."""
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    """One that consumes."""
     found = Health(clock=clock)
     found.phase = "consuming"
-    found.clock = clock
     return found
 
 
-def test_all_is_well(health):
+def test_all_is_well(health: Health) -> None:
     """200, and the facts as JSON."""
     health.circuits = lambda: {"store": "closed"}
     health.facts = lambda: {"in_hand": 3}
@@ -105,7 +113,9 @@ def test_all_is_well(health):
         (lambda h: setattr(h, "circuits", lambda: {"a": "half-open"}), "circuit of a half-open", 200, 200),
     ],
 )
-def test_what_is_wrong_is_named(health, spoil, wrong, ready, alive):
+def test_what_is_wrong_is_named(
+    health: Health, spoil: Callable[..., Any], wrong: str, ready: int, alive: int
+) -> None:
     """503 with the reason; whether a new start would help, and whether messages are consumed, are others."""
     spoil(health)
     with answered(health) as ask:
@@ -115,14 +125,14 @@ def test_what_is_wrong_is_named(health, spoil, wrong, ready, alive):
         assert (ask("/readyz")[0], ask("/livez")[0]) == (ready, alive)
 
 
-async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch):
+async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the loop is held, all three say so; when it runs again, nothing is wrong."""
     health = Health()
     health.phase = "consuming"
     answers = {}
     with answered(health) as ask:
 
-        def look():
+        def look() -> None:
             answers.update({path: ask(path) for path in ("/healthz", "/readyz", "/livez", "/metrics")})
             looked.set()
 
@@ -146,7 +156,9 @@ async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch):
     assert after.wrong == ()
 
 
-async def test_a_broker_that_does_not_answer_is_named(health, monkeypatch):
+async def test_a_broker_that_does_not_answer_is_named(
+    health: Health, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One answer may be missing, several not; an answer mends it."""
     monkeypatch.setattr(health_module, "ASK_S", 0.001)
     broker = AskedBroker(7, StorageUnavailableError("away"))
@@ -156,12 +168,12 @@ async def test_a_broker_that_does_not_answer_is_named(health, monkeypatch):
             for _ in range(3):
                 await broker.asked.get()
             first = health.whole()
-            health.clock.now_s += SILENT_S
-            silent = health.wrong_now = health.whole()
+            clock.now_s += SILENT_S
+            silent = health.whole()
             broker.script = [3]
             for _ in range(3):
                 await broker.asked.get()
-        health._beat_s = health.clock.now_s
+        health._beat_s = clock.now_s
         again = health.whole()
         asking.cancel()
 
@@ -170,15 +182,16 @@ async def test_a_broker_that_does_not_answer_is_named(health, monkeypatch):
     assert (again.wrong, again.facts["pending"]) == ((), 3)
 
 
-async def test_a_broker_that_hangs_is_not_waited_for(health, monkeypatch):
+async def test_a_broker_that_hangs_is_not_waited_for(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question without an answer ends after a while, and is asked again."""
     monkeypatch.setattr(health_module, "ASK_S", 0.001)
     monkeypatch.setattr(health_module, "ANSWER_S", ANSWER_S / 100)
 
     class Hanging(AskedBroker):
-        async def pending(self):
+        async def pending(self) -> int:
             self.asked.put_nowait(None)
             await asyncio.Event().wait()
+            raise AssertionError
 
     broker = Hanging()
     async with asyncio.TaskGroup() as group:
@@ -191,7 +204,7 @@ async def test_a_broker_that_hangs_is_not_waited_for(health, monkeypatch):
     assert health.pending is None
 
 
-def test_metrics_are_prometheus_text(health):
+def test_metrics_are_prometheus_text(health: Health) -> None:
     """They can be parsed, and tell of the process besides."""
     with answered(health) as ask:
         status, body = ask("/metrics")
@@ -201,13 +214,13 @@ def test_metrics_are_prometheus_text(health):
     assert "process_cpu_seconds" in names
 
 
-def test_other_paths_are_told_which_there_are(health):
+def test_other_paths_are_told_which_there_are(health: Health) -> None:
     """404, for whoever has to guess."""
     with answered(health) as ask:
         assert ask("/") == (404, "not here; there are /metrics /healthz /readyz /livez\n")
 
 
-def test_who_keeps_silent_holds_nobody(health):
+def test_who_keeps_silent_holds_nobody(health: Health) -> None:
     """A client that connects and says nothing delays neither others nor the end."""
     began = time.monotonic()
     with serve_http(LOOPBACK, {"/healthz": health.whole}) as port:
@@ -217,7 +230,7 @@ def test_who_keeps_silent_holds_nobody(health):
     assert time.monotonic() - began < PATIENCE_S
 
 
-def test_a_port_that_is_taken_is_one_clear_error(health):
+def test_a_port_that_is_taken_is_one_clear_error(health: Health) -> None:
     """Nothing is started beside another program."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -230,13 +243,13 @@ def test_a_port_that_is_taken_is_one_clear_error(health):
     ("text", "expected"),
     [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("localhost:0", ("localhost", 0))],
 )
-def test_addresses(text, expected):
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
     """Whoever names no host means this machine only."""
     assert parse_listen_address(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:x", "70000", "-1", "²"])
-def test_addresses_that_are_none(text):
+def test_addresses_that_are_none(text: str) -> None:
     """Neither a port nor a host and a port."""
     with pytest.raises(ValueError, match=r"^PORT or HOST:PORT$"):
         parse_listen_address(text)

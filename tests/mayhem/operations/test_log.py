@@ -8,7 +8,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from harness.mayhem.operations.log import REPEATS, WINDOW_S, logging_to_stderr
 from harness.mayhem.operations.tracing import span
@@ -17,7 +22,7 @@ FLOOD = 1_000
 
 
 @contextmanager
-def logging_alone(form="text"):
+def logging_alone(form: str = "text") -> Iterator[Any]:
     """Without pytest's own handlers."""
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
@@ -30,7 +35,7 @@ def logging_alone(form="text"):
         root.setLevel(level)
 
 
-def test_text_has_fields_and_trace(capfd, spans):
+def test_text_has_fields_and_trace(capfd: pytest.CaptureFixture[str], spans: InMemorySpanExporter) -> None:
     """A line has its message, its extra fields and, inside a span, the trace."""
     with logging_alone() as log:
         with span("outer") as outer:
@@ -45,7 +50,7 @@ def test_text_has_fields_and_trace(capfd, spans):
     assert untraced.endswith("INFO a untraced")
 
 
-def test_json_has_one_object_per_line(capfd, spans):
+def test_json_has_one_object_per_line(capfd: pytest.CaptureFixture[str], spans: InMemorySpanExporter) -> None:
     """Fields keep their types, and a traceback with its line breaks is one of them."""
     with logging_alone("json") as log:
         with span("outer") as outer:
@@ -71,7 +76,7 @@ def test_json_has_one_object_per_line(capfd, spans):
     assert failed["exception"].endswith("ValueError: a\nb")
 
 
-def test_a_flood_is_cut_and_counted(capfd):
+def test_a_flood_is_cut_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
     """The same message a thousand times is a few lines, and one that says how many were left out."""
     with logging_alone() as log:
         for number in range(FLOOD):
@@ -88,7 +93,7 @@ def test_a_flood_is_cut_and_counted(capfd):
     assert lines[-1].split(" WARNING ")[1].startswith("a failed: %d %% left_out=")
 
 
-def test_after_a_flood_the_message_is_told_again(capfd):
+def test_after_a_flood_the_message_is_told_again(capfd: pytest.CaptureFixture[str]) -> None:
     """What was left out is told within seconds, and not only at the end."""
     with logging_alone() as log:
         for _ in range(REPEATS + 5):
@@ -113,7 +118,7 @@ with logging_to_stderr(logging.INFO):
 """
 
 
-def test_a_pipe_that_nobody_reads_holds_nothing():
+def test_a_pipe_that_nobody_reads_holds_nothing() -> None:
     """Neither the program nor its end waits for a reader, and memory stays bounded: lines are dropped."""
     hears, told = os.pipe()
     with subprocess.Popen([sys.executable, "-c", UNREAD], stdout=subprocess.PIPE, stderr=told) as process:

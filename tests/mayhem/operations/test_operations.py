@@ -8,9 +8,13 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,16 +39,17 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 HOLD = "asyncio.get_running_loop().call_later(0.5, time.sleep, {hold_s})"
 
 
-def changed(change):
+def changed(change: str) -> tuple[str, str]:
     return ("-c", CHANGED.format(change=change))
 
 
-def wrong(port):
-    return json.loads(get(port, "/healthz")[1])["wrong"]
+def wrong(port: int) -> list[str]:
+    return list(json.loads(get(port, "/healthz")[1])["wrong"])
 
 
-def lines_until(process, word):
+def lines_until(process: subprocess.Popen[str], word: str) -> list[str]:
     lines = []
+    assert process.stderr is not None
     for line in process.stderr:
         lines.append(line)
         if word in line:
@@ -53,8 +58,9 @@ def lines_until(process, word):
 
 
 @contextmanager
-def read_away(process):
+def read_away(process: subprocess.Popen[str]) -> Iterator[None]:
     """Somebody reads what it logs, so that the pipe does not fill."""
+    assert process.stderr is not None
     reading = threading.Thread(target=process.stderr.read)
     reading.start()
     yield
@@ -64,7 +70,7 @@ def read_away(process):
 # --- while the loop is held ---------------------------------------------------------------------------
 
 
-def test_held_loop_is_dumped_and_told_and_goes_on():
+def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
     """SIGQUIT and /healthz answer while the loop sleeps; afterwards all is well, and the end is ordinary."""
     program = changed(HOLD.format(hold_s=3))
     with started("--broker", "memory:", "--http", "0", program=program) as process:
@@ -85,7 +91,7 @@ def test_held_loop_is_dumped_and_told_and_goes_on():
     assert any(" tasks at " in line for line in dump)
 
 
-def test_a_loop_that_never_comes_back_does_not_hold_the_exit():
+def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
     """SIGTERM ends it, with a dump of where it was held, and a status that says so."""
     program = changed(HOLD.format(hold_s=3600))
     with started("--broker", "memory:", "--drain-s", "0.2", "--http", "0", program=program) as process:
@@ -103,7 +109,7 @@ def test_a_loop_that_never_comes_back_does_not_hold_the_exit():
 # --- settings while it runs ---------------------------------------------------------------------------
 
 
-def test_sighup_changes_what_can_change(tmp_path):
+def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
     """Live settings follow the file, others are named and left; a wrong file changes nothing."""
     config = tmp_path / "mayhem.toml"
     config.write_text("concurrency = 5\nhosts = 3\n")
@@ -130,13 +136,13 @@ def test_sighup_changes_what_can_change(tmp_path):
 
 
 @pytest.fixture
-def taken():
+def taken() -> Iterator[int]:
     """A port of loopback that somebody else listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-def test_a_port_that_is_taken_ends_it_before_anything_starts(taken, tmp_path):
+def test_a_port_that_is_taken_ends_it_before_anything_starts(taken: int, tmp_path: Path) -> None:
     """One line, status 2, and no database."""
     db = tmp_path / "mayhem.db"
     with started("--broker", f"sqlite:{db}", "--http", str(taken)) as process:
@@ -148,7 +154,9 @@ def test_a_port_that_is_taken_ends_it_before_anything_starts(taken, tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_broker_that_is_away_is_waited_for_and_the_wait_can_be_ended(signum, tmp_path):
+def test_a_broker_that_is_away_is_waited_for_and_the_wait_can_be_ended(
+    signum: signal.Signals, tmp_path: Path
+) -> None:
     """Each attempt is logged, /healthz says what is waited for, and SIGTERM ends it cleanly."""
     url = nowhere()
     with started("--broker", url, "--store", "memory:", "--http", "0") as process:
@@ -162,7 +170,7 @@ def test_a_broker_that_is_away_is_waited_for_and_the_wait_can_be_ended(signum, t
         assert ended(process) == 0
 
 
-def nowhere():
+def nowhere() -> str:
     """A broker's URL at a port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"redis://127.0.0.1:{server.getsockname()[1]}/0"
@@ -176,7 +184,7 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_database_that_is_locked_is_waited_for(tmp_path):
+def test_a_database_that_is_locked_is_waited_for(tmp_path: Path) -> None:
     """When it is free again, the service starts as if nothing had been."""
     db = tmp_path / "mayhem.db"
     with closing(sqlite3.connect(db, isolation_level=None)) as other:
@@ -191,7 +199,7 @@ def test_a_database_that_is_locked_is_waited_for(tmp_path):
             assert ended(process) == 0
 
 
-def test_a_broker_that_refuses_ends_it(tmp_path):
+def test_a_broker_that_refuses_ends_it(tmp_path: Path) -> None:
     """Wrong credentials do not become right: one line with the address, without the password; status 1."""
     with running(RedisServer, tmp_path / "redis", "--requirepass", "right") as server:
         with started("--broker", server.url("q", user=":wrong@"), "--store", "memory:") as process:
@@ -203,7 +211,7 @@ def test_a_broker_that_refuses_ends_it(tmp_path):
     assert "wrong@" not in rest
 
 
-def test_a_broker_that_goes_and_comes_back(tmp_path):
+def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
     """/healthz names it while it is away, and all is well again when it is back."""
     with running(NatsServer, tmp_path / "nats") as server:
         load = ("--events", "100000", "--rate-per-s", "50")
@@ -221,7 +229,7 @@ def test_a_broker_that_goes_and_comes_back(tmp_path):
                 assert process.wait(PATIENCE_S) == 0
 
 
-def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path):
+def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path: Path) -> None:
     """SIGTERM while it is away ends the service within its deadline."""
     with running(NatsServer, tmp_path / "nats") as server:
         with started("--broker", server.url("q"), "--store", "memory:", "--drain-s", "30") as process:
@@ -242,7 +250,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path):
 
 @pytest.mark.skipif(not permitted(), reason=NOT_PERMITTED)
 @pytest.mark.parametrize("when", ["waiting", "consuming"])
-def test_as_process_1_it_drains(when):
+def test_as_process_1_it_drains(when: str) -> None:
     """SIGTERM from outside of the container reaches it, while it starts and later."""
     url = nowhere() if when == "waiting" else "memory:"
     with started("--broker", url, "--store", "memory:", before=FIRST) as process:
@@ -256,7 +264,7 @@ def test_as_process_1_it_drains(when):
 # --- the whole, observed ------------------------------------------------------------------------------
 
 
-def test_every_message_is_traced_to_its_end():
+def test_every_message_is_traced_to_its_end() -> None:
     """Each published message is one trace at the collector, up to its ack; also the last ones."""
     with receiving() as received:
         with started(
@@ -265,7 +273,7 @@ def test_every_message_is_traced_to_its_end():
         ) as process:
             assert ended(process) == 0
 
-    traces = {}
+    traces: dict[Any, Any] = {}
     for span in received.spans:
         traces.setdefault(span.trace_id, []).append(span.name)
     assert len(traces) == 200
@@ -288,7 +296,7 @@ METRICS = {
 }
 
 
-def test_metrics_tell_of_messages_loop_and_threads():
+def test_metrics_tell_of_messages_loop_and_threads() -> None:
     """What was consumed and settled, how the loop and the threads are, and the process's own figures."""
     load = ("--events", "100000", "--rate-per-s", "200")
     with started("--broker", "memory:", "--http", "0", *load) as process:
@@ -299,5 +307,5 @@ def test_metrics_tell_of_messages_loop_and_threads():
         assert ended(process) == 0
 
 
-def lines_of(port):
+def lines_of(port: int) -> list[str]:
     return [line for line in get(port, "/metrics")[1].splitlines() if not line.startswith("#")]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ os._exit(0)
 """
 
 
-def ended(**variables):
+def ended(**variables: str) -> subprocess.CompletedProcess[str]:
     """The program, to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
@@ -59,13 +60,13 @@ def ended(**variables):
     )
 
 
-def told(**variables):
+def told(**variables: str) -> tuple[dict[str, Any], str]:
     done = ended(**variables)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
-def test_every_span_arrives_also_those_of_the_end():
+def test_every_span_arrives_also_those_of_the_end() -> None:
     """The collector has each span once, with the service's name and resource; nothing is lost."""
     with receiving() as received:
         made, log = told(
@@ -81,7 +82,7 @@ def test_every_span_arrives_also_those_of_the_end():
     assert "not exported" not in log
 
 
-def test_only_what_is_sampled_arrives():
+def test_only_what_is_sampled_arrives() -> None:
     """The sampler's variables are the SDK's; without a name, the service has one."""
     with receiving() as received:
         made, _ = told(
@@ -96,7 +97,7 @@ def test_only_what_is_sampled_arrives():
     assert received.resource["service.name"] == "mayhem"
 
 
-def test_what_does_not_fit_into_the_queue_is_counted():
+def test_what_does_not_fit_into_the_queue_is_counted() -> None:
     """A collector that is slower than the service loses spans, and the log says how many."""
     silent = threading.Event()
     threading.Timer(1.0, silent.set).start()
@@ -114,7 +115,7 @@ IMPATIENT = "import harness.mayhem.operations.telemetry; harness.mayhem.operatio
 
 
 @pytest.mark.parametrize("how", ["refuses", "is silent"])
-def test_a_dead_collector_costs_a_bounded_wait(how):
+def test_a_dead_collector_costs_a_bounded_wait(how: str) -> None:
     """Whether it refuses or never answers, the end does not wait longer than a few seconds, and says so."""
     never = threading.Event()
     with receiving(silent=never) as received:
@@ -135,7 +136,7 @@ def test_a_dead_collector_costs_a_bounded_wait(how):
     ],
     ids=["nothing said", "none", "disabled"],
 )
-def test_without_an_exporter_no_spans_are_made(variables):
+def test_without_an_exporter_no_spans_are_made(variables: dict[str, str]) -> None:
     """Nobody would get them, so they cost nothing."""
     made, log = told(**variables, OTEL_METRICS_EXPORTER="none")
 
@@ -152,14 +153,14 @@ TracerProvider.__init__ = init
 """
 
 
-def test_who_adds_a_processor_gets_spans():
+def test_who_adds_a_processor_gets_spans() -> None:
     """A provider that somebody listens to is used, though no variable names an exporter."""
     made, _ = told(BEFORE=WATCHED)
 
     assert (made["recorded"], made["sdk"]) == (SPANS, True)
 
 
-def test_console_is_an_exporter():
+def test_console_is_an_exporter() -> None:
     """Spans are printed; the SDK's own exporters need no extra."""
     done = ended(OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="none")
 
@@ -179,14 +180,14 @@ MISSING = "sys.modules['opentelemetry.exporter'] = None"
         ({"OTEL_METRICS_EXPORTER": "abacus"}, "OTEL_METRICS_EXPORTER: no exporter 'abacus' is installed"),
     ],
 )
-def test_an_exporter_that_is_missing_is_one_clear_error(variables, expected):
+def test_an_exporter_that_is_missing_is_one_clear_error(variables: dict[str, str], expected: str) -> None:
     """Whoever wants spans wants to know that there will be none; the extra to install is named."""
     done = ended(**variables)
 
     assert (done.returncode, done.stderr) == (1, f"mayhem: {expected}\n")
 
 
-def test_the_wait_has_a_reason():
+def test_the_wait_has_a_reason() -> None:
     """The control of the dead collectors: one that answers late, but in time, gets everything."""
     silent = threading.Event()
     threading.Timer(0.5, silent.set).start()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
@@ -17,7 +22,7 @@ from harness.mayhem.errors import HostUnavailableError
 from harness.mayhem.fleet import Fleet
 from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.hosts.sdk import MachineClient
-from harness.mayhem.message import RestartEvent
+from harness.mayhem.message import Delivery, RestartEvent
 from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import Circuits
 from harness.mayhem.messages.consumer import Consumer
@@ -35,21 +40,25 @@ from tests.mayhem.support.stage import failing, forever, staged
 PATIENCE_S = 20
 
 
-def tree(spans):
+def tree(
+    spans: InMemorySpanExporter,
+) -> tuple[set[tuple[str, SpanKind, str | None]], int]:
     """(name, kind, parent's name or none) of every finished span; and how many traces they are of."""
     finished = spans.get_finished_spans()
-    names = {s.context.span_id: s.name for s in finished}
+    names: dict[int, str] = {s.context.span_id: s.name for s in finished}
     rows = {(s.name, s.kind, s.parent and names[s.parent.span_id]) for s in finished}
     return rows, len({s.context.trace_id for s in finished})
 
 
-def named(spans, name):
+def named(spans: InMemorySpanExporter, name: str) -> ReadableSpan:
     (found,) = [s for s in spans.get_finished_spans() if s.name == name]
     return found
 
 
-def named_of(spans, name, attribute, value):
-    (found,) = [s for s in spans.get_finished_spans() if s.name == name and s.attributes[attribute] == value]
+def named_of(spans: InMemorySpanExporter, name: str, attribute: str, value: str) -> ReadableSpan:
+    (found,) = [
+        s for s in spans.get_finished_spans() if s.name == name and (s.attributes or {})[attribute] == value
+    ]
     return found
 
 
@@ -64,25 +73,25 @@ WHOLE_LIFE = {
 }
 
 
-async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
+async def test_whole_life_of_a_message_is_one_trace(spans: InMemorySpanExporter, tmp_path: Path) -> None:
     """Publish, process, restart, health check, save, extension and ack share a trace, each in its place."""
     extended = asyncio.Event()
     checked_in = []
 
     class TellingBroker(SqliteBroker):
-        async def extend(self, delivery):
+        async def extend(self, delivery: Delivery) -> None:
             await super().extend(delivery)
             extended.set()
 
-        async def ack(self, delivery):
+        async def ack(self, delivery: Delivery) -> None:
             await super().ack(delivery)
             self.drain()
 
     class PatientHost:
-        async def restart(self):
+        async def restart(self) -> None:
             await extended.wait()
 
-        def check_health(self):
+        def check_health(self) -> None:
             checked_in.append((threading.current_thread(), get_current_span().get_span_context()))
 
     async with Database(tmp_path / "mayhem.db") as database, ThreadPool(2) as threads:
@@ -113,19 +122,21 @@ async def test_whole_life_of_a_message_is_one_trace(spans, tmp_path):
         "messaging.system": "sqlite",
         "messaging.destination.name": "restart",
         "messaging.operation.type": "process",
-        "messaging.message.id": named(spans, "publish restart").attributes["messaging.message.id"],
+        "messaging.message.id": (named(spans, "publish restart").attributes or {})["messaging.message.id"],
         "mayhem.delivery": 1,
         "mayhem.lease_s": 0.03,
     }
     assert {s.status.status_code for s in spans.get_finished_spans()} == {StatusCode.UNSET}
 
 
-async def test_default_hosts_have_one_whose_restart_crosses_threads(spans, monkeypatch):
+async def test_default_hosts_have_one_whose_restart_crosses_threads(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A library that blocks is called in a thread and finds its span there; the other hosts need none."""
     called = []
 
-    def told(method):
-        def call(client, *args):
+    def told(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(client: MachineClient, *args: float) -> Any:
             called.append(
                 (method.__name__, threading.current_thread(), get_current_span().get_span_context())
             )
@@ -153,12 +164,14 @@ async def test_default_hosts_have_one_whose_restart_crosses_threads(spans, monke
 
 
 @pytest.mark.parametrize(("kept", "parent"), [(True, "schedule"), (False, None)])
-async def test_publishing_from_a_thread_keeps_the_trace(kept, parent, spans):
+async def test_publishing_from_a_thread_keeps_the_trace(
+    kept: bool, parent: str | None, spans: InMemorySpanExporter
+) -> None:
     """A thread that was given the context publishes into the caller's trace; the control was not given it."""
     broker = MemoryBroker(lease_s=LEASE_S)
     loop, stop = asyncio.get_running_loop(), threading.Event()
 
-    def publish_one():
+    def publish_one() -> None:
         publish_steadily(broker, loop, stop, events=1, rate_per_s=1000, hosts=1, seed=1)
 
     async with ThreadPool(1) as threads:
@@ -173,7 +186,7 @@ async def test_publishing_from_a_thread_keeps_the_trace(kept, parent, spans):
     assert header[1].startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")
 
 
-async def test_message_without_headers_starts_a_trace(spans):
+async def test_message_without_headers_starts_a_trace(spans: InMemorySpanExporter) -> None:
     """A message of a publisher that does not trace is processed under a root span."""
     async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
         await stage.handle(await stage.delivery())
@@ -181,11 +194,11 @@ async def test_message_without_headers_starts_a_trace(spans):
     assert ("process restart", SpanKind.CONSUMER, None) in tree(spans)[0]
 
 
-async def test_cancelled_span_does_not_look_like_success(spans):
+async def test_cancelled_span_does_not_look_like_success(spans: InMemorySpanExporter) -> None:
     """Cancelled work ends its spans as errors, and the handing back is part of the trace."""
     started = asyncio.Event()
 
-    async def restart():
+    async def restart() -> None:
         started.set()
         await forever()
 
@@ -198,11 +211,13 @@ async def test_cancelled_span_does_not_look_like_success(spans):
     for name in ("restart host", "process restart"):
         ended = named(spans, name)
         assert (ended.status.status_code, ended.status.description) == (StatusCode.ERROR, "cancelled")
-        assert ended.attributes["error.type"] == "CancelledError"
+        assert (ended.attributes or {})["error.type"] == "CancelledError"
     assert named(spans, "nack").status.status_code is StatusCode.UNSET
 
 
-async def test_failed_span_names_its_error_and_records_no_exception(spans, monkeypatch):
+async def test_failed_span_names_its_error_and_records_no_exception(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The status says what went wrong; the costly exception event is left out; every attempt has its span."""
     monkeypatch.setattr(policy, "RETRY_S", 0.001)
     script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
@@ -211,13 +226,15 @@ async def test_failed_span_names_its_error_and_records_no_exception(spans, monke
 
     process = named(spans, "process restart")
     assert process.status.description == "HostUnavailableError: away"
-    assert process.attributes["error.type"] == "HostUnavailableError"
+    assert (process.attributes or {})["error.type"] == "HostUnavailableError"
     assert process.events == ()
     assert [s.name for s in spans.get_finished_spans()].count("restart host") == policy.MAX_ATTEMPTS
-    assert named(spans, "nack").parent.span_id == process.context.span_id
+    parent = named(spans, "nack").parent
+    assert parent is not None
+    assert parent.span_id == process.context.span_id
 
 
-async def test_dead_letter_is_part_of_the_trace(spans):
+async def test_dead_letter_is_part_of_the_trace(spans: InMemorySpanExporter) -> None:
     """Laying a message aside is a span below its processing."""
     async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
         await stage.handle(await stage.delivery(b"not json"))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import PIPE
 
@@ -49,18 +50,19 @@ print("zombies:", zombies(), flush=True)
 
 
 @contextmanager
-def first(then):
+def first(then: str) -> Iterator[subprocess.Popen[str]]:
     """Runs as process 1, and is at *then*."""
     command = [*FIRST, sys.executable, "-c", SERVICE, then]
     with subprocess.Popen(command, stdout=PIPE, text=True) as process:
         try:
+            assert process.stdout is not None
             assert process.stdout.readline() == "2 1\n"
             yield process
         finally:
             process.kill()
 
 
-def inside(process):
+def inside(process: subprocess.Popen[str]) -> int:
     """Process 1, as it is called from outside of its namespace."""
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
         return int(children.read())
@@ -74,7 +76,9 @@ def inside(process):
         (signal.SIGINT, "time.sleep(60)", 7),
     ],
 )
-def test_signals_reach_the_service_and_its_status_is_told(signum, then, status):
+def test_signals_reach_the_service_and_its_status_is_told(
+    signum: signal.Signals, then: str, status: int
+) -> None:
     """Also those that the kernel ignores for process 1 unless there is a handler."""
     with first(then) as process:
         os.kill(inside(process), signum)
@@ -82,10 +86,11 @@ def test_signals_reach_the_service_and_its_status_is_told(signum, then, status):
         assert process.wait(PATIENCE_S) == status
 
 
-def test_without_it_the_signal_is_lost():
+def test_without_it_the_signal_is_lost() -> None:
     """The control: process 1 that handles nothing is not ended by SIGTERM."""
     program = "import time; print(flush=True); time.sleep(1); print('still here')"
     with subprocess.Popen([*FIRST, sys.executable, "-c", program], stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
         process.stdout.readline()
         os.kill(inside(process), signal.SIGTERM)
         rest, _ = process.communicate(timeout=PATIENCE_S)
@@ -93,7 +98,7 @@ def test_without_it_the_signal_is_lost():
     assert (process.returncode, rest) == (0, "still here\n")
 
 
-def test_orphans_are_buried():
+def test_orphans_are_buried() -> None:
     """Processes that lost their parents do not stay zombies, and do not end the service."""
     with first(ORPHANS) as process:
         rest, _ = process.communicate(timeout=PATIENCE_S)
@@ -101,7 +106,7 @@ def test_orphans_are_buried():
     assert (process.returncode, rest) == (0, "zombies: 0\n")
 
 
-def test_anywhere_else_nothing_happens():
+def test_anywhere_else_nothing_happens() -> None:
     """Who is not process 1 stays who it is."""
     before = os.getpid()
     fork_if_first()

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from harness.mayhem.operations.tracing import span
 from harness.mayhem.process.shutdown import Shutdown
@@ -24,29 +27,30 @@ PATIENCE_S = 20
 class Ending:
     """What a shutdown asked for, in order."""
 
-    def __init__(self, *, drain_s):
-        self.asked = asyncio.Queue()
+    def __init__(self, *, drain_s: float) -> None:
+        self.asked: asyncio.Queue[Any] = asyncio.Queue()
         self.shutdown = Shutdown(lambda: self.asked.put_nowait("cut"), drain_s=drain_s)
 
-    def ready(self):
+    def ready(self) -> Shutdown:
         self.shutdown.drain_by(lambda: self.asked.put_nowait("drain"))
         return self.shutdown
 
-    async def next(self):
+    async def next(self) -> str:
         async with asyncio.timeout(PATIENCE_S):
-            return await self.asked.get()
+            return str(await self.asked.get())
 
 
 # --- signals ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["sleeping", "busy"])
-def test_a_signal_is_heard_while_the_main_thread_is_held(how):
+def test_a_signal_is_heard_while_the_main_thread_is_held(how: str) -> None:
     """The handler runs in a thread of its own, at once."""
     came = threading.Event()
+    threads: list[threading.Thread] = []
 
-    def handler():
-        came.thread = threading.current_thread()
+    def handler() -> None:
+        threads.append(threading.current_thread())
         came.set()
 
     with signal_handlers({signal.SIGUSR1: handler}):
@@ -57,15 +61,15 @@ def test_a_signal_is_heard_while_the_main_thread_is_held(how):
                 came.wait(PATIENCE_S)
 
     assert came.is_set()
-    assert came.thread is not threading.main_thread()
+    assert threading.main_thread() not in threads
 
 
-def test_afterwards_signals_are_the_programs_again():
+def test_afterwards_signals_are_the_programs_again() -> None:
     """Handlers, the wakeup file and the thread are as before; also after a handler that raises."""
     before = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
     raised = threading.Event()
 
-    def handler():
+    def handler() -> None:
         raised.set()
         raise ValueError("a handler's own")
 
@@ -81,7 +85,7 @@ def test_afterwards_signals_are_the_programs_again():
     assert after == before
 
 
-def test_children_do_not_inherit_anything():
+def test_children_do_not_inherit_anything() -> None:
     """A child process takes signals as ever: nothing is blocked, nothing is ignored."""
     with signal_handlers({signal.SIGTERM: lambda: None}):
         program = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(15))"
@@ -94,7 +98,7 @@ def test_children_do_not_inherit_anything():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-async def test_first_signal_drains_and_second_cuts(signum):
+async def test_first_signal_drains_and_second_cuts(signum: signal.Signals) -> None:
     """The same signal twice is a drain that is cut short."""
     ending = Ending(drain_s=PATIENCE_S * 2)
     with ending.ready() as shutdown, signal_handlers({signum: lambda: shutdown.ask_from_thread("a test")}):
@@ -107,7 +111,7 @@ async def test_first_signal_drains_and_second_cuts(signum):
     assert shutdown.was_cut
 
 
-async def test_deadline_cuts_once():
+async def test_deadline_cuts_once() -> None:
     """A drain that takes too long is cut short without a second signal; a third wish changes nothing."""
     ending = Ending(drain_s=0.01)
     with ending.ready() as shutdown:
@@ -118,7 +122,7 @@ async def test_deadline_cuts_once():
     assert ending.asked.empty()
 
 
-async def test_deadline_ends_with_the_service():
+async def test_deadline_ends_with_the_service() -> None:
     """A drain that is over before its deadline is not cut afterwards, and no thread waits for it."""
     ending = Ending(drain_s=0.01)
     with ending.ready() as shutdown:
@@ -133,7 +137,7 @@ async def test_deadline_ends_with_the_service():
             assert not thread.is_alive()
 
 
-async def test_before_there_is_anything_to_finish_the_end_is_a_cut():
+async def test_before_there_is_anything_to_finish_the_end_is_a_cut() -> None:
     """Who is asked to end while it starts just ends, and that is no failure."""
     ending = Ending(drain_s=PATIENCE_S)
     with ending.shutdown as shutdown:
@@ -149,17 +153,17 @@ async def test_before_there_is_anything_to_finish_the_end_is_a_cut():
 
 
 @asynccontextmanager
-async def gate():
+async def gate() -> AsyncIterator[None]:
     await asyncio.Event().wait()
     yield
 
 
-async def inner():
+async def inner() -> None:
     async with gate():
         pass
 
 
-async def test_a_dump_shows_what_awaits_what(spans):
+async def test_a_dump_shows_what_awaits_what(spans: InMemorySpanExporter) -> None:
     """Each task with its chain of awaits, innermost last, also through a generator; and its trace."""
     loop = asyncio.get_running_loop()
     with span("outer") as outer:
@@ -180,12 +184,12 @@ async def test_a_dump_shows_what_awaits_what(spans):
     assert any(line.endswith(" test_a_dump_shows_what_awaits_what") for line in lines)
 
 
-async def test_a_dump_is_bounded():
+async def test_a_dump_is_bounded() -> None:
     """Tasks at more places than are shown are counted; deep recursion is cut at its outer end."""
     source = "async def place(event): await event.wait()"
     event, tasks = asyncio.Event(), []
     for number in range(CHAINS + 10):
-        names = {}
+        names: dict[Any, Any] = {}
         exec(compile(source, f"place-{number}.py", "exec"), names)
         tasks.append(asyncio.create_task(names["place"](event)))
     await asyncio.sleep(0)
@@ -197,14 +201,19 @@ async def test_a_dump_is_bounded():
     assert len(text.splitlines()) < 10 * CHAINS
 
 
-def test_a_dump_names_the_line_that_holds_the_loop():
+def test_a_dump_names_the_line_that_holds_the_loop() -> None:
     """Taken from another thread, it shows where the loop's own thread is."""
     found = []
 
-    async def hold():
+    async def hold() -> None:
         loop = asyncio.get_running_loop()
         holding = threading.Event()
-        looking = threading.Thread(target=lambda: (holding.wait(), found.append(stack_dump(loop))))
+
+        def look() -> None:
+            holding.wait()
+            found.append(stack_dump(loop))
+
+        looking = threading.Thread(target=look)
         looking.start()
         holding.set()
         looking.join()  # which holds the loop

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -16,23 +18,23 @@ greeting = contextvars.ContextVar("greeting", default="none")
 
 
 @pytest.fixture
-def door():
+def door() -> Iterator[threading.Event]:
     """Opens for every thread that waits before it; also when the test has failed."""
     door = threading.Event()
     yield door
     door.set()
 
 
-async def until(condition):
+async def until(condition: Callable[..., Any]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.001)
 
 
-async def test_call_sees_the_context_of_its_caller():
+async def test_call_sees_the_context_of_its_caller() -> None:
     """The current span is in the context; what the thread sets is not the caller's."""
 
-    def call():
+    def call() -> tuple[str, Any]:
         seen = greeting.get()
         greeting.set("changed")
         return seen, threading.current_thread()
@@ -45,7 +47,7 @@ async def test_call_sees_the_context_of_its_caller():
     assert thread is not threading.main_thread()
 
 
-async def test_calls_beyond_the_limit_wait_and_are_counted(door):
+async def test_calls_beyond_the_limit_wait_and_are_counted(door: threading.Event) -> None:
     """As many as there are threads are busy, the others wait, and how long is known."""
     async with ThreadPool(2) as threads:
         calls = [asyncio.create_task(threads.run(door.wait, PATIENCE_S)) for _ in range(5)]
@@ -61,9 +63,9 @@ async def test_calls_beyond_the_limit_wait_and_are_counted(door):
         assert (threads.waiting, threads.oldest_wait_s) == (0, 0.0)
 
 
-async def test_call_cancelled_in_the_queue_is_never_made(door):
+async def test_call_cancelled_in_the_queue_is_never_made(door: threading.Event) -> None:
     """It leaves the queue at once."""
-    made = []
+    made: list[Any] = []
     async with ThreadPool(1) as threads:
         first = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
         await until(lambda: threads.busy == 1)
@@ -80,7 +82,7 @@ async def test_call_cancelled_in_the_queue_is_never_made(door):
     assert made == ["third"]
 
 
-async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door):
+async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door: threading.Event) -> None:
     """Nothing can end it: the caller goes on, and the thread is counted until the call returns."""
     async with ThreadPool(1) as threads:
         call = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
@@ -92,14 +94,14 @@ async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door):
         await until(lambda: threads.busy == 0)
 
 
-async def test_error_that_nobody_waits_for_any_more_is_reported():
+async def test_error_that_nobody_waits_for_any_more_is_reported() -> None:
     """The loop's exception handler hears what the call raises, in the call's own trace."""
-    told = asyncio.Queue()
+    told: asyncio.Queue[Any] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.put_nowait((context["exception"], greeting.get())))
     door = threading.Event()
 
-    def call():
+    def call() -> None:
         door.wait(PATIENCE_S)
         raise ZeroDivisionError("too late")
 
@@ -118,7 +120,7 @@ async def test_error_that_nobody_waits_for_any_more_is_reported():
     assert told.empty()
 
 
-async def test_error_of_a_call_is_the_callers():
+async def test_error_of_a_call_is_the_callers() -> None:
     """What a call raises in its thread is raised where it is awaited, and the thread is free again."""
     async with ThreadPool(1) as threads:
         with pytest.raises(ZeroDivisionError):
@@ -128,7 +130,7 @@ async def test_error_of_a_call_is_the_callers():
         assert await threads.run(int, "7") == 7
 
 
-async def test_end_does_not_wait_for_a_call_that_hangs(door):
+async def test_end_does_not_wait_for_a_call_that_hangs(door: threading.Event) -> None:
     """A client library that never returns must not hold the end."""
     async with asyncio.timeout(PATIENCE_S):
         async with ThreadPool(1) as threads:

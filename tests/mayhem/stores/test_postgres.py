@@ -8,19 +8,23 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.errors import StorageBrokenError, StorageUnavailableError
 from harness.mayhem.ledger import read_ledger
-from harness.mayhem.message import Message, RestartEvent
+from harness.mayhem.message import Delivery, Message, RestartEvent
 from harness.mayhem.messages import policy
 from harness.mayhem.messages.circuit import CircuitLimits, Circuits
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.operations.failure_ledger import FailureLedger
-from tests.mayhem.support.postgres_server import PASSWORD, SMALL_MB, new_database
+from harness.mayhem.stores.postgres import PostgresStore
+from tests.mayhem.support.postgres_server import PASSWORD, SMALL_MB, PostgresServer, new_database
 from tests.mayhem.support.stage import staged
 
 asyncpg = pytest.importorskip("asyncpg")
@@ -32,14 +36,14 @@ LIMIT_S = 0.3
 
 
 @pytest.fixture
-def short_limits(monkeypatch):
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "COMMAND_S", LIMIT_S)
     monkeypatch.setattr(postgres, "CONNECT_S", LIMIT_S * 10)
     monkeypatch.setattr(postgres, "CLOSE_S", LIMIT_S)
 
 
 @asynccontextmanager
-async def session(url):
+async def session(url: str) -> AsyncIterator[Any]:
     """Somebody else at the same database."""
     connection = await asyncpg.connect(url)
     try:
@@ -48,7 +52,9 @@ async def session(url):
         await connection.close(timeout=PATIENCE_S)
 
 
-async def save_until_it_works(store, message_id, refusals):
+async def save_until_it_works(
+    store: PostgresStore, message_id: str, refusals: list[StorageUnavailableError]
+) -> None:
     """Save as a consumer would: again as long as the store is unavailable."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -61,26 +67,26 @@ async def save_until_it_works(store, message_id, refusals):
                 return
 
 
-async def fill_last_page(store):
+async def fill_last_page(store: PostgresStore) -> None:
     """Save until there is no more room in what the table has on the disk."""
     for number in range(10_000):
         await store.save(f"m-{number}", "web-1")
 
 
-async def test_services_that_start_at_once_make_one_table(database_url):
+async def test_services_that_start_at_once_make_one_table(database_url: str) -> None:
     """Twelve that find no table at the same time all come up."""
     async with asyncio.timeout(PATIENCE_S):
         stores = [postgres.connect(database_url) for _ in range(12)]
         opened = await asyncio.gather(*(store.__aenter__() for store in stores))
-        for store in opened:
-            await store.save("m", "web-1")
+        for each in opened:
+            await each.save("m", "web-1")
         for store in stores:
             await store.__aexit__(None, None, None)
 
     assert await postgres.times_saved(database_url) == {"m": 12}
 
 
-async def test_server_that_is_down_at_the_start(postgres_server, database_url):
+async def test_server_that_is_down_at_the_start(postgres_server: PostgresServer, database_url: str) -> None:
     """Nobody listens: unavailable, with the address and without the password; later it works."""
     with postgres_server.stopped():
         with pytest.raises(StorageUnavailableError) as raised:
@@ -97,13 +103,16 @@ async def test_server_that_is_down_at_the_start(postgres_server, database_url):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
-async def test_server_that_restarts_under_load(how, postgres_server, database_url):
+async def test_server_that_restarts_under_load(
+    how: signal.Signals, postgres_server: PostgresServer, database_url: str
+) -> None:
     """Whether shut down or crashed: saves fail as unavailable, then work, and what was saved is there."""
     async with postgres.connect(database_url) as store, asyncio.timeout(PATIENCE_S):
         back = asyncio.Event()
-        returned, refusals = set(), []
+        returned: set[str] = set()
+        refusals: list[StorageUnavailableError] = []
 
-        async def save_on(worker):
+        async def save_on(worker: int) -> None:
             after = 0
             for number in itertools.count():
                 await save_until_it_works(store, f"{worker}-{number}", refusals)
@@ -126,7 +135,7 @@ async def test_server_that_restarts_under_load(how, postgres_server, database_ur
     assert returned == set(times)
 
 
-async def test_table_that_somebody_holds(short_limits, database_url):
+async def test_table_that_somebody_holds(short_limits: None, database_url: str) -> None:
     """A save that waits too long is unavailable, also in the queue for a connection; none is lost."""
     async with postgres.connect(database_url) as store, session(database_url) as other:
         async with other.transaction():
@@ -141,7 +150,9 @@ async def test_table_that_somebody_holds(short_limits, database_url):
     assert set((await postgres.times_saved(database_url)).values()) == {1}
 
 
-async def test_server_that_is_stopped_in_the_middle(short_limits, postgres_server, database_url):
+async def test_server_that_is_stopped_in_the_middle(
+    short_limits: None, postgres_server: PostgresServer, database_url: str
+) -> None:
     """A server that answers nothing, not even a cancel request, holds neither the save nor the exit."""
     async with asyncio.timeout(PATIENCE_S):
         async with postgres.connect(database_url) as store, session(postgres_server.socket_url) as other:
@@ -161,10 +172,14 @@ async def test_server_that_is_stopped_in_the_middle(short_limits, postgres_serve
     assert "n" in await postgres.times_saved(database_url)
 
 
-async def test_connection_that_is_out_of_step_is_not_used_again(database_url, monkeypatch):
+async def test_connection_that_is_out_of_step_is_not_used_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the client library has lost track of a connection, the next save has another one."""
 
-    async def out_of_step(self, *args, **kwargs):
+    async def out_of_step(
+        self: object, *args: int | str | tuple[str, str, float] | None, **kwargs: bool
+    ) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
 
     async with postgres.connect(database_url) as store, session(database_url) as other:
@@ -179,7 +194,7 @@ async def test_connection_that_is_out_of_step_is_not_used_again(database_url, mo
         assert set(await other.fetch(query)) - set(before)
 
 
-async def test_cancelled_save_gives_its_connection_back(database_url):
+async def test_cancelled_save_gives_its_connection_back(database_url: str) -> None:
     """A save that is cancelled while the server works on it leaves no connection with half an answer."""
     async with postgres.connect(database_url) as store, session(database_url) as other:
         async with other.transaction():
@@ -208,7 +223,9 @@ async def test_cancelled_save_gives_its_connection_back(database_url):
         ({"database": "nowhere"}, "does not exist"),
     ],
 )
-async def test_server_that_refuses(change, said, postgres_server):
+async def test_server_that_refuses(
+    change: dict[str, str], said: str, postgres_server: PostgresServer
+) -> None:
     """What only a person can mend is broken, not unavailable; the password is not told."""
     with pytest.raises(StorageBrokenError, match=said) as raised:
         async with postgres.connect(postgres_server.url(**change)):
@@ -218,7 +235,7 @@ async def test_server_that_refuses(change, said, postgres_server):
     assert change.get("password", PASSWORD) not in str(raised.value).replace("password authentication", "")
 
 
-async def test_user_without_rights(postgres_server, database_url):
+async def test_user_without_rights(postgres_server: PostgresServer, database_url: str) -> None:
     """One who may write is served; one who may not is broken; neither needs to be allowed to make tables."""
     async with postgres.connect(database_url) as store, session(database_url) as owner:
         await store.save("m", "web-1")
@@ -236,7 +253,7 @@ async def test_user_without_rights(postgres_server, database_url):
         assert await owner.fetchval("SELECT count(*) FROM saved") == 2
 
 
-async def test_database_that_became_read_only(database_url):
+async def test_database_that_became_read_only(database_url: str) -> None:
     """As after a fail-over: unavailable as long as it lasts."""
     async with session(database_url) as other:
         name = await other.fetchval("SELECT current_database()")
@@ -251,10 +268,10 @@ async def test_database_that_became_read_only(database_url):
             await store.save("m", "web-1")
 
 
-async def test_too_many_connections(postgres_server, database_url):
+async def test_too_many_connections(postgres_server: PostgresServer, database_url: str) -> None:
     """A server with no connection left is unavailable, until there is one again."""
     async with asyncio.timeout(PATIENCE_S):
-        taken = []
+        taken: list[Any] = []
         try:
             with suppress(asyncpg.TooManyConnectionsError):
                 while len(taken) < 100:
@@ -270,7 +287,7 @@ async def test_too_many_connections(postgres_server, database_url):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-async def test_disk_that_is_full(postgres_server):
+async def test_disk_that_is_full(postgres_server: PostgresServer) -> None:
     """A full disk is unavailable, and works again when there is room."""
     async with session(postgres_server.socket_url) as other:
         await other.execute(f"CREATE TABLESPACE small LOCATION '{postgres_server.folder / 'small'}'")
@@ -302,14 +319,20 @@ class WatchedBroker(MemoryBroker):
     watching = False
     handed_out = 0
 
-    async def get(self, limit):
+    async def get(self, limit: int) -> Sequence[Delivery]:
         deliveries = await super().get(limit)
         self.handed_out += self.watching * len(deliveries)
         return deliveries
 
 
 @pytest.mark.parametrize("gated", [True, False])
-async def test_queue_outlives_the_database(gated, postgres_server, database_url, monkeypatch, caplog):
+async def test_queue_outlives_the_database(
+    gated: bool,
+    postgres_server: PostgresServer,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """While the server is down the queue is left alone, and afterwards everything is saved.
 
     Without the gate, the control, the queue is pulled and handed back, on and on; but even so no message is
@@ -321,7 +344,7 @@ async def test_queue_outlives_the_database(gated, postgres_server, database_url,
     broker, failures = WatchedBroker(lease_s=PATIENCE_S), FailureLedger()
     circuits = Circuits(CircuitLimits(failures=3, pause_s=0.05, max_pause_s=0.2))
 
-    def trials():
+    def trials() -> int:
         return [record.getMessage() for record in caplog.records].count("circuit half-open")
 
     caplog.set_level(logging.INFO)
@@ -352,7 +375,7 @@ async def test_queue_outlives_the_database(gated, postgres_server, database_url,
     assert (broker.handed_out <= allowed) == gated
 
 
-async def test_table_of_somebody_else(database_url):
+async def test_table_of_somebody_else(database_url: str) -> None:
     """A table of that name with other columns is broken: it will not heal by itself."""
     async with session(database_url) as other:
         await other.execute("CREATE TABLE saved (id INTEGER)")
@@ -363,7 +386,7 @@ async def test_table_of_somebody_else(database_url):
         await postgres.times_saved(database_url)
 
 
-async def test_what_was_saved_survives_a_crash(postgres_server, database_url):
+async def test_what_was_saved_survives_a_crash(postgres_server: PostgresServer, database_url: str) -> None:
     """Whatever the database's default is, a commit is on the server's disk before `save` returns."""
     async with session(database_url) as other:
         name = await other.fetchval("SELECT current_database()")
@@ -376,7 +399,9 @@ async def test_what_was_saved_survives_a_crash(postgres_server, database_url):
     assert await postgres.times_saved(database_url) == {"m": 1}
 
 
-async def test_service_outlives_its_database(postgres_server, database_url, tmp_path):
+async def test_service_outlives_its_database(
+    postgres_server: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
     """A whole service whose database crashes in the middle ends with all saved and nothing laid aside."""
     members = ("--broker", f"sqlite:{tmp_path / 'mayhem.db'}", "--store", database_url)
     events = 200
@@ -387,12 +412,15 @@ async def test_service_outlives_its_database(postgres_server, database_url, tmp_
         async with asyncio.timeout(PATIENCE_S):
             told = b""
             while b"consuming" not in told:
+                assert serving.stderr is not None
                 told += await serving.stderr.readline()
             while not await postgres.times_saved(database_url):
                 await asyncio.sleep(0.01)
             with postgres_server.stopped(signal.SIGQUIT):
                 while b"circuit half-open" not in told:
+                    assert serving.stderr is not None
                     told += await serving.stderr.readline()
+            assert serving.stderr is not None
             rest, _ = await asyncio.gather(serving.stderr.read(), serving.wait())
     finally:
         if serving.returncode is None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,20 +23,20 @@ TABLE = "SELECT message_id, host, times FROM saved"
 
 
 @asynccontextmanager
-async def in_memory(url):
+async def in_memory(url: str) -> AsyncIterator[Any]:
     async with memory.connect(url) as store:
 
-        async def kept():
+        async def kept() -> dict[str, tuple[str, int]]:
             return {key: (host, store.times[key]) for key, host in store.hosts.items()}
 
         yield StoreBench(store, kept)
 
 
 @asynccontextmanager
-async def in_file(url):
+async def in_file(url: str) -> AsyncIterator[Any]:
     async with backend.store(url) as store:
 
-        async def kept():
+        async def kept() -> dict[str, tuple[str, int]]:
             with closing(sqlite3.connect(url.removeprefix("sqlite:"))) as other:
                 return {key: (host, times) for key, host, times in other.execute(TABLE)}
 
@@ -41,11 +44,11 @@ async def in_file(url):
 
 
 @asynccontextmanager
-async def in_postgres(url):
+async def in_postgres(url: str) -> AsyncIterator[Any]:
     asyncpg = pytest.importorskip("asyncpg")
     async with backend.store(url) as store:
 
-        async def kept():
+        async def kept() -> dict[str, tuple[str, int]]:
             other = await asyncpg.connect(url)
             try:
                 return {key: (host, times) for key, host, times in await other.fetch(TABLE)}
@@ -56,7 +59,7 @@ async def in_postgres(url):
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def make(request, tmp_path):
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """Makes a bench; a database of its own behind it."""
     match request.param:
         case "memory":
@@ -69,7 +72,7 @@ def make(request, tmp_path):
 
 
 @pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__)
-async def test_conformance(check, make):
+async def test_conformance(check: Callable[[Any], Awaitable[None]], make: Callable[..., Any]) -> None:
     """Every store passes every check."""
     await check(make)
 
@@ -77,30 +80,30 @@ async def test_conformance(check, make):
 class Flawed:
     """A store that is right but for one thing."""
 
-    def __init__(self):
-        self.table = {}
+    def __init__(self) -> None:
+        self.table: dict[Any, Any] = {}
         self.broken = False
 
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         await asyncio.sleep(0)
         _, times = self.table.get(message_id, (host, 0))
         self.table[message_id] = (host if times == 0 else self.table[message_id][0], times + 1)
 
-    async def kept(self):
+    async def kept(self) -> dict[Any, Any] | dict[str, tuple[str, int]]:
         return dict(self.table)
 
 
 class Later(Flawed):
     """It returns before it has saved."""
 
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         self.later = asyncio.get_running_loop().call_later(
             60, lambda: self.table.update({message_id: (host, 1)})
         )
 
 
 class LastHostWins(Flawed):
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         await super().save(message_id, host)
         self.table[message_id] = (host, self.table[message_id][1])
 
@@ -108,7 +111,7 @@ class LastHostWins(Flawed):
 class LosesUpdates(Flawed):
     """It reads, waits, and writes."""
 
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         _, times = self.table.get(message_id, (host, 0))
         await asyncio.sleep(0)
         self.table[message_id] = (host, times + 1)
@@ -117,7 +120,7 @@ class LosesUpdates(Flawed):
 class MixesUp(Flawed):
     """Those who save at the same time share one place for the host."""
 
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         self.host = host
         await asyncio.sleep(0)
         self.table[message_id] = (self.host, 1)
@@ -126,7 +129,7 @@ class MixesUp(Flawed):
 class PoisonedByCancel(Flawed):
     """After a cancelled save, as after one that left its answer unread, nothing is right."""
 
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         try:
             await super().save(message_id, "another's" if self.broken else host)
         except asyncio.CancelledError:
@@ -135,12 +138,12 @@ class PoisonedByCancel(Flawed):
 
 
 class FoldsCase(Flawed):
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         await super().save(message_id.lower(), host)
 
 
 class LetsErrorsOut(Flawed):
-    async def save(self, message_id, host):
+    async def save(self, message_id: str, host: str) -> None:
         message_id.encode()
         await super().save(message_id, host)
 
@@ -157,11 +160,15 @@ class LetsErrorsOut(Flawed):
         (LetsErrorsOut, checks.what_cannot_be_kept_is_malformed, UnicodeEncodeError),
     ],
 )
-async def test_the_checks_find_what_they_are_for(flawed, check, error):
+async def test_the_checks_find_what_they_are_for(
+    flawed: Any,
+    check: Callable[[Any], Awaitable[None]],
+    error: type[Exception],
+) -> None:
     """The control: a store with one flaw passes the checks but for the one that looks for it."""
 
     @asynccontextmanager
-    async def make():
+    async def make() -> AsyncIterator[Any]:
         store = flawed()
         yield StoreBench(store, store.kept)
 
@@ -169,11 +176,11 @@ async def test_the_checks_find_what_they_are_for(flawed, check, error):
         await check(make)
 
 
-async def test_every_check_passes_what_is_right():
+async def test_every_check_passes_what_is_right() -> None:
     """The control of the controls: without a flaw, the same store passes all."""
 
     @asynccontextmanager
-    async def make():
+    async def make() -> AsyncIterator[Any]:
         store = Flawed()
         yield StoreBench(store, store.kept)
 
@@ -181,7 +188,7 @@ async def test_every_check_passes_what_is_right():
         await check(make)
 
 
-async def test_sqlite_store_shares_its_file(tmp_path):
+async def test_sqlite_store_shares_its_file(tmp_path: Path) -> None:
     """Two stores of the same file have one thread and one connection together."""
     url = f"sqlite:{tmp_path / 'a.db'}"
     async with sqlite.connect(url) as first, sqlite.connect(url) as second, shared(tmp_path / "a.db") as db:
@@ -198,14 +205,14 @@ async def test_sqlite_store_shares_its_file(tmp_path):
         ("postgresql://h:99999/d", "expected postgresql://USER:PASSWORD@HOST"),
     ],
 )
-async def test_url_that_says_nothing_is_a_wrong_setting(url, said):
+async def test_url_that_says_nothing_is_a_wrong_setting(url: str, said: str) -> None:
     """A URL that cannot be understood is found before anything is started."""
     with pytest.raises(SettingsError, match=said):
         async with backend.store(url):
             pass
 
 
-async def test_missing_client_library_is_named(monkeypatch):
+async def test_missing_client_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where asyncpg is not installed, one error says what to install."""
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     monkeypatch.delitem(sys.modules, "harness.mayhem.stores.postgres", raising=False)

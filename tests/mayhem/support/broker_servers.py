@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ free_port = servers.free_port
 
 
 @contextmanager
-def running(kind: type[Server], folder: Path, *options: str) -> Iterator[Server]:
+def running(kind: Callable[[Path], Server], folder: Path, *options: str) -> Iterator[Server]:
     """A server of its own for one test, or for all; *options* are added to its command line."""
     with ExitStack() as stack:
         try:
@@ -29,14 +29,14 @@ def running(kind: type[Server], folder: Path, *options: str) -> Iterator[Server]
 
 
 @pytest.fixture(scope="session")
-def nats_server(tmp_path_factory):
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A NATS server with JetStream that all tests share: each uses a queue of its own."""
     with running(NatsServer, tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory):
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Redis server that all tests share: each uses a queue of its own."""
     with running(RedisServer, tmp_path_factory.mktemp("redis")) as server:
         yield server

@@ -54,14 +54,30 @@ class PostgresServer:
         (self.folder / "small").mkdir()
         if self._as_user:
             os.chown(self.folder / "small", pwd.getpwnam("nobody").pw_uid, -1)
-        command = [self._binary("initdb"), "-D", self.folder / "data", "-U", USER, "--no-sync", "-E", "UTF8"]
+        command: list[str | Path] = [
+            self._binary("initdb"),
+            "-D",
+            self.folder / "data",
+            "-U",
+            USER,
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}", "--locale=C"]
         subprocess.run([*self._as_user, *command], check=True, capture_output=True)
 
     def start(self) -> None:
         """Start, and return when connections are accepted."""
         options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-        command = [*self._as_user, self._binary("postgres"), "-D", self.folder / "data", "-k", self.folder]
+        command: list[str | Path] = [
+            *self._as_user,
+            self._binary("postgres"),
+            "-D",
+            self.folder / "data",
+            "-k",
+            self.folder,
+        ]
         command += ["-p", str(self.port), *options]
         if self._as_user:
             # In a mount namespace of its own: the small file system is gone with the server.
@@ -69,7 +85,7 @@ class PostgresServer:
             command = ["unshare", "--mount", "sh", "-c", f'{small}; exec "$@"', "sh", *command]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        ready = [self._binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready: list[str | Path] = [self._binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         deadline = time.monotonic() + START_S
         while subprocess.run(ready, check=False).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:
