@@ -87,7 +87,7 @@ async def finish_despite_cancel(call: Coroutine[Any, Any, None], *, finish_s: fl
 
 
 async def take_or_undo(take: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[None]]) -> T:
-    """Return what *take* takes; if cancelled meanwhile, let *take* finish and undo it.
+    """Return the result of *take*; if cancelled meanwhile, let *take* finish and undo it.
 
     Cancelling *take* itself would leave its messages leased without a consumer: the broker has already
     handed them out when the answer is discarded.

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from .errors import SettingsError, StorageBrokenError, StorageUnavailableError
@@ -131,9 +130,7 @@ class Database:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self._work.put(None)
         await asyncio.wait({self._closed}, timeout=CLOSE_S)
         if not self._closed.done():

@@ -26,7 +26,7 @@ class Broker(Protocol):
         ...
 
     async def get(self, limit: int) -> Sequence[Delivery]:
-        """Wait for messages and take up to *limit*; after `drain`, always empty, and never before.
+        """Wait for messages and take up to *limit*; empty only after `drain`, and then always.
 
         If cancelled, hands back what it may have taken.
         """
@@ -92,7 +92,7 @@ class Store(Protocol):
 
 
 class Host(Protocol):
-    """A machine that can be restarted. A health check is a protocol of its own, see below.
+    """A machine that can be restarted. Health checks are separate protocols, see below.
 
     A host that must be started and ended is an async context manager as well.
     """

@@ -1,4 +1,4 @@
-"""What the service's tests share: asyncio's debug mode, and recorded spans."""
+"""Fixtures of the service's tests: asyncio's debug mode, and recorded spans."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tests.mayhem.support.postgres_server import database_url, postgres_server  
 
 @pytest.fixture(autouse=True)
 async def debug_mode() -> None:
-    """Slow callbacks are logged, and what was never awaited says where it was created."""
+    """Slow callbacks are logged, and never-awaited coroutines are reported with their origin."""
     asyncio.get_running_loop().set_debug(True)
 
 
 @pytest.fixture
 def spans() -> Iterator[Any]:
-    """Every span that ends during the test."""
+    """All spans that end during the test."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
-        # A process can set it only once: other tests find this one, or this one finds theirs.
+        # A process can set a provider only once, so an existing one is reused.
         provider = TracerProvider()
         trace.set_tracer_provider(provider)
     exporter = InMemorySpanExporter()

@@ -1,4 +1,4 @@
-"""Brokers and stores are chosen by URL; one that is wrong is one clear line, without a password."""
+"""Brokers and stores are chosen by URL; a wrong one is one clear line without a password."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from harness.mayhem.message import Message
     ],
 )
 async def test_wrong_urls(url: str, message: str) -> None:
-    """The message says what was expected and what came."""
+    """The message says what was expected and what was given."""
     with pytest.raises(SettingsError) as raised:
         async with backend.broker(url, lease_s=1):
             pass
@@ -47,7 +47,7 @@ async def test_wrong_urls(url: str, message: str) -> None:
 
 
 def test_an_address_keeps_its_password_to_itself() -> None:
-    """What is shown has neither the password nor the queue; what is used has the password."""
+    """The text for errors has neither the password nor the queue; the URL has the password."""
     address = BrokerUrl.from_url("redis://me:s3cret@h:1/2?queue=q")
 
     assert (address.url, address.shown, address.queue) == ("redis://me:s3cret@h:1/2", "redis://h:1/2", "q")
@@ -59,7 +59,7 @@ def test_an_address_keeps_its_password_to_itself() -> None:
     ("package", "url"), [("nats", "nats://127.0.0.1:1"), ("redis", "redis://127.0.0.1:1")]
 )
 def test_a_missing_package_names_its_extra(package: str, url: str) -> None:
-    """Without the client library there is one error, which says what to install."""
+    """Without the client library, one error says what to install."""
     program = f"""
 import sys
 sys.modules[{package!r}] = None
@@ -76,7 +76,7 @@ except SettingsError as exc:
 
 
 async def test_broker_and_store_of_one_file_share_its_thread(tmp_path: Path) -> None:
-    """However often a file is asked for, one thread writes it; it ends with the last who asked."""
+    """All users of a file share one thread, which ends with the last of them."""
     url = f"sqlite:{tmp_path / 'a.db'}"
 
     def threads() -> int:
@@ -98,7 +98,7 @@ async def test_broker_and_store_of_one_file_share_its_thread(tmp_path: Path) -> 
 
 
 async def test_two_open_a_file_at_the_same_time(tmp_path: Path) -> None:
-    """Whoever asks while another is opening the file waits for that, and gets the same."""
+    """Concurrent users wait for the first to open the file, and share it."""
     entered = asyncio.Barrier(5)
 
     async def use() -> Database:
@@ -110,7 +110,7 @@ async def test_two_open_a_file_at_the_same_time(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_cannot_be_opened_fails_for_everybody(tmp_path: Path) -> None:
-    """Each who asks gets the error, and the next one may have more luck."""
+    """Every concurrent user gets the error, and a later one may succeed."""
     folder = tmp_path / "nowhere"
 
     async def use() -> StatementResult:

@@ -1,4 +1,4 @@
-"""The database's thread: grouped commits, errors that stay with their statement, a loop that stays free."""
+"""The database's thread: group commits, errors per statement, and a loop that is never blocked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def count(database: Database) -> int:
 
 
 async def test_what_was_answered_is_committed(database: Database) -> None:
-    """Once a statement is answered, another connection sees what it did."""
+    """Once a statement has returned, another connection sees its effect."""
     await database.execute(INSERT, "x")
 
     with closing(sqlite3.connect(database.path)) as other:
@@ -40,7 +40,7 @@ async def test_what_was_answered_is_committed(database: Database) -> None:
 
 
 async def test_waiting_statements_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the file is busy, statements gather; then one commit serves all of them, and the loop is free."""
+    """While the file is busy, statements queue up and then share one commit; the loop is never blocked."""
     groups: list[int] = []
     commit = database_module._commit
 
@@ -63,7 +63,7 @@ async def test_waiting_statements_share_a_commit(database: Database, monkeypatch
 
 
 async def test_failing_statement_fails_alone(database: Database) -> None:
-    """Of three statements in one group, the one that breaks a constraint fails and the others are kept."""
+    """A statement that violates a constraint fails alone; the others of its group are committed."""
     results = await asyncio.gather(
         *(database.execute(INSERT, value) for value in ("x", "x", "y")), return_exceptions=True
     )
@@ -77,7 +77,7 @@ async def test_failing_statement_fails_alone(database: Database) -> None:
 
 
 async def test_parameter_that_sqlite_cannot_take_harms_nobody_else(database: Database) -> None:
-    """A lone surrogate is the caller's error; the thread lives on."""
+    """An invalid parameter is the caller's error, and the thread goes on."""
     with pytest.raises(UnicodeEncodeError):
         await database.execute(INSERT, "\ud800")
     await database.execute(INSERT, "x")
@@ -92,7 +92,7 @@ async def test_parameter_that_sqlite_cannot_take_harms_nobody_else(database: Dat
 async def test_sqlite_errors_are_translated(
     statement: str, error: type[Exception], database: Database
 ) -> None:
-    """Callers see the service's errors, with SQLite's as the cause."""
+    """SQLite's errors are raised as the service's, with the original as the cause."""
     with pytest.raises(error) as raised:
         await database.execute(statement)
 
@@ -100,7 +100,7 @@ async def test_sqlite_errors_are_translated(
 
 
 async def test_busy_file_is_unavailable_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that another process keeps locked for too long may be free later."""
+    """A file that stays locked is a temporary error."""
     monkeypatch.setattr(database_module, "BUSY_S", 0.05)
     async with Database(tmp_path / "a.db") as database:
         with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
@@ -114,7 +114,7 @@ async def test_busy_file_is_unavailable_not_broken(tmp_path: Path, monkeypatch: 
 
 
 async def test_cancelled_wait_harms_nobody(database: Database) -> None:
-    """A caller that was cancelled before the thread came by leaves no row, and the next is served."""
+    """A statement that was cancelled in the queue is not executed, and the next one is."""
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         cancelled = asyncio.create_task(database.execute(INSERT, "x"))
@@ -129,7 +129,7 @@ async def test_cancelled_wait_harms_nobody(database: Database) -> None:
 
 
 async def test_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    """The error says which file, and no thread is left."""
+    """The error names the file, and no thread is left."""
     with pytest.raises(StorageBrokenError, match=r"nowhere/a\.db: cannot be opened"):
         async with Database(tmp_path / "nowhere" / "a.db"):
             pass

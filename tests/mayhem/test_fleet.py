@@ -1,4 +1,4 @@
-"""Restarts are serial per host, and only per host; a fleet starts, ends and bounds its hosts."""
+"""Restarts are serial per host, and the fleet starts, ends and bounds its hosts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 20
 
 
 class Host:
-    """Nothing but what a host must be able to do."""
+    """The minimum of a host."""
 
     def __init__(self, restart: Callable[..., Any] | None) -> None:
         self._restart = restart
@@ -31,7 +31,7 @@ class Host:
 
 
 class Startable(Host):
-    """A host that tells when it is started and ended."""
+    """A host that records when it is started and ended."""
 
     def __init__(self, name: str, told: list[Any], *, complaint: Any = None) -> None:
         self.name = name
@@ -56,7 +56,7 @@ def fleet_of(host: Any, threads: ThreadPool, **options: Any) -> Fleet:
 
 
 async def test_two_restarts_of_a_host_never_overlap() -> None:
-    """However many messages name the same host, it is restarted once at a time."""
+    """Concurrent restarts of the same host run one after the other."""
     inside, most = 0, 0
 
     async def restart() -> None:
@@ -76,7 +76,7 @@ async def test_two_restarts_of_a_host_never_overlap() -> None:
 
 
 async def test_different_hosts_are_restarted_at_the_same_time() -> None:
-    """The control: restarts of two hosts do meet."""
+    """Control: restarts of two hosts overlap."""
     both = asyncio.Barrier(2)
     async with ThreadPool(2) as threads:
         fleet = Fleet(lambda name: Host(both.wait), threads)
@@ -85,7 +85,7 @@ async def test_different_hosts_are_restarted_at_the_same_time() -> None:
 
 
 async def test_cancelled_restart_gives_the_host_free() -> None:
-    """A restart that was cancelled does not keep the next one waiting."""
+    """A cancelled restart does not block the next one."""
     started, hang = asyncio.Event(), asyncio.Event()
 
     async def restart() -> None:
@@ -107,7 +107,7 @@ async def test_cancelled_restart_gives_the_host_free() -> None:
 
 
 async def test_host_that_hangs_is_given_up() -> None:
-    """A restart has an end, and the next one its turn; what was given up is not counted."""
+    """A restart that takes too long fails, is not counted, and does not block the next one."""
     hang = asyncio.Event()
     async with ThreadPool(1) as threads:
         fleet = fleet_of(Host(hang.wait), threads, within_s=0.05)
@@ -121,7 +121,7 @@ async def test_host_that_hangs_is_given_up() -> None:
 
 
 async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none() -> None:
-    """A client library must not hold the loop; what can be awaited need not pay for a thread."""
+    """A blocking health check runs in a thread; an awaitable one does not."""
     asked_in = {}
 
     class Blocking(Host):
@@ -141,7 +141,7 @@ async def test_health_check_that_blocks_has_a_thread_and_one_that_waits_has_none
 
 
 async def test_host_that_is_not_well_has_not_been_restarted() -> None:
-    """What the health check raises is the restart's error."""
+    """An error of the health check is raised by the restart."""
 
     class Unwell(Host):
         async def health(self) -> None:
@@ -156,7 +156,7 @@ async def test_host_that_is_not_well_has_not_been_restarted() -> None:
 
 
 async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse() -> None:
-    """What was started last is ended first; strangers are neither."""
+    """Hosts are started in order and ended in reverse; unlisted hosts are neither."""
     told: list[Any] = []
     async with ThreadPool(1) as threads:
         make = {name: Startable(name, told) for name in ("a", "b", "c")}.__getitem__
@@ -167,7 +167,7 @@ async def test_fleet_starts_its_hosts_in_order_and_ends_them_in_reverse() -> Non
 
 
 async def test_host_that_is_down_at_the_start_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """The others are started all the same, and a restart may bring it up; it is ended as the others are."""
+    """A host that is down does not prevent the others from starting, and is ended like them."""
     told: list[Any] = []
     hosts = {
         "a": Startable("a", told, complaint=HostUnavailableError("a: no licence")),
@@ -183,7 +183,7 @@ async def test_host_that_is_down_at_the_start_is_a_warning(caplog: pytest.LogCap
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ZeroDivisionError()])
 async def test_start_that_is_broken_off_ends_what_was_started(error: Any) -> None:
-    """A cancelled start, or a bug in a host, leaves nothing running."""
+    """A cancelled start or a bug in a host leaves nothing running."""
     told: list[Any] = []
     hosts = {"a": Startable("a", told), "b": Startable("b", told, complaint=error), "c": Startable("c", told)}
     async with ThreadPool(1) as threads:
@@ -195,7 +195,7 @@ async def test_start_that_is_broken_off_ends_what_was_started(error: Any) -> Non
 
 
 async def test_strangers_are_forgotten_while_they_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages may name any host; what the fleet knows of them is bounded, but never one that is in use."""
+    """The number of unlisted hosts is bounded; one in use is never forgotten."""
     monkeypatch.setattr(fleet_module, "MAX_UNLISTED", 10)
     hang = asyncio.Event()
     made: list[Any] = []
@@ -226,7 +226,7 @@ async def test_strangers_are_forgotten_while_they_rest(monkeypatch: pytest.Monke
 
 
 async def test_simulated_host_can_be_replaced_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restart patched into the class takes effect at once, also for hosts that exist already."""
+    """Patching the class's `restart` takes effect at once, even for existing hosts."""
     restarted = []
 
     async def patched(self: SimulatedHost) -> None:

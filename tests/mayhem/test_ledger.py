@@ -1,4 +1,4 @@
-"""The ledger tells what became of every message, and misses what vanished."""
+"""The ledger shows what became of every message, and counts vanished ones as lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.mayhem.support.postgres_server import new_database
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Any]:
-    """Six messages: a and b acked (b saved twice), c dead, d handed back, e expired and out again, f new."""
+    """Six messages: a and b acked (b saved twice), c dead, d handed back, e redelivered, f new."""
     clock = ManualClock()
     async with Database(tmp_path / "mayhem.db") as database:
         broker, store = SqliteBroker(database, lease_s=LEASE_S, clock=clock), SqliteStore(database)
@@ -63,7 +63,7 @@ async def ledger_of(database: Database) -> Ledger:
 
 
 async def test_every_end_is_counted(database: Database) -> None:
-    """Each figure counts its messages, while the service has the file open."""
+    """Each figure is right while the service has the file open."""
     assert await ledger_of(database) == Ledger(**SOUND)
 
 
@@ -76,7 +76,7 @@ async def test_every_end_is_counted(database: Database) -> None:
     ],
 )
 async def test_what_vanished_is_missed(damage: str, changed: dict[str, int], database: Database) -> None:
-    """A row that is gone or in no known state is lost; an ack without its save is found out."""
+    """A row that is missing or in an unknown state is lost; an ack without a save is counted."""
     await database.execute(damage)
 
     assert await ledger_of(database) == Ledger(**{**SOUND, **changed})
@@ -97,7 +97,7 @@ async def store_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) ->
 async def test_brokers_on_servers_keep_the_same_books(
     system: str, store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """With a broker on a server, and the store in a file or on another one, the figures mean the same."""
+    """The figures mean the same for brokers on servers, with any store."""
     broker_url = request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex)
     async with (
         store_of(store, request, tmp_path) as store_url,
@@ -129,7 +129,7 @@ async def test_brokers_on_servers_keep_the_same_books(
 
 
 async def test_no_database_is_an_error(tmp_path: Path) -> None:
-    """Asking for the ledger of nothing creates nothing."""
+    """Reading the ledger of a missing file creates nothing."""
     url = f"sqlite:{tmp_path / 'mayhem.db'}"
     with pytest.raises(StorageError, match=r"mayhem\.db: cannot be read"):
         await read_ledger(url, url)
@@ -138,7 +138,7 @@ async def test_no_database_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_foreign_file_is_an_error(tmp_path: Path) -> None:
-    """A file that is no database is named."""
+    """A file that is not a database is named."""
     path = tmp_path / "text"
     path.write_text("text" * 1000)
     with pytest.raises(StorageError, match="text: "):
@@ -147,12 +147,12 @@ async def test_foreign_file_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("urls", [("memory:", "sqlite:a.db"), ("sqlite:a.db", "memory:")])
 async def test_memory_has_no_books(urls: tuple[str, str]) -> None:
-    """What is in the memory of a process ends with it; there is nothing to look into."""
+    """Memory has no ledger that another process could read."""
     with pytest.raises(SettingsError, match="memory:"):
         await read_ledger(*urls)
 
 
 async def test_no_queue_is_an_error(nats_server: Server) -> None:
-    """A NATS server without the queue has no books of it, and gets none."""
+    """A NATS server without the queue has no ledger, and none is created."""
     with pytest.raises(StorageError, match="no ledger to read: stream not found"):
         await read_ledger(nats_server.url("nowhere"), "sqlite:a.db")

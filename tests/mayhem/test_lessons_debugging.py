@@ -1,4 +1,4 @@
-"""Lessons on debug mode: one switch, and these tests have it on."""
+"""Lessons on debug mode: one switch enables it, and these tests run in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.mayhem.support.service_process import last_words, started, wait_line
 
-# Says what its loop is like, and holds it for longer than `slow_callback_duration`.
+# Prints whether its loop is in debug mode, and blocks it for longer than `slow_callback_duration`.
 SLOW = """
 import asyncio, runpy, sys, time
 import harness.mayhem.operations.health
@@ -35,7 +35,7 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
     ],
 )
 def test_one_switch_turns_debug_mode_on(options: list[str], environment: dict[str, str], debug: bool) -> None:
-    """An option or a variable: slow callbacks are logged with their name then, and else they are not."""
+    """An option or a variable enables debug mode, in which slow callbacks are logged by name."""
     program = ("-c", SLOW)
     with started("--broker", "memory:", *options, program=program, **environment) as process:
         held = wait_line(process, "held ")
@@ -48,5 +48,5 @@ def test_one_switch_turns_debug_mode_on(options: list[str], environment: dict[st
 
 
 async def test_these_tests_run_in_debug_mode() -> None:
-    """Each of the service's tests has it, without asking."""
+    """All of the service's tests run in debug mode."""
     assert asyncio.get_running_loop().get_debug()

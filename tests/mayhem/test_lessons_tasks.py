@@ -1,4 +1,4 @@
-"""Lessons on tasks: who owns them, and what becomes of a cancellation and of errors."""
+"""Lessons on tasks: ownership, cancellation and errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import harness.mayhem
 from harness.mayhem.cancellation import cancel_and_wait
 
 SERVICE = Path(harness.mayhem.__file__).parent
-# Made outside of a group, and awaited to their end right there, whoever cancels the caller.
+# Creates tasks without a group, and awaits them even if the caller is cancelled.
 OWNED = {"cancellation.py"}
 
 
 def calls(*names: str) -> set[Any] | set[tuple[str, str]]:
-    """(file, name) of the calls of these functions of asyncio, in the service itself."""
+    """The service's calls of these asyncio functions, as (file, name)."""
     return {
         (path.name, node.func.attr)
         for path in SERVICE.rglob("*.py")
@@ -33,13 +33,13 @@ def calls(*names: str) -> set[Any] | set[tuple[str, str]]:
 
 
 def test_every_task_has_an_owner() -> None:
-    """Tasks are made by groups; the few others are awaited where they are made."""
+    """Tasks are created by groups; the few others are awaited where they are created."""
     assert {file for file, _ in calls("create_task", "ensure_future")} <= OWNED
     assert calls("TaskGroup") >= {("consumer.py", "TaskGroup"), ("service.py", "TaskGroup")}
 
 
 def test_the_service_gathers_nothing() -> None:
-    """Neither `gather`, which hides errors, nor `wait_for`, which may swallow a cancellation."""
+    """The service uses neither `gather`, which hides errors, nor `wait_for`, which may swallow a cancel."""
     assert calls("gather", "wait_for", "get_event_loop") == set()
 
 
@@ -54,7 +54,7 @@ async def grouped(*work: Coroutine[Any, Any, Any]) -> None:
 
 
 async def test_a_cancelled_gather_forgets_what_was_done() -> None:
-    """Cancelled, `gather` tells nothing of an error that one of its members had raised; a group does."""
+    """A cancelled `gather` discards an error that a member had raised; a group does not."""
     forgetting = asyncio.gather(fail(), asyncio.Event().wait(), return_exceptions=True)
     await asyncio.sleep(0.01)
     forgetting.cancel()
@@ -68,7 +68,7 @@ async def test_a_cancelled_gather_forgets_what_was_done() -> None:
 
 
 async def test_a_swallowed_cancellation_does_not_hold_the_end() -> None:
-    """A task that goes on after its first cancellation, as a library may make it do, is cancelled again."""
+    """A task that swallows its first cancellation is cancelled again."""
     heard = []
 
     async def deaf() -> None:

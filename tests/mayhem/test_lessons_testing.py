@@ -1,4 +1,4 @@
-"""Lessons on testing coroutines: what a mock proves, and what it does not."""
+"""Lessons on testing coroutines: what mocks prove."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.mayhem.support.stage import staged
 
 
 async def test_a_mock_agrees_to_what_a_fake_refuses() -> None:
-    """A bare mock takes a call that no store has; a mock with the real signature, and a fake, do not."""
+    """A bare mock accepts an invalid call; a mock with the real signature and a fake do not."""
     await AsyncMock().save("a", "web-1", durable=True)
     for honest in (create_autospec(MemoryStore, instance=True), MemoryStore()):
         with pytest.raises(TypeError, match="durable"):
@@ -21,7 +21,7 @@ async def test_a_mock_agrees_to_what_a_fake_refuses() -> None:
 
 
 async def test_a_mock_made_of_the_real_one_is_awaitable() -> None:
-    """`create_autospec` knows which methods are coroutines, and the handler awaits one as the other."""
+    """`create_autospec` mocks coroutine methods as awaitable."""
     mocked = create_autospec(MemoryStore, instance=True)
     assert inspect.iscoroutinefunction(mocked.save)
     async with staged(MemoryBroker(lease_s=30), store=mocked) as stage:

@@ -1,4 +1,4 @@
-"""A run on a server that others use, too: nothing is left there, and its password is in no record."""
+"""A run on a shared server leaves nothing there, and its record has no password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.mayhem.support.broker_servers import NatsServer, RedisServer, Server,
 pytestmark = pytest.mark.slow
 
 PASSWORD = "geheim77"
-# What each server asks for, and what is given.
+# The password options of each server, and the credentials.
 LOCKS = {
     "nats": (NatsServer, ("--user", "me", "--pass", PASSWORD), f"me:{PASSWORD}@"),
     "redis": (RedisServer, ("--requirepass", PASSWORD), f":{PASSWORD}@"),
@@ -34,7 +34,7 @@ RUN = """
     duration_s = 2
     max_late_ms = 5000
 """
-# No message can be handled, and no retry helps.
+# Every message fails permanently.
 POISON = """
     [[faults]]
     id = "poison"
@@ -57,14 +57,14 @@ def server(system: str, tmp_path: Path) -> Iterator[Server]:
 
 
 def carried_out(system: str, server: Server, tmp_path: Path, *, more: str = "") -> tuple[Any, str]:
-    """A run whose queue has no name of its own, and where that queue was."""
+    """Carry out a run whose URL names no queue; return its end and the queue's URL."""
     own_url = server.url("", user=LOCKS[system][2]).partition("?")[0]
     path = scenario(tmp_path, RUN.format(broker=own_url, system=system) + more)
     return harness("run", path, cwd=tmp_path, out="run-1"), f"{own_url}?queue=run-1"
 
 
 async def test_nothing_is_left_of_a_run(system: str, server: Server, tmp_path: Path) -> None:
-    """Every message was handled, so its queue goes; and nobody who reads the record learns the password."""
+    """Once every message is handled, the queue is removed; the record has no password."""
     ended, url = carried_out(system, server, tmp_path)
     found = subprocess.run(["grep", "-rl", PASSWORD, ended.folder.path], capture_output=True, text=True)
 
@@ -79,7 +79,7 @@ async def test_nothing_is_left_of_a_run(system: str, server: Server, tmp_path: P
 async def test_a_queue_with_dead_letters_is_left_and_noted(
     system: str, server: Server, tmp_path: Path
 ) -> None:
-    """There is something to look at, and the note says what. `remove` takes it away; twice is fine."""
+    """A queue with dead letters is kept and noted; `remove` deletes it, and can be repeated."""
     ended, url = carried_out(system, server, tmp_path, more=POISON)
     dead = ended.report["ledger"]["dead_lettered"]
     (note,) = [finding for finding in ended.report["findings"] if finding["rule"] == "ledger"]
@@ -98,7 +98,7 @@ async def test_a_queue_with_dead_letters_is_left_and_noted(
 
 
 async def exists(url: str) -> bool:
-    """Whether the server knows of any message in such a queue."""
+    """Whether the server has messages of that queue."""
     try:
         return bool((await member(brokers, url, "audit").audit(url)).published > 0)
     except StorageUnavailableError:  # NATS: no such stream
@@ -106,7 +106,7 @@ async def exists(url: str) -> bool:
 
 
 async def test_only_a_queue_on_a_server_can_be_removed(tmp_path: Path) -> None:
-    """A file is the owner's own to delete."""
+    """`remove` does not delete files."""
     path = tmp_path / "mayhem.db"
     command = [sys.executable, "-m", "harness.mayhem", "remove", "--broker", f"sqlite:{path}"]
     refused = subprocess.run(command, capture_output=True, text=True)

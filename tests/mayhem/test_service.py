@@ -1,4 +1,4 @@
-"""The service as a real process: ready, drained, killed, started again; nothing is lost on the way."""
+"""The service as a real process: drained, killed and started again without losing a message."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pytest
 from harness.mayhem.ledger import Ledger, read_ledger
 from tests.mayhem.support.service_process import PATIENCE_S, ended, run, serving, wait_line, wait_until
 
-# Some 200 messages per second: what is to happen under load does not come too late for it.
+# Some 200 messages per second, so that the load lasts until the test acts.
 SLOWLY = ("--concurrency", "5")
-# Runs the service in a program that has changed it from outside, by name.
+# Programs that patch the service by name and then run it.
 HANGING_RESTART = """
 import asyncio, runpy, sys
 from harness.mayhem.hosts.simulated import SimulatedHost
@@ -44,7 +44,7 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 
 
 def ledger_of(db: Path) -> Ledger:
-    """The service's own account of a database that is broker and store."""
+    """The ledger of a database that is broker and store."""
     url = f"sqlite:{db}"
     return asyncio.run(read_ledger(url, url))
 
@@ -66,7 +66,7 @@ def one(db: Path, query: str) -> float:
 
 
 def finish(db: Path, *arguments: str) -> None:
-    """Start again and let the service handle what is left."""
+    """Start the service again to handle the rest."""
     with serving(f"sqlite:{db}", *arguments) as process:
         wait_until(lambda: ledger_of(db).waiting == 0)
         process.send_signal(signal.SIGTERM)
@@ -74,7 +74,7 @@ def finish(db: Path, *arguments: str) -> None:
 
 
 def test_sigterm_under_load_drains_and_a_new_start_finishes(tmp_path: Path) -> None:
-    """A drained service leaves nothing leased, unsaved or lost; the next one handles exactly the rest."""
+    """A drained service leaves no message leased, unsaved or lost; the next one handles the rest."""
     db = tmp_path / "mayhem.db"
     with serving(f"sqlite:{db}", *SLOWLY) as process:
         fill(db, 600)
@@ -104,7 +104,7 @@ def test_sigterm_under_load_drains_and_a_new_start_finishes(tmp_path: Path) -> N
 
 
 def test_kill_under_load_loses_nothing(tmp_path: Path) -> None:
-    """What a killed service had in hand comes again when its leases end, and every message is saved."""
+    """The messages of a killed service are delivered again when their leases end, and all are saved."""
     db = tmp_path / "mayhem.db"
     with serving(f"sqlite:{db}", "--lease-s", "1", *SLOWLY) as process:
         fill(db, 600)
@@ -125,7 +125,7 @@ def test_kill_under_load_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", ["second signal", "deadline"])
 def test_cut_short_drain_hands_everything_back(by: str, tmp_path: Path) -> None:
-    """Work that does not end is cancelled and handed back at once, and the exit status says so."""
+    """When the drain is cut short, messages are handed back at once, and the exit status is 1."""
     db = tmp_path / "mayhem.db"
     drain_s = "0.1" if by == "deadline" else str(PATIENCE_S * 2)
     with serving(f"sqlite:{db}", "--drain-s", drain_s, program=("-c", HANGING_RESTART)) as process:
@@ -143,7 +143,7 @@ def test_cut_short_drain_hands_everything_back(by: str, tmp_path: Path) -> None:
 
 
 def test_hanging_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
-    """A client library that never returns is left behind, by name."""
+    """A thread that never returns is left behind, and its name is reported."""
     db = tmp_path / "mayhem.db"
     with serving(
         f"sqlite:{db}", "--drain-s", "0.1", "--hosts", "1", program=("-c", HANGING_THREAD)
@@ -159,7 +159,7 @@ def test_hanging_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
 
 
 def test_demonstration_ends_by_itself(tmp_path: Path) -> None:
-    """With a publisher of its own, the service ends once its events are settled."""
+    """With the built-in publisher, the service ends once its events are settled."""
     db = tmp_path / "mayhem.db"
     for target in ("memory:", f"sqlite:{db}"):
         shown = run("--broker", target, MAYHEM_EVENTS="20", MAYHEM_RATE_PER_S="200")
@@ -186,14 +186,14 @@ def test_demonstration_ends_by_itself(tmp_path: Path) -> None:
 def test_bad_usage_is_one_clear_error(
     arguments: list[str], environment: dict[str, Any], expected: str
 ) -> None:
-    """Nothing is started, one line says what is wrong, and the status is 2."""
+    """A usage error gives one line and status 2, and nothing is started."""
     wrong = run(*arguments, **environment)
 
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", f"mayhem: {expected}\n")
 
 
 def test_check_shows_the_settings_in_force_without_passwords() -> None:
-    """As JSON, with what follows from others."""
+    """`check` prints the settings as JSON, including derived ones."""
     shown = run("check", "--broker", "nats://me:secret@127.0.0.1:1", MAYHEM_HOSTS="3")
     settings = json.loads(shown.stdout)
 
@@ -203,7 +203,7 @@ def test_check_shows_the_settings_in_force_without_passwords() -> None:
 
 
 def test_missing_database_is_one_clear_error(tmp_path: Path) -> None:
-    """Neither command shows a traceback for a path that leads nowhere."""
+    """A missing path gives no traceback."""
     for command in ("serve", "ledger"):
         nowhere = run(command, "--broker", f"sqlite:{tmp_path}/nowhere/a.db")
         assert nowhere.returncode == 1
@@ -212,7 +212,7 @@ def test_missing_database_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_missing_exporter_is_one_clear_error() -> None:
-    """Who names an endpoint wants spans there; the extra to install is named."""
+    """An OTLP endpoint without the exporter is an error that names the extra."""
     shown = run(
         *("--broker", "memory:"),
         program=("-c", NO_EXPORTER),

@@ -1,4 +1,4 @@
-"""Settings come from options, variables and a file; a bad one is one clear line that names its source."""
+"""Settings come from options, variables and a file; an error is one line that names the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.mayhem.hosts.latency import Fixed
 from harness.mayhem.messages.circuit import CircuitLimits
 from harness.mayhem.settings import LIVE, Settings, load
 
-# A value for each setting that is not its default, as text, and as it is meant.
+# For each setting, a value that is not its default, as text and as the parsed value.
 TOLD = {
     "broker": ("sqlite:x.db", "sqlite:x.db"),
     "store": ("memory:", "memory:"),
@@ -44,7 +44,7 @@ MEANT: dict[str, Any] = {name: value for name, (_, value) in TOLD.items()}
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Nothing of this machine's; foreign variables do not matter."""
+    """An environment without this machine's settings."""
     for name in ("HOME", "MAYHEM", "MAYHEMX"):
         monkeypatch.setenv(name, "x")
     return monkeypatch
@@ -52,7 +52,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., Any]:
-    """Writes a file and gives the option that names it."""
+    """Write a file, and return the option that names it."""
 
     def write(text: str) -> str:
         path = tmp_path / "mayhem.toml"
@@ -70,12 +70,12 @@ def complaint(*arguments: str) -> str:
 
 
 def test_nothing_said_gives_the_defaults() -> None:
-    """Without options, variables and file, the defaults hold."""
+    """Without options, variables and a file, the defaults apply."""
     assert load([]) == Settings()
 
 
 def test_every_setting_can_be_told_in_each_way(environment: Any, file: Callable[..., Any]) -> None:
-    """Option, variable and key of the file give the same; only groups are for the file."""
+    """Every setting can be given as option, variable or key, except that groups need the file."""
     assert {*TOLD, "config", "groups"} == {*Settings.model_fields}
     options = [f"--{n.replace('_', '-')}={text}" for n, (text, _) in TOLD.items() if n != "debug"]
     assert load([*options, "--debug"]) == Settings(**MEANT)
@@ -89,7 +89,7 @@ def test_every_setting_can_be_told_in_each_way(environment: Any, file: Callable[
 
 
 def test_option_wins_over_variable_and_variable_over_file(environment: Any, file: Callable[..., Any]) -> None:
-    """What is typed is meant; the variable that names the file is one of the variables."""
+    """An option overrides a variable, which overrides the file."""
     environment.setenv("MAYHEM_CONFIG", file("hosts = 3\nseed = 3\nevents = 3").partition("=")[2])
     environment.setenv("MAYHEM_HOSTS", "2")
     environment.setenv("MAYHEM_SEED", "2")
@@ -114,7 +114,7 @@ def test_option_wins_over_variable_and_variable_over_file(environment: Any, file
     ],
 )
 def test_bad_value_names_its_source(environment: Any, option: str, expected: str) -> None:
-    """The message says where the value came from, what was expected and what came."""
+    """The message has the value's source, what was expected and what was given."""
     name, _, value = option.partition("=")
     variable = f"MAYHEM_{name[2:].replace('-', '_').upper()}"
     assert complaint(option).startswith(f"{name}: {expected}")
@@ -139,19 +139,19 @@ def test_bad_value_names_its_source(environment: Any, option: str, expected: str
 def test_what_is_wrong_in_the_file_is_named_with_the_file(
     file: Callable[..., Any], text: str, expected: str
 ) -> None:
-    """A key that nobody knows is not left unread, and the one that may be meant is named."""
+    """An unknown key is an error with a suggestion."""
     option = file(text)
 
     assert complaint(option).startswith(expected.format(file=option.partition("=")[2]))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """Who names a file wants it read."""
+    """A file that cannot be read is an error."""
     assert complaint(f"--config={tmp_path}/none.toml") == f"{tmp_path}/none.toml: No such file or directory"
 
 
 def test_a_slip_in_a_name_is_found_everywhere(environment: Any) -> None:
-    """An option that is none, and a variable that nearly is one; but not those that Kubernetes sets."""
+    """Unknown options and likely typos in variables are errors; Kubernetes's variables are not."""
     assert (
         complaint("--concurency=3") == "unrecognized arguments: --concurency=3; did you mean --concurrency?"
     )
@@ -169,19 +169,19 @@ def test_a_slip_in_a_name_is_found_everywhere(environment: Any) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    """Log files are read by many."""
+    """An error about a URL does not quote its password."""
     assert "secret" not in complaint("--broker=kafka://me:secret@127.0.0.1")
 
 
 def test_a_store_that_is_not_named_is_the_brokers_own() -> None:
-    """One file, or one memory; a broker that keeps nothing itself has a file beside it."""
+    """The default store is the broker's file or memory, or a file for a broker on a server."""
     assert Settings(broker="memory:").store_url == "memory:"
     assert Settings(broker="sqlite:a.db").store_url == "sqlite:a.db"
     assert Settings(broker="memory:", store="sqlite:b.db").store_url == "sqlite:b.db"
 
 
 def test_what_the_service_is_made_of() -> None:
-    """Settings are handed on as the values that its parts take."""
+    """Settings are converted to the types the service's parts take."""
     settings = Settings(hosts=3, sdk_hosts=1, host_latency="fixed:1ms", circuit_failures=2, log_level="error")
 
     assert settings.inventory.latency == Fixed(0.001)
@@ -191,7 +191,7 @@ def test_what_the_service_is_made_of() -> None:
 
 
 def test_hosts_that_do_not_add_up() -> None:
-    """The kinds of hosts are kinds of the hosts there are."""
+    """More processes and SDK hosts than hosts are an error."""
     assert complaint("--hosts=2", "--process-hosts=2") == (
         "settings: 2 processes and 1 SDK hosts are more than 2 hosts"
     )

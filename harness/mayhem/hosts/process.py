@@ -13,7 +13,6 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ..cancellation import finish_despite_cancel
@@ -122,9 +121,7 @@ class ProcessHost:
         await self._child.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._child.end()
 
     async def restart(self) -> None:

@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Sequence
 from random import Random
-from types import TracebackType
 from typing import Self
 
 from ..errors import HostUnavailableError
@@ -70,9 +69,7 @@ class SdkHost:
         await self._machine.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._machine.end()
 
     async def restart(self) -> None:

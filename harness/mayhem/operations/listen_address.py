@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ListenAddress(NamedTuple):
-    """A host name or IP address, and a port; the system chooses port 0."""
+    """A host name or IP address, and a port; with port 0, the system chooses one."""
 
     host: str
     port: int

@@ -36,7 +36,7 @@ def fork_if_first() -> None:
 
 
 def _reap(service: int) -> int | None:
-    """Reap every child that has ended; return the service's exit status, as a shell has it, once it has."""
+    """Reap ended children; return the service's exit status as a shell reports it, or None while it runs."""
     status = None
     while True:
         try:

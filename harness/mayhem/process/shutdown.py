@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from .stack_dump import stack_dump
@@ -68,9 +67,7 @@ class Shutdown:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """The service has ended: cancel the deadlines."""
         if self._deadline is not None:
             self._deadline.cancel()

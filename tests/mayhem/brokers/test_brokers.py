@@ -1,4 +1,4 @@
-"""Every broker does what every broker must do; and what only the one in SQLite can show."""
+"""Every broker passes the conformance suite; and checks that apply to SQLite only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.mayhem.support.clock import LEASE_S
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
 async def test_memory_conforms(check: Callable[[Any], Awaitable[None]]) -> None:
-    """The broker in memory keeps every rule."""
+    """The broker in memory passes every check."""
 
     @asynccontextmanager
     async def make(lease_s: float) -> AsyncIterator[Bench]:
@@ -37,7 +37,7 @@ async def test_memory_conforms(check: Callable[[Any], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
 async def test_sqlite_conforms(check: Callable[[Any], Awaitable[None]], tmp_path: Path) -> None:
-    """The broker in SQLite keeps every rule, with two consumers that do not share a connection."""
+    """The broker in SQLite passes every check, with two consumers on separate connections."""
 
     @asynccontextmanager
     async def make(lease_s: float) -> AsyncIterator[Bench]:
@@ -51,7 +51,7 @@ async def test_sqlite_conforms(check: Callable[[Any], Awaitable[None]], tmp_path
 
 
 def on_server(connect: Callable[..., Any], server: Server) -> Callable[..., Any]:
-    """Two connections to a queue that nobody has used."""
+    """Two connections to an unused queue."""
 
     @asynccontextmanager
     async def make(lease_s: float) -> AsyncIterator[Bench]:
@@ -64,13 +64,13 @@ def on_server(connect: Callable[..., Any], server: Server) -> Callable[..., Any]
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
 async def test_redis_conforms(check: Callable[[Any], Awaitable[None]], redis_server: Server) -> None:
-    """The broker in Redis keeps every rule, on a real server."""
+    """The broker in Redis passes every check on a real server."""
     await check(on_server(redis_broker.connect, redis_server))
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
 async def test_nats_conforms(check: Callable[[Any], Awaitable[None]], nats_server: Server) -> None:
-    """The broker in NATS JetStream keeps every rule, on a real server."""
+    """The broker in NATS JetStream passes every check on a real server."""
     await check(on_server(nats_broker.connect, nats_server))
 
 
@@ -91,7 +91,7 @@ async def test_plain_insert_is_handed_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("headers", ["", "not json", "[1]", "null", "[" * 100_000])
 async def test_unreadable_headers_only_lose_the_trace(headers: str, tmp_path: Path) -> None:
-    """A message with broken headers is handed out like any other."""
+    """A message with broken headers is delivered like any other."""
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S)
         await broker.create()
@@ -104,7 +104,7 @@ async def test_unreadable_headers_only_lose_the_trace(headers: str, tmp_path: Pa
 
 
 async def test_undecodable_body_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    """A row whose text is no UTF-8 is handed out with its neighbours, and can be laid aside."""
+    """A row whose text is not UTF-8 is delivered with its neighbours, and can be dead-lettered."""
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S)
         await broker.create()
@@ -121,7 +121,7 @@ async def test_undecodable_body_does_not_hold_up_the_others(tmp_path: Path) -> N
 
 
 async def test_settlement_is_on_record(tmp_path: Path) -> None:
-    """The table says when and why a message was settled, and how often it was handed back."""
+    """The table shows when and why a message was settled, and how often it was handed back."""
     clock = ManualClock()
     async with Database(tmp_path / "broker.db") as database:
         broker = SqliteBroker(database, lease_s=LEASE_S, clock=clock)

@@ -1,4 +1,4 @@
-"""Odd messages, and servers that answer nothing: the service says so, counts it, and loses nothing."""
+"""Malformed messages and frozen servers are logged and counted, and no message is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.mayhem.support.service_process import last_words, started, wait_line,
 
 LEASE_S = 5
 GOOD = RestartEvent("host-1").to_body()
-# By what is said of them when they are laid aside.
+# By the reasons with which they are dead-lettered.
 ODD = {
     "words": (b"restart host-1, please", "body must be JSON"),
     "latin-1": ('{"host": "höst", "event": "restart"}'.encode("latin-1"), "body must be JSON"),
@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> str:
 
 
 def put(url: str, *messages: Message) -> set[Any] | set[str]:
-    """Publish as another process does; the ids of those that the broker does not take."""
+    """Publish as another process does; return the ids of messages that the broker refuses."""
 
     async def put_all() -> set[Any] | set[str]:
         refused = set()
@@ -71,7 +71,7 @@ def counted(port: int, name: str, label: str) -> float:
 
 
 def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker: str, store: str) -> None:
-    """No JSON, no UTF-8, 10 MB: each is a line, a count and a dead letter. What has no headers is handled."""
+    """Malformed or oversized messages are logged, counted and dead-lettered; the others are handled."""
     odd = [Message(name, body, time.time()) for name, (body, _) in ODD.items()]
     refused = put(broker, *odd, Message("no headers", GOOD, time.time()), Message("good", GOOD, time.time()))
     assert refused == ({"huge"} if broker.startswith("nats") else set())
@@ -99,7 +99,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker: st
 
 @pytest.mark.parametrize("system", ["nats", "redis"])
 def test_a_server_that_freezes_is_told_and_nothing_is_lost(system: str, store: str, tmp_path: Path) -> None:
-    """While it answers nothing, log and metric say so; when it does again, every message is handled."""
+    """While the server is frozen, log and metrics report it; afterwards every message is handled."""
     with running({"nats": NatsServer, "redis": RedisServer}[system], tmp_path / "server") as server:
         url = server.url("a")
         put(url, *(Message(str(number), GOOD, time.time()) for number in range(200)))

@@ -1,4 +1,4 @@
-"""The load driver's senders against the service's brokers on real servers: both sides of the wire."""
+"""The load driver's senders work with the service's brokers on real servers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def url(system: str, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
-    """The folder of the record."""
+    """The record's folder."""
     folder = tmp_path / "events"
     folder.mkdir()
     return folder
@@ -71,7 +71,7 @@ def order(
 
 @asynccontextmanager
 async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIterator[PublishingBroker]:
-    """A consumer of the queue, as simple as can be; *handle* settles."""
+    """Run a minimal consumer of the queue; *handle* settles each delivery."""
     connection: AbstractAsyncContextManager[PublishingBroker] = CONNECT[system](url, lease_s=30)
     async with connection as broker:
 
@@ -87,7 +87,7 @@ async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIte
 
 
 async def driven(asked: Order, events: Path) -> list[Any]:
-    """Drive in this process; gives the record."""
+    """Run the driver in this process and return the record."""
     with closing(Writer(events, "driver")) as writer:
         await drive(asked, writer)
     return [event for _, event in Follower(events).new_events()]
@@ -137,7 +137,7 @@ async def test_the_service_understands_what_the_driver_sends(system: str, url: s
     async with serving(system, url, handle):
         asked = order(system, url, events, rate_per_s=10, duration_s=0.4)
         record = await driven(asked, events)
-    # Each is sent by a task of its own: when they are late, one may overtake another.
+    # Each is sent by its own task, so their order may change when they are late.
     seen.sort(key=lambda message: message.id)
     spans = sorted(of(record, SpanEnded), key=lambda span: span.start_ns)
 
@@ -154,14 +154,14 @@ async def test_the_service_understands_what_the_driver_sends(system: str, url: s
 
 
 async def first(follower: Follower, kind: type[Completed] | type[Sent], is_it: Callable[..., Any]) -> None:
-    """Return when the record has such an event."""
+    """Wait until the record has such an event."""
     async with asyncio.timeout(20):
         while not any(isinstance(event, kind) and is_it(event) for _, event in follower.new_events()):
             await asyncio.sleep(0.02)
 
 
 async def test_the_load_goes_on_while_the_server_is_away(system: str, events: Path, tmp_path: Path) -> None:
-    """What is sent while the server is away fails; what is sent afterwards is answered."""
+    """Messages sent while the server is unavailable fail; later ones are answered."""
     with running(KINDS[system], tmp_path / "server") as server:
         url = server.url("away")
 
@@ -192,7 +192,7 @@ async def test_the_load_goes_on_while_the_server_is_away(system: str, events: Pa
 def test_without_a_queue_the_driver_does_not_start(
     system: str, request: pytest.FixtureRequest, events: Path, there: bool
 ) -> None:
-    """A server that is away, or without the broker's queue, ends the driver with status 4 and one line."""
+    """Without the server or the queue, the driver ends with status 4 and one line."""
     port = request.getfixturevalue(f"{system}_server").port if there else free_port()
     url = f"{system}://127.0.0.1:{port}?queue=nowhere"
     ended = subprocess.run(
@@ -210,7 +210,7 @@ def test_without_a_queue_the_driver_does_not_start(
 
 
 def test_a_missing_library_is_named(system: str, events: Path) -> None:
-    """Without its client library the driver ends with status 2, and says which extra brings it."""
+    """Without its client library, the driver ends with status 2 and names the extra to install."""
     package = {"nats": "nats.aio", "redis": "redis"}[system]
     hidden = f"import sys; sys.modules[{package!r}] = None\n"
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Brokers on servers that are away, come back, refuse, freeze or lose what they had."""
+"""Brokers on servers that are unavailable, come back, refuse, freeze or lose their data."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def system(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(system: str, request: pytest.FixtureRequest) -> str:
-    """A queue of this test on the server that all share."""
+    """A queue of this test on the shared server."""
     return str(request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture
 def server(system: str, tmp_path: Path) -> Iterator[Server]:
-    """A server of this test's own."""
+    """A server for this test only."""
     with running(KINDS[system], tmp_path / "server") as server:
         yield server
 
 
 @pytest.fixture
 def impatient(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer is given up soon."""
+    """Short time-outs for servers that do not answer."""
     monkeypatch.setattr(CONNECTIONS[system], "ANSWER_S", 0.6)
     monkeypatch.setattr(PULLS[system], "PULL_S", 0.3)
 
@@ -74,7 +74,7 @@ def message(message_id: str) -> Message:
 
 
 async def eventually(call: Callable[[], Awaitable[T]]) -> T:
-    """What *call* returns once the server is back."""
+    """Retry *call* until the server is back."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -84,7 +84,7 @@ async def eventually(call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def test_nobody_there_at_the_start(system: str) -> None:
-    """Without a server the connection fails soon, and says where there was none, but no password."""
+    """Without a server, connecting fails soon, with the address but without the password."""
     port = free_port()
     with pytest.raises(StorageUnavailableError) as raised:
         async with backend.broker(f"{system}://me:s3cret@127.0.0.1:{port}", lease_s=1):
@@ -97,7 +97,7 @@ async def test_nobody_there_at_the_start(system: str) -> None:
 
 @pytest.mark.parametrize("user", ["", "mayhem:wr0ng@"])
 async def test_a_server_that_refuses_the_password(system: str, tmp_path: Path, user: str) -> None:
-    """A wrong password, or none, is an error that does not pass, with advice and without the password."""
+    """A wrong or missing password is a permanent error, with advice and without the password."""
     with running(KINDS[system], tmp_path / "server", *SECRET[system]) as server:
         with pytest.raises(StorageBrokenError, match="check the user and password in the URL") as raised:
             async with backend.broker(server.url("a", user=user), lease_s=1):
@@ -111,7 +111,7 @@ async def test_a_server_that_refuses_the_password(system: str, tmp_path: Path, u
 
 
 async def test_a_server_without_jetstream(tmp_path: Path) -> None:
-    """NATS alone keeps nothing; the error says how to start it."""
+    """Without JetStream, the error says how to start the server."""
     with running(NatsServer, tmp_path / "server") as server:
         server.kill()
         server.command = tuple(word for word in server.command if word != "-js")
@@ -122,14 +122,14 @@ async def test_a_server_without_jetstream(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_database(redis_server: Server) -> None:
-    """A number that Redis does not have is an error that does not pass."""
+    """A database number that Redis does not have is a permanent error."""
     with pytest.raises(StorageBrokenError, match="DB index is out of range"):
         async with backend.broker(f"redis://127.0.0.1:{redis_server.port}/77", lease_s=1):
             pass
 
 
 async def test_away_and_back(system: str, server: Server, impatient: None) -> None:
-    """While the server is away every call fails with an error that passes; then all goes on as before."""
+    """While the server is unavailable, every call fails with a temporary error; afterwards all work again."""
     async with backend.broker(server.url("a"), lease_s=PATIENCE_S) as broker:
         await broker.put(message("a"))
         (held,) = await broker.get(1)
@@ -153,13 +153,13 @@ async def test_away_and_back(system: str, server: Server, impatient: None) -> No
         await eventually(lambda: broker.ack(held))
 
         came = [d.message.id for d in await broker.get(10)]
-        # What was in somebody's hands when NATS was killed may come once more.
+        # A message in flight when NATS was killed may be delivered again.
         assert came in ([["d"], ["a", "d"]] if system == "nats" else [["d"]])
         assert await broker.pending() == 1
 
 
 async def test_a_frozen_server(system: str, server: Server, impatient: None) -> None:
-    """A server that holds its connections and answers nothing is away; nothing hangs, and nothing is lost."""
+    """A frozen server counts as unavailable; no call hangs, and no message is lost."""
     async with backend.broker(server.url("a"), lease_s=3) as broker:
         await broker.put(message("a"))
         (held,) = await broker.get(1)
@@ -175,7 +175,7 @@ async def test_a_frozen_server(system: str, server: Server, impatient: None) -> 
         finally:
             server.resume()
 
-        # It may carry out now what it was asked for, or the message comes again.
+        # The server may now process the request, or the message is delivered again.
         handling = asyncio.create_task(Consumer(broker, broker.ack, concurrency=1).run())
         async with asyncio.timeout(PATIENCE_S):
             while await eventually(broker.pending):
@@ -187,7 +187,7 @@ async def test_a_frozen_server(system: str, server: Server, impatient: None) -> 
 async def test_a_consumer_outlives_its_server(
     system: str, server: Server, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer goes on where it was when the server comes back, and handles every message."""
+    """A consumer continues when the server comes back, and handles every message."""
     monkeypatch.setattr("harness.mayhem.messages.consumer.RETRY_S", 0.05)
     handled = set()
     async with backend.broker(server.url("a"), lease_s=2) as broker:
@@ -217,12 +217,12 @@ async def test_a_consumer_outlives_its_server(
         consumer.drain()
         await consuming
 
-    # An ack whose answer the server took to its grave counts as none here.
+    # An ack whose answer was lost with the server does not count here.
     assert len(handled) >= 95
 
 
 async def test_a_consumer_drains_while_its_server_is_away(server: Server) -> None:
-    """Told to end while there is nobody to ask, the consumer ends at once."""
+    """A drain while the server is unavailable ends the consumer at once."""
     async with backend.broker(server.url("a"), lease_s=2) as broker:
         consumer = Consumer(broker, lambda delivery: asyncio.sleep(0), concurrency=5)
         consuming = asyncio.create_task(consumer.run())
@@ -235,7 +235,7 @@ async def test_a_consumer_drains_while_its_server_is_away(server: Server) -> Non
 
 
 async def test_what_a_killed_process_had_comes_again(system: str, url: str) -> None:
-    """A message in the hands of a process that is killed is handed out again when its lease ends."""
+    """A message held by a killed process is delivered again when its lease ends."""
     async with backend.broker(url, lease_s=1) as broker:
         await broker.put(message("a"))
         with subprocess.Popen([sys.executable, "-c", TAKE_ONE, url], stdout=subprocess.PIPE) as process:
@@ -251,7 +251,7 @@ async def test_what_a_killed_process_had_comes_again(system: str, url: str) -> N
 
 
 async def test_messages_that_vanish_are_missed(system: str, url: str, tmp_path: Path) -> None:
-    """The ledger counts as lost what somebody took out of the queue behind the broker's back."""
+    """The ledger counts messages as lost that were deleted from the queue by other means."""
     store_url = f"sqlite:{tmp_path / 'store.db'}"
     async with backend.broker(url, lease_s=PATIENCE_S) as broker, sqlite_store.connect(store_url):
         for number in range(5):
@@ -273,7 +273,7 @@ async def test_messages_that_vanish_are_missed(system: str, url: str, tmp_path: 
 
 
 async def test_a_server_that_lost_its_data(system: str, url: str) -> None:
-    """When the queue is gone altogether, what is held is lost, and new messages are handled."""
+    """After the queue is deleted, leases are lost and new messages are handled."""
     async with backend.broker(url, lease_s=PATIENCE_S) as broker:
         await broker.put(message("old"))
         (held,) = await broker.get(1)

@@ -1,4 +1,4 @@
-"""Hosts that are processes, and hosts behind an SDK: started, asked, killed, restarted, never left behind."""
+"""Process hosts and SDK hosts are started, health-checked, killed and restarted, and never left behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harness.mayhem.hosts.sdk import SdkHost
 from harness.mayhem.process.thread_pool import ThreadPool
 
 PATIENCE_S = 30
-# Tells a file its process id, and then does as the rest says.
+# Writes its process id to a file, and then runs the rest.
 TELLING = "import os, signal, socket, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}\\n')\n"
 LISTENING = "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n"
 NEVER_READY = "time.sleep(600)"
@@ -46,13 +46,13 @@ def kill(pid: int | None, signum: signal.Signals) -> None:
 
 
 def program(tmp_path: Path, code: str) -> tuple[tuple[str, ...], Path]:
-    """Another program for a host, and the file that tells its process id."""
+    """Make another program for a host; return its command and the file with its process id."""
     told = tmp_path / "pid"
     return (sys.executable, "-I", "-S", "-c", TELLING + code, str(told)), told
 
 
 def run(loop_factory: LoopFactory, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run it on a loop of that kind, in debug mode and not for ever."""
+    """Run the coroutine on a loop of that kind, in debug mode and with a time limit."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(PATIENCE_S):
@@ -76,12 +76,12 @@ async def told_pid(told: Path) -> int:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, be it one that has ended and was not waited for."""
+    """Whether the process exists, including zombies."""
     return Path(f"/proc/{pid}").exists()
 
 
 def state(pid: int) -> str:
-    """As `ps` shows it: T for stopped, Z for a zombie, X when there is none."""
+    """The process's state: T for stopped, Z for a zombie, X if it does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -93,7 +93,7 @@ def runs(pid: int) -> bool:
 
 
 def children() -> set[str]:
-    """The pids of all children of this process, those that ended and were not waited for as well."""
+    """The pids of all children of this process, including zombies."""
     files = Path("/proc/self/task").glob("*/children")
     return {pid for file in files for pid in file.read_text().split()}
 
@@ -112,7 +112,7 @@ async def unhealthy(host: ProcessHost) -> str:
 
 @LOOPS
 def test_host_runs_while_the_block_does(loop_factory: LoopFactory) -> None:
-    """It answers on its own socket, and afterwards it is gone and waited for."""
+    """A host answers on its own socket; after the block, its process has been reaped."""
 
     async def live() -> int:
         async with ProcessHost("web-1") as host:
@@ -129,7 +129,7 @@ def test_host_runs_while_the_block_does(loop_factory: LoopFactory) -> None:
 
 @LOOPS
 def test_restart_is_a_new_process(loop_factory: LoopFactory) -> None:
-    """The old one is gone when the new one is up, and that one answers at once: nobody slept for it."""
+    """After a restart, the old process is gone and the new one answers at once."""
 
     async def restart() -> tuple[int, int]:
         async with ProcessHost("web-1") as host:
@@ -151,7 +151,7 @@ def test_restart_is_a_new_process(loop_factory: LoopFactory) -> None:
 def test_killed_host_is_found_unhealthy_and_brought_back(
     loop_factory: LoopFactory,
 ) -> None:
-    """Whoever killed it, the health check says so and a restart helps."""
+    """A killed host is reported unhealthy, and a restart brings it back."""
 
     async def killed() -> tuple[str, str]:
         async with ProcessHost("web-1") as host:
@@ -175,7 +175,7 @@ def test_host_that_does_not_end_is_killed_after_a_grace(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither one that ignores SIGTERM nor one that is stopped survives."""
+    """A process that ignores SIGTERM or is stopped is killed."""
     monkeypatch.setattr(process_module, "GRACE_S", 0.2)
     command, told = program(tmp_path, STUBBORN if how == "ignores" else MUTE)
 
@@ -197,7 +197,7 @@ def test_host_that_does_not_end_is_killed_after_a_grace(
 
 @LOOPS
 def test_slow_host_has_the_grace_to_end_by_itself(loop_factory: LoopFactory, tmp_path: Path) -> None:
-    """The control: what ends at SIGTERM is not killed, and may do something first."""
+    """Control: a process that ends on SIGTERM is not killed, and can clean up first."""
     command, told = program(
         tmp_path,
         "def bye(*_): open(sys.argv[1] + '.bye', 'w'); sys.exit()\n"
@@ -214,7 +214,7 @@ def test_slow_host_has_the_grace_to_end_by_itself(loop_factory: LoopFactory, tmp
 
 @LOOPS
 def test_host_that_breaks_at_its_start_says_why(loop_factory: LoopFactory, tmp_path: Path) -> None:
-    """The last line of what it complained about is in the error, and nothing is left."""
+    """The error has the last line of the program's output, and no process is left."""
     command, told = program(tmp_path, "raise SystemExit('no more licences')")
 
     async def start() -> tuple[str, int]:
@@ -232,7 +232,7 @@ def test_host_that_breaks_at_its_start_says_why(loop_factory: LoopFactory, tmp_p
 def test_host_that_cannot_be_started_is_unavailable(
     loop_factory: LoopFactory,
 ) -> None:
-    """What the system says is in the error."""
+    """The error has the system's message."""
 
     async def start() -> None:
         with pytest.raises(HostUnavailableError, match=r"web-1: could not be started: .*No such file"):
@@ -248,7 +248,7 @@ def test_start_is_bounded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that never says that it listens is given up, and ended."""
+    """A program that never announces its port is given up and ended."""
     monkeypatch.setattr(process_module, "START_S", 0.5)
     command, told = program(tmp_path, NEVER_READY)
 
@@ -264,7 +264,7 @@ def test_start_is_bounded(
 @LOOPS
 @pytest.mark.parametrize("when", ["at once", "while it starts"])
 def test_cancelled_start_leaves_nothing(when: str, loop_factory: LoopFactory, tmp_path: Path) -> None:
-    """A start that is cancelled ends what it started, and the cancellation travels on."""
+    """A cancelled start ends the process and re-raises the cancellation."""
     command, told = program(tmp_path, NEVER_READY)
     before, others = descriptors(), children()
 
@@ -288,7 +288,7 @@ def test_cancelled_start_leaves_nothing(when: str, loop_factory: LoopFactory, tm
 
 @LOOPS
 def test_cancelled_end_kills_at_once(loop_factory: LoopFactory, tmp_path: Path) -> None:
-    """Cut short, the end does not wait for the grace, and the process is gone nevertheless."""
+    """A cancelled end does not wait for the grace period, and the process is gone."""
     command, told = program(tmp_path, STUBBORN)
 
     async def cancel() -> int:
@@ -308,7 +308,7 @@ def test_cancelled_end_kills_at_once(loop_factory: LoopFactory, tmp_path: Path) 
     ("loop_factory", "restarts"), [(asyncio.new_event_loop, 200), (uvloop.new_event_loop, 60)]
 )
 def test_restarts_leave_neither_descriptors_nor_zombies(loop_factory: LoopFactory, restarts: int) -> None:
-    """However often a host is restarted, the process holds as many descriptors and children as before."""
+    """Repeated restarts leak neither descriptors nor children."""
 
     others = children()
 
@@ -350,7 +350,7 @@ def service() -> subprocess.Popen[str]:
 
 
 def test_host_ends_with_a_killed_service() -> None:
-    """A service that was killed could not end its hosts; they notice, and end."""
+    """The hosts of a killed service notice it and end."""
     with service() as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
@@ -361,7 +361,7 @@ def test_host_ends_with_a_killed_service() -> None:
 
 
 def test_host_survives_the_interrupt_of_a_terminal() -> None:
-    """Ctrl-C is sent to all of a terminal's foreground group; the hosts are the service's to end."""
+    """Ctrl-C does not reach the hosts, only the service, which ends them."""
     with service() as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
@@ -380,7 +380,7 @@ def test_host_survives_the_interrupt_of_a_terminal() -> None:
 
 
 def test_hosts_of_process_1_are_waited_for(tmp_path: Path) -> None:
-    """In a container, too: as process 1 the same code restarts its hosts and has no zombie."""
+    """As process 1 of a container, the same code restarts its hosts and leaves no zombies."""
     if shutil.which("unshare") is None:
         pytest.skip("unshare (util-linux) is not installed")
     script = tmp_path / "first.py"
@@ -419,7 +419,7 @@ def test_hosts_of_process_1_are_waited_for(tmp_path: Path) -> None:
 def test_sdk_blocks_a_thread_and_not_the_loop(
     loop_factory: LoopFactory,
 ) -> None:
-    """While the library waits for the machine, the loop goes on; the call was in a thread."""
+    """While the library blocks in a thread, the loop keeps running."""
     called_in = []
 
     class TellingClient(sdk_module.MachineClient):
@@ -447,7 +447,7 @@ def test_sdk_blocks_a_thread_and_not_the_loop(
 
 
 async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread of a cancelled restart goes on; the next restart waits until it is back."""
+    """The thread of a cancelled restart goes on, and the next restart waits for it."""
     calls = []
     entered, door = threading.Event(), threading.Event()
 
@@ -475,7 +475,7 @@ async def test_restart_by_an_sdk_never_meets_one_that_was_cancelled(monkeypatch:
 
 
 async def test_sdk_errors_are_the_hosts() -> None:
-    """What the library raises is translated; nobody else knows of sockets."""
+    """The library's errors are raised as the service's."""
     async with ThreadPool(1) as threads:
         async with SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
             await host.restart()
@@ -484,7 +484,7 @@ async def test_sdk_errors_are_the_hosts() -> None:
 
 
 async def test_sdk_call_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that accepts and never answers costs a thread the time-out, not for ever."""
+    """A machine that accepts and never answers occupies a thread for the time-out only."""
     monkeypatch.setattr(sdk_module, "TIMEOUT_S", 0.1)
     command, _ = program(tmp_path, MUTE)
     async with ThreadPool(1) as threads:
@@ -495,7 +495,7 @@ async def test_sdk_call_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path: Path) -> None:
-    """A machine's own process that somebody killed is started again."""
+    """A killed machine is started again by a restart."""
     async with ThreadPool(1) as threads, SdkHost("db-1", threads, Fixed(0.001), seed=1) as host:
         kill(host.pid, signal.SIGKILL)
         while host.pid is not None:
@@ -507,7 +507,7 @@ async def test_killed_machine_behind_an_sdk_is_back_after_a_restart(tmp_path: Pa
 
 
 async def test_duplicates_of_a_restart_do_no_harm() -> None:
-    """Twice at once is one after the other, and the host is well afterwards."""
+    """Concurrent restarts run one after the other, and the host is healthy afterwards."""
     made = {}
 
     def make(name: str) -> ProcessHost:

@@ -1,4 +1,4 @@
-"""Simulated hosts tell the story of their seed; what is behind the others is an affair of other files."""
+"""Simulated hosts are repeatable; the notations of latency and failure; the inventory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAWS = 4000
 
 
 class ManualClock:
-    """Tells the time it was set to."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -33,7 +33,7 @@ class ManualClock:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """How long simulated hosts would have slept."""
+    """Record how long simulated hosts would have slept."""
     delays = []
 
     async def sleep(delay_s: float) -> None:
@@ -46,7 +46,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 async def story(
     host: SimulatedHost, times: int, clock: ManualClock | None = None, step_s: float = 0.0
 ) -> list[str]:
-    """Whether each of its restarts came up, and whether it was healthy then."""
+    """Restart repeatedly; return each failure's message, or an empty string."""
     told = []
     for _ in range(times):
         try:
@@ -72,7 +72,7 @@ async def story(
     ],
 )
 def test_latency_has_a_short_text(text: str, latency: Any) -> None:
-    """Every distribution can be written in one word, with its units."""
+    """Every distribution has a notation with units."""
     assert parse_latency(text) == latency
 
 
@@ -91,7 +91,7 @@ def test_latency_has_a_short_text(text: str, latency: Any) -> None:
     ],
 )
 def test_wrong_latency_says_what_was_expected(text: str, expected: str) -> None:
-    """A typing error is answered with an example."""
+    """A typo is answered with an example."""
     with pytest.raises(ValueError) as error:
         parse_latency(text)
 
@@ -99,7 +99,7 @@ def test_wrong_latency_says_what_was_expected(text: str, expected: str) -> None:
 
 
 def test_latencies_are_distributed_as_their_names_say() -> None:
-    """Mean, median and bounds of many draws."""
+    """Mean, median and bounds of many draws are as configured."""
     random = Random(1)
 
     def draws(text: str) -> list[float]:
@@ -146,7 +146,7 @@ def test_failure_has_a_short_text(text: str, failure: FailureModel) -> None:
     ],
 )
 def test_wrong_failure_says_what_was_expected(text: str, expected: str) -> None:
-    """A typing error is answered with an example."""
+    """A typo is answered with an example."""
     with pytest.raises(ValueError) as error:
         parse_failure(text)
 
@@ -154,7 +154,7 @@ def test_wrong_failure_says_what_was_expected(text: str, expected: str) -> None:
 
 
 async def test_same_seed_same_story(slept: list[Any]) -> None:
-    """A host's times and failures follow from seed and name, and from nothing else."""
+    """A host's times and failures depend only on seed and name."""
 
     async def told(name: str, seed: int) -> tuple[list[str], list[float]]:
         slept.clear()
@@ -171,7 +171,7 @@ async def test_same_seed_same_story(slept: list[Any]) -> None:
 
 
 async def test_failures_do_not_change_the_times(slept: list[Any]) -> None:
-    """The same restarts take the same time, whether they come up or not."""
+    """Restarts take the same times, whether they fail or not."""
     await story(SimulatedHost("web-1", seed=1), 20)
     well = list(slept)
     slept.clear()
@@ -181,7 +181,7 @@ async def test_failures_do_not_change_the_times(slept: list[Any]) -> None:
 
 
 async def test_chance_is_the_share_of_failed_restarts(slept: list[Any]) -> None:
-    """All, none, or about as many as were asked for."""
+    """The share of failed restarts is the configured chance."""
 
     async def failed(chance: float) -> int:
         return sum(map(bool, await story(SimulatedHost("a", seed=1, failure=FailureModel(chance)), 1000)))
@@ -191,7 +191,7 @@ async def test_chance_is_the_share_of_failed_restarts(slept: list[Any]) -> None:
 
 
 async def test_flapping_host_is_down_in_windows_whatever_is_done(slept: list[Any]) -> None:
-    """Restarts do not help while it is down; it comes up by itself; and hosts do not flap in step."""
+    """A flapping host is down despite restarts and comes up by itself; hosts do not flap in step."""
     clock = ManualClock()
     failure = parse_failure("flapping:10s,3s")
     one, other = (SimulatedHost(name, seed=1, failure=failure, clock=clock) for name in ("web-1", "web-2"))
@@ -211,7 +211,7 @@ async def test_flapping_host_is_down_in_windows_whatever_is_done(slept: list[Any
 
 
 async def test_slow_start_ends_with_youth(slept: list[Any]) -> None:
-    """Restarts take so many times as long at first, and then what they take."""
+    """Restarts are slower by the factor at first, and normal afterwards."""
     clock = ManualClock()
     host = SimulatedHost("a", seed=1, latency=Fixed(0.02), failure=parse_failure("slow:30s,4"), clock=clock)
     await story(host, 3, clock, step_s=15.0)
@@ -220,7 +220,7 @@ async def test_slow_start_ends_with_youth(slept: list[Any]) -> None:
 
 
 async def test_inventory_says_what_is_behind_a_name() -> None:
-    """The simulated first, the processes next, those with an SDK last; a stranger is simulated."""
+    """Simulated hosts come first, then processes, then SDK hosts; an unlisted host is simulated."""
     inventory = Inventory(hosts=5, processes=2, sdk=1)
     async with ThreadPool(1) as threads:
         make = inventory.maker(threads)
@@ -233,6 +233,6 @@ async def test_inventory_says_what_is_behind_a_name() -> None:
 
 
 def test_inventory_cannot_have_more_of_a_kind_than_hosts() -> None:
-    """Nothing is started with hosts that are not there."""
+    """More processes and SDK hosts than hosts are an error."""
     with pytest.raises(SettingsError, match="1 processes and 2 SDK hosts are more than 2 hosts"):
         Inventory(hosts=2, processes=1, sdk=2)

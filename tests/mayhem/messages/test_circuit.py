@@ -1,4 +1,4 @@
-"""Circuits: when they open, how they close again, and that the consumer is held up meanwhile."""
+"""Circuits open, close again, and stop the consumer meanwhile."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def admits(circuit: Circuit) -> bool:
 
 
 def test_opens_after_failures_in_a_row(circuit: Circuit) -> None:
-    """One failure less, or a success between, and it stays closed."""
+    """With one failure less, or a success in between, it stays closed."""
     fail(circuit, 2)
     circuit.succeeded()
     fail(circuit, 2)
@@ -56,7 +56,7 @@ def test_opens_after_failures_in_a_row(circuit: Circuit) -> None:
 
 
 def test_refusal_says_when_to_come_again(circuit: Circuit, clock: ManualClock) -> None:
-    """The error names the dependency and what is left of the pause."""
+    """The error names the dependency and the rest of the pause."""
     fail(circuit, 3)
     clock.advance(4)
     with pytest.raises(CircuitOpenError, match=r"hosts: circuit open, next try in 6\.0 s") as raised:
@@ -66,7 +66,7 @@ def test_refusal_says_when_to_come_again(circuit: Circuit, clock: ManualClock) -
 
 
 def test_one_trial_after_the_pause(circuit: Circuit, clock: ManualClock) -> None:
-    """When the pause is over, one call is let through, and no second one while that is on its way."""
+    """After the pause, one call is let through, and no second one until it has ended."""
     fail(circuit, 3)
     clock.advance(10)
 
@@ -75,7 +75,7 @@ def test_one_trial_after_the_pause(circuit: Circuit, clock: ManualClock) -> None
 
 
 def test_successful_trial_closes(circuit: Circuit, clock: ManualClock) -> None:
-    """After it all calls are let through, and it takes as many failures as ever to open again."""
+    """After a successful trial, the circuit is closed, and opens again only after as many failures."""
     fail(circuit, 3)
     clock.advance(10)
     circuit.admit()
@@ -87,7 +87,7 @@ def test_successful_trial_closes(circuit: Circuit, clock: ManualClock) -> None:
 
 
 def test_failed_trial_doubles_the_pause_up_to_its_limit(circuit: Circuit, clock: ManualClock) -> None:
-    """10 s, 20 s, and then the limit; a success makes it 10 s again."""
+    """The pause doubles up to the limit; a success resets it."""
     fail(circuit, 3)
     waits = []
     for _ in range(4):
@@ -105,7 +105,7 @@ def test_failed_trial_doubles_the_pause_up_to_its_limit(circuit: Circuit, clock:
 
 
 def test_trial_that_never_ends_is_followed_by_another(circuit: Circuit, clock: ManualClock) -> None:
-    """A trial that was cancelled says nothing; the circuit does not wait for it for ever."""
+    """A cancelled trial has no outcome, and another trial follows."""
     fail(circuit, 3)
     clock.advance(10)
     circuit.admit()
@@ -117,7 +117,7 @@ def test_trial_that_never_ends_is_followed_by_another(circuit: Circuit, clock: M
 
 
 def test_late_outcomes_do_not_move_an_open_circuit(circuit: Circuit) -> None:
-    """Calls that began before it opened neither close it nor make its pause longer."""
+    """Calls that began before the circuit opened neither close it nor prolong its pause."""
     fail(circuit, 30)
     circuit.succeeded()
 
@@ -125,7 +125,7 @@ def test_late_outcomes_do_not_move_an_open_circuit(circuit: Circuit) -> None:
 
 
 def test_only_the_failure_that_it_is_for_counts(circuit: Circuit) -> None:
-    """A bug or a cancellation says nothing of the dependency; a success does, and so does its failure."""
+    """Only successes and the dependency's own error count, not bugs or cancellations."""
     for error in (ValueError, asyncio.CancelledError, StorageUnavailableError):
         for _ in range(10):
             with pytest.raises(error), circuit:
@@ -145,12 +145,12 @@ def test_only_the_failure_that_it_is_for_counts(circuit: Circuit) -> None:
 
 
 async def test_gate_is_open_while_all_is_well() -> None:
-    """Everything that is asked for may be pulled."""
+    """With closed circuits, the gate admits all messages."""
     assert await Circuits().gate.admitted(50) == 50
 
 
 async def test_gate_waits_as_long_as_the_pause() -> None:
-    """While the store's circuit is open nothing is pulled; then one message, as the trial."""
+    """While the store's circuit is open, nothing is pulled; then one message, as the trial."""
     circuits = Circuits(CircuitLimits(failures=3, pause_s=0.05))
     fail(circuits.store, 3)
     loop = asyncio.get_running_loop()
@@ -162,7 +162,7 @@ async def test_gate_waits_as_long_as_the_pause() -> None:
 
 
 async def test_gate_opens_when_the_trial_has_succeeded(clock: ManualClock) -> None:
-    """Nothing is pulled beside the trial's message; when that is saved, everything is, at once."""
+    """During the trial nothing else is pulled; once it is saved, everything is."""
     circuits = Circuits(CircuitLimits(failures=3, pause_s=1000.0, max_pause_s=1000.0), clock=clock)
     fail(circuits.store, 3)
     clock.advance(1000)
@@ -177,7 +177,7 @@ async def test_gate_opens_when_the_trial_has_succeeded(clock: ManualClock) -> No
 
 
 async def test_gate_waits_for_the_last_of_two() -> None:
-    """With two circuits open, the one that takes longer decides."""
+    """With two open circuits, the longer pause decides."""
     clock = ManualClock()
     short, long = (
         Circuit(name, StorageUnavailableError, CircuitLimits(failures=1, pause_s=s), clock=clock)
@@ -199,7 +199,7 @@ async def test_gate_waits_for_the_last_of_two() -> None:
 
 
 async def test_hosts_do_not_close_the_gate() -> None:
-    """Other messages need other hosts."""
+    """An open circuit of hosts does not stop the pulling."""
     circuits = Circuits(CircuitLimits(failures=1))
     circuits.hosts("web-1").failed()
 
@@ -208,7 +208,7 @@ async def test_hosts_do_not_close_the_gate() -> None:
 
 
 async def test_groups_of_hosts_fail_apart() -> None:
-    """One group's circuit says nothing about another's."""
+    """Each group of hosts has its own circuit."""
     circuits = Circuits(CircuitLimits(failures=1), group_of=lambda host: host.partition("-")[0])
     circuits.hosts("web-1").failed()
 
@@ -217,7 +217,7 @@ async def test_groups_of_hosts_fail_apart() -> None:
 
 
 async def test_limits_change_while_it_runs() -> None:
-    """New limits hold for circuits that exist and for those to come."""
+    """New limits apply to existing and future circuits."""
     circuits = Circuits(CircuitLimits(failures=10))
     known = circuits.hosts("web-1")
     circuits.set_limits(CircuitLimits(failures=1, pause_s=5.0))
@@ -230,7 +230,7 @@ async def test_limits_change_while_it_runs() -> None:
 async def test_every_transition_is_one_line_and_one_metric(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Opening warns, the rest informs; and who looks at the metrics sees the same."""
+    """Opening is logged as a warning, other transitions as info; metrics show the same."""
     caplog.set_level(logging.INFO)
     recorded = []
     monkeypatch.setattr(

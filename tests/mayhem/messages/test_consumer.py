@@ -1,4 +1,4 @@
-"""The pulling loop: bounded, drained, and cancelled."""
+"""The consumer is bounded, and can be drained and cancelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 20
 
 
 class Gate:
-    """A handler that holds what it is given until it is opened, and then acks."""
+    """A handler that blocks until it is opened, and then acks."""
 
     def __init__(self, broker: Any) -> None:
         self.broker = broker
@@ -55,7 +55,7 @@ async def filled(count: int, kind: type[MemoryBroker] | type[Counting] | type[An
 
 
 async def test_no_more_in_flight_than_allowed() -> None:
-    """With ten messages waiting and three slots, three are in hand, and all ten are handled in the end."""
+    """With ten messages and three slots, three are in flight at a time, and all ten are handled."""
     broker = await filled(10)
     gate = Gate(broker)
     async with asyncio.timeout(PATIENCE_S):
@@ -71,7 +71,7 @@ async def test_no_more_in_flight_than_allowed() -> None:
 
 
 async def test_drain_finishes_what_is_in_flight_and_takes_no_more() -> None:
-    """After the drain, the consumer returns once what it holds is settled; the rest stays."""
+    """After the drain, the consumer returns once the messages in flight are settled; the rest stays."""
     broker = await filled(10)
     gate = Gate(broker)
     async with asyncio.timeout(PATIENCE_S):
@@ -88,7 +88,7 @@ async def test_drain_finishes_what_is_in_flight_and_takes_no_more() -> None:
 
 
 class Counting(MemoryBroker):
-    """Counts how often it is asked, and for how much."""
+    """Counts its gets and their limits."""
 
     async def get(self, limit: int) -> Sequence[Delivery]:
         vars(self).setdefault("asked", []).append(limit)
@@ -96,7 +96,7 @@ class Counting(MemoryBroker):
 
 
 async def test_messages_that_come_one_by_one_are_taken_together() -> None:
-    """After a get that brought fewer than there was room for, those that come meanwhile are one get."""
+    """After a get that returned fewer messages than asked for, the next get gathers those that arrive."""
     broker = await filled(1, Counting)
     gate = Gate(broker)
     gate.opened.set()
@@ -114,7 +114,7 @@ async def test_messages_that_come_one_by_one_are_taken_together() -> None:
 
 
 async def test_a_drain_ends_the_pause_between_two_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it would have been."""
+    """A drain ends the pause between two gets."""
     monkeypatch.setattr(consumer_module, "GATHER_S", 3600)
     broker = await filled(2)
     gate = Gate(broker)
@@ -145,7 +145,7 @@ async def test_cancel_reaches_everything_in_hand() -> None:
 
 
 async def test_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that fails to answer does not end the consumer."""
+    """A broker that does not answer does not end the consumer."""
     monkeypatch.setattr(consumer_module, "RETRY_S", 0)
 
     class AwayTwice(MemoryBroker):
@@ -171,7 +171,7 @@ async def test_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_handler_that_demands_the_end_ends_everything() -> None:
-    """An error out of a handler cancels the others and leaves through the consumer."""
+    """An error in a handler cancels the others and is raised by the consumer."""
     broker = await filled(3)
     gate = Gate(broker)
 
@@ -189,7 +189,7 @@ async def test_handler_that_demands_the_end_ends_everything() -> None:
 
 
 async def test_bodies_in_flight_stay_within_their_budget() -> None:
-    """Of large messages so many are in hand as fit, and one more at most; all are handled."""
+    """As many large messages are in flight as fit, and at most one more; all are handled."""
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(30):
         await broker.put(Message(str(number), b"x" * 1000, 1.5))
@@ -211,7 +211,7 @@ async def test_bodies_in_flight_stay_within_their_budget() -> None:
 
 
 async def test_a_message_larger_than_the_budget_stalls_nobody() -> None:
-    """A body that alone exceeds the budget is handled; those before and after it come many at a time."""
+    """A body larger than the budget is handled alone; those before and after it are handled concurrently."""
     broker = MemoryBroker(lease_s=LEASE_S)
     for number in range(300):
         await broker.put(Message(str(number), b"x" * (10_000 if number == 100 else 10), 1.5))
@@ -243,7 +243,7 @@ async def test_a_message_larger_than_the_budget_stalls_nobody() -> None:
 
 
 async def test_limits_change_while_it_runs() -> None:
-    """More slots are used at once, without waiting for a message to be settled."""
+    """Added slots are used at once, without waiting for a settlement."""
     broker = await filled(10)
     gate = Gate(broker)
     consumer = Consumer(broker, gate.handle, concurrency=2)
@@ -260,7 +260,7 @@ async def test_limits_change_while_it_runs() -> None:
 
 
 async def test_message_whose_task_never_began_is_handed_back() -> None:
-    """A message that came in the very moment in which another ended everything is handed back."""
+    """A message that arrives just as another stops the consumer is handed back."""
     handled, handed_back = [], []
     failing = asyncio.Event()
 
@@ -293,7 +293,7 @@ async def test_message_whose_task_never_began_is_handed_back() -> None:
 
 
 async def test_gate_says_how_many_are_pulled() -> None:
-    """Before each get the gate is asked; while it waits nothing is pulled, and a drain ends its wait."""
+    """The gate is awaited before each get, and a drain ends that wait."""
     broker = await filled(10)
     gate = Gate(broker)
     asked, shut = [], asyncio.Event()
@@ -319,7 +319,7 @@ async def test_gate_says_how_many_are_pulled() -> None:
 
 
 async def test_drain_while_the_broker_is_away() -> None:
-    """A consumer that waits for its broker to come back ends when it is told to, not after the wait."""
+    """A drain ends the wait for an unavailable broker."""
 
     class Away(MemoryBroker):
         async def get(self, limit: int) -> Sequence[Delivery]:

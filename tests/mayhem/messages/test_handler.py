@@ -1,4 +1,4 @@
-"""One message's life, and each of its ends."""
+"""A message's life, and every way in which it can end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.mayhem.stores.memory import MemoryStore
 from tests.mayhem.support.clock import LEASE_S, ManualClock
 from tests.mayhem.support.stage import MAX_DELIVERIES, Stage, failing, forever, staged
 
-# A hang is a failure, and not the whole run's.
+# Turns a hang into a failure.
 PATIENCE_S = 20
 
 
@@ -49,7 +49,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class BrokenStore:
-    """Raises the same error at every save."""
+    """Raises the same error on every save."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -69,7 +69,7 @@ async def test_success_is_saved_once_and_acked(broker: MemoryBroker) -> None:
 
 
 async def test_restart_and_save_run_at_the_same_time(broker: MemoryBroker) -> None:
-    """Neither the restart nor the save waits for the other to end."""
+    """Restart and save run concurrently."""
     both = asyncio.Barrier(2)
 
     class MeetingStore(MemoryStore):
@@ -88,7 +88,7 @@ async def test_restart_and_save_run_at_the_same_time(broker: MemoryBroker) -> No
 
 
 async def test_nothing_is_acked_before_it_is_saved(broker: MemoryBroker) -> None:
-    """As long as the save is on its way, the message is unsettled."""
+    """While the save is running, the message is unsettled."""
     saving, saved = asyncio.Event(), asyncio.Event()
 
     class SlowStore(MemoryStore):
@@ -109,7 +109,7 @@ async def test_nothing_is_acked_before_it_is_saved(broker: MemoryBroker) -> None
 
 
 async def test_transient_host_error_is_retried_in_place(broker: MemoryBroker) -> None:
-    """A host that answers at the third attempt costs no second delivery and no second save."""
+    """A host that answers on the third attempt causes no second delivery or save."""
     script = failing(HostUnavailableError("1"), HostUnavailableError("2"))
     async with staged(broker, script) as stage:
         await stage.handle(await stage.delivery())
@@ -121,7 +121,7 @@ async def test_transient_host_error_is_retried_in_place(broker: MemoryBroker) ->
 
 
 async def test_failure_is_handed_back_with_a_delay(broker: MemoryBroker, clock: ManualClock) -> None:
-    """A host that stays away sends its message back to the broker, which waits before the next delivery."""
+    """If the host stays unavailable, its message is handed back with a delay."""
     script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
     async with staged(broker, script) as stage:
         await stage.handle(await stage.delivery())
@@ -136,7 +136,7 @@ async def test_failure_is_handed_back_with_a_delay(broker: MemoryBroker, clock: 
 async def test_failure_at_the_limit_is_laid_aside(
     error: Exception, broker: MemoryBroker, clock: ManualClock
 ) -> None:
-    """After the last delivery that is allowed, a message that fails is a dead letter with its reason."""
+    """A message that fails in its last allowed delivery is dead-lettered with the reason."""
     script = failing(*[error] * 100)
     async with staged(broker, script) as stage:
         delivery = await stage.delivery()
@@ -169,7 +169,7 @@ async def test_failure_at_the_limit_is_laid_aside(
     ],
 )
 async def test_malformed_message_is_laid_aside_at_once(body: bytes, broker: MemoryBroker) -> None:
-    """What is no restart event is a dead letter at its first delivery; no host is touched."""
+    """A malformed message is dead-lettered at its first delivery, and no host is restarted."""
     async with staged(broker) as stage:
         await stage.handle(await stage.delivery(body))
 
@@ -181,7 +181,7 @@ async def test_malformed_message_is_laid_aside_at_once(body: bytes, broker: Memo
 async def test_message_that_kills_its_consumers_is_laid_aside_unhandled(
     broker: MemoryBroker, clock: ManualClock
 ) -> None:
-    """A message that was handed out too often without being settled is not tried once more."""
+    """A message that was delivered too often without being settled is not tried again."""
     async with staged(broker) as stage:
         delivery = await stage.delivery()
         for _ in range(MAX_DELIVERIES):
@@ -194,7 +194,7 @@ async def test_message_that_kills_its_consumers_is_laid_aside_unhandled(
 
 
 async def test_failing_save_cancels_the_restart(broker: MemoryBroker) -> None:
-    """When one of the two fails, the other is cancelled and the message handed back."""
+    """When one of the two fails, the other is cancelled and the message is handed back."""
     ended = []
 
     async def restart() -> None:
@@ -213,7 +213,7 @@ async def test_failing_save_cancels_the_restart(broker: MemoryBroker) -> None:
 
 
 async def test_broken_storage_stops_the_service(broker: MemoryBroker, clock: ManualClock) -> None:
-    """An error that every message would meet travels on, and the message is handed back."""
+    """An error that would affect every message is raised, and the message is handed back."""
     async with staged(broker, store=BrokenStore(StorageBrokenError("damaged"))) as stage:
         delivery = await stage.delivery()
         with pytest.raises(ExceptionGroup) as raised:
@@ -229,7 +229,7 @@ async def test_broken_storage_stops_the_service(broker: MemoryBroker, clock: Man
 async def test_lost_lease_cancels_the_work_and_leaves_the_message_alone(
     broker: MemoryBroker, clock: ManualClock
 ) -> None:
-    """Work whose lease another consumer took over is ended, and nothing of the other's is touched."""
+    """Work whose lease was taken over is cancelled, and the other consumer's delivery is not touched."""
     async with staged(broker, forever, lease_s=0.03) as stage:
         delivery = await stage.delivery()
         clock.advance(LEASE_S + 1)
@@ -244,7 +244,7 @@ async def test_lost_lease_cancels_the_work_and_leaves_the_message_alone(
 
 
 async def test_failed_extension_is_tried_again(clock: ManualClock) -> None:
-    """A broker that is away for one extension does not end the work."""
+    """A broker that is unavailable during one extension does not end the work."""
     extended = asyncio.Event()
 
     class AwayOnce(MemoryBroker):
@@ -269,7 +269,7 @@ async def test_failed_extension_is_tried_again(clock: ManualClock) -> None:
 
 
 async def test_cancelled_work_is_handed_back(broker: MemoryBroker) -> None:
-    """A cancelled handler hands its message back at once, and the cancellation travels on."""
+    """A cancelled handler hands its message back at once and re-raises the cancellation."""
     started = asyncio.Event()
 
     async def restart() -> None:
@@ -288,7 +288,7 @@ async def test_cancelled_work_is_handed_back(broker: MemoryBroker) -> None:
 
 
 class SlowAckBroker(MemoryBroker):
-    """Its ack waits in the middle, where a cancel would tear it."""
+    """Its ack pauses half-way, where a cancellation would tear it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -302,7 +302,7 @@ class SlowAckBroker(MemoryBroker):
 
 
 async def test_cancel_does_not_tear_an_ack(clock: ManualClock) -> None:
-    """An ack that has begun is finished, however often its handler is cancelled meanwhile."""
+    """An ack that has begun is finished, even if its handler is cancelled repeatedly."""
     broker = SlowAckBroker(lease_s=LEASE_S, clock=clock)
     async with staged(broker) as stage:
         handling = asyncio.create_task(stage.handle(await stage.delivery()))
@@ -319,7 +319,7 @@ async def test_cancel_does_not_tear_an_ack(clock: ManualClock) -> None:
 
 
 async def test_cancel_tears_an_ack_that_is_only_awaited(clock: ManualClock) -> None:
-    """The control: the same ack, awaited without protection, is lost."""
+    """Control: the same ack is lost without protection."""
     broker = SlowAckBroker(lease_s=LEASE_S, clock=clock)
     async with staged(broker) as stage:
         acking = asyncio.create_task(broker.ack(await stage.delivery()))
@@ -333,7 +333,7 @@ async def test_cancel_tears_an_ack_that_is_only_awaited(clock: ManualClock) -> N
 
 
 async def test_failed_ack_leaves_the_message_to_the_broker(clock: ManualClock) -> None:
-    """An ack that the broker cannot take is not held against the message: it comes again, and again."""
+    """Deliveries whose ack failed do not count, and the message is delivered again."""
 
     class AwayForAck(MemoryBroker):
         async def ack(self, delivery: Delivery) -> None:
@@ -353,7 +353,7 @@ async def test_failed_ack_leaves_the_message_to_the_broker(clock: ManualClock) -
 
 
 async def test_oversized_message_is_laid_aside_unread(broker: MemoryBroker) -> None:
-    """A body that takes the loop long to read is not read at all."""
+    """An oversized body is not parsed."""
     async with staged(broker) as stage:
         await stage.handle(await stage.delivery(b"[" * (MAX_BODY_BYTES + 1)))
 
@@ -362,7 +362,7 @@ async def test_oversized_message_is_laid_aside_unread(broker: MemoryBroker) -> N
 
 
 async def test_store_that_is_away_burns_no_message(broker: MemoryBroker, clock: ManualClock) -> None:
-    """However often the store was away, the message is not laid aside: not even in its next trouble."""
+    """Deliveries during an outage of the store do not count towards the limit, not even later."""
     store = BrokenStore(StorageUnavailableError("locked"))
     script = failing(*[ValueError("a bug")] * (MAX_DELIVERIES - 1))
     async with staged(broker, store=store) as stage:
@@ -384,7 +384,7 @@ async def test_store_that_is_away_burns_no_message(broker: MemoryBroker, clock: 
 
 
 async def test_open_circuit_spares_hosts_and_messages(broker: MemoryBroker, clock: ManualClock) -> None:
-    """A group of hosts that is down is left in peace; its messages wait for the trial, uncounted."""
+    """Messages for a group with an open circuit wait for its trial, without being counted."""
     circuits = Circuits(CircuitLimits(failures=policy.MAX_ATTEMPTS, pause_s=100.0), clock=clock)
     script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
     async with staged(broker, script, circuits=circuits) as stage:
@@ -406,7 +406,7 @@ async def test_open_circuit_spares_hosts_and_messages(broker: MemoryBroker, cloc
 
 
 async def test_failing_saves_open_the_store_s_circuit(broker: MemoryBroker, clock: ManualClock) -> None:
-    """After enough of them the consumer is held up, and a save that works lets it go on."""
+    """After enough failed saves the consumer is stopped, and a successful save resumes it."""
     circuits = Circuits(CircuitLimits(failures=2, pause_s=1.0), clock=clock)
     store = BrokenStore(StorageUnavailableError("locked"))
     async with staged(broker, store=store, circuits=circuits) as stage:
@@ -424,7 +424,7 @@ async def test_failing_saves_open_the_store_s_circuit(broker: MemoryBroker, cloc
 
 
 async def test_failing_acks_open_the_broker_s_circuit(clock: ManualClock) -> None:
-    """A broker that takes no ack is given no more work to be done twice."""
+    """When acks fail, no more messages are pulled, which would be handled twice."""
 
     class AwayForAck(MemoryBroker):
         async def ack(self, delivery: Delivery) -> None:
@@ -438,7 +438,7 @@ async def test_failing_acks_open_the_broker_s_circuit(clock: ManualClock) -> Non
 
 
 async def test_message_that_nobody_began_is_handed_back(broker: MemoryBroker) -> None:
-    """A task that is cancelled before its first step runs nothing; its message can be handed back for it."""
+    """The message of a task that is cancelled before its first step can be handed back by others."""
     async with staged(broker) as stage:
         delivery = await stage.delivery()
         handling = asyncio.create_task(stage.handle(delivery))
@@ -453,7 +453,7 @@ async def test_message_that_nobody_began_is_handed_back(broker: MemoryBroker) ->
 
 
 async def test_every_error_of_a_group_is_counted(broker: MemoryBroker) -> None:
-    """When restart and save fail together, the first decides, and neither is swallowed."""
+    """When restart and save both fail, the first error decides, and both are counted."""
     both = asyncio.Barrier(2)
 
     class FailingStore:
@@ -473,7 +473,7 @@ async def test_every_error_of_a_group_is_counted(broker: MemoryBroker) -> None:
 
 
 async def test_lease_that_is_lost_during_the_ack_is_no_failure(clock: ManualClock) -> None:
-    """An ack that comes too late changes nothing of its successor's, and is counted."""
+    """A late ack does not affect the next delivery, and is counted."""
     broker = SlowAckBroker(lease_s=LEASE_S, clock=clock)
     async with staged(broker) as stage:
         handling = asyncio.create_task(stage.handle(await stage.delivery()))
@@ -490,7 +490,7 @@ async def test_lease_that_is_lost_during_the_ack_is_no_failure(clock: ManualCloc
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancel_at_any_step_loses_nothing(steps: int, clock: ManualClock) -> None:
-    """Whenever the handler is cancelled, its message is settled or handed back, not left to its lease."""
+    """Whenever the handler is cancelled, its message is settled or handed back."""
     broker = MemoryBroker(lease_s=LEASE_S, clock=clock)
 
     async def restart() -> None:
@@ -511,7 +511,7 @@ async def test_cancel_at_any_step_loses_nothing(steps: int, clock: ManualClock) 
 
 
 async def test_mocked_coroutines_must_be_awaitable(broker: MemoryBroker) -> None:
-    """A store that returns nothing to await is a bug that shows: it is counted, and the message not acked."""
+    """A store whose save is not awaitable is counted as a bug, and the message is not acked."""
 
     class Mocked:
         def save(self, message_id: str, host: str) -> None:

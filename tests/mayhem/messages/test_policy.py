@@ -1,4 +1,4 @@
-"""The failure policy, row by row; and the table in its docstring, which must say the same as the code."""
+"""The failure policy, row by row, and the table in its docstring, which must match the code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from harness.mayhem.messages.policy import (
 )
 
 FIRST, LAST = 1, 5
-# The circuit's own wait, which is no delay that the backoff gives.
+# The circuit's wait; not a delay that the backoff could give.
 WAIT_S = 7.25
 
 
@@ -63,13 +63,13 @@ WAIT_S = 7.25
     ],
 )
 def test_verdict(error: Exception, delivery: int, expected: Any) -> None:
-    """Each error has its row, and the last delivery that is allowed makes the difference where it should."""
+    """Each error has its verdict, at the first delivery and at the last one allowed."""
     assert verdict(error, deliveries=delivery, max_deliveries=LAST, spread=1.0) == expected
 
 
 @pytest.mark.parametrize(("forgiven", "last"), [(0, True), (1, False), (3, False)])
 def test_excused_deliveries_are_not_held_against_a_message(forgiven: int, last: bool) -> None:
-    """A message that failed five times, once because the store was away, has one more delivery."""
+    """A forgiven delivery gives the message one more."""
     decided = verdict(
         ValueError("a bug"), deliveries=LAST, forgiven=forgiven, max_deliveries=LAST, spread=1.0
     )
@@ -92,7 +92,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_only_hosts_are_retried_in_place(error: Exception) -> None:
-    """A host may be back in a moment; anything else is not worth a slot."""
+    """Only hosts are retried in place."""
     delays = [retry_after_s(error, attempt=number, spread=1.0) for number in range(1, MAX_ATTEMPTS + 1)]
 
     transient = isinstance(error, HostUnavailableError)
@@ -100,12 +100,12 @@ def test_only_hosts_are_retried_in_place(error: Exception) -> None:
 
 
 def test_table_says_what_the_code_does() -> None:
-    """The docstring's table is read, and each of its cells compared with what the functions decide."""
+    """Each cell of the docstring's table matches what the functions decide."""
     assert table() == {row_of(error)[0]: row_of(error) for error in ERRORS}
 
 
 def test_table_is_complete() -> None:
-    """Every error of the tree that a message may meet has a row; the others are named here."""
+    """Every error that a message can meet has a row; the exceptions are named here."""
     ends = {
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MayhemError)
     }
@@ -115,7 +115,7 @@ def test_table_is_complete() -> None:
 
 
 def table() -> dict[str, list[str]]:
-    """By error, the cells of the row in the docstring."""
+    """The cells of each row in the docstring, by error."""
     rows = {}
     for line in re.findall(r"^\| (?!error|-)(.*) \|$", policy.__doc__, re.MULTILINE):
         if not line.startswith("-"):
@@ -125,7 +125,7 @@ def table() -> dict[str, list[str]]:
 
 
 def row_of(error: Exception) -> list[str]:
-    """The row of that error as the functions give it."""
+    """The row of that error as the functions decide it."""
     name = type(error).__name__ if isinstance(error, MayhemError) else "any other"
     in_place = retry_after_s(error, attempt=1, spread=1.0)
     first = verdict(error, deliveries=FIRST, max_deliveries=LAST, spread=1.0)
@@ -145,7 +145,7 @@ def word(decided: Any) -> str:
 
 
 def test_first_error_of_a_group_decides() -> None:
-    """What was raised first cancelled the rest; a group in a group is looked into."""
+    """The first error decides, also in nested groups."""
     first, second = HostUnavailableError("away"), ValueError("a bug")
 
     assert deciding(first) is first
@@ -153,14 +153,14 @@ def test_first_error_of_a_group_decides() -> None:
 
 
 def test_what_must_stop_the_service_decides_always() -> None:
-    """A damaged store is not forgotten because a host was away at the same time."""
+    """An error that must stop the service decides, even if it is not the first."""
     broken = StorageBrokenError("damaged")
 
     assert deciding(ExceptionGroup("", [HostUnavailableError("away"), broken])) is broken
 
 
 def test_backoff_is_spread_over_its_upper_half() -> None:
-    """Two that failed together come back at different times, but never before half of the delay."""
+    """Messages that failed together return at different times, but never before half of the delay."""
     error = HostUnavailableError()
 
     assert retry_after_s(error, attempt=1, spread=0.0) == RETRY_S / 2
@@ -168,7 +168,7 @@ def test_backoff_is_spread_over_its_upper_half() -> None:
 
 
 def test_message_comes_back_when_the_circuit_tries_again_and_not_before() -> None:
-    """Those that wait for a circuit come back after its wait, and not all at once."""
+    """Messages that wait for a circuit return after its pause, and not all at once."""
     error = CircuitOpenError("hosts", WAIT_S)
     decided = [verdict(error, deliveries=1, max_deliveries=LAST, spread=s) for s in (0.0, 0.5)]
 
@@ -176,14 +176,14 @@ def test_message_comes_back_when_the_circuit_tries_again_and_not_before() -> Non
 
 
 def test_backoff_is_bounded() -> None:
-    """A message that was handed out ten thousand times waits no longer than the limit."""
+    """The delay never exceeds the limit, even after ten thousand deliveries."""
     again = verdict(StorageUnavailableError(), deliveries=10_000, max_deliveries=LAST, spread=1.0)
 
     assert again == Nack(MAX_NACK_S, counts=False)
 
 
 def test_excuses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many messages the one forgiven longest ago is forgotten; one that is settled, at once."""
+    """Beyond the limit, the oldest message is evicted; a settled one is dropped at once."""
     monkeypatch.setattr(excuse, "MAX_FORGIVEN", 2)
     excuses = excuse.ForgivenDeliveries()
     for message_id in ("a", "b", "a", "c"):

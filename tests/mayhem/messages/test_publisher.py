@@ -1,4 +1,4 @@
-"""The steady publisher: a thread beside the loop that calls its coroutines, and knows when to stop."""
+"""The steady publisher: a thread that calls coroutines on the loop, and can be stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 20
 
 
 class FlakyBroker(MemoryBroker):
-    """A broker of whose `put` the test says what becomes."""
+    """A broker whose `put` fails as the test says."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__(lease_s=30)
@@ -58,7 +58,7 @@ def hosts(broker: FlakyBroker) -> list[str]:
 
 
 async def test_events_are_published_on_the_loop_from_a_thread() -> None:
-    """The coroutine runs in the loop's thread, whoever calls it; the same seed names the same hosts."""
+    """The coroutine runs in the loop's thread; the same seed chooses the same hosts."""
     one, other = FlakyBroker(), FlakyBroker()
     for broker in (one, other):
         await publishing(broker, threading.Event(), events=20)
@@ -70,7 +70,7 @@ async def test_events_are_published_on_the_loop_from_a_thread() -> None:
 
 
 async def test_rate_is_kept_from_the_start() -> None:
-    """No event is early; those that were held up are not put off again."""
+    """No event is early, and delays do not add up."""
     broker = FlakyBroker()
     began = time.monotonic()
     await publishing(broker, threading.Event(), events=11, rate_per_s=100)
@@ -79,7 +79,7 @@ async def test_rate_is_kept_from_the_start() -> None:
 
 
 async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left out, and what the broker may have already is known by its id."""
+    """No event is skipped, and the broker recognises duplicates by their ids."""
     monkeypatch.setattr(publisher_module, "RETRY_S", 0.01)
     broker = FlakyBroker(StorageUnavailableError("away"), StorageUnavailableError("away"))
     await publishing(broker, threading.Event(), events=2)
@@ -90,7 +90,7 @@ async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch: pyte
 
 
 async def test_error_of_the_broker_is_raised_in_the_thread() -> None:
-    """What is no outage ends the publishing, with the coroutine's own exception."""
+    """Any other error ends the publishing with the coroutine's exception."""
     broker = FlakyBroker(StorageBrokenError("damaged"))
     with pytest.raises(StorageBrokenError, match="damaged"):
         await publishing(broker, threading.Event(), events=5)
@@ -99,13 +99,13 @@ async def test_error_of_the_broker_is_raised_in_the_thread() -> None:
 
 
 async def test_time_out_of_the_broker_is_not_taken_for_ones_own() -> None:
-    """The thread looks up now and then while it waits; what the coroutine raised is raised nevertheless."""
+    """A `TimeoutError` of the coroutine is raised, and not taken for the poll's own."""
     with pytest.raises(TimeoutError, match="too slow"):
         await publishing(FlakyBroker(TimeoutError("too slow")), threading.Event())
 
 
 async def test_stop_ends_the_wait_for_the_next_event() -> None:
-    """A slow rate does not hold the end."""
+    """A slow rate does not delay the stop."""
     broker, stop = FlakyBroker(), threading.Event()
     publisher = asyncio.create_task(publishing(broker, stop, events=2, rate_per_s=0.001))
     async with asyncio.timeout(PATIENCE_S):
@@ -118,7 +118,7 @@ async def test_stop_ends_the_wait_for_the_next_event() -> None:
 
 
 async def test_stop_ends_a_publishing_that_hangs() -> None:
-    """A broker that does not answer does not hold the thread, and the coroutine is cancelled, not left."""
+    """A broker that does not answer does not block the thread, and the coroutine is cancelled."""
     broker, stop = FlakyBroker(), threading.Event()
     broker.hang = True
     publisher = asyncio.create_task(publishing(broker, stop, events=5))

@@ -1,4 +1,4 @@
-"""Settling, and keeping the lease until then: what a cancel may do, and what not."""
+"""Settlements and leases under cancellation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def delivery(message_id: str = "a") -> Delivery:
 
 
 class Call:
-    """Something that is on its way until it is let go."""
+    """A call that runs until it is released."""
 
     def __init__(self, error: StorageUnavailableError | None = None) -> None:
         self.error = error
@@ -57,7 +57,7 @@ async def cancelled_twice(waiting: asyncio.Task[Any], call: Call) -> None:
 
 
 async def test_untorn_finishes_first() -> None:
-    """A call that has begun is finished, whoever cancels its caller; then the cancel travels on."""
+    """A call that has begun is finished when its caller is cancelled; then the cancellation is raised."""
     call = Call()
     waiting = asyncio.create_task(finish_despite_cancel(call.run()))
     await cancelled_twice(waiting, call)
@@ -69,7 +69,7 @@ async def test_untorn_finishes_first() -> None:
 
 
 async def test_shield_alone_lets_go() -> None:
-    """The control: with `asyncio.shield` the caller is gone while the call still runs, without an owner."""
+    """Control: with `asyncio.shield`, the caller returns while the call still runs without an owner."""
     call = Call()
     running = asyncio.create_task(call.run())
     waiting = asyncio.ensure_future(asyncio.shield(running))
@@ -83,7 +83,7 @@ async def test_shield_alone_lets_go() -> None:
 
 
 async def test_untorn_reports_what_failed_meanwhile() -> None:
-    """The error of a call whose caller was cancelled is a note on the cancellation, and not lost."""
+    """The error of a call whose caller was cancelled becomes a note on the cancellation."""
     call = Call(StorageUnavailableError("locked"))
     waiting = asyncio.create_task(finish_despite_cancel(call.run()))
     await cancelled_twice(waiting, call)
@@ -95,7 +95,7 @@ async def test_untorn_reports_what_failed_meanwhile() -> None:
 
 
 async def test_untorn_does_not_wait_for_ever() -> None:
-    """A broker that never answers holds up the end of a cancelled caller for a limited time."""
+    """A broker that never answers delays a cancelled caller for a limited time."""
     call = Call()
     waiting = asyncio.create_task(finish_despite_cancel(call.run(), finish_s=0.05))
     await cancelled_twice(waiting, call)
@@ -108,7 +108,7 @@ async def test_untorn_does_not_wait_for_ever() -> None:
 
 
 async def test_untorn_raises_what_the_call_raises() -> None:
-    """Without any cancel, it is a plain await."""
+    """Without a cancellation, it is a plain await."""
     call = Call(StorageUnavailableError("locked"))
     call.may_end.set()
     with pytest.raises(StorageUnavailableError):
@@ -116,7 +116,7 @@ async def test_untorn_raises_what_the_call_raises() -> None:
 
 
 async def test_settlements_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each settlement is recorded with its verdict, one that failed as let go; each call with its name."""
+    """Each settlement is recorded with its verdict, a failed one as let-go, and each call with its name."""
     settled: list[Any] = []
     operations: list[Any] = []
     monkeypatch.setattr(settlement_module, "record_settled", settled.append)
@@ -136,7 +136,7 @@ async def test_settlements_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_bug_in_a_broker_is_not_taken_for_a_settlement() -> None:
-    """What is no error of the storage travels on: nobody knows what it means."""
+    """Errors other than those of the storage are raised."""
 
     class Buggy(MemoryBroker):
         async def ack(self, delivery: Delivery) -> None:
@@ -147,7 +147,7 @@ async def test_bug_in_a_broker_is_not_taken_for_a_settlement() -> None:
 
 
 class CountingBroker(MemoryBroker):
-    """Counts extensions, and fails those it is told to."""
+    """Counts extensions, and fails as the test says."""
 
     def __init__(self, errors: Any = None) -> None:
         super().__init__(lease_s=LEASE_S)
@@ -172,7 +172,7 @@ class CountingBroker(MemoryBroker):
 
 
 async def test_one_task_keeps_all_leases() -> None:
-    """Twenty messages in hand are extended again and again, and cost one task while nothing is due."""
+    """The leases of twenty messages are extended repeatedly, with one task while none is due."""
     broker = CountingBroker()
 
     async def work(number: int) -> None:
@@ -198,7 +198,7 @@ async def test_one_task_keeps_all_leases() -> None:
 
 
 async def test_settled_messages_are_not_extended() -> None:
-    """Work that is done before a third of the lease costs the broker nothing."""
+    """A message that is settled within a third of its lease is not extended."""
     broker = CountingBroker()
     async with Leases(broker, FailureLedger(), lease_s=PATIENCE_S) as leases:
         for number in range(100):
@@ -212,7 +212,7 @@ async def test_settled_messages_are_not_extended() -> None:
     "loss", [LeaseLostError("taken"), StorageBrokenError("damaged"), ZeroDivisionError()]
 )
 async def test_lost_lease_ends_the_work_with_its_reason(loss: Exception) -> None:
-    """The work is cancelled, and what it raises is why; the task itself may go on."""
+    """The work is cancelled, the loss is raised, and the task can go on."""
     broker = CountingBroker({"a": loss})
     async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
         async with asyncio.timeout(PATIENCE_S):
@@ -228,7 +228,7 @@ async def test_lost_lease_ends_the_work_with_its_reason(loss: Exception) -> None
 
 
 async def test_lost_lease_does_not_hide_a_cancellation() -> None:
-    """Who was cancelled from outside as well is cancelled, whatever became of the lease."""
+    """A cancellation from elsewhere takes precedence over the lost lease."""
     broker = CountingBroker()
 
     async def work() -> None:
@@ -251,7 +251,7 @@ async def test_lost_lease_does_not_hide_a_cancellation() -> None:
 
 
 async def test_slow_extension_does_not_lose_the_others() -> None:
-    """A broker that never answers for one message is not asked for it again; the others are kept."""
+    """A slow extension is not repeated concurrently, and the other leases are extended."""
     broker = CountingBroker()
     broker.hanging.add("slow")
     async with Leases(broker, FailureLedger(), lease_s=LEASE_OF_TESTS_S) as leases:
@@ -262,7 +262,7 @@ async def test_slow_extension_does_not_lose_the_others() -> None:
 
 
 async def test_extension_that_came_too_late_is_let_go() -> None:
-    """A lease that is reported lost after its message was settled disturbs nobody, and is counted."""
+    """A lease that is reported lost after the settlement has no effect, and is counted."""
     broker, failures = CountingBroker(), FailureLedger()
     may_fail = asyncio.Event()
 
@@ -287,7 +287,7 @@ async def test_extension_that_came_too_late_is_let_go() -> None:
 
 
 async def test_unavailable_broker_is_asked_again_for_the_lease() -> None:
-    """An extension that may work later is no loss, and counted as retried."""
+    """A temporary error of an extension does not lose the lease, and is counted as retried."""
     broker, failures = CountingBroker({"a": StorageUnavailableError("locked")}), FailureLedger()
     async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
         with leases.keep(delivery()):

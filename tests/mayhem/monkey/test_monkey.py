@@ -1,4 +1,4 @@
-"""The chaos monkey's manners: whom it terminates, whom it spares and why, and what it does about it."""
+"""The chaos monkey: which hosts it terminates, which it spares and why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECOND = timedelta(seconds=1)
 
 
 def group(**terms: Any) -> HostGroup:
-    """A group that has agreed to everything, but for these terms."""
+    """A group that permits everything, except for these terms."""
     agreed = {"name": "web", "hosts": ["host-*"], "enabled": True, "leashed": False, "rest_s": 600}
     return HostGroup(**{**agreed, **terms})
 
@@ -75,7 +75,7 @@ def at(text: str, day: int = 4) -> datetime:
         # Another group's victim is not this one's as well.
         ({}, {"underway": {"other": "host-0"}}, {"host-1", "host-2"}),
         ({"hosts": ["host-0"]}, {"underway": {"other": "host-0"}}, SkipReason.NOBODY),
-        # The exclusion list has the last word.
+        # The exclusion list takes precedence.
         ({"exclude": ["host-0", "host-2"]}, {}, {"host-1"}),
         ({"hosts": ["host-0", "db-?"], "exclude": ["*-0"]}, {}, SkipReason.NOBODY),
         ({"hosts": ["web-*"]}, {}, SkipReason.NOBODY),
@@ -84,14 +84,14 @@ def at(text: str, day: int = 4) -> datetime:
         ({"probability": 0}, {}, SkipReason.DICE),
         ({"probability": 0.1}, {}, SkipReason.DICE),  # the first throw of this seed is 0.134
         ({"probability": 0.14}, {}, WEB),
-        # What comes first is the reason.
+        # The first reason applies.
         ({"enabled": False, "hosts": ["web-*"]}, {"since": NOON}, SkipReason.DISABLED),
         ({"probability": 0, "hosts": ["web-*"]}, {}, SkipReason.NOBODY),
         ({"days": ["sun"]}, {"thrown_at": {"web": NOON}}, SkipReason.INTERVAL),
     ],
 )
 def test_terms_and_history_decide(terms: Any, history: Any, expected: SkipReason | set[str]) -> None:
-    """Each reason to spare a group, at its very border; or whom of them it may be."""
+    """Each reason to skip a group, at its exact limits; otherwise the possible victims."""
     decided = why(terms, **history)
 
     assert decided is expected if isinstance(expected, SkipReason) else decided in expected
@@ -123,7 +123,7 @@ def test_terms_and_history_decide(terms: Any, history: Any, expected: SkipReason
         ({"hours": "00:00-00:00"}, at("00:00"), None),
         ({"hours": "00:00-00:00"}, at("23:59:59"), None),
         ({"hours": "00:00-00:00"}, at("00:00", day=7), SkipReason.DAY),
-        # Where the group is, it may be another hour, and another day.
+        # The group's time zone decides about hour and day.
         ({"timezone": "America/New_York"}, at("12:59:59"), SkipReason.HOUR),
         ({"timezone": "America/New_York"}, at("13:00:00"), None),
         ({"timezone": "Pacific/Auckland"}, at("21:00:00", day=8), None),
@@ -136,14 +136,14 @@ def test_terms_and_history_decide(terms: Any, history: Any, expected: SkipReason
     ],
 )
 def test_schedule_is_kept(terms: Any, now: datetime, expected: SkipReason | None) -> None:
-    """Hours, days, nights, time zones and summer time, to the second."""
+    """Hours, days, nights, time zones and summer time are exact to the second."""
     decided = why({**terms, "hosts": ["db-0"]}, now, since=now - timedelta(days=30))
 
     assert decided == (expected or "db-0")
 
 
 def test_same_seed_same_victims() -> None:
-    """The dice are the caller's, so a story can be told again."""
+    """The same random generator gives the same decisions."""
 
     def story(seed: int) -> list[Skipped | Termination]:
         random, history, told = Random(seed), ThrowHistory(since=LONG_AGO), []
@@ -165,7 +165,7 @@ def test_same_seed_same_victims() -> None:
 
 
 def test_two_groups_never_choose_the_same_host() -> None:
-    """A host in two groups is terminated for one of them at a time."""
+    """A host in two groups is terminated for only one of them at a time."""
     groups = [group(name=name, hosts=["db-0"]) for name in ("a", "b")]
     decisions = choose(groups, NAMES, ThrowHistory(since=LONG_AGO), NOON, Random(1))
 
@@ -173,7 +173,7 @@ def test_two_groups_never_choose_the_same_host() -> None:
 
 
 def test_history_knows_throws_and_victims() -> None:
-    """What was not thrown for is not noted; a leashed victim counts as one: the rehearsal is faithful."""
+    """A throw that was not due is not recorded; a leashed victim counts like a real one."""
     before = ThrowHistory(since=LONG_AGO, thrown_at={"c": LONG_AGO})
     after = before.after(
         [
@@ -191,7 +191,7 @@ def test_history_knows_throws_and_victims() -> None:
 
 
 def test_clock_that_was_set_back_delays_and_does_not_stop() -> None:
-    """Times that are now in the future count as now: the group rests once more, and no longer."""
+    """After the clock was set back, the group rests once more, and no longer."""
     history = ThrowHistory(since=NOON, thrown_at={"web": NOON}, chosen_at={"web": NOON})
     earlier = NOON - timedelta(days=7)
     assert why({}, earlier, **as_dict(history)) is SkipReason.INTERVAL
@@ -202,7 +202,7 @@ def test_clock_that_was_set_back_delays_and_does_not_stop() -> None:
 
 
 def test_start_that_is_now_in_the_future_counts_as_now() -> None:
-    """The same for a group that has no history yet."""
+    """The same holds for a group without a history."""
     earlier = NOON - timedelta(days=7)
     history = ThrowHistory(since=NOON).after([Skipped("web", SkipReason.INTERVAL)], earlier)
 
@@ -217,7 +217,7 @@ def as_dict(
 
 
 def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise() -> None:
-    """Two words are needed before anything is terminated, and then it is in office hours and seldom."""
+    """By default a group is disabled and leashed, and limited to office hours."""
     default = HostGroup(name="web", hosts=("host-*",))
 
     assert (default.enabled, default.leashed) == (False, True)
@@ -241,7 +241,7 @@ def test_group_is_opted_out_and_leashed_until_somebody_says_otherwise() -> None:
     ],
 )
 def test_wrong_terms_are_refused(terms: Any, complaint: str) -> None:
-    """Nothing is guessed where hosts are at stake."""
+    """Invalid terms are errors."""
     with pytest.raises(ValidationError) as error:
         group(**terms)
 
@@ -249,14 +249,14 @@ def test_wrong_terms_are_refused(terms: Any, complaint: str) -> None:
 
 
 def test_groups_have_names_of_their_own() -> None:
-    """Two with the same name would share a history."""
+    """Two groups with the same name are an error."""
     check_names([group(name="a"), group(name="b")])
     with pytest.raises(ValueError, match="expected unique group names, got 'a' twice"):
         check_names([group(name="a"), group(name="b"), group(name="a")])
 
 
 class Stage:
-    """A monkey with a clock of its own, a broker, and hosts that restart at once."""
+    """A monkey with a manual clock, a broker, and hosts that restart at once."""
 
     def __init__(self, threads: ThreadPool, *groups: HostGroup, broker: Any = None) -> None:
         self.now = NOON
@@ -269,7 +269,7 @@ class Stage:
         await self.monkey.poll()
 
     async def published(self) -> list[str]:
-        """The host of every event that is waiting, which then is in hand."""
+        """Take all waiting events and return their hosts."""
         if not await self.broker.pending():
             return []
         return [RestartEvent.from_body(d.message.body).host for d in await self.broker.get(100)]
@@ -291,7 +291,7 @@ def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 async def test_victim_travels_as_a_message_and_is_waited_for(
     threads: ThreadPool, outcomes: list[Any], spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The restart event goes through the broker; the group's next victim is chosen when the host is back."""
+    """The restart event goes through the broker; the next victim is chosen once the host is back."""
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(hosts=["db-0"], rest_s=60))
     await stage.poll(59)
@@ -317,7 +317,7 @@ async def test_victim_travels_as_a_message_and_is_waited_for(
 async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(
     threads: ThreadPool, outcomes: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The dry run has the rhythm of the real one."""
+    """A leashed monkey decides, logs and counts, but terminates nothing."""
     caplog.set_level(logging.INFO)
     stage = Stage(threads, group(leashed=True, rest_s=60))
     for _ in range(4):
@@ -333,7 +333,7 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(
 async def test_sparing_is_logged_with_its_reason(
     threads: ThreadPool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Why nothing happened can be read; what is not due yet is not worth a line."""
+    """The reason for skipping is logged, except that a throw is not due."""
     caplog.set_level(logging.DEBUG)
     stage = Stage(threads, group(enabled=False), group(name="db", probability=0, rest_s=0))
     await stage.poll(59)
@@ -352,7 +352,7 @@ async def test_sparing_is_logged_with_its_reason(
 async def test_victim_that_nobody_hears_of_is_given_up(
     threads: ThreadPool, outcomes: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another process may have restarted it: after a while the group goes on."""
+    """A victim that does not come back is given up after a while."""
     stage = Stage(threads, group(hosts=["db-0"], rest_s=0))
     await stage.poll(60)
     await stage.poll(300)
@@ -364,7 +364,7 @@ async def test_victim_that_nobody_hears_of_is_given_up(
 
 
 async def test_broker_that_is_away_costs_a_warning(threads: ThreadPool, outcomes: list[Any]) -> None:
-    """The monkey goes on, and nobody is under way; a broker that is broken is the service's end."""
+    """If the broker is unavailable, the monkey goes on; if it is broken, the error is raised."""
 
     class AwayBroker(MemoryBroker):
         error: Exception = StorageUnavailableError("away")
@@ -383,7 +383,7 @@ async def test_broker_that_is_away_costs_a_warning(threads: ThreadPool, outcomes
 
 
 async def test_groups_may_be_changed(threads: ThreadPool, outcomes: list[Any]) -> None:
-    """What is known of a group that remains stays known; a new one begins with its rest."""
+    """A group that remains keeps its history; a new one begins with its rest."""
     stage = Stage(threads, group(rest_s=600))
     await stage.poll(600)
     stage.monkey.change([group(rest_s=600, hosts=["db-0"]), group(name="db", hosts=["db-0"], rest_s=900)])
@@ -400,7 +400,7 @@ async def test_groups_may_be_changed(threads: ThreadPool, outcomes: list[Any]) -
 async def test_monkey_runs_until_it_is_cancelled(
     threads: ThreadPool, outcomes: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It looks again and again, and the cancellation travels on."""
+    """It polls until it is cancelled."""
     monkeypatch.setattr(monkey_module, "POLL_S", 0.001)
     stage = Stage(threads, group(leashed=True, rest_s=0))
     running = asyncio.create_task(stage.monkey.run())

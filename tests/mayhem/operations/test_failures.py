@@ -1,4 +1,4 @@
-"""No exception is swallowed: whichever way it goes, it is counted with its place and its end, and logged."""
+"""Every exception is counted with its place and its end, and logged."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def failures() -> FailureLedger:
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
-    """The lines of the last word, as they come."""
+    """The log records of unhandled exceptions."""
     return lambda: [r for r in caplog.records if r.name == "harness.mayhem.operations.exception_hook"]
 
 
 def raised(error: ValueError) -> ValueError:
-    """The error with a traceback that ends here."""
+    """Raise and catch the error, so that it has a traceback."""
     try:
         raise error
     except type(error) as exc:
@@ -50,7 +50,7 @@ def raised(error: ValueError) -> ValueError:
 
 
 def test_place_is_the_innermost_of_the_program() -> None:
-    """A library's frames below say how, not where."""
+    """The place is the innermost frame outside of libraries."""
     try:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(int, "x", base="y").result()  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def test_place_is_the_innermost_of_the_program() -> None:
 
 
 def test_counts_are_by_kind_place_and_end(failures: FailureLedger) -> None:
-    """What happens again is the same row; the most frequent comes first."""
+    """A repeated failure is counted in the same row; the most frequent row comes first."""
     for _ in range(3):
         failures.note(raised(ValueError()), End.NACKED)
     failures.note(ValueError(), End.DEAD_LETTERED)
@@ -85,7 +85,7 @@ def test_counts_are_by_kind_place_and_end(failures: FailureLedger) -> None:
 
 
 async def test_group_counts_each_of_its_errors(failures: FailureLedger) -> None:
-    """The group of a `TaskGroup` is as many exceptions as there were."""
+    """Each exception in a group is counted."""
 
     async def fail(error: Exception) -> None:
         raise error
@@ -104,7 +104,7 @@ async def test_group_counts_each_of_its_errors(failures: FailureLedger) -> None:
 
 
 def test_leaves_of_groups() -> None:
-    """Groups in groups, also such that hold more than plain exceptions."""
+    """Nested groups are flattened, including base exceptions."""
     one, two, three = ValueError(), KeyboardInterrupt(), asyncio.CancelledError()
     nested = BaseExceptionGroup("", [one, BaseExceptionGroup("", [two, three])])
 
@@ -113,7 +113,7 @@ def test_leaves_of_groups() -> None:
 
 
 def test_rows_are_bounded_and_totals_are_not(failures: FailureLedger) -> None:
-    """A program that fails in ever new ways fills no memory, and every failure is in the totals."""
+    """The number of rows is bounded, and every failure is in the totals."""
     for number in range(MAX_ROWS * 3):
         failures.note_kind(f"Error{number}", "", End.NACKED)
 
@@ -123,7 +123,7 @@ def test_rows_are_bounded_and_totals_are_not(failures: FailureLedger) -> None:
 
 
 def test_threads_count_together(failures: FailureLedger) -> None:
-    """What several threads count at once is all counted."""
+    """Concurrent counts from several threads are all counted."""
 
     def count() -> None:
         for _ in range(2_000):
@@ -139,7 +139,7 @@ def test_threads_count_together(failures: FailureLedger) -> None:
 
 
 def test_every_failure_is_a_metric(failures: FailureLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its type alone: places are too many for a metric."""
+    """The metric has only the type, because there are too many places."""
     recorded: list[Any] = []
     monkeypatch.setattr(failures_module, "record_failure", recorded.append)
     failures.note(ExceptionGroup("", [ValueError(), TypeError()]), End.ABANDONED)
@@ -148,7 +148,7 @@ def test_every_failure_is_a_metric(failures: FailureLedger, monkeypatch: pytest.
 
 
 def test_summary_is_one_line(failures: FailureLedger, caplog: pytest.LogCaptureFixture) -> None:
-    """The end of the service tells the totals and the most frequent failures, also when there were none."""
+    """The summary has the totals and the most frequent failures, even if there are none."""
     caplog.set_level(logging.INFO)
     failures.log_summary()
     for _ in range(3):
@@ -167,7 +167,7 @@ async def fail(message: str = "nobody looks") -> None:
 
 
 async def test_task_that_nobody_awaits(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """It is named, with its place and its stack, and counted."""
+    """It is logged with its task, place and stack, and counted."""
     with record_unhandled(failures):
         task = asyncio.create_task(fail(), name="forgotten")
         await asyncio.wait({task})
@@ -184,7 +184,7 @@ async def test_task_that_nobody_awaits(failures: FailureLedger, told: Callable[.
 
 
 async def test_task_that_is_awaited(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """The control: an exception that somebody took is no matter of the last word."""
+    """Control: a retrieved exception is not reported."""
     with record_unhandled(failures):
         with pytest.raises(ValueError):
             await asyncio.create_task(fail())
@@ -194,10 +194,10 @@ async def test_task_that_is_awaited(failures: FailureLedger, told: Callable[...,
 
 
 async def test_task_that_is_lost_while_it_waits(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """A task that was collected in the middle has no exception: the line says in what it waited."""
+    """A task that was garbage-collected while pending is reported with the place where it waited."""
 
     async def waits() -> None:
-        # A cycle that nothing else holds, which is what a task without a reference is.
+        # A reference cycle that nothing else refers to, like a task without a reference.
         await asyncio.get_running_loop().create_future()
 
     with record_unhandled(failures):
@@ -215,7 +215,7 @@ async def test_task_that_is_lost_while_it_waits(failures: FailureLedger, told: C
 
 
 async def test_exception_in_a_done_callback(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """What a callback raises goes to nobody but the loop."""
+    """An exception in a callback is logged and counted."""
 
     def callback(task: asyncio.Task[Any]) -> None:
         raise KeyError("callback")
@@ -248,7 +248,7 @@ async def test_exception_in_a_callback_has_its_span(
 
 
 async def test_exception_in_an_executor_s_thread(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """It comes back to whoever awaits the call; without anybody, to the last word."""
+    """It is raised in the awaiting caller; without one, it is reported as unhandled."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool, record_unhandled(failures):
         with pytest.raises(ZeroDivisionError):
@@ -265,7 +265,7 @@ async def test_exception_in_an_executor_s_thread(failures: FailureLedger, told: 
 
 
 async def test_exception_that_ends_a_thread(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """A thread has nobody to tell; its name is told."""
+    """An exception that ends a thread is logged with the thread's name."""
     with record_unhandled(failures):
         thread = threading.Thread(target=lambda: 1 / 0, name="worker")
         thread.start()
@@ -277,7 +277,7 @@ async def test_exception_that_ends_a_thread(failures: FailureLedger, told: Calla
 
 
 async def test_exception_in_a_finaliser(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """What `__del__` raises, Python can only print."""
+    """An exception in `__del__` is logged and counted."""
 
     class Fragile:
         def __del__(self) -> None:
@@ -292,7 +292,7 @@ async def test_exception_in_a_finaliser(failures: FailureLedger, told: Callable[
 
 
 async def test_gather_hides_the_second_failure(failures: FailureLedger, told: Callable[..., Any]) -> None:
-    """The lesson: of two failures `gather` raises one, and the other is retrieved by nobody and told nowhere.
+    """Of two failures, `gather` raises one, and the other is never reported.
 
     A task group raises both.
     """
@@ -320,7 +320,7 @@ async def test_gather_hides_the_second_failure(failures: FailureLedger, told: Ca
 
 
 async def test_hooks_are_given_back() -> None:
-    """Afterwards the loop and the interpreter tell whom they told before."""
+    """Afterwards, the hooks are as before."""
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
     with record_unhandled(FailureLedger()):

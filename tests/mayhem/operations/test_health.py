@@ -1,4 +1,4 @@
-"""The endpoint answers while the loop is held, and says what is wrong; metrics are Prometheus's text."""
+"""The endpoint reports what is wrong, even while the loop is blocked; metrics are Prometheus text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Clock:
 
 
 class AskedBroker(MemoryBroker):
-    """Answers as *script* says, one entry per question, the last one for ever."""
+    """Returns the entries of *script* in turn, and then the last one forever."""
 
     def __init__(self, *script: StorageUnavailableError | int) -> None:
         super().__init__(lease_s=30)
@@ -77,7 +77,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def health(clock: Clock) -> Health:
-    """One that consumes."""
+    """The health of a service that consumes."""
     found = Health(clock=clock)
     found.phase = "consuming"
     return found
@@ -116,7 +116,7 @@ def test_all_is_well(health: Health) -> None:
 def test_what_is_wrong_is_named(
     health: Health, spoil: Callable[..., Any], wrong: str, ready: int, alive: int
 ) -> None:
-    """503 with the reason; whether a new start would help, and whether messages are consumed, are others."""
+    """503 comes with the reason; liveness and readiness are judged separately."""
     spoil(health)
     with answered(health) as ask:
         status, body = ask("/healthz")
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_named(
 
 
 async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the loop is held, all three say so; when it runs again, nothing is wrong."""
+    """While the loop is blocked, all three paths report it; afterwards nothing is wrong."""
     health = Health()
     health.phase = "consuming"
     answers = {}
@@ -142,7 +142,7 @@ async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch: pytest.Monke
             await asyncio.sleep(0)
             timer = threading.Timer(HELD_S + 0.5, look)
             timer.start()
-            looked.wait(PATIENCE_S)  # which holds the loop
+            looked.wait(PATIENCE_S)  # blocks the loop
             await asyncio.sleep(3 * health_module.BEAT_S)
             after = health.whole()
             beating.cancel()
@@ -159,7 +159,7 @@ async def test_a_loop_that_is_held_is_told_by_a_thread(monkeypatch: pytest.Monke
 async def test_a_broker_that_does_not_answer_is_named(
     health: Health, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One answer may be missing, several not; an answer mends it."""
+    """One missing answer is tolerated, several are reported, and a new answer clears it."""
     monkeypatch.setattr(health_module, "ASK_S", 0.001)
     broker = AskedBroker(7, StorageUnavailableError("away"))
     async with asyncio.TaskGroup() as group:
@@ -183,7 +183,7 @@ async def test_a_broker_that_does_not_answer_is_named(
 
 
 async def test_a_broker_that_hangs_is_not_waited_for(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question without an answer ends after a while, and is asked again."""
+    """A request without an answer times out and is repeated."""
     monkeypatch.setattr(health_module, "ASK_S", 0.001)
     monkeypatch.setattr(health_module, "ANSWER_S", ANSWER_S / 100)
 
@@ -205,7 +205,7 @@ async def test_a_broker_that_hangs_is_not_waited_for(health: Health, monkeypatch
 
 
 def test_metrics_are_prometheus_text(health: Health) -> None:
-    """They can be parsed, and tell of the process besides."""
+    """The metrics can be parsed, and include those of the process."""
     with answered(health) as ask:
         status, body = ask("/metrics")
 
@@ -215,13 +215,13 @@ def test_metrics_are_prometheus_text(health: Health) -> None:
 
 
 def test_other_paths_are_told_which_there_are(health: Health) -> None:
-    """404, for whoever has to guess."""
+    """An unknown path gives 404 with the known paths."""
     with answered(health) as ask:
         assert ask("/") == (404, "not here; there are /metrics /healthz /readyz /livez\n")
 
 
 def test_who_keeps_silent_holds_nobody(health: Health) -> None:
-    """A client that connects and says nothing delays neither others nor the end."""
+    """A client that connects and sends nothing delays neither others nor the shutdown."""
     began = time.monotonic()
     with serve_http(LOOPBACK, {"/healthz": health.whole}) as port:
         with socket.create_connection(("127.0.0.1", port)):
@@ -231,7 +231,7 @@ def test_who_keeps_silent_holds_nobody(health: Health) -> None:
 
 
 def test_a_port_that_is_taken_is_one_clear_error(health: Health) -> None:
-    """Nothing is started beside another program."""
+    """A port in use is one clear error."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"^http: 127.0.0.1:{port}: Address already in use$"):
@@ -244,12 +244,12 @@ def test_a_port_that_is_taken_is_one_clear_error(health: Health) -> None:
     [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("localhost:0", ("localhost", 0))],
 )
 def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    """Whoever names no host means this machine only."""
+    """Without a host, the address is on loopback."""
     assert parse_listen_address(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:x", "70000", "-1", "²"])
 def test_addresses_that_are_none(text: str) -> None:
-    """Neither a port nor a host and a port."""
+    """Text that is not an address is refused."""
     with pytest.raises(ValueError, match=r"^PORT or HOST:PORT$"):
         parse_listen_address(text)

@@ -1,4 +1,4 @@
-"""Log lines carry their fields and trace; a flood of one message is cut, and so is what nobody reads."""
+"""Log lines have their fields and trace; repeated messages and unread lines are limited."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOOD = 1_000
 
 @contextmanager
 def logging_alone(form: str = "text") -> Iterator[Any]:
-    """Without pytest's own handlers."""
+    """Log without pytest's own handlers."""
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
     level = root.level
@@ -36,7 +36,7 @@ def logging_alone(form: str = "text") -> Iterator[Any]:
 
 
 def test_text_has_fields_and_trace(capfd: pytest.CaptureFixture[str], spans: InMemorySpanExporter) -> None:
-    """A line has its message, its extra fields and, inside a span, the trace."""
+    """A line has its message, its extra fields and, in a span, the trace."""
     with logging_alone() as log:
         with span("outer") as outer:
             log.info("told", extra={"message_id": "x"})
@@ -51,7 +51,7 @@ def test_text_has_fields_and_trace(capfd: pytest.CaptureFixture[str], spans: InM
 
 
 def test_json_has_one_object_per_line(capfd: pytest.CaptureFixture[str], spans: InMemorySpanExporter) -> None:
-    """Fields keep their types, and a traceback with its line breaks is one of them."""
+    """Fields keep their types, and a traceback is a field."""
     with logging_alone("json") as log:
         with span("outer") as outer:
             log.info("told %d", 3, extra={"count": 3, "where": {"a"}})
@@ -77,7 +77,7 @@ def test_json_has_one_object_per_line(capfd: pytest.CaptureFixture[str], spans: 
 
 
 def test_a_flood_is_cut_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
-    """The same message a thousand times is a few lines, and one that says how many were left out."""
+    """A message logged a thousand times gives a few lines, and one with the number left out."""
     with logging_alone() as log:
         for number in range(FLOOD):
             log.warning("failed: %d %%", number, extra={"number": number})
@@ -94,7 +94,7 @@ def test_a_flood_is_cut_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_after_a_flood_the_message_is_told_again(capfd: pytest.CaptureFixture[str]) -> None:
-    """What was left out is told within seconds, and not only at the end."""
+    """The number left out is logged within seconds, and not only at the end."""
     with logging_alone() as log:
         for _ in range(REPEATS + 5):
             log.warning("failed")
@@ -119,7 +119,7 @@ with logging_to_stderr(logging.INFO):
 
 
 def test_a_pipe_that_nobody_reads_holds_nothing() -> None:
-    """Neither the program nor its end waits for a reader, and memory stays bounded: lines are dropped."""
+    """If the pipe is not read, lines are dropped: nothing blocks, and memory is bounded."""
     hears, told = os.pipe()
     with subprocess.Popen([sys.executable, "-c", UNREAD], stdout=subprocess.PIPE, stderr=told) as process:
         os.close(told)

@@ -1,4 +1,4 @@
-"""The service as its operators meet it: signals, probes, what is away, and process 1 of a container."""
+"""The running service: signals, probes, unavailable servers, and process 1 of a container."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.mayhem.support.otlp_receiver import receiving
 from tests.mayhem.support.pid_namespace import FIRST, NOT_PERMITTED, permitted
 from tests.mayhem.support.service_process import PATIENCE_S, ended, started, wait_line, wait_until
 
-# A program that holds its own loop, or does something else to it, a moment after the service is ready.
+# A program that patches the service, for example to block the loop shortly after it is ready.
 CHANGED = """
 import asyncio, runpy, sys, time
 import harness.mayhem.operations.health, harness.mayhem.service, harness.mayhem.process.shutdown
@@ -59,7 +59,7 @@ def lines_until(process: subprocess.Popen[str], word: str) -> list[str]:
 
 @contextmanager
 def read_away(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Somebody reads what it logs, so that the pipe does not fill."""
+    """Read the log in a thread, so that the pipe does not fill."""
     assert process.stderr is not None
     reading = threading.Thread(target=process.stderr.read)
     reading.start()
@@ -71,7 +71,7 @@ def read_away(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
-    """SIGQUIT and /healthz answer while the loop sleeps; afterwards all is well, and the end is ordinary."""
+    """SIGQUIT and /healthz work while the loop is blocked; afterwards the service goes on."""
     program = changed(HOLD.format(hold_s=3))
     with started("--broker", "memory:", "--http", "0", program=program) as process:
         port = port_of(process)
@@ -92,7 +92,7 @@ def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
 
 
 def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
-    """SIGTERM ends it, with a dump of where it was held, and a status that says so."""
+    """SIGTERM ends the process with a stack dump and status 1."""
     program = changed(HOLD.format(hold_s=3600))
     with started("--broker", "memory:", "--drain-s", "0.2", "--http", "0", program=program) as process:
         port = port_of(process)
@@ -110,7 +110,7 @@ def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
 
 
 def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
-    """Live settings follow the file, others are named and left; a wrong file changes nothing."""
+    """SIGHUP applies live settings and names the others; an invalid file changes nothing."""
     config = tmp_path / "mayhem.toml"
     config.write_text("concurrency = 5\nhosts = 3\n")
     with started("--broker", "memory:", "--config", str(config)) as process:
@@ -137,13 +137,13 @@ def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port of loopback that somebody else listens on."""
+    """A port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 def test_a_port_that_is_taken_ends_it_before_anything_starts(taken: int, tmp_path: Path) -> None:
-    """One line, status 2, and no database."""
+    """A port in use gives one line and status 2, and nothing is created."""
     db = tmp_path / "mayhem.db"
     with started("--broker", f"sqlite:{db}", "--http", str(taken)) as process:
         _, rest = process.communicate(timeout=PATIENCE_S)
@@ -157,7 +157,7 @@ def test_a_port_that_is_taken_ends_it_before_anything_starts(taken: int, tmp_pat
 def test_a_broker_that_is_away_is_waited_for_and_the_wait_can_be_ended(
     signum: signal.Signals, tmp_path: Path
 ) -> None:
-    """Each attempt is logged, /healthz says what is waited for, and SIGTERM ends it cleanly."""
+    """Each attempt is logged, /healthz reports the wait, and SIGTERM ends the service cleanly."""
     url = nowhere()
     with started("--broker", url, "--store", "memory:", "--http", "0") as process:
         port = port_of(process)
@@ -171,12 +171,12 @@ def test_a_broker_that_is_away_is_waited_for_and_the_wait_can_be_ended(
 
 
 def nowhere() -> str:
-    """A broker's URL at a port where nobody listens."""
+    """The URL of a broker on an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
-# It waits for other writers of the file for some seconds, before it says that the file is not to be had.
+# Reduces the time for which the service waits for a locked file.
 IMPATIENT = """
 import harness.mayhem.database, runpy
 harness.mayhem.database.BUSY_S = 0.1
@@ -185,7 +185,7 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 
 
 def test_a_database_that_is_locked_is_waited_for(tmp_path: Path) -> None:
-    """When it is free again, the service starts as if nothing had been."""
+    """Once the file is unlocked, the service starts."""
     db = tmp_path / "mayhem.db"
     with closing(sqlite3.connect(db, isolation_level=None)) as other:
         other.execute("CREATE TABLE theirs (id)")
@@ -200,7 +200,7 @@ def test_a_database_that_is_locked_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_refuses_ends_it(tmp_path: Path) -> None:
-    """Wrong credentials do not become right: one line with the address, without the password; status 1."""
+    """Wrong credentials end the service with status 1 and one line without the password."""
     with running(RedisServer, tmp_path / "redis", "--requirepass", "right") as server:
         with started("--broker", server.url("q", user=":wrong@"), "--store", "memory:") as process:
             _, rest = process.communicate(timeout=PATIENCE_S)
@@ -212,7 +212,7 @@ def test_a_broker_that_refuses_ends_it(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
-    """/healthz names it while it is away, and all is well again when it is back."""
+    """/healthz reports the broker while it is unavailable, and recovers afterwards."""
     with running(NatsServer, tmp_path / "nats") as server:
         load = ("--events", "100000", "--rate-per-s", "50")
         with started("--broker", server.url("q"), "--store", "memory:", "--http", "0", *load) as process:
@@ -230,7 +230,7 @@ def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path: Path) -> None:
-    """SIGTERM while it is away ends the service within its deadline."""
+    """SIGTERM during the broker's outage ends the service within its deadline."""
     with running(NatsServer, tmp_path / "nats") as server:
         with started("--broker", server.url("q"), "--store", "memory:", "--drain-s", "30") as process:
             wait_line(process, "consuming")
@@ -251,7 +251,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_drain(tmp_path: Path) -> None:
 @pytest.mark.skipif(not permitted(), reason=NOT_PERMITTED)
 @pytest.mark.parametrize("when", ["waiting", "consuming"])
 def test_as_process_1_it_drains(when: str) -> None:
-    """SIGTERM from outside of the container reaches it, while it starts and later."""
+    """As process 1, the service receives SIGTERM, during startup and later."""
     url = nowhere() if when == "waiting" else "memory:"
     with started("--broker", url, "--store", "memory:", before=FIRST) as process:
         wait_line(process, when)
@@ -265,7 +265,7 @@ def test_as_process_1_it_drains(when: str) -> None:
 
 
 def test_every_message_is_traced_to_its_end() -> None:
-    """Each published message is one trace at the collector, up to its ack; also the last ones."""
+    """Each message is one complete trace at the collector, including the last ones."""
     with receiving() as received:
         with started(
             *("--broker", "memory:", "--events", "200", "--rate-per-s", "400"),
@@ -297,7 +297,7 @@ METRICS = {
 
 
 def test_metrics_tell_of_messages_loop_and_threads() -> None:
-    """What was consumed and settled, how the loop and the threads are, and the process's own figures."""
+    """The metrics cover messages, the loop, the threads and the process."""
     load = ("--events", "100000", "--rate-per-s", "200")
     with started("--broker", "memory:", "--http", "0", *load) as process:
         port = port_of(process)

@@ -1,4 +1,4 @@
-"""Spans and metrics go where OpenTelemetry's variables say, all of them; a dead collector holds nobody."""
+"""Spans and metrics are exported as OpenTelemetry's variables say; a dead collector blocks nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.mayhem.operations.telemetry import FLUSH_S
 from tests.mayhem.support.otlp_receiver import receiving
 
 SPANS = 6_000
-# Makes spans the way the service does, inside of its telemetry, and says what it knows of them.
+# Makes spans in the service's telemetry, and prints what it knows about them.
 PROGRAM = f"""
 import json, logging, os, sys, time
 from opentelemetry import trace
@@ -49,7 +49,7 @@ os._exit(0)
 
 
 def ended(**variables: str) -> subprocess.CompletedProcess[str]:
-    """The program, to its end."""
+    """Run the program to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -67,7 +67,7 @@ def told(**variables: str) -> tuple[dict[str, Any], str]:
 
 
 def test_every_span_arrives_also_those_of_the_end() -> None:
-    """The collector has each span once, with the service's name and resource; nothing is lost."""
+    """The collector gets each span once, with the service's name and resource."""
     with receiving() as received:
         made, log = told(
             OTEL_EXPORTER_OTLP_ENDPOINT=received.url,
@@ -83,7 +83,7 @@ def test_every_span_arrives_also_those_of_the_end() -> None:
 
 
 def test_only_what_is_sampled_arrives() -> None:
-    """The sampler's variables are the SDK's; without a name, the service has one."""
+    """The SDK's sampler variables apply, and the service has a default name."""
     with receiving() as received:
         made, _ = told(
             OTEL_TRACES_EXPORTER="otlp",
@@ -98,7 +98,7 @@ def test_only_what_is_sampled_arrives() -> None:
 
 
 def test_what_does_not_fit_into_the_queue_is_counted() -> None:
-    """A collector that is slower than the service loses spans, and the log says how many."""
+    """If the collector is too slow, spans are dropped and the log has their number."""
     silent = threading.Event()
     threading.Timer(1.0, silent.set).start()
     with receiving(silent=silent) as received:
@@ -116,7 +116,7 @@ IMPATIENT = "import harness.mayhem.operations.telemetry; harness.mayhem.operatio
 
 @pytest.mark.parametrize("how", ["refuses", "is silent"])
 def test_a_dead_collector_costs_a_bounded_wait(how: str) -> None:
-    """Whether it refuses or never answers, the end does not wait longer than a few seconds, and says so."""
+    """A dead collector delays the exit for a few seconds at most, and the log reports it."""
     never = threading.Event()
     with receiving(silent=never) as received:
         url = received.url if how == "is silent" else "http://127.0.0.1:1"
@@ -137,13 +137,13 @@ def test_a_dead_collector_costs_a_bounded_wait(how: str) -> None:
     ids=["nothing said", "none", "disabled"],
 )
 def test_without_an_exporter_no_spans_are_made(variables: dict[str, str]) -> None:
-    """Nobody would get them, so they cost nothing."""
+    """Without an exporter, no spans are created."""
     made, log = told(**variables, OTEL_METRICS_EXPORTER="none")
 
     assert (made["recorded"], made["sdk"], log) == (0, False, "")
 
 
-# What watches a program from outside has no other way in.
+# Adds a span processor as an instrumenting tool does.
 WATCHED = """
 own = TracerProvider.__init__
 def init(provider, *args, **kwargs):
@@ -154,14 +154,14 @@ TracerProvider.__init__ = init
 
 
 def test_who_adds_a_processor_gets_spans() -> None:
-    """A provider that somebody listens to is used, though no variable names an exporter."""
+    """A provider with a span processor is used, even without an exporter in the variables."""
     made, _ = told(BEFORE=WATCHED)
 
     assert (made["recorded"], made["sdk"]) == (SPANS, True)
 
 
 def test_console_is_an_exporter() -> None:
-    """Spans are printed; the SDK's own exporters need no extra."""
+    """The SDK's console exporter works without an extra."""
     done = ended(OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="none")
 
     assert done.stdout.count('"name": "made"') == SPANS
@@ -181,14 +181,14 @@ MISSING = "sys.modules['opentelemetry.exporter'] = None"
     ],
 )
 def test_an_exporter_that_is_missing_is_one_clear_error(variables: dict[str, str], expected: str) -> None:
-    """Whoever wants spans wants to know that there will be none; the extra to install is named."""
+    """A missing exporter is an error that names the extra to install."""
     done = ended(**variables)
 
     assert (done.returncode, done.stderr) == (1, f"mayhem: {expected}\n")
 
 
 def test_the_wait_has_a_reason() -> None:
-    """The control of the dead collectors: one that answers late, but in time, gets everything."""
+    """Control: a collector that answers late, but in time, gets everything."""
     silent = threading.Event()
     threading.Timer(0.5, silent.set).start()
     with receiving(silent=silent) as received:

@@ -43,7 +43,7 @@ PATIENCE_S = 20
 def tree(
     spans: InMemorySpanExporter,
 ) -> tuple[set[tuple[str, SpanKind, str | None]], int]:
-    """(name, kind, parent's name or none) of every finished span; and how many traces they are of."""
+    """Each finished span as (name, kind, parent's name or None), and the number of traces."""
     finished = spans.get_finished_spans()
     names: dict[int, str] = {s.context.span_id: s.name for s in finished}
     rows = {(s.name, s.kind, s.parent and names[s.parent.span_id]) for s in finished}
@@ -74,7 +74,7 @@ WHOLE_LIFE = {
 
 
 async def test_whole_life_of_a_message_is_one_trace(spans: InMemorySpanExporter, tmp_path: Path) -> None:
-    """Publish, process, restart, health check, save, extension and ack share a trace, each in its place."""
+    """All spans of a message's life form one trace, each with the right parent."""
     extended = asyncio.Event()
     checked_in = []
 
@@ -132,7 +132,7 @@ async def test_whole_life_of_a_message_is_one_trace(spans: InMemorySpanExporter,
 async def test_default_hosts_have_one_whose_restart_crosses_threads(
     spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that blocks is called in a thread and finds its span there; the other hosts need none."""
+    """A blocking library is called in a thread with its span; other hosts need no thread."""
     called = []
 
     def told(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,7 +167,7 @@ async def test_default_hosts_have_one_whose_restart_crosses_threads(
 async def test_publishing_from_a_thread_keeps_the_trace(
     kept: bool, parent: str | None, spans: InMemorySpanExporter
 ) -> None:
-    """A thread that was given the context publishes into the caller's trace; the control was not given it."""
+    """A thread with the caller's context publishes into its trace; the control, without it, does not."""
     broker = MemoryBroker(lease_s=LEASE_S)
     loop, stop = asyncio.get_running_loop(), threading.Event()
 
@@ -187,7 +187,7 @@ async def test_publishing_from_a_thread_keeps_the_trace(
 
 
 async def test_message_without_headers_starts_a_trace(spans: InMemorySpanExporter) -> None:
-    """A message of a publisher that does not trace is processed under a root span."""
+    """A message without trace headers is processed under a root span."""
     async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
         await stage.handle(await stage.delivery())
 
@@ -195,7 +195,7 @@ async def test_message_without_headers_starts_a_trace(spans: InMemorySpanExporte
 
 
 async def test_cancelled_span_does_not_look_like_success(spans: InMemorySpanExporter) -> None:
-    """Cancelled work ends its spans as errors, and the handing back is part of the trace."""
+    """Cancelled work ends its spans as errors, and the nack is part of the trace."""
     started = asyncio.Event()
 
     async def restart() -> None:
@@ -218,7 +218,7 @@ async def test_cancelled_span_does_not_look_like_success(spans: InMemorySpanExpo
 async def test_failed_span_names_its_error_and_records_no_exception(
     spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status says what went wrong; the costly exception event is left out; every attempt has its span."""
+    """The status has the error, without an exception event, and every attempt has its span."""
     monkeypatch.setattr(policy, "RETRY_S", 0.001)
     script = failing(*[HostUnavailableError("away")] * policy.MAX_ATTEMPTS)
     async with staged(MemoryBroker(lease_s=LEASE_S), script) as stage:
@@ -235,7 +235,7 @@ async def test_failed_span_names_its_error_and_records_no_exception(
 
 
 async def test_dead_letter_is_part_of_the_trace(spans: InMemorySpanExporter) -> None:
-    """Laying a message aside is a span below its processing."""
+    """Dead-lettering is a child span of the processing."""
     async with staged(MemoryBroker(lease_s=LEASE_S)) as stage:
         await stage.handle(await stage.delivery(b"not json"))
 

@@ -1,4 +1,4 @@
-"""As the first process of a container: signals reach the service, and nobody stays a zombie."""
+"""Process 1 of a container forwards signals and reaps zombies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ try:
 except KeyboardInterrupt:
     sys.exit(7)
 """
-# A grandchild whose parent ends at once is everybody's orphan, and falls to process 1.
+# A grandchild whose parent ends at once becomes a child of process 1.
 ORPHANS = """
 from pathlib import Path
 for _ in range(20):
@@ -51,7 +51,7 @@ print("zombies:", zombies(), flush=True)
 
 @contextmanager
 def first(then: str) -> Iterator[subprocess.Popen[str]]:
-    """Runs as process 1, and is at *then*."""
+    """Run *then* under process 1."""
     command = [*FIRST, sys.executable, "-c", SERVICE, then]
     with subprocess.Popen(command, stdout=PIPE, text=True) as process:
         try:
@@ -63,7 +63,7 @@ def first(then: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def inside(process: subprocess.Popen[str]) -> int:
-    """Process 1, as it is called from outside of its namespace."""
+    """The pid of process 1 outside of its namespace."""
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
         return int(children.read())
 
@@ -79,7 +79,7 @@ def inside(process: subprocess.Popen[str]) -> int:
 def test_signals_reach_the_service_and_its_status_is_told(
     signum: signal.Signals, then: str, status: int
 ) -> None:
-    """Also those that the kernel ignores for process 1 unless there is a handler."""
+    """Signals reach the service, even those that process 1 would ignore without a handler."""
     with first(then) as process:
         os.kill(inside(process), signum)
 
@@ -87,7 +87,7 @@ def test_signals_reach_the_service_and_its_status_is_told(
 
 
 def test_without_it_the_signal_is_lost() -> None:
-    """The control: process 1 that handles nothing is not ended by SIGTERM."""
+    """Control: process 1 without a handler is not ended by SIGTERM."""
     program = "import time; print(flush=True); time.sleep(1); print('still here')"
     with subprocess.Popen([*FIRST, sys.executable, "-c", program], stdout=PIPE, text=True) as process:
         assert process.stdout is not None
@@ -99,7 +99,7 @@ def test_without_it_the_signal_is_lost() -> None:
 
 
 def test_orphans_are_buried() -> None:
-    """Processes that lost their parents do not stay zombies, and do not end the service."""
+    """Orphans are reaped, and do not end the service."""
     with first(ORPHANS) as process:
         rest, _ = process.communicate(timeout=PATIENCE_S)
 
@@ -107,7 +107,7 @@ def test_orphans_are_buried() -> None:
 
 
 def test_anywhere_else_nothing_happens() -> None:
-    """Who is not process 1 stays who it is."""
+    """Any other process does not fork."""
     before = os.getpid()
     fork_if_first()
 

@@ -1,4 +1,4 @@
-"""Signals are heard while the loop is held; the first drains, the second cuts short, and a dump tells all."""
+"""Signals are handled while the loop is blocked: drain, cut short, and the stack dump."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_S = 20
 
 
 class Ending:
-    """What a shutdown asked for, in order."""
+    """Records what a shutdown asks for, in order."""
 
     def __init__(self, *, drain_s: float) -> None:
         self.asked: asyncio.Queue[Any] = asyncio.Queue()
@@ -45,7 +45,7 @@ class Ending:
 
 @pytest.mark.parametrize("how", ["sleeping", "busy"])
 def test_a_signal_is_heard_while_the_main_thread_is_held(how: str) -> None:
-    """The handler runs in a thread of its own, at once."""
+    """The handler runs at once, in its own thread."""
     came = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -65,7 +65,7 @@ def test_a_signal_is_heard_while_the_main_thread_is_held(how: str) -> None:
 
 
 def test_afterwards_signals_are_the_programs_again() -> None:
-    """Handlers, the wakeup file and the thread are as before; also after a handler that raises."""
+    """Afterwards, handlers, the wakeup descriptor and threads are as before, even after a handler raised."""
     before = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
     raised = threading.Event()
 
@@ -86,7 +86,7 @@ def test_afterwards_signals_are_the_programs_again() -> None:
 
 
 def test_children_do_not_inherit_anything() -> None:
-    """A child process takes signals as ever: nothing is blocked, nothing is ignored."""
+    """A child process inherits no blocked or ignored signals."""
     with signal_handlers({signal.SIGTERM: lambda: None}):
         program = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(15))"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
@@ -99,7 +99,7 @@ def test_children_do_not_inherit_anything() -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_first_signal_drains_and_second_cuts(signum: signal.Signals) -> None:
-    """The same signal twice is a drain that is cut short."""
+    """The first signal drains, the second cuts the drain short."""
     ending = Ending(drain_s=PATIENCE_S * 2)
     with ending.ready() as shutdown, signal_handlers({signum: lambda: shutdown.ask_from_thread("a test")}):
         os.kill(os.getpid(), signum)
@@ -112,7 +112,7 @@ async def test_first_signal_drains_and_second_cuts(signum: signal.Signals) -> No
 
 
 async def test_deadline_cuts_once() -> None:
-    """A drain that takes too long is cut short without a second signal; a third wish changes nothing."""
+    """A drain beyond its deadline is cut short; further requests change nothing."""
     ending = Ending(drain_s=0.01)
     with ending.ready() as shutdown:
         shutdown.ask("a test")
@@ -123,7 +123,7 @@ async def test_deadline_cuts_once() -> None:
 
 
 async def test_deadline_ends_with_the_service() -> None:
-    """A drain that is over before its deadline is not cut afterwards, and no thread waits for it."""
+    """A drain that ends in time is not cut later, and leaves no thread."""
     ending = Ending(drain_s=0.01)
     with ending.ready() as shutdown:
         shutdown.ask_from_thread("a test")
@@ -138,7 +138,7 @@ async def test_deadline_ends_with_the_service() -> None:
 
 
 async def test_before_there_is_anything_to_finish_the_end_is_a_cut() -> None:
-    """Who is asked to end while it starts just ends, and that is no failure."""
+    """A request during startup ends the service, and is not a failure."""
     ending = Ending(drain_s=PATIENCE_S)
     with ending.shutdown as shutdown:
         shutdown.ask("a test")
@@ -164,7 +164,7 @@ async def inner() -> None:
 
 
 async def test_a_dump_shows_what_awaits_what(spans: InMemorySpanExporter) -> None:
-    """Each task with its chain of awaits, innermost last, also through a generator; and its trace."""
+    """The dump has each task's chain of awaits, innermost last, and its trace."""
     loop = asyncio.get_running_loop()
     with span("outer") as outer:
         tasks = [asyncio.create_task(inner(), name=f"waiting {number:03d}") for number in range(300)]
@@ -185,7 +185,7 @@ async def test_a_dump_shows_what_awaits_what(spans: InMemorySpanExporter) -> Non
 
 
 async def test_a_dump_is_bounded() -> None:
-    """Tasks at more places than are shown are counted; deep recursion is cut at its outer end."""
+    """Tasks beyond the limit are counted, and deep recursion is cut at its outer end."""
     source = "async def place(event): await event.wait()"
     event, tasks = asyncio.Event(), []
     for number in range(CHAINS + 10):
@@ -202,7 +202,7 @@ async def test_a_dump_is_bounded() -> None:
 
 
 def test_a_dump_names_the_line_that_holds_the_loop() -> None:
-    """Taken from another thread, it shows where the loop's own thread is."""
+    """A dump from another thread shows where the loop's thread is."""
     found = []
 
     async def hold() -> None:
@@ -216,7 +216,7 @@ def test_a_dump_names_the_line_that_holds_the_loop() -> None:
         looking = threading.Thread(target=look)
         looking.start()
         holding.set()
-        looking.join()  # which holds the loop
+        looking.join()  # blocks the loop
 
     asyncio.run(hold())
     lines = found[0].splitlines()

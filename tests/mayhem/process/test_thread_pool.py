@@ -1,4 +1,4 @@
-"""Threads are bounded, their queue is seen, and a call that nobody waits for any more does no harm."""
+"""The thread pool is bounded, reports its queue, and copes with cancelled callers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ greeting = contextvars.ContextVar("greeting", default="none")
 
 @pytest.fixture
 def door() -> Iterator[threading.Event]:
-    """Opens for every thread that waits before it; also when the test has failed."""
+    """An event for blocking threads, which is set even if the test fails."""
     door = threading.Event()
     yield door
     door.set()
@@ -32,7 +32,7 @@ async def until(condition: Callable[..., Any]) -> None:
 
 
 async def test_call_sees_the_context_of_its_caller() -> None:
-    """The current span is in the context; what the thread sets is not the caller's."""
+    """A call has a copy of the caller's context, with the current span."""
 
     def call() -> tuple[str, Any]:
         seen = greeting.get()
@@ -48,7 +48,7 @@ async def test_call_sees_the_context_of_its_caller() -> None:
 
 
 async def test_calls_beyond_the_limit_wait_and_are_counted(door: threading.Event) -> None:
-    """As many as there are threads are busy, the others wait, and how long is known."""
+    """Calls beyond the number of threads wait, and the waiting time is known."""
     async with ThreadPool(2) as threads:
         calls = [asyncio.create_task(threads.run(door.wait, PATIENCE_S)) for _ in range(5)]
         await until(lambda: threads.busy == 2)
@@ -64,7 +64,7 @@ async def test_calls_beyond_the_limit_wait_and_are_counted(door: threading.Event
 
 
 async def test_call_cancelled_in_the_queue_is_never_made(door: threading.Event) -> None:
-    """It leaves the queue at once."""
+    """A call cancelled in the queue is removed at once."""
     made: list[Any] = []
     async with ThreadPool(1) as threads:
         first = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
@@ -83,7 +83,7 @@ async def test_call_cancelled_in_the_queue_is_never_made(door: threading.Event) 
 
 
 async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door: threading.Event) -> None:
-    """Nothing can end it: the caller goes on, and the thread is counted until the call returns."""
+    """The thread of a cancelled call counts as busy until the call returns."""
     async with ThreadPool(1) as threads:
         call = asyncio.create_task(threads.run(door.wait, PATIENCE_S))
         await until(lambda: threads.busy == 1)
@@ -95,7 +95,7 @@ async def test_call_cancelled_in_its_thread_keeps_the_thread_busy(door: threadin
 
 
 async def test_error_that_nobody_waits_for_any_more_is_reported() -> None:
-    """The loop's exception handler hears what the call raises, in the call's own trace."""
+    """An exception after the cancellation goes to the loop's exception handler, in the call's context."""
     told: asyncio.Queue[Any] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.put_nowait((context["exception"], greeting.get())))
@@ -121,7 +121,7 @@ async def test_error_that_nobody_waits_for_any_more_is_reported() -> None:
 
 
 async def test_error_of_a_call_is_the_callers() -> None:
-    """What a call raises in its thread is raised where it is awaited, and the thread is free again."""
+    """An exception in a thread is raised where the call is awaited, and frees the thread."""
     async with ThreadPool(1) as threads:
         with pytest.raises(ZeroDivisionError):
             await threads.run(lambda: 1 / 0)
@@ -131,7 +131,7 @@ async def test_error_of_a_call_is_the_callers() -> None:
 
 
 async def test_end_does_not_wait_for_a_call_that_hangs(door: threading.Event) -> None:
-    """A client library that never returns must not hold the end."""
+    """A call that never returns does not prevent the exit."""
     async with asyncio.timeout(PATIENCE_S):
         async with ThreadPool(1) as threads:
             call = asyncio.create_task(threads.run(door.wait))

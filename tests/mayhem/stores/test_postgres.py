@@ -1,4 +1,4 @@
-"""The store in PostgreSQL when the server is down, gone, slow, full, or says no; on a real server."""
+"""The store on a real PostgreSQL server that is down, slow, full or refuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def session(url: str) -> AsyncIterator[Any]:
-    """Somebody else at the same database."""
+    """Another session on the same database."""
     connection = await asyncpg.connect(url)
     try:
         yield connection
@@ -55,7 +55,7 @@ async def session(url: str) -> AsyncIterator[Any]:
 async def save_until_it_works(
     store: PostgresStore, message_id: str, refusals: list[StorageUnavailableError]
 ) -> None:
-    """Save as a consumer would: again as long as the store is unavailable."""
+    """Save, and retry while the store is unavailable, as a consumer does."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -68,13 +68,13 @@ async def save_until_it_works(
 
 
 async def fill_last_page(store: PostgresStore) -> None:
-    """Save until there is no more room in what the table has on the disk."""
+    """Save until the table's last page is full."""
     for number in range(10_000):
         await store.save(f"m-{number}", "web-1")
 
 
 async def test_services_that_start_at_once_make_one_table(database_url: str) -> None:
-    """Twelve that find no table at the same time all come up."""
+    """Twelve stores that find no table at the same time all connect."""
     async with asyncio.timeout(PATIENCE_S):
         stores = [postgres.connect(database_url) for _ in range(12)]
         opened = await asyncio.gather(*(store.__aenter__() for store in stores))
@@ -87,7 +87,7 @@ async def test_services_that_start_at_once_make_one_table(database_url: str) -> 
 
 
 async def test_server_that_is_down_at_the_start(postgres_server: PostgresServer, database_url: str) -> None:
-    """Nobody listens: unavailable, with the address and without the password; later it works."""
+    """A server that is down is unavailable, reported without the password; later it works."""
     with postgres_server.stopped():
         with pytest.raises(StorageUnavailableError) as raised:
             async with postgres.connect(database_url):
@@ -106,7 +106,7 @@ async def test_server_that_is_down_at_the_start(postgres_server: PostgresServer,
 async def test_server_that_restarts_under_load(
     how: signal.Signals, postgres_server: PostgresServer, database_url: str
 ) -> None:
-    """Whether shut down or crashed: saves fail as unavailable, then work, and what was saved is there."""
+    """During a restart, saves fail as unavailable; afterwards they work, and no save is lost."""
     async with postgres.connect(database_url) as store, asyncio.timeout(PATIENCE_S):
         back = asyncio.Event()
         returned: set[str] = set()
@@ -136,7 +136,7 @@ async def test_server_that_restarts_under_load(
 
 
 async def test_table_that_somebody_holds(short_limits: None, database_url: str) -> None:
-    """A save that waits too long is unavailable, also in the queue for a connection; none is lost."""
+    """A save that waits too long fails as unavailable, also in the queue for a connection."""
     async with postgres.connect(database_url) as store, session(database_url) as other:
         async with other.transaction():
             await other.execute("LOCK TABLE saved")
@@ -153,7 +153,7 @@ async def test_table_that_somebody_holds(short_limits: None, database_url: str) 
 async def test_server_that_is_stopped_in_the_middle(
     short_limits: None, postgres_server: PostgresServer, database_url: str
 ) -> None:
-    """A server that answers nothing, not even a cancel request, holds neither the save nor the exit."""
+    """A frozen server blocks neither a save nor the exit."""
     async with asyncio.timeout(PATIENCE_S):
         async with postgres.connect(database_url) as store, session(postgres_server.socket_url) as other:
             await store.save("m", "web-1")
@@ -175,7 +175,7 @@ async def test_server_that_is_stopped_in_the_middle(
 async def test_connection_that_is_out_of_step_is_not_used_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the client library has lost track of a connection, the next save has another one."""
+    """A connection in an unknown protocol state is replaced."""
 
     async def out_of_step(
         self: object, *args: int | str | tuple[str, str, float] | None, **kwargs: bool
@@ -195,7 +195,7 @@ async def test_connection_that_is_out_of_step_is_not_used_again(
 
 
 async def test_cancelled_save_gives_its_connection_back(database_url: str) -> None:
-    """A save that is cancelled while the server works on it leaves no connection with half an answer."""
+    """A cancelled save leaves no connection with an unread answer."""
     async with postgres.connect(database_url) as store, session(database_url) as other:
         async with other.transaction():
             await other.execute("LOCK TABLE saved")
@@ -226,7 +226,7 @@ async def test_cancelled_save_gives_its_connection_back(database_url: str) -> No
 async def test_server_that_refuses(
     change: dict[str, str], said: str, postgres_server: PostgresServer
 ) -> None:
-    """What only a person can mend is broken, not unavailable; the password is not told."""
+    """Refusals are permanent errors, without the password."""
     with pytest.raises(StorageBrokenError, match=said) as raised:
         async with postgres.connect(postgres_server.url(**change)):
             pass
@@ -236,7 +236,7 @@ async def test_server_that_refuses(
 
 
 async def test_user_without_rights(postgres_server: PostgresServer, database_url: str) -> None:
-    """One who may write is served; one who may not is broken; neither needs to be allowed to make tables."""
+    """A user needs the right to write, but not to create tables."""
     async with postgres.connect(database_url) as store, session(database_url) as owner:
         await store.save("m", "web-1")
         await owner.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
@@ -254,7 +254,7 @@ async def test_user_without_rights(postgres_server: PostgresServer, database_url
 
 
 async def test_database_that_became_read_only(database_url: str) -> None:
-    """As after a fail-over: unavailable as long as it lasts."""
+    """A read-only server, as after a fail-over, is unavailable."""
     async with session(database_url) as other:
         name = await other.fetchval("SELECT current_database()")
         async with postgres.connect(database_url):
@@ -269,7 +269,7 @@ async def test_database_that_became_read_only(database_url: str) -> None:
 
 
 async def test_too_many_connections(postgres_server: PostgresServer, database_url: str) -> None:
-    """A server with no connection left is unavailable, until there is one again."""
+    """A server without free connections is unavailable until one is free."""
     async with asyncio.timeout(PATIENCE_S):
         taken: list[Any] = []
         try:
@@ -288,7 +288,7 @@ async def test_too_many_connections(postgres_server: PostgresServer, database_ur
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 async def test_disk_that_is_full(postgres_server: PostgresServer) -> None:
-    """A full disk is unavailable, and works again when there is room."""
+    """A full disk makes the store unavailable until there is room."""
     async with session(postgres_server.socket_url) as other:
         await other.execute(f"CREATE TABLESPACE small LOCATION '{postgres_server.folder / 'small'}'")
         try:
@@ -314,7 +314,7 @@ async def test_disk_that_is_full(postgres_server: PostgresServer) -> None:
 
 
 class WatchedBroker(MemoryBroker):
-    """Counts what it hands out while somebody looks."""
+    """Counts deliveries while `watching`."""
 
     watching = False
     handed_out = 0
@@ -333,7 +333,7 @@ async def test_queue_outlives_the_database(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """While the server is down the queue is left alone, and afterwards everything is saved.
+    """While the server is down, nothing is pulled, and afterwards everything is saved.
 
     Without the gate, the control, the queue is pulled and handed back, on and on; but even so no message is
     laid aside for that.
@@ -371,12 +371,12 @@ async def test_queue_outlives_the_database(
 
     assert await broker.dead_letters() == []
     assert set(await postgres.times_saved(database_url)) == {f"m-{number}" for number in range(messages)}
-    # What was in hand, one more `get` that was under way, and the trials.
+    # The messages in flight, those of one more `get`, and the trials.
     assert (broker.handed_out <= allowed) == gated
 
 
 async def test_table_of_somebody_else(database_url: str) -> None:
-    """A table of that name with other columns is broken: it will not heal by itself."""
+    """A table of that name with other columns is a permanent error."""
     async with session(database_url) as other:
         await other.execute("CREATE TABLE saved (id INTEGER)")
     async with postgres.connect(database_url) as store:
@@ -387,7 +387,7 @@ async def test_table_of_somebody_else(database_url: str) -> None:
 
 
 async def test_what_was_saved_survives_a_crash(postgres_server: PostgresServer, database_url: str) -> None:
-    """Whatever the database's default is, a commit is on the server's disk before `save` returns."""
+    """A commit is on the server's disk before `save` returns, whatever the database's default is."""
     async with session(database_url) as other:
         name = await other.fetchval("SELECT current_database()")
         await other.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
@@ -402,7 +402,7 @@ async def test_what_was_saved_survives_a_crash(postgres_server: PostgresServer, 
 async def test_service_outlives_its_database(
     postgres_server: PostgresServer, database_url: str, tmp_path: Path
 ) -> None:
-    """A whole service whose database crashes in the middle ends with all saved and nothing laid aside."""
+    """A service whose database crashes saves everything and dead-letters nothing."""
     members = ("--broker", f"sqlite:{tmp_path / 'mayhem.db'}", "--store", database_url)
     events = 200
     command = [sys.executable, "-m", "harness.mayhem", "serve", *members, "--max-deliveries", "1"]

@@ -1,4 +1,4 @@
-"""All stores do what every store must do; and the checks find stores that do not."""
+"""All stores pass the conformance suite, and its checks find faulty stores."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def in_postgres(url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
-    """Makes a bench; a database of its own behind it."""
+    """Make a bench with its own database."""
     match request.param:
         case "memory":
             return lambda: in_memory("memory:")
@@ -78,7 +78,7 @@ async def test_conformance(check: Callable[[Any], Awaitable[None]], make: Callab
 
 
 class Flawed:
-    """A store that is right but for one thing."""
+    """A store with a single flaw."""
 
     def __init__(self) -> None:
         self.table: dict[Any, Any] = {}
@@ -94,7 +94,7 @@ class Flawed:
 
 
 class Later(Flawed):
-    """It returns before it has saved."""
+    """Its save returns before it has saved."""
 
     async def save(self, message_id: str, host: str) -> None:
         self.later = asyncio.get_running_loop().call_later(
@@ -109,7 +109,7 @@ class LastHostWins(Flawed):
 
 
 class LosesUpdates(Flawed):
-    """It reads, waits, and writes."""
+    """Its save reads, waits, and writes."""
 
     async def save(self, message_id: str, host: str) -> None:
         _, times = self.table.get(message_id, (host, 0))
@@ -118,7 +118,7 @@ class LosesUpdates(Flawed):
 
 
 class MixesUp(Flawed):
-    """Those who save at the same time share one place for the host."""
+    """Concurrent saves share one variable for the host."""
 
     async def save(self, message_id: str, host: str) -> None:
         self.host = host
@@ -127,7 +127,7 @@ class MixesUp(Flawed):
 
 
 class PoisonedByCancel(Flawed):
-    """After a cancelled save, as after one that left its answer unread, nothing is right."""
+    """A cancelled save breaks all later ones."""
 
     async def save(self, message_id: str, host: str) -> None:
         try:
@@ -165,7 +165,7 @@ async def test_the_checks_find_what_they_are_for(
     check: Callable[[Any], Awaitable[None]],
     error: type[Exception],
 ) -> None:
-    """The control: a store with one flaw passes the checks but for the one that looks for it."""
+    """A store with one flaw fails exactly the check for it."""
 
     @asynccontextmanager
     async def make() -> AsyncIterator[Any]:
@@ -177,7 +177,7 @@ async def test_the_checks_find_what_they_are_for(
 
 
 async def test_every_check_passes_what_is_right() -> None:
-    """The control of the controls: without a flaw, the same store passes all."""
+    """Control: the same store without a flaw passes all checks."""
 
     @asynccontextmanager
     async def make() -> AsyncIterator[Any]:
@@ -189,7 +189,7 @@ async def test_every_check_passes_what_is_right() -> None:
 
 
 async def test_sqlite_store_shares_its_file(tmp_path: Path) -> None:
-    """Two stores of the same file have one thread and one connection together."""
+    """Two stores of the same file share one thread and one connection."""
     url = f"sqlite:{tmp_path / 'a.db'}"
     async with sqlite.connect(url) as first, sqlite.connect(url) as second, shared(tmp_path / "a.db") as db:
         await first.save("m", "web-1")
@@ -206,7 +206,7 @@ async def test_sqlite_store_shares_its_file(tmp_path: Path) -> None:
     ],
 )
 async def test_url_that_says_nothing_is_a_wrong_setting(url: str, said: str) -> None:
-    """A URL that cannot be understood is found before anything is started."""
+    """An invalid URL is reported before anything is started."""
     with pytest.raises(SettingsError, match=said):
         async with backend.store(url):
             pass

@@ -1,4 +1,4 @@
-"""Real brokers for tests: each a process of its own on a free port of loopback, ended by its pid."""
+"""Fixtures for real broker servers, on free ports of loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ free_port = servers.free_port
 
 @contextmanager
 def running(kind: Callable[[Path], Server], folder: Path, *options: str) -> Iterator[Server]:
-    """A server of its own for one test, or for all; *options* are added to its command line."""
+    """Run a server, or skip the test if it is not installed; *options* are appended to its command line."""
     with ExitStack() as stack:
         try:
             server = stack.enter_context(servers.running(kind, folder, *options))
@@ -30,13 +30,13 @@ def running(kind: Callable[[Path], Server], folder: Path, *options: str) -> Iter
 
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A NATS server with JetStream that all tests share: each uses a queue of its own."""
+    """The shared NATS server with JetStream; each test uses its own queue."""
     with running(NatsServer, tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis server that all tests share: each uses a queue of its own."""
+    """The shared Redis server; each test uses its own queue."""
     with running(RedisServer, tmp_path_factory.mktemp("redis")) as server:
         yield server

@@ -1,4 +1,4 @@
-"""What tests need that go by a clock of their own."""
+"""The manual clock, and a lease length for it."""
 
 from harness.testing.broker import ManualClock
 

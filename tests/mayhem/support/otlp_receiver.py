@@ -1,4 +1,4 @@
-"""A collector of OTLP over HTTP on loopback that keeps what it is sent."""
+"""An OTLP collector over HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Received:
-    """Everything that came, from all requests."""
+    """Everything received, from all requests."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -37,7 +37,7 @@ def receiving(*, silent: threading.Event | None = None) -> Iterator[Received]:
     """Receive while the block runs.
 
     Args:
-        silent: Answer nobody until it is set.
+        silent: Do not answer until it is set.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests: its own folder, port and socket, and ended by its pid."""
+"""A real PostgreSQL server for the tests, with its own folder, port and socket."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import pytest
 
 USER, PASSWORD = "mayhem", "correct horse"
 START_S = 30.0
-# Crashes of the machine are not tested; and twenty connections are found out to be few.
+# Without fsync, as power cuts are not tested; few connections, so that tests can use them up.
 OPTIONS = {"fsync": "off", "listen_addresses": "127.0.0.1", "max_connections": "20", "shared_buffers": "16MB"}
-# As a file system of its own, for a database that is full. A database alone takes 8 MB of it.
+# A small file system, for a full database. An empty database takes 8 MB of it.
 SMALL_MB = 24
 
 
 class PostgresServer:
-    """A server that tests may stop, start, and hold up; made by `postgres_server`."""
+    """A server that tests can stop, start and freeze; made by `postgres_server`."""
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self.folder = folder
@@ -37,12 +37,12 @@ class PostgresServer:
         self._as_user = ("setpriv", "--reuid=nobody", "--clear-groups", "--") if os.geteuid() == 0 else ()
 
     def url(self, database: str = "postgres", *, user: str = USER, password: str = PASSWORD) -> str:
-        """Over TCP, where a password is asked for."""
+        """The URL over TCP, which needs a password."""
         return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
 
     @property
     def socket_url(self) -> str:
-        """Over the UNIX socket, without a password."""
+        """The URL over the UNIX socket, without a password."""
         return f"postgresql://{USER}@/postgres?host={self.folder}&port={self.port}"
 
     def create(self) -> None:
@@ -80,7 +80,7 @@ class PostgresServer:
         ]
         command += ["-p", str(self.port), *options]
         if self._as_user:
-            # In a mount namespace of its own: the small file system is gone with the server.
+            # In its own mount namespace, so that the small file system ends with the server.
             small = f"mount -t tmpfs -o size={SMALL_MB}m,uid=nobody tmpfs {self.folder / 'small'}"
             command = ["unshare", "--mount", "sh", "-c", f'{small}; exec "$@"', "sh", *command]
         with (self.folder / "log").open("ab") as log:
@@ -93,7 +93,7 @@ class PostgresServer:
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT cuts connections, SIGQUIT crashes. Returns when it is gone."""
+        """End it and wait: SIGINT closes connections, SIGQUIT crashes."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(START_S)
@@ -101,7 +101,7 @@ class PostgresServer:
 
     @contextmanager
     def stopped(self, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
-        """Down while the block runs."""
+        """Stop the server while the block runs."""
         self.stop(how)
         try:
             yield
@@ -114,11 +114,11 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The one server of the session."""
+    """The session's server."""
     binaries = _binaries()
     if binaries is None:
         pytest.skip("postgresql is not installed")
-    # Not pytest's own folder: its parents are closed to other users, and a socket's path must be short.
+    # Not pytest's folder, whose parents other users cannot enter; and a socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="mayhem-pg-") as folder:
         server = PostgresServer(Path(folder), binaries)
         server.create()
@@ -131,7 +131,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def database_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
-    """A new, empty database on it."""
+    """A new, empty database on the session's server."""
     async with new_database(postgres_server) as url:
         yield url
 

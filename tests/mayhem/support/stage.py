@@ -1,4 +1,4 @@
-"""A stage for one message: a broker in memory, a store, and hosts that do as they are told."""
+"""A stage for one message: a broker in memory, a store, and scripted hosts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def nothing() -> None:
 
 
 class ScriptedHost:
-    """Restarts as *script* says; counts how often it was asked to."""
+    """Runs *script* on each restart, and counts restarts."""
 
     def __init__(self, script: Callable[[], Awaitable[None]] = nothing) -> None:
         self.script = script
@@ -37,11 +37,11 @@ class ScriptedHost:
         await self.script()
 
     def check_health(self) -> None:
-        """It is well."""
+        """Always healthy."""
 
 
 class Stage:
-    """Everything a handler needs, within reach of the test."""
+    """A handler and its dependencies."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Stage:
         return delivery
 
     async def left(self) -> tuple[int, dict[str, str]]:
-        """How many messages are unsettled, and the dead letters."""
+        """The number of unsettled messages, and the dead letters' reasons."""
         dead = await self.broker.dead_letters()
         return await self.broker.pending(), {aside.delivery.message.id: aside.reason for aside in dead}
 
     def ended(self) -> dict[tuple[str, str], int]:
-        """How many exceptions of which type ended in which way."""
+        """The number of exceptions by type and end."""
         counts: dict[tuple[str, str], int] = {}
         for row in self.failures.rows():
             counts[row.kind, str(row.end)] = counts.get((row.kind, str(row.end)), 0) + row.count
@@ -89,7 +89,7 @@ async def staged(
     circuits: Circuits | None = None,
     failures: FailureLedger | None = None,
 ) -> AsyncIterator[Stage]:
-    """A stage whose only host follows *script*. *lease_s* is what the handler goes by, in real time."""
+    """A stage whose only host runs *script*; *lease_s* is the handler's, in real time."""
     host = ScriptedHost(script)
     store, circuits, failures = store or MemoryStore(), circuits or Circuits(), failures or FailureLedger()
     async with ThreadPool(2) as threads, Leases(broker, failures, lease_s=lease_s) as leases:
@@ -107,7 +107,7 @@ async def staged(
 
 
 def failing(*errors: Exception) -> Callable[[], Awaitable[None]]:
-    """Raises these, one per call, and then succeeds."""
+    """Return a script that raises these errors, one per call, and then succeeds."""
     left = list(errors)
 
     async def script() -> None:

@@ -1,4 +1,4 @@
-"""A message and its NATS headers, both ways."""
+"""Converts messages to NATS headers and back."""
 
 from __future__ import annotations
 

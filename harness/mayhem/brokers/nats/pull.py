@@ -1,4 +1,4 @@
-"""Pulling messages from a JetStream consumer, one request at a time."""
+"""Pulls messages from a JetStream consumer, one request at a time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Puller:
         self._complete = False  # whether the streams and the consumer exist, as far as is known
 
     async def open(self) -> None:
-        """Subscribe to the messages that will be asked for."""
+        """Subscribe to the inbox for pulled messages."""
         await self._create()
         # No limit, because the client would drop the excess; what is asked for is bounded already.
         self._arriving = await self._connection.client.subscribe(

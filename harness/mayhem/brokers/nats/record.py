@@ -36,7 +36,7 @@ class Records:
         self._names = names
 
     async def read(self, held: InFlight) -> dict[str, Any]:
-        """Return the message's latest record, or an empty one; *held* knows it afterwards."""
+        """Return the message's latest record, or an empty one, and note its revision in *held*."""
         try:
             found = await self._js.get_last_msg(self._names.records, self._names.record(str(held.sequence)))
         except js_errors.NotFoundError:
