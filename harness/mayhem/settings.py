@@ -30,7 +30,7 @@ from .hosts.failure import parse_failure
 from .hosts.inventory import Inventory
 from .hosts.latency import parse_latency
 from .messages.circuit import CircuitLimits
-from .monkey.host_group import HostGroup, check_names
+from .monkey.host_group import HostGroup, with_unique_names
 from .operations.listen_address import parse_listen_address
 
 PREFIX = "MAYHEM_"
@@ -62,11 +62,6 @@ def _url_of(family: Any, part: str = "") -> AfterValidator:
         return url
 
     return AfterValidator(known)
-
-
-def _distinct(groups: tuple[HostGroup, ...]) -> tuple[HostGroup, ...]:
-    check_names(groups)
-    return groups
 
 
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -117,7 +112,7 @@ class Settings(BaseSettings):
     """duration of a restart: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
     host_failure: Annotated[str, _text_for(parse_failure)] = "never"
     """how hosts fail: never, or any of chance:0.02 flapping:60s,5s slow:30s,4"""
-    groups: Annotated[tuple[HostGroup, ...], AfterValidator(_distinct)] = ()
+    groups: Annotated[tuple[HostGroup, ...], AfterValidator(with_unique_names)] = ()
     """hosts that the chaos monkey may terminate"""
     events: Count = 0
     """number of events to publish; the service ends once all are settled"""

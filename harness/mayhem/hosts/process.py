@@ -29,8 +29,8 @@ GRACE_S = 1.0
 ANSWER_S = 2.0
 
 
-class Child:
-    """A child process and the port it listens on. It can be restarted, but not concurrently.
+class ChildHost:
+    """A host that is a child process with a port, which runs while the context is active.
 
     Args:
         program: Prints its port once it listens, and runs until it is terminated.
@@ -38,7 +38,7 @@ class Child:
 
     def __init__(self, name: str, program: Sequence[str] = PROGRAM) -> None:
         self.name = name
-        self.port = 0
+        self._port = 0
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
@@ -46,6 +46,17 @@ class Child:
     def pid(self) -> int | None:
         """None while it does not run."""
         return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.end()
+
+    async def restart(self) -> None:
+        await self.end()
+        await self.start()
 
     async def start(self) -> None:
         """Start it, and return once it listens. It must not be running.
@@ -56,7 +67,7 @@ class Child:
         try:
             # If cancelled between fork and exec, uvloop forgets the process.
             await finish_despite_cancel(self._spawn())
-            self.port = await self._announced_port()
+            self._port = await self._announced_port()
         except OSError as exc:  # no such program; out of processes, descriptors or memory
             await self.end()
             raise HostUnavailableError(f"{self.name}: could not be started: {exc}") from exc
@@ -106,39 +117,20 @@ class Child:
         raise HostUnavailableError(f"{self.name}: ended at its start: {said.decode(errors='replace')!r}")
 
 
-class ProcessHost:
-    """A host that is a child process, which runs while the context is active."""
-
-    def __init__(self, name: str, program: Sequence[str] = PROGRAM) -> None:
-        self._child = Child(name, program)
-
-    @property
-    def pid(self) -> int | None:
-        """None while it is down."""
-        return self._child.pid
-
-    async def __aenter__(self) -> Self:
-        await self._child.start()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._child.end()
-
-    async def restart(self) -> None:
-        await self._child.end()
-        await self._child.start()
+class ProcessHost(ChildHost):
+    """A child process that is asked on the event loop."""
 
     async def health(self) -> None:
         try:
             async with asyncio.timeout(ANSWER_S):
                 answer = await self._ask(b"health\n")
         except (OSError, TimeoutError) as exc:
-            raise HostUnavailableError(f"{self._child.name}: no answer: {exc!r}") from exc
+            raise HostUnavailableError(f"{self.name}: no answer: {exc!r}") from exc
         if answer != b"ok\n":
-            raise HostUnavailableError(f"{self._child.name}: answered {answer!r}")
+            raise HostUnavailableError(f"{self.name}: answered {answer!r}")
 
     async def _ask(self, line: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(LOOPBACK, self._child.port)
+        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
         try:
             writer.write(line)
             return await reader.readline()

@@ -10,12 +10,11 @@ import socket
 import threading
 from collections.abc import Sequence
 from random import Random
-from typing import Self
 
 from ..errors import HostUnavailableError
 from ..process.thread_pool import ThreadPool
 from .latency import Latency
-from .process import LOOPBACK, PROGRAM, Child
+from .process import LOOPBACK, PROGRAM, ChildHost
 
 # Every blocking call needs a time-out, because nothing else can end its thread.
 TIMEOUT_S = 5.0
@@ -43,8 +42,8 @@ class MachineClient:
                     raise ConnectionError("the connection was closed without an answer")
 
 
-class SdkHost:
-    """A machine behind a `MachineClient`; its process runs while the context is active.
+class SdkHost(ChildHost):
+    """A machine behind a `MachineClient`, here a child process.
 
     Each restart or health check blocks a thread of *threads*.
     """
@@ -52,41 +51,27 @@ class SdkHost:
     def __init__(
         self, name: str, threads: ThreadPool, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
     ) -> None:
-        self.name = name
+        super().__init__(name, program)
         self._threads = threads
         self._latency = latency
         self._random = Random(f"{seed}/{name}")
-        self._machine = Child(name, program)
         # A call whose caller was cancelled goes on in its thread; the next restart must wait for it.
         self._restarting = threading.Lock()
 
-    @property
-    def pid(self) -> int | None:
-        """None while its machine is down."""
-        return self._machine.pid
-
-    async def __aenter__(self) -> Self:
-        await self._machine.start()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._machine.end()
-
     async def restart(self) -> None:
-        if self._machine.pid is None:  # it was killed, or never came up
-            await self._machine.end()
-            await self._machine.start()
+        if self.pid is None:  # it was killed, or never came up
+            await super().restart()
         await self._threads.run(self._restart, self._latency.draw_s(self._random))
 
     def check_health(self) -> None:
         try:
-            MachineClient(self._machine.port).health()
+            MachineClient(self._port).health()
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not healthy: {exc}") from exc
 
     def _restart(self, takes_s: float) -> None:
         try:
             with self._restarting:
-                MachineClient(self._machine.port).restart(takes_s)
+                MachineClient(self._port).restart(takes_s)
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not restarted: {exc}") from exc

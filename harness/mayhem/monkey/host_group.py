@@ -97,8 +97,8 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def check_names(groups: Iterable[HostGroup]) -> None:
-    """Check that group names are unique, because they identify a group's history.
+def with_unique_names(groups: tuple[HostGroup, ...]) -> tuple[HostGroup, ...]:
+    """Return *groups* if their names are unique, because a name identifies a group's history.
 
     Raises:
         ValueError: A name occurs twice.
@@ -108,3 +108,4 @@ def check_names(groups: Iterable[HostGroup]) -> None:
         if group.name in seen:
             raise ValueError(f"expected unique group names, got {group.name!r} twice")
         seen.add(group.name)
+    return groups

@@ -22,7 +22,7 @@ from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.mayhem.message import Message, RestartEvent
 from harness.mayhem.monkey import monkey as monkey_module
 from harness.mayhem.monkey.choice import Skipped, SkipReason, Termination, ThrowHistory, choose
-from harness.mayhem.monkey.host_group import DAYS, HostGroup, check_names
+from harness.mayhem.monkey.host_group import DAYS, HostGroup, with_unique_names
 from harness.mayhem.monkey.monkey import Monkey
 from harness.mayhem.process.thread_pool import ThreadPool
 
@@ -250,9 +250,20 @@ def test_wrong_terms_are_refused(terms: Any, complaint: str) -> None:
 
 def test_groups_have_names_of_their_own() -> None:
     """Two groups with the same name are an error."""
-    check_names([group(name="a"), group(name="b")])
+    with_unique_names(
+        (
+            group(name="a"),
+            group(name="b"),
+        )
+    )
     with pytest.raises(ValueError, match="expected unique group names, got 'a' twice"):
-        check_names([group(name="a"), group(name="b"), group(name="a")])
+        with_unique_names(
+            (
+                group(name="a"),
+                group(name="b"),
+                group(name="a"),
+            )
+        )
 
 
 class Stage:

@@ -21,7 +21,7 @@ async def audit(url: str) -> BrokerAudit:
         StorageError: The server does not answer or refuses, or has no such queue.
     """
     address = BrokerUrl.from_url(url)
-    names = StreamNames(address.queue)
+    names = StreamNames.of(address.queue)
     async with connected(address) as connection:
         with connection.translated():
             queue = await _info(connection, names.queue)

@@ -70,7 +70,7 @@ class NatsBroker:
         self._client = connection.client
         self._js = connection.js
         self._address = connection.address
-        self._names = StreamNames(connection.address.queue)
+        self._names = StreamNames.of(connection.address.queue)
         self._lease_s = lease_s
         self._records = Records(connection, self._names)
         self._puller = Puller(connection, self._names, lease_s=lease_s)

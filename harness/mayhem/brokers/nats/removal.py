@@ -17,7 +17,7 @@ async def remove(url: str) -> None:
         StorageError: The server does not answer, or refuses.
     """
     address = BrokerUrl.from_url(url)
-    names = StreamNames(address.queue)
+    names = StreamNames.of(address.queue)
     async with connected(address) as connection:
         with connection.translated():
             for stream in (names.queue, names.records, names.dead):

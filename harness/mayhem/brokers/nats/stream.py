@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nats.js import errors as js_errors
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
@@ -16,31 +16,22 @@ KEPT_S = 3600
 ROOM_BYTES = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class StreamNames:
+class StreamNames(NamedTuple):
     """The streams and subjects of a queue."""
 
     queue: str  # the stream of messages
+    subject: str
+    records: str
+    dead: str
+    dead_subject: str
 
-    @property
-    def subject(self) -> str:
-        return f"{self.queue}.message"
-
-    @property
-    def records(self) -> str:
-        return f"{self.queue}_records"
+    @classmethod
+    def of(cls, queue: str) -> StreamNames:
+        return cls(queue, f"{queue}.message", f"{queue}_records", f"{queue}_dead", f"{queue}.dead")
 
     def record(self, number: str) -> str:
         """The subject for the record of the message with that number in its stream; ``*`` for all."""
         return f"{self.queue}.record.{number}"
-
-    @property
-    def dead(self) -> str:
-        return f"{self.queue}_dead"
-
-    @property
-    def dead_subject(self) -> str:
-        return f"{self.queue}.dead"
 
 
 async def create_streams(connection: NatsConnection, names: StreamNames, *, lease_s: float) -> None:
