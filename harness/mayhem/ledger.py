@@ -69,7 +69,7 @@ async def read_ledger(broker_url: str, store_url: str) -> Ledger:
     # The store after the broker: a message that was acked by then was saved before.
     times: dict[str, int] = await store.times_saved(store_url)
     settled = counted.acked + counted.dead_lettered + counted.waiting
-    # A publisher of another program may not count what it publishes, but its messages are counted here.
+    # At least the messages that are settled or waiting: another program may publish without counting.
     published = max(counted.published, settled)
     return Ledger(
         published=published,

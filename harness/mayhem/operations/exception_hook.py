@@ -19,7 +19,7 @@ from .tracing import span_of
 
 log = logging.getLogger(__name__)
 
-# Frames in asyncio itself are skipped when looking for a task's origin.
+# Frames in this folder do not count as a task's origin.
 ASYNCIO = str(Path(asyncio.__file__).parent)
 
 

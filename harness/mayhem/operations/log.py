@@ -24,7 +24,7 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 # Maximum lines per window with the same message.
 REPEATS = 10
 WINDOW_S = 1.0
-# Maximum number of different messages that are limited. The service's are constant; a library's may not be.
+# Maximum number of different messages whose repetition is limited; those of libraries may be unbounded.
 MESSAGES = 1_000
 # Maximum lines in the queue, of a few hundred bytes each.
 LINES = 10_000

@@ -26,7 +26,8 @@ from ..errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-# Holds the spans of a busy second, five per message, which the SDK's default of 2,048 does not. Some 50 MB.
+# Size of the export queue: a busy second has five spans per message, more than the SDK's default of 2,048.
+# At most some 50 MB.
 QUEUE = 16_384
 # Maximum wait for the last flush. The SDK would wait 30 s for a collector that does not answer.
 FLUSH_S = 5.0

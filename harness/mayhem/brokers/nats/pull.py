@@ -19,8 +19,8 @@ from .stream import StreamNames, create_streams
 
 log = logging.getLogger(__name__)
 
-# How long the server keeps a pull open, and the largest part of a lease that this may be: a message may
-# arrive at its very end, but its lease counts from its beginning (`InFlight.since_s`).
+# How long the server keeps a pull open; at most this share of a lease, because a message may arrive at the
+# end of the pull, but its lease counts from the pull's beginning (`InFlight.since_s`).
 PULL_S = 1.0
 PULL_LEASE_SHARE = 0.25
 

@@ -9,8 +9,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from .connection import NatsConnection
 
-# How long a message's id and its record are kept. Longer than any publisher retries; an id takes the server
-# some hundred bytes.
+# How long a message's id and its record are kept. Longer than any publisher retries; each id takes the
+# server some hundred bytes.
 KEPT_S = 3600
 # Part of a message's maximum size reserved for its id and headers, and for the reason in a dead letter.
 ROOM_BYTES = 16_384

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# How long a message's id and its settlement are kept. Longer than any publisher retries; an id takes the
+# How long a message's id and its settlement are kept. Longer than any publisher retries; each id takes the
 # server some hundred bytes.
 KEPT_S = 3600
 
