@@ -25,18 +25,18 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from harness.mayhem import backend
 from harness.mayhem.__main__ import GARBAGE
-from harness.mayhem.backend import BrokerWithOutlet
-from harness.mayhem.circuit import Circuits
-from harness.mayhem.consumer import Consumer
-from harness.mayhem.failures import Failures
+from harness.mayhem.backend import PublishingBroker
 from harness.mayhem.fleet import Fleet
-from harness.mayhem.handler import Handler
 from harness.mayhem.hosts.simulated import SimulatedHost
-from harness.mayhem.lease import Leases
 from harness.mayhem.message import Delivery, Message, RestartEvent
+from harness.mayhem.messages.circuit import Circuits
+from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.messages.handler import Handler
+from harness.mayhem.messages.lease import Leases
+from harness.mayhem.operations.failure_ledger import FailureLedger
+from harness.mayhem.operations.telemetry import telemetry
 from harness.mayhem.ports import Store
-from harness.mayhem.telemetry import telemetry
-from harness.mayhem.threads import Threads
+from harness.mayhem.process.thread_pool import ThreadPool
 
 # So many at a time that the processor is the limit, and not the 20 ms which a restart takes.
 CONCURRENCY = HOSTS = 500
@@ -57,8 +57,8 @@ async def main(url: str, count: int, *, how: str) -> None:
     async with (
         backend.store(store_url) as store,
         backend.broker(url, lease_s=LEASE_S) as broker,
-        Threads(THREADS) as threads,
-        Leases(broker, failures := Failures(), lease_s=LEASE_S) as leases,
+        ThreadPool(THREADS) as threads,
+        Leases(broker, failures := FailureLedger(), lease_s=LEASE_S) as leases,
     ):
         await _fill(broker, count)
         circuits = Circuits()
@@ -113,7 +113,7 @@ async def main(url: str, count: int, *, how: str) -> None:
     print(json.dumps(sample))
 
 
-async def _bare(broker: BrokerWithOutlet, handle: Handle) -> None:
+async def _bare(broker: PublishingBroker, handle: Handle) -> None:
     """As many at a time as the service has in hand."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
@@ -137,13 +137,13 @@ async def _bare(broker: BrokerWithOutlet, handle: Handle) -> None:
                 return
 
 
-async def _loop(broker: BrokerWithOutlet, handle: Handle) -> None:
+async def _loop(broker: PublishingBroker, handle: Handle) -> None:
     while deliveries := await broker.get(CONCURRENCY):
         for delivery in deliveries:
             await handle(delivery)
 
 
-def _saving(broker: BrokerWithOutlet, store: Store) -> Handle:
+def _saving(broker: PublishingBroker, store: Store) -> Handle:
     async def save(delivery: Delivery) -> None:
         event = RestartEvent.from_body(delivery.message.body)
         await store.save(delivery.message.id, event.host)
@@ -152,7 +152,7 @@ def _saving(broker: BrokerWithOutlet, store: Store) -> Handle:
     return save
 
 
-async def _fill(broker: BrokerWithOutlet, count: int) -> None:
+async def _fill(broker: PublishingBroker, count: int) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(1, count + 1):
             group.create_task(broker.put(_message(number)))

@@ -1,6 +1,6 @@
-"""``python -m harness.mayhem``: serve, print the ledger, remove the queue, print the settings, or a soak.
+"""``python -m harness.mayhem``: serve, print the ledger, remove the queue, or print the settings.
 
-Results go to stdout, the rest to stderr.
+Results go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -18,36 +18,32 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from . import removals
+from . import brokers
 from .backend import member
 from .errors import MayhemError, SettingsError
-from .health import Health
-from .init import fork_if_first
 from .ledger import read_ledger
-from .listening import parse_address
-from .log import logging_to_stderr
+from .operations.health import Health
+from .operations.listen_address import parse_listen_address
+from .operations.log import logging_to_stderr
+from .operations.telemetry import telemetry
+from .operations.tracing import root_cause
+from .process.init import fork_if_first
 from .service import Service
 from .settings import Settings, load
-from .telemetry import telemetry
-from .tracing import root_cause
 
 log = logging.getLogger("harness.mayhem")
 
-# For a thread to come back, once everything else has ended.
+# Time for threads to return once everything else has ended.
 LEAVE_S = 2.0
-# New objects until the collector looks at them. Python's 700 is a hundredth of what the messages in hand and
-# their spans come to: looking at those again and again took a quarter of the time, and found nothing.
+# Allocations between garbage collections. With Python's default of 700, scanning the messages in flight and
+# their spans again and again took a quarter of the CPU time and freed nothing.
 GARBAGE = 50_000
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status: 1 for a drain that was cut short, 2 for usage."""
+    """Run one command and return its exit status: 1 for a drain that was cut short, 2 for a usage error."""
     command, options = _command(arguments)
     try:
-        if command == "soak":
-            from .soak.command import main as soak
-
-            return soak(options)
         settings = load(options)
         match command:
             case "ledger":
@@ -55,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
                 json.dump(dataclasses.asdict(ledger), sys.stdout)
                 sys.stdout.write("\n")
             case "remove":
-                asyncio.run(member(removals, settings.broker).remove(settings.broker))
+                asyncio.run(member(brokers, settings.broker, "removal").remove(settings.broker))
             case "check":
                 json.dump(_shown(settings), sys.stdout)
                 sys.stdout.write("\n")
@@ -70,14 +66,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """What is to be done, by default to serve, and its options."""
-    if arguments and arguments[0] in ("serve", "ledger", "remove", "check", "soak"):
+    """The command, by default to serve, and its options."""
+    if arguments and arguments[0] in ("serve", "ledger", "remove", "check"):
         return arguments[0], arguments[1:]
     return "serve", arguments
 
 
 def _shown(settings: Settings) -> dict[str, object]:
-    """The settings in force, without passwords."""
+    """The effective settings, without passwords."""
     shown: dict[str, object] = settings.model_dump(mode="json")
     urls = {"broker": settings.broker, "store": settings.store_url}
     return shown | {name: re.sub(r"//[^/]*@", "//...@", url) for name, url in urls.items()}
@@ -85,14 +81,14 @@ def _shown(settings: Settings) -> dict[str, object]:
 
 def _serve(settings: Settings, options: Sequence[str]) -> int:
     fork_if_first()
-    # What was imported stays for ever, and need not be looked at.
+    # Imported objects live until the exit, so collections need not scan them.
     gc.freeze()
     gc.set_threshold(GARBAGE)
     health = Health()
     with (
         logging_to_stderr(settings.level, settings.log_format),
-        _watched(settings, health),
-        # None leaves it to PYTHONASYNCIODEBUG and -X dev.
+        _observed(settings, health),
+        # None leaves the choice to PYTHONASYNCIODEBUG and -X dev.
         asyncio.Runner(debug=settings.debug or None) as runner,
     ):
         try:
@@ -102,7 +98,7 @@ def _serve(settings: Settings, options: Sequence[str]) -> int:
             cause = root_cause(group)
             if isinstance(cause, SettingsError):
                 raise cause from None
-            # What is an error of this service says all there is to say; anything else is a bug.
+            # The service's own errors need no traceback; any other exception is a bug.
             log.critical(
                 "stopped by an error: %s", cause, exc_info=None if isinstance(cause, MayhemError) else cause
             )
@@ -110,19 +106,19 @@ def _serve(settings: Settings, options: Sequence[str]) -> int:
 
 
 @contextmanager
-def _watched(settings: Settings, health: Health) -> Iterator[None]:
-    """With telemetry, and an endpoint if one is asked for."""
+def _observed(settings: Settings, health: Health) -> Iterator[None]:
+    """Run with telemetry, and with the HTTP endpoint if configured."""
     if settings.http is None:
         with telemetry(os.environ):
             yield
         return
     try:
-        from .endpoint import answering, prometheus
+        from .operations.endpoint import prometheus, serve_http
     except ImportError as exc:
         raise SettingsError(f"http: {exc.name} is missing; pip install 'asyncio-harness[metrics]'") from None
     views = {"/healthz": health.whole, "/readyz": health.ready, "/livez": health.alive}
     with (
-        answering(parse_address(settings.http), views) as port,
+        serve_http(parse_listen_address(settings.http), views) as port,
         telemetry(os.environ, readers=[prometheus()]),
     ):
         log.info("answering over HTTP", extra={"port": port})
@@ -130,7 +126,7 @@ def _watched(settings: Settings, health: Health) -> Iterator[None]:
 
 
 def _leave(status: int) -> None:
-    """Exit, even if a blocking call never returns: Python would wait for its thread for ever."""
+    """Exit even if a blocking call never returns; Python would wait for its thread forever."""
     others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     deadline = time.monotonic() + LEAVE_S
     for thread in others:

@@ -1,27 +1,28 @@
-"""Brokers and stores by URL: its scheme names the module, which is imported only then."""
+"""Brokers and stores by URL: the scheme names the module, which is imported only then."""
 
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
 import pkgutil
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import Protocol
 
 from . import brokers, stores
 from .errors import SettingsError
-from .ports import Broker, Outlet, Store
+from .ports import Broker, PublishPort, Store
 
-# Of the modules that are not called as their URLs begin.
+# URL schemes that differ from their module's name.
 SCHEMES = {"postgres": "postgresql"}
 
 
-class BrokerWithOutlet(Broker, Outlet, Protocol):
-    """A broker that this process can also publish into, as every member is."""
+class PublishingBroker(Broker, PublishPort, Protocol):
+    """A broker that this process can also publish into, as into every member of `brokers/`."""
 
 
-def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[BrokerWithOutlet]:
+def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[PublishingBroker]:
     """The broker at *url*, connected while the block runs; what it needs there is created.
 
     Raises:
@@ -29,7 +30,7 @@ def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[BrokerWit
         StorageUnavailableError: On entering; it does not answer now.
         StorageBrokenError: On entering; it refuses.
     """
-    connection: AbstractAsyncContextManager[BrokerWithOutlet] = member(brokers, url).connect(
+    connection: AbstractAsyncContextManager[PublishingBroker] = member(brokers, url, "broker").connect(
         url, lease_s=lease_s
     )
     return connection
@@ -41,25 +42,37 @@ def store(url: str) -> AbstractAsyncContextManager[Store]:
     return connection
 
 
-def member(family: ModuleType, url: str) -> ModuleType:
-    """The module of *family* that speaks to *url*.
+def member(family: ModuleType, url: str, part: str = "") -> ModuleType:
+    """The module of *family* for *url*; *part* names the module within a member that is a package.
 
     Raises:
         SettingsError: There is none, or its client library is not installed.
     """
     scheme, colon, _ = url.partition(":")
-    modules = {
-        SCHEMES.get(found.name, found.name): found.name for found in pkgutil.iter_modules(family.__path__)
-    }
-    if not colon or scheme not in modules:
-        near = difflib.get_close_matches(scheme, modules, n=1)
+    names = {SCHEMES.get(name, name): name for name in _members(family, part)}
+    if not colon or scheme not in names:
+        near = difflib.get_close_matches(scheme, names, n=1)
         hint = f'; did you mean "{near[0]}:"?' if near else ""
-        schemes = ", ".join(f"{known}:" for known in sorted(modules))
+        schemes = ", ".join(f"{known}:" for known in sorted(names))
         raise SettingsError(f"expected a URL with one of {schemes}, got {_shown(url)}{hint}")
-    return importlib.import_module(f"{family.__name__}.{modules[scheme]}")
+    name = names[scheme]
+    try:
+        return importlib.import_module(".".join(filter(None, (family.__name__, name, part))))
+    except ModuleNotFoundError as exc:
+        # The extra has the module's name.
+        raise SettingsError(
+            f"{scheme}: the package {exc.name} is missing; pip install 'asyncio-harness[{name}]'"
+        ) from exc
+
+
+def _members(family: ModuleType, part: str) -> Iterator[str]:
+    for found in pkgutil.iter_modules(family.__path__):
+        name = f"{family.__name__}.{found.name}"
+        if found.ispkg == bool(part) and (not part or importlib.util.find_spec(f"{name}.{part}")):
+            yield found.name
 
 
 def _shown(url: str) -> str:
-    """The URL as errors may quote it: what stands before an @ may be a password."""
+    """The URL as errors may quote it, without a password."""
     secret, at, rest = url.rpartition("@")
     return repr(f"{secret.partition('//')[0]}//...@{rest}" if at else url)

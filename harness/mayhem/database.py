@@ -1,8 +1,8 @@
-"""One SQLite file, one connection, one thread: the loop never waits for a disk.
+"""A SQLite file with one connection in one thread, so that the loop never waits for a disk.
 
-Statements that are waiting when the thread comes by share one transaction (group commit): under load that is
-one commit for hundreds of statements, at rest it is one for one. A statement's future is resolved only after
-its transaction was committed.
+Statements that are queued when the thread is free share one transaction (group commit): hundreds of
+statements per commit under load, one when idle. A statement's future is resolved only after its transaction
+is committed.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from .errors import SettingsError, StorageBrokenError, StorageUnavailableError
-from .metrics import record_storage_error
+from .operations.metrics import record_storage_error
 
 log = logging.getLogger(__name__)
 
-# Other processes write to the file too; a publisher's transaction takes milliseconds.
+# How long to wait for other processes that write to the file; a publisher's transaction takes milliseconds.
 BUSY_S = 5.0
-# Bounds how long the first statement of a group waits for the last.
+# Maximum statements per transaction; bounds how long the first one waits for the last.
 MAX_GROUP = 500
-# Longer than a commit that waits for a busy file.
+# Longer than any commit that waits for a busy file.
 CLOSE_S = BUSY_S + 1.0
 
 
-class Answer(NamedTuple):
-    """What a statement gave."""
+class StatementResult(NamedTuple):
+    """What a statement returned."""
 
     rows: list[tuple[Any, ...]]
-    changed: int  # rows it inserted, updated or deleted
+    changed: int  # number of rows inserted, updated or deleted
 
 
 def sqlite_path(url: str) -> Path:
-    """The file that ``sqlite:PATH`` names.
+    """The path in ``sqlite:PATH``.
 
     Raises:
         SettingsError: There is no path.
@@ -52,12 +51,12 @@ def sqlite_path(url: str) -> Path:
 
 @asynccontextmanager
 async def shared(path: Path) -> AsyncIterator[Database]:
-    """The database of that file, open; everybody on this loop who asks for it shares one.
+    """The open database of that file, shared by all its users on this loop.
 
-    A save and an ack are often one commit then, and two writers of one process never wait for each other.
+    So a save and an ack are often one commit, and two writers of one process never wait for each other.
 
     Raises:
-        StorageError: The file cannot be opened, or is no database.
+        StorageError: The file cannot be opened, or is not a database.
     """
     key = asyncio.get_running_loop(), path.resolve()
     sharing = _shared.setdefault(key, _Sharing())
@@ -76,14 +75,14 @@ async def shared(path: Path) -> AsyncIterator[Database]:
 
 
 @contextmanager
-def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database as it is, for somebody who only reads and may wait; nothing is created.
+def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading that blocks; it creates nothing.
 
     Raises:
-        StorageError: There is none, or it cannot be read.
+        StorageError: There is no database, or it cannot be read.
     """
     try:
-        # "rw" opens what there is and creates nothing; "ro" could not recover what a killed service left.
+        # "rw" opens an existing file only; "ro" could not recover the log that a killed service left.
         uri = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, timeout=BUSY_S, uri=True, isolation_level=None)) as connection:
             connection.text_factory = _text
@@ -96,7 +95,7 @@ def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
 
 @dataclass(slots=True)
 class _Sharing:
-    """Who has a database open together."""
+    """A shared database and the number of its users."""
 
     users: int = 0
     database: Database | None = None
@@ -107,16 +106,16 @@ _shared: dict[tuple[asyncio.AbstractEventLoop, Path], _Sharing] = {}
 
 
 class Database:
-    """Executes statements on the file, in the order they were given.
+    """Executes statements on the file, in order.
 
     Raises:
-        StorageError: On entering; the file cannot be opened, or is no database.
+        StorageError: On entering; the file cannot be opened, or is not a database.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
-        # A daemon: a disk that does not answer must not hold the exit.
+        # A daemon, because a disk that hangs must not prevent the exit.
         self._thread = threading.Thread(target=self._run, name="mayhem-database", daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -127,25 +126,23 @@ class Database:
         try:
             await self._opened
         except asyncio.CancelledError:
-            self._work.put(None)  # also a thread that nobody waits for must end
+            self._work.put(None)  # end the thread, although nothing waits for it
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self._work.put(None)
         await asyncio.wait({self._closed}, timeout=CLOSE_S)
         if not self._closed.done():
             log.warning("database left open", extra={"path": str(self.path)})
 
-    async def execute(self, statement: str, *parameters: str | bytes | float) -> Answer:
-        """Execute one statement in the thread, as a part of some transaction, and wait for its commit.
+    async def execute(self, statement: str, *parameters: str | bytes | float) -> StatementResult:
+        """Execute one statement in the thread, and wait until its transaction is committed.
 
         Raises:
-            StorageError: It failed, or its transaction did.
+            StorageError: The statement or its transaction failed.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[StatementResult] = self._loop.create_future()
         self._work.put(_Work(statement, parameters, future))
         return await future
 
@@ -153,19 +150,19 @@ class Database:
         try:
             connection = _open(self.path)
         except sqlite3.Error as exc:
-            # A folder that is not there will not be there later either: not to be waited for.
+            # A missing folder is a permanent error: waiting for it would not help.
             absent = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN
             kind = sqlite3.DatabaseError if absent else type(exc)
-            self._answer([_Outcome(self._opened, error=kind(f"cannot be opened: {exc}"))])
+            self._deliver([_Outcome(self._opened, error=kind(f"cannot be opened: {exc}"))])
             return
         with closing(connection):
-            self._answer([_Outcome(self._opened)])
+            self._deliver([_Outcome(self._opened)])
             while group := self._next_group():
-                self._answer(_commit(connection, group))
-        self._answer([_Outcome(self._closed)])
+                self._deliver(_commit(connection, group))
+        self._deliver([_Outcome(self._closed)])
 
     def _next_group(self) -> list[_Work]:
-        """Wait for work and take what there is; empty when there will be no more."""
+        """Wait for work and take what is queued; empty at the end."""
         group: list[_Work] = []
         work = self._work.get()
         while work is not None:
@@ -177,17 +174,17 @@ class Database:
             except Empty:
                 return group
         if group:
-            self._work.put(None)  # first finish this one
+            self._work.put(None)  # for the next call
         return group
 
-    def _answer(self, outcomes: list[_Outcome]) -> None:
-        # The loop is gone when the service did not wait for the thread; then nobody wants to know.
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
+        # The loop is closed if the service did not wait for this thread.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._resolve, outcomes)
 
     def _resolve(self, outcomes: list[_Outcome]) -> None:
         for future, answer, error in outcomes:
-            if future.done():  # cancelled while the thread was at work
+            if future.done():  # cancelled meanwhile
                 continue
             if error is None:
                 future.set_result(answer)
@@ -207,12 +204,12 @@ class Database:
 class _Work(NamedTuple):
     statement: str
     parameters: tuple[str | bytes | float, ...]
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[StatementResult]
 
 
 class _Outcome(NamedTuple):
     future: asyncio.Future[Any]
-    answer: Answer | None = None
+    answer: StatementResult | None = None
     error: Exception | None = None
 
 
@@ -220,8 +217,8 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # Survives any crash of the process; a power cut may take the last commits, in their order, so an
-        # ack never outlives its save.
+        # Survives a crash of the process. A power cut may lose the last commits, in order, so an ack never
+        # outlives its save.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.text_factory = _text
     except BaseException:
@@ -231,15 +228,15 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _text(written: bytes) -> str:
-    """Whatever another process wrote as text: one bad row must not fail every claim."""
+    """Decode text that any process wrote: one bad row must not fail every claim."""
     return written.decode(errors="replace")
 
 
 def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Outcome]:
     try:
-        # IMMEDIATE: a transaction that began by reading could not wait for another writer.
+        # IMMEDIATE, because a transaction that began with a read could not wait for another writer.
         connection.execute("BEGIN IMMEDIATE")
-        # Whether a future was cancelled may be read too early; that only costs the statement.
+        # Unsynchronised: a future that is cancelled right after this check only costs its statement.
         outcomes = [_execute(connection, work) for work in group if not work.future.cancelled()]
         connection.execute("COMMIT")
     except sqlite3.Error as exc:
@@ -250,10 +247,10 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Outcome
 
 
 def _execute(connection: sqlite3.Connection, work: _Work) -> _Outcome:
-    """SQLite undoes a statement that fails, and the rest of the group goes on."""
+    """Execute one statement; SQLite rolls back a failed one alone, and the rest of the group goes on."""
     try:
         cursor = connection.execute(work.statement, work.parameters)
         rows = cursor.fetchall()
-        return _Outcome(work.future, Answer(rows, cursor.rowcount))
-    except Exception as exc:  # also of a parameter that SQLite cannot take; the thread must live on
+        return _Outcome(work.future, StatementResult(rows, cursor.rowcount))
+    except Exception as exc:  # even an invalid parameter must not end the thread
         return _Outcome(work.future, error=exc)

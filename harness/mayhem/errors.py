@@ -1,16 +1,16 @@
-"""What can go wrong in the service, as one tree. `policy.py` says what each of them does to a message.
+"""The service's errors as one tree. `messages/policy.py` says what each of them does to a message.
 
 MayhemError
 ├── SettingsError           an option or variable is wrong; nothing was started
 ├── MalformedMessageError   the message can never be handled
-├── OversizedMessageError   the message is larger than a consumer takes
-├── OverdeliveredError      the message was handed out too often; it may be what kills its consumers
-├── LeaseLostError          the broker may have handed the message to another consumer
-├── HostUnavailableError    the host did not answer; it may in a moment
-├── CircuitOpenError        what the message needs has failed too often just now; it is left in peace
+├── OversizedMessageError   the message is larger than a consumer accepts
+├── OverdeliveredError      the message was delivered too often; it may kill its consumers
+├── LeaseLostError          the broker may have delivered the message to another consumer
+├── HostUnavailableError    the host did not answer; a retry may work
+├── CircuitOpenError        a dependency of the message failed too often; it is not called for now
 └── StorageError
-    ├── StorageUnavailableError   the storage did not answer; it may later
-    └── StorageBrokenError        the storage will not come back without help
+    ├── StorageUnavailableError   the storage did not answer; a retry may work
+    └── StorageBrokenError        the storage needs repair
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 
 class MayhemError(Exception):
-    """The root of every error the service raises on purpose."""
+    """The base of every error that the service raises on purpose."""
 
     exit_code = 1
 
@@ -31,19 +31,19 @@ class SettingsError(MayhemError):
 
 
 class MalformedMessageError(MayhemError):
-    """The message's body is not a restart event: no attempt will ever succeed."""
+    """The message's body is not a restart event; no attempt will ever succeed."""
 
 
 class OversizedMessageError(MayhemError):
-    """The message's body is larger than a consumer takes: reading it would hold up all the others."""
+    """The message's body is larger than a consumer accepts: parsing it would block all others."""
 
 
 class OverdeliveredError(MayhemError):
-    """The message was handed out more often than the limit allows, without ever being settled."""
+    """The message was delivered more often than the limit allows, without being settled."""
 
 
 class LeaseLostError(MayhemError):
-    """The delivery was settled, or its lease ran out and the broker handed the message out again."""
+    """The delivery was settled, or its lease ended and the broker delivered the message again."""
 
 
 class HostUnavailableError(MayhemError):
@@ -51,7 +51,7 @@ class HostUnavailableError(MayhemError):
 
 
 class CircuitOpenError(MayhemError):
-    """A dependency is not asked while its circuit is open; nothing is wrong with the message."""
+    """A dependency is not called while its circuit is open; the message itself is fine."""
 
     def __init__(self, dependency: str, retry_after_s: float) -> None:
         super().__init__(f"{dependency}: circuit open, next try in {retry_after_s:.1f} s")
@@ -63,7 +63,7 @@ class StorageError(MayhemError):
 
 
 class StorageUnavailableError(StorageError):
-    """The storage is locked, full or away: the same call may work later."""
+    """The storage is locked, full or unreachable: the same call may work later."""
 
 
 class StorageBrokenError(StorageError):
@@ -71,7 +71,7 @@ class StorageBrokenError(StorageError):
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors that are in nested groups, in their order; a single error is its own group."""
+    """Yield the errors in nested groups, in order; a single error yields itself."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
             yield from leaves(member)

@@ -1,4 +1,4 @@
-"""The hosts by name, restarted one at a time each: two restarts of the same host never overlap."""
+"""Restarts hosts by name; two restarts of the same host never overlap."""
 
 from __future__ import annotations
 
@@ -7,48 +7,47 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from .errors import HostUnavailableError
+from .operations.tracing import span
 from .ports import AwaitedHealth, BlockingHealth, Host
-from .threads import Threads
-from .tracing import span
+from .process.thread_pool import ThreadPool
 
 log = logging.getLogger(__name__)
 
-# Longer than anything a host allows itself. Without a limit, one that hangs would keep its message for ever,
-# under a lease that is extended for ever.
+# Longer than any host's own time-outs. Without this limit, a host that hangs would keep its message forever,
+# under a lease that is extended forever.
 RESTART_WITHIN_S = 30.0
-# Messages may name any host. What is known of one beyond the fleet's own is forgotten while it rests.
-STRANGERS = 10_000
+# Messages may name hosts outside of the inventory. Beyond this number, idle ones are forgotten.
+MAX_UNLISTED = 10_000
 
 
 @dataclass(slots=True, eq=False)
-class _Ward:
-    """A host, and what the fleet knows of it."""
+class _HostEntry:
+    """A host and its restarts."""
 
     host: Host
     check_health: Callable[[], Awaitable[None]]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0  # restarts under way, or waiting for their turn
-    restarts: int = 0  # carried out
+    users: int = 0  # restarts running or waiting for their turn
+    restarts: int = 0  # completed
 
 
 class Fleet:
-    """Restarts hosts and sees that they are healthy afterwards.
+    """Restarts hosts and checks their health afterwards.
 
     Args:
-        make: Makes a host by its name. One that has to be started and ended is an async context manager.
-        threads: For health checks that block.
-        names: The fleet's own hosts. They are started in this order on entering, and ended in the reverse.
-        within_s: For one restart with its health check.
+        make: Makes a host by its name. A host that must be started and ended is an async context manager.
+        threads: Runs health checks that block.
+        names: The fleet's own hosts, started in this order on entering and ended in reverse.
+        within_s: Time limit of a restart including its health check.
     """
 
     def __init__(
         self,
         make: Callable[[str], Host],
-        threads: Threads,
+        threads: ThreadPool,
         *,
         names: Sequence[str] = (),
         within_s: float = RESTART_WITHIN_S,
@@ -57,83 +56,81 @@ class Fleet:
         self._make = make
         self._threads = threads
         self._within_s = within_s
-        self._own = {name: self._adopt(name) for name in self.names}
-        self._strangers: dict[str, _Ward] = {}
+        self._own = {name: self._new_entry(name) for name in self.names}
+        self._unlisted: dict[str, _HostEntry] = {}
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with self._started as started:
             for name in self.names:
                 await self._start(name, started)
-            self._started = started.pop_all()  # nothing went wrong: they stay
+            self._started = started.pop_all()  # all were started: keep them
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._started.aclose()
 
     def restarts(self, name: str) -> int:
-        """How often the host was restarted since the start, and was healthy afterwards."""
-        ward = self._own.get(name) or self._strangers.get(name)
-        return ward.restarts if ward else 0
+        """Number of successful restarts of the host since the fleet was made."""
+        entry = self._own.get(name) or self._unlisted.get(name)
+        return entry.restarts if entry else 0
 
     async def restart(self, name: str) -> None:
-        """Wait for the host's turn, restart it and check its health.
+        """Wait until no other restart of the host is running, restart it and check its health.
 
         Raises:
             HostUnavailableError: It did not come up in time, or is not healthy.
         """
-        ward = self._own.get(name) or self._stranger(name)
-        ward.users += 1
+        entry = self._own.get(name) or self._unlisted_entry(name)
+        entry.users += 1
         try:
-            async with ward.turn:
+            async with entry.turn:
                 with span("restart host", attributes={"host.name": name}):
-                    await self._restart(name, ward)
+                    await self._restart(name, entry)
         finally:
-            ward.users -= 1
+            entry.users -= 1
 
-    async def _restart(self, name: str, ward: _Ward) -> None:
+    async def _restart(self, name: str, entry: _HostEntry) -> None:
         try:
             async with asyncio.timeout(self._within_s):
-                await ward.host.restart()
-                await ward.check_health()
+                await entry.host.restart()
+                await entry.check_health()
         except TimeoutError as exc:
             raise HostUnavailableError(f"{name}: not back within {self._within_s:g} s") from exc
-        ward.restarts += 1
+        entry.restarts += 1
 
     async def _start(self, name: str, started: AsyncExitStack) -> None:
         host = self._own[name].host
         if not isinstance(host, AbstractAsyncContextManager):
             return
-        # Ended also if it does not start: a restart may bring it up later.
+        # Registered before it has started, because a restart may bring it up later.
         started.push_async_exit(host)
         try:
             await host.__aenter__()
         except HostUnavailableError as exc:
-            # No reason not to start the service: restarting what is down is its purpose.
+            # The service starts anyway: its purpose is to restart hosts that are down.
             log.warning("host down at the start: %s", exc, extra={"host": name})
 
-    def _stranger(self, name: str) -> _Ward:
-        ward = self._strangers.get(name)
-        if ward is None:
-            if len(self._strangers) >= STRANGERS:
-                self._strangers = {n: ward for n, ward in self._strangers.items() if ward.users}
-            ward = self._strangers[name] = self._adopt(name)
-        return ward
+    def _unlisted_entry(self, name: str) -> _HostEntry:
+        entry = self._unlisted.get(name)
+        if entry is None:
+            if len(self._unlisted) >= MAX_UNLISTED:
+                self._unlisted = {n: entry for n, entry in self._unlisted.items() if entry.users}
+            entry = self._unlisted[name] = self._new_entry(name)
+        return entry
 
-    def _adopt(self, name: str) -> _Ward:
+    def _new_entry(self, name: str) -> _HostEntry:
         host = self._make(name)
         match host:
             case AwaitedHealth():
-                return _Ward(host, lambda: _await_health(host))
+                return _HostEntry(host, lambda: _await_health(host))
             case BlockingHealth():
-                return _Ward(host, lambda: self._threads.run(_check_health, host))
-        return _Ward(host, _healthy)
+                return _HostEntry(host, lambda: self._threads.run(_check_health, host))
+        return _HostEntry(host, _healthy)
 
 
 async def _healthy() -> None:
-    """Nothing can be asked."""
+    """For a host without a health check."""
 
 
 async def _await_health(host: AwaitedHealth) -> None:
@@ -142,6 +139,6 @@ async def _await_health(host: AwaitedHealth) -> None:
 
 
 def _check_health(host: BlockingHealth) -> None:
-    """In a thread; the span still finds its parent, because the context came along."""
+    """Runs in a thread; the span finds its parent in the copied context."""
     with span("check health"):
         host.check_health()

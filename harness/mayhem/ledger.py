@@ -1,19 +1,19 @@
-"""The ledger: what became of every message, from the books of its broker and of the store.
+"""The ledger: what became of every message, according to its broker and the store.
 
 | figure         | counts                                                                                   |
 |----------------|------------------------------------------------------------------------------------------|
 | published      | messages ever published                                                                  |
 | acked          | messages that were handled                                                               |
-| dead_lettered  | messages that were laid aside                                                            |
-| waiting        | messages yet to be settled, in a consumer's hands or not                                 |
-| lost           | messages published that are none of these three: they have vanished                      |
-| acked_unsaved  | messages acked without a row in the store: their work is lost though nobody noticed      |
+| dead_lettered  | messages that were moved to the dead letters                                             |
+| waiting        | unsettled messages, in flight or not                                                     |
+| lost           | published messages that are none of these three: they have vanished                      |
+| acked_unsaved  | acked messages without a row in the store: their work was silently lost                  |
 | nacked         | times a message was handed back                                                          |
-| redelivered    | times a message was handed out, but for the first time                                   |
-| duplicated     | messages that were saved more than once: the work was done again                         |
+| redelivered    | times a message was delivered again                                                      |
+| duplicated     | messages that were saved more than once: their work was done again                       |
 
-So ``published == acked + dead_lettered + waiting + lost``, at any moment. How far back the books of a broker
-go, docs/brokers.md says.
+So ``published == acked + dead_lettered + waiting + lost`` at any moment. docs/brokers.md says how far back
+each broker remembers.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from . import audits, stores
+from . import brokers, stores
 from .backend import member
 from .errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
-    """What a broker can tell of its messages; `audit` of a module in `audits/` gives it."""
+class BrokerAudit:
+    """What a broker knows about its messages; ``brokers/*/audit.py`` counts it."""
 
     published: int
     acked: int
-    acks: Mapping[str, int]  # which delivery was acked, by message; perhaps only the latest
+    acks: Mapping[str, int]  # the delivery that was acked, by message id; perhaps only of recent messages
     nacked: int
     redelivered: int
     dead_lettered: int
@@ -41,7 +41,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The figures above."""
+    """The figures in this module's docstring."""
 
     published: int
     acked: int
@@ -55,30 +55,30 @@ class Ledger:
 
 
 async def read_ledger(broker_url: str, store_url: str) -> Ledger:
-    """Count; the service may be running meanwhile.
+    """Read the ledger; the service may be running.
 
     Raises:
-        SettingsError: A URL is wrong, or of something that other processes cannot look into.
-        StorageError: The books cannot be read.
+        SettingsError: A URL is wrong, or names something that other processes cannot read.
+        StorageError: The ledger cannot be read.
     """
-    audit: Callable[[str], Awaitable[Audit]] = member(audits, broker_url).audit
+    audit: Callable[[str], Awaitable[BrokerAudit]] = member(brokers, broker_url, "audit").audit
     store = member(stores, store_url)
     if not hasattr(store, "times_saved"):
-        raise SettingsError(f"{store_url}: has no books that another process can read")
-    books = await audit(broker_url)
-    # The store after the broker: what was acked until then was saved before.
+        raise SettingsError(f"{store_url}: has no ledger that another process can read")
+    counted = await audit(broker_url)
+    # The store after the broker: a message that was acked by then was saved before.
     times: dict[str, int] = await store.times_saved(store_url)
-    settled = books.acked + books.dead_lettered + books.waiting
-    # Whoever publishes without counting is found out by what came of it.
-    published = max(books.published, settled)
+    settled = counted.acked + counted.dead_lettered + counted.waiting
+    # At least the messages that are settled or waiting: another program may publish without counting.
+    published = max(counted.published, settled)
     return Ledger(
         published=published,
-        acked=books.acked,
-        nacked=books.nacked,
-        redelivered=books.redelivered,
+        acked=counted.acked,
+        nacked=counted.nacked,
+        redelivered=counted.redelivered,
         duplicated=sum(count > 1 for count in times.values()),
         lost=published - settled,
-        dead_lettered=books.dead_lettered,
-        waiting=books.waiting,
-        acked_unsaved=len(books.acks.keys() - times.keys()),
+        dead_lettered=counted.dead_lettered,
+        waiting=counted.waiting,
+        acked_unsaved=len(counted.acks.keys() - times.keys()),
     )

@@ -1,20 +1,21 @@
-"""The message: what a publisher hands to the broker, and what the broker hands to a consumer."""
+"""The message: what a publisher gives the broker, and what the broker delivers to a consumer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from .errors import MalformedMessageError
+from .errors import LeaseLostError, MalformedMessageError
 
-# Of a body that is no restart event, so many bytes are shown.
+# How many bytes of a malformed body an error quotes.
 SHOWN_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event on the broker. The broker knows its id and headers; the body is the consumer's affair."""
+    """One event on the broker, which reads its id and headers but not its body."""
 
     id: str
     body: bytes  # JSON, see `RestartEvent`
@@ -24,20 +25,24 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message in a consumer's hands, under a lease.
+    """A message that a consumer holds under a lease.
 
-    *number* counts the deliveries of the message from 1, and is also what the lease is known by: a
-    consumer whose lease ran out holds a smaller number than its successor.
+    *number* counts the deliveries of the message from 1 and identifies the lease: a consumer whose lease
+    ended holds a smaller number than its successor.
     """
 
     message: Message
     number: int
-    token: str = field(default="", compare=False, repr=False)  # what the broker knows the delivery by
+    token: str = field(default="", compare=False, repr=False)  # the broker's own id of the delivery
+
+    def lost(self) -> LeaseLostError:
+        """The error for a delivery that no longer holds its message."""
+        return LeaseLostError(f"delivery {self.number} of {self.message.id} is no longer held")
 
 
 @dataclass(frozen=True, slots=True)
-class LaidAside:
-    """A dead letter: the last delivery of a message, and why it was the last."""
+class DeadLettered:
+    """A dead letter: the last delivery of a message, and the reason."""
 
     delivery: Delivery
     reason: str
@@ -45,7 +50,7 @@ class LaidAside:
 
 @dataclass(frozen=True, slots=True)
 class RestartEvent:
-    """The only event there is: a host is to be restarted."""
+    """The body of every message: restart this host."""
 
     host: str
 
@@ -54,15 +59,15 @@ class RestartEvent:
 
     @classmethod
     def from_body(cls, body: bytes) -> RestartEvent:
-        """Read a message's body.
+        """Parse a message's body.
 
         Raises:
             MalformedMessageError: *body* is not the JSON of a restart event, in UTF-8.
         """
         try:
-            # Decoded here: `json.loads` would take UTF-16 as well.
+            # Decoded here, because `json.loads` would also accept UTF-16.
             match json.loads(body.decode()):
-                # Printable, because it goes into log lines and spans.
+                # Printable, because it is written to log lines and spans.
                 case {"host": str(host), "event": "restart"} if host and host.isprintable():
                     return cls(host)
         except (ValueError, RecursionError):
@@ -70,3 +75,17 @@ class RestartEvent:
         raise MalformedMessageError(
             f'body must be JSON like {{"host": "web-1", "event": "restart"}}, got {body[:SHOWN_BYTES]!r}'
         )
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object; anything else is an empty one, as what other programs wrote must not stop us."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def text_headers(value: object) -> dict[str, str]:
+    """Headers from a JSON value; a message whose headers cannot be read loses only its trace."""
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}

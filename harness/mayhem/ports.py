@@ -1,6 +1,6 @@
-"""What the service needs from the outside: a broker, a store and hosts.
+"""The interfaces the service needs: a broker, a store and hosts.
 
-The members are in `brokers/`, `stores/` and `hosts/`. A new member needs no base class, only these methods.
+Implementations are in `brokers/`, `stores/` and `hosts/`; they need no base class, only these methods.
 """
 
 from __future__ import annotations
@@ -8,97 +8,97 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from .message import Delivery, LaidAside, Message
+from .message import DeadLettered, Delivery, Message
 
 
 class Broker(Protocol):
-    """Hands out messages at least once, each under a lease.
+    """Delivers messages at least once, each under a lease.
 
     A message that is neither settled (`ack`, `nack`, `dead_letter`) nor extended before its lease ends is
-    handed out again. All methods raise `StorageError` when the storage fails; those that take a delivery
-    raise `LeaseLostError` when it no longer holds the message, and then change nothing. What each broker
-    promises beyond this, and what it cannot, is in docs/brokers.md; `harness.testing.broker` checks it.
+    delivered again. All methods raise `StorageError` when the storage fails. Those that take a delivery raise
+    `LeaseLostError`, and change nothing, if it no longer holds the message. docs/brokers.md says what each
+    broker promises beyond this and what it cannot; `harness.testing.broker` checks it.
     """
 
     @property
     def system(self) -> str:
-        """What the broker is, for spans and log lines: OpenTelemetry's ``messaging.system``."""
+        """The kind of broker, for spans and log lines: OpenTelemetry's ``messaging.system``."""
         ...
 
     async def get(self, limit: int) -> Sequence[Delivery]:
-        """Wait for messages and take up to *limit*; empty only after `drain`, and then for ever.
+        """Wait for messages and take up to *limit*; empty only after `drain`, and then always.
 
-        Cancelled, it hands back what it may have taken already.
+        If cancelled, hands back what it may have taken.
         """
         ...
 
     async def ack(self, delivery: Delivery) -> None:
-        """The message is done with: it is never handed out again."""
+        """Mark the message as handled: it is never delivered again."""
         ...
 
     async def nack(self, delivery: Delivery, *, delay_s: float) -> None:
-        """Hand the message back: it is handed out again after *delay_s*."""
+        """Hand the message back: it is delivered again after *delay_s*."""
         ...
 
     async def extend(self, delivery: Delivery) -> None:
-        """Let the lease last for its full length from now."""
+        """Extend the lease to its full length from now."""
         ...
 
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
-        """Lay the message aside for a human: it is never handed out again."""
+        """Move the message to the dead letters: it is never delivered again."""
         ...
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]:
-        """The messages that were laid aside, up to *limit*, the oldest first."""
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
+        """Return up to *limit* dead letters, the oldest first."""
         ...
 
     async def pending(self) -> int:
-        """How many messages are not settled, whether handed out or not."""
+        """Return the number of unsettled messages, in flight or waiting."""
         ...
 
     def drain(self) -> None:
-        """Stop handing out. Called from signal handlers, so it neither waits nor fails."""
+        """Stop delivering. Called from signal handlers, so it must not wait or fail."""
         ...
 
 
-class Outlet(Protocol):
-    """Where a publisher puts its messages; a broker of this process is one."""
+class PublishPort(Protocol):
+    """Accepts a publisher's messages; every broker in this package does."""
 
     @property
     def system(self) -> str: ...
 
     async def put(self, message: Message) -> None:
-        """Publish; a message whose id is known already is ignored, for as long as the broker remembers.
+        """Publish; a message with a known id is ignored, for as long as the broker remembers the id.
 
         Raises:
-            OversizedMessageError: The broker takes no message of that size.
+            OversizedMessageError: The broker does not accept a message of this size.
         """
         ...
 
 
 class Store(Protocol):
-    """Keeps which restart was carried out."""
+    """Keeps which restarts were carried out."""
 
     async def save(self, message_id: str, host: str) -> None:
         """Save durably before returning. Saving the same message again changes only its count.
 
-        Cancelled, it leaves the message saved or not, and the store as usable as before.
+        If cancelled, the message is saved or not, and the store remains usable.
 
         Raises:
-            StorageError: It is not known whether the message is saved.
-            MalformedMessageError: This store can never take this id or host.
+            StorageError: It is unknown whether the message is saved.
+            MalformedMessageError: This store can never save this id or host.
         """
         ...
 
 
 class Host(Protocol):
-    """A machine that can be restarted. How it is asked whether it is well is a skill of its own, see below.
+    """A machine that can be restarted. Health checks are separate protocols, see below.
 
-    A host that has to be started and ended is an async context manager, too.
+    A host that must be started and ended is an async context manager as well.
     """
 
     async def restart(self) -> None:
-        """Restart, and return when the host is up.
+        """Restart, and return once the host is up.
 
         Raises:
             HostUnavailableError: It did not come up; another attempt may work.
@@ -108,10 +108,10 @@ class Host(Protocol):
 
 @runtime_checkable
 class AwaitedHealth(Protocol):
-    """A host that is asked on the event loop."""
+    """A host whose health check runs on the event loop."""
 
     async def health(self) -> None:
-        """Ask the host how it is.
+        """Check the host's health.
 
         Raises:
             HostUnavailableError: It is not healthy.
@@ -121,10 +121,10 @@ class AwaitedHealth(Protocol):
 
 @runtime_checkable
 class BlockingHealth(Protocol):
-    """A host that is asked through a client library that BLOCKS: not for the event loop's thread."""
+    """A host whose health check BLOCKS, and must not run on the event loop's thread."""
 
     def check_health(self) -> None:
-        """Ask the host how it is.
+        """Check the host's health.
 
         Raises:
             HostUnavailableError: It is not healthy.

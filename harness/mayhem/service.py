@@ -1,4 +1,4 @@
-"""The service put together: who uses whom, and in which order they start and end."""
+"""Wires the parts of the service together, and starts and ends them in order."""
 
 from __future__ import annotations
 
@@ -12,71 +12,71 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM
 from typing import TypeVar
 
 from . import backend
-from .backend import BrokerWithOutlet
-from .circuit import Circuits
-from .consumer import Consumer
-from .dump import dump
+from .backend import PublishingBroker
+from .cancellation import cancel_and_wait
 from .errors import SettingsError, StorageUnavailableError
-from .failures import End, Failures
 from .fleet import Fleet
-from .handler import Handler
-from .health import Health
-from .lease import Leases
-from .metrics import observe
-from .monkey import Monkey
-from .publisher import publish_steadily
+from .messages.circuit import Circuits
+from .messages.consumer import Consumer
+from .messages.handler import Handler
+from .messages.lease import Leases
+from .messages.publisher import publish_steadily
+from .monkey.monkey import Monkey
+from .operations.exception_hook import record_unhandled
+from .operations.failure_ledger import End, FailureLedger
+from .operations.health import Health
+from .operations.metrics import observe
+from .process.shutdown import Shutdown
+from .process.signal_handler import signal_handlers
+from .process.stack_dump import stack_dump
+from .process.thread_pool import ThreadPool
 from .settings import LIVE, Settings
-from .shutdown import Shutdown
-from .signals import heard
-from .threads import Threads
-from .unhandled import unhandled_to
-from .waits import ended
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Health checks take 2 ms: sixteen threads check thousands of hosts per second.
+# A health check takes 2 ms, so sixteen threads check thousands of hosts per second.
 THREADS = 16
-# How often the end of the built-in publisher's events is looked for.
+# Interval at which the built-in publisher's events are checked for being settled.
 SETTLED_POLL_S = 0.05
-# Between attempts to reach what is away at the start.
-AWAY_S = 0.5
-MAX_AWAY_S = 10.0
+# Pause between attempts to connect at the start; it doubles up to the maximum.
+RECONNECT_S = 0.5
+MAX_RECONNECT_S = 10.0
 
 
 class Service:
-    """One life of the service.
+    """One run of the service.
 
     Args:
-        read: Reads the settings again, for SIGHUP; raises `SettingsError`.
-        health: Told how it goes.
+        read: Reads the settings again on SIGHUP; raises `SettingsError`.
+        health: Updated with the service's state.
     """
 
     def __init__(self, settings: Settings, *, read: Callable[[], Settings], health: Health) -> None:
         self._settings = settings
         self._read = read
         self._health = health
-        self._failures = Failures()
-        self._changes: list[Callable[[Settings], object]] = []  # what SIGHUP changes, once it is there
+        self._failures = FailureLedger()
+        self._changes: list[Callable[[Settings], object]] = []  # apply new settings on SIGHUP
 
     async def run(self) -> bool:
         """Consume until a signal, or until the built-in publisher's events are settled.
 
         Returns:
-            Whether everything in hand was finished; else the rest was handed back.
+            Whether all messages in flight were finished; otherwise the rest was handed back.
 
         Raises:
-            ExceptionGroup: The service had to stop.
+            ExceptionGroup: An error stopped the service.
         """
         self._loop = asyncio.get_running_loop()
-        with unhandled_to(self._failures):
+        with record_unhandled(self._failures):
             await self._live()
         log.info("stopped", extra={"cut_short": self._shutdown.was_cut})
         return not self._shutdown.was_cut
 
     async def _live(self) -> None:
-        """Serve, with the signals heard, and with a beat that tells how the loop is."""
+        """Serve, with signal handlers and the loop's heartbeat."""
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self._health.beat(), name="beat")
             serving = group.create_task(self._serve(), name="service")
@@ -87,7 +87,7 @@ class Service:
                 SIGHUP: self._reload,
                 SIGQUIT: self._dump,
             }
-            with heard(signals), self._shutdown:
+            with signal_handlers(signals), self._shutdown:
                 await asyncio.wait({serving})
             beating.cancel()
 
@@ -95,15 +95,15 @@ class Service:
         settings, failures = self._settings, self._failures
         inventory = settings.inventory
         async with (
-            Threads(THREADS) as threads,
+            ThreadPool(THREADS) as threads,
             Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
-            self._reached("store", lambda: backend.store(settings.store_url)) as store,
-            self._reached(
+            self._connected("store", lambda: backend.store(settings.store_url)) as store,
+            self._connected(
                 "broker", lambda: backend.broker(settings.broker, lease_s=settings.lease_s)
             ) as broker,
             Leases(broker, failures, lease_s=settings.lease_s) as leases,
         ):
-            # They may have been read again while something was waited for.
+            # SIGHUP may have changed them while connecting.
             settings = self._settings
             circuits = Circuits(
                 settings.circuit_limits, group_of=lambda host: f"{inventory.kind_of(host)} hosts"
@@ -133,17 +133,17 @@ class Service:
                 lambda new: consumer.resize(concurrency=new.concurrency, max_bytes=new.max_bytes),
                 lambda new: monkey.change(new.groups),
             ]
-            self._tell_of(consumer, circuits, threads)
+            self._observe(consumer, circuits, threads)
             try:
                 await self._consume(consumer, broker, monkey, threads)
             finally:
-                # Also when it has to stop: then the ledger is wanted most.
+                # Also when an error stops the service.
                 failures.log_summary()
 
     async def _consume(
-        self, consumer: Consumer, broker: BrokerWithOutlet, monkey: Monkey, threads: Threads
+        self, consumer: Consumer, broker: PublishingBroker, monkey: Monkey, threads: ThreadPool
     ) -> None:
-        """Consume until drained, with everybody around who only has something to do meanwhile."""
+        """Consume until drained; meanwhile run the monkey, the publisher and the health check."""
         stop_publishing = threading.Event()
         async with asyncio.TaskGroup() as group:
             consuming = group.create_task(consumer.run(), name="consumer")
@@ -156,7 +156,7 @@ class Service:
             def drain() -> None:
                 self._health.phase = "draining"
                 stop_publishing.set()
-                breaking.cancel()  # what it published now would keep the drain from its end
+                breaking.cancel()  # a new event would prolong the drain
                 consumer.drain()
 
             self._shutdown.drain_by(drain)
@@ -165,9 +165,9 @@ class Service:
             try:
                 await asyncio.wait({consuming})
             finally:
-                await ended([breaking, asking])
+                await cancel_and_wait([breaking, asking])
 
-    async def _publish(self, broker: BrokerWithOutlet, threads: Threads, stop: threading.Event) -> None:
+    async def _publish(self, broker: PublishingBroker, threads: ThreadPool, stop: threading.Event) -> None:
         """Publish the events, wait until they are settled, and end the service."""
         settings = self._settings
         try:
@@ -183,7 +183,7 @@ class Service:
             )
         finally:
             stop.set()  # cancelling the wait does not end the thread
-        # The broker port has no event for this: with other consumers, nobody could set it.
+        # Polled, because other processes may settle the last event.
         while not self._shutdown.asked:
             with suppress(StorageUnavailableError):
                 if not await broker.pending():
@@ -193,11 +193,11 @@ class Service:
             self._shutdown.ask("all events settled")
 
     @asynccontextmanager
-    async def _reached(
+    async def _connected(
         self, what: str, connect: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncIterator[T]:
-        """What is connected to; as long as it is away, it is waited for."""
-        away_s = AWAY_S
+        """The connection; retried for as long as the server is unavailable."""
+        pause_s = RECONNECT_S
         async with AsyncExitStack() as stack:
             while True:
                 try:
@@ -206,23 +206,23 @@ class Service:
                 except StorageUnavailableError as error:
                     self._health.phase = f"waiting for the {what}"
                     self._failures.note(error, End.RETRIED)
-                    log.warning("waiting for the %s: %s", what, error, extra={"again_in_s": away_s})
-                await asyncio.sleep(away_s)
-                away_s = min(away_s * 2, MAX_AWAY_S)
+                    log.warning("waiting for the %s: %s", what, error, extra={"again_in_s": pause_s})
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, MAX_RECONNECT_S)
             yield connected
 
-    def _tell_of(self, consumer: Consumer, circuits: Circuits, threads: Threads) -> None:
-        """Let health and metrics look at what can be looked at; from their threads."""
+    def _observe(self, consumer: Consumer, circuits: Circuits, threads: ThreadPool) -> None:
+        """Register what health and metrics read from their threads."""
         health = self._health
         health.circuits = circuits.states
-        health.facts = lambda: {"in_hand": consumer.in_hand, "failures": self._failures.totals()}
+        health.facts = lambda: {"in_hand": consumer.in_flight, "failures": self._failures.totals()}
         observe(
             {
                 "mayhem.loop.held": lambda: health.lag_s,
                 "mayhem.loop.busy": lambda: health.busy,
                 "mayhem.tasks": lambda: len(asyncio.all_tasks(self._loop)),
-                "mayhem.messages.in_hand": lambda: consumer.in_hand,
-                "mayhem.messages.in_hand.size": lambda: consumer.bytes_in_hand,
+                "mayhem.messages.in_hand": lambda: consumer.in_flight,
+                "mayhem.messages.in_hand.size": lambda: consumer.bytes_in_flight,
                 "mayhem.messages.pending": lambda: health.pending or 0,
                 "mayhem.threads.busy": lambda: threads.busy,
                 "mayhem.threads.waiting": lambda: threads.waiting,
@@ -231,12 +231,12 @@ class Service:
         )
 
     def _dump(self) -> None:
-        """In the thread that heard the signal: the loop may be what somebody asks about."""
-        failures = [f"failure {f.kind} at {f.arose}: {f.end} {f.count}x" for f in self._failures.rows()]
-        log.warning("asked what it is doing\n%s", "\n".join([dump(self._loop), *failures]))
+        """Log a dump. Runs in the signal thread, because the loop may be blocked."""
+        failures = [f"failure {f.kind} at {f.raised_at}: {f.end} {f.count}x" for f in self._failures.rows()]
+        log.warning("asked what it is doing\n%s", "\n".join([stack_dump(self._loop), *failures]))
 
     def _reload(self) -> None:
-        """In the thread that heard the signal: to read a file is nothing for the loop."""
+        """Read the settings again. Runs in the signal thread, because reading a file blocks."""
         try:
             new = self._read()
         except SettingsError as error:

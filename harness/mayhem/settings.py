@@ -1,6 +1,6 @@
-"""Every setting of the service: an option, an environment variable, a key of a TOML file, or the default.
+"""The service's settings: from an option, an environment variable, a key of a TOML file, or the default.
 
-The first of these that says something wins. `load` reads them all, or says in one line what is wrong where.
+The first of these that is set wins. `load` reads them all, or reports the first error in one line.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from . import backend, brokers, stores
-from .circuit import CircuitLimits
 from .errors import SettingsError
-from .groups import Group, check_names
 from .hosts.failure import parse_failure
 from .hosts.inventory import Inventory
 from .hosts.latency import parse_latency
-from .listening import parse_address
+from .messages.circuit import CircuitLimits
+from .monkey.host_group import HostGroup, with_unique_names
+from .operations.listen_address import parse_listen_address
 
 PREFIX = "MAYHEM_"
 _CIRCUIT = CircuitLimits()
-# What SIGHUP changes in a service that runs; for the rest it has to be started again.
+# Settings that SIGHUP changes in a running service; the others need a restart.
 LIVE = {
     *("circuit_failures", "circuit_max_pause_s", "circuit_pause_s", "concurrency", "drain_s", "groups"),
     *("log_level", "max_bytes"),
@@ -53,20 +53,15 @@ def _text_for(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(parsable)
 
 
-def _url_of(family: Any) -> AfterValidator:
+def _url_of(family: Any, part: str = "") -> AfterValidator:
     def known(url: str) -> str:
         try:
-            backend.member(family, url)
+            backend.member(family, url, part)
         except SettingsError as exc:
             raise ValueError(str(exc)) from None
         return url
 
     return AfterValidator(known)
-
-
-def _distinct(groups: tuple[Group, ...]) -> tuple[Group, ...]:
-    check_names(groups)
-    return groups
 
 
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -75,7 +70,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
-    """What the service is told. The defaults are for a laptop."""
+    """The chaos service. The defaults suit a laptop."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -88,53 +83,53 @@ class Settings(BaseSettings):
     )
 
     config: Path | None = None
-    """a TOML file with these settings"""
-    broker: Annotated[str, _url_of(brokers)] = "sqlite:mayhem.db"
+    """TOML file with these settings"""
+    broker: Annotated[str, _url_of(brokers, "broker")] = "sqlite:mayhem.db"
     """where messages come from: memory:, sqlite:PATH, nats://..., redis://..."""
     store: Annotated[str, _url_of(stores)] | None = None
-    """where restarts are kept: memory:, sqlite:PATH, postgresql://...; with the broker, if that does both"""
+    """store of restarts: memory:, sqlite:PATH, postgresql://...; default: the broker's file or memory"""
     concurrency: AtLeastOne = 50
-    """messages in hand at the same time"""
+    """maximum messages processed concurrently"""
     max_bytes: AtLeastOne = 64 * 2**20
-    """bytes of messages in hand at the same time"""
+    """maximum total bytes of messages processed concurrently"""
     lease_s: Positive = 10.0
-    """seconds until an unsettled message is handed out again"""
+    """seconds until an unsettled message is delivered again"""
     max_deliveries: AtLeastOne = 5
-    """deliveries until a message is laid aside"""
+    """deliveries until a failing message is moved to the dead letters"""
     circuit_failures: AtLeastOne = _CIRCUIT.failures
-    """failures in a row that open a circuit"""
+    """consecutive failures that open a circuit"""
     circuit_pause_s: Positive = _CIRCUIT.pause_s
-    """seconds until an open circuit lets a trial through"""
+    """seconds until an open circuit admits a trial call"""
     circuit_max_pause_s: Positive = _CIRCUIT.max_pause_s
-    """the same after many trials that failed"""
+    """upper bound on that pause, which doubles after each failed trial"""
     hosts: AtLeastOne = 10
-    """how many hosts there are"""
+    """number of hosts"""
     process_hosts: Count = 0
-    """how many of them are child processes"""
+    """number of them that are child processes"""
     sdk_hosts: Count = 1
-    """how many of them are driven by an SDK that blocks"""
+    """number of them that are driven by a blocking SDK"""
     host_latency: Annotated[str, _text_for(parse_latency)] = "lognormal:20ms,0.5"
-    """how long a restart takes: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
+    """duration of a restart: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
     host_failure: Annotated[str, _text_for(parse_failure)] = "never"
     """how hosts fail: never, or any of chance:0.02 flapping:60s,5s slow:30s,4"""
-    groups: Annotated[tuple[Group, ...], AfterValidator(_distinct)] = ()
+    groups: Annotated[tuple[HostGroup, ...], AfterValidator(with_unique_names)] = ()
     """hosts that the chaos monkey may terminate"""
     events: Count = 0
-    """publish so many events, and end once all are settled"""
+    """number of events to publish; the service ends once all are settled"""
     rate_per_s: Positive = 10.0
-    """how many of those per second"""
+    """events published per second"""
     drain_s: Positive = 10.0
-    """seconds for what is in hand at the end"""
-    http: Annotated[str, _text_for(parse_address)] | None = None
+    """seconds to finish messages in flight at shutdown"""
+    http: Annotated[str, _text_for(parse_listen_address)] | None = None
     """PORT or HOST:PORT of /metrics, /healthz, /readyz and /livez; loopback without HOST, off without both"""
     log_format: Literal["text", "json"] = "text"
-    """log lines for people, or JSON"""
+    """log format"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """what is not logged is below this"""
+    """minimum log level"""
     seed: Count = 0
-    """of everything random"""
+    """seed for all randomness"""
     debug: bool = False
-    """asyncio's debug mode, and debug logging"""
+    """asyncio's debug mode and debug logging"""
 
     @classmethod
     def settings_customise_sources(
@@ -144,19 +139,19 @@ class Settings(BaseSettings):
         *others: PydanticBaseSettingsSource,
         **named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """It knows but what it is called with; reading is up to `load`, which knows what came from where."""
+        """Use only the given values; `load` reads the sources, so that errors can name a value's origin."""
         return (init_settings,)
 
     @property
     def store_url(self) -> str:
-        """The store, which is the broker's own file or memory if nothing was said."""
+        """The store's URL; by default the broker's file or memory."""
         if self.store is not None:
             return self.store
         return self.broker if self.broker.startswith(("memory:", "sqlite:")) else "sqlite:mayhem.db"
 
     @property
     def inventory(self) -> Inventory:
-        """The hosts."""
+        """The hosts to manage."""
         return Inventory(
             hosts=self.hosts,
             processes=self.process_hosts,
@@ -168,12 +163,12 @@ class Settings(BaseSettings):
 
     @property
     def circuit_limits(self) -> CircuitLimits:
-        """When circuits open."""
+        """When circuits open, and for how long."""
         return CircuitLimits(self.circuit_failures, self.circuit_pause_s, self.circuit_max_pause_s)
 
     @property
     def level(self) -> int:
-        """What is logged, as `logging` counts it."""
+        """The log level as `logging` numbers it."""
         return logging.DEBUG if self.debug else logging.getLevelNamesMapping()[self.log_level.upper()]
 
     @model_validator(mode="after")
@@ -186,11 +181,11 @@ class Settings(BaseSettings):
 
 
 def load(arguments: Sequence[str]) -> Settings:
-    """The settings of a command line, this process's environment, and the file that one of them names.
+    """Load the settings from a command line, this process's environment, and the file that one of them names.
 
     Raises:
-        SettingsError: Something is wrong; the message says where, what was expected, and what came.
-        SystemExit: Help was asked for, and has been printed.
+        SettingsError: The message says where, what was expected, and what was given.
+        SystemExit: Help was requested, and has been printed.
     """
     options, variables = _options(arguments), _variables()
     path = options.get("config") or variables.get("config")
@@ -207,7 +202,7 @@ def load(arguments: Sequence[str]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as exc:
-        raise SettingsError(_complaint(exc, origins)) from None
+        raise SettingsError(_first_error(exc, origins)) from None
 
 
 def _options(arguments: Sequence[str]) -> Mapping[str, Any]:
@@ -215,7 +210,7 @@ def _options(arguments: Sequence[str]) -> Mapping[str, Any]:
         source: CliSettingsSource[Any] = CliSettingsSource(
             Settings,
             cli_parse_args=list(arguments),
-            cli_prog_name="mayhem [serve | ledger | check]",
+            cli_prog_name="mayhem [serve | ledger | remove | check]",
             cli_kebab_case=True,
             cli_implicit_flags=True,
             cli_avoid_json=True,
@@ -232,7 +227,7 @@ def _options(arguments: Sequence[str]) -> Mapping[str, Any]:
 def _variables() -> Mapping[str, Any]:
     known = [*map(_variable, Settings.model_fields)]
     for name in os.environ:
-        # Only what looks like a slip: for a service called "mayhem", Kubernetes sets a dozen of its own.
+        # Only likely typos, because Kubernetes sets a dozen variables for a service called "mayhem".
         if name.startswith(PREFIX) and name not in known and (hint := _nearest(name, known, cutoff=0.88)):
             raise SettingsError(f"{name}: unknown variable{hint}")
     try:
@@ -251,16 +246,16 @@ def _file(path: Path) -> Mapping[str, Any]:
         raise SettingsError(f"{path}: not TOML: {exc}") from None
 
 
-def _complaint(exc: ValidationError, origins: Mapping[str, str]) -> str:
-    """The first error, in one line."""
+def _first_error(exc: ValidationError, origins: Mapping[str, str]) -> str:
+    """The first error in one line."""
     error = exc.errors(include_url=False)[0]
     name, *rest = error["loc"] or ("settings",)
     where = ".".join([origins.get(str(name), str(name)), *map(str, rest)])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        words = Settings.model_fields if not rest else Group.model_fields
+        words = Settings.model_fields if not rest else HostGroup.model_fields
         return f"{where}: unknown key{_nearest(str(error['loc'][-1]), words)}"
-    # Our own words say what came, and leave passwords out.
+    # Our own messages quote the value, without passwords.
     if error["type"] == "value_error":
         return f"{where}: {message}"
     return f"{where}: {message[:1].lower()}{message[1:]}, got {error['input']!r}"

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..mayhem.errors import LeaseLostError, OversizedMessageError
-from ..mayhem.message import Delivery, LaidAside, Message
+from ..mayhem.message import DeadLettered, Delivery, Message
 
 # Short, because checks wait for its end; long enough for a few calls on a busy machine.
 SHORT_LEASE_S = 0.6
@@ -54,7 +54,7 @@ class BrokerUnderTest(Protocol):
 
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None: ...
 
-    async def dead_letters(self, limit: int = 100) -> Sequence[LaidAside]: ...
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]: ...
 
     async def pending(self) -> int: ...
 
@@ -458,7 +458,7 @@ async def a_dead_letter_is_kept_and_not_handed_out(bench: Bench) -> None:
     await bench.wait_s(bench.lease_s * 1.2)
 
     first, second = await bench.peer.dead_letters()
-    _same(first, LaidAside(Delivery(message, 1), "poison ✓"))
+    _same(first, DeadLettered(Delivery(message, 1), "poison ✓"))
     _same((second.delivery.message.id, second.reason), ("b", "as well"))
     _same(len(await bench.peer.dead_letters(1)), 1)
     _same(await bench.broker.pending(), 0)

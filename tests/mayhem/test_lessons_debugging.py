@@ -1,4 +1,4 @@
-"""Lessons on debug mode: one switch, and these tests have it on."""
+"""Lessons on debug mode: one switch enables it, and these tests run in it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import signal
 
 import pytest
 
-from .serving import last_words, started, wait_line
+from tests.mayhem.support.service_process import last_words, started, wait_line
 
-# Says what its loop is like, and holds it for longer than `slow_callback_duration`.
+# Prints whether its loop is in debug mode, and blocks it for longer than `slow_callback_duration`.
 SLOW = """
 import asyncio, runpy, sys, time
-import harness.mayhem.health
-beat = harness.mayhem.health.Health.beat
+import harness.mayhem.operations.health
+beat = harness.mayhem.operations.health.Health.beat
 def hold_the_loop():
     time.sleep(0.25)
     print("held", asyncio.get_running_loop().get_debug(), file=sys.stderr, flush=True)
 async def slow(self):
     asyncio.get_running_loop().call_later(0.2, hold_the_loop)
     await beat(self)
-harness.mayhem.health.Health.beat = slow
+harness.mayhem.operations.health.Health.beat = slow
 runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
 
@@ -34,8 +34,8 @@ runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
         ([], {}, False),
     ],
 )
-def test_one_switch_turns_debug_mode_on(options, environment, debug):
-    """An option or a variable: slow callbacks are logged with their name then, and else they are not."""
+def test_one_switch_turns_debug_mode_on(options: list[str], environment: dict[str, str], debug: bool) -> None:
+    """An option or a variable enables debug mode, in which slow callbacks are logged by name."""
     program = ("-c", SLOW)
     with started("--broker", "memory:", *options, program=program, **environment) as process:
         held = wait_line(process, "held ")
@@ -47,6 +47,6 @@ def test_one_switch_turns_debug_mode_on(options, environment, debug):
     assert ("Executing" in said and "hold_the_loop" in said) is debug
 
 
-async def test_these_tests_run_in_debug_mode():
-    """Each of the service's tests has it, without asking."""
+async def test_these_tests_run_in_debug_mode() -> None:
+    """All of the service's tests run in debug mode."""
     assert asyncio.get_running_loop().get_debug()

@@ -1,4 +1,4 @@
-"""docs/lessons.md: every lesson has its code and its test, and both are where it says."""
+"""Every lesson in docs/lessons.md links to its code and its test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLED = {
 
 
 def defined(path: Path) -> set[str]:
-    """The functions and classes of a module, and the methods with their class."""
+    """The names of a module's functions, classes and methods."""
     names = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -28,8 +28,8 @@ def defined(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("title", TITLED)
-def test_a_lesson_has_its_code_and_its_test(title):
-    """Each link leads to a file, and what it names is defined there; one of them at least is a test."""
+def test_a_lesson_has_its_code_and_its_test(title: str) -> None:
+    """Each link leads to a file that defines the linked name; at least one is a test."""
     links = [match.groupdict() for match in LINK.finditer(TITLED[title])]
 
     for link in links:
@@ -41,6 +41,6 @@ def test_a_lesson_has_its_code_and_its_test(title):
     assert any(not link["text"].startswith("`test_") for link in links)
 
 
-def test_all_lessons_are_read():
-    """Each subject of the page has some."""
+def test_all_lessons_are_read() -> None:
+    """All lessons of the page are found."""
     assert len(TITLED) >= 25

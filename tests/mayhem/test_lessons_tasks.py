@@ -1,27 +1,28 @@
-"""Lessons on tasks: who owns them, and what becomes of a cancellation and of errors."""
+"""Lessons on tasks: ownership, cancellation and errors."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import harness.mayhem
-from harness.mayhem.waits import ended
+from harness.mayhem.cancellation import cancel_and_wait
 
 SERVICE = Path(harness.mayhem.__file__).parent
-# Made outside of a group, and awaited to their end right there, whoever cancels the caller.
-OWNED = {"claim.py", "settlement.py", "race.py"}
+# Creates tasks without a group, and awaits them even if the caller is cancelled.
+OWNED = {"cancellation.py"}
 
 
-def calls(*names):
-    """(file, name) of the calls of these functions of asyncio, in the service itself."""
+def calls(*names: str) -> set[Any] | set[tuple[str, str]]:
+    """The service's calls of these asyncio functions, as (file, name)."""
     return {
         (path.name, node.func.attr)
         for path in SERVICE.rglob("*.py")
-        if "soak" not in path.parts
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -31,29 +32,29 @@ def calls(*names):
     }
 
 
-def test_every_task_has_an_owner():
-    """Tasks are made by groups; the few others are awaited where they are made."""
+def test_every_task_has_an_owner() -> None:
+    """Tasks are created by groups; the few others are awaited where they are created."""
     assert {file for file, _ in calls("create_task", "ensure_future")} <= OWNED
     assert calls("TaskGroup") >= {("consumer.py", "TaskGroup"), ("service.py", "TaskGroup")}
 
 
-def test_the_service_gathers_nothing():
-    """Neither `gather`, which hides errors, nor `wait_for`, which may swallow a cancellation."""
+def test_the_service_gathers_nothing() -> None:
+    """The service uses neither `gather`, which hides errors, nor `wait_for`, which may swallow a cancel."""
     assert calls("gather", "wait_for", "get_event_loop") == set()
 
 
-async def fail():
+async def fail() -> None:
     raise ValueError("early")
 
 
-async def grouped(*work):
+async def grouped(*work: Coroutine[Any, Any, Any]) -> None:
     async with asyncio.TaskGroup() as group:
         for one in work:
             group.create_task(one)
 
 
-async def test_a_cancelled_gather_forgets_what_was_done():
-    """Cancelled, `gather` tells nothing of an error that one of its members had raised; a group does."""
+async def test_a_cancelled_gather_forgets_what_was_done() -> None:
+    """A cancelled `gather` discards an error that a member had raised; a group does not."""
     forgetting = asyncio.gather(fail(), asyncio.Event().wait(), return_exceptions=True)
     await asyncio.sleep(0.01)
     forgetting.cancel()
@@ -66,11 +67,11 @@ async def test_a_cancelled_gather_forgets_what_was_done():
     assert [str(error) for error in told.value.exceptions] == ["early"]
 
 
-async def test_a_swallowed_cancellation_does_not_hold_the_end():
-    """A task that goes on after its first cancellation, as a library may make it do, is cancelled again."""
+async def test_a_swallowed_cancellation_does_not_hold_the_end() -> None:
+    """A task that swallows its first cancellation is cancelled again."""
     heard = []
 
-    async def deaf():
+    async def deaf() -> None:
         while True:
             try:
                 await asyncio.Event().wait()
@@ -82,7 +83,7 @@ async def test_a_swallowed_cancellation_does_not_hold_the_end():
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await ended([task])
+        await cancel_and_wait([task])
 
     assert task.cancelled()
     assert heard == ["cancelled", "cancelled"]

@@ -1,4 +1,4 @@
-"""Lessons on testing coroutines: what a mock proves, and what it does not."""
+"""Lessons on testing coroutines: what mocks prove."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from unittest.mock import AsyncMock, create_autospec
 
 import pytest
 
-from harness.mayhem.brokers.memory import MemoryBroker
+from harness.mayhem.brokers.memory.broker import MemoryBroker
 from harness.mayhem.stores.memory import MemoryStore
+from tests.mayhem.support.stage import staged
 
-from .stage import staged
 
-
-async def test_a_mock_agrees_to_what_a_fake_refuses():
-    """A bare mock takes a call that no store has; a mock with the real signature, and a fake, do not."""
+async def test_a_mock_agrees_to_what_a_fake_refuses() -> None:
+    """A bare mock accepts an invalid call; a mock with the real signature and a fake do not."""
     await AsyncMock().save("a", "web-1", durable=True)
     for honest in (create_autospec(MemoryStore, instance=True), MemoryStore()):
         with pytest.raises(TypeError, match="durable"):
-            await honest.save("a", "web-1", durable=True)
+            await honest.save("a", "web-1", durable=True)  # type: ignore[call-arg]
 
 
-async def test_a_mock_made_of_the_real_one_is_awaitable():
-    """`create_autospec` knows which methods are coroutines, and the handler awaits one as the other."""
+async def test_a_mock_made_of_the_real_one_is_awaitable() -> None:
+    """`create_autospec` mocks coroutine methods as awaitable."""
     mocked = create_autospec(MemoryStore, instance=True)
     assert inspect.iscoroutinefunction(mocked.save)
     async with staged(MemoryBroker(lease_s=30), store=mocked) as stage:

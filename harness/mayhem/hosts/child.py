@@ -1,9 +1,9 @@
-"""The program behind a real host: a process that answers for itself over TCP on loopback.
+"""The program of a process host: a server on loopback.
 
-Run by its path, with the standard library alone. It prints its port once it listens, and ends by any signal
-that ends a process, or when its stdin does: so it learns that its parent is gone, be it by `kill -9`.
+It is run by its path and uses only the standard library. It prints its port once it listens. It ends on a
+signal, or when its stdin is closed, which happens even if its parent is killed by SIGKILL.
 
-It is asked line by line: ``health`` is answered ``ok``; ``restart SECONDS`` is answered ``ok`` after so long.
+Requests are lines: ``health`` is answered ``ok``, and ``restart SECONDS`` is answered ``ok`` after that time.
 """
 
 import os
@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 
-# A client that connects and then says nothing, or does not listen.
+# Time-out for a client that sends or reads nothing.
 SILENT_S = 30.0
 
 

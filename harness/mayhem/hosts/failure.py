@@ -1,13 +1,13 @@
-"""How a host fails: now and then, in windows, or by being slow at first.
+"""How a host fails: at random, in periods, or by being slow at first.
 
 | text               | means                                                                              |
 |--------------------|------------------------------------------------------------------------------------|
-| `never`            | it does as it is told                                                              |
-| `chance:0.02`      | one restart in fifty does not come up                                              |
-| `flapping:60s,5s`  | of every 60 s it is down for 5 s, whatever is done to it; each host at its own time |
-| `slow:30s,4`       | for its first 30 s a restart takes four times as long                              |
+| `never`            | it never fails                                                                     |
+| `chance:0.02`      | one restart in fifty fails                                                         |
+| `flapping:60s,5s`  | it is down for 5 s of every 60 s, despite restarts; each host at a different time   |
+| `slow:30s,4`       | in its first 30 s, a restart takes four times as long                              |
 
-Several are joined by spaces: `chance:0.02 flapping:60s,5s`.
+Several are separated by spaces: `chance:0.02 flapping:60s,5s`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from .latency import number, seconds
 
-EXPECTED = "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 with spaces between them"
+EXPECTED = "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 separated by spaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Flapping:
 
     def __post_init__(self) -> None:
         if not 0 < self.down_s < self.period_s:
-            raise ValueError("a flapping whose time down is a part of its period, like flapping:60s,5s")
+            raise ValueError("a flapping shorter than its period, like flapping:60s,5s")
 
     def down_for_s(self, age_s: float) -> float:
-        """How long it will be down yet at this age; 0 when it is up."""
+        """Seconds until it is up again at this age; 0 when it is up."""
         return max(0.0, self.down_s - age_s % self.period_s)
 
 
 @dataclass(frozen=True, slots=True)
 class SlowStart:
-    """Slow while it is young."""
+    """Slow at first."""
 
     for_s: float
     times: float
@@ -47,13 +47,13 @@ class SlowStart:
             raise ValueError("a slow start that takes at least 1 times as long")
 
     def slowness(self, age_s: float) -> float:
-        """What a restart's time is multiplied by."""
+        """The factor for a restart's time."""
         return self.times if age_s < self.for_s else 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """All that goes wrong with a host; by default nothing."""
+class FailureModel:
+    """All failures of a host; none by default."""
 
     chance: float = 0.0
     flapping: Flapping | None = None
@@ -64,14 +64,14 @@ class Failure:
             raise ValueError("a chance from 0 to 1")
 
 
-NEVER = Failure()
+NEVER = FailureModel()
 
 
-def parse_failure(text: str) -> Failure:
-    """The failures that a text like ``chance:0.02 flapping:60s,5s`` describes.
+def parse_failure(text: str) -> FailureModel:
+    """Parse a text like ``chance:0.02 flapping:60s,5s``.
 
     Raises:
-        ValueError: Says what was expected.
+        ValueError: The message is what was expected.
     """
     if text.strip() == "never":
         return NEVER
@@ -94,4 +94,4 @@ def parse_failure(text: str) -> Failure:
                 raise ValueError(EXPECTED)
     if not found:
         raise ValueError(EXPECTED)
-    return Failure(chance, flapping, slow)
+    return FailureModel(chance, flapping, slow)

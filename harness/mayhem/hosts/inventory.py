@@ -1,4 +1,4 @@
-"""Which hosts there are, and what is behind each of them."""
+"""The hosts, and the kind of each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import StrEnum
 
 from ..errors import SettingsError
 from ..ports import Host
-from ..threads import Threads
-from .failure import NEVER, Failure
+from ..process.thread_pool import ThreadPool
+from .failure import NEVER, FailureModel
 from .latency import Latency
 from .simulated import LATENCY, SimulatedHost
 
 
 class Kind(StrEnum):
-    """What is behind a host, and so what it fails with."""
+    """The kind of a host. Hosts of one kind share a circuit."""
 
     SIMULATED = "simulated"
     PROCESS = "process"
@@ -24,24 +24,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """``host-0`` and so on: first the simulated ones, then real processes, then those driven by an SDK.
+    """Hosts ``host-0`` and so on: first simulated ones, then processes, then those driven by an SDK.
 
     Args:
-        hosts: How many in all.
-        processes: How many of them are child processes.
-        sdk: How many are driven by a blocking SDK.
-        latency: Of restarts; those of processes take what they take.
-        failure: Of simulated hosts.
+        hosts: Total number.
+        processes: Number of them that are child processes.
+        sdk: Number of them that are driven by a blocking SDK.
+        latency: Duration of restarts, except those of child processes.
+        failure: Failures of simulated hosts.
 
     Raises:
-        SettingsError: More are asked for than there are.
+        SettingsError: Processes and SDK hosts are more than *hosts*.
     """
 
     hosts: int
     processes: int = 0
     sdk: int = 0
     latency: Latency = LATENCY
-    failure: Failure = NEVER
+    failure: FailureModel = NEVER
     seed: int = 0
     _real: Mapping[str, Kind] = field(init=False, repr=False, compare=False)
 
@@ -59,11 +59,11 @@ class Inventory:
         return tuple(f"host-{number}" for number in range(self.hosts))
 
     def kind_of(self, name: str) -> Kind:
-        """What is behind a host. A name that is not in the inventory is that of a simulated one."""
+        """The kind of a host; one outside of the inventory is simulated."""
         return self._real.get(name, Kind.SIMULATED)
 
-    def maker(self, threads: Threads) -> Callable[[str], Host]:
-        """What makes a host by its name; those that block use *threads*."""
+    def maker(self, threads: ThreadPool) -> Callable[[str], Host]:
+        """Return a function that makes a host by its name; hosts that block use *threads*."""
 
         def make(name: str) -> Host:
             match self.kind_of(name):

@@ -1,11 +1,11 @@
-"""How long a restart takes: distributions, each with a short text for the command line and for TOML.
+"""How long a restart takes: distributions, each with a notation for options and TOML.
 
 | text                  | takes                                                                            |
 |-----------------------|----------------------------------------------------------------------------------|
 | `fixed:20ms`          | always 20 ms                                                                     |
-| `uniform:10ms,50ms`   | anything between the two                                                         |
-| `exponential:20ms`    | 20 ms on average, and often nothing at all                                       |
-| `lognormal:20ms,0.5`  | half of them longer than 20 ms; one in twenty longer than 20 ms x e^(1.645 x 0.5) |
+| `uniform:10ms,50ms`   | uniformly distributed between the two                                            |
+| `exponential:20ms`    | 20 ms on average, and often nearly 0                                             |
+| `lognormal:20ms,0.5`  | 20 ms as the median; one in twenty longer than 20 ms x e^(1.645 x 0.5)           |
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-# Far beyond anything real: at this spread, every hundredth restart takes 10,000 times the median.
+# Far beyond realistic spreads: here, every hundredth restart takes 10,000 times the median.
 MAX_SIGMA = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Always the same."""
+    """A constant time."""
 
     delay_s: float
 
@@ -31,7 +31,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Between the two, all equally likely."""
+    """Uniformly distributed between two bounds."""
 
     low_s: float
     high_s: float
@@ -46,7 +46,7 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """As waiting times are when nothing remembers how long it has been."""
+    """Exponentially distributed, as memoryless waiting times are."""
 
     mean_s: float
 
@@ -56,7 +56,7 @@ class Exponential:
 
 @dataclass(frozen=True, slots=True)
 class Lognormal:
-    """As most services answer: near the median, with a long tail."""
+    """Lognormally distributed, as most services' latencies: near the median, with a long tail."""
 
     median_s: float
     sigma: float
@@ -73,10 +73,10 @@ Latency = Fixed | Uniform | Exponential | Lognormal
 
 
 def parse_latency(text: str) -> Latency:
-    """The distribution that a text like ``lognormal:20ms,0.5`` describes.
+    """Parse a text like ``lognormal:20ms,0.5``.
 
     Raises:
-        ValueError: Says what was expected.
+        ValueError: The message is what was expected.
     """
     name, _, values = text.partition(":")
     parts = tuple(part.strip() for part in values.split(","))
@@ -97,10 +97,10 @@ _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """A duration with its unit: ``20ms``, ``1.5s``, ``2m``, ``1h``.
+    """Parse a duration with its unit: ``20ms``, ``1.5s``, ``2m``, ``1h``.
 
     Raises:
-        ValueError: Says what was expected.
+        ValueError: The message is what was expected.
     """
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text.strip(), re.ASCII):
         return float(found[1]) * _UNITS_S[found[2]]
@@ -108,10 +108,10 @@ def seconds(text: str) -> float:
 
 
 def number(text: str) -> float:
-    """A finite number.
+    """Parse a finite number.
 
     Raises:
-        ValueError: Says what was expected.
+        ValueError: The message is what was expected.
     """
     try:
         value = float(text)

@@ -1,8 +1,8 @@
-"""Hosts that are real: child processes, truly terminated, waited for, and asked over a socket how they are.
+"""Hosts that are child processes: terminated, waited for, and health-checked over a socket.
 
-No child is left behind. A service that ends well waits for each; however else it ends, their stdin ends with
-it (`child.py`). They lead sessions of their own: Ctrl-C in a terminal is for the service alone, which ends
-its children when it has no more use for them.
+No child outlives the service: it waits for each when it ends normally; otherwise their stdin is closed with
+it (`child.py`). Each child leads its own session, so Ctrl-C in a terminal reaches only the service, which
+then ends its children in order.
 """
 
 from __future__ import annotations
@@ -13,52 +13,62 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from ..cancellation import finish_despite_cancel
 from ..errors import HostUnavailableError
-from ..settlement import untorn
 
 LOOPBACK = "127.0.0.1"
-# Without `site` and the environment's wishes it starts in 30 ms, and runs nothing but the standard library.
+# Isolated and without `site`, it starts in 30 ms and can import only the standard library.
 PROGRAM = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
-# A hundred times what it takes: on a crowded machine, processes are late.
+# A hundred times the usual time, for busy machines.
 START_S = 10.0
-# From SIGTERM to SIGKILL. A stopped process, or one that ignores signals, ends by the second.
+# Time from SIGTERM to SIGKILL, which ends a process that is stopped or ignores signals.
 GRACE_S = 1.0
-# To accept, and to answer one line.
+# Time to accept a connection and answer one line.
 ANSWER_S = 2.0
 
 
-class Child:
-    """A child process and the port it listens on; started and ended as often as one likes, by one at a time.
+class ChildHost:
+    """A host that is a child process with a port, which runs while the context is active.
 
     Args:
-        program: Prints its port once it listens, and goes on until it is ended.
+        program: Prints its port once it listens, and runs until it is terminated.
     """
 
     def __init__(self, name: str, program: Sequence[str] = PROGRAM) -> None:
         self.name = name
-        self.port = 0
+        self._port = 0
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int | None:
-        """None when it does not run."""
+        """None while it does not run."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.end()
+
+    async def restart(self) -> None:
+        await self.end()
+        await self.start()
+
     async def start(self) -> None:
-        """Start it, and return when it listens. To be called when it does not run.
+        """Start it, and return once it listens. It must not be running.
 
         Raises:
             HostUnavailableError: It could not be started, ended at once, or was not ready in time.
         """
         try:
-            # A loop that is cancelled between fork and exec may forget the process; uvloop does.
-            await untorn(self._spawn())
-            self.port = await self._announced_port()
-        except OSError as exc:  # no such program, no more processes, descriptors or memory
+            # If cancelled between fork and exec, uvloop forgets the process.
+            await finish_despite_cancel(self._spawn())
+            self._port = await self._announced_port()
+        except OSError as exc:  # no such program; out of processes, descriptors or memory
             await self.end()
             raise HostUnavailableError(f"{self.name}: could not be started: {exc}") from exc
         except BaseException:
@@ -66,9 +76,9 @@ class Child:
             raise
 
     async def end(self) -> None:
-        """End it by SIGTERM, or by SIGKILL when that does not help, and return when it has been waited for.
+        """Terminate it by SIGTERM, after a grace period by SIGKILL, and wait for it.
 
-        Cancelled meanwhile, it kills at once.
+        If cancelled, kills it at once.
         """
         if self._process is None:
             return
@@ -77,7 +87,7 @@ class Child:
             with suppress(ProcessLookupError):
                 process.terminate()
             async with asyncio.timeout(GRACE_S):
-                # Also closes the pipes. Something of it may hold them open that is a process of its own.
+                # Also closes the pipes, which a child of its own may hold open.
                 await process.communicate()
         except TimeoutError:
             pass
@@ -100,51 +110,30 @@ class Child:
                 line = await self._process.stdout.readline()
                 if line.strip().isdigit():
                     return int(line)
-                # A complaint, or nothing; of a traceback, the last line says most.
+                # An error message, or nothing; the last line of a traceback says most.
                 *_, said = [b"", *(line + await self._process.stdout.read()).splitlines()]
         except TimeoutError:
             raise HostUnavailableError(f"{self.name}: not ready within {START_S:g} s") from None
         raise HostUnavailableError(f"{self.name}: ended at its start: {said.decode(errors='replace')!r}")
 
 
-class ProcessHost:
-    """A host that is one child process. It runs while the block does, but for the time it is down."""
-
-    def __init__(self, name: str, program: Sequence[str] = PROGRAM) -> None:
-        self._child = Child(name, program)
-
-    @property
-    def pid(self) -> int | None:
-        """None when it is down."""
-        return self._child.pid
-
-    async def __aenter__(self) -> Self:
-        await self._child.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._child.end()
-
-    async def restart(self) -> None:
-        await self._child.end()
-        await self._child.start()
+class ProcessHost(ChildHost):
+    """A child process that is asked on the event loop."""
 
     async def health(self) -> None:
         try:
             async with asyncio.timeout(ANSWER_S):
                 answer = await self._ask(b"health\n")
         except (OSError, TimeoutError) as exc:
-            raise HostUnavailableError(f"{self._child.name}: no answer: {exc!r}") from exc
+            raise HostUnavailableError(f"{self.name}: no answer: {exc!r}") from exc
         if answer != b"ok\n":
-            raise HostUnavailableError(f"{self._child.name}: answered {answer!r}")
+            raise HostUnavailableError(f"{self.name}: answered {answer!r}")
 
     async def _ask(self, line: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(LOOPBACK, self._child.port)
+        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
         try:
             writer.write(line)
             return await reader.readline()
         finally:
-            # Not `close`: what was not read or written is of no interest, and nothing needs waiting for.
+            # `close` would have to be awaited, and unread or unsent data does not matter.
             writer.transport.abort()

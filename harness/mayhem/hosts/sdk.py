@@ -1,7 +1,7 @@
-"""Hosts driven through a client library that blocks, as many are: the loop must never call it itself.
+"""Hosts driven through a client library that blocks, and must not be called on the loop.
 
-`Client` stands for somebody else's library. It is synchronous, has a time-out, and raises what the socket
-raises. `SdkHost` is what this service makes of it.
+`MachineClient` stands in for a third-party library: it is synchronous, has a time-out, and raises what the
+socket raises. `SdkHost` is what this service makes of it.
 """
 
 from __future__ import annotations
@@ -10,30 +10,28 @@ import socket
 import threading
 from collections.abc import Sequence
 from random import Random
-from types import TracebackType
-from typing import Self
 
 from ..errors import HostUnavailableError
-from ..threads import Threads
+from ..process.thread_pool import ThreadPool
 from .latency import Latency
-from .process import LOOPBACK, PROGRAM, Child
+from .process import LOOPBACK, PROGRAM, ChildHost
 
-# Every blocking call has an end, or its thread would have none: nothing can end a thread from outside.
+# Every blocking call needs a time-out, because nothing else can end its thread.
 TIMEOUT_S = 5.0
 
 
-class Client:
-    """A library as one finds them: each call opens a connection, asks, and BLOCKS until it is answered."""
+class MachineClient:
+    """A typical client: each call opens a connection, sends a request, and BLOCKS until it is answered."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def restart(self, takes_s: float) -> None:
-        """Have the machine restarted, which takes so long. Raises `OSError`."""
+        """Restart the machine, which takes *takes_s* seconds. Raises `OSError`."""
         self._ask(f"restart {takes_s:f}\n", takes_s + TIMEOUT_S)
 
     def health(self) -> None:
-        """Have the machine asked how it is. Raises `OSError`."""
+        """Check the machine's health. Raises `OSError`."""
         self._ask("health\n", TIMEOUT_S)
 
     def _ask(self, line: str, timeout_s: float) -> None:
@@ -44,52 +42,36 @@ class Client:
                     raise ConnectionError("the connection was closed without an answer")
 
 
-class SdkHost:
-    """A machine behind a `Client`; the machine's own process runs while the block does.
+class SdkHost(ChildHost):
+    """A machine behind a `MachineClient`, here a child process.
 
-    Its restarts block a thread of *threads* for as long as they take, as its health checks do.
+    Each restart or health check blocks a thread of *threads*.
     """
 
     def __init__(
-        self, name: str, threads: Threads, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
+        self, name: str, threads: ThreadPool, latency: Latency, *, seed: int, program: Sequence[str] = PROGRAM
     ) -> None:
-        self.name = name
+        super().__init__(name, program)
         self._threads = threads
         self._latency = latency
         self._random = Random(f"{seed}/{name}")
-        self._machine = Child(name, program)
-        # A call whose caller was cancelled goes on in its thread; the next one must not meet it.
+        # A call whose caller was cancelled goes on in its thread; the next restart must wait for it.
         self._restarting = threading.Lock()
 
-    @property
-    def pid(self) -> int | None:
-        """None when its machine is down."""
-        return self._machine.pid
-
-    async def __aenter__(self) -> Self:
-        await self._machine.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._machine.end()
-
     async def restart(self) -> None:
-        if self._machine.pid is None:  # somebody killed it, or it never came up
-            await self._machine.end()
-            await self._machine.start()
+        if self.pid is None:  # it was killed, or never came up
+            await super().restart()
         await self._threads.run(self._restart, self._latency.draw_s(self._random))
 
     def check_health(self) -> None:
         try:
-            Client(self._machine.port).health()
+            MachineClient(self._port).health()
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not healthy: {exc}") from exc
 
     def _restart(self, takes_s: float) -> None:
         try:
             with self._restarting:
-                Client(self._machine.port).restart(takes_s)
+                MachineClient(self._port).restart(takes_s)
         except OSError as exc:
             raise HostUnavailableError(f"{self.name}: not restarted: {exc}") from exc

@@ -1,4 +1,4 @@
-"""Hosts that only take their time, and fail as they are told: there is nothing behind them."""
+"""Simulated hosts: they only sleep, and fail as configured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from ..errors import HostUnavailableError
-from .failure import NEVER, Failure
+from .failure import NEVER, FailureModel
 from .latency import Latency, Lognormal
 
 # One restart in twenty takes longer than 45 ms.
@@ -16,10 +16,10 @@ LATENCY = Lognormal(median_s=0.02, sigma=0.5)
 
 
 class SimulatedHost:
-    """Restarts in a random time, and fails at random; the same seed and name tell the same story.
+    """Restarts in a random time and fails at random, repeatably for the same seed and name.
 
     Args:
-        clock: Seconds; a host's windows and its slow start count from its making.
+        clock: Seconds. Flapping and slow start are relative to the host's creation.
     """
 
     def __init__(
@@ -28,18 +28,18 @@ class SimulatedHost:
         *,
         seed: int,
         latency: Latency = LATENCY,
-        failure: Failure = NEVER,
+        failure: FailureModel = NEVER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._latency = latency
         self._failure = failure
         self._clock = clock
-        # Asked for the same numbers in the same order, needed or not: a change in how hosts fail leaves their
-        # times as they are.
+        # The same numbers are drawn in the same order, needed or not, so that changing the failures does not
+        # change the restart times.
         self._random = Random(f"{seed}/{name}")
         phase = self._random.random()
-        # Hosts of the same kind are not all down at once.
+        # A random phase, so that hosts are not all down at once.
         self._phase_s = phase * failure.flapping.period_s if failure.flapping else 0.0
         self._made_at = clock()
 

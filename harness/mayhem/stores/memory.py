@@ -1,4 +1,4 @@
-"""A store in this process's memory: for tests and for a first look."""
+"""A store in this process's memory, for tests and first steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[MemoryStore]:
-    """A new store, which is gone with the process: nothing of *url* (``memory:``) tells it from another."""
+    """A new store, whatever follows ``memory:`` in *url*; it ends with the process."""
     yield MemoryStore()
 
 
 class MemoryStore:
-    """Keeps the first host of each message, and counts how often it was saved."""
+    """Keeps the first host of each message, and counts its saves."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, str] = {}  # by message id

@@ -9,23 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
-from ..errors import MalformedMessageError, SettingsError, StorageBrokenError, StorageUnavailableError
-from ..metrics import record_storage_error
+import asyncpg
 
-try:
-    import asyncpg
-except ImportError as exc:
-    raise SettingsError(
-        "the store postgresql: needs asyncpg, pip install 'asyncio-harness[postgres]'"
-    ) from exc
+from ..errors import MalformedMessageError, SettingsError, StorageBrokenError, StorageUnavailableError
+from ..operations.metrics import record_storage_error
 
 log = logging.getLogger(__name__)
 
-# A commit takes milliseconds. What takes longer than this waits for a lock, or for a server that hangs.
+# A commit takes milliseconds; a longer one waits for a lock, or for a server that hangs.
 COMMAND_S = 5.0
 CONNECT_S = 5.0
 CLOSE_S = 5.0
-# Each is a process of the server's; more of them do not commit faster.
+# Each connection is a server process; more of them do not commit faster.
 MAX_CONNECTIONS = 10
 
 SCHEMA = """
@@ -37,28 +32,28 @@ SCHEMA = """
     )
 """
 EXISTS = "SELECT to_regclass('saved') IS NOT NULL"
-# Two services that start at once would both find no table; the number is this table's, and nobody else's.
+# Serialises services that start at once and would both create the table. The number is arbitrary, but fixed.
 CREATING = "SELECT pg_advisory_xact_lock(7161938204415)"
 SAVE = """
     INSERT INTO saved AS known (message_id, host, saved_at, times) VALUES ($1, $2, $3, 1)
     ON CONFLICT (message_id) DO UPDATE SET times = known.times + 1
 """
 
-# Of SQLSTATE, the classes and codes that time may heal: connection lost, transaction rolled back by a
-# deadlock, disk or connections used up, operator at work (also starting up and shutting down), disk failing.
+# SQLSTATE prefixes of errors that may pass: connection lost, deadlock, out of disk or connections, operator
+# intervention (including startup and shutdown), I/O error.
 PASSING = ("08", "40", "53", "55", "57", "58", "25006")
-# Those that are the values' fault: what cannot be written, and what is too long.
+# SQLSTATE prefixes of errors caused by the values: invalid, or too long.
 UNFIT = ("22", "54")
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[PostgresStore]:
-    """The store in the database of *url*, ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``.
+    """The store in the database of *url*: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``.
 
     Raises:
-        SettingsError: *url* cannot be understood.
-        StorageUnavailableError: The server does not answer; it may later.
-        StorageBrokenError: The server refuses the user or the database, or a table where there is none.
+        SettingsError: *url* cannot be parsed.
+        StorageUnavailableError: The server does not answer now.
+        StorageBrokenError: The server refuses the user, the database, or creating a missing table.
     """
     address = _address(url)
     with _translated(address):
@@ -68,9 +63,9 @@ async def connect(url: str) -> AsyncIterator[PostgresStore]:
             max_size=MAX_CONNECTIONS,
             timeout=CONNECT_S,
             command_timeout=COMMAND_S,
-            # What is saved must survive the server's power cut, whatever the database's default says.
+            # A save must survive a power cut of the server, whatever the database's default is.
             server_settings={"application_name": "mayhem", "synchronous_commit": "on"},
-            # One statement per use leaves nothing behind: the reset would double the round trips.
+            # A single statement leaves no state behind, and a reset would double the round trips.
             reset=_no_reset,
         )
     try:
@@ -82,11 +77,11 @@ async def connect(url: str) -> AsyncIterator[PostgresStore]:
 
 
 async def times_saved(url: str) -> dict[str, int]:
-    """How often each message was saved, by its id; creates nothing.
+    """Return how often each message was saved, by id; creates nothing.
 
     Raises:
         StorageUnavailableError: The server does not answer.
-        StorageBrokenError: It refuses, or has no such table.
+        StorageBrokenError: The server refuses, or has no such table.
     """
     with _translated(_address(url)):
         connection = await asyncpg.connect(url, timeout=CONNECT_S)
@@ -99,7 +94,7 @@ async def times_saved(url: str) -> dict[str, int]:
 class PostgresStore:
     """One row per message, however often it is saved.
 
-    PostgreSQL takes no id with a NUL character, or of more than some 2,700 bytes: `MalformedMessageError`.
+    PostgreSQL accepts no id with a NUL character or of more than some 2,700 bytes: `MalformedMessageError`.
     """
 
     def __init__(self, pool: asyncpg.Pool, address: str) -> None:
@@ -107,10 +102,10 @@ class PostgresStore:
         self._address = address
 
     async def create(self) -> None:
-        """Create what is not there yet."""
+        """Create the table if it does not exist."""
         with _translated(self._address):
             async with self._pool.acquire(timeout=COMMAND_S) as connection:
-                # Looked for first: to be allowed to write into a table is not to be allowed to make one.
+                # Checked first, because a user may write to the table without the right to create one.
                 if await connection.fetchval(EXISTS):
                     return
                 async with connection.transaction():
@@ -119,18 +114,18 @@ class PostgresStore:
 
     async def save(self, message_id: str, host: str) -> None:
         with _translated(self._address):
-            # The statement has its limit from the pool; this one is for the queue before the connections.
+            # The pool limits the statement's time; this limits the wait for a connection.
             async with self._pool.acquire(timeout=COMMAND_S) as connection:
                 try:
                     await connection.execute(SAVE, message_id, host, time.time())
                 except asyncpg.InternalClientError:
-                    # The server's farewell crossed the statement: the protocol is out of step for good.
+                    # The server closed the session during the statement: the protocol state is lost.
                     connection.terminate()
                     raise
 
 
 async def _no_reset(connection: asyncpg.Connection) -> None:
-    """Nothing to undo."""
+    """Do nothing."""
 
 
 async def _close(pool: asyncpg.Pool, address: str) -> None:
@@ -138,11 +133,11 @@ async def _close(pool: asyncpg.Pool, address: str) -> None:
         async with asyncio.timeout(CLOSE_S):
             await pool.close()
     except TimeoutError:
-        log.warning("connections not closed in time", extra={"store": address})  # but cut by asyncpg
+        log.warning("connections not closed in time", extra={"store": address})  # asyncpg cuts them
 
 
 def _address(url: str) -> str:
-    """The host, port and database of *url*, never its password. A host may be the folder of a UNIX socket."""
+    """The host, port and database of *url*, without its password. A host may be a UNIX socket's folder."""
     try:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
@@ -155,7 +150,7 @@ def _address(url: str) -> str:
 
 @contextmanager
 def _translated(address: str) -> Iterator[None]:
-    """Raise what the server or the way to it did as one of the service's errors."""
+    """Raise the library's errors as the service's."""
     try:
         yield
     except asyncpg.ClientConfigurationError as exc:

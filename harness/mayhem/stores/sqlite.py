@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ..database import Database, looked_into, shared, sqlite_path
+from ..database import Database, open_readonly, shared, sqlite_path
 from ..errors import MalformedMessageError
 
 SCHEMA = """
@@ -27,11 +27,11 @@ SAVE = """
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[SqliteStore]:
-    """The store in the file of *url*, ``sqlite:PATH``.
+    """The store in the file of *url*: ``sqlite:PATH``.
 
     Raises:
         SettingsError: *url* names no file.
-        StorageError: The file cannot be opened, or is no database.
+        StorageError: The file cannot be opened, or is not a database.
     """
     async with shared(sqlite_path(url)) as database:
         store = SqliteStore(database)
@@ -40,17 +40,17 @@ async def connect(url: str) -> AsyncIterator[SqliteStore]:
 
 
 async def times_saved(url: str) -> dict[str, int]:
-    """How often each message was saved, by its id; creates nothing.
+    """Return how often each message was saved, by id; creates nothing.
 
     Raises:
         SettingsError: *url* names no file.
-        StorageError: There is no such table, or it cannot be read.
+        StorageError: The table is missing, or cannot be read.
     """
     return await asyncio.to_thread(_times_saved, sqlite_path(url))
 
 
 def _times_saved(path: Path) -> dict[str, int]:
-    with looked_into(path) as connection:
+    with open_readonly(path) as connection:
         return dict(connection.execute("SELECT message_id, times FROM saved"))
 
 
@@ -61,7 +61,7 @@ class SqliteStore:
         self._database = database
 
     async def create(self) -> None:
-        """Create what is not there yet."""
+        """Create the table if it does not exist."""
         await self._database.execute(SCHEMA)
 
     async def save(self, message_id: str, host: str) -> None:

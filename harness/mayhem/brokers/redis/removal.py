@@ -1,0 +1,20 @@
+"""Removes a queue from Redis: its keys, except those of known ids, which expire by themselves."""
+
+from __future__ import annotations
+
+from ..broker_url import BrokerUrl
+from .connection import connected, translated
+from .script import Keys
+
+
+async def remove(url: str) -> None:
+    """Remove the queue at *url*, if it exists.
+
+    Raises:
+        SettingsError: The URL is wrong.
+        StorageError: The server does not answer, or refuses.
+    """
+    address = BrokerUrl.from_url(url)
+    async with connected(address) as client:
+        with translated(address):
+            await client.unlink(*Keys.of(address.queue))
