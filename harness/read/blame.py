@@ -30,7 +30,7 @@ _LOOP = {
 _IMPORT, _IMPORTLIB = "<frozen importlib", ("importlib", "__init__.py")
 # Where packages are installed; the standard library's folder often lies around it.
 _INSTALLED = ("site-packages", "dist-packages")
-_OWN = (("harness", "probe"), ("harness", "console"))
+_OWN = (("harness", "probe"), ("harness", "console"), ("harness", "record"))
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 

@@ -15,7 +15,7 @@ _DRIVERS = {
     "runners.py": ("Runner.run", "run"),
 }
 _IMPORT = "<frozen importlib"
-_PROBE = tuple(f"{Path(__file__).parents[2] / room}/" for room in ("probe", "console"))
+_PROBE = tuple(f"{Path(__file__).parents[2] / room}/" for room in ("probe", "console", "record"))
 
 
 class Territory:

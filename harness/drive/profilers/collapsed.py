@@ -28,7 +28,7 @@ IDLE = {
     ("run", "__init__.py"),
 }
 # The probe's function in place of a selector's; and what all of its threads run.
-OWN = (("harness", "probe"), ("harness", "console"))
+OWN = (("harness", "probe"), ("harness", "console"), ("harness", "record"))
 BACKGROUND = ("Background._run", "hidden_thread.py")
 
 
