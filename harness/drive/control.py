@@ -1,4 +1,4 @@
-"""Asks the probe inside a target to do something, through its control socket."""
+"""Sends requests to the probe inside a target, over its control socket."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ ANSWER_WITHIN_S = 5.0
 
 
 async def ask(folder: Path, request: dict[str, object]) -> list[dict[str, object]]:
-    """What the processes of the target that run a loop answer; nothing when none of them lives.
+    """The answers of all processes of the target that run a loop; empty when none is alive.
 
     Raises:
-        TargetError: Every one of them refused.
+        TargetError: All of them refused.
     """
     answers, refusals = [], []
     for path in sorted(folder.glob("*.sock")):
         try:
             answer = await asyncio.wait_for(_ask_one(path, request), ANSWER_WITHIN_S)
         except (FileNotFoundError, ConnectionRefusedError):
-            continue  # it has ended; when it was killed, it left its socket behind
+            continue  # the process has ended; if it was killed, its socket is left
         except TimeoutError:
             refusals.append(f"process {path.stem}: no answer within {ANSWER_WITHIN_S:g} s")
             continue

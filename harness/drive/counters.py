@@ -1,4 +1,4 @@
-"""Reads the loops' counters from outside, so that their course over time costs the target nothing."""
+"""Reads the loops' counters from outside, so that sampling them costs the target nothing."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..record.page import Page
 from ..record.run import RunFolder
 from .process.cgroup import is_stopped, throttled_ns
 
-# Four points a second draw a readable line over any length of run.
+# Four points per second give a readable chart for a run of any length.
 EVERY_S = 0.25
 
 
 class Counters:
-    """The counters of every loop of a run, read again and again."""
+    """The counters of every loop of a run, read repeatedly."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._before: dict[Path, Page] = {}
 
     def sample(self) -> Iterator[LoopSampled]:
-        """One reading of each loop's counters, now."""
+        """Read each loop's counters once."""
         now_ns = monotonic_ns()
         for path in sorted(self._folder.loops.glob("*.page")):
             reading = page.read(path)
@@ -47,10 +47,10 @@ class Counters:
 
 
 def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
-    """About the longest turn since *before*: the mean of those in the longest bucket that gained any.
+    """About the longest turn since *before*: the mean of the turns in the longest bucket that grew.
 
-    A turn that still lasts counts with what it has lasted so far, once it is certain that it does: a healthy
-    loop's last sign of life may be half the limit old.
+    A turn that is still running counts with its duration so far, but only above half the limit: a healthy
+    loop's last sign of life may be that old.
     """
     silent_ns = now_ns - now.turn_ns if now.turn_ns and not now.stopped_ns else 0
     longest_ns = silent_ns if silent_ns > page.overdue_after_ns(now.limit_ns) else 0

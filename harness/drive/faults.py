@@ -1,4 +1,4 @@
-"""Faults that the probe carries out inside the target: its calls that block or fail."""
+"""Puts the scenario's faults in force inside the target, each at its time, and undoes them."""
 
 from __future__ import annotations
 
@@ -9,55 +9,46 @@ from time import monotonic_ns
 
 from ..errors import TargetError
 from ..record.event import Event, FaultFailed, FaultInjected, FaultUndone
-from ..record.scenario import BlockCpu, BlockSleep, CallFail
+from ..record.scenario import PlannedFault
 from . import control
-
-Fault = BlockSleep | BlockCpu | CallFail
 
 
 async def keep_in_force(
-    fault: Fault, *, start_ns: int, end_ns: int, seed: int, sockets: Path, write: Callable[[Event], object]
+    planned: PlannedFault,
+    *,
+    start_ns: int,
+    end_ns: int,
+    seed: int,
+    sockets: Path,
+    write: Callable[[Event], object],
 ) -> None:
-    """Put *fault* in force at its time after *start_ns*, and undo it at its end, or when cancelled."""
-    await _sleep_until(start_ns + round(fault.at_s * 1e9))
-    request = {"do": "inject", "seed": seed, **fault.model_dump(mode="json", by_alias=True)}
+    """Inject the fault at its time after *start_ns*, and undo it at its end or when cancelled."""
+    fault = planned.fault
+    await _sleep_until(start_ns + round(planned.at_s * 1e9))
     try:
-        if not await control.ask(sockets, request):
+        if not await control.ask(sockets, {"do": "inject", "seed": seed, **fault.to_request()}):
             raise TargetError("no process of the target runs a loop under the probe")
     except TargetError as exc:
         write(FaultFailed(monotonic_ns(), fault.id, str(exc)))
         return
-    write(FaultInjected(monotonic_ns(), fault.id, fault.kind, _in_words(fault)))
+    write(FaultInjected(monotonic_ns(), fault.id, fault.kind, fault.describe()))
     try:
-        until_ns = end_ns if fault.for_s is None else start_ns + round((fault.at_s + fault.for_s) * 1e9)
+        until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
         await _sleep_until(min(until_ns, end_ns))
     finally:
-        await _undo(fault, sockets, write)
+        await _undo(fault.id, sockets, write)
 
 
-async def _undo(fault: Fault, sockets: Path, write: Callable[[Event], object]) -> None:
+async def _undo(fault_id: str, sockets: Path, write: Callable[[Event], object]) -> None:
     try:
-        answers = await control.ask(sockets, {"do": "heal", "id": fault.id})
+        answers = await control.ask(sockets, {"do": "heal", "id": fault_id})
     except TargetError as exc:
-        write(FaultFailed(monotonic_ns(), fault.id, f"not undone: {exc}"))
+        write(FaultFailed(monotonic_ns(), fault_id, f"not undone: {exc}"))
         return
-    # Without an answer every process has ended, and the fault with it.
+    # No answers: every process has ended, and the fault with it.
     fired = sum(int(str(answer.get("fired", 0))) for answer in answers)
-    write(FaultUndone(monotonic_ns(), fault.id, fired))
+    write(FaultUndone(monotonic_ns(), fault_id, fired))
 
 
 async def _sleep_until(at_ns: int) -> None:
     await asyncio.sleep(max(0, at_ns - monotonic_ns()) / 1e9)
-
-
-def _in_words(fault: Fault) -> str:
-    match fault:
-        case BlockSleep():
-            what = f"time.sleep({fault.block_ms / 1e3:g})"
-        case BlockCpu():
-            what = f"{fault.block_ms:g} ms of computing"
-        case CallFail():
-            what = f"raises {fault.raises.removeprefix('builtins:')}"
-    often = "" if fault.probability == 1 else f", {fault.probability:.0%} of the calls"
-    often += "" if fault.limit is None else f", at most {fault.limit} times"
-    return f"{what} in {fault.place}{often}"

@@ -1,8 +1,8 @@
-"""Looks at the target from outside while one of its loops is late and its own watchdog cannot.
+"""Dumps the target's threads from outside while a loop is late and the probe's own watchdog cannot run.
 
-Code that holds the GIL stops every thread of its process, the probe's watchdog as well. From here the loops'
-pages tell that a loop is late and was not looked at, and py-spy tells, without stopping the target, which
-thread has the GIL and where. A thread does that, since the runner's own loop has other work.
+Code that holds the GIL stops every thread of its process, including the watchdog. From outside, the loops'
+pages show that a loop is late and was not sampled, and py-spy reads, without stopping the target, which
+thread has the GIL and where it is. This runs in a thread, because the runner's loop has other work.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..record.page import PageView
 from ..record.run import RunFolder
 from .profilers import pyspy
 
-# The words of a page are read this often, which costs microseconds; new pages are looked for less often.
+# Reading a page's words costs microseconds; searching the folder for new pages costs more.
 EVERY_S = 0.01
 NEW_PAGES_EVERY_S = 0.2
-# During one stall: so many looks at most, so far apart.
-LOOKS, LOOK_AGAIN_NS = 5, 300_000_000
+# Maximum number of dumps per stall, and the time between them.
+DUMPS, DUMP_AGAIN_NS = 5, 300_000_000
 
 
 @dataclass(slots=True)
@@ -32,13 +32,13 @@ class _Loop:
     pid: int
     number: int
     words: PageView
-    began_ns: int = 0  # of the stall that was looked at last
-    looks: int = 0
-    looked_ns: int = 0
+    began_ns: int = 0  # of the stall that was dumped last
+    dumps: int = 0
+    dumped_ns: int = 0
 
 
 class GilWatcher:
-    """Watches the loops of a run from its `with` on."""
+    """Watches the loops of a run for the duration of the ``with`` block."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Event], object]) -> None:
         self._folder = folder
@@ -46,7 +46,7 @@ class GilWatcher:
         self._program = pyspy.program()
         self._ended = threading.Event()
         self._loops: dict[Path, _Loop] = {}
-        self._thread = threading.Thread(target=self._watch, name="witness", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="gil-watcher", daemon=True)
 
     def __enter__(self) -> Self:
         if self._program is None:
@@ -68,7 +68,7 @@ class GilWatcher:
                 self._find_loops()
             rounds += 1
             for loop in self._loops.values():
-                if self._is_unseen(loop, monotonic_ns()) and not self._look(loop):
+                if self._needs_dump(loop, monotonic_ns()) and not self._dump(loop):
                     return
 
     def _find_loops(self) -> None:
@@ -77,27 +77,27 @@ class GilWatcher:
                 try:
                     words = PageView(path)
                 except OSError:
-                    continue  # the next search finds it ready
+                    continue  # not complete yet; the next search opens it
                 self._loops[path] = _Loop(words[page.PID], int(path.stem.rpartition("-")[2]), words)
 
-    def _is_unseen(self, loop: _Loop, now_ns: int) -> bool:
-        """Whether the loop is late, was not looked at from inside, and should be looked at now."""
+    def _needs_dump(self, loop: _Loop, now_ns: int) -> bool:
+        """Whether the loop is late, was not sampled from inside, and is due for a dump."""
         words = loop.words
         began_ns, limit_ns = words[page.TURN] or words[page.DUE], words[page.LIMIT_NS]
         if not began_ns or words[page.STOPPED_NS] or now_ns - began_ns < page.overdue_after_ns(limit_ns):
             return False
-        if words[page.LOOKED] >= began_ns and now_ns - words[page.LOOKED] < LOOK_AGAIN_NS:
+        if words[page.LOOKED] >= began_ns and now_ns - words[page.LOOKED] < DUMP_AGAIN_NS:
             return False
         if began_ns != loop.began_ns:
-            loop.began_ns, loop.looks = began_ns, 0
-        elif loop.looks >= LOOKS or now_ns - loop.looked_ns < LOOK_AGAIN_NS:
+            loop.began_ns, loop.dumps = began_ns, 0
+        elif loop.dumps >= DUMPS or now_ns - loop.dumped_ns < DUMP_AGAIN_NS:
             return False
         return True
 
-    def _look(self, loop: _Loop) -> bool:
-        """Look once; false when it is not possible here at all."""
-        loop.looks += 1
-        loop.looked_ns = at_ns = monotonic_ns()
+    def _dump(self, loop: _Loop) -> bool:
+        """Dump the threads once; false when that is not permitted on this machine."""
+        loop.dumps += 1
+        loop.dumped_ns = at_ns = monotonic_ns()
         try:
             threads = pyspy.dump(loop.pid)
         except PermissionError as exc:

@@ -1,4 +1,4 @@
-"""The books that a target keeps of its messages, and what becomes of its queue when they were read."""
+"""Reads the ledger that a target keeps of its messages, and then removes the queue that the run used."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ ANSWER_WITHIN_S = 30.0
 
 
 async def audit(plan: TargetSpec, *, drain_s: float | None) -> LedgerTaken | None:
-    """What became of every message, by the books of the target, which has ended; `None` where there are none.
+    """The ledger of a target that has ended, or None when it keeps none.
 
     Raises:
-        MeasurementError: They cannot be read.
+        MeasurementError: It cannot be read.
     """
     if not plan.ledger_command:
         return None
     try:
-        output = await _carried_out(plan.ledger_command, plan)
+        output = await _output_of(plan.ledger_command, plan)
     except MeasurementError as exc:
         raise MeasurementError(f"the target's ledger cannot be read: {exc}") from None
     return LedgerTaken(at_ns=monotonic_ns(), drain_s=drain_s, **json.loads(output))
 
 
 async def remove(plan: TargetSpec, ledger: LedgerTaken | None) -> QueueLeft | None:
-    """Take the run's own queue from its server, unless there is something in it to be looked at."""
+    """Remove the run's own queue from its server, unless it still holds messages worth inspecting."""
     if not plan.remove_command or ledger is None:
         return None
     kept = {"waiting": ledger.waiting, "dead-lettered": ledger.dead_lettered, "lost": ledger.lost}
@@ -39,14 +39,14 @@ async def remove(plan: TargetSpec, ledger: LedgerTaken | None) -> QueueLeft | No
         counts = ", ".join(f"{count} {what}" for what, count in kept.items() if count)
         return QueueLeft(monotonic_ns(), f"of its messages {counts}")
     try:
-        await _carried_out(plan.remove_command, plan)
+        await _output_of(plan.remove_command, plan)
     except MeasurementError as exc:
         return QueueLeft(monotonic_ns(), f"it cannot be removed: {exc}")
     return None
 
 
-async def _carried_out(command: tuple[str, ...], plan: TargetSpec) -> bytes:
-    """What *command* printed.
+async def _output_of(command: tuple[str, ...], plan: TargetSpec) -> bytes:
+    """Run *command* and return its stdout.
 
     Raises:
         MeasurementError: It failed, or did not end in time.

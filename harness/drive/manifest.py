@@ -1,4 +1,4 @@
-"""What a run's manifest says of the place and time it was made."""
+"""The manifest of a new run: its parameters, and the time, Python and commit it is made with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new_run(
     max_late_ms: float | None = None,
     settings: dict[str, object] | None = None,
 ) -> Run:
-    """The manifest of a run that starts now, in the working directory."""
+    """The manifest of a run that starts now in the working directory."""
     return Run(
         id=run_id,
         scenario=scenario,
@@ -39,9 +39,9 @@ def new_run(
 
 
 def _commit(folder: Path) -> str:
-    """The commit checked out in *folder*, with ``+`` when there are changes; "" outside of git."""
+    """The commit checked out in *folder*, with ``+`` if there are changes; "" outside a git repository."""
     describe = ["describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
-    # Without locks: somebody may be working in there.
+    # Without locks: another git command may be running there.
     command = ["git", "--no-optional-locks", "-C", str(folder), *describe]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is started, so that nothing has to be undone."""
+"""Checks made before anything is started, so that a mistake leaves nothing to undo."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import UsageError
 
 HOST = "127.0.0.1"
 
-# The package that a sender of the load driver needs. Its extra is called like the sender.
+# The package that a sender of the load driver needs. The extra has the name of the sender.
 PACKAGES = {"http": "aiohttp", "nats": "nats", "redis": "redis"}
 
 
 def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
-    """Look for the program as its start will.
+    """Look for the program in the way in which it will be started.
 
     Raises:
-        UsageError: It is not there, or cannot be executed.
+        UsageError: It does not exist, or cannot be executed.
     """
     if not cwd.is_dir():
         raise UsageError(f"{cwd}: no such folder to run {name} in")
@@ -41,10 +41,10 @@ def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
 
 
 def check_port(port: int, *, of: str) -> None:
-    """Make sure that nobody listens on a port of loopback yet; 0 is always free.
+    """Check that no program listens on a loopback port; 0 is always free.
 
     Raises:
-        UsageError: Somebody does. What comes later would talk to another program.
+        UsageError: A program does, and the run would talk to it instead of its own target.
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,7 +56,7 @@ def check_port(port: int, *, of: str) -> None:
 
 
 def check_sender(sender: str) -> None:
-    """Look for the package that the load driver will load, in a process of its own and much later.
+    """Check for the package that the load driver, a separate process, imports only later.
 
     Raises:
         UsageError: It is not installed.

@@ -1,6 +1,6 @@
-"""Carries out a scenario: starts the target, loads and breaks it, stops it, and keeps the books.
+"""Runs a scenario: starts the target, loads it and injects faults, stops it, and reads its ledger.
 
-The runner measures nothing itself and judges nothing: it starts what does, and writes what it did.
+The runner itself neither measures nor judges: it starts what measures, and records what it did.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from ..record.writer import Writer
 from . import faults, ledger, preflight
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
-from .load.driver_config import DriverConfig as LoadOrder
+from .load.driver_config import DriverConfig
 from .process.guard import Guard
 from .process.target import TargetProcess
 from .process.termination import describe_status, end
 from .profilers import external, pyspy
 from .profilers.external import ExternalProfilers
-from .progress import Progress, Watcher
+from .progress import Progress, ProgressReader
 from .targets.spec import TargetSpec
 
-# From asking the driver to start until its first request is due: it imports its client library meanwhile.
+# Time from the start of the driver to its first request, in which it imports its client library.
 LEAD_S = 1.0
-# A driver that is past its schedule and its drain by this much is stuck.
+# A driver that runs for this much longer than its schedule and drain is stuck.
 DRIVER_GRACE_S = 15.0
 
 
@@ -49,18 +49,20 @@ async def run_scenario(
     console: ConsoleConfig | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Run the scenario from beginning to end; cancelled, it stops everything and says so in the record.
+    """Run the scenario from beginning to end.
 
-    Cancelled twice, it does so without manners.
+    When cancelled, stop everything gracefully and record the interruption; when cancelled twice, kill the
+    target.
 
     Raises:
-        TargetError: The target did not get ready, or ended before its time.
-        MeasurementError: The load driver failed, or the target's books cannot be read.
+        TargetError: The target did not become ready, or ended too early.
+        MeasurementError: The load driver failed, or the target's ledger cannot be read.
     """
     writer = Writer(folder.events, "runner")
     error, interrupted = "", False
     try:
-        # Nobody else may enter it. Not in the run's folder: a socket's path has some 100 characters at most.
+        # Private to this user, and not in the run's folder: the path of a socket is limited to about 100
+        # bytes.
         sockets = Path(tempfile.mkdtemp(prefix="harness-"))
         with Guard(sockets) as guard, GilWatcher(folder, writer.write):
             await _Run(scenario, run, folder, target_spec, writer, guard, sockets, console, on_progress).run()
@@ -76,7 +78,7 @@ async def run_scenario(
 
 
 class _Run:
-    """One run under way."""
+    """One run in progress."""
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class _Run:
         self._scenario = scenario
         self._run = run
         self._folder = folder
-        self._plan = target_spec
+        self._spec = target_spec
         self._writer = writer
         self._guard = guard
         self._sockets = sockets
@@ -102,26 +104,26 @@ class _Run:
         self._phase = "starting"
 
     async def run(self) -> None:
-        async with self._telling(), self._outside() as outside, self._target() as target:
+        async with self._reporting(), self._profilers() as profilers, self._target() as target:
             await target.wait_ready()
-            outside.attach(target.pid)
+            profilers.attach(target.pid)
             await self._measure(target)
 
     @contextlib.asynccontextmanager
-    async def _outside(self) -> AsyncIterator[ExternalProfilers]:
-        """The profilers beside the target, finished after it has ended."""
-        outside = ExternalProfilers(_outside_names(self._scenario), self._folder, self._writer.write)
+    async def _profilers(self) -> AsyncIterator[ExternalProfilers]:
+        """The external profilers, finished after the target has ended."""
+        profilers = ExternalProfilers(_profiler_names(self._scenario), self._folder, self._writer.write)
         is_well = False
         try:
-            yield outside
+            yield profilers
             is_well = True
         finally:
-            await asyncio.to_thread(outside.finish, now=not is_well)
+            await asyncio.to_thread(profilers.finish, now=not is_well)
 
     @contextlib.asynccontextmanager
     async def _target(self) -> AsyncIterator[TargetProcess]:
-        """The target, stopped and audited in the end."""
-        order = ProbeConfig(
+        """The target; on exit it is stopped, and its ledger is read."""
+        config = ProbeConfig(
             folder=self._folder.path,
             limit_ns=self._run.block_limit_ns,
             control=str(self._sockets),
@@ -138,31 +140,31 @@ class _Run:
             application=self._scenario.probe.application,
         )
         log = self._folder.artefacts / "target.log"
-        target = await TargetProcess.start(self._plan, order, log, self._writer.write)
-        stop_signal = signal.Signals[self._plan.stop_signal]
-        self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._plan.stop_within_s)
+        target = await TargetProcess.start(self._spec, config, log, self._writer.write)
+        stop_signal = signal.Signals[self._spec.stop_signal]
+        self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._spec.stop_within_s)
         try:
             yield target
         except BaseException:
             drain_s = await self._stop(target)
-            # A target that never got ready has no books yet, and what went wrong first tells more.
+            # A target that never became ready has no ledger yet, and the first error says more.
             with contextlib.suppress(MeasurementError):
                 await self._audit(drain_s)
             raise
         taken = await self._audit(await self._stop(target))
-        if (left := await ledger.remove(self._plan, taken)) is not None:
+        if (left := await ledger.remove(self._spec, taken)) is not None:
             self._writer.write(left)
 
     async def _stop(self, target: TargetProcess) -> float | None:
         self._phase = "stopping"
         task = asyncio.current_task()
-        asked_twice = task is not None and task.cancelling() > 1
-        return await target.stop(at_once=asked_twice)
+        cancelled_twice = task is not None and task.cancelling() > 1
+        return await target.stop(at_once=cancelled_twice)
 
     async def _measure(self, target: TargetProcess) -> None:
-        """Load and faults, until the load is over or the target ends."""
+        """Apply load and faults until the load is over or the target ends."""
         ended = asyncio.create_task(target.wait_ended())
-        work = asyncio.create_task(self._load_and_break(target))
+        work = asyncio.create_task(self._load_and_inject(target))
         try:
             await asyncio.wait({ended, work}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -171,7 +173,7 @@ class _Run:
                     work.result()
                 except* HarnessError as group:
                     failed = group.exceptions[0]
-                # Not raised in there: early versions of 3.11 put it into a group again.
+                # Not raised inside `except*`: early versions of 3.11 wrap it in a group again.
                 if failed is not None:
                     raise failed
             elif self._scenario.load is not None:
@@ -181,7 +183,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(work, ended, return_exceptions=True)
 
-    async def _load_and_break(self, target: TargetProcess) -> None:
+    async def _load_and_inject(self, target: TargetProcess) -> None:
         load = self._scenario.load
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
         end_ns = sys.maxsize if load is None else start_ns + round(load.duration_s * 1e9)
@@ -204,27 +206,27 @@ class _Run:
                 group.create_task(pyspy.record(target.pid, seconds, self._folder, self._writer.write))
             if load is None:
                 self._phase = "watching"
-                await asyncio.Event().wait()  # until the target ends, or somebody interrupts
+                await asyncio.Event().wait()  # until the target ends, or the run is interrupted
             else:
-                background.append(group.create_task(self._tell_load_phases(end_ns)))
+                background.append(group.create_task(self._follow_load_phases(end_ns)))
                 await self._drive(start_ns)
             for task in background:
                 task.cancel()
 
-    async def _tell_load_phases(self, end_ns: int) -> None:
+    async def _follow_load_phases(self, end_ns: int) -> None:
         self._phase = "loading"
         await asyncio.sleep((end_ns - monotonic_ns()) / 1e9)
         self._phase = "draining"
 
     async def _drive(self, start_ns: int) -> None:
-        """The load driver, in its own process: in the target's or the runner's loop it would lie."""
+        """Run the load driver in its own process: the target's or the runner's loop would delay it."""
         load = self._scenario.load
         assert load is not None
-        order = LoadOrder(
+        config = DriverConfig(
             events=str(self._folder.events),
             start_at_ns=start_ns,
             sender=load.sender,
-            parameters={**load.parameters(), **self._plan.sender},
+            parameters={**load.parameters(), **self._spec.sender},
             arrival=load.arrival,
             rate_per_s=load.rate_per_s,
             duration_s=load.duration_s,
@@ -234,7 +236,7 @@ class _Run:
         log = self._folder.artefacts / "driver.log"
         with log.open("wb") as output:
             driver = await asyncio.create_subprocess_exec(
-                # -P: a `queue.py` in the working directory is not the one it imports.
+                # -P: a `queue.py` in the working directory must not shadow the standard library's.
                 *(sys.executable, "-P", "-m", "harness.drive.load.driver"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
@@ -245,7 +247,7 @@ class _Run:
         why = ""
         try:
             async with asyncio.timeout(LEAD_S + load.duration_s + load.drain_s + DRIVER_GRACE_S):
-                await driver.communicate(order.to_json().encode())
+                await driver.communicate(config.to_json().encode())
         except TimeoutError:
             why = "it did not end in time"
         finally:
@@ -253,57 +255,57 @@ class _Run:
         if driver.returncode and not why:
             why = _last_line(log) or f"it ended {describe_status(driver.returncode)}"
         if why:
-            # The record says what was sent until then; the report calls such a measurement invalid.
+            # The record has what was sent so far; the report calls such a measurement invalid.
             raise MeasurementError(f"the load driver failed: {why}")
 
     async def _audit(self, drain_s: float | None) -> LedgerTaken | None:
-        """Put the target's own books into the record, where it keeps any."""
-        taken = await ledger.audit(self._plan, drain_s=drain_s)
+        """Record the target's own ledger, if it keeps one."""
+        taken = await ledger.audit(self._spec, drain_s=drain_s)
         if taken is not None:
             self._writer.write(taken)
         return taken
 
     @contextlib.asynccontextmanager
-    async def _telling(self) -> AsyncIterator[None]:
-        """Read the loops' counters, and tell how it stands, all the while."""
-        watcher = Watcher(self._folder, self._run.started_ns, for_console=self._console is not None)
+    async def _reporting(self) -> AsyncIterator[None]:
+        """Sample the loops' counters and report the progress until the block ends."""
+        progress = ProgressReader(self._folder, self._run.started_ns, for_console=self._console is not None)
         loops = Counters(self._folder)
 
-        async def tell() -> None:
+        async def report() -> None:
             while True:
                 for reading in loops.sample():
                     self._writer.write(reading)
-                    watcher.sampled(reading)
-                self._on_progress(watcher.look(self._phase))
+                    progress.add_sample(reading)
+                self._on_progress(progress.read(self._phase))
                 await asyncio.sleep(EVERY_S)
 
-        telling = asyncio.create_task(tell())
+        reporting = asyncio.create_task(report())
         try:
             yield
         finally:
-            telling.cancel()
-            await asyncio.wait({telling})
-            # What went wrong in there must not end a run, and not go unnoticed.
-            if not telling.cancelled():
-                telling.result()
+            reporting.cancel()
+            await asyncio.wait({reporting})
+            # An error in it must neither end the run early nor go unnoticed.
+            if not reporting.cancelled():
+                reporting.result()
 
 
-def _outside_names(scenario: Scenario) -> list[str]:
-    asked = {"pyspy": scenario.profile.py_spy, "strace": scenario.profile.strace}
-    return [name for name, is_asked in asked.items() if is_asked]
+def _profiler_names(scenario: Scenario) -> list[str]:
+    wanted = {"pyspy": scenario.profile.py_spy, "strace": scenario.profile.strace}
+    return [name for name, is_wanted in wanted.items() if is_wanted]
 
 
 def target_spec(scenario: Scenario, folder: RunFolder, *, console: ConsoleConfig | None) -> TargetSpec:
-    """What the scenario's kind of target comes down to.
+    """How to run the scenario's target.
 
     Raises:
         UsageError: It cannot be started, or its ports are taken.
     """
-    external.check(_outside_names(scenario))
+    external.check(_profiler_names(scenario))
     if scenario.load is not None:
         preflight.check_sender(scenario.load.sender)
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
-    made: TargetSpec = member.plan(scenario.target, folder)
+    made: TargetSpec = member.spec(scenario.target, folder)
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
     if isinstance(made.ready, ReadyPort):
         preflight.check_port(made.ready.port, of="target.ready.port")

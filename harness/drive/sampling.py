@@ -1,4 +1,4 @@
-"""Records a process from outside that nobody prepared: no probe is in it, and it is not stopped for it."""
+"""Records an unprepared process from outside: without the probe, and without stopping it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..record.writer import Writer
 from . import manifest
 from .profilers import external, pyspy
 
-# What a run of this kind is called.
+# The name of such a run.
 NAME = "attach"
 
 
 def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFolder:
-    """Record process *pid* for *seconds*; the folder of the record, by default a new one in `reports/`.
+    """Record process *pid* for *seconds*, and return the run's folder: *out*, or a new one in `reports/`.
 
-    With *native*, frames of libraries in C are in the stacks, too.
+    With *native*, stacks include the frames of C libraries.
 
     Raises:
-        UsageError: There is no such process, or no py-spy.
-        TargetError: It cannot be recorded: it is not Python, ended, or belongs to somebody else.
+        UsageError: There is no such process, or py-spy is not installed.
+        TargetError: It cannot be recorded: it is not Python, has ended, or belongs to another user.
     """
     external.check(["pyspy"])
     command = _command(pid)
@@ -42,20 +42,22 @@ def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFo
 
 
 def _record(pid: int, seconds: float, folder: RunFolder, writer: Writer, native: bool) -> str:
-    """Record; why it was not possible, "" when it was."""
-    told: list[ArtefactWritten] = []
+    """Record the process, and return why that failed, or "" if it did not."""
+    artefacts: list[ArtefactWritten] = []
 
     def write(event: Event) -> None:
         writer.write(event)
         if isinstance(event, ArtefactWritten):
-            told.append(event)
+            artefacts.append(event)
 
-    recording = pyspy.Recording(pid, folder, write, seconds=seconds, native=native)
+    recording = pyspy.PySpyRecording(pid, folder, write, seconds=seconds, native=native)
     try:
         recording.finish()
     except KeyboardInterrupt:
         recording.finish(now=True)
-    return "" if told and told[-1].path else told[-1].note if told else "nothing was recorded"
+    if not artefacts:
+        return "nothing was recorded"
+    return "" if artefacts[-1].path else artefacts[-1].note
 
 
 def _command(pid: int) -> tuple[str, ...]:

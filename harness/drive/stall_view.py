@@ -1,8 +1,8 @@
-"""A process seen from outside, when it does not answer: code that holds the GIL lets none of its threads run.
+"""A process that does not answer, seen from outside: code that holds the GIL lets none of its threads run.
 
-The counters of its loops lie in shared memory, and tell since when one is late; py-spy reads from the
-process's memory which thread has the GIL, and where. Where that is not permitted, the runner may have seen
-it: it is the parent, and writes into the record.
+The counters of its loops are in shared memory and show since when a loop has been late; py-spy reads from the
+process's memory which thread has the GIL, and where it is. Where this user may not read it, the runner may
+have done so and written it to the record: it is the parent process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FRAMES = 8
 
 @dataclass(frozen=True, slots=True)
 class LateLoop:
-    """A loop that has not come round."""
+    """A loop whose turn has not ended in time."""
 
     number: int
     since_ms: float
@@ -37,31 +37,31 @@ class LateLoop:
 
 @dataclass(frozen=True, slots=True)
 class StallView:
-    """What is known of a process that does not answer."""
+    """What is known about a process that does not answer."""
 
     card: ConsoleEndpoint
     silent_s: float
     stopped: bool
     late: tuple[LateLoop, ...]
-    holder: ThreadDump | None  # who has the GIL; the late loop's own thread when nobody has it
-    why_not: str  # there is no holder
+    holder: ThreadDump | None  # the thread that has the GIL, else the late loop's own thread
+    why_not: str  # why there is no holder
 
     def lines(self) -> Iterator[str]:
-        """In words."""
+        """The view as text."""
         yield f"answered from outside: the process did not answer for {self.silent_s:.1f} s"
         if self.stopped:
-            yield f"process {self.card.pid} is stopped by a signal; kill -CONT {self.card.pid} lets it go on"
+            yield f"process {self.card.pid} is stopped by a signal; kill -CONT {self.card.pid} resumes it"
         for loop in self.late:
-            yield f"loop {loop.number} is late since {loop.since_ms / 1e3:.1f} s"
+            yield f"loop {loop.number} has been late for {loop.since_ms / 1e3:.1f} s"
         if self.holder is not None:
             has = "has the GIL" if self.holder.has_gil else "runs, without the GIL"
             yield f"{self.holder.name or 'a thread'} {has}: {_place(self.blamed())}"
             yield from (f"    {_place(frame)}" for frame in self.holder.stack[-FRAMES:])
         elif self.why_not:
-            yield f"which line it is in is not known: {self.why_not}"
+            yield f"the line it is in is unknown: {self.why_not}"
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The view as the JSON document of ``--json``."""
         blamed = self.blamed()
         return {
             "from_outside": True,
@@ -86,8 +86,8 @@ class StallView:
         return TurnStack(self.holder.stack, ownership).blamed if self.holder else None
 
 
-def look(card: ConsoleEndpoint, *, silent_s: float) -> StallView:
-    """Look at a process that has not answered for so long."""
+def observe(card: ConsoleEndpoint, *, silent_s: float) -> StallView:
+    """Read from outside the state of a process that has not answered for *silent_s* seconds."""
     late = tuple(_late_loops(card))
     threads: tuple[ThreadDump, ...] = ()
     why_not = ""
@@ -95,7 +95,7 @@ def look(card: ConsoleEndpoint, *, silent_s: float) -> StallView:
         threads = pyspy.dump(card.pid)
     except PermissionError as exc:
         why_not = str(exc)
-        threads = _witnessed(card, late)
+        threads = _dumped_by_runner(card, late)
     holder = _holder(threads, late)
     return StallView(card, silent_s, is_stopped(card.pid), late, holder, "" if holder else why_not)
 
@@ -118,8 +118,8 @@ def _holder(threads: tuple[ThreadDump, ...], late: tuple[LateLoop, ...]) -> Thre
     return next(by_gil, None) or next(by_loop, None)
 
 
-def _witnessed(card: ConsoleEndpoint, late: tuple[LateLoop, ...]) -> tuple[ThreadDump, ...]:
-    """What the runner has seen of the same stall."""
+def _dumped_by_runner(card: ConsoleEndpoint, late: tuple[LateLoop, ...]) -> tuple[ThreadDump, ...]:
+    """The threads as the runner dumped them during the same stall."""
     if not (card.folder and late):
         return ()
     events = (

@@ -1,4 +1,4 @@
-"""Runs any Python program with the probe inside; everything else about it stays the program's own."""
+"""Runs any Python program with the probe inside, and changes nothing else about it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .process.guard import Guard
 from .process.probe_env import environment
 from .profilers.external import ExternalProfilers
 
-# What a service manager or a shell sends to us is meant for the program.
+# Signals that a service manager or a shell sends to this process are meant for the program.
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-# Those that ask it to end.
+# Signals that ask the program to end.
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -35,29 +35,29 @@ def watch(
     command: Sequence[str],
     run: Run,
     folder: RunFolder,
-    order: ProbeConfig,
+    config: ProbeConfig,
     *,
     profilers: Sequence[str],
     on_console: Callable[[str], None],
 ) -> int:
-    """Run *command* to its end; its status as `subprocess.Popen.returncode` gives it, negative for a signal.
+    """Run *command* to its end and return its status as in `Popen.returncode`: negative for a signal.
 
-    Called in the main thread: signals are passed on to the program. *order* is what the probe is asked for,
-    *profilers* are those that look at it from outside, from its first loop on. *on_console* is told how to
-    reach each console of the program, or why there is none; it is called in another thread.
+    Must be called in the main thread, since signals are passed on to the program. The external *profilers*
+    start with the program's first loop. *on_console* is called in another thread, with how to reach each
+    console of the program or why there is none.
 
     Raises:
-        TargetError: The system cannot run it.
+        TargetError: The system cannot start it.
     """
     writer = Writer(folder.events, "runner")
-    news = ConsoleEvents(folder) if order.console is not None else None
-    outside = ExternalProfilers(profilers, folder, writer.write)
+    console_events = ConsoleEvents(folder) if config.console is not None else None
+    external = ExternalProfilers(profilers, folder, writer.write)
     ended = threading.Event()
     error = ""
     try:
         with Guard() as guard, GilWatcher(folder, writer.write), _Signals() as signals:
             try:
-                program = subprocess.Popen(command, env=environment(order, os.environ))
+                program = subprocess.Popen(command, env=environment(config, os.environ))
             except OSError as exc:
                 error = f"{command[0]}: cannot be started: {exc.strerror}"
                 raise TargetError(error) from None
@@ -65,16 +65,18 @@ def watch(
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
             following = threading.Thread(
-                target=_follow, args=(folder, writer, news, outside, on_console, ended), daemon=True
+                target=_follow,
+                args=(folder, writer, console_events, external, on_console, ended),
+                daemon=True,
             )
             following.start()
             status = program.wait()
-            if signals.asked is not None:
-                writer.write(signals.asked)
+            if signals.stopping is not None:
+                writer.write(signals.stopping)
             ended.set()
             following.join()
-            outside.finish()
-            # Whatever its status: the program ends when it wants to, and that is no failure of the run.
+            external.finish()
+            # Whatever its status: when the program ends is its own decision, and no failure of the run.
             writer.write(TargetExited(monotonic_ns(), status, expected=True))
         return status
     finally:
@@ -83,13 +85,12 @@ def watch(
 
 
 def end_as(status: int) -> int:
-    """The exit status that shows a program's *status* to our caller; does not return for a signal's.
+    """Return the exit status to end with; for a program that was killed by a signal, do not return.
 
-    A program that ended by a signal makes us end by that signal, so that shells and service managers see
-    what they would have seen.
+    In that case end by the same signal, so that shells and service managers see the same as without us.
     """
     if status < 0:
-        # The program has left its core dump; ours would replace it.
+        # The program has written its core dump; ours would replace it.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if -status != signal.SIGKILL:
             signal.signal(-status, signal.SIG_DFL)
@@ -100,8 +101,8 @@ def end_as(status: int) -> int:
 def _follow(
     folder: RunFolder,
     writer: Writer,
-    news: ConsoleEvents | None,
-    outside: ExternalProfilers,
+    console_events: ConsoleEvents | None,
+    external: ExternalProfilers,
     on_console: Callable[[str], None],
     ended: threading.Event,
 ) -> None:
@@ -109,25 +110,25 @@ def _follow(
     while not ended.wait(EVERY_S):
         for reading in loops.sample():
             writer.write(reading)
-            if outside.is_waiting:
-                outside.attach(reading.pid)
-        for line in news.look() if news is not None else ():
+            if external.is_waiting:
+                external.attach(reading.pid)
+        for line in console_events.poll() if console_events is not None else ():
             on_console(line)
 
 
 class _Signals:
-    """Passes signals on to the program, but for a Ctrl-C, which the terminal sends to both."""
+    """Passes signals on to the program, except a Ctrl-C, which the terminal sends to both."""
 
     def __init__(self) -> None:
         self._program: subprocess.Popen[bytes] | None = None
-        self.asked: TargetStopping | None = None  # when the program was first sent a signal that means to end
+        self.stopping: TargetStopping | None = None  # the first signal that asked the program to end
         self._pending: list[int] = []
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
         handlers = dict.fromkeys(FORWARDED, self._pass_on) | {signal.SIGINT: self._pass_on_unless_typed}
         for number, handler in handlers.items():
-            # What `nohup` or a shell made us ignore, the program inherits ignored.
+            # A signal that `nohup` or a shell made us ignore stays ignored: the program inherits that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, handler)
         return self
@@ -137,15 +138,15 @@ class _Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]  # as `signal.signal` gave it
 
     def pass_to(self, program: subprocess.Popen[bytes]) -> None:
-        """The program that signals are for, from now on, with those that came before it ran."""
+        """Pass signals to *program* from now on, and those that came before it was started."""
         self._program = program
         for number in self._pending:
             program.send_signal(number)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        if number in ENDING and self.asked is None:
-            # Written later: a handler may run in the middle of anything.
-            self.asked = TargetStopping(monotonic_ns(), signal.Signals(number).name)
+        if number in ENDING and self.stopping is None:
+            # Written later: a handler may interrupt any code, including the writer's.
+            self.stopping = TargetStopping(monotonic_ns(), signal.Signals(number).name)
         if self._program is None:
             self._pending.append(number)
         else:
@@ -157,7 +158,7 @@ class _Signals:
 
 
 def _in_foreground() -> bool:
-    """Whether a Ctrl-C at our terminal, if we have one, reaches our group of processes."""
+    """Whether a Ctrl-C at our terminal, if there is one, reaches our process group."""
     try:
         with Path("/dev/tty").open("rb") as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,12 +25,14 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
-from . import metric
+from . import fault_kind, metric
+from .fault import Fault
 from .run import Expectation
 from .toml import document, override, validation
 from .toml.lines import Key, dotted
@@ -232,7 +236,9 @@ Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminat
 # --- the faults ---------------------------------------------------------------------------------------
 
 
-class _Fault(_ScenarioTable):
+class PlannedFault(_ScenarioTable):
+    """What every kind of fault has; the models of the kinds are derived from their parameters."""
+
     id: Name
     """Names the fault in the report; unique in the scenario."""
     place: Place = Field(alias="in")
@@ -245,35 +251,29 @@ class _Fault(_ScenarioTable):
     """The chance that one call is hit."""
     limit: Count | None = None
     """How many calls are hit at most; any number when absent."""
+    kind: str
+
+    @property
+    def fault(self) -> Fault:
+        """What is to be injected, without when."""
+        return Fault.from_request(self.model_dump(by_alias=True))
 
 
-class BlockSleep(_Fault):
-    """The call holds the loop by waiting in `time.sleep` first."""
-
-    kind: Literal["block.sleep"]
-    block_ms: Positive
-    """For how long."""
-
-
-class BlockCpu(_Fault):
-    """The call holds the loop by computing first."""
-
-    kind: Literal["block.cpu"]
-    block_ms: Positive
-    """For how long."""
+def _planned(name: str) -> type[PlannedFault]:
+    kind = fault_kind.find(name)
+    fields: dict[str, Any] = {"kind": (Literal[name], ...)}
+    for key, parameter in fault_kind.parameters(kind).items():
+        constraints = Field(parameter.default, description=parameter.help, gt=parameter.above)
+        fields[key] = (Place if parameter.is_place else parameter.type, constraints)
+    return create_model(
+        kind.__name__, __base__=PlannedFault, __module__=__name__, __doc__=kind.__doc__, **fields
+    )
 
 
-class CallFail(_Fault):
-    """The call raises instead of doing its work."""
-
-    kind: Literal["call.fail"]
-    raises: Place = "builtins:ConnectionError"
-    """The class of the exception."""
-    message: str = "injected fault"
-    """Its text."""
-
-
-Fault = Annotated[BlockSleep | BlockCpu | CallFail, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    AnyFault = PlannedFault
+else:
+    AnyFault = Annotated[reduce(or_, map(_planned, fault_kind.names())), Field(discriminator="kind")]
 
 
 # --- the whole ----------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ class Scenario(_ScenarioTable):
     """What is measured."""
     load: Load | None = None
     """The load; without it the target is only watched."""
-    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+    faults: Annotated[tuple[AnyFault, ...], Field(strict=False)] = ()
     """What goes wrong on purpose, and when."""
     probe: Probe = Probe()
     """How the loop is watched."""

@@ -116,7 +116,7 @@ def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
     assert (status.returncode, blocks.returncode) == (0, 0)
     said, late, holder, *_ = status.stdout.splitlines()
     assert said == "answered from outside: the process did not answer for 1.0 s"
-    assert late.startswith("loop 0 is late since ")
+    assert late.startswith("loop 0 has been late for ")
     assert re.fullmatch(r"MainThread has the GIL: .*/program\.py:\d+ hold_the_gil", holder)
     assert json.loads(blocks.stdout)["holder"]["function"] == "hold_the_gil"
     assert state in "RS"
@@ -132,8 +132,8 @@ def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console
 
     assert status.returncode == 0
     _, late, why, *_ = status.stdout.splitlines()
-    assert late.startswith("loop 0 is late since ")
-    assert why == ("which line it is in is not known: this user may not read the target's memory (ptrace)")
+    assert late.startswith("loop 0 has been late for ")
+    assert why == ("the line it is in is unknown: this user may not read the target's memory (ptrace)")
 
 
 def test_other_commands_wait_until_the_gil_is_let_go(console):

@@ -329,8 +329,8 @@ def test_raw_stacks_become_samples():
 
 
 def test_the_record_lists_what_was_left(py_spy, busy, tmp_path):
-    """A program without a loop: the profilers say that there was nothing to look at."""
+    """A program without a loop: the profilers say that there was nothing to record."""
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, "-c", "pass", cwd=tmp_path)
 
     (written,) = load(ended.folder).of(ArtefactWritten)
-    assert (written.path, written.note) == ("", "nothing to look at: no loop ran")
+    assert (written.path, written.note) == ("", "nothing to record: no loop ran")

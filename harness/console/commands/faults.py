@@ -1,6 +1,6 @@
-"""`faults`: what can be made to go wrong inside the target, and what does now.
+"""`faults`: inject faults into the target, list them, and heal them.
 
-What is injected here stops by itself. The record has it as it has the faults of a scenario.
+What is injected here ends by itself. The record shows it as it shows the faults of a scenario.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import itertools
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
-from ...probe.control.faults import KINDS
+from ...record import fault_kind
 from ...record.clock import monotonic_ns
+from ...record.fault import Fault
+from ...record.fault_kind import Parameter
 from ..protocol import duration
 from ..protocol.command import READS, CommandClient, CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
 DEFAULT_S, LONGEST_S = 30.0, 600.0
-BLOCK_MS = 200.0
 
 _numbers = itertools.count(1)
 
@@ -34,11 +36,15 @@ class Faults:
             "subject", nargs="?", metavar="KIND|ID", help="what to inject, or to heal; all by default"
         )
         parser.add_argument("--in", dest="place", metavar="MODULE:NAME", help="the function that misbehaves")
-        parser.add_argument("--block-ms", type=float, default=BLOCK_MS, metavar="MS", help=f"[{BLOCK_MS:g}]")
-        parser.add_argument("--raises", default="builtins:ConnectionError", metavar="MODULE:NAME")
-        parser.add_argument("--message", default="injected fault", metavar="TEXT")
+        for name, (parameter, kinds) in _parameters().items():
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=parameter.type,
+                metavar=_metavar(name, parameter),
+                help=f"{', '.join(kinds)}: {_clause(parameter.help)} [{_shown(_default(parameter))}]",
+            )
         parser.add_argument("--probability", type=float, default=1.0, metavar="P", help="of each call [1]")
-        parser.add_argument("--times", type=int, metavar="N", help="at most so many calls")
+        parser.add_argument("--times", type=int, metavar="N", help="the most calls to hit")
         parser.add_argument(
             "--for",
             dest="for_s",
@@ -69,43 +75,39 @@ def _list(target: Target) -> CommandResult:
         (fault["id"], fault["kind"], fault["place"], fault["fired"], left_s.get(_limit(fault["id"])))
         for fault in target.ask({"do": "faults"})["faults"]
     ]
+    kinds = {name: _summary(name) for name in fault_kind.names()}
     return CommandResult(
         lines=(
-            f"{len(rows) or 'no'} fault{'' if len(rows) == 1 else 's'} in force; what there is:",
-            *(f"  {kind}: {words}" for kind, words in KINDS.items()),
+            f"{len(rows) or 'no'} fault{'' if len(rows) == 1 else 's'} in force; the kinds are:",
+            *(f"  {name}: {summary}" for name, summary in kinds.items()),
         ),
         rows=Rows(("id", "kind", "place", "fired", "left_s"), rows),
-        data={"kinds": KINDS},
+        data={"kinds": kinds},
         hint="faults inject block.sleep --in MODULE:NAME --block-ms 200 --for 30s",
     )
 
 
 def _inject(options: Namespace, target: Target) -> CommandResult:
-    if options.subject not in KINDS or options.place is None:
-        raise CommandError(f"expected faults inject KIND --in MODULE:NAME, with one of {', '.join(KINDS)}")
-    if not 0 < options.probability <= 1 or options.block_ms <= 0:
-        raise CommandError("a probability is above 0 and at most 1, and a block longer than 0 ms")
-    # Several processes may write into one record.
-    fault_id = f"console-{os.getpid()}-{next(_numbers)}"
-    detail = _in_words(options)
+    fault = _fault(options)
+    detail = fault.describe()
     injected = False
 
     def undo() -> None:
-        fired = target.ask({"do": "heal", "id": fault_id})["fired"]
+        fired = target.ask({"do": "heal", "id": fault.id})["fired"]
         if injected:
-            target.write(FaultUndone(monotonic_ns(), fault_id, fired))
+            target.write(FaultUndone(monotonic_ns(), fault.id, fired))
 
     # Here: no other target needs these events.
     from ...record.event import FaultInjected, FaultUndone
 
-    with target.limits.changing(_limit(fault_id), detail, for_s=options.for_s, undo=undo):
-        target.ask({"do": "inject", **_spec(fault_id, options)})
+    with target.limits.changing(_limit(fault.id), detail, for_s=options.for_s, undo=undo):
+        target.ask({"do": "inject", **fault.to_request()})
         injected = True
-    target.write(FaultInjected(monotonic_ns(), fault_id, options.subject, detail))
+    target.write(FaultInjected(monotonic_ns(), fault.id, fault.kind, detail))
     return CommandResult(
-        lines=(f"{fault_id}: {detail}, for {options.for_s:g} s",),
-        data={"id": fault_id, "kind": options.subject, "place": options.place, "for_s": options.for_s},
-        hint=f"faults heal {fault_id}: at once",
+        lines=(f"{fault.id}: {detail}, for {options.for_s:g} s",),
+        data={"id": fault.id, "kind": fault.kind, "place": fault.place, "for_s": options.for_s},
+        hint=f"faults heal {fault.id}: at once",
     )
 
 
@@ -124,31 +126,54 @@ def _heal(fault_id: str | None, target: Target) -> CommandResult:
     )
 
 
-def _spec(fault_id: str, options: Namespace) -> dict[str, Any]:
-    spec = {
-        "id": fault_id,
-        "kind": options.subject,
-        "in": options.place,
-        "probability": options.probability,
-        "limit": options.times,
-    }
-    if options.subject == "call.fail":
-        return {**spec, "raises": options.raises, "message": options.message}
-    return {**spec, "block_ms": options.block_ms}
+def _fault(options: Namespace) -> Fault:
+    names = fault_kind.names()
+    if options.subject not in names or options.place is None:
+        raise CommandError(f"expected faults inject KIND --in MODULE:NAME, with one of {', '.join(names)}")
+    if not 0 < options.probability <= 1:
+        raise CommandError("a probability is above 0 and at most 1")
+    given = {}
+    for name, parameter in fault_kind.parameters(fault_kind.find(options.subject)).items():
+        value = getattr(options, name)
+        given[name] = value = _default(parameter) if value is None else value
+        if parameter.above is not None and not (isfinite(value) and value > parameter.above):
+            raise CommandError(f"{name} is a finite number above {parameter.above:g}")
+    # Several processes may write into one record.
+    common = {"id": f"console-{os.getpid()}-{next(_numbers)}", "kind": options.subject, "in": options.place}
+    common |= {"probability": options.probability, "limit": options.times}
+    return Fault.from_request({**common, **given})
 
 
-def _in_words(options: Namespace) -> str:
-    """As the scenario's faults are told in a report."""
-    match options.subject:
-        case "block.sleep":
-            what = f"time.sleep({options.block_ms / 1e3:g})"
-        case "block.cpu":
-            what = f"{options.block_ms:g} ms of computing"
-        case _:
-            what = f"raises {options.raises.removeprefix('builtins:')}"
-    often = "" if options.probability == 1 else f", {options.probability:.0%} of the calls"
-    often += "" if options.times is None else f", at most {options.times} times"
-    return f"{what} in {options.place}{often}"
+def _parameters() -> dict[str, tuple[Parameter, list[str]]]:
+    """The parameters of all kinds by name, and the kinds that have each."""
+    found: dict[str, tuple[Parameter, list[str]]] = {}
+    for kind in fault_kind.names():
+        for name, parameter in fault_kind.parameters(fault_kind.find(kind)).items():
+            found.setdefault(name, (parameter, []))[1].append(kind)
+    return found
+
+
+def _summary(kind: str) -> str:
+    found = fault_kind.find(kind)
+    return f"{_clause(found.__doc__ or '')}: {', '.join(fault_kind.parameters(found))}"
+
+
+def _clause(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def _metavar(name: str, parameter: Parameter) -> str:
+    if parameter.is_place:
+        return "MODULE:NAME"
+    return "TEXT" if parameter.type is str else name.rpartition("_")[2].upper()
+
+
+def _default(parameter: Parameter) -> Any:
+    return parameter.typical if parameter.default is ... else parameter.default
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _limit(fault_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Finds the console of a process, and talks to it over its UNIX socket."""
+"""Finds the console of a process and sends it commands over its UNIX socket."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ...record import console_endpoint, page
 from ...record.console_endpoint import ConsoleEndpoint
 from .. import stall_view
 
-# A healthy process says at once that it has heard the question: its loop has no part in that.
-HEARD_WITHIN_S = 1.0
-# What a telnet makes of Ctrl-C, and what the console takes for one.
+# A healthy process acknowledges a command at once, without its loop.
+ACK_WITHIN_S = 1.0
+# What telnet sends for Ctrl-C, and the console understands as one.
 INTERRUPT = b"\xff\xf4"
 
-# What can be told of a process that does not answer.
+# Commands that can be answered from outside for a process that does not answer.
 _FROM_OUTSIDE = ("status", "blocks")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command answered: *text* for people, or the *answer* of ``--json``."""
+    """The answer to a command: *text* for people, or the *answer* document of ``--json``."""
 
     status: str  # "ok", "failed", "refused", "usage"
     text: str
@@ -39,7 +39,7 @@ class Reply:
 
 
 def find(which: str | None) -> ConsoleEndpoint:
-    """The console of a process, by its pid or by its run; without either, the only one there is.
+    """The console of a process, given its pid or its run; without either, the only open console.
 
     Raises:
         UsageError: There is none, or more than one, or it is another user's.
@@ -66,7 +66,7 @@ def find(which: str | None) -> ConsoleEndpoint:
 
 
 def consoles() -> list[ConsoleEndpoint]:
-    """The open consoles of this user; cards that processes have left behind are cleaned away."""
+    """The open consoles of this user; files left behind by ended processes are removed."""
     alive = []
     for path, found in console_endpoint.endpoints():
         if console_endpoint.is_alive(found) and _listens(found):
@@ -78,7 +78,7 @@ def consoles() -> list[ConsoleEndpoint]:
 
 
 def loops(found: ConsoleEndpoint) -> int:
-    """How many loops its process runs."""
+    """The number of loops that its process runs."""
     readings = (page.read(path) for path in Path(found.pages).glob(f"{found.pid}-*.page"))
     return sum(reading is not None and not reading.stopped_ns for reading in readings)
 
@@ -87,7 +87,7 @@ class ConsoleClient:
     """A conversation with one console.
 
     Raises:
-        TargetError: It cannot be reached any more.
+        TargetError: It can no longer be reached.
     """
 
     def __init__(
@@ -98,8 +98,7 @@ class ConsoleClient:
         on_say: Callable[[str], None],
         on_ask: Callable[[str], str | None],
     ) -> None:
-        """*on_say* takes what a command tells before its answer, *on_ask* what it wants to know; `None` ends
-        that."""
+        """*on_say* gets each line before an answer; *on_ask* gets a prompt, and returns input or None."""
         self.card = found
         self._columns = columns
         self._on_say = on_say
@@ -114,20 +113,20 @@ class ConsoleClient:
         self._hang_up()
 
     def ask(self, line: str, *, wait_s: float) -> Reply:
-        """Carry out one command.
+        """Run one command.
 
-        When the process does not say that it has heard it, it is looked at from outside: that answers
-        `status` and `blocks`. With anything else it is waited for, *wait_s* seconds.
+        When the process does not acknowledge it, `status` and `blocks` are answered from outside; for any
+        other command, wait up to *wait_s* seconds.
 
         Raises:
             TargetError: The process has ended, or did not answer in time.
         """
         self._send({"line": line, "columns": self._columns, "talks": True})
-        message = self._message(within_s=HEARD_WITHIN_S)
+        message = self._message(within_s=ACK_WITHIN_S)
         if message is None:
-            seen = stall_view.look(self.card, silent_s=HEARD_WITHIN_S)
+            seen = stall_view.observe(self.card, silent_s=ACK_WITHIN_S)
             if _command_of(line) in _FROM_OUTSIDE:
-                self._hang_up()  # its own answer would come in the middle of the next one
+                self._hang_up()  # its own late answer would mix with the next one
                 as_json = "--json" in line.split()
                 return Reply("ok", "\n".join(seen.lines()), seen.document() if as_json else None)
             self._on_say("\n".join([*seen.lines(), f"waiting for its answer, {wait_s:g} s at most"]))
@@ -150,10 +149,10 @@ class ConsoleClient:
         )
 
     def completions(self, start: str) -> list[str]:
-        """What the last word of *start* can become; nothing when the process does not answer at once."""
+        """Completions of the last word of *start*; none when the process does not answer at once."""
         try:
             self._send({"complete": start})
-            message = self._message(within_s=HEARD_WITHIN_S)
+            message = self._message(within_s=ACK_WITHIN_S)
         except TargetError:
             return []
         if message is None:
@@ -162,7 +161,7 @@ class ConsoleClient:
         return list(message.get("completions", ()))
 
     def interrupt(self) -> None:
-        """End the command that is being carried out, as a Ctrl-C does."""
+        """End the running command, as Ctrl-C does."""
         if self._channel is not None:
             with suppress(OSError):
                 self._channel.sendall(INTERRUPT)
@@ -170,7 +169,7 @@ class ConsoleClient:
     def _send(self, message: dict[str, object]) -> None:
         if self._channel is None:
             self._channel = _connected(self.card)
-        # When that fails, what it said last is still to be read, and then that it is over.
+        # When this fails, its last messages can still be read, and then the end of the connection.
         with suppress(OSError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
@@ -194,7 +193,7 @@ class ConsoleClient:
         try:
             message: dict[str, Any] = json.loads(line)
         except ValueError:
-            # Such as that too many clients are connected.
+            # Plain text, for example that too many clients are connected.
             raise TargetError(f"the console says: {line.decode(errors='replace')}") from None
         return message
 
@@ -211,7 +210,7 @@ class ConsoleClient:
 
 def _connected(found: ConsoleEndpoint) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX)
-    channel.settimeout(HEARD_WITHIN_S)
+    channel.settimeout(ACK_WITHIN_S)
     try:
         channel.connect(found.socket)
     except OSError as exc:
@@ -221,11 +220,11 @@ def _connected(found: ConsoleEndpoint) -> socket.socket:
 
 
 def _listens(found: ConsoleEndpoint) -> bool:
-    """Whether somebody is at the other end: after an `exec`, the same pid has no such console any more."""
+    """Whether a process listens: after an `exec`, the same pid no longer has this console."""
     try:
         if found.socket in Path("/proc/net/unix").read_text():
             return True
-        # It may be in another network namespace. To try is sure, but an entry in the process's record.
+        # It may be in another network namespace. Connecting is conclusive, but adds an entry to its record.
         _connected(found).close()
     except (OSError, TargetError):
         return False
@@ -233,7 +232,7 @@ def _listens(found: ConsoleEndpoint) -> bool:
 
 
 def _command_of(line: str) -> str:
-    """The command's name, if it is one of those that can be answered from outside."""
+    """The full name of a command that can be answered from outside; of any other, the word itself."""
     word = next(iter(line.split()), "")
     return next((name for name in _FROM_OUTSIDE if len(word) > 1 and name.startswith(word)), word)
 

@@ -1,4 +1,4 @@
-"""When requests are due: pure sequences of times, which know nothing of clocks or targets."""
+"""When requests are due: sequences of times, independent of clocks and targets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 def arrivals(kind: str, rate_per_s: float, *, seed: int) -> Iterator[float]:
     """Yield arrival times, in seconds since the start; never ends.
 
-    Open model: the times do not wait for the target, so a slow target shows up as queueing delay and not as a
-    lower rate.
+    This is an open model: the times do not depend on the target, so a slow target shows as queueing delay and
+    not as a lower rate.
 
     Args:
-        kind: "poisson", as independent users come, or "constant".
+        kind: "poisson" (independent users) or "constant".
         rate_per_s: Mean arrivals per second, finite and > 0.
         seed: Same seed, same times.
 

@@ -1,9 +1,8 @@
-"""The load driver, a process of its own: ``python -m harness.drive.load.driver``, with its order on stdin.
+"""The load driver, a separate process: ``python -m harness.drive.load.driver``, with its config on stdin.
 
-Its own, because a driver that shares the target's loop, thread or process is held up by the very block that
-it should measure. It keeps an absolute schedule whatever the target does, and writes down when each request
-was due, when it left and when it was answered. SIGINT or SIGTERM ends the schedule early. Exit status: 0, or
-that of the error it names on stderr.
+A driver that shares the target's loop, thread or process is held up by the very block that it should measure.
+This one keeps an absolute schedule whatever the target does, and records when each request was due, sent and
+answered. SIGINT or SIGTERM ends the schedule early. Exit status: 0, or that of the error printed to stderr.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ from .driver_config import DriverConfig
 from .in_flight import DriverRequest, InFlightRequests
 from .pacer import ExactSelector, wait_until
 
-# After a signal somebody waits for this process; answers that are about to arrive still count.
+# After a signal the runner waits for this process; answers that are about to arrive still count.
 STOPPED_DRAIN_S = 0.5
 
 
 class Sender(Protocol):
-    """Puts requests before the target: what ``connect`` of a module in `senders/` opens."""
+    """Sends requests to the target; ``connect`` of a module in `senders/` opens one."""
 
     def send(self, request: DriverRequest) -> None:
-        """Take the request, without waiting; tell the flight when it leaves, and when and how it ends."""
+        """Start sending, without waiting, and report to the flight when it was sent and how it ended."""
 
 
 def main() -> int:
-    """Carry out the order on stdin."""
-    order = DriverConfig.from_json(sys.stdin.read())
+    """Run the driver with the config on stdin."""
+    config = DriverConfig.from_json(sys.stdin.read())
     # Each connection is a descriptor, and the usual soft limit is 1024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    writer = Writer(Path(order.events), "driver")
+    writer = Writer(Path(config.events), "driver")
     status = 0
     try:
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(ExactSelector())) as runner:
-            runner.run(drive(order, writer))
+            runner.run(drive(config, writer))
     except* HarnessError as group:
         for exc in group.exceptions:
             sys.stderr.write(f"load driver: {exc}\n")
@@ -59,40 +58,42 @@ def main() -> int:
     return status
 
 
-async def drive(order: DriverConfig, writer: Writer) -> None:
-    """Send what the order says, and wait for the answers.
+async def drive(config: DriverConfig, writer: Writer) -> None:
+    """Send the requests of the schedule, and wait for their answers.
 
     Raises:
-        HarnessError: The sender cannot work, alone or in an exception group.
+        HarnessError: The sender cannot work; alone, or in an exception group.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     flight = InFlightRequests(writer)
-    async with _connect(order, flight) as sender:
+    async with _connect(config, flight) as sender:
         writer.write(
-            LoadStarted(order.start_at_ns, order.sender, order.arrival, order.rate_per_s, order.duration_s)
+            LoadStarted(
+                config.start_at_ns, config.sender, config.arrival, config.rate_per_s, config.duration_s
+            )
         )
-        await _until(stop, _keep_schedule(order, flight, sender))
+        await _until(stop, _keep_schedule(config, flight, sender))
         ended_ns = time.monotonic_ns()
-        await _until(stop, _drain(flight, order.drain_s))
+        await _until(stop, _drain(flight, config.drain_s))
         if stop.is_set():
             await _drain(flight, STOPPED_DRAIN_S)
     writer.write(LoadEnded(ended_ns, flight.offered))
 
 
-def _connect(order: DriverConfig, flight: InFlightRequests) -> AbstractAsyncContextManager[Sender]:
-    # Only now, so that a library is loaded when its sender is asked for.
-    module = importlib.import_module(f"{__package__}.senders.{order.sender}")
-    connection: AbstractAsyncContextManager[Sender] = module.connect(flight, **order.parameters)
+def _connect(config: DriverConfig, flight: InFlightRequests) -> AbstractAsyncContextManager[Sender]:
+    # Imported here, so that a client library is loaded only for its own sender.
+    module = importlib.import_module(f"{__package__}.senders.{config.sender}")
+    connection: AbstractAsyncContextManager[Sender] = module.connect(flight, **config.parameters)
     return connection
 
 
-async def _keep_schedule(order: DriverConfig, flight: InFlightRequests, sender: Sender) -> None:
-    times_s = arrivals(order.arrival, order.rate_per_s, seed=order.seed)
-    within = itertools.takewhile(lambda time_s: time_s < order.duration_s, times_s)
+async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, sender: Sender) -> None:
+    times_s = arrivals(config.arrival, config.rate_per_s, seed=config.seed)
+    within = itertools.takewhile(lambda time_s: time_s < config.duration_s, times_s)
     for time_s in within:
-        due_ns = order.start_at_ns + round(time_s * 1e9)
+        due_ns = config.start_at_ns + round(time_s * 1e9)
         await wait_until(due_ns)
         full = flight.full()
         request = flight.begin(due_ns)
@@ -100,17 +101,17 @@ async def _keep_schedule(order: DriverConfig, flight: InFlightRequests, sender: 
             flight.end(request, time.monotonic_ns(), error="in-flight limit")
         else:
             sender.send(request)
-    await wait_until(order.start_at_ns + round(order.duration_s * 1e9))
+    await wait_until(config.start_at_ns + round(config.duration_s * 1e9))
 
 
 async def _drain(flight: InFlightRequests, patience_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(patience_s):
-            await flight.wait_landed()
+            await flight.wait_empty()
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, or as much of it as there is time for before *stop*."""
+    """Do the work until it is done or *stop* is set."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work), group.create_task(stop.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What the load driver is asked to do. It crosses from the runner to the driver as one line of JSON."""
+"""The parameters of the load driver, which the runner sends it as one line of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DriverConfig:
     events: str  # the folder for its record
     start_at_ns: int  # monotonic: the zero of the schedule
     sender: str  # a module of `senders/`
-    parameters: dict[str, object]  # what that sender's `connect` takes
+    parameters: dict[str, object]  # of that sender's `connect`
     arrival: str
     rate_per_s: float
     duration_s: float

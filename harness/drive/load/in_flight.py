@@ -1,4 +1,4 @@
-"""The requests under way: what the driver writes down about each of them, from its due time to its end."""
+"""The requests in flight: what the driver records about each of them, from its due time to its end."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from ...record.event import Completed, Sent, SpanEnded
 from ...record.writer import Writer
 
-# More than any target answers in time. Beyond it the driver's memory and descriptors would run out first,
+# More than any target answers in time. Beyond this the driver's memory and descriptors would run out first,
 # and it would measure itself.
 MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class DriverRequest:
-    """One request of the schedule, and the span that the target's spans join."""
+    """One request of the schedule, and the span that is the parent of the target's spans."""
 
     n: int
     intended_ns: int
@@ -31,30 +31,30 @@ class DriverRequest:
 
 
 class InFlightRequests:
-    """Counts the requests and writes their events. Belongs to the loop's thread."""
+    """Counts the requests and writes their events. Used only in the loop's thread."""
 
     def __init__(self, writer: Writer) -> None:
         self.offered = 0
         self._writer = writer
-        self._under_way = 0
-        self._landed = asyncio.Event()
-        self._landed.set()
+        self._count = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def full(self) -> bool:
-        """Whether as many requests are under way as may be."""
-        return self._under_way >= MOST
+        """Whether the maximum number of requests is in flight."""
+        return self._count >= MOST
 
     def begin(self, intended_ns: int) -> DriverRequest:
-        """The next request of the schedule."""
+        """Begin the next request of the schedule."""
         ids = os.urandom(24).hex()
         request = DriverRequest(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:])
         self.offered += 1
-        self._under_way += 1
-        self._landed.clear()
+        self._count += 1
+        self._empty.clear()
         return request
 
     def sent(self, request: DriverRequest, sent_ns: int) -> None:
-        """The request left the driver."""
+        """Record that the request left the driver."""
         self._writer.write(Sent(request.n, request.intended_ns, sent_ns, request.trace_id))
 
     def span(
@@ -68,7 +68,7 @@ class InFlightRequests:
         *,
         error: str = "",
     ) -> None:
-        """The driver's own span of the request, the root of its trace, is over."""
+        """Record the driver's own span of the request, the root of its trace, which has ended."""
         self._writer.write(
             SpanEnded(
                 name=name,
@@ -86,12 +86,12 @@ class InFlightRequests:
         )
 
     def end(self, request: DriverRequest, done_ns: int, *, error: str = "") -> None:
-        """The request was answered, or failed with that error."""
+        """Record that the request was answered, or failed with *error*."""
         self._writer.write(Completed(request.n, done_ns, ok=not error, error=error))
-        self._under_way -= 1
-        if not self._under_way:
-            self._landed.set()
+        self._count -= 1
+        if not self._count:
+            self._empty.set()
 
-    async def wait_landed(self) -> None:
-        """Return when no request is under way."""
-        await self._landed.wait()
+    async def wait_empty(self) -> None:
+        """Return when no request is in flight."""
+        await self._empty.wait()

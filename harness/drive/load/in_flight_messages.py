@@ -1,6 +1,6 @@
-"""The messages that are out: what the senders into the chaos service's brokers write down about each of them.
+"""The messages in flight: what the senders to the chaos service's brokers record about each of them.
 
-A message counts as answered when the service has settled it. The brokers say when that was, in unix seconds.
+A message counts as answered when the service has settled it. The brokers report that time in unix seconds.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Outgoing:
 
 
 class InFlightMessages:
-    """Messages by their id, in the order of sending, until they are settled or fail.
+    """Messages by id, in the order in which they were sent, until they are settled or fail.
 
     Args:
-        system: What the broker is, as in OpenTelemetry's ``messaging.system``.
-        hosts: How many different hosts the events name.
+        system: The broker's name in OpenTelemetry's ``messaging.system``.
+        hosts: Number of different hosts in the events.
     """
 
     def __init__(self, flight: InFlightRequests, system: str, hosts: int) -> None:
@@ -50,7 +50,7 @@ class InFlightMessages:
         self._out: dict[str, Outgoing] = {}
 
     def send(self, request: DriverRequest) -> Outgoing:
-        """The request as a message, which leaves now."""
+        """Turn the request into a message that is sent now."""
         sent_ns = time.monotonic_ns()
         message = Outgoing(
             request,
@@ -64,7 +64,7 @@ class InFlightMessages:
         return message
 
     def published(self, message: Outgoing, *, error: str = "") -> None:
-        """The broker has taken the message; or has not, and that is its end."""
+        """Record that the broker accepted the message, or that it failed and has ended."""
         done_ns = time.monotonic_ns()
         self._flight.span(
             message.request,
@@ -79,14 +79,14 @@ class InFlightMessages:
             self._flight.end(message.request, done_ns, error=error)
 
     def settled(self, message_id: str, state: str, reason: str, at_s: float) -> None:
-        """The service has settled a message: "acked" is success. Of other messages nothing is known."""
+        """Record that the service settled a message; "acked" is success. Unknown messages are ignored."""
         message = self._out.pop(message_id, None)
         if message is not None:
             error = "" if state == "acked" else f"{state}: {reason}"
             self._flight.end(message.request, _monotonic_ns(at_s), error=error)
 
     def oldest_s(self) -> float | None:
-        """When the oldest message that is out was sent; none if none is."""
+        """Send time of the oldest message in flight, or None."""
         return next((message.published_at for message in self._out.values()), None)
 
 

@@ -1,4 +1,4 @@
-"""What keeps a process from running that is not its own doing: a stop signal, its cgroup's limit (Linux)."""
+"""What keeps a process from running from outside: a stop signal, or the CPU limit of its cgroup (Linux)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether the process is stopped, by SIGSTOP or a debugger; false when it is gone."""
+    """Whether the process is stopped, by SIGSTOP or a debugger; false when it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -18,7 +18,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def throttled_ns(pid: int) -> int:
-    """How long the process's cgroup was kept from running so far; 0 where nothing is known."""
+    """How long the process's cgroup has been throttled so far; 0 if that is unknown."""
     path = _statistics_of(pid)
     try:
         lines = path.read_text().splitlines() if path else []

@@ -1,9 +1,9 @@
-"""Ends what the runner started when the runner itself is gone, be it by `kill -9`.
+"""Ends the processes that the runner started when the runner itself has ended, even by `kill -9`.
 
-A small process beside the run that sleeps until its stdin ends, which the runner's death brings about. Not
-`PR_SET_PDEATHSIG`: that would have to be set between fork and exec, by Python code or by a program in
-between, and knows a single signal. So the target starts exactly as it would without us, is asked to end by
-its own signal, and is killed only when it does not.
+A small process beside the run sleeps until its stdin closes, which happens when the runner ends. This is not
+done with `PR_SET_PDEATHSIG`, which has to be set between fork and exec, by Python code or a program in
+between, and sends only one signal. Thus the target starts as it would without us, is asked to end by its own
+stop signal, and is killed only if it does not.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Self
 
 
 class Guard:
-    """Watches over processes for as long as the block runs; what still lives at its end is ended, too.
+    """Guards processes for the duration of the ``with`` block; those still alive at its end are ended, too.
 
-    *litter* are folders that are worth nothing afterwards, and removed.
+    The folders *litter* are then removed.
     """
 
     def __init__(self, *litter: Path) -> None:
@@ -31,13 +31,13 @@ class Guard:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            # By its path, and without `site`: it needs neither the harness nor what is installed.
+            # By its path and without `site`: it needs neither the harness nor any installed package.
             [sys.executable, "-I", "-S", __file__, *self._litter],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            start_new_session=True,  # what ends the runner's group must not reach it
+            start_new_session=True,  # a signal to the runner's group must not reach it
         )
         return self
 
@@ -45,15 +45,15 @@ class Guard:
         self._process.communicate()
 
     def over(self, pid: int, *, stop_signal: int = signal.SIGTERM, within_s: float = 5.0) -> None:
-        """Without us, process *pid* gets that signal; it and its group are killed when that does not help."""
+        """Guard process *pid*: send it *stop_signal*, and kill it with its group *within_s* seconds later."""
         assert self._process.stdin is not None
-        # Somebody killed the guard: the run goes on without.
+        # If the guard itself was killed, the run goes on without it.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(f"{pid} {stop_signal:d} {within_s}\n".encode())
 
 
 def kill_group(pid: int) -> None:
-    """Kill what is left of the group that process *pid* leads, or led."""
+    """Kill what remains of the group that process *pid* leads, or led."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
@@ -62,7 +62,7 @@ def _main() -> None:
     wards: list[tuple[int, int, int, float]] = []
     for line in sys.stdin:
         pid, number, within_s = line.split()
-        # A descriptor is this very process for ever; its number may be another's by then.
+        # A descriptor keeps naming this process; its pid may be reused.
         with contextlib.suppress(ProcessLookupError):
             wards.append((os.pidfd_open(int(pid)), int(pid), int(number), float(within_s)))
     began_s = time.monotonic()
@@ -72,7 +72,7 @@ def _main() -> None:
         ended, _, _ = select.select([fd], [], [], max(0.0, began_s + within_s - time.monotonic()))
         if not ended:
             kill_group(pid)
-            _send(fd, signal.SIGKILL)  # it may be in somebody else's group
+            _send(fd, signal.SIGKILL)  # it may have moved to another group
     for folder in sys.argv[1:]:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The target as a process: started with the probe inside, awaited until it is ready, stopped with manners."""
+"""The target as a process: started with the probe inside, awaited until ready, and stopped gracefully."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ from .probe_env import environment
 from .termination import describe_status, end
 
 READY_WITHIN_S = 60.0
-LOOK_EVERY_S = 0.05
-# Of its last line, in an error; the whole is in its log.
+POLL_EVERY_S = 0.05
+# An error quotes this much of its last line of output; its log has the rest.
 QUOTED_CHARS = 200
 
 
 class TargetProcess:
-    """One running target; its output goes to *log*."""
+    """One running target, whose output goes to *log*."""
 
     def __init__(
         self,
-        plan: TargetSpec,
+        spec: TargetSpec,
         process: asyncio.subprocess.Process,
         log: Path,
         write: Callable[[Event], object],
     ) -> None:
-        self._plan = plan
+        self._spec = spec
         self._process = process
         self._log = log
         self._write = write
         self._started_ns = monotonic_ns()
         self._stopping = False
-        self._end_is_told = False
+        self._end_recorded = False
 
     @classmethod
     async def start(
-        cls, plan: TargetSpec, order: ProbeConfig, log: Path, write: Callable[[Event], object]
+        cls, spec: TargetSpec, config: ProbeConfig, log: Path, write: Callable[[Event], object]
     ) -> Self:
-        """Start it.
+        """Start the target.
 
         Raises:
-            TargetError: The system cannot run it.
+            TargetError: The system cannot start it.
         """
-        env = environment(order, {**os.environ, **plan.env})
+        env = environment(config, {**os.environ, **spec.env})
         try:
             with log.open("wb") as output:
                 process = await asyncio.create_subprocess_exec(
-                    *plan.command,
-                    cwd=plan.cwd,
+                    *spec.command,
+                    cwd=spec.cwd,
                     env=env,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    # Its own group: a Ctrl-C is for the runner, which then stops the target with manners.
+                    # Its own group: a Ctrl-C is for the runner, which then stops the target gracefully.
                     process_group=0,
                 )
         except OSError as exc:
-            raise TargetError(f"{plan.command[0]}: cannot be started: {exc.strerror}") from None
-        write(TargetStarted(monotonic_ns(), process.pid, plan.command))
-        return cls(plan, process, log, write)
+            raise TargetError(f"{spec.command[0]}: cannot be started: {exc.strerror}") from None
+        write(TargetStarted(monotonic_ns(), process.pid, spec.command))
+        return cls(spec, process, log, write)
 
     @property
     def pid(self) -> int:
@@ -76,54 +76,56 @@ class TargetProcess:
         return self._process.pid
 
     async def wait_ready(self) -> None:
-        """Wait until it says, in the way of its plan, that load may come.
+        """Wait until the target is ready for load, as its spec defines that.
 
         Raises:
-            TargetError: It ended, or did not get ready in time.
+            TargetError: It ended, or was not ready in time.
         """
-        ready = self._plan.ready
+        ready = self._spec.ready
         within_s = READY_WITHIN_S + (ready.after_s if isinstance(ready, ReadyAfter) else 0)
         try:
             async with asyncio.timeout(within_s):
                 while not await self._is_ready():
                     if self._process.returncode is not None:
                         raise TargetError(f"the target did not start: it ended {await self.wait_ended()}")
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await asyncio.sleep(POLL_EVERY_S)
         except TimeoutError:
-            raise TargetError(self._told(f"the target was not ready within {within_s:g} s")) from None
+            raise TargetError(
+                self._with_last_line(f"the target was not ready within {within_s:g} s")
+            ) from None
         self._write(TargetReady(monotonic_ns()))
 
     async def wait_ended(self) -> str:
-        """Wait until it ends by itself; how it did, in words."""
+        """Wait until it ends by itself, and describe how it did."""
         await self._process.wait()
-        self._tell_end()
-        return self._told(describe_status(self.status))
+        self._record_end()
+        return self._with_last_line(describe_status(self.status))
 
     async def stop(self, *, at_once: bool = False) -> float | None:
-        """Ask it to end, and kill it when it has not within its time; nothing of its group is left.
+        """Ask the target to end, kill it after its time limit, and kill what remains of its group.
 
         Returns:
-            The seconds to its good end; `None` when that was none, or nobody had to ask.
+            Seconds until it exited cleanly, or None if it did not, or had ended already.
         """
         asked_ns = monotonic_ns()
         if self._process.returncode is None:
             self._stopping = True
-            self._write(TargetStopping(asked_ns, self._plan.stop_signal))
-        number = signal.Signals[self._plan.stop_signal]
+            self._write(TargetStopping(asked_ns, self._spec.stop_signal))
+        number = signal.Signals[self._spec.stop_signal]
         try:
-            await end(self._process, by=number, within_s=0 if at_once else self._plan.stop_within_s)
+            await end(self._process, by=number, within_s=0 if at_once else self._spec.stop_within_s)
         finally:
-            self._tell_end()
+            self._record_end()
         return (monotonic_ns() - asked_ns) / 1e9 if self._stopping and self.status == 0 else None
 
-    def _tell_end(self) -> None:
-        if not self._end_is_told:
-            self._end_is_told = True
+    def _record_end(self) -> None:
+        if not self._end_recorded:
+            self._end_recorded = True
             self._write(TargetExited(monotonic_ns(), self.status, expected=self._stopping))
 
     @property
     def status(self) -> int:
-        """How it ended; negative for a signal.
+        """The exit status; negative for a signal.
 
         Raises:
             TargetError: It has not ended.
@@ -133,7 +135,7 @@ class TargetProcess:
         return self._process.returncode
 
     async def _is_ready(self) -> bool:
-        match self._plan.ready:
+        match self._spec.ready:
             case None:
                 return True
             case ReadyAfter(after_s=seconds):
@@ -145,7 +147,7 @@ class TargetProcess:
             case ReadyLog(log=pattern):
                 return _says(self._log, pattern)
 
-    def _told(self, what: str) -> str:
+    def _with_last_line(self, what: str) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return (
             f"{what}; its last line: {lines[-1][:QUOTED_CHARS]}" if lines else f"{what}; it printed nothing"

@@ -1,4 +1,4 @@
-"""How a process that the runner started comes to its end: asked first, killed when that does not help."""
+"""Ends processes that the runner started: by a signal first, by killing them if that does not help."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def describe_status(status: int) -> str:
 async def end(
     process: asyncio.subprocess.Process, *, by: int = signal.SIGTERM, within_s: float = 5.0
 ) -> None:
-    """Return when *process*, the leader of a group, has ended and nothing of its group is left.
+    """End *process*, the leader of a group; return when it has ended and nothing of its group is left.
 
-    Cancelled meanwhile, it kills at once.
+    When cancelled, kill it at once.
     """
     try:
         if process.returncode is None:
@@ -35,6 +35,6 @@ async def end(
     except TimeoutError:
         pass
     finally:
-        # Also after a good end: its children would keep ports and files from the next run.
+        # Even after a clean exit: its children would keep ports and files from the next run.
         kill_group(process.pid)
         await process.wait()

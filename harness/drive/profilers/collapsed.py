@@ -1,7 +1,7 @@
-"""py-spy's raw format, collapsed stacks, as samples of the record.
+"""Reads py-spy's raw format, collapsed stacks, as samples of the record.
 
 A line is ``process PID:"COMMAND";thread (ID): NAME;FRAME;...;FRAME COUNT``, a frame ``FUNCTION (FILE:LINE)``.
-Stacks of threads that only wait for work are dropped, and so are the probe's own.
+Stacks of threads that wait for work are dropped, and so are the probe's own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ...stacks.ownership import CodeOwnership
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
 _FRAME = re.compile(r"(.*) \((.*):(\d+)\)")
-# Numbers of calls that the probe of the same process does not reach.
+# Above all call numbers that the probe of the same process uses.
 FIRST = 1 << 32
-# Where threads stand that wait for work: in the selector, in an executor, or below a loop that is not written
-# in Python. By function and file.
+# Leaf frames, by function and file, of threads that wait for work: in the selector, in an executor, or below
+# a loop that is not written in Python.
 IDLE = {
     ("select", "selectors.py"),
     ("_worker", "thread.py"),
@@ -32,7 +32,7 @@ OWNERSHIP = CodeOwnership()
 
 
 def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
-    """What a recording has seen, which began at *at_ns*."""
+    """The samples of a recording that began at *at_ns*."""
     numbers: dict[int, dict[tuple[int, Frame], int]] = defaultdict(dict)
     samples = []
     for line in text.splitlines():
@@ -56,7 +56,7 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
     pid, thread = 0, ""
     frames: list[Frame] = []
     for part in stack.split(";"):
-        if not thread:  # up to here it is the process, whose command may hold anything
+        if not thread:  # still the process, whose command may contain anything
             if process := _PROCESS.match(part):
                 pid = int(process[1])
             elif found := _THREAD.fullmatch(part):
@@ -64,7 +64,7 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
         elif found := _FRAME.fullmatch(part):
             frames.append(Frame(found[2], int(found[3]), found[1]))
         else:
-            frames.append(Frame("", 0, part))  # native, or a kind that is not known
+            frames.append(Frame("", 0, part))  # native, or of an unknown kind
     return pid, thread, frames
 
 

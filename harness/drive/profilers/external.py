@@ -1,4 +1,4 @@
-"""The profilers that look at a process from outside, by name: attached together, finished together."""
+"""The profilers that record a process from outside, by name: started together, finished together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...errors import UsageError
 from ...record.event import ArtefactWritten, Event
 from ...record.run import RunFolder
 
-# By the name for `--profiler`: the module in this package, and how to get what it needs.
+# Name for `--profiler`: module in this package, and how to install what it runs.
 MEMBERS = {
     "pyspy": ("pyspy", "pip install 'asyncio-harness[profile]'"),
     "strace": ("strace", "install the package strace of the system"),
@@ -19,13 +19,13 @@ MEMBERS = {
 
 
 class ExternalRecording(Protocol):
-    """One profiler at work on one process."""
+    """One running profiler; a member's ``start(pid, folder, write)`` returns it."""
 
     def finish(self, *, now: bool = False) -> None: ...
 
 
 class ExternalProfilers:
-    """What looks at a process. After `finish`, everything that was seen is in the record."""
+    """The profilers of one process. After `finish`, their results are in the record."""
 
     def __init__(self, names: Iterable[str], folder: RunFolder, write: Callable[[Event], object]) -> None:
         self._names = tuple(names)
@@ -35,29 +35,29 @@ class ExternalProfilers:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something to attach, and it is not."""
+        """Whether there are profilers that have not been started."""
         return bool(self._names) and not self._recordings
 
     def attach(self, pid: int) -> None:
-        """Look at process *pid* from now on; it runs Python by now."""
+        """Start recording process *pid*, which must already run Python."""
         for name in self._names:
             module = importlib.import_module(f".{MEMBERS[name][0]}", __package__)
-            self._recordings.append(module.Recording(pid, self._folder, self._write))
+            self._recordings.append(module.start(pid, self._folder, self._write))
 
     def finish(self, *, now: bool = False) -> None:
-        """Wait for them: they end with the process, or *now*."""
+        """Wait for the profilers, which end with the process; *now* stops them."""
         if self.is_waiting:
             for name in self._names:
-                self._write(ArtefactWritten(monotonic_ns(), name, "", "nothing to look at: no loop ran"))
+                self._write(ArtefactWritten(monotonic_ns(), name, "", "nothing to record: no loop ran"))
         for recording in self._recordings:
             recording.finish(now=now)
 
 
 def check(names: Iterable[str]) -> None:
-    """Make sure that the profilers *names* are there, before anything is started.
+    """Check that the profilers *names* can be run, before anything is started.
 
     Raises:
-        UsageError: One of them is not installed.
+        UsageError: One is not installed.
     """
     for name in names:
         module_name, remedy = MEMBERS[name]

@@ -1,6 +1,6 @@
-"""py-spy looks at the target from outside: a recording of every thread, as collapsed stacks, or one look.
+"""py-spy reads the target's stacks from outside: a recording of every thread, or a single dump.
 
-``--idle`` is not a detail: by default py-spy leaves out threads that wait, and so the very call that blocks.
+``--idle`` matters: by default py-spy leaves out threads that wait, and with them the very call that blocks.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from ...record.run import RunFolder
 from . import collapsed
 
 RATE_HZ = 100
-# py-spy writes its file after the recording; a large one takes a while.
+# py-spy writes its file after the recording; a large file takes a while.
 WRITE_WITHIN_S = 15.0
 DUMP_WITHIN_S = 5.0
-# What helps where ptrace is not permitted.
+# The remedy where ptrace is not permitted.
 PTRACE = (
     "this user may not look into the process (ptrace): run as root, set kernel.yama.ptrace_scope to 0, "
     "or give the container the capability SYS_PTRACE"
 )
 
 
-class Recording:
-    """A recording of process *pid* and its children, from now on; ended by `finish`.
+class PySpyRecording:
+    """A recording of process *pid* and its children, which `finish` ends.
 
-    The process is not stopped for it (``--nonblocking``), so nothing can leave it stopped; some looks see a
-    stack that changes, and are given up. *native* frames are only to be had while it stands still, so there
-    it is stopped for each look, by ptrace: the kernel lets it go when py-spy ends, be it by ``kill -9``.
+    The process is not stopped (``--nonblocking``), so it cannot be left stopped; a sample whose stack changes
+    while it is read is dropped. *native* frames can only be read while the process is stopped, so then ptrace
+    stops it for each sample; the kernel resumes it when py-spy ends, even by ``kill -9``.
     """
 
     name = "py-spy"
@@ -52,19 +52,19 @@ class Recording:
         seconds: float | None = None,
         native: bool = False,
     ) -> None:
-        """With *seconds* it lasts so long, else until the process ends, or until `finish`."""
+        """It lasts *seconds*, or by default until the process ends or `finish` is called."""
         self._folder = folder
         self._write = write
         self._seconds = seconds
         self._path = folder.artefacts / f"py-spy-{pid}.raw"
         self._began_ns = monotonic_ns()
         self._pid = pid
-        # Not a pipe: a long recording has many errors to tell, and nobody reads them until it ends.
+        # Not a pipe: a long recording prints many errors, which are only read when it ends.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
         self._process: subprocess.Popen[bytes] | None = None
         py_spy = program()
         if py_spy is None:
-            self._tell("", "py-spy is not installed: pip install 'asyncio-harness[profile]'")
+            self._write_artefact("", "py-spy is not installed: pip install 'asyncio-harness[profile]'")
             return
         options = ["--idle", "--threads", "--subprocesses", "--full-filenames"]
         options += ["--native" if native else "--nonblocking"]
@@ -82,13 +82,13 @@ class Recording:
 
     @property
     def pid(self) -> int | None:
-        """Of py-spy itself."""
+        """The process id of py-spy itself."""
         return self._process.pid if self._process is not None else None
 
     def finish(self, *, now: bool = False) -> None:
-        """Wait for its end, which comes *now* with what there is; then put its samples into the record.
+        """Wait for its end and put its samples into the record; *now* stops it, and keeps what it has.
 
-        What stands in the way is a note in the record.
+        A failure becomes a note in the record.
         """
         process = self._process
         if process is None:
@@ -106,27 +106,32 @@ class Recording:
             took_s = (monotonic_ns() - self._began_ns) / 1e9
             length = self._seconds if self._seconds is not None else round(took_s, 1)
             note = f"{length:g} s at {RATE_HZ} Hz, collapsed stacks"
-            self._tell(str(self._path.relative_to(self._folder.path)), note)
+            self._write_artefact(str(self._path.relative_to(self._folder.path)), note)
         else:
             self._errors.seek(0)
             errors = self._errors.read().decode(errors="replace")
-            # With `--subprocesses` it does not say so, but that there is no such Python process.
+            # With `--subprocesses`, py-spy reports missing permission as "no such Python process".
             why = _why(errors) if _is_permitted(self._pid) else PTRACE
-            self._tell("", f"no recording: {why}")
+            self._write_artefact("", f"no recording: {why}")
         self._errors.close()
 
-    def _tell(self, path: str, note: str) -> None:
+    def _write_artefact(self, path: str, note: str) -> None:
         self._write(ArtefactWritten(monotonic_ns(), self.name, path, note))
 
 
+def start(pid: int, folder: RunFolder, write: Callable[[Event], object]) -> PySpyRecording:
+    """Record process *pid* and its children until it ends."""
+    return PySpyRecording(pid, folder, write)
+
+
 async def record(pid: int, seconds: float, folder: RunFolder, write: Callable[[Event], object]) -> None:
-    """Record process *pid* and its children for *seconds*; cancelled, it keeps what there is."""
-    recording = Recording(pid, folder, write, seconds=seconds)
+    """Record process *pid* and its children for *seconds*; when cancelled, keep what has been recorded."""
+    recording = PySpyRecording(pid, folder, write, seconds=seconds)
     finishing = asyncio.create_task(asyncio.to_thread(recording.finish))
     try:
         await asyncio.shield(finishing)
     except asyncio.CancelledError:
-        # The thread waits for its end, which comes now.
+        # This ends the recording, for which the thread waits.
         if recording.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(recording.pid, signal.SIGINT)
@@ -135,12 +140,12 @@ async def record(pid: int, seconds: float, folder: RunFolder, write: Callable[[E
 
 
 def dump(pid: int) -> tuple[ThreadDump, ...]:
-    """The threads of process *pid* as they are at this moment; none when it cannot be told.
+    """The threads of process *pid* at this moment; empty when they could not be read.
 
-    The process is not stopped for that, and so never left in that state.
+    The process is not stopped, so it cannot be left stopped.
 
     Raises:
-        PermissionError: This user may not look into it, or py-spy is not installed.
+        PermissionError: This user may not read the process, or py-spy is not installed.
     """
     py_spy = program()
     if py_spy is None:
@@ -150,23 +155,23 @@ def dump(pid: int) -> tuple[ThreadDump, ...]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DUMP_WITHIN_S)
         threads = tuple(map(_thread, json.loads(done.stdout))) if done.returncode == 0 else ()
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-        return ()  # it ended meanwhile, or changed under the look
+        return ()  # the process ended, or its stacks changed while they were read
     if "ermission" in done.stderr:
         raise PermissionError("this user may not read the target's memory (ptrace)")
     return threads
 
 
 def program() -> str | None:
-    """Where py-spy is, if it is installed."""
-    # Beside this Python first: the harness may run from an environment that is not activated.
+    """The path of py-spy, or None if it is not installed."""
+    # Beside this Python first: the harness may run from an environment that is not active.
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
 
 
 def _is_permitted(pid: int) -> bool:
-    """Whether this user may read the memory of process *pid*; also when it has ended."""
+    """Whether this user may read the memory of process *pid*; true when it has ended."""
     try:
-        # The kernel asks for the same right as when py-spy reads.
+        # The kernel checks the same permission as when py-spy reads.
         os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC))
     except OSError as exc:
         return not isinstance(exc, PermissionError)
@@ -186,9 +191,9 @@ def _thread(raw: dict[str, object]) -> ThreadDump:
 
 
 def _why(errors: str) -> str:
-    """py-spy's reason, with what can be done about the most frequent one."""
+    """py-spy's reason for failing, with a remedy for the most frequent one."""
     if "ermission" in errors:
         return PTRACE
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    told = (line.partition(":")[2].strip() for line in lines if line.startswith(("Error:", "Reason:")))
-    return "; ".join(told) or (lines[-1] if lines else "no reason given")
+    reasons = (line.partition(":")[2].strip() for line in lines if line.startswith(("Error:", "Reason:")))
+    return "; ".join(reasons) or (lines[-1] if lines else "no reason given")

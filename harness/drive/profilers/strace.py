@@ -1,7 +1,6 @@
-"""``strace -c``: how often a process and its threads make which system call, and how long these take.
+"""``strace -c``: the system calls of a process and its threads, with counts and times.
 
-Every system call of the process stops twice for it, so this is for "what does it do all day", and not for
-any figure of a report.
+Each system call stops twice for it, which slows the process down: no figure of the report is valid under it.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from .pyspy import PTRACE
 WRITE_WITHIN_S = 5.0
 
 
-class Recording:
-    """A summary of process *pid*, its threads and its children from now on, written by `finish`."""
+class StraceRecording:
+    """A summary of the system calls of process *pid*, its threads and its children, written by `finish`."""
 
     name = "strace"
 
@@ -39,27 +38,31 @@ class Recording:
         )
 
     def finish(self, *, now: bool = False) -> None:
-        """Wait for its end, which comes with that of the process, or *now*."""
+        """Wait for strace, which ends with the process, and write the summary; *now* stops it."""
         if now:
             self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(WRITE_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # which lets the process go
+            self._process.kill()  # the kernel then resumes the process
             self._process.wait()
         if self._path.exists() and self._path.stat().st_size:
-            self._tell(str(self._path.relative_to(self._folder.path)), "system calls by time")
+            self._write_artefact(str(self._path.relative_to(self._folder.path)), "system calls by time")
         else:
             self._errors.seek(0)
             why = self._errors.read().decode(errors="replace").strip() or "no reason given"
-            self._tell("", f"no summary: {PTRACE if 'ermitted' in why else why.splitlines()[-1]}")
-
+            self._write_artefact("", f"no summary: {PTRACE if 'ermitted' in why else why.splitlines()[-1]}")
         self._errors.close()
 
-    def _tell(self, path: str, note: str) -> None:
+    def _write_artefact(self, path: str, note: str) -> None:
         self._write(ArtefactWritten(monotonic_ns(), self.name, path, note))
 
 
+def start(pid: int, folder: RunFolder, write: Callable[[Event], object]) -> StraceRecording:
+    """Trace process *pid*, its threads and its children until it ends."""
+    return StraceRecording(pid, folder, write)
+
+
 def program() -> str | None:
-    """Where strace is, if it is installed."""
+    """The path of strace, or None if it is not installed."""
     return shutil.which("strace")

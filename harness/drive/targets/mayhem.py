@@ -1,4 +1,4 @@
-"""The built-in chaos service, on a queue of its own: a file in the run's folder, or one on a server."""
+"""The built-in chaos service, on its own queue: a file in the run's folder, or a queue on a server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ...record.run import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
 from .spec import TargetSpec
 
-# -P: a `queue.py` in the working directory is not the one it imports.
+# -P: a `queue.py` in the working directory must not shadow the standard library's.
 SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")
-# Its own drain deadline is 10 s; it is killed only when it misses that by far.
+# Its own drain deadline is 10 s; it is killed only when it exceeds that by far.
 STOP_WITHIN_S = 20.0
 CHECK_WITHIN_S = 30.0
 
 
-def plan(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
+def spec(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
     """The service with its broker and store.
 
     Raises:
-        ScenarioError: It does not accept its settings.
+        ScenarioError: The service rejects its settings.
     """
     database = f"sqlite:{folder.artefacts / 'mayhem.db'}"
     broker = _of_this_run(target.broker, folder) if target.broker else database
@@ -42,16 +42,16 @@ def plan(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
         stop_signal="SIGTERM",
         stop_within_s=STOP_WITHIN_S,
         env=env,
-        # The load names the hosts that the service has.
+        # The load refers to the hosts that the service has.
         sender={**_place(broker), "hosts": hosts},
-        # What is in memory ends with the service.
+        # A broker in memory ends with the service.
         ledger_command=() if "memory:" in backends else (*SERVICE, "ledger", *backends),
         remove_command=(*SERVICE, "remove", *backends) if broker not in (target.broker, database) else (),
     )
 
 
 def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The URLs as options, or as variables of the environment: everybody can read a command."""
+    """The URLs as options, or, if they hold a password, as environment variables: commands are public."""
     options: list[str] = []
     env = {}
     for name, url in urls.items():
@@ -63,7 +63,7 @@ def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _accepted(options: list[str], env: dict[str, str]) -> dict[str, object]:
-    """The settings that come of the options, as the service itself understands them."""
+    """The settings that the options result in, as the service itself reads them."""
     check = subprocess.run(
         [*SERVICE, "check", *options],
         env={**os.environ, **env},
@@ -78,14 +78,14 @@ def _accepted(options: list[str], env: dict[str, str]) -> dict[str, object]:
 
 
 def _of_this_run(broker: str, folder: RunFolder) -> str:
-    """On a server, a queue that no other run has: what is in it is counted."""
+    """The broker's URL, on a server with a queue for this run alone, whose messages are counted."""
     if not re.match(r"\w+://", broker) or "?" in broker:
         return broker
     return f"{broker}?queue={re.sub(r'[^A-Za-z0-9_-]', '-', folder.path.name)[-64:]}"
 
 
 def _place(broker: str) -> dict[str, object]:
-    """Where the sender finds it."""
+    """The sender's parameters that locate the broker."""
     scheme, _, path = broker.partition(":")
     return {"database": path} if scheme == "sqlite" else {"url": broker}
 

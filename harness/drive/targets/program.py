@@ -7,7 +7,7 @@ from ...record.scenario import ProgramTarget
 from .spec import TargetSpec
 
 
-def plan(target: ProgramTarget, folder: RunFolder) -> TargetSpec:
+def spec(target: ProgramTarget, folder: RunFolder) -> TargetSpec:
     """The program as the scenario describes it."""
     return TargetSpec(
         command=target.command,

@@ -1,4 +1,4 @@
-"""What every kind of target comes down to: a command, and what the runner must know to treat it well."""
+"""What the runner needs to know about any kind of target: its command, and how to handle it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class TargetSpec:
     stop_signal: str
     stop_within_s: float
     env: dict[str, str] = field(default_factory=dict)
-    sender: dict[str, object] = field(default_factory=dict)  # what its sender must know besides the scenario
+    sender: dict[str, object] = field(default_factory=dict)  # parameters of its sender beyond the scenario
     ledger_command: tuple[str, ...] = ()  # prints what became of every message, after the target ended
-    remove_command: tuple[str, ...] = ()  # takes away what the run alone has used on a server
+    remove_command: tuple[str, ...] = ()  # removes what only this run used on a server

@@ -1,4 +1,4 @@
-"""Which injected fault acts in which thread at this moment: `faults.py` says so, the watchdog asks."""
+"""The injected fault that acts in a thread at this moment; the watchdog reads it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ _faults: dict[int, str] = {}
 
 
 def fault_in(thread_ident: int) -> str:
-    """The id of the fault that acts in a thread, "" for none."""
+    """The id of the fault that acts in a thread, or "" if none does."""
     return _faults.get(thread_ident, "")
 
 
 def begin(thread_ident: int, fault_id: str) -> None:
-    """A fault takes effect in that thread."""
+    """A fault takes effect in that thread from now on."""
     _faults[thread_ident] = fault_id
 
 

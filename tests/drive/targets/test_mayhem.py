@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.drive.targets.mayhem import plan
+from harness.drive.targets.mayhem import spec
 from harness.errors import ScenarioError
 from harness.record.run import RunFolder
 from harness.record.scenario import MayhemTarget
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def made(folder, **keys):
-    return plan(MayhemTarget(kind="mayhem", **keys), folder)
+    return spec(MayhemTarget(kind="mayhem", **keys), folder)
 
 
 def test_by_default_both_are_a_new_file_of_the_run(folder):

@@ -1,4 +1,4 @@
-"""HTTP requests, each on its own: no cookies, no redirects, no limit on connections."""
+"""Sends independent HTTP requests: no cookies, no redirects, no limit on connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ try:
 except ImportError as missing:
     raise UsageError('the sender "http" needs aiohttp: install asyncio-harness[http]') from missing
 
-# Errors quote addresses and more; the record wants to know which error it was.
+# Errors quote addresses and more; for the record their beginning is enough.
 ERROR_CHARS = 200
 
 
@@ -31,10 +31,10 @@ async def connect(
     timeout_s: float,
     expect_status: Sequence[int],
 ) -> AsyncIterator[HttpSender]:
-    """A sender to that address. A target that does not listen is no error here: its requests fail.
+    """A sender to *url*. If the target does not listen, its requests fail, which is not an error here.
 
     Args:
-        expect_status: What counts as success; every status below 400 when empty.
+        expect_status: Statuses that count as success; if empty, all below 400.
     """
     async with aiohttp.ClientSession(
         # A limit would make requests queue here, as in a closed model.
@@ -52,7 +52,7 @@ async def connect(
 
 
 class HttpSender:
-    """One task per request, so that none waits for another."""
+    """Runs one task per request, so that none waits for another."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class HttpSender:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up the requests that are still without an answer."""
+        """Cancel the requests that have no answer yet."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""Messages into a NATS broker's stream; their settling is read from the records that the service writes.
+"""Publishes messages to a NATS stream, and reads from the service's records when they were settled.
 
-The contract is in docs/brokers.md: a publisher sends the body to QUEUE.message with two headers; the service
-writes a record to QUEUE.record.N, JSON with id, state and reason, when it has settled a message.
+The contract is in docs/brokers.md: a publisher sends the body to QUEUE.message with two headers; when the
+service has settled a message, it writes a JSON record with id, state and reason to QUEUE.record.N.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ except ImportError as missing:
 
 ANSWER_S = 5.0
 RECONNECT_S = 0.2
-# One wait for records. Latency does not depend on it: the server says when it stored a record.
-LOOK_S = 1.0
-LAST_LOOK_S = 0.1
-LOOK_COUNT = 1_000
-# Between two looks while the server is away; the requests meanwhile fail, and the load goes on.
-AWAY_S = 0.1
+# How long one fetch waits for records. Latency does not depend on it: the server dates each record.
+FETCH_S = 1.0
+LAST_FETCH_S = 0.1
+FETCH_COUNT = 1_000
+# Pause between two fetches while the server is unavailable; requests fail meanwhile, and the load goes on.
+RETRY_S = 0.1
 
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[NatsSender]:
-    """A sender into the queue at *url*, for events of that many hosts.
+    """A sender to the queue at *url*, with events for that many hosts.
 
     Raises:
         TargetError: The server does not answer, or has no such queue.
@@ -49,7 +49,7 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
     why: Exception | None = None
 
     async def failed(error: Exception) -> None:
-        """The client's own log line for each attempt is not wanted: failed requests tell as much."""
+        """Replaces the client's log line for each attempt: failed requests show the same."""
         nonlocal why
         why = error
 
@@ -60,11 +60,11 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
                 error_cb=failed,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
-                reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type] # it is given to sleep
+                reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type] # passed to `sleep`
             )
         except (Error, OSError) as exc:
             raise TargetError(f"{place}: {why or exc}") from exc
-        # Only the first failure is an error.
+        # Only a failure to connect at the start is an error.
         client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
         sender = NatsSender(
             InFlightMessages(flight, "nats", hosts), client.jetstream(timeout=ANSWER_S), queue
@@ -80,18 +80,18 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
 
 
 class NatsSender:
-    """One task per message."""
+    """Runs one task per message."""
 
     def __init__(self, out: InFlightMessages, jetstream: JetStreamContext, queue: str) -> None:
         self._out = out
         self._jetstream = jetstream
         self._queue = queue
         self._records: JetStreamContext.PullSubscription | None = None
-        self._next = 1  # the first record that is of interest
+        self._next = 1  # the first record to read
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, place: str) -> None:
-        """See that a broker has made the queue, and from where on its records are of interest."""
+        """Check that a broker has created the queue, and find the first record to read."""
         try:
             info = await self._jetstream.stream_info(f"{self._queue}_records")
         except NotFoundError as exc:
@@ -107,19 +107,19 @@ class NatsSender:
         task.add_done_callback(self._tasks.discard)
 
     async def watch(self) -> None:
-        """Look for messages that settled; never returns."""
+        """Read the records of settled messages; never returns."""
         while True:
             try:
-                await self._look(LOOK_S)
+                await self._fetch(FETCH_S)
             except Error:
-                # Also when the server came back: it has forgotten what was asked of it.
+                # Also after a restart of the server, which has lost the subscription.
                 self._records = None
-                await asyncio.sleep(AWAY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:
-        """Take a last look, and give up what is still being published."""
+        """Read the last records, and cancel what is still being published."""
         try:
-            while await self._look(LAST_LOOK_S):
+            while await self._fetch(LAST_FETCH_S):
                 pass
         except Error:
             pass
@@ -140,8 +140,8 @@ class NatsSender:
             error = f"{type(exc).__name__}: {exc}"
         self._out.published(message, error=error)
 
-    async def _look(self, wait_s: float) -> bool:
-        """Read the records since the last look, and whether there were any."""
+    async def _fetch(self, wait_s: float) -> bool:
+        """Read the records since the last fetch; return whether there were any."""
         if self._records is None:
             self._records = await self._jetstream.pull_subscribe(
                 f"{self._queue}.record.*",
@@ -153,7 +153,7 @@ class NatsSender:
                 ),
             )
         try:
-            found = await self._records.fetch(LOOK_COUNT, timeout=wait_s)
+            found = await self._records.fetch(FETCH_COUNT, timeout=wait_s)
         except TimeoutError:
             return False
         for message in found:

@@ -1,7 +1,8 @@
-"""Messages into a Redis broker's stream; their settling is read from the stream that the service writes.
+"""Adds messages to a Redis stream, and reads from the service's stream when they were settled.
 
 The contract is in docs/brokers.md: a publisher adds an entry with id, body, headers and published_at, and
-counts it in the same transaction; the service adds one with id, state, at_us and reason for what it settled.
+counts it in the same transaction; for each settled message, the service adds one with id, state, at_us and
+reason.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ except ImportError as missing:
     raise UsageError('the sender "redis" needs redis: install asyncio-harness[redis]') from missing
 
 ANSWER_S = 5.0
-# One wait for settlements. Latency does not depend on it: the entry says when a message settled.
-LOOK_MS = 1_000
-LOOK_COUNT = 1_000
-# Between two looks while the server is away; the requests meanwhile fail, and the load goes on.
-AWAY_S = 0.1
+# How long one read waits for settlements. Latency does not depend on it: each entry has its time.
+READ_MS = 1_000
+READ_COUNT = 1_000
+# Pause between two reads while the server is unavailable; requests fail meanwhile, and the load goes on.
+RETRY_S = 0.1
 
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[RedisSender]:
-    """A sender into the queue at *url*, for events of that many hosts.
+    """A sender to the queue at *url*, with events for that many hosts.
 
     Raises:
         TargetError: The server does not answer, or has no such queue.
@@ -46,7 +47,7 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
         parts._replace(query="").geturl(),
         socket_timeout=ANSWER_S,
         socket_connect_timeout=ANSWER_S,
-        # A request that was tried twice might be two.
+        # A retried request might be executed twice.
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
@@ -61,7 +62,7 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
 
 
 class RedisSender:
-    """One task per message: what is sent at the same time shares the client's connections."""
+    """Runs one task per message; concurrent ones share the client's connection pool."""
 
     def __init__(self, out: InFlightMessages, client: Redis, queue: str) -> None:
         self._out = out
@@ -73,7 +74,7 @@ class RedisSender:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, place: str) -> None:
-        """See that a broker has made the queue, and from where on its settlements are of interest."""
+        """Check that a broker has created the queue, and find the first settlement to read."""
         try:
             if not await self._client.exists(self._stream):
                 raise TargetError(f"{place}: not a broker's queue: no {self._stream}")
@@ -90,17 +91,17 @@ class RedisSender:
         task.add_done_callback(self._tasks.discard)
 
     async def watch(self) -> None:
-        """Look for messages that settled; never returns."""
+        """Read the settlements of messages; never returns."""
         while True:
             try:
-                await self._look(block_ms=LOOK_MS)
+                await self._read(block_ms=READ_MS)
             except RedisError:
-                await asyncio.sleep(AWAY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:
-        """Take a last look, and give up what is still being published."""
+        """Read the last settlements, and cancel what is still being published."""
         try:
-            while await self._look(block_ms=None):
+            while await self._read(block_ms=None):
                 pass
         except RedisError:
             pass
@@ -125,9 +126,9 @@ class RedisSender:
             error = f"{type(exc).__name__}: {exc}"
         self._out.published(message, error=error)
 
-    async def _look(self, *, block_ms: int | None) -> bool:
-        """Read what settled since the last look, and whether there was anything."""
-        found: Any = await self._client.xread({self._settled: self._seen}, count=LOOK_COUNT, block=block_ms)
+    async def _read(self, *, block_ms: int | None) -> bool:
+        """Read the settlements since the last read; return whether there were any."""
+        found: Any = await self._client.xread({self._settled: self._seen}, count=READ_COUNT, block=block_ms)
         for _, entries in found:
             for entry, fields in entries:
                 self._seen = entry

@@ -1,7 +1,7 @@
-"""Messages into a SQLite broker's table, by plain SQL; their settling is read back from the same table.
+"""Inserts messages into a SQLite table, and reads from the same table when they were settled.
 
 The contract is the table ``message``: a publisher inserts id, body, headers, published_at and visible_at; the
-service sets state to "acked" or "dead", and settled_at with it. Its times are unix seconds.
+service sets state to "acked" or "dead" together with settled_at. Times are unix seconds.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from ..in_flight_messages import InFlightMessages, Outgoing
 
 T = TypeVar("T")
 
-# How often settled messages are looked for. Latency does not depend on it: the row says when it settled.
-LOOK_EVERY_S = 0.01
-# A row may show up after others that settled later, when its transaction committed after theirs. Looks reach
-# back this far behind the newest row; what takes longer is found by a sweep.
-LOOK_BACK_S = 0.1
-# A sweep reads everything since the oldest message that is still out was published.
+# How often settled messages are read. Latency does not depend on it: the row has the time.
+READ_EVERY_S = 0.01
+# A row can appear after rows that settled later, when its transaction commits after theirs. A read starts
+# this long before the newest row; a sweep finds rows that take longer.
+READ_BACK_S = 0.1
+# A sweep reads everything since the oldest message in flight was published.
 SWEEP_EVERY_S = 1.0
-# The service writes to the same file; a commit of its own takes milliseconds.
+# The service writes to the same file; each of its commits takes milliseconds.
 BUSY_TIMEOUT_MS = 5_000
 
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, database: str, hosts: int) -> AsyncIterator[SqliteSender]:
-    """A sender into the file *database*, for events of that many hosts.
+    """A sender to the file *database*, with events for that many hosts.
 
     Raises:
-        TargetError: The file or its table is not there, or can no longer be read.
+        TargetError: The file or its table does not exist, or can no longer be read.
     """
-    # One thread owns the connection: a commit takes milliseconds, which the schedule must not wait for.
+    # A thread owns the connection: a commit takes milliseconds, and must not delay the schedule.
     with ThreadPoolExecutor(1, thread_name_prefix="sqlite") as thread:
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _open, Path(database))
@@ -57,7 +57,7 @@ async def connect(flight: InFlightRequests, *, database: str, hosts: int) -> Asy
 
 
 class SqliteSender:
-    """Gathers what is sent while a transaction runs into the next one."""
+    """Collects the messages that are sent during a transaction into the next transaction."""
 
     def __init__(
         self, out: InFlightMessages, connection: sqlite3.Connection, thread: ThreadPoolExecutor
@@ -70,12 +70,12 @@ class SqliteSender:
         self._newest_s = 0.0
 
     def send(self, request: DriverRequest) -> None:
-        """Put the message into the next transaction."""
+        """Add the message to the next transaction."""
         self._next.append(self._out.send(request))
         self._any_next.set()
 
     async def publish(self) -> None:
-        """Insert what is sent; never returns."""
+        """Insert the messages; never returns."""
         while True:
             await self._any_next.wait()
             self._any_next.clear()
@@ -89,29 +89,29 @@ class SqliteSender:
                 self._out.published(message, error=error)
 
     async def watch(self) -> None:
-        """Look for messages that settled; never returns.
+        """Read which messages were settled; never returns.
 
         Raises:
             TargetError: The table can no longer be read.
         """
         swept_s = 0.0
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(READ_EVERY_S)
             if time.monotonic() - swept_s >= SWEEP_EVERY_S:
                 swept_s = time.monotonic()
                 await self.sweep()
             else:
-                await self._look(self._newest_s - LOOK_BACK_S)
+                await self._read(self._newest_s - READ_BACK_S)
 
     async def sweep(self) -> None:
-        """Find every message that settled, however late its row showed up.
+        """Find every settled message, however late its row appeared.
 
         Raises:
             TargetError: The table can no longer be read.
         """
-        await self._look(0.0)
+        await self._read(0.0)
 
-    async def _look(self, since_s: float) -> None:
+    async def _read(self, since_s: float) -> None:
         oldest_s = self._out.oldest_s()
         if oldest_s is None:
             return
@@ -143,7 +143,7 @@ class SqliteSender:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        # rw, because a publisher must not make the file: it would be an empty one that nobody reads.
+        # rw: a publisher must not create the file, which would be an empty one that no service reads.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
         )

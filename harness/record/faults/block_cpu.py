@@ -1,0 +1,33 @@
+"""`block.cpu`: a call that computes."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..fault_kind import Resolve, parameter
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCpu:
+    """The call holds the loop by computing first."""
+
+    block_ms: float = parameter(float, "For how long.", above=0, typical=200.0)
+
+    def describe(self) -> str:
+        return f"{self.block_ms:g} ms of computing"
+
+    def prepare(self, resolve: Resolve) -> Callable[[], None]:
+        return functools.partial(_burn, int(self.block_ms * 1e6))
+
+
+def _burn(for_ns: int) -> None:
+    # The thread's own CPU time, so that a busy machine does not shorten the block.
+    end_ns = time.thread_time_ns() + for_ns
+    while time.thread_time_ns() < end_ns:
+        pass
+
+
+KIND = BlockCpu

@@ -1,0 +1,26 @@
+"""`block.sleep`: a call that waits in the kernel, as one of a blocking client library does."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..fault_kind import Resolve, parameter
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSleep:
+    """The call holds the loop by waiting in `time.sleep` first."""
+
+    block_ms: float = parameter(float, "For how long.", above=0, typical=200.0)
+
+    def describe(self) -> str:
+        return f"time.sleep({self.block_ms / 1e3:g})"
+
+    def prepare(self, resolve: Resolve) -> Callable[[], None]:
+        return functools.partial(time.sleep, self.block_ms / 1e3)
+
+
+KIND = BlockSleep

@@ -1,0 +1,35 @@
+"""`call.fail`: a call that raises."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..fault_kind import Resolve, parameter
+
+
+@dataclass(frozen=True, slots=True)
+class CallFail:
+    """The call raises instead of doing its work."""
+
+    raises: str = parameter(
+        str, "The class of the exception.", default="builtins:ConnectionError", is_place=True
+    )
+    message: str = parameter(str, "Its text.", default="injected fault")
+
+    def describe(self) -> str:
+        return f"raises {self.raises.removeprefix('builtins:')}"
+
+    def prepare(self, resolve: Resolve) -> Callable[[], None]:
+        found = resolve(self.raises)
+        if not (isinstance(found, type) and issubclass(found, BaseException)):
+            raise TypeError(f"{self.raises} is not an exception")
+        return functools.partial(_fail, found, self.message)
+
+
+def _fail(kind: type[BaseException], message: str) -> None:
+    raise kind(message)
+
+
+KIND = CallFail

@@ -1,0 +1,118 @@
+"""Faults inside a real process: what they leave of it, wherever it goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.drive import control
+from harness.errors import TargetError
+from tests.support.watched import outcome, start
+
+PROGRAM = """
+    import asyncio, os, sys, traceback
+
+    class Shop:
+        @staticmethod
+        def total(n):
+            return n
+
+        async def sell(self):
+            return "sold"
+
+    own = dict(vars(Shop))
+
+    async def main():
+        print("ready", flush=True)
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            await do(line)
+
+    async def do(line):
+        scope = {}
+        exec("async def act():\\n " + line, globals(), scope)
+        print(await scope["act"](), flush=True)
+
+    asyncio.run(main())
+"""
+
+
+class Target:
+    """A running program, its control socket and what it says."""
+
+    def __init__(self, process, sockets):
+        self.process = process
+        self._sockets = sockets
+
+    def do(self, statement):
+        """Have the program execute a statement in a coroutine; what it returned, as text."""
+        self.process.stdin.write(statement + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip()
+
+    async def inject(self, **fault):
+        await control.ask(self._sockets, {"do": "inject", "kind": "call.fail", **fault})
+
+    async def heal(self, fault_id):
+        (answer,) = await control.ask(self._sockets, {"do": "heal", "id": fault_id})
+        return answer["fired"]
+
+
+@pytest.fixture
+def target(tmp_path):
+    with tempfile.TemporaryDirectory(prefix="harness-test-") as sockets:
+        process, folder = start(PROGRAM, tmp_path, control=sockets)
+        assert process.stdout.readline() == "ready\n"
+        yield Target(process, Path(sockets))
+        assert outcome(process, folder).status == 0
+
+
+async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target):
+    """A static method stays one, and afterwards it is the same object."""
+    await target.inject(id="a", **{"in": "__main__:Shop.total"}, kind="block.sleep", block_ms=1)
+
+    assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, False)"
+    assert await target.heal("a") == 1
+    assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, True)"
+
+
+async def test_what_replaces_a_function_looks_like_it(target):
+    """Name, qualified name, file and first line are those of the function."""
+    looks = "c.co_name, c.co_qualname, c.co_filename, c.co_firstlineno"
+    await target.inject(id="a", **{"in": "__main__:Shop.sell"})
+
+    assert target.do(f"c = Shop.sell.__code__; return {looks}") == target.do(
+        f"c = own['sell'].__code__; return {looks}"
+    )
+    assert target.do("return asyncio.iscoroutinefunction(Shop.sell)") == "True"
+
+
+async def test_a_forked_child_has_no_fault(target):
+    """The child's function is the program's own; the parent's still misbehaves."""
+    await target.inject(id="a", **{"in": "__main__:Shop.sell"})
+    child = "pid = os.fork(); pid or os._exit(Shop.sell is own['sell']); return os.waitpid(pid, 0)[1] >> 8"
+
+    assert target.do(child) == "1"
+    assert target.do("return Shop.sell is own['sell']") == "False"
+    assert await target.heal("a") == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "more", "why"),
+    [
+        ("__main__:Shop.nothing", {}, "LookupError: __main__:Shop.nothing: __main__ has no Shop.nothing"),
+        ("nowhere_at_all:f", {}, "LookupError: nowhere_at_all:f: the program has no module nowhere_at_all"),
+        ("__main__:Shop", {}, "TypeError: __main__:Shop is a type, not a Python function"),
+        ("__main__:Shop.sell", {"raises": "builtins:len"}, "TypeError: builtins:len is not an exception"),
+        ("__main__:Shop.sell", {"kind": "earthquake"}, "ValueError: no fault of the kind 'earthquake'"),
+    ],
+)
+async def test_a_fault_that_cannot_be_is_refused(target, place, more, why):
+    """The answer says why, and nothing is replaced."""
+    with pytest.raises(TargetError) as caught:
+        await target.inject(id="a", **{"in": place}, **more)
+
+    assert str(caught.value).startswith(why)
+    assert target.do("return dict(vars(Shop)) == own") == "True"
