@@ -104,7 +104,7 @@ def _sample(at_s: float, service: Process, url: str) -> ServiceSample:
         at_s=round(at_s, 1),
         rss_mb=int(status["VmRSS"].split()[0]) / 1024,
         descriptors=sum(1 for _ in (proc / "fd").iterdir()),
-        threads=int(status["ThreadPool"]),
+        threads=int(status["Threads"]),
         tasks=_number(TASKS, metrics),
         handled=_number(HANDLED, metrics),
         waiting=_number(WAITING, metrics),

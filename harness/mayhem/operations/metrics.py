@@ -58,7 +58,7 @@ GAUGES = {
     "mayhem.messages.in_hand": ("{message}", "Messages in flight"),
     "mayhem.messages.in_hand.size": ("By", "Total size of the bodies of messages in flight"),
     "mayhem.messages.pending": ("{message}", "Unsettled messages in the broker"),
-    "mayhem.threads.busy": ("{thread}", "ThreadPool in a blocking call"),
+    "mayhem.threads.busy": ("{thread}", "Threads in a blocking call"),
     "mayhem.threads.waiting": ("{call}", "Blocking calls that wait for a thread"),
     "mayhem.threads.oldest_wait": ("s", "How long the oldest of those has waited"),
 }
