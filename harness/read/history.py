@@ -16,6 +16,7 @@ from ..record import page
 from ..record.event import Blocked, Completed, Event, LoopSampled, LoopStarted, RunEnded, Sent, SpanEnded
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
+from .blame import Territory
 
 E = TypeVar("E", bound=Event)
 
@@ -61,6 +62,17 @@ class History:
         """The newest event of one kind, if there is any."""
         events = self.of(kind)
         return events[-1] if events else None
+
+    def ownership(self, pid: int | None = None) -> Territory:
+        """Whose code a file is in the process *pid*, or in all processes together.
+
+        In a process without a loop every file is neither the program's nor a library's.
+        """
+        started = [loop.started for loop in self.loops if pid in (None, loop.started.pid)]
+        return Territory(
+            tuple(dict.fromkeys(prefix for loop in started for prefix in loop.application)),
+            tuple(dict.fromkeys(prefix for loop in started for prefix in loop.libraries)),
+        )
 
     def since_start_ns(self, at_ns: int) -> int:
         """An instant of the record's clock, counted from the run's start."""

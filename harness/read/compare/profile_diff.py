@@ -26,7 +26,6 @@ from ..samples.flame_graph import (
     CallTree,
     Interned,
     ThreadSamples,
-    territory,
     thread_of,
 )
 from ..samples.sample import LATE, StackSample, stack_samples
@@ -104,7 +103,7 @@ def profile_diff(base: History, head: History) -> ProfileDiff | str:
         return "only one of the runs was sampled; of the other only late turns were looked at"
     answered = [sum(request.ok for request in history.requests) for history in (base, head)]
     per = MESSAGE if all(answered) else SECOND
-    units = answered if all(answered) else [loop.figures(history).ran_s for history in (base, head)]
+    units = answered if all(answered) else [loop.ran_s(history) for history in (base, head)]
     if not all(units):
         return "no loop ran in one of the runs"
     sides = _Side(base, before, units[0]), _Side(head, after, units[1])
@@ -116,7 +115,7 @@ class _Side:
 
     def __init__(self, history: History, samples: tuple[StackSample, ...], units: float) -> None:
         self.samples, self.units = samples, units
-        self._whose = territory(history)
+        self._whose = history.ownership()
         self._known: dict[tuple[str, str], Called] = {}
         # By identity: `stack_samples` interns equal stacks, and hashing one takes longer than the rest.
         self._stacks: dict[int, tuple[tuple[Called, ...], tuple[Called, ...]]] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...record.event import RunEnded, TargetExited
+from ...record.event import RunEnded
+from ...record.exit_status import describe_status
+from ..figures.target import crash, failed
 from ..finding import Finding
 from ..history import History
-from ..rules import target
 from .expectation import ExpectationResult
 
 INTERRUPTED = "it was interrupted"
@@ -34,14 +35,14 @@ def outcome(
     history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
 ) -> Outcome:
     """The gravest of what applies: a dead target, a broken run, wrong load, a missed expectation."""
-    exited, ended = history.last(TargetExited), history.last(RunEnded)
-    if exited is not None and target.died(exited):
-        return Outcome("crashed", target.ending(exited.status))
+    ended = history.last(RunEnded)
+    if (crashed := crash(history)) is not None:
+        return Outcome("crashed", describe_status(crashed.status))
     if ended is None:
         return Outcome("aborted", "the runner was killed, or is still at work")
     if ended.interrupted:
         return Outcome("aborted", INTERRUPTED)
-    if target.failed(history):
+    if failed(history):
         return Outcome("crashed", ended.error)
     # Errors of the load and of the record are about the measurement; the others are about the target.
     broken = next((f for f in findings if f.level == "error" and f.rule in ("load", "record")), None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..figures.fault import FaultFigures
+from ..evidence import Evidence
 from ..finding import Finding
 
+ORDER = 60
 
-def findings(faults: tuple[FaultFigures, ...]) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a fault that failed, warnings for one that stayed or did nothing."""
-    for fault in faults:
+    for fault in evidence.faults:
         if fault.error:
             yield Finding("faults", "error", f"fault {fault.id} failed: {fault.error}")
         elif not fault.undone:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import LedgerTaken, QueueLeft
+from ...record.event import QueueLeft
+from ..evidence import Evidence
 from ..finding import Finding
-from ..history import History
 from ..units import plural
 
+ORDER = 50
 
-def findings(history: History) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Errors for lost messages, a warning for doubled ones, a note for a queue that is still there."""
-    for left in history.of(QueueLeft):
+    for left in evidence.history.of(QueueLeft):
         yield Finding("ledger", "note", f"the queue of the run was left on its server: {left.why}")
-    ledger = history.last(LedgerTaken)
+    ledger = evidence.ledger
     if ledger is None:
         return
     if ledger.lost:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..figures.load import Load
+from ..evidence import Evidence
 from ..finding import Finding
-from ..history import History
 from ..units import duration, plural
 
+ORDER = 40
 
-def findings(history: History, load: Load | None) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for load that came late; a warning for requests that failed."""
+    history, load = evidence.history, evidence.load
     if load is None:
         return
     limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99

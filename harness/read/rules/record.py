@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import ProbeFailed, RunEnded
+from ..evidence import Evidence
 from ..finding import Finding
-from ..history import History
 from ..units import plural
 
+ORDER = 10
 
-def findings(history: History) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Notes on what is missing, and an error for what the runner could not carry out."""
+    history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:
         yield Finding("record", "error", f"the run could not be carried out as asked: {ended.error}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..evidence import Evidence
 from ..finding import Finding
-from ..spans.span import SpanFigures
 from ..units import plural
 
+ORDER = 100
 
-def findings(spans: SpanFigures) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """A warning for parents that are missing, and for spans that were dropped."""
+    spans = evidence.spans
     if spans.orphans:
         message = f"{plural(spans.orphans, 'span')} with a parent that is not in the record"
         yield Finding("spans", "warning", message)

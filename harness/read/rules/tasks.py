@@ -6,31 +6,27 @@ from collections.abc import Iterator
 
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
 from ..blame import Territory, candidates
+from ..evidence import Evidence
 from ..figures import task
 from ..finding import Finding
-from ..history import History
 from ..units import duration, plural
 
-RULE = "tasks"
+ORDER = 90
 
 
-def findings(history: History) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Warnings for what is lost, notes for what may be meant."""
-    territories = {
-        loop.started.pid: Territory(loop.started.application, loop.started.libraries)
-        for loop in history.loops
-    }
-    nowhere = Territory((), ())
-    for leak in task.leaks(history):
-        yield _leak(leak, territories.get(leak.pid, nowhere))
+    history = evidence.history
+    for leak in evidence.leaks:
+        yield _leak(leak, history.ownership(leak.pid))
     for late in task.cancelled(history):
-        yield _cancelled(late, territories.get(late.pid, nowhere))
+        yield _cancelled(late, history.ownership(late.pid))
     for destroyed in task.latest(history.of(TaskDestroyed)):
-        yield _destroyed(destroyed, territories.get(destroyed.pid, nowhere))
+        yield _destroyed(destroyed, history.ownership(destroyed.pid))
     for lost in task.latest(history.of(ExceptionLost)):
-        yield _exception(lost, territories.get(lost.pid, nowhere))
+        yield _exception(lost, history.ownership(lost.pid))
     for unawaited in task.latest(history.of(NeverAwaited)):
-        yield _unawaited(unawaited, territories.get(unawaited.pid, nowhere))
+        yield _unawaited(unawaited, history.ownership(unawaited.pid))
     for swallowed in task.latest(history.of(CancelSwallowed)):
         yield _swallowed(swallowed)
 
@@ -74,9 +70,10 @@ def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
         message += f", raised in {own[-1].function} ({_short(own[-1], territory)})"
     message += f"; asyncio said: {loss.message}"
     if own:
-        return Finding(RULE, "warning", message, own[-1].file, own[-1].line)
-    of = loss.coroutine
-    return Finding(RULE, "warning", message, of.file or None if of else None, of.line or None if of else None)
+        return Finding("tasks", "warning", message, own[-1].file, own[-1].line)
+    if (of := loss.coroutine) is None:
+        return Finding("tasks", "warning", message)
+    return Finding("tasks", "warning", message, of.file or None, of.line or None)
 
 
 def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
@@ -92,7 +89,7 @@ def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
 def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
     message = f"{tasks} swallowed a cancellation: cancelled, and ended as if nothing had been asked"
-    return Finding(RULE, "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
+    return Finding("tasks", "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
 
 
 def _found(level: str, message: str, coroutine: Coroutine, where: Frame, territory: Territory) -> Finding:
@@ -101,7 +98,7 @@ def _found(level: str, message: str, coroutine: Coroutine, where: Frame, territo
     if made:
         message += f"; made in {made[-1].function} ({_short(made[-1], territory)})"
         where = made[-1]
-    return Finding(RULE, level, message, where.file or None, where.line or None)
+    return Finding("tasks", level, message, where.file or None, where.line or None)
 
 
 def _waiting(coroutine: Coroutine, territory: Territory) -> Frame:

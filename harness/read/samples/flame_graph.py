@@ -93,7 +93,7 @@ def flame_graph(history: History, traces: tuple[Trace, ...]) -> FlameGraph | Non
     if not took_ns:
         return None
     tree = CallTree(CALLS)
-    lines = _Lines(territory(history))
+    lines = _FrameLines(history.ownership())
     threads, coroutines, spans = Interned[ThreadSamples](), Interned[str](), Interned[str]()
 
     def call_of(stack: tuple[Frame, ...]) -> int | None:
@@ -173,7 +173,7 @@ class CallTree:
         return call
 
 
-class _Lines:
+class _FrameLines:
     """The lines of frames as people read them; each frame is looked into once."""
 
     def __init__(self, whose: Territory) -> None:
@@ -189,15 +189,6 @@ class _Lines:
             called = Called(frame.function[:LETTERS], where[-LETTERS:], self._whose.is_application(frame))
             self._known[frame] = called
         return self._known[frame]
-
-
-def territory(history: History) -> Territory:
-    """Whose code is whose in all processes together."""
-    started = [loop.started for loop in history.loops]
-    return Territory(
-        tuple({prefix: None for loop in started for prefix in loop.application}),
-        tuple({prefix: None for loop in started for prefix in loop.libraries}),
-    )
 
 
 def _tenths(time_ns: int) -> float:

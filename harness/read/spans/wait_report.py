@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from ...record.event import Frame, SpanEnded, StepLogUnavailable, StepsTaken
-from ..blame import Territory
 from ..blocks.block import Block
 from ..history import History
 from ..units import ms, seconds
@@ -148,11 +147,7 @@ class _Namer:
     def __init__(self, history: History, blocks: tuple[Block, ...]) -> None:
         self._history = history
         self._blocks = sorted(blocks, key=_at_s)
-        started = [loop.started for loop in history.loops]
-        self._territory = Territory(
-            tuple(dict.fromkeys(path for one in started for path in one.application)),
-            tuple(dict.fromkeys(path for one in started for path in one.libraries)),
-        )
+        self._ownership = history.ownership()
 
     def segment(self, journey: StepLog, stretch: Slice) -> Segment:
         who, where = stretch.who.function, self._where(stretch.who)
@@ -172,7 +167,7 @@ class _Namer:
         )
 
     def _where(self, frame: Frame) -> str:
-        return f"{self._territory.short(frame.file)}:{frame.line}" if frame.file else ""
+        return f"{self._ownership.short(frame.file)}:{frame.line}" if frame.file else ""
 
     def _culprit(self, block: Block) -> tuple[str, str]:
         """Who kept a loop from running at all."""

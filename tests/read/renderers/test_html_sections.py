@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.calls.allowlist import Accepted, Allowlist
+from harness.read.calls.allowlist import AllowedCall, Allowlist
 from harness.read.compare.comparison import comparison
 from harness.read.compare.profile_diff import profile_diff
 from harness.read.formats import render
@@ -18,8 +18,8 @@ from harness.record.event import CallsCounted
 @pytest.fixture
 def called(record):
     """A run that counted calls: a new place, and one that is allowed."""
-    accepted = Accepted(allow=(Allowlist("open", "small and cached"),))
-    made = record(settings={"calls": accepted.settings()})
+    allowlist = Allowlist(allow=(AllowedCall("open", "small and cached"),))
+    made = record(settings={"calls": allowlist.settings()})
     made.loop()
     for call, line in (("open", 7), ("socket.connect|", 9)):
         counted = CallsCounted(
