@@ -19,7 +19,7 @@ from .figures.loop import LoopFigures
 from .figures.overhead import Overhead
 from .history import History
 from .spans import span
-from .spans.span import SpanFigures, Trace
+from .spans.span import SpanFigures, Waterfall
 from .spans.wait_report import SpanTimes
 from .units import seconds
 
@@ -81,7 +81,7 @@ class Evidence:
         return span.spans(self.history, self.span_times)
 
     @cached_property
-    def traces(self) -> tuple[Trace, ...]:
+    def traces(self) -> tuple[Waterfall, ...]:
         """The traces that the report shows."""
         return span.traces(self.history, self.blocks, self.span_times)
 

@@ -16,7 +16,7 @@ from .figures import console_usage, fault, ledger, load, loop, overhead, target,
 from .finding import Finding
 from .history import History
 from .judge import expectation, health_check, rulebook, verdict
-from .judge.outcome import Outcome, outcome
+from .judge.outcome import OutcomeName, RunOutcome, outcome
 from .samples import flame_graph
 from .spans import span
 from .spans.wait_report import WaitReport
@@ -33,7 +33,7 @@ class RunHead:
     scenario: str
     started: str
     duration_s: float
-    outcome: str
+    outcome: OutcomeName
     reason: str  # why it is invalid, aborted or crashed
     verdict: str
     partial: bool  # the runner's last word is missing
@@ -67,7 +67,7 @@ class Report:
     audits: tuple[health_check.HealthCheck, ...]
     difference: Comparison | None  # to another run, when that is asked for
     timeline: timeline.Timeline = field(repr=False)
-    traces: tuple[span.Trace, ...] = field(repr=False)
+    traces: tuple[span.Waterfall, ...] = field(repr=False)
     icicle: flame_graph.FlameGraph | None = field(repr=False)  # null without samples
 
     @property
@@ -126,10 +126,10 @@ def plain(value: object) -> object:
 
 def exit_status(document: Report) -> int:
     """What a command ends with that showed this run."""
-    return Outcome(document.run.outcome, document.run.reason).exit_status
+    return RunOutcome(document.run.outcome, document.run.reason).exit_status
 
 
-def _head(evidence: Evidence, ended: Outcome) -> RunHead:
+def _head(evidence: Evidence, ended: RunOutcome) -> RunHead:
     run = evidence.history.run
     return RunHead(
         id=run.id,

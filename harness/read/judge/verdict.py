@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ...record.exit_status import describe_status
-from ..blocks import starvation
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
+from ..blocks.starvation import Starvation
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
 from ..history import History
 from ..units import duration, ms, percent, plural
-from .outcome import Outcome
+from .outcome import OutcomeName, RunOutcome
 
 # Where the frame alone would mislead: it was not this code that took the time.
 _HOW = {
@@ -20,21 +20,21 @@ _HOW = {
 }
 
 
-def sentence(evidence: Evidence, outcome: Outcome) -> str:
+def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
     """What happened to the loop; before it, what makes the record less than whole."""
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
     return f"{before}: {happened}" if before else happened
 
 
-def _caveat(history: History, outcome: Outcome) -> str:
+def _caveat(history: History, outcome: RunOutcome) -> str:
     match outcome.name:
-        case "crashed" if (crashed := crash(history)) is not None:
+        case OutcomeName.CRASHED if (crashed := crash(history)) is not None:
             return f"The target died on its own {describe_status(crashed.status)}"
-        case "crashed":
+        case OutcomeName.CRASHED:
             return f"No measurement ({outcome.reason})"
-        case "aborted":
+        case OutcomeName.ABORTED:
             return f"Partial record ({outcome.reason})"
-        case "invalid":
+        case OutcomeName.INVALID:
             return f"Invalid measurement ({outcome.reason})"
     return ""
 
@@ -70,7 +70,7 @@ def _blocked(evidence: Evidence) -> str:
 def _place(place: Blocker) -> str:
     text = place.function
     if place.cause == "descheduled":
-        starved = place.leaf == starvation.BUSY or not place.leaf
+        starved = place.leaf == Starvation.BUSY or not place.leaf
         text = f"a machine too full to run {text}" if starved else f"a process {place.leaf} in {text}"
     elif place.leaf:
         text = f"{place.leaf} <- {text}"

@@ -10,14 +10,14 @@ from collections import Counter
 
 from ...record.event import Frame
 from ..history import History
-from ..samples.sample import stack_samples
+from ..samples.sample import SamplingWay, stack_samples
 
 
 def render(history: History) -> str:
     """The lines, those of the most ticks first."""
     counts: Counter[str] = Counter()
     for sample in stack_samples(history):
-        way = "" if sample.way in ("signal", "executor") else f" ({sample.way})"
+        way = "" if sample.way in (SamplingWay.SIGNAL, SamplingWay.EXECUTOR) else f" ({sample.way})"
         parts = [sample.thread + way, f"span {sample.span}" if sample.span else "no span"]
         parts += map(_name, sample.stack) if sample.stack else ["[the loop itself]"]
         counts[";".join(map(_escaped, parts))] += sample.count

@@ -10,22 +10,22 @@ from collections import defaultdict
 
 from ...record.event import Frame
 from ..history import History
-from ..samples.sample import StackSample, stack_samples
+from ..samples.sample import SamplingWay, StackSample, stack_samples
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 # What a sample's way means for who reads it.
 BIAS = {
-    "thread": ", biased",
-    "executor": ", biased",
-    "outside": ", from outside",
-    "late": ", late turns only",
+    SamplingWay.THREAD: ", biased",
+    SamplingWay.EXECUTOR: ", biased",
+    SamplingWay.OUTSIDE: ", from outside",
+    SamplingWay.LATE: ", late turns only",
 }
 
 
 def render(history: History) -> str:
     """The file as JSON."""
     frames: dict[tuple[str, str, int], int] = {}
-    threads: dict[tuple[int, str, str], list[StackSample]] = defaultdict(list)
+    threads: dict[tuple[int, str, SamplingWay], list[StackSample]] = defaultdict(list)
     for sample in stack_samples(history):
         threads[sample.pid, sample.thread, sample.way].append(sample)
     profiles = [_profile(key, samples, frames) for key, samples in sorted(threads.items())]
@@ -41,7 +41,7 @@ def render(history: History) -> str:
 
 
 def _profile(
-    key: tuple[int, str, str], samples: list[StackSample], frames: dict[tuple[str, str, int], int]
+    key: tuple[int, str, SamplingWay], samples: list[StackSample], frames: dict[tuple[str, str, int], int]
 ) -> dict[str, object]:
     pid, thread, way = key
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...record.event import Blocked, DumpFailed
 from ..evidence import Evidence
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..units import duration, plural
 
 ORDER = 70
@@ -18,18 +18,18 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     for place in evidence.blockers:
         times = plural(place.count, "time")
         message = f"{place.function} held the loop {times} for up to {duration(place.max_ms)} ({place.cause})"
-        yield Finding("blocks", "warning", message, place.file or None, place.line or None)
+        yield Finding("blocks", Level.WARNING, message, place.file or None, place.line or None)
     for block in blocks:
         if not block.ended:
             held = f"it held the loop for at least {duration(block.held_ms)}"
             message = f"process {block.pid} ended inside this block: {held}"
-            yield Finding("blocks", "note", message, block.file or None, block.line or None)
+            yield Finding("blocks", Level.NOTE, message, block.file or None, block.line or None)
     failed = history.last(DumpFailed)
     if failed is not None and any(block.cause == "gil" for block in blocks):
         message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
-        yield Finding("blocks", "note", message)
+        yield Finding("blocks", Level.NOTE, message)
     counted = evidence.loop.blocked_turns
     recorded = sum(turn.ended for turn in history.of(Blocked))
     if counted > recorded:
         unseen = plural(counted - recorded, "turn")
-        yield Finding("blocks", "note", f"{unseen} over the limit counted, but not recorded")
+        yield Finding("blocks", Level.NOTE, f"{unseen} over the limit counted, but not recorded")

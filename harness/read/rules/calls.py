@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..evidence import Evidence
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..units import duration, plural
 
 ORDER = 110
@@ -19,8 +19,8 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         took = f"{plural(call.count, 'time')}, {duration(call.total_ms)} in all"
         if not call.function:
             message = f"{call.call} was called on the loop at further places: {took}"
-            yield Finding("calls", "note", message)
+            yield Finding("calls", Level.NOTE, message)
             continue
         message = f"{call.function} called {call.call} on the loop: {took}"
-        level = "note" if call.known else "warning"
+        level = Level.NOTE if call.known else Level.WARNING
         yield Finding("calls", level, message, call.file, call.line)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
 from ..blame import Territory, own_frames
 from ..evidence import Evidence
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..history import History
 from ..units import duration, ms, plural
 
@@ -35,7 +35,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         message = f"{who} still ran {after} after it was asked to end by {last.signal}: {why}"
         if went_on_as_before := _stands_as_before(last):
             message += ", as it did when it was asked"
-        level = "note" if went_on_as_before else "warning"
+        level = Level.NOTE if went_on_as_before else Level.WARNING
         yield Finding("ending", level, message, where.file if where else None, where.line if where else None)
 
 

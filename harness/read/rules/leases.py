@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ...record.event import SpanEnded
 from ..blocks.block import Block
 from ..evidence import Evidence
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..history import History
 from ..units import duration, plural, seconds
 
@@ -68,7 +68,7 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
     shown = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else "")
     return Finding(
         "leases",
-        "warning",
+        Level.WARNING,
         f"{plural(len(ids), 'message')} came again, {twice:,} of them took effect twice: "
         f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} ended "
         f"while {block.function} ({block.where}) held the loop for up to {duration(block.held_ms)}: {shown}",

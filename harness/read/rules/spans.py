@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..evidence import Evidence
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..units import plural
 
 ORDER = 100
@@ -16,6 +16,6 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     spans = evidence.spans
     if spans.orphans:
         message = f"{plural(spans.orphans, 'span')} with a parent that is not in the record"
-        yield Finding("spans", "warning", message)
+        yield Finding("spans", Level.WARNING, message)
     if spans.dropped:
-        yield Finding("spans", "warning", f"{plural(spans.dropped, 'span')} dropped")
+        yield Finding("spans", Level.WARNING, f"{plural(spans.dropped, 'span')} dropped")

@@ -9,7 +9,7 @@ from ...record.event import TargetExited, TargetStopping
 from ...record.exit_status import describe_status
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..units import duration, ms
 
 ORDER = 20
@@ -19,13 +19,13 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a target that died on its own, a warning for one that was not watched."""
     history = evidence.history
     if (crashed := crash(history)) is not None:
-        yield Finding("target", "error", f"the target died on its own, {describe_status(crashed.status)}")
+        yield Finding("target", Level.ERROR, f"the target died on its own, {describe_status(crashed.status)}")
     exited, asked = history.last(TargetExited), history.last(TargetStopping)
     if exited is not None and asked is not None and exited.status == -signal.SIGKILL:
         ran_on = duration(ms(exited.at_ns - asked.at_ns))
         message = (
             f"the target was asked to end by {asked.signal}, ran on for {ran_on}, and ended by SIGKILL only"
         )
-        yield Finding("target", "warning", message)
+        yield Finding("target", Level.WARNING, message)
     if reason := unwatched(history):
-        yield Finding("target", "warning", reason)
+        yield Finding("target", Level.WARNING, reason)

@@ -8,7 +8,7 @@ from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, Ne
 from ..blame import Territory, candidates
 from ..evidence import Evidence
 from ..figures import task
-from ..finding import Finding
+from ..finding import Finding, Level
 from ..units import duration, plural
 
 ORDER = 90
@@ -40,7 +40,7 @@ def _leak(leak: task.Leak, territory: Territory) -> Finding:
     )
     if leak.connected:
         message += "; as many files or sockets were opened, so they may belong to connections"
-    return _found("note" if leak.connected else "warning", message, leak.coroutine, where, territory)
+    return _found(Level.NOTE if leak.connected else Level.WARNING, message, leak.coroutine, where, territory)
 
 
 def _cancelled(late: task.Cancelled, territory: Territory) -> Finding:
@@ -48,8 +48,10 @@ def _cancelled(late: task.Cancelled, territory: Territory) -> Finding:
     who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
     at = f"at {_short(where, territory)}, at least {duration(late.after_ms)} after the cancellation"
     if late.pending:
-        return _found("warning", f"{who} cancelled, and still pending {at}", late.coroutine, where, territory)
-    return _found("note", f"{who} slow to end: still pending {at}", late.coroutine, where, territory)
+        level, message = Level.WARNING, f"{who} cancelled, and still pending {at}"
+    else:
+        level, message = Level.NOTE, f"{who} slow to end: still pending {at}"
+    return _found(level, message, late.coroutine, where, territory)
 
 
 def _destroyed(loss: TaskDestroyed, territory: Territory) -> Finding:
@@ -59,7 +61,7 @@ def _destroyed(loss: TaskDestroyed, territory: Territory) -> Finding:
         f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, territory)}) "
         "destroyed while pending: nobody kept a reference"
     )
-    return _found("warning", message, loss.coroutine, where, territory)
+    return _found(Level.WARNING, message, loss.coroutine, where, territory)
 
 
 def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
@@ -70,10 +72,10 @@ def _exception(loss: ExceptionLost, territory: Territory) -> Finding:
         message += f", raised in {own[-1].function} ({_short(own[-1], territory)})"
     message += f"; asyncio said: {loss.message}"
     if own:
-        return Finding("tasks", "warning", message, own[-1].file, own[-1].line)
+        return Finding("tasks", Level.WARNING, message, own[-1].file, own[-1].line)
     if (of := loss.coroutine) is None:
-        return Finding("tasks", "warning", message)
-    return Finding("tasks", "warning", message, of.file or None, of.line or None)
+        return Finding("tasks", Level.WARNING, message)
+    return Finding("tasks", Level.WARNING, message, of.file or None, of.line or None)
 
 
 def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
@@ -83,16 +85,16 @@ def _unawaited(loss: NeverAwaited, territory: Territory) -> Finding:
         f"coroutine {coroutine.name} ({_short(_definition(coroutine), territory)}) was never awaited, "
         f"{times}: dropped at {_short(where, territory)}"
     )
-    return _found("warning", message, coroutine, where, territory)
+    return _found(Level.WARNING, message, coroutine, where, territory)
 
 
 def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
     message = f"{tasks} swallowed a cancellation: cancelled, and ended as if nothing had been asked"
-    return Finding("tasks", "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
+    return Finding("tasks", Level.NOTE, message, loss.coroutine.file or None, loss.coroutine.line or None)
 
 
-def _found(level: str, message: str, coroutine: Coroutine, where: Frame, territory: Territory) -> Finding:
+def _found(level: Level, message: str, coroutine: Coroutine, where: Frame, territory: Territory) -> Finding:
     """The finding, at the line where the coroutine was made when that is known, else at *where*."""
     made = [frame for frame in coroutine.created if territory.is_application(frame)]
     if made:

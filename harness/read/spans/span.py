@@ -63,7 +63,7 @@ class TraceSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Waterfall:
     """One trace, from its first span's start to its last one's end."""
 
     trace_id: str
@@ -101,7 +101,7 @@ def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
     return replace(took, decomposed=decomposed, wait_ms=round(mean.wait_ms, 3), **parts)
 
 
-def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -> tuple[Trace, ...]:
+def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -> tuple[Waterfall, ...]:
     """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
 
     The slowest of those that held a loop comes first, because its waterfall shows the block itself.
@@ -121,10 +121,10 @@ def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -
     )
 
 
-def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *, blocked: bool) -> Trace:
+def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *, blocked: bool) -> Waterfall:
     parents = {span.span_id: span.parent_id for span in members}
     shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]
-    return Trace(
+    return Waterfall(
         trace_id=members[0].trace_id,
         at_s=seconds(history.since_start_ns(min(span.start_ns for span in members))),
         took_ms=ms(_took_ns(members)),
