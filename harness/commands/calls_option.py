@@ -12,9 +12,8 @@ import click
 
 from ..errors import UsageError
 from ..read.calls import baseline, project
-from ..read.calls.allowlist import Accepted
+from ..read.calls.allowlist import SETTING, Allowlist
 from ..read.report import Report
-from ..read.rules.calls import SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class CallsAsked:
                 raise UsageError(f"{'--baseline' if self.baseline else '--calls-config'} needs {by}")
             return {}
         allow = project.load_allowances(project.FILE) if not self.config and project.FILE.exists() else ()
-        return {SETTING: self.accepted(Accepted(allow)).settings()}
+        return {SETTING: self.allowlist(Allowlist(allow)).settings()}
 
-    def accepted(self, before: Accepted) -> Accepted:
-        """What is accepted: as *before*, but for what the options name.
+    def allowlist(self, before: Allowlist) -> Allowlist:
+        """*before*, with the parts that the options name replaced.
 
         Raises:
             UsageError: A file cannot be read or is wrong.

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..read.calls.allowlist import Allowlist
 from ..read.compare.comparison import comparison
 from ..read.compare.profile_diff import profile_diff
 from ..read.formats import FORMATS, OF_RECORD, export, publish, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
-from ..read.rules.calls import accepted
 from ..record.run import RunFolder
 from .calls_option import CallsAsked, calls_options
 
@@ -40,7 +40,7 @@ def report(
     """
     folder = RunFolder(run)
     history = load(folder)
-    document = build(history, accepted=calls_asked.accepted(accepted(history)))
+    document = build(history, allowlist=calls_asked.allowlist(Allowlist.of_run(history.run)))
     if against is not None:
         other = load(RunFolder(against))
         between = comparison(build(other), document, profile_diff(other, history))

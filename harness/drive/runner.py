@@ -18,6 +18,7 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record.event import LedgerTaken, RunEnded
+from ..record.exit_status import describe_status
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
@@ -28,7 +29,7 @@ from .gil_watcher import GilWatcher
 from .load.driver_config import DriverConfig
 from .process.guard import Guard
 from .process.target import TargetProcess
-from .process.termination import describe_status, end
+from .process.termination import end
 from .profilers import external, pyspy
 from .profilers.external import ExternalProfilers
 from .progress import Progress, ProgressReader

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +19,7 @@ class Finding:
     """What *rule* says of the run, and of which line where one is to blame."""
 
     rule: str  # the subject of the rule: the module's name in `rules/`
-    level: str  # "error", "warning" or "note"
+    level: Level
     message: str
     file: str | None = None
     line: int | None = None

@@ -13,11 +13,12 @@ from typing import Self
 
 from ...errors import TargetError
 from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
+from ...record.exit_status import describe_status
 from ...record.probe_config import ProbeConfig
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from ..targets.spec import TargetSpec
 from .probe_env import environment
-from .termination import describe_status, end
+from .termination import end
 
 READY_WITHIN_S = 60.0
 POLL_EVERY_S = 0.05

@@ -9,16 +9,6 @@ import signal
 from .guard import kill_group
 
 
-def describe_status(status: int) -> str:
-    """How a process ended, from its `returncode`: ``with status 1``, ``by SIGKILL``."""
-    if status >= 0:
-        return f"with status {status}"
-    try:
-        return f"by {signal.Signals(-status).name}"
-    except ValueError:  # real-time signals have no name
-        return f"by signal {-status}"
-
-
 async def end(
     process: asyncio.subprocess.Process, *, by: int = signal.SIGTERM, within_s: float = 5.0
 ) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...record import event
-from ...record.event import CADENCE, Blocked, DumpFailed, ThreadsDumped
+from ...record.event import CADENCE, Blocked, ThreadsDumped
 from ...record.value import replace
 from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
 from ...stacks.interval import Interval
 from ...stacks.ownership import CodeOwnership
-from ..finding import Finding
 from ..history import History, Loop
-from ..units import duration, ms, plural, seconds
+from ..units import ms, seconds
 from . import starvation
 from .advice import hint as hint_for
 from .block import Block, BlockVictim
-from .blocker import blockers
 from .outside_view import only_seen_outside, with_outside_samples
 
 
@@ -34,28 +32,6 @@ def blocks(history: History) -> tuple[Block, ...]:
         )
     ]
     return tuple(sorted(found, key=lambda block: block.at_s))
-
-
-def findings(history: History, found: tuple[Block, ...]) -> Iterator[Finding]:
-    """One warning per place that blocked, worst first; notes on what is not known of the blocks."""
-    for place in blockers(found):
-        times = plural(place.count, "time")
-        message = f"{place.function} held the loop {times} for up to {duration(place.max_ms)} ({place.cause})"
-        yield Finding("blocks", "warning", message, place.file or None, place.line or None)
-    for block in found:
-        if not block.ended:
-            held = f"it held the loop for at least {duration(block.held_ms)}"
-            message = f"process {block.pid} ended inside this block: {held}"
-            yield Finding("blocks", "note", message, block.file or None, block.line or None)
-    failed = history.last(DumpFailed)
-    if failed is not None and any(block.cause == "gil" for block in found):
-        message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
-        yield Finding("blocks", "note", message)
-    counted = sum(loop.page.blocks for loop in history.loops if loop.page)
-    recorded = sum(turn.ended for turn in history.of(Blocked))
-    if counted > recorded:
-        unseen = plural(counted - recorded, "turn")
-        yield Finding("blocks", "note", f"{unseen} over the limit counted, but not recorded")
 
 
 def _latest(turns: list[Blocked]) -> Iterator[Blocked]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from ...record.event import Blocked, LoopSampled
 from ..history import History
 
-STOPPED = "stopped by a signal"
-THROTTLED = "throttled by its cgroup"
-BUSY = "the machine was busy"
+
+class Starvation(StrEnum):
+    """A few words for the report."""
+
+    STOPPED = "stopped by a signal"
+    THROTTLED = "throttled by its cgroup"
+    BUSY = "the machine was busy"
 
 
-def why(turn: Blocked, history: History) -> str:
-    """A few words for a late turn whose thread could have run, but did not."""
+def why(turn: Blocked, history: History) -> Starvation:
+    """What kept the thread of a late turn from running, which could have run."""
     seen = [
         sample for sample in history.of(LoopSampled) if (sample.pid, sample.loop) == (turn.pid, turn.loop)
     ]
     ended_ns = turn.at_ns + turn.held_ns
     if any(sample.stopped for sample in seen if turn.at_ns <= sample.at_ns <= ended_ns):
-        return STOPPED
+        return Starvation.STOPPED
     # At the beginning and at the end of the program nobody may have come to look just then.
     before = next((sample for sample in reversed(seen) if sample.at_ns <= turn.at_ns), *seen[:1] or (None,))
     after = next((sample for sample in seen if sample.at_ns >= ended_ns), *seen[-1:] or (None,))
     if before and after and after.throttled_ns > before.throttled_ns:
-        return THROTTLED
-    return BUSY
+        return Starvation.THROTTLED
+    return Starvation.BUSY

@@ -6,16 +6,18 @@ An old record can be judged by other rules as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from ...record.event import CallsCounted
+from ...record.run import Run
+
+# In the settings of a run that counts calls: the allowlist in force when it began.
+SETTING = "calls"
 
 
 @dataclass(frozen=True, slots=True)
-class Allowlist:
+class AllowedCall:
     """Calls that are meant to be there. Patterns are globs (``*``, ``?``, ``[ab]``), case counts."""
 
     call: str
@@ -36,10 +38,10 @@ class Allowlist:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Allowlist:
     """What of a program's calls nobody needs to be warned of."""
 
-    allow: tuple[Allowlist, ...] = ()
+    allow: tuple[AllowedCall, ...] = ()
     known: frozenset[tuple[str, str]] = frozenset()  # call and function, of which the baseline has told
 
     def settings(self) -> dict[str, object]:
@@ -47,9 +49,12 @@ class Accepted:
         return {"allow": [asdict(allowance) for allowance in self.allow], "known": sorted(self.known)}
 
     @classmethod
-    def of_settings(cls, settings: Mapping[str, Any]) -> Accepted:
-        """What a manifest kept."""
+    def of_run(cls, run: Run) -> Allowlist:
+        """The allowlist in the manifest of *run*; empty for a run that counts no calls."""
+        settings = run.settings.get(SETTING)
+        if not isinstance(settings, dict):
+            return cls()
         return cls(
-            allow=tuple(Allowlist(**allowance) for allowance in settings["allow"]),
+            allow=tuple(AllowedCall(**allowance) for allowance in settings["allow"]),
             known=frozenset((call, function) for call, function in settings["known"]),
         )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...errors import UsageError
 from ...record.toml import document
 from ...record.toml.validation import violations
-from .allowlist import Allowlist
+from .allowlist import AllowedCall
 
 FILE = Path("harness.toml")
 
@@ -37,7 +37,7 @@ class _Project(_ProjectTable):
     calls: _CallsTable = _CallsTable()
 
 
-def load_allowances(path: Path) -> tuple[Allowlist, ...]:
+def load_allowances(path: Path) -> tuple[AllowedCall, ...]:
     """The entries ``[[calls.allow]]`` of the file.
 
     Raises:
@@ -50,5 +50,5 @@ def load_allowances(path: Path) -> tuple[Allowlist, ...]:
     except ValidationError as exc:
         found = violations(exc.errors(), content, _Project.model_json_schema())
     else:
-        return tuple(Allowlist(**dict(entry)) for entry in project.calls.allow)
+        return tuple(AllowedCall(**dict(entry)) for entry in project.calls.allow)
     raise document.refusal(path, text, found, UsageError)

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import fmean, variance
 
 from ..blocks.block import Block
@@ -18,6 +19,23 @@ from ..blocks.block import Block
 LEAST_BLOCKS = 4
 # Of their mean length: what is less is of no interest, however sure it is.
 LEAST_APART = 0.05
+
+
+class Trend(StrEnum):
+    """What became of the blocks of one place."""
+
+    NEW = "new"
+    GONE = "gone"
+    MORE = "more"
+    FEWER = "fewer"
+    LONGER = "longer"
+    SHORTER = "shorter"
+    SAME = "same"
+
+    @property
+    def improved(self) -> bool:
+        """Whether the place blocks less than before."""
+        return self in (Trend.GONE, Trend.FEWER, Trend.SHORTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +48,7 @@ class BlockChange:
     base_ms: float
     head_count: int
     head_ms: float
-    change: str  # "new", "gone", "more", "fewer", "longer", "shorter" or "same"
+    change: Trend
     by_chance: bool  # it may be: the runs are too short, or the blocks too few, to tell
 
 
@@ -77,18 +95,18 @@ def _moved(
     )
 
 
-def _change(base: list[Block], head: list[Block], base_s: float, head_s: float) -> tuple[str, bool]:
+def _change(base: list[Block], head: list[Block], base_s: float, head_s: float) -> tuple[Trend, bool]:
     before, after = len(base) / (base_s or 1), len(head) / (head_s or 1)
     band = 2 * math.sqrt(len(base) / (base_s or 1) ** 2 + len(head) / (head_s or 1) ** 2)
     by_chance = abs(after - before) <= band
     if not base or not head:
-        return ("gone" if base else "new"), by_chance
+        return (Trend.GONE if base else Trend.NEW), by_chance
     if not by_chance:
-        return ("more" if after > before else "fewer"), False
-    return _length(base, head) or ("same", True)
+        return (Trend.MORE if after > before else Trend.FEWER), False
+    return _length(base, head) or (Trend.SAME, True)
 
 
-def _length(base: list[Block], head: list[Block]) -> tuple[str, bool] | None:
+def _length(base: list[Block], head: list[Block]) -> tuple[Trend, bool] | None:
     """Whether the blocks of a place last longer than they did, or shorter; `None` where nobody can tell."""
     if min(len(base), len(head)) < LEAST_BLOCKS:
         return None
@@ -97,4 +115,4 @@ def _length(base: list[Block], head: list[Block]) -> tuple[str, bool] | None:
     band_ms = 2 * math.sqrt(variance(before) / len(before) + variance(after) / len(after))
     if abs(apart) <= max(band_ms, LEAST_APART * fmean(before)):
         return None
-    return ("longer" if apart > 0 else "shorter"), False
+    return (Trend.LONGER if apart > 0 else Trend.SHORTER), False

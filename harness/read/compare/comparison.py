@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import fmean, variance
 from typing import TYPE_CHECKING
 
+from ..judge.outcome import OutcomeName
 from .block_diff import BlockChange, block_changes
 from .profile_diff import ProfileDiff
 
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 
 # From fewer steps a standard error is a guess.
 LEAST_STEPS = 8
+
+
+class ChangeVerdict(StrEnum):
+    """Whether a figure moved by more than noise."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOISE = "noise"
+    UNKNOWN = ""  # a plain count, or too few steps to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Change:
     base: float | None
     head: float | None
     band: float | None  # how far apart they may lie by noise within the runs; null for a plain count
-    verdict: str  # "better", "worse", "noise"; "" where nothing can be said
+    verdict: ChangeVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class Comparison:
 
     base_id: str
     base_verdict: str
-    base_outcome: str
+    base_outcome: OutcomeName
     changes: tuple[Change, ...]
     places: tuple[BlockChange, ...]  # those that moved most first
     contrast: ProfileDiff | None = field(repr=False)  # of what was sampled; null where there is none ...
@@ -91,12 +102,12 @@ def _change(
     before, after = [v for v in base if v is not None], [v for v in head if v is not None]
     low, high = _mean(before), _mean(after)
     if low is None or high is None or min(len(before), len(after)) < LEAST_STEPS:
-        return Change(name, unit, low, high, None, "")
+        return Change(name, unit, low, high, None, ChangeVerdict.UNKNOWN)
     # Neighbouring steps are alike, so this is rather too small than too large.
     band = 2 * math.sqrt(variance(before) / len(before) + variance(after) / len(after))
-    verdict = "better" if (high > low) is more_is_better else "worse"
+    verdict = ChangeVerdict.BETTER if (high > low) is more_is_better else ChangeVerdict.WORSE
     if abs(high - low) <= band:
-        verdict = "noise"
+        verdict = ChangeVerdict.NOISE
     return Change(name, unit, low, high, round(band, 4), verdict)
 
 
@@ -118,7 +129,7 @@ def _counts(base: Report, head: Report) -> Iterator[Change]:
 
 
 def _count(name: str, unit: str, base: float | None, head: float | None) -> Change:
-    return Change(name, unit, base, head, None, "")
+    return Change(name, unit, base, head, None, ChangeVerdict.UNKNOWN)
 
 
 def _held_ms(document: Report) -> float:

@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from ...record.event import Frame
@@ -20,7 +21,6 @@ from ...stacks.turn_stack import TurnStack
 from ..figures import loop
 from ..history import History
 from ..samples.flame_graph import (
-    EXECUTOR,
     LETTERS,
     Called,
     CallTree,
@@ -28,13 +28,27 @@ from ..samples.flame_graph import (
     ThreadSamples,
     thread_of,
 )
-from ..samples.sample import LATE, StackSample, stack_samples
+from ..samples.sample import SamplingWay, StackSample, stack_samples
 from ..samples.sampling_error import SampleVariance
 
 # Fewer than an icicle of one run has, for a row has more to say.
 CALLS, ROWS = 1_000, 5_000
 SHIFTS = 20
-MESSAGE, SECOND = "request", "second"
+
+
+class PerUnit(StrEnum):
+    """What the time in a call is divided by."""
+
+    REQUEST = "request"
+    SECOND = "second"
+
+
+class Weight(StrEnum):
+    """Whether a function takes more time than before, beyond the noise."""
+
+    HEAVIER = "heavier"
+    LIGHTER = "lighter"
+    NOISE = "noise"
 
 
 class SampleGroup(NamedTuple):
@@ -70,14 +84,14 @@ class FunctionChange:
     base_ms: float
     head_ms: float
     band_ms: float  # how far apart they may lie by chance
-    verdict: str  # "heavier", "lighter" or "noise"
+    verdict: Weight
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileDiff:
     """The base is the other run, the head is the one that is reported. The lists are those of an `Icicle`."""
 
-    per: str  # "request" or "second": what times are counted by
+    per: PerUnit
     base_units: float
     head_units: float
     only_late: bool  # there were no samples but the looks at late turns
@@ -98,12 +112,12 @@ def profile_diff(base: History, head: History) -> ProfileDiff | str:
     for samples, which in ((before, "the other run"), (after, "this run")):
         if not samples:
             return f"there are no samples of {which}"
-    late = {samples[0].way == LATE for samples in (before, after)}
+    late = {samples[0].way == SamplingWay.LATE for samples in (before, after)}
     if len(late) > 1:
         return "only one of the runs was sampled; of the other only late turns were looked at"
     answered = [sum(request.ok for request in history.requests) for history in (base, head)]
-    per = MESSAGE if all(answered) else SECOND
-    units = answered if all(answered) else [loop.figures(history).ran_s for history in (base, head)]
+    per = PerUnit.REQUEST if all(answered) else PerUnit.SECOND
+    units = answered if all(answered) else [loop.ran_s(history) for history in (base, head)]
     if not all(units):
         return "no loop ran in one of the runs"
     sides = _Side(base, before, units[0]), _Side(head, after, units[1])
@@ -127,7 +141,7 @@ class _Side:
 
     def blamed(self, sample: StackSample) -> tuple[Called, ...]:
         """The one call of a sample on a loop that the time is put down to; none for the loop itself."""
-        return self._seen(sample)[1] if sample.way != EXECUTOR else ()
+        return self._seen(sample)[1] if sample.way != SamplingWay.EXECUTOR else ()
 
     def group(self, sample: StackSample) -> SampleGroup:
         """What the page filters the sample by."""
@@ -160,7 +174,7 @@ class _Side:
         return self._known[key]
 
 
-def _contrast(base: _Side, head: _Side, per: str, *, only_late: bool) -> ProfileDiff:
+def _contrast(base: _Side, head: _Side, per: PerUnit, *, only_late: bool) -> ProfileDiff:
     groups, stacks = Interned[SampleGroup](), Interned[tuple[Called, ...]]()
     numbered = [
         [(groups.of(side.group(sample)), stacks.of(side.stack(sample))) for sample in side.samples]
@@ -242,9 +256,9 @@ def _shifts(base: _Side, head: _Side) -> list[FunctionChange]:
 
 
 def _shift(called: Called, before_ms: float, after_ms: float, band_ms: float) -> FunctionChange:
-    verdict = "heavier" if after_ms > before_ms else "lighter"
+    verdict = Weight.HEAVIER if after_ms > before_ms else Weight.LIGHTER
     if abs(after_ms - before_ms) <= band_ms:
-        verdict = "noise"
+        verdict = Weight.NOISE
     figures = _digits(before_ms), _digits(after_ms), _digits(band_ms)
     return FunctionChange(called.function, called.where, *figures, verdict)
 

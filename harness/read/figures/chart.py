@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ..blocks.block import Block
 from ..report import Report
@@ -14,6 +15,15 @@ COLUMNS = 240
 BANDS = 12
 
 
+class SeriesStyle(StrEnum):
+    """How a line is drawn; series of one lane differ in it, so that they can be told apart without colour."""
+
+    LINE = "line"
+    DASHED = "dashed"
+    AREA = "area"
+    POINTS = "points"
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One line of a lane: a value per step, null where there is none."""
@@ -21,7 +31,7 @@ class Series:
     name: str
     unit: str  # "ms", "share" or "per second"
     tone: str  # its colour: a variable of the style sheet
-    look: str  # "line", "dashed", "area" or "points", so that it is told without colour
+    style: SeriesStyle
     values: tuple[float | None, ...]
 
 
@@ -63,8 +73,8 @@ def chart(document: Report) -> Chart:
         Lane(
             "Event loop: longest turn, and busy share behind",
             (
-                Series("busy", "share", "--busy", "area", line.busy_ratio),
-                Series("longest turn", "ms", "--line", "points", line.longest_ms),
+                Series("busy", "share", "--busy", SeriesStyle.AREA, line.busy_ratio),
+                Series("longest turn", "ms", "--line", SeriesStyle.POINTS, line.longest_ms),
             ),
         )
     ]
@@ -73,9 +83,9 @@ def chart(document: Report) -> Chart:
             Lane(
                 "Latency, from when a request was due",
                 (
-                    Series("p50", "ms", "--good", "line", line.p50_ms),
-                    Series("p99", "ms", "--line", "line", line.p99_ms),
-                    Series("max", "ms", "--faint", "dashed", line.max_ms),
+                    Series("p50", "ms", "--good", SeriesStyle.LINE, line.p50_ms),
+                    Series("p99", "ms", "--line", SeriesStyle.LINE, line.p99_ms),
+                    Series("max", "ms", "--faint", SeriesStyle.DASHED, line.max_ms),
                 ),
             ),
             Lane("Requests per second", tuple(_requests(line))),
@@ -91,10 +101,10 @@ def chart(document: Report) -> Chart:
 
 
 def _requests(line: Timeline) -> Iterator[Series]:
-    yield Series("sent", "per second", "--faint", "dashed", _rates(line.sent, line.step_s))
-    yield Series("completed", "per second", "--line", "line", _rates(line.completed, line.step_s))
+    yield Series("sent", "per second", "--faint", SeriesStyle.DASHED, _rates(line.sent, line.step_s))
+    yield Series("completed", "per second", "--line", SeriesStyle.LINE, _rates(line.completed, line.step_s))
     if any(line.failed):
-        yield Series("failed", "per second", "--block", "line", _rates(line.failed, line.step_s))
+        yield Series("failed", "per second", "--block", SeriesStyle.LINE, _rates(line.failed, line.step_s))
 
 
 def _rates(counts: Sequence[int], step_s: float) -> tuple[float, ...]:

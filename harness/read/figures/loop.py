@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..history import History, Loop
-from ..units import ms
-from . import task
+from ..units import ms, seconds
+from .task import Tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,30 @@ class LoopFigures:
     turns: int
     busy_ratio: float | None
     lag_ms: Lag
-    tasks: task.Tasks
+    tasks: Tasks
     blocked_turns: int  # turns over the limit by the loops' own counters, seen or not
     ran_s: float
 
 
-def figures(history: History) -> LoopFigures:
+def figures(history: History, tasks: Tasks) -> LoopFigures:
     """What the loops' counters say; figures without a value where no loop was timed."""
     turns = [turn for loop in history.loops for turn in _turns(loop)]
-    ran_ns = sum(_ran_ns(loop) for loop in history.loops)
+    ran_ns = sum(map(_ran_ns, history.loops))
     busy_ns = sum(count * length for count, length in turns)
     lags = (lag_ns(turns, ran_ns, 0.5), lag_ns(turns, ran_ns, 0.99), _longest_ns(history)) if ran_ns else ()
     return LoopFigures(
         turns=sum(loop.page.turns for loop in history.loops if loop.page),
         busy_ratio=round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None,
         lag_ms=Lag(*map(ms, lags)) if lags else Lag(None, None, None),
-        tasks=task.figures(history),
+        tasks=tasks,
         blocked_turns=sum(loop.page.blocks for loop in history.loops if loop.page),
-        ran_s=round(ran_ns / 1e9, 6),
+        ran_s=ran_s(history),
     )
+
+
+def ran_s(history: History) -> float:
+    """How long the loops ran, added up."""
+    return seconds(sum(map(_ran_ns, history.loops)))
 
 
 def lag_ns(turns: list[tuple[int, float]], ran_ns: float, share: float) -> float:

@@ -83,12 +83,12 @@ class Cancelled:
     pending: bool  # at the end of the record
 
 
-def figures(history: History) -> Tasks:
+def figures(history: History, leaks: Iterable[Leak]) -> Tasks:
     """The figures of the report; without a census in the record nothing is known."""
     if not history.of(TasksCounted):
         return Tasks()
     return Tasks(
-        leaked=sum(leak.count for leak in leaks(history) if not leak.connected),
+        leaked=sum(leak.count for leak in leaks if not leak.connected),
         destroyed_pending=sum(loss.count for loss in latest(history.of(TaskDestroyed))),
     )
 

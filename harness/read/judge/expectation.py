@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 
 from ...record.run import Expectation
-from ..blocks.block import Block
-from ..spans.span import SpanFigures
+from ..evidence import Evidence
+from ..figures.overhead import profile
 
 _COMPARISONS = {
     "<": operator.lt,
@@ -34,22 +34,33 @@ class ExpectationResult:
 
 
 def judge(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> tuple[ExpectationResult, ...]:
-    """Each expectation against its figure, in the order they were asked."""
+    """Each expectation against its figure, in the order of the manifest."""
     return tuple(_judged(expectation, figures.get(expectation.key)) for expectation in expectations)
 
 
-def figures(parts: Mapping[str, object], blocks: tuple[Block, ...], spans: SpanFigures) -> dict[str, float]:
-    """Every number of a report by its dotted path, and the figures derived from its lists."""
+def figures(evidence: Evidence) -> dict[str, float]:
+    """Every number of a report that can be expected, by its dotted path in `report.json`."""
+    blocks = evidence.blocks
+    parts = {
+        "run": {"duration_s": evidence.duration_s},
+        "load": evidence.load,
+        "loop": evidence.loop,
+        "spans": evidence.spans,
+        "ledger": evidence.ledger,
+        "profile": profile(evidence.history),
+        "overhead": evidence.overhead,
+        "calls": {"new": evidence.new_calls},
+    }
     return {
         **dict(_numbers(parts, "")),
         **{
             f"spans.by_name.{name.name}.{key}": value
-            for name in spans.by_name
+            for name in evidence.spans.by_name
             for key, value in (("count", name.count), ("p50_ms", name.p50_ms), ("p99_ms", name.p99_ms))
         },
         "blocks.count": len(blocks),
         "blocks.max_held_ms": max((block.held_ms for block in blocks), default=0.0),
-        "blocks.total_ms": round(sum(block.held_ms for block in blocks), 3),
+        "blocks.total_ms": round(evidence.held_ms, 3),
         "blocks.victims": sum(block.victims_total for block in blocks),
     }
 
@@ -65,6 +76,8 @@ def _judged(expectation: Expectation, value: float | None) -> ExpectationResult:
 
 def _numbers(parts: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
     for name, value in parts.items():
+        if is_dataclass(value):
+            value = {part.name: getattr(value, part.name) for part in fields(value)}
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):

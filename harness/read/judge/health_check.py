@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..figures.load import Load
-from ..figures.loop import LoopFigures
-from ..figures.overhead import Overhead
-from ..spans.span import SpanFigures
-from ..units import duration, percent
+from ..blocks.impact import p99_ms
+from ..evidence import Evidence
+from ..units import duration, ms, percent
 
 # One moment of a hundred may be later than this: a request has many turns, and each may wait so long.
 LAG_P99_MS = 10.0
@@ -37,72 +35,53 @@ class HealthCheck:
     gain: str  # what there is to be gained, as far as it can be estimated; "" for not known
 
 
-@dataclass(frozen=True, slots=True)
-class HealthInputs:
-    """What the audits look at."""
-
-    block_limit_ms: float
-    loop: LoopFigures
-    held_ms: float  # by all blocks
-    load: Load | None
-    p99_gain_ms: float | None  # of latency, without any block
-    lost: int | None  # messages: lost, or acked without being saved; null without a ledger
-    spans: SpanFigures
-    new_calls: int | None  # null when calls were not counted
-    overhead: Overhead
-
-
-def health_checks(run: HealthInputs) -> tuple[HealthCheck, ...]:
+def health_checks(evidence: Evidence) -> tuple[HealthCheck, ...]:
     """Those that this run has a figure for: the failed ones first."""
-    return tuple(sorted(_audits(run), key=lambda audit: audit.passed))
+    return tuple(sorted(_checks(evidence), key=lambda check: check.passed))
 
 
-def _audits(run: HealthInputs) -> Iterator[HealthCheck]:
-    loop, load = run.loop, run.load
+def _checks(evidence: Evidence) -> Iterator[HealthCheck]:
+    loop, load, ledger, overhead = evidence.loop, evidence.load, evidence.ledger, evidence.overhead
     if loop.lag_ms.max is not None:
-        yield _audit(
-            "longest_turn",
-            "No turn of the loop is a block",
-            "ms",
-            run.block_limit_ms,
-            loop.lag_ms.max,
-            _gain(run),
-        )
+        limit_ms = ms(evidence.history.run.block_limit_ns)
+        title = "No turn of the loop is a block"
+        yield _check("longest_turn", title, "ms", limit_ms, loop.lag_ms.max, _gain(evidence))
     if loop.lag_ms.p99 is not None:
-        yield _audit("lag_p99", "What is due starts soon (lag, p99)", "ms", LAG_P99_MS, loop.lag_ms.p99)
+        yield _check("lag_p99", "What is due starts soon (lag, p99)", "ms", LAG_P99_MS, loop.lag_ms.p99)
     if loop.busy_ratio is not None:
-        yield _audit("busy", "The loop has room for more", "share", BUSY_RATIO, loop.busy_ratio, _room(run))
+        room = _room(evidence)
+        yield _check("busy", "The loop has room for more", "share", BUSY_RATIO, loop.busy_ratio, room)
     if load is not None:
-        yield _audit("failed", "Every request is answered", "requests", 0, load.failed)
-    if run.lost is not None:
-        yield _audit("lost", "No message is lost, or acked unsaved", "messages", 0, run.lost)
+        yield _check("failed", "Every request is answered", "requests", 0, load.failed)
+    if ledger is not None:
+        lost = ledger.lost + ledger.acked_unsaved
+        yield _check("lost", "No message is lost, or acked unsaved", "messages", 0, lost)
     if loop.tasks.leaked is not None:
-        yield _audit("leaked_tasks", "No crowd of tasks only grows", "tasks", 0, loop.tasks.leaked)
+        yield _check("leaked_tasks", "No crowd of tasks only grows", "tasks", 0, loop.tasks.leaked)
     if loop.tasks.destroyed_pending is not None:
-        yield _audit(
-            "destroyed_tasks", "No task is collected before its end", "tasks", 0, loop.tasks.destroyed_pending
-        )
-    if run.spans.recorded:
-        yield _audit("orphans", "Every span has its parent", "spans", 0, run.spans.orphans)
-    if run.new_calls is not None:
-        yield _audit("calls", "No new synchronous call on the loop", "places", 0, run.new_calls)
+        destroyed = loop.tasks.destroyed_pending
+        yield _check("destroyed_tasks", "No task is collected before its end", "tasks", 0, destroyed)
+    if evidence.spans.recorded:
+        yield _check("orphans", "Every span has its parent", "spans", 0, evidence.spans.orphans)
+    if evidence.new_calls is not None:
+        yield _check("calls", "No new synchronous call on the loop", "places", 0, evidence.new_calls)
     if loop.turns:
-        yield _audit("dropped", "The record has all that was seen", "events", 0, run.overhead.events_dropped)
-    if run.overhead.cpu_ratio is not None:
-        yield _audit("overhead", "Measuring costs little CPU", "ratio", CPU_RATIO, run.overhead.cpu_ratio)
+        yield _check("dropped", "The record has all that was seen", "events", 0, overhead.events_dropped)
+    if overhead.cpu_ratio is not None:
+        yield _check("overhead", "Measuring costs little CPU", "ratio", CPU_RATIO, overhead.cpu_ratio)
 
 
-def _audit(name: str, title: str, unit: str, limit: float, value: float, gain: str = "") -> HealthCheck:
+def _check(name: str, title: str, unit: str, limit: float, value: float, gain: str = "") -> HealthCheck:
     passed = value <= limit
     return HealthCheck(name, title, unit, limit, value, passed, "" if passed else gain)
 
 
-def _gain(run: HealthInputs) -> str:
-    if run.p99_gain_ms:
-        return f"p99 −{duration(run.p99_gain_ms)} without the blocks"
-    return _room(run)
+def _gain(evidence: Evidence) -> str:
+    p99_gain_ms = p99_ms(evidence.history, evidence.blocks) if evidence.blocks else None
+    return f"p99 −{duration(p99_gain_ms)} without the blocks" if p99_gain_ms else _room(evidence)
 
 
-def _room(run: HealthInputs) -> str:
-    share = min(1.0, run.held_ms / (run.loop.ran_s * 1000)) if run.loop.ran_s else 0.0
+def _room(evidence: Evidence) -> str:
+    ran_ms = evidence.loop.ran_s * 1000
+    share = min(1.0, evidence.held_ms / ran_ms) if ran_ms else 0.0
     return f"{percent(share)} of the loop's time without the blocks" if share else ""

@@ -4,24 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from ...record.event import RunEnded, TargetExited
-from ..finding import Finding
+from ...record.event import RunEnded
+from ...record.exit_status import describe_status
+from ..figures.target import crash, failed
+from ..finding import Finding, Level
 from ..history import History
-from ..rules import target
 from .expectation import ExpectationResult
 
 INTERRUPTED = "it was interrupted"
 
-_STATUS = {"passed": 0, "failed": 1, "invalid": 3, "aborted": 3, "crashed": 4}
 _INTERRUPTED_STATUS = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One word of the contract, and the reason in a few words, "" for passed and failed."""
+class OutcomeName(StrEnum):
+    """The word of the contract."""
 
-    name: str  # "passed", "failed", "invalid", "aborted" or "crashed"
+    PASSED = "passed"
+    FAILED = "failed"
+    INVALID = "invalid"
+    ABORTED = "aborted"
+    CRASHED = "crashed"
+
+
+_STATUS = {
+    OutcomeName.PASSED: 0,
+    OutcomeName.FAILED: 1,
+    OutcomeName.INVALID: 3,
+    OutcomeName.ABORTED: 3,
+    OutcomeName.CRASHED: 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended, and the reason in a few words, "" for passed and failed."""
+
+    name: OutcomeName
     reason: str = ""
 
     @property
@@ -32,19 +52,20 @@ class Outcome:
 
 def outcome(
     history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
-) -> Outcome:
+) -> RunOutcome:
     """The gravest of what applies: a dead target, a broken run, wrong load, a missed expectation."""
-    exited, ended = history.last(TargetExited), history.last(RunEnded)
-    if exited is not None and target.died(exited):
-        return Outcome("crashed", target.ending(exited.status))
+    ended = history.last(RunEnded)
+    if (crashed := crash(history)) is not None:
+        return RunOutcome(OutcomeName.CRASHED, describe_status(crashed.status))
     if ended is None:
-        return Outcome("aborted", "the runner was killed, or is still at work")
+        return RunOutcome(OutcomeName.ABORTED, "the runner was killed, or is still at work")
     if ended.interrupted:
-        return Outcome("aborted", INTERRUPTED)
-    if target.failed(history):
-        return Outcome("crashed", ended.error)
+        return RunOutcome(OutcomeName.ABORTED, INTERRUPTED)
+    if failed(history):
+        return RunOutcome(OutcomeName.CRASHED, ended.error)
     # Errors of the load and of the record are about the measurement; the others are about the target.
-    broken = next((f for f in findings if f.level == "error" and f.rule in ("load", "record")), None)
+    broken = next((f for f in findings if f.level == Level.ERROR and f.rule in ("load", "record")), None)
     if broken is not None:
-        return Outcome("invalid", broken.message)
-    return Outcome("passed" if all(judged.passed for judged in expectations) else "failed")
+        return RunOutcome(OutcomeName.INVALID, broken.message)
+    met = all(judged.passed for judged in expectations)
+    return RunOutcome(OutcomeName.PASSED if met else OutcomeName.FAILED)

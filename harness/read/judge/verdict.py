@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ...record.event import TargetExited
-from ..blocks import starvation
+from ...record.exit_status import describe_status
 from ..blocks.advice import advice
-from ..blocks.block import Block
 from ..blocks.blocker import Blocker
-from ..figures.loop import LoopFigures
+from ..blocks.starvation import Starvation
+from ..evidence import Evidence
+from ..figures.target import crash, unwatched
 from ..history import History
-from ..rules import target
 from ..units import duration, ms, percent, plural
-from .outcome import Outcome
+from .outcome import OutcomeName, RunOutcome
 
 # Where the frame alone would mislead: it was not this code that took the time.
 _HOW = {
@@ -21,39 +20,30 @@ _HOW = {
 }
 
 
-def sentence(
-    history: History,
-    blocks: tuple[Block, ...],
-    places: tuple[Blocker, ...],
-    loop: LoopFigures,
-    outcome: Outcome,
-) -> str:
+def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
     """What happened to the loop; before it, what makes the record less than whole."""
-    before = _caveat(history, outcome)
-    happened = _happened(history, blocks, places, loop)
+    before, happened = _caveat(evidence.history, outcome), _happened(evidence)
     return f"{before}: {happened}" if before else happened
 
 
-def _caveat(history: History, outcome: Outcome) -> str:
-    exited = history.last(TargetExited)
+def _caveat(history: History, outcome: RunOutcome) -> str:
     match outcome.name:
-        case "crashed" if exited is not None and target.died(exited):
-            return f"The target died on its own {target.ending(exited.status)}"
-        case "crashed":
+        case OutcomeName.CRASHED if (crashed := crash(history)) is not None:
+            return f"The target died on its own {describe_status(crashed.status)}"
+        case OutcomeName.CRASHED:
             return f"No measurement ({outcome.reason})"
-        case "aborted":
+        case OutcomeName.ABORTED:
             return f"Partial record ({outcome.reason})"
-        case "invalid":
+        case OutcomeName.INVALID:
             return f"Invalid measurement ({outcome.reason})"
     return ""
 
 
-def _happened(
-    history: History, blocks: tuple[Block, ...], places: tuple[Blocker, ...], loop: LoopFigures
-) -> str:
-    if blocks:
-        return _blocked(history, blocks, places, loop)
-    if reason := target.unwatched(history):
+def _happened(evidence: Evidence) -> str:
+    history, loop = evidence.history, evidence.loop
+    if evidence.blocks:
+        return _blocked(evidence)
+    if reason := unwatched(history):
         return f"{reason[0].upper()}{reason[1:]}, so nothing is known of its loop."
     limit = duration(ms(history.run.block_limit_ns))
     if loop.blocked_turns:
@@ -63,11 +53,9 @@ def _happened(
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
 
-def _blocked(
-    history: History, blocks: tuple[Block, ...], places: tuple[Blocker, ...], loop: LoopFigures
-) -> str:
-    total_ms = sum(block.held_ms for block in blocks)
-    ran_ms = loop.ran_s * 1000 or ms(history.since_start_ns(history.ended_ns))
+def _blocked(evidence: Evidence) -> str:
+    blocks, places, total_ms = evidence.blocks, evidence.blockers, evidence.held_ms
+    ran_ms = (evidence.loop.ran_s or evidence.duration_s) * 1000
     worst = places[0]
     share = "all" if len(places) == 1 else f"{worst.total_ms / total_ms * 100:.0f} % of it"
     text = f"Loop blocked {percent(min(1.0, total_ms / ran_ms))} of the run: {plural(len(blocks), 'block')}"
@@ -82,7 +70,7 @@ def _blocked(
 def _place(place: Blocker) -> str:
     text = place.function
     if place.cause == "descheduled":
-        starved = place.leaf == starvation.BUSY or not place.leaf
+        starved = place.leaf == Starvation.BUSY or not place.leaf
         text = f"a machine too full to run {text}" if starved else f"a process {place.leaf} in {text}"
     elif place.leaf:
         text = f"{place.leaf} <- {text}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...record.event import Frame
 from ...stacks.formats import collapsed
 from ..history import History
-from ..samples.sample import StackSample, stack_samples
+from ..samples.sample import SamplingWay, StackSample, stack_samples
 
 
 def render(history: History) -> str:
@@ -18,6 +18,6 @@ def render(history: History) -> str:
 
 
 def _parts(sample: StackSample) -> tuple[str | Frame, ...]:
-    way = "" if sample.way in ("signal", "executor") else f" ({sample.way})"
+    way = "" if sample.way in (SamplingWay.SIGNAL, SamplingWay.EXECUTOR) else f" ({sample.way})"
     span = f"span {sample.span}" if sample.span else "no span"
     return (sample.thread + way, span, *(sample.stack or ("[the loop itself]",)))

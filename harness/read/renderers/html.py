@@ -28,7 +28,7 @@ from ..compare.comparison import Comparison
 from ..figures.chart import chart
 from ..report import Report, plain
 from ..samples.flame_graph import Called, FlameGraph
-from ..spans.span import Trace
+from ..spans.span import Waterfall
 from ..units import duration, measured, percent, plural
 
 # So that it can be mailed. Of what may be large the last part goes first, until the page is small enough.
@@ -211,7 +211,7 @@ def _sampled(icicle: FlameGraph | None) -> dict[str, list[tuple[float, Called, l
     return found
 
 
-def _bar(trace: Trace, at_s: float, took_ms: float) -> Bar:
+def _bar(trace: Waterfall, at_s: float, took_ms: float) -> Bar:
     """Where a stretch of time lies in a trace, cut off at its ends."""
     whole_ms = trace.took_ms or 0.001
     start = (at_s - trace.at_s) * 1000 / whole_ms * 100
@@ -219,7 +219,7 @@ def _bar(trace: Trace, at_s: float, took_ms: float) -> Bar:
     return Bar(round(left, 3), round(max(right - left, 0.0), 3))
 
 
-def _held_in(trace: Trace, blocks: tuple[Block, ...]) -> list[tuple[Bar, Block]]:
+def _held_in(trace: Waterfall, blocks: tuple[Block, ...]) -> list[tuple[Bar, Block]]:
     """The longest blocks that lie in the time of a trace."""
     bars = ((_bar(trace, block.at_s, block.held_ms), block) for block in blocks)
     inside = sorted(((bar, block) for bar, block in bars if bar.width > 0), key=lambda item: -item[0].width)

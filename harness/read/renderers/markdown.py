@@ -10,7 +10,7 @@ from ..blocks.blocker import Blocker
 from ..calls.call import Call
 from ..compare.comparison import Comparison
 from ..report import Report
-from ..spans.segment import PARTS
+from ..spans.segment import Part
 from ..spans.span import SpanName
 from ..units import duration, percent, plural, printable
 from . import changes
@@ -102,11 +102,11 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
 def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
     yield from (
         "",
-        f"| mean time went | spans | {' | '.join(PARTS)} |",
-        f"|---|--:|{'--:|' * len(PARTS)}",
+        f"| mean time went | spans | {' | '.join(Part)} |",
+        f"|---|--:|{'--:|' * len(Part)}",
     )
     for root in roots[:ROOTS]:
-        parts = (duration(getattr(root, f"{part}_ms")) for part in PARTS)
+        parts = (duration(getattr(root, f"{part}_ms")) for part in Part)
         yield f"| {_code(root.name)} | {root.decomposed:,} | {' | '.join(parts)} |"
 
 

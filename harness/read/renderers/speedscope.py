@@ -10,20 +10,20 @@ from collections import defaultdict
 from ...record.event import Frame
 from ...stacks.formats import SpeedscopeProfile, speedscope
 from ..history import History
-from ..samples.sample import StackSample, stack_samples
+from ..samples.sample import SamplingWay, StackSample, stack_samples
 
 # What the way in which a thread was sampled means for the reader.
 BIAS = {
-    "thread": ", biased",
-    "executor": ", biased",
-    "outside": ", from outside",
-    "late": ", late turns only",
+    SamplingWay.THREAD: ", biased",
+    SamplingWay.EXECUTOR: ", biased",
+    SamplingWay.OUTSIDE: ", from outside",
+    SamplingWay.LATE: ", late turns only",
 }
 
 
 def render(history: History) -> str:
     """The file as JSON."""
-    threads: dict[tuple[int, str, str], list[StackSample]] = defaultdict(list)
+    threads: dict[tuple[int, str, SamplingWay], list[StackSample]] = defaultdict(list)
     for sample in stack_samples(history):
         threads[sample.pid, sample.thread, sample.way].append(sample)
     profiles = [_profile(key, samples) for key, samples in sorted(threads.items())]
@@ -31,7 +31,7 @@ def render(history: History) -> str:
     return speedscope(profiles, name=name, exporter="harness", activeProfileIndex=0)
 
 
-def _profile(key: tuple[int, str, str], samples: list[StackSample]) -> SpeedscopeProfile:
+def _profile(key: tuple[int, str, SamplingWay], samples: list[StackSample]) -> SpeedscopeProfile:
     pid, thread, way = key
     stacks = [((_root(sample), *sample.stack), sample.weight_ns) for sample in samples]
     return SpeedscopeProfile(f"{thread} of process {pid}{BIAS.get(way, '')}", "nanoseconds", stacks)

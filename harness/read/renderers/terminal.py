@@ -15,7 +15,7 @@ from ..blocks.blocker import Blocker
 from ..calls.call import Call
 from ..compare.comparison import Comparison
 from ..report import Report
-from ..spans.segment import PARTS
+from ..spans.segment import Part
 from ..spans.span import SpanName
 from ..units import duration, percent, plural, printable
 from . import changes
@@ -133,7 +133,7 @@ def _calls(calls: list[Call]) -> Table:
 def _waits(roots: tuple[SpanName, ...]) -> Table:
     """Where the time of a message went: the mean of the spans at the roots of traces, by their name."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    shown = [part for part in PARTS if any(getattr(root, f"{part}_ms") for root in roots)]
+    shown = [part for part in Part if any(getattr(root, f"{part}_ms") for root in roots)]
     table.add_column("mean time went", overflow="fold", min_width=len("mean time went"))
     for name in ("spans", *shown):
         table.add_column(name, justify="right", no_wrap=True)

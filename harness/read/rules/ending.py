@@ -11,40 +11,42 @@ from collections.abc import Iterator
 from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
-from ..finding import Finding
+from ..evidence import Evidence
+from ..finding import Finding, Level
 from ..history import History
 from ..units import duration, ms, plural
 
-RULE = "ending"
+ORDER = 30
 
 # As long as the runner itself waits for a target before it sends SIGKILL.
-PATIENCE_NS = 5_000_000_000
+_PATIENCE_NS = 5_000_000_000
 # Of the tasks that are pending besides, so many kinds are named.
-NAMED = 3
+_NAMED = 3
 # Where a thread of an executor stands that has nothing to do.
 _IDLE = ("concurrent/futures/thread.py", "_worker")
 
 
-def findings(history: History) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """What held each process that had to be killed, or that its record outlives."""
-    for last in unended(history):
+    history = evidence.history
+    for last in _unended(history):
         why, where = _why(last, history.ownership(last.pid))
         who = "the target" if _exit(last, history) is not None else f"process {last.pid}"
         after = duration(ms(_end_ns(last, history) - last.asked_ns))
         message = f"{who} still ran {after} after it was asked to end by {last.signal}: {why}"
         if went_on_as_before := _stands_as_before(last):
             message += ", as it did when it was asked"
-        level = "note" if went_on_as_before else "warning"
-        yield Finding(RULE, level, message, where.file if where else None, where.line if where else None)
+        level = Level.NOTE if went_on_as_before else Level.WARNING
+        yield Finding("ending", level, message, where.file if where else None, where.line if where else None)
 
 
-def unended(history: History) -> list[ShutdownStalled]:
+def _unended(history: History) -> list[ShutdownStalled]:
     """The last look at each process that was asked to end, ran on for long, and came to no end of its own."""
     latest = {look.pid: look for look in history.of(ShutdownStalled)}
     return [
         look
         for look in latest.values()
-        if _end_ns(look, history) - look.asked_ns >= PATIENCE_NS and not _ended_well(look, history)
+        if _end_ns(look, history) - look.asked_ns >= _PATIENCE_NS and not _ended_well(look, history)
     ]
 
 
@@ -104,7 +106,7 @@ def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | 
     parts = [text for text, _ in found]
     if others:
         named = []
-        for waiting in others[:NAMED]:
+        for waiting in others[:_NAMED]:
             frame = _place(waiting.coroutine.stack, ownership)
             where = where or frame
             named.append(waiting.coroutine.name + (f" in {_at(frame, ownership)}" if frame else ""))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..figures.fault import FaultFigures
-from ..finding import Finding
+from ..evidence import Evidence
+from ..finding import Finding, Level
+
+ORDER = 60
 
 
-def findings(faults: tuple[FaultFigures, ...]) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a fault that failed, warnings for one that stayed or did nothing."""
-    for fault in faults:
+    for fault in evidence.faults:
         if fault.error:
-            yield Finding("faults", "error", f"fault {fault.id} failed: {fault.error}")
+            yield Finding("faults", Level.ERROR, f"fault {fault.id} failed: {fault.error}")
         elif not fault.undone:
-            yield Finding("faults", "warning", f"fault {fault.id} was not rolled back within the record")
+            yield Finding("faults", Level.WARNING, f"fault {fault.id} was not rolled back within the record")
         elif not fault.fired:
-            yield Finding("faults", "warning", f"fault {fault.id} was active, but never took effect")
+            yield Finding("faults", Level.WARNING, f"fault {fault.id} was active, but never took effect")

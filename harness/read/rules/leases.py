@@ -12,14 +12,17 @@ from dataclasses import dataclass
 
 from ...record.event import SpanEnded
 from ..blocks.block import Block
-from ..finding import Finding
+from ..evidence import Evidence
+from ..finding import Finding, Level
 from ..history import History
 from ..units import duration, plural, seconds
 
-MESSAGE, DELIVERY, LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
-SHOWN = 5
+ORDER = 80
+
+_MESSAGE, _DELIVERY, _LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
+_SHOWN = 5
 # Of a lease: an extension is due each third of it, so a loop that runs for half of the time sends one.
-HELD = 0.5
+_HELD = 0.5
 
 _Place = tuple[str, int, str]
 
@@ -44,13 +47,13 @@ class _Again:
         return min(self.to_s, over_s) - max(self.from_s, block.at_s) if block.pid == self.pid else 0.0
 
 
-def findings(history: History, blocks: tuple[Block, ...]) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """A warning per place that held a loop for longer than messages could bear."""
     hurt: dict[_Place, list[_Again]] = defaultdict(list)
     worst: dict[_Place, Block] = {}
-    for again in _handed_out_again(history):
-        block = max(blocks, key=again.held_s, default=None)
-        if block is not None and again.held_s(block) >= again.lease_s * HELD:
+    for again in _handed_out_again(evidence.history):
+        block = max(evidence.blocks, key=again.held_s, default=None)
+        if block is not None and again.held_s(block) >= again.lease_s * _HELD:
             place = block.file, block.line, block.function
             hurt[place].append(again)
             worst[place] = max(worst.get(place, block), block, key=lambda one: one.held_ms)
@@ -62,10 +65,10 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
     ids = list(hurt)
     twice = sum(again.saved > 1 for again in hurt.values())
     whose = "its lease" if len(ids) == 1 else "their leases"
-    shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else "")
+    shown = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else "")
     return Finding(
         "leases",
-        "warning",
+        Level.WARNING,
         f"{plural(len(ids), 'message')} came again, {twice:,} of them took effect twice: "
         f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} ended "
         f"while {block.function} ({block.where}) held the loop for up to {duration(block.held_ms)}: {shown}",
@@ -79,8 +82,8 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
     handled: dict[str, dict[int, SpanEnded]] = defaultdict(dict)
     within: dict[str, list[SpanEnded]] = defaultdict(list)  # what went well, by the span of the handling
     for span in history.of(SpanEnded):
-        if DELIVERY in span.attributes:
-            handled[str(span.attributes.get(MESSAGE, ""))][int(span.attributes[DELIVERY])] = span
+        if _DELIVERY in span.attributes:
+            handled[str(span.attributes.get(_MESSAGE, ""))][int(span.attributes[_DELIVERY])] = span
         elif span.name in ("extend", "nack", "save") and span.status != "error":
             within[span.parent_id].append(span)
     for message, deliveries in handled.items():
@@ -90,7 +93,7 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
             after = deliveries.get(number + 1)
             if after is None or any(step.name == "nack" for step in steps[number]):
                 continue
-            lease_s = float(span.attributes.get(LEASE_S, 0.0))
+            lease_s = float(span.attributes.get(_LEASE_S, 0.0))
             begun_ns = max(
                 (step.start_ns for step in steps[number] if _kept(step, after)), default=span.start_ns
             )

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import LedgerTaken, QueueLeft
-from ..finding import Finding
-from ..history import History
+from ...record.event import QueueLeft
+from ..evidence import Evidence
+from ..finding import Finding, Level
 from ..units import plural
 
+ORDER = 50
 
-def findings(history: History) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Errors for lost messages, a warning for doubled ones, a note for a queue that is still there."""
-    for left in history.of(QueueLeft):
-        yield Finding("ledger", "note", f"the queue of the run was left on its server: {left.why}")
-    ledger = history.last(LedgerTaken)
+    for left in evidence.history.of(QueueLeft):
+        yield Finding("ledger", Level.NOTE, f"the queue of the run was left on its server: {left.why}")
+    ledger = evidence.ledger
     if ledger is None:
         return
     if ledger.lost:
         yield Finding(
-            "ledger", "error", f"{plural(ledger.lost, 'message')} lost: neither settled nor waiting"
+            "ledger", Level.ERROR, f"{plural(ledger.lost, 'message')} lost: neither settled nor waiting"
         )
     if ledger.acked_unsaved:
         message = f"{plural(ledger.acked_unsaved, 'message')} acked, but not in the store"
-        yield Finding("ledger", "error", message)
+        yield Finding("ledger", Level.ERROR, message)
     if ledger.duplicated:
         yield Finding(
-            "ledger", "warning", f"{plural(ledger.duplicated, 'message')} took effect more than once"
+            "ledger", Level.WARNING, f"{plural(ledger.duplicated, 'message')} took effect more than once"
         )

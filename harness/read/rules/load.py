@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..figures.load import Load
-from ..finding import Finding
-from ..history import History
+from ..evidence import Evidence
+from ..finding import Finding, Level
 from ..units import duration, plural
 
+ORDER = 40
 
-def findings(history: History, load: Load | None) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for load that came late; a warning for requests that failed."""
+    history, load = evidence.history, evidence.load
     if load is None:
         return
     limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99
     if limit_ms is not None and late_ms is not None and late_ms > limit_ms:
         message = f"the load came late: p99 {duration(late_ms)}, and the limit is {duration(limit_ms)}"
-        yield Finding("load", "error", message)
+        yield Finding("load", Level.ERROR, message)
     if load.failed:
         unanswered = sum(request.done_ns is None for request in history.requests)
         part = f", {unanswered:,} of them without any answer" if unanswered else ""
-        yield Finding("load", "warning", f"{plural(load.failed, 'request')} failed{part}")
+        yield Finding("load", Level.WARNING, f"{plural(load.failed, 'request')} failed{part}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import ProbeFailed, RunEnded
-from ..finding import Finding
-from ..history import History
+from ..evidence import Evidence
+from ..finding import Finding, Level
 from ..units import plural
 
+ORDER = 10
 
-def findings(history: History) -> Iterator[Finding]:
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Notes on what is missing, and an error for what the runner could not carry out."""
+    history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:
-        yield Finding("record", "error", f"the run could not be carried out as asked: {ended.error}")
+        yield Finding("record", Level.ERROR, f"the run could not be carried out as asked: {ended.error}")
     for source in history.sources:
         opened, closed = source.opened, source.closed
         who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
@@ -22,17 +25,17 @@ def findings(history: History) -> Iterator[Finding]:
             message = (
                 f"{who} was cut off: its record ends without its last line, and up to 100 ms may be missing"
             )
-            yield Finding("record", "note", message)
+            yield Finding("record", Level.NOTE, message)
         elif closed.dropped:
-            level = "error" if opened is not None and opened.role == "driver" else "warning"
+            level = Level.ERROR if opened is not None and opened.role == "driver" else Level.WARNING
             yield Finding("record", level, f"{who} dropped {plural(closed.dropped, 'event')}")
         if source.damaged:
-            yield Finding("record", "warning", f"{who} left {plural(source.damaged, 'damaged line')}")
+            yield Finding("record", Level.WARNING, f"{who} left {plural(source.damaged, 'damaged line')}")
         if source.unknown:
             unknown = plural(source.unknown, "event")
             yield Finding(
-                "record", "note", f"{who} wrote {unknown} of a kind that this version does not know"
+                "record", Level.NOTE, f"{who} wrote {unknown} of a kind that this version does not know"
             )
     for failure in history.of(ProbeFailed):
         message = f"the probe failed in {failure.where}, and that part may be missing: {failure.error}"
-        yield Finding("record", "warning", message)
+        yield Finding("record", Level.WARNING, message)

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
+from ..evidence import Evidence
 from ..figures import task
-from ..finding import Finding
-from ..history import History
+from ..finding import Finding, Level
 from ..units import duration, plural
 
-RULE = "tasks"
+ORDER = 90
 
 
-def findings(history: History) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Warnings for what is lost, notes for what may be meant."""
-    for leak in task.leaks(history):
+    history = evidence.history
+    for leak in evidence.leaks:
         yield _leak(leak, history.ownership(leak.pid))
     for late in task.cancelled(history):
         yield _cancelled(late, history.ownership(late.pid))
@@ -40,7 +41,7 @@ def _leak(leak: task.Leak, ownership: CodeOwnership) -> Finding:
     )
     if leak.connected:
         message += "; as many files or sockets were opened, so they may belong to connections"
-    return _found("note" if leak.connected else "warning", message, leak.coroutine, where, ownership)
+    return _found(Level.NOTE if leak.connected else Level.WARNING, message, leak.coroutine, where, ownership)
 
 
 def _cancelled(late: task.Cancelled, ownership: CodeOwnership) -> Finding:
@@ -48,8 +49,10 @@ def _cancelled(late: task.Cancelled, ownership: CodeOwnership) -> Finding:
     who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
     at = f"at {_short(where, ownership)}, at least {duration(late.after_ms)} after the cancellation"
     if late.pending:
-        return _found("warning", f"{who} cancelled, and still pending {at}", late.coroutine, where, ownership)
-    return _found("note", f"{who} slow to end: still pending {at}", late.coroutine, where, ownership)
+        level, message = Level.WARNING, f"{who} cancelled, and still pending {at}"
+    else:
+        level, message = Level.NOTE, f"{who} slow to end: still pending {at}"
+    return _found(level, message, late.coroutine, where, ownership)
 
 
 def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
@@ -59,7 +62,7 @@ def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
         f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, ownership)}) "
         "destroyed while pending: nobody kept a reference"
     )
-    return _found("warning", message, loss.coroutine, where, ownership)
+    return _found(Level.WARNING, message, loss.coroutine, where, ownership)
 
 
 def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
@@ -70,9 +73,10 @@ def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
         message += f", raised in {own[-1].function} ({_short(own[-1], ownership)})"
     message += f"; asyncio said: {loss.message}"
     if own:
-        return Finding(RULE, "warning", message, own[-1].file, own[-1].line)
-    of = loss.coroutine
-    return Finding(RULE, "warning", message, of.file or None if of else None, of.line or None if of else None)
+        return Finding("tasks", Level.WARNING, message, own[-1].file, own[-1].line)
+    if (of := loss.coroutine) is None:
+        return Finding("tasks", Level.WARNING, message)
+    return Finding("tasks", Level.WARNING, message, of.file or None, of.line or None)
 
 
 def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
@@ -82,22 +86,24 @@ def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
         f"coroutine {coroutine.name} ({_short(_definition(coroutine), ownership)}) was never awaited, "
         f"{times}: dropped at {_short(where, ownership)}"
     )
-    return _found("warning", message, coroutine, where, ownership)
+    return _found(Level.WARNING, message, coroutine, where, ownership)
 
 
 def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
     message = f"{tasks} swallowed a cancellation: cancelled, and ended as if nothing had been asked"
-    return Finding(RULE, "note", message, loss.coroutine.file or None, loss.coroutine.line or None)
+    return Finding("tasks", Level.NOTE, message, loss.coroutine.file or None, loss.coroutine.line or None)
 
 
-def _found(level: str, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership) -> Finding:
+def _found(
+    level: Level, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership
+) -> Finding:
     """The finding, at the line where the coroutine was made when that is known, else at *where*."""
     made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
         message += f"; made in {made[-1].function} ({_short(made[-1], ownership)})"
         where = made[-1]
-    return Finding(RULE, level, message, where.file or None, where.line or None)
+    return Finding("tasks", level, message, where.file or None, where.line or None)
 
 
 def _waiting(coroutine: Coroutine, ownership: CodeOwnership) -> Frame:

@@ -13,13 +13,11 @@ from typing import NamedTuple, TypeVar
 from ...record.event import Frame
 from ...stacks.ownership import CodeOwnership
 from ..history import History
-from ..spans.span import Trace
-from .sample import StackSample, stack_samples
+from ..spans.span import Waterfall
+from .sample import SamplingWay, StackSample, stack_samples
 from .trace_samples import TraceSamples, marked
 
 T = TypeVar("T")
-
-EXECUTOR = "executor"  # a sample's way: a thread that works for a loop, not the loop's own
 
 # Calls beyond these would be too thin to be seen; what they took is told. So is what rows beyond these took.
 CALLS, ROWS = 2_000, 4_000
@@ -57,10 +55,10 @@ class Traced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ThreadSamples:
-    """Where samples came from. *way* as in `Sampled`, or "late" for looks at late turns."""
+    """Where samples came from."""
 
     name: str
-    way: str
+    way: SamplingWay
     on_loop: bool
 
 
@@ -80,7 +78,7 @@ class FlameGraph:
     left_out_ms: float  # in calls that found no place here
 
 
-def flame_graph(history: History, traces: tuple[Trace, ...]) -> FlameGraph | None:
+def flame_graph(history: History, traces: tuple[Waterfall, ...]) -> FlameGraph | None:
     """What was sampled, and where on *traces*; `None` without samples."""
     samples = stack_samples(history)
     took_ns: Counter[tuple[ThreadSamples, str, str, tuple[Frame, ...]]] = Counter()
@@ -93,7 +91,7 @@ def flame_graph(history: History, traces: tuple[Trace, ...]) -> FlameGraph | Non
     if not took_ns:
         return None
     tree = CallTree(CALLS)
-    lines = _Lines(history.ownership())
+    lines = _FrameLines(history.ownership())
     threads, coroutines, spans = Interned[ThreadSamples](), Interned[str](), Interned[str]()
 
     def call_of(stack: tuple[Frame, ...]) -> int | None:
@@ -132,7 +130,7 @@ def flame_graph(history: History, traces: tuple[Trace, ...]) -> FlameGraph | Non
 
 def thread_of(sample: StackSample) -> ThreadSamples:
     """The thread that was looked at."""
-    return ThreadSamples(sample.thread[:LETTERS], sample.way, on_loop=sample.way != EXECUTOR)
+    return ThreadSamples(sample.thread[:LETTERS], sample.way, on_loop=sample.way != SamplingWay.EXECUTOR)
 
 
 class Interned(dict[T, int]):
@@ -173,7 +171,7 @@ class CallTree:
         return call
 
 
-class _Lines:
+class _FrameLines:
     """The lines of frames as people read them; each frame is looked into once."""
 
     def __init__(self, whose: CodeOwnership) -> None:

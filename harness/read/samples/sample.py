@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sampled
@@ -16,7 +17,19 @@ from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..history import History
 
-LATE = "late"
+
+class SamplingWay(StrEnum):
+    """How a stack was sampled: as in `Sampled`, and one more."""
+
+    SIGNAL = "signal"  # by a signal on the thread itself
+    THREAD = "thread"  # by another thread, which sees mostly calls that release the GIL
+    EXECUTOR = "executor"  # the same, of a thread that works for a loop
+    OUTSIDE = "outside"  # by another process
+    LATE = "late"  # in late turns only, by the watchdog
+
+    @classmethod
+    def _missing_(cls, value: object) -> SamplingWay:
+        return cls.THREAD  # of a newer version: nothing is known of its bias
 
 
 class Tick(NamedTuple):
@@ -33,7 +46,7 @@ class StackSample:
     at_ns: int  # the first one, by the record's clock
     pid: int
     thread: str
-    way: str  # as in `Sampled`, or "late" for looks at late turns
+    way: SamplingWay
     count: int
     weight_ns: int  # the time they stand for
     task: str
@@ -64,7 +77,7 @@ def _ticks(history: History) -> Iterator[StackSample]:
             at_ns=event.at_ns,
             pid=event.pid,
             thread=event.thread,
-            way=event.way,
+            way=SamplingWay(event.way),
             count=event.count,
             weight_ns=round(event.count * 1e9 / event.hz),
             task=event.task,
@@ -87,7 +100,7 @@ def _looks(history: History) -> Iterator[StackSample]:
                 at_ns=sample.first_ns,
                 pid=turn.pid,
                 thread=loop.thread if loop else "",
-                way=LATE,
+                way=SamplingWay.LATE,
                 count=sample.count,
                 weight_ns=sample.last_ns - sample.first_ns + every_ns,
                 task=sample.task,

@@ -12,12 +12,10 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .sample import StackSample
+from .sample import SamplingWay, StackSample
 
 K = TypeVar("K", bound=Hashable)
 
-# A recording from outside only counts: nobody knows which of its ticks followed each other.
-OUTSIDE = "outside"
 # Two looks at one place are one visit when at most so many ticks are missing between them.
 GAP_TICKS = 1
 
@@ -39,7 +37,8 @@ class SampleVariance(Generic[K]):
         looks = []
         for sample, at_once in zip(samples, places, strict=True):
             tick_ns = sample.weight_ns / max(sample.count, 1)
-            if sample.way == OUTSIDE:
+            # A recording from outside only counts: which of its ticks followed each other is not known.
+            if sample.way == SamplingWay.OUTSIDE:
                 for place in at_once:
                     self.variance[place] += sample.count * tick_ns**2
                 continue

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...record.event import Frame
 from ..history import History
-from ..spans.span import Trace
+from ..spans.span import Waterfall
 from ..units import ms
 from .sample import StackSample
 
@@ -44,7 +44,7 @@ class TraceSamples:
 def marked(
     history: History,
     samples: Iterable[StackSample],
-    traces: tuple[Trace, ...],
+    traces: tuple[Waterfall, ...],
     thread_of: Callable[[StackSample], int],
     call_of: Callable[[tuple[Frame, ...]], int | None],
 ) -> TraceSamples:
@@ -102,5 +102,5 @@ def _place(mark: SampleMark) -> tuple[int, int, float, float]:
     return mark.trace, mark.span, mark.from_ms, mark.to_ms
 
 
-def _since_ms(history: History, trace: Trace, at_ns: int) -> float:
+def _since_ms(history: History, trace: Waterfall, at_ns: int) -> float:
     return ms(history.since_start_ns(at_ns)) - trace.at_s * 1000

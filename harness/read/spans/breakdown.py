@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from ...record.event import Frame
 from ...record.observation import FILE, THREAD, TIMER, WORK
-from .segment import EXECUTOR, IO, QUEUED, READY, RUN, TASK
-from .segment import TIMER as A_TIMER
+from .segment import Part
 from .step_log import NOBODY, Step, StepLog, is_work
 
 # A loop wakes up in whole milliseconds: a timer is at most so late without anybody's doing.
@@ -33,7 +32,7 @@ class Slice(NamedTuple):
 
     from_ns: int
     to_ns: int
-    what: str
+    what: Part
     who: Frame = NOBODY
     task: int = 0  # the number of the task that is *who*
     step: int = 0  # of a run, or of who held the loop: the number of the step
@@ -69,7 +68,7 @@ def of_span(journey: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Sli
     if is_work(runner):
         work = journey.works.get(WORK - runner)
         who = journey.places.get(work.place, NOBODY) if work is not None else NOBODY
-        return [Slice(from_ns, to_ns, EXECUTOR, who)]
+        return [Slice(from_ns, to_ns, Part.EXECUTOR, who)]
     return list(_clipped(_of_task(journey, runner, from_ns, to_ns), from_ns, to_ns))
 
 
@@ -77,7 +76,7 @@ def _of_task(journey: StepLog, task: int, from_ns: int, to_ns: int) -> Iterator[
     here = journey.frame_of(task)
     step = journey.last_of(task, from_ns) or journey.first_of(task, from_ns)
     if step is None:
-        yield Slice(from_ns, to_ns, TASK)
+        yield Slice(from_ns, to_ns, Part.TASK)
         return
     at_ns = min(from_ns, step.began_ns)
     if step.began_ns > from_ns:
@@ -85,14 +84,14 @@ def _of_task(journey: StepLog, task: int, from_ns: int, to_ns: int) -> Iterator[
         inside = next(journey.between(from_ns, from_ns + 1), None)
         if inside is not None:
             at_ns = min(inside.ended_ns, to_ns)
-            yield Slice(from_ns, at_ns, RUN, here, task, inside.number)
+            yield Slice(from_ns, at_ns, Part.RUN, here, task, inside.number)
     while step is not None and at_ns < to_ns:
         yield from wait(journey, step, at_ns)
-        yield Slice(max(step.began_ns, at_ns), step.ended_ns, RUN, here, task, step.number)
+        yield Slice(max(step.began_ns, at_ns), step.ended_ns, Part.RUN, here, task, step.number)
         at_ns = step.ended_ns
         step = journey.after(step)
     if at_ns < to_ns:
-        yield Slice(at_ns, to_ns, TASK)  # its task is over, and somebody else has ended the span
+        yield Slice(at_ns, to_ns, Part.TASK)  # its task is over, and somebody else has ended the span
 
 
 def wait(journey: StepLog, step: Step, since_ns: int) -> Iterator[Slice]:
@@ -109,25 +108,25 @@ def for_cause(journey: StepLog, cause: WakeReason, since_ns: int, until_ns: int)
     if since_ns >= until_ns:
         return
     if waker == TIMER:
-        yield Slice(since_ns, until_ns, A_TIMER)
+        yield Slice(since_ns, until_ns, Part.TIMER)
     elif waker == FILE:
         held_ns = max(since_ns, _held_before_ns(journey, until_ns))
-        yield Slice(since_ns, held_ns, IO)
+        yield Slice(since_ns, held_ns, Part.IO)
         for held in _held(journey, held_ns, until_ns):
             yield held._replace(at_most=True)
     elif waker <= WORK and (work := journey.works.get(WORK - waker)) is not None:
         who = journey.places.get(work.place, NOBODY)
         begun_ns = min(max(since_ns, work.began_ns), until_ns)
         submitted_ns = min(max(since_ns, work.submitted_ns), begun_ns)
-        yield Slice(since_ns, submitted_ns, TASK)
-        yield Slice(submitted_ns, begun_ns, QUEUED, who)
-        yield Slice(begun_ns, until_ns, EXECUTOR, who)
+        yield Slice(since_ns, submitted_ns, Part.TASK)
+        yield Slice(submitted_ns, begun_ns, Part.QUEUED, who)
+        yield Slice(begun_ns, until_ns, Part.EXECUTOR, who)
     elif waker == THREAD or waker <= WORK:
-        yield Slice(since_ns, until_ns, EXECUTOR)
+        yield Slice(since_ns, until_ns, Part.EXECUTOR)
     else:
         other = journey.by_number.get(waker)
         task = other.runner if other is not None else 0
-        yield Slice(since_ns, until_ns, TASK, journey.frame_of(task) if task else NOBODY, task)
+        yield Slice(since_ns, until_ns, Part.TASK, journey.frame_of(task) if task else NOBODY, task)
 
 
 def for_loop(journey: StepLog, cause: WakeReason, since_ns: int) -> Iterator[Slice]:
@@ -137,7 +136,7 @@ def for_loop(journey: StepLog, cause: WakeReason, since_ns: int) -> Iterator[Sli
         first = next(journey.between(since_ns, began_ns), None)
         woke_ns = min(first.began_ns if first is not None else began_ns, began_ns)
         if 0 < woke_ns - since_ns <= TIMER_LATE_NS:
-            yield Slice(since_ns, woke_ns, A_TIMER)
+            yield Slice(since_ns, woke_ns, Part.TIMER)
             since_ns = woke_ns
     yield from _held(journey, since_ns, began_ns)
 
@@ -150,14 +149,14 @@ def _held(journey: StepLog, from_ns: int, to_ns: int) -> Iterator[Slice]:
         if ended_ns <= began_ns:
             continue
         if began_ns - at_ns > BETWEEN_NS:
-            yield Slice(at_ns, began_ns, READY, LATE)
+            yield Slice(at_ns, began_ns, Part.READY, LATE)
             at_ns = began_ns
         who = journey.frame_of(step.runner) if step.number else SHORT
         if to_ns - ended_ns <= BETWEEN_NS:
             ended_ns = to_ns
-        yield Slice(at_ns, ended_ns, READY, who, max(step.runner, 0), step.number)
+        yield Slice(at_ns, ended_ns, Part.READY, who, max(step.runner, 0), step.number)
         at_ns = ended_ns
-    yield Slice(at_ns, to_ns, READY, LATE)
+    yield Slice(at_ns, to_ns, Part.READY, LATE)
 
 
 def _held_before_ns(journey: StepLog, at_ns: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ...record.observation import WORK
 from .breakdown import Slice, cause_of, for_cause, for_loop
-from .segment import EXECUTOR, QUEUED, RUN, TASK
+from .segment import Part
 from .step_log import GAP_NS, NOBODY, Step, StepLog, is_work
 
 # Longer paths lose their older end.
@@ -30,7 +30,7 @@ def path(journey: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]
         if until_ns <= from_ns or len(found) >= STEPS:
             break
     if until_ns > from_ns:
-        found.append(Slice(from_ns, until_ns, TASK))
+        found.append(Slice(from_ns, until_ns, Part.TASK))
     return found[::-1]
 
 
@@ -40,7 +40,7 @@ def _backwards(journey: StepLog, runner: int, to_ns: int) -> Iterator[Slice]:
     step = _step_at(journey, runner, at_ns)
     while step is not None:
         yield Slice(
-            step.began_ns, at_ns, RUN, journey.frame_of(step.runner), max(step.runner, 0), step.number
+            step.began_ns, at_ns, Part.RUN, journey.frame_of(step.runner), max(step.runner, 0), step.number
         )
         cause = cause_of(journey, step)
         happened_ns = cause.at_ns or step.began_ns
@@ -52,8 +52,8 @@ def _backwards(journey: StepLog, runner: int, to_ns: int) -> Iterator[Slice]:
             step, at_ns = maker, min(happened_ns, maker.ended_ns)
         elif work is not None and work.step in journey.by_number:
             who = journey.places.get(work.place, NOBODY)
-            yield Slice(work.began_ns, happened_ns, EXECUTOR, who)
-            yield Slice(work.submitted_ns, work.began_ns, QUEUED, who)
+            yield Slice(work.began_ns, happened_ns, Part.EXECUTOR, who)
+            yield Slice(work.submitted_ns, work.began_ns, Part.QUEUED, who)
             step, at_ns = journey.by_number[work.step], work.submitted_ns
         elif before is not None:
             yield from reversed(list(for_cause(journey, cause, before.ended_ns, happened_ns)))

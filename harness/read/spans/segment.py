@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-# On the loop · ready, but the loop was held · waiting for a file or socket · for a timer · in an executor's
-# queue · for a thread that works for it · for another task.
-RUN, READY, IO, TIMER, QUEUED, EXECUTOR, TASK = "run", "ready", "io", "timer", "queued", "executor", "task"
-PARTS = (RUN, READY, IO, TIMER, QUEUED, EXECUTOR, TASK)
+
+class Part(StrEnum):
+    """What a span's time can go into."""
+
+    RUN = "run"  # on the loop
+    READY = "ready"  # ready to run, but the loop was held
+    IO = "io"  # waiting for a file or socket
+    TIMER = "timer"
+    QUEUED = "queued"  # in the queue of an executor
+    EXECUTOR = "executor"  # while a thread of an executor works for it
+    TASK = "task"  # waiting for another task
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class Segment:
 
     at_s: float
     took_ms: float
-    what: str  # one of `PARTS`
+    what: Part
     who: str  # who ran, held the loop, worked or was waited for; "" when that is not known
     where: str  # file and line of that, for people
     span: str  # in which span that was, "" for none

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 from ...record.event import ProbeClosed, SpanEnded
@@ -64,7 +63,7 @@ class TraceSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Waterfall:
     """One trace, from its first span's start to its last one's end."""
 
     trace_id: str
@@ -76,9 +75,9 @@ class Trace:
     path: tuple[Segment, ...] | None = None  # the critical one, through the first span whose own is known
 
 
-def spans(history: History, decomposed: SpanTimes | None = None) -> SpanFigures:
+def spans(history: History, decomposed: SpanTimes) -> SpanFigures:
     """The figures of all spans."""
-    means = decomposed.means() if decomposed is not None else {}
+    means = decomposed.means()
     recorded = history.of(SpanEnded)
     ids = {span.span_id for span in recorded}
     took_ns: dict[str, list[int]] = defaultdict(list)
@@ -102,27 +101,19 @@ def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
     return replace(took, decomposed=decomposed, wait_ms=round(mean.wait_ms, 3), **parts)
 
 
-def traces(
-    history: History,
-    holders: Collection[str],
-    waiters: Collection[str],
-    decomposed: SpanTimes | None = None,
-) -> tuple[Trace, ...]:
+def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -> tuple[Waterfall, ...]:
     """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
 
-    Args:
-        history: The record.
-        holders: The ids of those that held a loop. The slowest of them comes first: there it is to be seen.
-        waiters: The ids of those that waited for it.
-        decomposed: What their time went into, where that is known.
+    The slowest of those that held a loop comes first, because its waterfall shows the block itself.
     """
+    held = {block.trace_id for block in blocks} - {""}
+    marked = held | {victim.trace_id for block in blocks for victim in block.victims} - {""}
     by_id: dict[str, list[SpanEnded]] = defaultdict(list)
     for span in history.of(SpanEnded):
         by_id[span.trace_id].append(span)
     slowest = sorted(by_id, key=lambda trace_id: -_took_ns(by_id[trace_id]))
-    marked, held = frozenset(holders) | frozenset(waiters), frozenset(holders)
     chosen = [trace_id for trace_id in slowest if trace_id in held][:1]
-    for kept, room in ((marked, TRACES // 2), (frozenset(slowest), TRACES)):
+    for kept, room in ((marked, TRACES // 2), (by_id, TRACES)):
         others = [trace_id for trace_id in slowest if trace_id in kept and trace_id not in chosen]
         chosen += others[: room - len(chosen)]
     return tuple(
@@ -130,12 +121,10 @@ def traces(
     )
 
 
-def _trace(
-    history: History, members: list[SpanEnded], decomposed: SpanTimes | None, *, blocked: bool
-) -> Trace:
+def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *, blocked: bool) -> Waterfall:
     parents = {span.span_id: span.parent_id for span in members}
     shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]
-    return Trace(
+    return Waterfall(
         trace_id=members[0].trace_id,
         at_s=seconds(history.since_start_ns(min(span.start_ns for span in members))),
         took_ms=ms(_took_ns(members)),
@@ -149,13 +138,13 @@ def _trace(
                 status=span.status,
                 thread=span.thread,
                 span_id=span.span_id,
-                parts=decomposed.parts(span.span_id) if decomposed is not None else None,
+                parts=decomposed.parts(span.span_id),
             )
             for span in shown
         ),
         spans_total=len(members),
         blocked=blocked,
-        path=decomposed.path(shown) if decomposed is not None else None,
+        path=decomposed.path(shown),
     )
 
 

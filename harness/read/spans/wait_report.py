@@ -13,7 +13,7 @@ from ..history import History
 from ..units import ms, seconds
 from . import breakdown, critical_path
 from .breakdown import LATE, Slice
-from .segment import QUEUED, READY, RUN, TASK, Parts, Segment
+from .segment import Part, Parts, Segment
 from .step_log import NOBODY, StepLog, is_work, step_logs
 
 # Of more spans than these an even choice is decomposed for the means: one takes some 30 µs.
@@ -24,6 +24,7 @@ LITTLE_NS = 100_000
 BESIDE = 8
 # Lines of the blame table, and the shortest wait that makes one.
 BLAMED, LEAST_MS = 100, 0.1
+WAITS = (Part.READY, Part.QUEUED, Part.TASK)
 _NAMES = tuple(part.name for part in fields(Parts))
 
 
@@ -33,7 +34,7 @@ class WaitedOn:
 
     waiter: str  # a coroutine
     span: str  # in which it waited, "" for none
-    what: str  # "ready": for the loop · "queued": for a thread of an executor · "task": for another task
+    what: Part  # "ready": for the loop · "queued": for a thread of an executor · "task": for another task
     holder: str  # the function that held the loop or the thread, or the coroutine that was waited for
     where: str  # its file and line, for people
     holder_span: str
@@ -125,11 +126,11 @@ class SpanTimes:
         return tuple(self._namer.segment(journey, stretch) for stretch in _joined(stretches))
 
     def _blame(self) -> tuple[WaitedOn, ...]:
-        waits: dict[tuple[str, str, str, str, str, str], list[float]] = defaultdict(list)
+        waits: dict[tuple[str, str, Part, str, str, str], list[float]] = defaultdict(list)
         for journey in self._journeys.values():
             for task, from_ns, to_ns in _lives(journey):
                 for stretch in breakdown.of_span(journey, task, from_ns, to_ns):
-                    if stretch.what not in (READY, QUEUED, TASK) or ms(stretch.length_ns) < LEAST_MS:
+                    if stretch.what not in WAITS or ms(stretch.length_ns) < LEAST_MS:
                         continue
                     segment = self._namer.segment(journey, _with_occupant(journey, stretch))
                     span = journey.span_at(task, stretch.from_ns)
@@ -151,10 +152,10 @@ class _Namer:
 
     def segment(self, journey: StepLog, stretch: Slice) -> Segment:
         who, where = stretch.who.function, self._where(stretch.who)
-        if stretch.what in (RUN, READY) and (block := self._block(journey, stretch)) is not None:
+        if stretch.what in (Part.RUN, Part.READY) and (block := self._block(journey, stretch)) is not None:
             who, where = self._culprit(block) if stretch.who is LATE else (block.function, block.where)
         span = journey.span_at(stretch.task, stretch.from_ns) if stretch.task else None
-        cpu = journey.cpu.get(stretch.step)
+        cpu = journey.cpu.get(stretch.step) if stretch.what == Part.RUN else None
         return Segment(
             at_s=seconds(self._history.since_start_ns(stretch.from_ns)),
             took_ms=ms(stretch.length_ns),
@@ -162,7 +163,7 @@ class _Namer:
             who=who,
             where=where,
             span=span.name if span is not None else "",
-            cpu_ms=ms(min(cpu[0], stretch.length_ns)) if cpu is not None and stretch.what == RUN else None,
+            cpu_ms=ms(min(cpu[0], stretch.length_ns)) if cpu is not None else None,
             at_most=stretch.at_most,
         )
 
@@ -206,7 +207,7 @@ def _joined(stretches: Iterable[Slice]) -> Iterator[Slice]:
         last = joined[-1] if joined else None
         if last is not None and last.what == stretch.what:
             is_same = (last.who, last.task) == (stretch.who, stretch.task)
-            is_little = stretch.what == READY and min(last.length_ns, stretch.length_ns) < LITTLE_NS
+            is_little = stretch.what == Part.READY and min(last.length_ns, stretch.length_ns) < LITTLE_NS
             if is_same or is_little:
                 named = last if is_same or last.length_ns >= stretch.length_ns else stretch
                 joined[-1] = named._replace(from_ns=last.from_ns, to_ns=stretch.to_ns)
@@ -232,7 +233,7 @@ def _lives(journey: StepLog) -> Iterator[tuple[int, int, int]]:
 
 def _with_occupant(journey: StepLog, stretch: Slice) -> Slice:
     """In the stead of what was in a queue: whatever had the thread until that began."""
-    if stretch.what != QUEUED:
+    if stretch.what != Part.QUEUED:
         return stretch
     # One thread's end, and the next one's beginning on it, are told by two clocks' readings.
     before = journey.occupant(stretch.from_ns, stretch.to_ns + LITTLE_NS)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.read.calls import baseline, project
-from harness.read.calls.allowlist import Allowlist
+from harness.read.calls.allowlist import AllowedCall
 from harness.read.calls.call import Call
 
 
@@ -30,8 +30,8 @@ def test_the_rules_of_a_project(tmp_path):
     """)
 
     assert project.load_allowances(file) == (
-        Allowlist("open", "read once at start", caller="shop.settings:*", argument="*/settings.toml"),
-        Allowlist("ssl.*", "one context for the whole program", function="shop.tls:context"),
+        AllowedCall("open", "read once at start", caller="shop.settings:*", argument="*/settings.toml"),
+        AllowedCall("ssl.*", "one context for the whole program", function="shop.tls:context"),
     )
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from harness.read.calls.allowlist import Allowlist
+from harness.read.evidence import Evidence
 from harness.read.history import load
 from harness.read.judge.expectation import figures, judge
-from harness.read.report import build, exit_status
+from harness.read.report import exit_status
 from harness.record import event
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
@@ -47,10 +49,8 @@ def test_every_figure_that_can_be_expected_is_reckoned(full):
     """What `record/metric.py` offers is in a whole run's figures, save what it does not record."""
     made = full()
     made.close()
-    document = build(load(made.folder))
-    from harness.read.report import as_json
 
-    known = figures(as_json(document), document.blocks, document.spans)
+    known = figures(Evidence(load(made.folder), Allowlist()))
     missing = [f.key for f in FIGURES if f.key.replace(NAME, "process restart") not in known]
     assert [key for key in missing if not key.startswith(("loop.tasks.", "profile.", "calls."))] == []
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness.read.calls.allowlist import Accepted, Allowlist
+from harness.read.calls.allowlist import AllowedCall, Allowlist
 from harness.read.compare.comparison import comparison
 from harness.read.compare.profile_diff import profile_diff
 from harness.read.formats import render
 from harness.read.history import load
 from harness.read.renderers import html
-from harness.read.spans.segment import READY, RUN, Segment
+from harness.read.spans.segment import Part, Segment
 from harness.read.spans.wait_report import WaitedOn, WaitReport
 from harness.record.event import CallsCounted
 
@@ -18,8 +18,8 @@ from harness.record.event import CallsCounted
 @pytest.fixture
 def called(record):
     """A run that counted calls: a new place, and one that is allowed."""
-    accepted = Accepted(allow=(Allowlist("open", "small and cached"),))
-    made = record(settings={"calls": accepted.settings()})
+    allowlist = Allowlist(allow=(AllowedCall("open", "small and cached"),))
+    made = record(settings={"calls": allowlist.settings()})
     made.loop()
     for call, line in (("open", 7), ("socket.connect|", 9)):
         counted = CallsCounted(
@@ -64,13 +64,18 @@ def test_where_time_went_is_told_in_words_and_in_parts(full):
         **dict.fromkeys(("timer_ms", "queued_ms", "executor_ms", "task_ms"), 0.0),
     )
     blame = WaitedOn(
-        "Handler.handle", "save", READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0
+        "Handler.handle", "save", Part.READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0
     )
     trace = document.traces[0]
     parts = (
-        Segment(trace.at_s, trace.took_ms / 2, RUN, "Handler.handle", "service.py:31", ""),
+        Segment(trace.at_s, trace.took_ms / 2, Part.RUN, "Handler.handle", "service.py:31", ""),
         Segment(
-            trace.at_s + trace.took_ms / 2000, trace.took_ms / 2, READY, "Host.restart", "hosts.py:41", ""
+            trace.at_s + trace.took_ms / 2000,
+            trace.took_ms / 2,
+            Part.READY,
+            "Host.restart",
+            "hosts.py:41",
+            "",
         ),
     )
     first = replace(trace.spans[1], at_s=trace.at_s, took_ms=trace.took_ms, parts=parts)

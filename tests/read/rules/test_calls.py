@@ -2,11 +2,10 @@
 
 import pytest
 
-from harness.read.calls.allowlist import Accepted, Allowlist
+from harness.read.calls.allowlist import AllowedCall, Allowlist
 from harness.read.finding import Finding
 from harness.read.history import load
 from harness.read.report import as_json, build
-from harness.read.rules.calls import accepted
 from harness.record.event import CallsCounted
 
 APPLICATION = "/srv/shop/"
@@ -35,7 +34,7 @@ def judged(record):
     """The document of a run that counted these calls."""
 
     def judge(*counts, accept=None, **options):
-        made = record(settings={"calls": (accept or Accepted()).settings()}, **options)
+        made = record(settings={"calls": (accept or Allowlist()).settings()}, **options)
         made.loop(turns_ms=[1.0] * 10)
         made.write("target", *counts)
         made.ended()
@@ -95,8 +94,8 @@ def test_new_places_are_warnings_and_known_ones_notes_worst_first(judged):
         counted(function="shop.cart:small", line=9, took_ms=2.0, count=1000),
         counted(function="shop.cart:allowed", took_ms=70.0),
         counted(function="shop.cart:large", line=11, took_ms=3000.0),
-        accept=Accepted(
-            allow=(Allowlist("open", "it is tiny", function="*:allowed"),),
+        accept=Allowlist(
+            allow=(AllowedCall("open", "it is tiny", function="*:allowed"),),
             known=frozenset({("open", "shop.cart:known"), ("os.stat", "shop.cart:small")}),
         ),
     )
@@ -136,7 +135,7 @@ def test_a_rule_covers_what_all_of_its_patterns_fit(allow, covered):
     """Call, function, caller and argument are globs over the whole text, and all count."""
     made = counted(argument="/etc/shop/settings.toml")
 
-    assert Allowlist(**allow, reason="tested").covers(made) is covered
+    assert AllowedCall(**allow, reason="tested").covers(made) is covered
 
 
 def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
@@ -144,7 +143,7 @@ def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
     document = judged(
         counted(argument="/etc/shop/settings.toml", count=3),
         counted(argument="/tmp/upload", count=2),
-        accept=Accepted(allow=(Allowlist("open", "read once", argument="*/settings.toml"),)),
+        accept=Allowlist(allow=(AllowedCall("open", "read once", argument="*/settings.toml"),)),
     )
 
     assert [(c.allowed, c.arguments, c.count) for c in document.calls] == [
@@ -180,7 +179,7 @@ def test_without_the_option_there_are_no_calls(record):
 def test_a_new_place_can_fail_a_run(judged, known, passed):
     """The figure `calls.new` counts the places that are neither allowed nor known."""
     document = judged(
-        counted(), accept=Accepted(known=frozenset(known)), expectations=[("calls.new", "<=", 0)]
+        counted(), accept=Allowlist(known=frozenset(known)), expectations=[("calls.new", "<=", 0)]
     )
 
     assert [(e.value, e.passed) for e in document.expectations] == [(len({1} - {passed}), passed)]
@@ -188,13 +187,13 @@ def test_a_new_place_can_fail_a_run(judged, known, passed):
 
 def test_an_old_record_is_judged_by_what_was_accepted_then_or_by_new_rules(record):
     """The manifest keeps what was accepted; other rules can take its place."""
-    then = Accepted(allow=(Allowlist("open", "then"),), known=frozenset({("os.stat", "shop.cart:load")}))
+    then = Allowlist(allow=(AllowedCall("open", "then"),), known=frozenset({("os.stat", "shop.cart:load")}))
     made = record(settings={"calls": then.settings()})
     made.write("target", counted(), counted(call="os.stat"))
     made.ended()
     made.close()
     history = load(made.folder)
 
-    assert accepted(history) == then
+    assert Allowlist.of_run(history.run) == then
     assert [call.new for call in build(history).calls] == [False, False]
-    assert [call.new for call in build(history, accepted=Accepted()).calls] == [True, True]
+    assert [call.new for call in build(history, allowlist=Allowlist()).calls] == [True, True]

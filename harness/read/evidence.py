@@ -1,0 +1,98 @@
+"""A record with what several rules and figures need of it, each computed once and only when it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from .blocks import detect, impact
+from .blocks.block import Block
+from .blocks.blocker import Blocker, blockers
+from .calls.allowlist import Allowlist
+from .calls.call import Call
+from .calls.counted import counted_calls
+from .figures import fault, ledger, load, loop, overhead, task
+from .figures.fault import FaultFigures
+from .figures.ledger import LedgerFigures
+from .figures.load import Load
+from .figures.loop import LoopFigures
+from .figures.overhead import Overhead
+from .history import History
+from .spans import span
+from .spans.span import SpanFigures, Waterfall
+from .spans.wait_report import SpanTimes
+from .units import seconds
+
+
+@dataclass(frozen=True, eq=False)  # not slotted: `cached_property` keeps its values in the instance
+class Evidence:
+    """The record, and the allowlist by which its calls are judged."""
+
+    history: History
+    allowlist: Allowlist
+
+    @cached_property
+    def duration_s(self) -> float:
+        """From the run's start to the end of the record."""
+        return seconds(self.history.since_start_ns(self.history.ended_ns))
+
+    @cached_property
+    def load(self) -> Load | None:
+        return load.load(self.history)
+
+    @cached_property
+    def loop(self) -> LoopFigures:
+        return loop.figures(self.history, task.figures(self.history, self.leaks))
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every block, oldest first, with the spans around it."""
+        return span.with_paths(self.history, detect.blocks(self.history))
+
+    @property
+    def held_ms(self) -> float:
+        """How long all blocks together held their loops."""
+        return sum(block.held_ms for block in self.blocks)
+
+    @cached_property
+    def blockers(self) -> tuple[Blocker, ...]:
+        """The places that blocked, worst first, with their impact on latency."""
+        return impact.with_impact(self.history, self.blocks, blockers(self.blocks))
+
+    @cached_property
+    def leaks(self) -> tuple[task.Leak, ...]:
+        return task.leaks(self.history)
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...] | None:
+        return counted_calls(self.history, self.allowlist)
+
+    @property
+    def new_calls(self) -> int | None:
+        """How many places called that are not on the allowlist; `None` when calls were not counted."""
+        return None if self.calls is None else sum(call.new for call in self.calls)
+
+    @cached_property
+    def span_times(self) -> SpanTimes:
+        return SpanTimes(self.history, self.blocks)
+
+    @cached_property
+    def spans(self) -> SpanFigures:
+        return span.spans(self.history, self.span_times)
+
+    @cached_property
+    def traces(self) -> tuple[Waterfall, ...]:
+        """The traces that the report shows."""
+        return span.traces(self.history, self.blocks, self.span_times)
+
+    @cached_property
+    def ledger(self) -> LedgerFigures | None:
+        return ledger.ledger(self.history)
+
+    @cached_property
+    def faults(self) -> tuple[FaultFigures, ...]:
+        return fault.faults(self.history)
+
+    @cached_property
+    def overhead(self) -> Overhead:
+        return overhead.overhead(self.history)

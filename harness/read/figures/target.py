@@ -1,0 +1,52 @@
+"""The measured program: how it was started, how it ended, and whether the probe saw a loop in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...record.event import RunEnded, TargetExited, TargetReady, TargetStarted
+from ..history import History
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """The measured program. *exit* is negative for a signal, null when its end was not observed."""
+
+    command: tuple[str, ...]
+    pid: int | None
+    exit: int | None
+
+
+def target(history: History) -> TargetReport:
+    """The target of the run."""
+    started, exited = history.last(TargetStarted), history.last(TargetExited)
+    return TargetReport(
+        command=history.run.command,
+        pid=started.pid if started else None,
+        exit=exited.status if exited else None,
+    )
+
+
+def crash(history: History) -> TargetExited | None:
+    """The end of a target that was not asked to end and did not end well; `None` for any other."""
+    exited = history.last(TargetExited)
+    return exited if exited is not None and not exited.expected and exited.status != 0 else None
+
+
+def failed(history: History) -> bool:
+    """Whether the run broke off because the target did not get ready, or ended before its time."""
+    ended, exited = history.last(RunEnded), history.last(TargetExited)
+    if ended is None or not ended.error:
+        return False
+    return not history.of(TargetReady) or (exited is not None and not exited.expected)
+
+
+def unwatched(history: History) -> str:
+    """Why nothing is known of any loop; "" when at least one was timed."""
+    if any(loop.page is not None and loop.started.mechanism != "unseen" for loop in history.loops):
+        return ""
+    if history.loops:
+        return f"the turns of {history.loops[0].started.kind} could not be timed"
+    if history.entered or any(source.opened and source.opened.role == "target" for source in history.sources):
+        return "the program ran no event loop that the probe saw"
+    return "the probe never entered the program"

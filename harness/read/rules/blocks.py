@@ -1,0 +1,35 @@
+"""What held the loops, and what is not known of the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...record.event import Blocked, DumpFailed
+from ..evidence import Evidence
+from ..finding import Finding, Level
+from ..units import duration, plural
+
+ORDER = 70
+
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
+    """One warning per place that blocked, worst first; notes on what is not known of the blocks."""
+    history, blocks = evidence.history, evidence.blocks
+    for place in evidence.blockers:
+        times = plural(place.count, "time")
+        message = f"{place.function} held the loop {times} for up to {duration(place.max_ms)} ({place.cause})"
+        yield Finding("blocks", Level.WARNING, message, place.file or None, place.line or None)
+    for block in blocks:
+        if not block.ended:
+            held = f"it held the loop for at least {duration(block.held_ms)}"
+            message = f"process {block.pid} ended inside this block: {held}"
+            yield Finding("blocks", Level.NOTE, message, block.file or None, block.line or None)
+    failed = history.last(DumpFailed)
+    if failed is not None and any(block.cause == "gil" for block in blocks):
+        message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
+        yield Finding("blocks", Level.NOTE, message)
+    counted = evidence.loop.blocked_turns
+    recorded = sum(turn.ended for turn in history.of(Blocked))
+    if counted > recorded:
+        unseen = plural(counted - recorded, "turn")
+        yield Finding("blocks", Level.NOTE, f"{unseen} over the limit counted, but not recorded")

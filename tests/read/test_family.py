@@ -1,0 +1,69 @@
+"""Families that grow by a file: rules, and formats of a report."""
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from harness.commands.report import report
+from harness.read import rules
+
+RULE = """
+from harness.read.finding import Finding
+
+ORDER = 25
+
+
+def findings(evidence):
+    yield Finding("patience", "note", f"{len(evidence.blocks)} blocks in {evidence.duration_s:g} s")
+"""
+
+
+@pytest.fixture
+def add(tmp_path, monkeypatch):
+    """Adds a file to a family for the time of a test."""
+    added = []
+
+    def make(family, name, text):
+        folder = tmp_path / family.__name__
+        folder.mkdir()
+        (folder / f"{name}.py").write_text(text)
+        monkeypatch.setattr(family, "__path__", [*family.__path__, str(folder)])
+        added.append((family, name))
+
+    yield make
+    for family, name in added:
+        sys.modules.pop(f"{family.__name__}.{name}", None)
+        vars(family).pop(name, None)
+
+
+@pytest.fixture
+def folder(record, look):
+    """The record of a run that blocked and whose loop could not be timed."""
+    made = record()
+    made.loop(mechanism="unseen")
+    made.blocked(1, 300, [look("cart.py:41 total")])
+    made.close()
+    return made.folder.path
+
+
+def test_a_rule_is_one_file(add, folder):
+    """What a new module of `rules/` finds is in the report, in the place that its order gives it."""
+    add(rules, "patience", RULE)
+
+    printed = CliRunner().invoke(report, [str(folder), "--json"]).stdout
+    found = [(one["rule"], one["message"]) for one in json.loads(printed)["findings"]]
+    assert found == [
+        ("target", "the turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed"),
+        ("patience", "1 blocks in 1.3 s"),
+        ("blocks", "total held the loop 1 time for up to 300 ms (call)"),
+    ]
+
+
+def test_the_rules_of_the_house_are_told_apart_by_their_order():
+    """Two rules with one order would stand in the order of their names."""
+    from harness.read.family import members
+
+    orders = [rule.ORDER for rule in members(rules)]
+    assert len(set(orders)) == len(orders) >= 11
