@@ -19,7 +19,8 @@ from typing import Any
 
 from ...probe.threads import other_threads
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
 from ..view.target import LoopView, Target
@@ -38,9 +39,10 @@ WITHIN_S = 30.0
 OUTPUT_CHARS = 1_000_000
 
 
-class Aiomonitor:
+class AiomonitorCommand(Command):
     name = "aiomonitor"
     summary = "run a command of aiomonitor"
+    help_order = 240
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("line", nargs=REMAINDER, metavar="LINE", help="`help` lists its commands")
@@ -55,7 +57,7 @@ class Aiomonitor:
         # A command that the program has added may do anything, so it is put down in the record.
         return _NEEDS.get(options.line[0], ACTS)
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         words = options.line or ["help"]
         if words[0] == "console":
             raise CommandError("its console opens a port; `repl` is the same without one")
@@ -183,6 +185,3 @@ def _started() -> list[Any]:
                 found.append(frame.f_locals["self"])
             frame = frame.f_back
     return found
-
-
-COMMAND = Aiomonitor()

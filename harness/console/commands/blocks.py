@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import blame, block_summary
 from ..view.block_summary import BlockSummary
@@ -20,17 +21,15 @@ VICTIMS = ("victim", "delayed_ms", "span", "trace_id")
 _numbers = block_summary.BlockNumbers()
 
 
-class Blocks:
+class BlocksCommand(Command):
     name = "blocks"
     summary = "what held a loop up lately"
+    help_order = 70
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stack", type=int, metavar="N", help="the stack and the victims of block N")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         kept = block_summary.kept(target)
         numbered = dict(zip(_numbers.of(kept), kept, strict=True))
         if options.stack is not None:
@@ -86,6 +85,3 @@ def _one(number: int, one: BlockSummary, target: Target) -> CommandResult:
         data={**data, "stack": [{"file": f.file, "line": f.line, "function": f.function} for f in stack]},
         hint=f"trace {sample.trace_id}: the request it happened in" if sample and sample.trace_id else "",
     )
-
-
-COMMAND = Blocks()

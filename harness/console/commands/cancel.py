@@ -7,7 +7,8 @@ from asyncio import Task
 from typing import Any
 
 from ...record.clock import monotonic
-from ..protocol.command import CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice, task_table
 from ..view.target import Target
@@ -17,9 +18,10 @@ from ..view.task_view import TaskView
 PATIENCE_S = 2.0
 
 
-class Cancel:
+class CancelCommand(Command):
     name = "cancel"
     summary = "cancel a task"
+    help_order = 170
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
@@ -28,7 +30,7 @@ class Cancel:
     def needs(self, options: Namespace) -> str:
         return "cancel"
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         number, name = task_table.number(task), task.get_name()
         # On the loop's own thread, or not at all: a cancellation that is delivered after the block, when
@@ -60,6 +62,3 @@ def _fate(task: Task[Any], target: Target) -> tuple[str, str, str | None]:
     if error is not None:
         return "failed", f"was not cancelled but failed: {type(error).__name__}: {error}", None
     return "finished", "was not cancelled: it swallowed that, and came to a good end", None
-
-
-COMMAND = Cancel()

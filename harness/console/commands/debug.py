@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
 from ..view.target import LoopView, Target
@@ -15,9 +16,10 @@ from ..view.target import LoopView, Target
 DEFAULT_S, LONGEST_S = 60.0, 600.0
 
 
-class Debug:
+class DebugCommand(Command):
     name = "debug"
     summary = "asyncio's debug mode for some time"
+    help_order = 200
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("on", "off"))
@@ -30,7 +32,7 @@ class Debug:
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         view = loop_choice.chosen(target, options.loop)
         loop: Any = view.loop
         if options.what == "off":
@@ -75,6 +77,3 @@ def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
 
 def _limit(view: LoopView) -> str:
     return f"debug {view.number}"
-
-
-COMMAND = Debug()

@@ -15,7 +15,7 @@ from typing import Any
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
 from ..view.target import Target
@@ -26,17 +26,15 @@ COLUMNS = ("executor", "kind", "queued", "thread", "state", "runs", "awaited_by"
 _WORKER, _RUN = "_worker", "_WorkItem.run"
 
 
-class Executors:
+class ExecutorsCommand(Command):
     name = "executors"
     summary = "thread pools: their queues, and what each thread does"
+    help_order = 100
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stacks", action="store_true", help="the whole stack of each thread at work")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         # Only where the program has imported them; each module knows its threads.
         in_threads = sys.modules.get("concurrent.futures.thread")
         in_processes = sys.modules.get("concurrent.futures.process")
@@ -162,6 +160,3 @@ def _pool_of_processes(manager: Any) -> tuple[object, ...]:
         len(manager.processes),
         pool._max_workers if pool is not None else None,
     )
-
-
-COMMAND = Executors()

@@ -14,7 +14,8 @@ from typing import Any
 from ...probe.control.faults import KINDS
 from ...record.clock import monotonic_ns
 from ..protocol import duration
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
@@ -24,9 +25,10 @@ BLOCK_MS = 200.0
 _numbers = itertools.count(1)
 
 
-class Faults:
+class FaultsCommand(Command):
     name = "faults"
     summary = "list, inject and heal faults"
+    help_order = 160
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("list", "inject", "heal"), default="list")
@@ -54,7 +56,7 @@ class Faults:
     def candidates(self, target: Target) -> Iterable[str]:
         return ("list", "inject", "heal")
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         match options.what:
             case "inject":
                 return _inject(options, target)
@@ -153,6 +155,3 @@ def _in_words(options: Namespace) -> str:
 
 def _limit(fault_id: str) -> str:
     return f"fault {fault_id}"
-
-
-COMMAND = Faults()

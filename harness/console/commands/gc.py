@@ -6,7 +6,7 @@ import gc
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, CommandClient
+from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import loop_choice
 from ..view.target import Target
@@ -16,9 +16,10 @@ PATIENCE_S = 30.0
 OLDEST = 2
 
 
-class Gc:
+class GcCommand(Command):
     name = "gc"
     summary = "the garbage collector; `gc collect` runs it"
+    help_order = 210
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("stats", "collect"), default="stats")
@@ -28,7 +29,7 @@ class Gc:
     def needs(self, options: Namespace) -> str:
         return ACTS if options.what == "collect" else READS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         return _collect(options, target, client) if options.what == "collect" else _stats()
 
 
@@ -65,6 +66,3 @@ def _collect(options: Namespace, target: Target, client: CommandClient) -> Comma
         lines=(f"held the process for {held_ms:.1f} ms; {found} unreachable objects were found",),
         data={"generation": options.generation, "held_ms": round(held_ms, 3), "unreachable": found},
     )
-
-
-COMMAND = Gc()

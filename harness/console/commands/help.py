@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 
 from ..protocol import registry
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.option import parser
 from ..protocol.result import CommandResult
 from ..view.target import Target
@@ -15,42 +14,36 @@ from ..view.target import Target
 COLUMNS = 100
 
 
-class Help:
-    """Lists them without importing any."""
-
+class HelpCommand(Command):
     name = "help"
     summary = "the commands, or one of them"
-
-    def needs(self, options: Namespace) -> str:
-        return READS
+    help_order = 250
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("command", nargs="?", default="", help="tell of this one")
 
-    def candidates(self, target: Target) -> Iterator[str]:
-        return (name for name, _ in registry.COMMANDS)
+    def candidates(self, target: Target) -> list[str]:
+        return registry.names()
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.command:
             command = registry.find(options.command)
             page = parser(command, columns=COLUMNS).format_help().rstrip()
             return CommandResult(
                 lines=tuple(page.splitlines()), data={"name": command.name, "summary": command.summary}
             )
+        every = registry.every_command()
         allowed = ", ".join(sorted(target.allowed)) or "reading only"
         return CommandResult(
             lines=(
-                *(f"{name:<11} {summary}" for name, summary in registry.COMMANDS),
+                *(f"{command.name:<11} {command.summary}" for command in every),
                 f"{'quit':<11} leave; what watches and acts for a limited time goes on until it is over",
                 "",
                 f"Allowed here: {allowed}. The beginning of a name is enough. Each command takes --json.",
             ),
             data={
-                "commands": [{"name": name, "summary": summary} for name, summary in registry.COMMANDS],
+                "commands": [{"name": command.name, "summary": command.summary} for command in every],
                 "allowed": sorted(target.allowed),
             },
             hint="help COMMAND: its options",
         )
-
-
-COMMAND = Help()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task, current_task
 from collections.abc import Iterator
 from itertools import pairwise
@@ -19,7 +19,7 @@ from ...record.observation import (
     TaskDestroyed,
     TasksCounted,
 )
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import loop_history, task_table, task_waits
 from ..view.blame import Territory
@@ -42,17 +42,12 @@ FORSAKEN = 50
 Row = tuple[str, str, int | None, str | None, str, str | None, int]
 
 
-class Lints:
+class LintsCommand(Command):
     name = "lints"
     summary = "tasks that look wrong"
+    help_order = 130
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         window, seen = STEPS.window(target, client), TaskView(target)
         rows = [
             *_never_yielded(target, seen),
@@ -154,6 +149,3 @@ def _leaked(
             where = f"{territory.short(of.file)}:{of.line}"
             what = f"{of.name}: {sizes[0]} tasks at this place, then {crowd.count}, and hardly one has left"
             yield WARNING, "leaked", None, None, what, where, crowd.count
-
-
-COMMAND = Lints()

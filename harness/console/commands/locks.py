@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
 
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table, task_waits
 from ..view.target import Target
@@ -20,17 +20,12 @@ COLUMNS = ("lock", "kind", "state", "owner", "waiters", "waiting", "where")
 NAMED = 5
 
 
-class Locks:
+class LocksCommand(Command):
     name = "locks"
     summary = "who waits for which lock, and deadlocks"
+    help_order = 120
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         seen = TaskView(target)
         found = _Waits(seen)
         task_table.walk(found.look)
@@ -156,6 +151,3 @@ def _state(thing: Any) -> str | None:
 def _bare(place: str, waiters: list[Ref]) -> tuple[Any, ...]:
     named = [short(task) for each in waiters[:NAMED] if (task := each()) is not None]
     return None, "Future", "pending", None, len(waiters), ", ".join(named) or None, place
-
-
-COMMAND = Locks()

@@ -7,7 +7,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
@@ -15,9 +16,10 @@ DEFAULT_S, LONGEST_S = 60.0, 3600.0
 ROOT = "root"
 
 
-class Log:
+class LogCommand(Command):
     name = "log"
     summary = "change a log level for some time"
+    help_order = 190
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("level", nargs="?", metavar="LEVEL", help="DEBUG, INFO ..., or reset")
@@ -34,7 +36,7 @@ class Log:
     def candidates(self, target: Target) -> Iterable[str]:
         return [*logging.getLevelNamesMapping(), "reset"]
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.level is None:
             return _list()
         logger, name = _known(options.logger), f"log {options.logger}"
@@ -114,6 +116,3 @@ def _data(logger: logging.Logger, options: Namespace, **more: object) -> dict[st
 
 def _level(level: int) -> str:
     return logging.getLevelName(level)
-
-
-COMMAND = Log()

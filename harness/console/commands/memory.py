@@ -10,7 +10,8 @@ from tracemalloc import Snapshot, StatisticDiff
 
 from ...record.clock import monotonic
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
@@ -23,9 +24,10 @@ _HARNESS = Path(__file__).parents[2]
 _OURS = (*(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "record")), tracemalloc.__file__)
 
 
-class Memory:
+class MemoryCommand(Command):
     name = "memory"
     summary = "where memory is allocated"
+    help_order = 220
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -39,7 +41,7 @@ class Memory:
     def needs(self, options: Namespace) -> str:
         return READS if options.for_s is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.for_s is None:
             rss = _rss_bytes()
             return CommandResult(
@@ -112,6 +114,3 @@ def _is_ours(stat: StatisticDiff) -> bool:
 
 def _rss_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
-
-
-COMMAND = Memory()

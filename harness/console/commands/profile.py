@@ -14,7 +14,8 @@ from pathlib import Path
 from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ArtefactWritten
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..tools.profiler import Profiler, Pyinstrument, SpanSampler
 from ..view import loop_choice
@@ -33,9 +34,10 @@ _NAME = "profile"
 _numbers = itertools.count(1)
 
 
-class Profile:
+class ProfileCommand(Command):
     name = _NAME
     summary = "profile for some seconds"
+    help_order = 140
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -54,7 +56,7 @@ class Profile:
     def candidates(self, target: Target) -> Iterable[str]:
         return ("for", "start", "stop")
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.what is None:
             return _state(target)
         if options.what == "stop":
@@ -166,6 +168,3 @@ def _left(path: Path, client: CommandClient) -> CommandResult:
             raise CommandError(f"{path} is not there yet; the loop may be held up")
     shown = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".txt" else []
     return CommandResult(lines=(*shown[:LINES], f"written: {path}"), data={"path": str(path)})
-
-
-COMMAND = Profile()

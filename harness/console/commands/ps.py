@@ -7,7 +7,7 @@ from asyncio import Task
 from typing import Any
 
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_view
 from ..view.target import Target
@@ -17,17 +17,15 @@ from ..view.task_view import TaskView
 _RANK = {task_view.RUNNING: "0", task_view.READY: "1", task_view.WAITING: "2"}
 
 
-class Ps:
+class PsCommand(Command):
     name = "ps"
     summary = "every task: its state, and where it waits"
+    help_order = 30
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--state", choices=tuple(_RANK), help="only tasks in this state")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         seen = TaskView(target)
         refs: list[Ref] = []
         keys: list[str] = []
@@ -52,6 +50,3 @@ class Ps:
             data={"tasks": sum(count.values()), **count},
             hint="where ID: what a task waits for; top: which tasks use the time",
         )
-
-
-COMMAND = Ps()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from typing import Any
 from weakref import ref
 
 from ...probe.tasks import coroutine, identity
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
 from ..view.target import Target
@@ -22,17 +22,12 @@ COLUMNS = ("queue", "kind", "size", "maxsize", "unfinished", "getters", "putters
 NAMED = 5
 
 
-class Queues:
+class QueuesCommand(Command):
     name = "queues"
     summary = "asyncio's queues, and who waits for them"
+    help_order = 110
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         found: dict[int, ref[asyncio.Queue[Any]]] = {}
 
         def look(task: Task[Any], _: Ref) -> None:
@@ -69,6 +64,3 @@ def _row(queue: Any, seen: TaskView) -> tuple[Any, ...]:
         ", ".join(str(number(waiter)) for waiter in waiters) or None,
         seen.place(waiters[0]) if waiters else None,
     )
-
-
-COMMAND = Queues()

@@ -23,7 +23,8 @@ from ...probe.hooks.import_hook import PostImportHook
 from ...record.clock import monotonic_ns
 from ...record.observation import ProbeFailed
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view.target import LoopView, Target
 
@@ -36,9 +37,10 @@ _NAME = "record"
 _calls: WeakKeyDictionary[Target, CallCounts] = WeakKeyDictionary()
 
 
-class Record:
+class RecordCommand(Command):
     name = _NAME
     summary = "keep more in the record for some seconds"
+    help_order = 150
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("for", "stop"), help="alone: is a window open?")
@@ -49,7 +51,7 @@ class Record:
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.what == "for":
             return _open(options.time, target, client)
         if options.what == "stop" and not target.limits.end(_NAME):
@@ -128,6 +130,3 @@ class _Imported(PostImportHook):
         module = sys.modules.get(name)
         if module is not None:
             step(module)
-
-
-COMMAND = Record()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import REMAINDER, ArgumentParser, Namespace
 
 from ..protocol import duration
-from ..protocol.command import CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..tools.interpreter import EvaluationResult, Interpreter
 from ..view import loop_choice
@@ -14,10 +15,11 @@ from ..view.target import Target
 DEFAULT_S, LONGEST_S = 30.0, 600.0
 
 
-class Repl:
+class ReplCommand(Command):
     name = "repl"
     summary = "a Python prompt on the loop"
-    verbatim = True  # its line is code: quotes are part of it
+    help_order = 230
+    is_verbatim = True  # the line is code: quotes are part of it
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("code", nargs=REMAINDER, metavar="CODE", help="run this alone, without a prompt")
@@ -34,7 +36,7 @@ class Repl:
     def needs(self, options: Namespace) -> str:
         return "repl"
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         interpreter = Interpreter(target, loop_choice.chosen(target, options.loop))
         if code := " ".join(options.code).strip():
             outcome = interpreter.run(code, client, within_s=options.within_s)
@@ -82,6 +84,3 @@ def _read(interpreter: Interpreter, client: CommandClient) -> str | None:
 def _lines(outcome: EvaluationResult) -> list[str]:
     parts = [outcome.printed.removesuffix("\n"), outcome.value or "", outcome.error or ""]
     return [line for part in parts if part for line in part.split("\n")]
-
-
-COMMAND = Repl()

@@ -8,7 +8,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from functools import partial
 
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
@@ -18,9 +19,10 @@ _HARMLESS = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 _STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-class Signal:
+class SignalCommand(Command):
     name = "signal"
     summary = "send the process a signal"
+    help_order = 180
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("signal", nargs="?", metavar="NAME", help="TERM, HUP, USR1 ...")
@@ -32,7 +34,7 @@ class Signal:
     def candidates(self, target: Target) -> Iterable[str]:
         return [known.name.removeprefix("SIG") for known in signal.Signals]
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         if options.signal is None:
             rows = [(s.name, s.value, _effect(s, target)) for s in signal.Signals]
             # What the program handles is worth reading first.
@@ -80,6 +82,3 @@ def _name_of(function: object) -> str:
         function = function.func
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     return f"{module}:{name}" if name else type(function).__qualname__
-
-
-COMMAND = Signal()

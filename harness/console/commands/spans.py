@@ -10,7 +10,7 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view.target import Target
 
@@ -19,9 +19,10 @@ IN_FLIGHT = ("span", "age_ms", "kind", "trace_id", "span_id", "parent_id")
 SLOWEST = ("span", "took_ms", "ago_s", "status", "kind", "thread", "trace_id", "span_id")
 
 
-class Spans:
+class SpansCommand(Command):
     name = "spans"
     summary = "requests in flight, and the slowest that finished"
+    help_order = 80
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group()
@@ -30,10 +31,7 @@ class Spans:
         )
         which.add_argument("--slowest", action="store_true", help="each that has ended, slowest first")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         finished, in_flight = target.recent.spans(), target.recent.in_flight()
         if options.in_flight:
             rows = Rows(IN_FLIGHT, [_in_flight(span) for span in sorted(in_flight, key=age_ns, reverse=True)])
@@ -115,6 +113,3 @@ def _finished(span: SpanEnded) -> tuple[object, ...]:
         span.trace_id,
         span.span_id,
     )
-
-
-COMMAND = Spans()

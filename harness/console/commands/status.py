@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ from typing import Any
 from ...probe.tasks.census import Ref
 from ...record import page
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
@@ -33,17 +34,12 @@ MINUTE_NS = 60_000_000_000
 BLOCKERS, NAMES = 3, 5
 
 
-class Status:
+class StatusCommand(Command):
     name = "status"
     summary = "how the service is: its loops, tasks, blockers and load"
+    help_order = 10
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         views = target.loops()
         states = _states(target)
         history = {view.number: loop_history.of(target).of(view.number) for view in views}
@@ -203,6 +199,3 @@ def _hint(late: bool, blockers: bool) -> str:
     if late:
         return "blocks: the block that goes on, and those before"
     return "blocks: when, and who had to wait" if blockers else "top: which tasks use the time"
-
-
-COMMAND = Status()

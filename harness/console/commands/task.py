@@ -9,7 +9,7 @@ from typing import Any
 
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
 from ..view.target import Target
@@ -20,9 +20,10 @@ COLUMNS = ("function", "where")
 VALUE_CHARS = 200
 
 
-class OneTask:
+class TaskCommand(Command):
     name = "task"
     summary = "everything about one task"
+    help_order = 60
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
@@ -30,13 +31,10 @@ class OneTask:
             "--polls", action="store_true", help="count its steps for a moment, as `top` does"
         )
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
     def candidates(self, target: Target) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         data: dict[str, object] = {}
         if options.polls:
@@ -112,6 +110,3 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(map(str, value))
     return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-COMMAND = OneTask()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table
 from ..view.target import Target
@@ -23,19 +23,17 @@ COLUMNS = (
 ENDED = 5
 
 
-class Top:
+class TopCommand(Command):
     name = "top"
     summary = "the tasks that use most time"
+    help_order = 20
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--by", choices=("busy", "ready", "wait", "polls"), default="busy", help="what comes first"
         )
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         window = STEPS.window(target, client)
         seen = TaskView(target)
         refs: list[Ref] = []
@@ -130,6 +128,3 @@ def _cautions(window: StatsWindow) -> list[str]:
     if STEPS.missed:
         lines.append(f"{STEPS.missed} steps could not be counted: of tasks that are not asyncio's own")
     return lines
-
-
-COMMAND = Top()

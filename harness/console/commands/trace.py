@@ -12,7 +12,8 @@ from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
 from ...record.observation import Blocked
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, task_table
 from ..view.target import Target
@@ -25,17 +26,15 @@ LEAST_CHARS = 4
 NAMED = 20
 
 
-class Trace:
+class TraceCommand(Command):
     name = "trace"
     summary = "the story of one trace"
+    help_order = 90
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("trace", metavar="ID", help="the trace's id, or how it begins")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         spans = list(_spans(target))
         trace_id = _chosen(options.trace.lower(), [span.trace_id for span in spans])
         spans = sorted((s for s in spans if s.trace_id == trace_id), key=lambda span: span.start_ns)
@@ -159,6 +158,3 @@ def _row(span: _Span, depth: int, zero_ns: int) -> tuple[object, ...]:
         span.parent_id or None,
         depth,
     )
-
-
-COMMAND = Trace()

@@ -10,7 +10,7 @@ from typing import Any
 from ...probe.tasks import identity
 from ...probe.tasks.census import Ref
 from ..gil_yield import yielding
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table
 from ..view.target import Target
@@ -20,21 +20,19 @@ COLUMNS = ("id", "task", "state", "coroutine", "where", "waits_for", "awaits", "
 DEPTH = 10
 
 
-class Tree:
+class TreeCommand(Command):
     name = "tree"
     summary = "who awaits whom"
+    help_order = 50
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", nargs="?", metavar="ID|NAME", help="only what this task awaits")
         parser.add_argument("--depth", type=int, default=DEPTH, metavar="N", help="no deeper than this")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
     def candidates(self, target: Target) -> list[str]:
         return list(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         seen = TaskView(target)
         forest = _Forest()
         task_table.walk(forest.look)
@@ -128,6 +126,3 @@ def _row(task: Task[Any], index: int, forest: _Forest, seen: TaskView) -> tuple[
         depth,
         task_table.number(parent) if parent is not None else None,
     )
-
-
-COMMAND = Tree()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
 from ..view.target import Target
@@ -20,20 +20,18 @@ COLUMNS = ("depth", "id", "function", "where", "waits_for")
 DEPTH, TASKS = 10, 50
 
 
-class Where:
+class WhereCommand(Command):
     name = "where"
     summary = "where a task waits, down to the innermost await"
+    help_order = 40
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
     def candidates(self, target: Target) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         seen = TaskView(target)
         birth = origin_of(task)
@@ -67,6 +65,3 @@ def _rows(task: Task[Any], seen: TaskView, depth: int, known: set[int]) -> Itera
     for awaited in task_waits.awaited(task) if depth < DEPTH else ():
         if id(awaited) not in known and len(known) < TASKS:
             yield from _rows(awaited, seen, depth + 1, known)
-
-
-COMMAND = Where()

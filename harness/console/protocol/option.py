@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .command import Command
+from .errors import OptionError
 
 LIMIT = 20
 # A table that a person asks for by ``--limit 0``, and the most that any client gets at once.
 MOST = 10_000
 # More than there are commands; a client's width changes only how a page of help is laid out.
 PARSERS = 64
-
-
-class OptionError(Exception):
-    """The line cannot be understood; the message says what was expected."""
 
 
 class HelpAsked(Exception):  # noqa: N818  # no error: the way out of `argparse`
@@ -28,7 +25,7 @@ def parse(command: Command, words: Sequence[str], *, columns: int) -> Namespace:
     """The options in *words*.
 
     Raises:
-        UsageError: They are wrong.
+        OptionError: They are wrong.
         HelpAsked: They are ``--help``.
     """
     return parser(command, columns=columns).parse_args(_joined(words))

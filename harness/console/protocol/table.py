@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..sanitize import printable
-from .option import OptionError
+from .errors import OptionError
 from .result import Rows
 
 Row = tuple[object, ...]
@@ -31,7 +31,7 @@ def select(rows: Rows, options: Namespace) -> Table:
     """The rows that *options* ask for.
 
     Raises:
-        UsageError: They name a column that there is not.
+        OptionError: They name a column that there is not.
     """
     chosen: Sequence[Row] = rows.rows
     if options.filter:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from ...record.clock import monotonic
 from ..protocol import registry, table
-from ..protocol.command import ACTS, READS, Command, CommandError, Completing, Verbatim
-from ..protocol.option import HelpAsked, OptionError, parse, parser
+from ..protocol.command import ACTS, READS, Command
+from ..protocol.errors import CommandError, OptionError
+from ..protocol.option import HelpAsked, parse, parser
 from ..protocol.result import CommandResult
 from ..sanitize import printable
 from ..threads import forget_thread
@@ -155,15 +156,14 @@ class ConsoleSession:
         """What the last word of *start* can become."""
         before, _, part = start.lstrip().rpartition(" ")
         words = before.split()
-        names = [name for name, _ in registry.COMMANDS]
         if not words:
-            return [name for name in (*names, *registry.LEAVE) if name.startswith(part)]
+            return [name for name in (*registry.names(), *registry.LEAVE) if name.startswith(part)]
         try:
             command = registry.find(words[0])
             if part.startswith("-"):
                 fitting = list(parser(command, columns=COLUMNS)._option_string_actions)
             else:
-                fitting = list(command.candidates(self.service)) if isinstance(command, Completing) else []
+                fitting = list(command.candidates(self.service))
         except Exception:
             return []  # whoever is lost already finds no way on here; the line itself will say why
         return [word for word in fitting if word.startswith(part)][:COMPLETIONS]
@@ -178,12 +178,12 @@ class ConsoleSession:
             if name in registry.LEAVE:
                 return LineResult(OK, "", leaves=True)
             command = registry.find(name)
-            words = rest.split(" ") if isinstance(command, Verbatim) else _words(rest)
+            words = rest.split(" ") if command.is_verbatim else _words(rest)
             options = parse(command, words, columns=columns)
             needs = command.needs(options)
             self._permit(needs)
             client.acts = needs != READS
-            answer = command.answer(options, self.service, client)
+            answer = command.run(options, self.service, client)
             chosen = table.select(answer.rows, options) if answer.rows else None
             outcome = _answered(answer, chosen, as_json=options.json, columns=columns)
         except HelpAsked as exc:

@@ -67,7 +67,7 @@ class Interpreter:
         """Run it, and wait. It is cancelled when the client has enough, or after that time.
 
         Raises:
-            Refusal: The loop did not come to it; the message names what holds it.
+            CommandError: The loop did not come to it; the message names what holds it.
         """
         try:
             code = _compiled(source)

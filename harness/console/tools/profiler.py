@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ...probe.loop.turns import Turns
 from ...probe.sampling.sampler import Sampler
 from ...record.observation import Frame, FrameTable, Observation, Sampled
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 
 HZ = 200.0
 # pyinstrument's, which costs a loop that calls many functions half as much again and up to three times.

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from asyncio import Task
 from typing import Any
 
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 from .target import LoopView, Target
 
 
@@ -22,7 +22,7 @@ def chosen(target: Target, number: int | None) -> LoopView:
     """The loop of that number; without one the main thread's, or the only one.
 
     Raises:
-        Refusal: There is none, or it is not clear which one is meant.
+        CommandError: There is none, or it is not clear which one is meant.
     """
     views = target.loops()
     if number is not None:
@@ -43,7 +43,7 @@ def of_task(target: Target, task: Task[Any]) -> LoopView:
     """The loop that runs *task*.
 
     Raises:
-        Refusal: It does not run.
+        CommandError: It does not run.
     """
     loop = task.get_loop()
     for view in target.loops():

@@ -13,7 +13,7 @@ from ...probe.threads.stack import stack_of
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 from ..threads import ConsoleThreads
 from .blame import Territory
 from .recent_events import RecentEvents

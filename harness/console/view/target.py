@@ -103,7 +103,7 @@ class Target(Protocol):
         What it raises is raised here.
 
         Raises:
-            Refusal: The loop did not come to it in time; the message names what holds it. *step* is then
+            CommandError: The loop did not come to it in time; the message names what holds it. *step* is then
                 not run later either.
         """
         ...
@@ -116,7 +116,7 @@ class Target(Protocol):
         """What the runner can ask of the probe as well: ``{"do": "inject", ...}``, ``{"do": "heal", ...}``.
 
         Raises:
-            Refusal: There is no such service in this process, or it said no.
+            CommandError: There is no such service in this process, or it said no.
         """
         ...
 

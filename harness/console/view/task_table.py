@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from ...probe.tasks.census import LOOKED_AT, Ref, registered
 from ..gil_yield import AT_ONCE, GilYielder, yielding
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 from .object_ids import ObjectIds
 
 Row = tuple[object, ...]
@@ -31,7 +31,7 @@ def find(text: str) -> Task[Any]:
     """The task of that number or name.
 
     Raises:
-        Refusal: There is none, or there are several of that name.
+        CommandError: There is none, or there are several of that name.
     """
     if text.isdecimal() and _numbering.was_given(int(text)):
         task = _numbering.thing(int(text))
@@ -67,7 +67,7 @@ def walk(look: Callable[[Task[Any], Ref], None]) -> None:
     ten thousand new objects would have the collector go through the whole heap, which holds everybody up.
 
     Raises:
-        Refusal: There are too many of them.
+        CommandError: There are too many of them.
     """
     refs = registered()
     if refs is None:

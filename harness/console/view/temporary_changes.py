@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TemporaryChanges:
         To be called first, before the change is made: see `changing`.
 
         Raises:
-            Refusal: The same is in force already, or the console closes.
+            CommandError: The same is in force already, or the console closes.
         """
         limit = TemporaryChange(name, what, monotonic_ns() + int(for_s * 1e9), undo)
         with self._lock:
@@ -64,7 +64,7 @@ class TemporaryChanges:
         """Begin, and undo at once what fails while it is made, which the ``with`` statement is for.
 
         Raises:
-            Refusal: As `begin`; the change is not to be made then.
+            CommandError: As `begin`; the change is not to be made then.
         """
         self.begin(name, what, for_s=for_s, undo=undo)
         try:

@@ -7,8 +7,8 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from harness.console.protocol.command import CommandError
 from harness.console.protocol.duration import seconds, up_to
+from harness.console.protocol.errors import CommandError
 from harness.console.view.temporary_changes import TemporaryChanges
 
 LONG_S = 60.0
