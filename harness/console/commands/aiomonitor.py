@@ -23,7 +23,8 @@ from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 # What its own commands need of us, by all their names. Who may not cancel here may not cancel there.
 _NEEDS = {
@@ -57,7 +58,7 @@ class AiomonitorCommand(Command):
         # A command that the program has added may do anything, so it is put down in the record.
         return _NEEDS.get(options.line[0], ACTS)
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         words = options.line or ["help"]
         if words[0] == "console":
             raise CommandError("its console opens a port; `repl` is the same without one")
@@ -65,19 +66,19 @@ class AiomonitorCommand(Command):
             import aiomonitor  # noqa: F401
         except ImportError:
             raise CommandError("the target's environment has no aiomonitor") from None
-        view = loop_choice.chosen(target, options.loop)
+        view = loop_choice.chosen(process, options.loop)
         run = _Run(words, _monitor(view))
         # A thread with a name, not the client's own: asyncio asks for it.
         thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
-        target.ignore(thread)
+        process.ignore(thread)
         thread.start()
         until = monotonic() + WITHIN_S
         while thread.is_alive():
             if client.has_left(within_s=0.02) or monotonic() > until:
                 run.cancel()
-                holding = target.holding(view)
+                frame = process.blocking_frame(view)
                 raise CommandError(
-                    f"no end of it was to be seen{f': {holding} holds the loop' if holding else ''}"
+                    f"no end of it was to be seen{f': {frame} holds the loop' if frame else ''}"
                 )
         text = run.output.getvalue()[:OUTPUT_CHARS].replace("\r\n", "\n").rstrip("\n")
         return CommandResult(

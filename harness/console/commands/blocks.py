@@ -10,7 +10,7 @@ from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import blame, block_summary
 from ..view.block_summary import BlockSummary
-from ..view.target import Target
+from ..view.process import ProcessView
 
 COLUMNS = (
     *("block", "ago_s", "held_ms", "ended", "loop", "cause", "where", "function", "task", "coroutine"),
@@ -29,24 +29,24 @@ class BlocksCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stack", type=int, metavar="N", help="the stack and the victims of block N")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        kept = block_summary.kept(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        kept = block_summary.kept(process)
         numbered = dict(zip(_numbers.of(kept), kept, strict=True))
         if options.stack is not None:
             if options.stack not in numbered:
                 raise CommandError(f"no block has the number {options.stack}, or it is no longer kept")
-            return _one(options.stack, block_summary.of(numbered[options.stack], target.territory), target)
+            return _one(options.stack, block_summary.of(numbered[options.stack], process.territory), process)
         blocks = [
-            (number, block_summary.of(one, target.territory)) for number, one in reversed(numbered.items())
+            (number, block_summary.of(one, process.territory)) for number, one in reversed(numbered.items())
         ]
         return CommandResult(
             lines=() if blocks else ("no loop was held for longer than the limit since the start",),
-            rows=Rows(COLUMNS, [_row(number, one, target) for number, one in blocks]),
+            rows=Rows(COLUMNS, [_row(number, one, process) for number, one in blocks]),
             hint="blocks --stack N: the whole stack of one, and who had to wait" if blocks else "",
         )
 
 
-def _row(number: int, one: BlockSummary, target: Target) -> tuple[object, ...]:
+def _row(number: int, one: BlockSummary, process: ProcessView) -> tuple[object, ...]:
     blocked, sample = one.blocked, one.sample
     return (
         number,
@@ -55,7 +55,7 @@ def _row(number: int, one: BlockSummary, target: Target) -> tuple[object, ...]:
         blocked.ended,
         blocked.loop,
         one.cause or None,
-        f"{target.territory.short(one.frame.file)}:{one.frame.line}" if one.frame else None,
+        f"{process.territory.short(one.frame.file)}:{one.frame.line}" if one.frame else None,
         one.frame.function if one.frame else None,
         sample and (sample.task or None),
         sample and (sample.coroutine or None),
@@ -67,18 +67,18 @@ def _row(number: int, one: BlockSummary, target: Target) -> tuple[object, ...]:
     )
 
 
-def _one(number: int, one: BlockSummary, target: Target) -> CommandResult:
+def _one(number: int, one: BlockSummary, process: ProcessView) -> CommandResult:
     blocked, sample = one.blocked, one.sample
     stack = blame.without_probe(sample.stack) if sample else ()
     victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in blocked.victims]
-    data = dict(zip(COLUMNS, _row(number, one, target), strict=True))
+    data = dict(zip(COLUMNS, _row(number, one, process), strict=True))
     return CommandResult(
         lines=(
             f"block {number} held loop {blocked.loop} for {one.held_ms:.1f} ms"
             + ("" if blocked.ended else ", and goes on")
             + (f", in task {sample.task}" if sample and sample.task else "")
             + (f", span {sample.span} of trace {sample.trace_id}" if sample and sample.span else ""),
-            *(f"  {target.territory.short(f.file)}:{f.line} {f.function}" for f in stack),
+            *(f"  {process.territory.short(f.file)}:{f.line} {f.function}" for f in stack),
             f"{blocked.victims_total} had to wait",
         ),
         rows=Rows(VICTIMS, victims),

@@ -11,7 +11,7 @@ from ..protocol.command import Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice, task_table
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
 # What a task may take to clean up before the client is told that it still runs.
@@ -30,17 +30,17 @@ class CancelCommand(Command):
     def needs(self, options: Namespace) -> str:
         return "cancel"
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         number, name = task_table.number(task), task.get_name()
         # On the loop's own thread, or not at all: a cancellation that is delivered after the block, when
         # nobody looks any more, would be a surprise.
-        if not target.on_loop(loop_choice.of_task(target, task), lambda: task.cancel(options.message)):
+        if not process.on_loop(loop_choice.of_task(process, task), lambda: task.cancel(options.message)):
             raise CommandError(f"task {number} ({name}) had ended before")
         until = monotonic() + PATIENCE_S
         while not task.done() and monotonic() < until and not client.has_left(within_s=0.02):
             pass
-        outcome, sentence, at = _fate(task, target)
+        outcome, sentence, at = _fate(task, process)
         return CommandResult(
             lines=(f"task {number} ({name}) {sentence}",),
             data={"task": number, "name": name, "outcome": outcome, "at": at},
@@ -49,10 +49,10 @@ class CancelCommand(Command):
         )
 
 
-def _fate(task: Task[Any], target: Target) -> tuple[str, str, str | None]:
+def _fate(task: Task[Any], process: ProcessView) -> tuple[str, str, str | None]:
     """What became of a cancelled task: in a word, in a sentence, and where it still runs."""
     if not task.done():
-        at = TaskView(target).place(task)
+        at = TaskView(process).place(task)
         did = "swallows it, or still cleans up" if task.cancelling() else "has swallowed it"
         return "running", f"still runs {PATIENCE_S:g} s after its cancellation: it {did}, in {at}", at
     if task.cancelled():

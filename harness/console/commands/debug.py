@@ -11,7 +11,8 @@ from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 60.0, 600.0
 
@@ -32,17 +33,17 @@ class DebugCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        view = loop_choice.chosen(target, options.loop)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        view = loop_choice.chosen(process, options.loop)
         loop: Any = view.loop
         if options.what == "off":
-            if not target.limits.end(_limit(view)):
+            if not process.changes.end(_limit(view)):
                 raise CommandError("this console has not switched it on")
             return CommandResult(lines=("the debug mode goes off",), data={"debug": False})
         if options.what == "on":
             if loop.get_debug():
                 raise CommandError("the debug mode is on already")
-            _switch_on(view, options, target)
+            _switch_on(view, options, process)
             client.say("a turn that does little takes up to twenty times as long in debug mode")
         slow_ms = loop.slow_callback_duration * 1e3
         state = f"on: callbacks over {slow_ms:g} ms go to the log" if loop.get_debug() else "off"
@@ -53,7 +54,7 @@ class DebugCommand(Command):
         )
 
 
-def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
+def _switch_on(view: LoopView, options: Namespace, process: ProcessView) -> None:
     loop: Any = view.loop
     slow_s = loop.slow_callback_duration
 
@@ -71,8 +72,8 @@ def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
             loop.call_soon_threadsafe(off)
 
     what = f"the debug mode of loop {view.number}"
-    with target.limits.changing(_limit(view), what, for_s=options.for_s, undo=undo):
-        target.on_loop(view, on)
+    with process.changes.changing(_limit(view), what, for_s=options.for_s, undo=undo):
+        process.on_loop(view, on)
 
 
 def _limit(view: LoopView) -> str:

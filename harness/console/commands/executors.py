@@ -18,7 +18,7 @@ from ...probe.threads.stack import stack_of
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import short
 
 COLUMNS = ("executor", "kind", "queued", "thread", "state", "runs", "awaited_by", "where", "workers", "most")
@@ -34,11 +34,11 @@ class ExecutorsCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stacks", action="store_true", help="the whole stack of each thread at work")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         # Only where the program has imported them; each module knows its threads.
         in_threads = sys.modules.get("concurrent.futures.thread")
         in_processes = sys.modules.get("concurrent.futures.process")
-        workers = list(_workers(in_threads, target)) if in_threads else []
+        workers = list(_workers(in_threads, process)) if in_threads else []
         pools = {id(worker.pool): worker.pool for worker in workers}
         rows = [_row(worker) for worker in sorted(workers, key=_key)]
         rows += [_pool_of_processes(thread) for thread in _managers(in_processes)]
@@ -70,7 +70,7 @@ class _Worker:
     stack: tuple[str, ...]
 
 
-def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
+def _workers(module: ModuleType, process: ProcessView) -> Iterator[_Worker]:
     frames = other_threads.frames()
     for thread in list(module._threads_queues):
         # A thread forgets its arguments when it has ended.
@@ -89,8 +89,8 @@ def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
             is_idle=not work and names[-1:] == [_WORKER],
             runs=_name(item.fn) if item is not None else None,
             awaited_by=_awaited_by(item.future) if item is not None else None,
-            where=target.territory.place(target.territory.blamed(work)) or None,
-            stack=tuple(target.territory.place(frame) for frame in work),
+            where=process.territory.place(process.territory.blamed(work)) or None,
+            stack=tuple(process.territory.place(frame) for frame in work),
         )
 
 

@@ -9,7 +9,7 @@ from ...record.clock import monotonic
 from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import loop_choice
-from ..view.target import Target
+from ..view.process import ProcessView
 
 # A collection of a heap of a gigabyte takes about a second.
 PATIENCE_S = 30.0
@@ -29,8 +29,8 @@ class GcCommand(Command):
     def needs(self, options: Namespace) -> str:
         return ACTS if options.what == "collect" else READS
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        return _collect(options, target, client) if options.what == "collect" else _stats()
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        return _collect(options, process, client) if options.what == "collect" else _stats()
 
 
 def _stats() -> CommandResult:
@@ -53,7 +53,7 @@ def _stats() -> CommandResult:
     )
 
 
-def _collect(options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+def _collect(options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
     client.say("every thread of the process stands still meanwhile")
 
     def collect() -> tuple[int, float]:
@@ -61,7 +61,7 @@ def _collect(options: Namespace, target: Target, client: CommandClient) -> Comma
         return gc.collect(options.generation), (monotonic() - began) * 1e3
 
     # On the loop's thread: there the finalizers run that the program has written for it.
-    found, held_ms = target.on_loop(loop_choice.chosen(target, options.loop), collect, within_s=PATIENCE_S)
+    found, held_ms = process.on_loop(loop_choice.chosen(process, options.loop), collect, within_s=PATIENCE_S)
     return CommandResult(
         lines=(f"held the process for {held_ms:.1f} ms; {found} unreachable objects were found",),
         data={"generation": options.generation, "held_ms": round(held_ms, 3), "unreachable": found},

@@ -8,7 +8,7 @@ from ..protocol import registry
 from ..protocol.command import Command, CommandClient
 from ..protocol.option import parser
 from ..protocol.result import CommandResult
-from ..view.target import Target
+from ..view.process import ProcessView
 
 # Of a page of help, whatever the client's own width is.
 COLUMNS = 100
@@ -22,10 +22,10 @@ class HelpCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("command", nargs="?", default="", help="tell of this one")
 
-    def candidates(self, target: Target) -> list[str]:
+    def candidates(self, process: ProcessView) -> list[str]:
         return registry.names()
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.command:
             command = registry.find(options.command)
             page = parser(command, columns=COLUMNS).format_help().rstrip()
@@ -33,7 +33,7 @@ class HelpCommand(Command):
                 lines=tuple(page.splitlines()), data={"name": command.name, "summary": command.summary}
             )
         every = registry.every_command()
-        allowed = ", ".join(sorted(target.allowed)) or "reading only"
+        allowed = ", ".join(sorted(process.allowed)) or "reading only"
         return CommandResult(
             lines=(
                 *(f"{command.name:<11} {command.summary}" for command in every),
@@ -43,7 +43,7 @@ class HelpCommand(Command):
             ),
             data={
                 "commands": [{"name": command.name, "summary": command.summary} for command in every],
-                "allowed": sorted(target.allowed),
+                "allowed": sorted(process.allowed),
             },
             hint="help COMMAND: its options",
         )

@@ -23,7 +23,7 @@ from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import loop_history, task_table, task_waits
 from ..view.blame import Territory
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_stats import STEPS, StatsWindow
 from ..view.task_view import TaskView
 
@@ -47,12 +47,12 @@ class LintsCommand(Command):
     summary = "tasks that look wrong"
     help_order = 130
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        window, seen = STEPS.window(target, client), TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        window, seen = STEPS.window(process, client), TaskView(process)
         rows = [
-            *_never_yielded(target, seen),
+            *_never_yielded(process, seen),
             *_of_tasks(window, seen),
-            *_recorded(target, target.territory),
+            *_recorded(process, process.territory),
         ]
         rows.sort(key=lambda row: row[0], reverse=True)
         warnings = sum(row[0] == WARNING for row in rows)
@@ -67,9 +67,9 @@ class LintsCommand(Command):
         )
 
 
-def _never_yielded(target: Target, seen: TaskView) -> Iterator[Row]:
+def _never_yielded(process: ProcessView, seen: TaskView) -> Iterator[Row]:
     """Tasks in a step that does not end."""
-    for view in target.loops():
+    for view in process.loops():
         task = current_task(view.loop)
         held_ns = loop_history.late_ns(view, monotonic_ns())
         if task is not None and held_ns >= UNYIELDING_NS:
@@ -106,12 +106,12 @@ def _about(level: str, lint: str, task: Task[Any], what: str, seen: TaskView) ->
     return level, lint, task_table.number(task), task.get_name(), what, seen.place(task), 1
 
 
-def _recorded(target: Target, territory: Territory) -> Iterator[Row]:
+def _recorded(process: ProcessView, territory: Territory) -> Iterator[Row]:
     """What the probe's watch over tasks has written. As a count grows, it is written again."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
     censuses: list[TasksCounted] = []
-    for event in target.recent.events():
+    for event in process.recent.events():
         match event:
             case TaskDestroyed(coroutine=of, count=count):
                 row = (WARNING, "destroyed", None, None, f"{of.name}: pending, and nobody kept it")

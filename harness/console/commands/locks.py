@@ -13,7 +13,7 @@ from ...probe.tasks.census import Ref
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table, task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView, short
 
 COLUMNS = ("lock", "kind", "state", "owner", "waiters", "waiting", "where")
@@ -25,8 +25,8 @@ class LocksCommand(Command):
     summary = "who waits for which lock, and deadlocks"
     help_order = 120
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        seen = TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        seen = TaskView(process)
         found = _Waits(seen)
         task_table.walk(found.look)
         found.settle()

@@ -10,7 +10,7 @@ from ..protocol import duration
 from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 60.0, 3600.0
 ROOT = "root"
@@ -33,15 +33,15 @@ class LogCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.level is None else ACTS
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return [*logging.getLevelNamesMapping(), "reset"]
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.level is None:
             return _list()
         logger, name = _known(options.logger), f"log {options.logger}"
         if options.level.lower() == "reset":
-            if not target.limits.end(name):
+            if not process.changes.end(name):
                 raise CommandError(f"this console has not changed {options.logger}")
             return CommandResult(
                 lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
@@ -50,7 +50,7 @@ class LogCommand(Command):
         if level is None:
             known = ", ".join(logging.getLevelNamesMapping())
             raise CommandError(f"there is no level {options.level}: expected one of {known}, or reset")
-        target.limits.end(name)  # another change of this console's, which this one takes the place of
+        process.changes.end(name)  # another change of this console's, which this one takes the place of
         before = logger.level
 
         def undo() -> None:
@@ -59,7 +59,7 @@ class LogCommand(Command):
                 logger.setLevel(before)
 
         what = f"{_level(level)} instead of {_level(before)}"
-        with target.limits.changing(name, what, for_s=options.for_s, undo=undo):
+        with process.changes.changing(name, what, for_s=options.for_s, undo=undo):
             logger.setLevel(level)
         lines = (f"{options.logger}: {what}, for {options.for_s:g} s", *_in_the_way(logger, level))
         return CommandResult(

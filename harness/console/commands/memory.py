@@ -13,7 +13,7 @@ from ..protocol import duration
 from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
 # What the tracing itself may take. To copy so many traces, some 130,000, holds the GIL for 40 to 50 ms.
@@ -41,7 +41,7 @@ class MemoryCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.for_s is None else ACTS
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.for_s is None:
             rss = _rss_bytes()
             return CommandResult(
@@ -49,16 +49,16 @@ class MemoryCommand(Command):
                 data={"rss_bytes": rss},
                 hint=f"memory --for {DEFAULT_S:g}s: which lines allocate what stays",
             )
-        return _trace(options.for_s, target, client)
+        return _trace(options.for_s, process, client)
 
 
-def _trace(for_s: float, target: Target, client: CommandClient) -> CommandResult:
+def _trace(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
     if tracemalloc.is_tracing():
         raise CommandError(
             "tracemalloc is on already: the program uses it itself, or another client does now"
         )
     # A little longer than it should take: what ends it normally is here.
-    target.limits.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
+    process.changes.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
     try:
         client.say(
             f"tracing allocations for {for_s:g} s; they cost more meanwhile, and the end holds everything"
@@ -72,14 +72,14 @@ def _trace(for_s: float, target: Target, client: CommandClient) -> CommandResult
         lasted_s = monotonic() - began
         last = tracemalloc.take_snapshot()
     finally:
-        target.limits.end("memory")
-    return _told(_grown(first, last), target, lasted_s, rss_before=rss_before, was_cut=lasted_s < for_s)
+        process.changes.end("memory")
+    return _told(_grown(first, last), process, lasted_s, rss_before=rss_before, was_cut=lasted_s < for_s)
 
 
 def _told(
-    grown: list[StatisticDiff], target: Target, lasted_s: float, *, rss_before: int, was_cut: bool
+    grown: list[StatisticDiff], process: ProcessView, lasted_s: float, *, rss_before: int, was_cut: bool
 ) -> CommandResult:
-    short = target.territory.short
+    short = process.territory.short
     rows = [
         (f"{short(stat.traceback[0].filename)}:{stat.traceback[0].lineno}", stat.size_diff, stat.count_diff)
         for stat in grown

@@ -19,7 +19,8 @@ from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..tools.profiler import Profiler, Pyinstrument, SpanSampler
 from ..view import loop_choice
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 from ..view.temporary_changes import TemporaryChange
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
@@ -53,16 +54,16 @@ class ProfileCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return ("for", "start", "stop")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.what is None:
-            return _state(target)
+            return _state(process)
         if options.what == "stop":
-            return _stop(target, client)
-        view = loop_choice.chosen(target, options.loop)
-        running = _begin(options, target, view)
+            return _stop(process, client)
+        view = loop_choice.chosen(process, options.loop)
+        running = _begin(options, process, view)
         if options.what == "start":
             return CommandResult(
                 lines=(f"profiling loop {view.number} for at most {options.time:g} s, into {running.path}",),
@@ -71,22 +72,22 @@ class ProfileCommand(Command):
             )
         client.say(f"profiling loop {view.number} for {options.time:g} s")
         client.has_left(within_s=options.time)
-        target.limits.end(_NAME)
+        process.changes.end(_NAME)
         return _left(running.path, client)
 
 
 class _Running:
     """A profile from its beginning until its file is there."""
 
-    def __init__(self, kind: str, form: str | None, target: Target, view: LoopView) -> None:
+    def __init__(self, kind: str, form: str | None, process: ProcessView, view: LoopView) -> None:
         self._kind = kind
         self._profiler: Profiler = Pyinstrument() if kind == "pyinstrument" else SpanSampler(view.turns)
         self._form = form or self._profiler.formats[0]
         if self._form not in self._profiler.formats:
             raise CommandError(f"{kind} writes {', '.join(self._profiler.formats)}, not {form}")
-        folder = target.folder.artefacts if target.folder is not None else _private()
+        folder = process.folder.artefacts if process.folder is not None else _private()
         self.path = folder / f"console-{os.getpid()}-{next(_numbers)}-{kind}.{SUFFIXES[self._form]}"
-        self._target = target
+        self._process = process
         self._view = view
         self._is_on = False  # of the loop's thread
 
@@ -104,23 +105,23 @@ class _Running:
         if self._is_on:
             self._is_on = False
             self._profiler.end()
-            self._target.run_beside(self._write)
+            self._process.start_thread(self._write)
 
     def _write(self) -> None:
         # Written aside and renamed: who waits for the file never meets half of it.
         aside = self.path.with_name(f".{self.path.name}")
         aside.write_text(self._profiler.text(self._form), encoding="utf-8")
         aside.rename(self.path)
-        folder = self._target.folder
+        folder = self._process.folder
         if folder is not None:
             path = str(self.path.relative_to(folder.path))
-            self._target.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
+            self._process.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
 
 
-def _begin(options: Namespace, target: Target, view: LoopView) -> _Running:
-    running = _Running(options.kind, options.format, target, view)
-    with target.limits.changing(_NAME, str(running.path), for_s=options.time, undo=running.undo):
-        target.on_loop(view, running.begin)
+def _begin(options: Namespace, process: ProcessView, view: LoopView) -> _Running:
+    running = _Running(options.kind, options.format, process, view)
+    with process.changes.changing(_NAME, str(running.path), for_s=options.time, undo=running.undo):
+        process.on_loop(view, running.begin)
     return running
 
 
@@ -130,8 +131,8 @@ def _private() -> Path:
     return Path(tempfile.mkdtemp(prefix="asyncio-harness-"))
 
 
-def _state(target: Target) -> CommandResult:
-    standing = _standing(target)
+def _state(process: ProcessView) -> CommandResult:
+    standing = _standing(process)
     lines = (
         (f"one is under way, for another {standing.left_s:.0f} s, into {standing.what}",)
         if standing
@@ -149,15 +150,15 @@ def _state(target: Target) -> CommandResult:
     )
 
 
-def _stop(target: Target, client: CommandClient) -> CommandResult:
-    standing = _standing(target)
-    if standing is None or not target.limits.end(_NAME):
+def _stop(process: ProcessView, client: CommandClient) -> CommandResult:
+    standing = _standing(process)
+    if standing is None or not process.changes.end(_NAME):
         raise CommandError("no profile is under way")
     return _left(Path(standing.what), client)
 
 
-def _standing(target: Target) -> TemporaryChange | None:
-    return next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
+def _standing(process: ProcessView) -> TemporaryChange | None:
+    return next((limit for limit in process.changes.in_force() if limit.name == _NAME), None)
 
 
 def _left(path: Path, client: CommandClient) -> CommandResult:

@@ -10,7 +10,7 @@ from ...probe.tasks.census import Ref
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_view
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
 # What one looks for first.
@@ -25,8 +25,8 @@ class PsCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--state", choices=tuple(_RANK), help="only tasks in this state")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        seen = TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        seen = TaskView(process)
         refs: list[Ref] = []
         keys: list[str] = []
         count = dict.fromkeys(_RANK, 0)

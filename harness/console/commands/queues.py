@@ -14,7 +14,7 @@ from ...probe.tasks.census import Ref
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_table import number, walk
 from ..view.task_view import TaskView
 
@@ -27,7 +27,7 @@ class QueuesCommand(Command):
     summary = "asyncio's queues, and who waits for them"
     help_order = 110
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         found: dict[int, ref[asyncio.Queue[Any]]] = {}
 
         def look(task: Task[Any], _: Ref) -> None:
@@ -37,7 +37,7 @@ class QueuesCommand(Command):
                         found.setdefault(id(held), ref(held))
 
         walk(look)
-        seen = TaskView(target)
+        seen = TaskView(process)
         rows = [_row(queue, seen) for one in found.values() if (queue := one()) is not None]
         # The fullest first, then those that most wait for.
         rows.sort(key=lambda row: (-row[2], -row[5] - row[6], row[0]))

@@ -26,7 +26,8 @@ from ..protocol import duration
 from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 30.0, 300.0
 # Of the frames around the place where a coroutine is made.
@@ -34,7 +35,7 @@ DEPTH = 4
 
 _NAME = "record"
 # The counts go on from window to window, as the record wants them to.
-_calls: WeakKeyDictionary[Target, CallCounts] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[ProcessView, CallCounts] = WeakKeyDictionary()
 
 
 class RecordCommand(Command):
@@ -51,21 +52,21 @@ class RecordCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.what == "for":
-            return _open(options.time, target, client)
-        if options.what == "stop" and not target.limits.end(_NAME):
+            return _open(options.time, process, client)
+        if options.what == "stop" and not process.changes.end(_NAME):
             raise CommandError("no window is open")
-        standing = next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
+        standing = next((limit for limit in process.changes.in_force() if limit.name == _NAME), None)
         state = f"a window is open for another {standing.left_s:.0f} s" if standing else "no window is open"
         return CommandResult(lines=(state,), data={"left_s": standing.left_s if standing else None})
 
 
-def _open(for_s: float, target: Target, client: CommandClient) -> CommandResult:
-    if target.folder is None:
+def _open(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
+    if process.folder is None:
         raise CommandError("this process writes no record: start it with `harness run` or `harness watch`")
-    window = _Window(target)
-    with target.limits.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
+    window = _Window(process)
+    with process.changes.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
         window.open()
     client.say("each synchronous call on a loop's thread costs some microseconds more meanwhile")
     return CommandResult(
@@ -78,20 +79,20 @@ def _open(for_s: float, target: Target, client: CommandClient) -> CommandResult:
 class _Window:
     """What is switched on, and off again."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, process: ProcessView) -> None:
         self.before: dict[int, int] = {}  # by loop: how deep its thread kept the origins of coroutines
-        self._target = target
-        self._views = target.loops()
+        self._process = process
+        self._views = process.loops()
         self._interception = Interception()
         self._calls: CallCounts | None = None
 
     def open(self) -> None:
         # Where the run counts calls all the time, nothing is put around them once more.
         if not isinstance(time.sleep, BuiltinShim):
-            self._calls = _counting(self._interception, self._target)
+            self._calls = _counting(self._interception, self._process)
             self._interception.install(_Imported())
         for view in self._views:
-            self._target.on_loop(view, partial(self._begin, view))
+            self._process.on_loop(view, partial(self._begin, view))
 
     def close(self) -> None:
         if self._calls is not None:
@@ -110,14 +111,14 @@ class _Window:
             self._interception.enter_thread()
 
 
-def _counting(interception: Interception, target: Target) -> CallCounts:
-    calls = _calls.get(target)
+def _counting(interception: Interception, process: ProcessView) -> CallCounts:
+    calls = _calls.get(process)
     if calls is None:
 
         def failed(where: str, error: BaseException) -> None:
-            target.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+            process.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
-        calls = _calls[target] = CallCounts(interception, target.write, failed, Territory())
+        calls = _calls[process] = CallCounts(interception, process.write, failed, Territory())
     else:
         calls.resume(interception)
     return calls

@@ -10,7 +10,7 @@ from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..tools.interpreter import EvaluationResult, Interpreter
 from ..view import loop_choice
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 30.0, 600.0
 
@@ -36,8 +36,8 @@ class ReplCommand(Command):
     def needs(self, options: Namespace) -> str:
         return "repl"
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        interpreter = Interpreter(target, loop_choice.chosen(target, options.loop))
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        interpreter = Interpreter(process, loop_choice.chosen(process, options.loop))
         if code := " ".join(options.code).strip():
             outcome = interpreter.run(code, client, within_s=options.within_s)
             return CommandResult(

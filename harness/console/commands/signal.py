@@ -11,7 +11,7 @@ from functools import partial
 from ..protocol.command import READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 # These leave the program no chance to clean up; STOP also stops the console.
 _HARD = (signal.SIGKILL, signal.SIGSTOP)
@@ -31,12 +31,12 @@ class SignalCommand(Command):
     def needs(self, options: Namespace) -> str:
         return READS if options.signal is None else "signal"
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return [known.name.removeprefix("SIG") for known in signal.Signals]
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.signal is None:
-            rows = [(s.name, s.value, _effect(s, target)) for s in signal.Signals]
+            rows = [(s.name, s.value, _effect(s, process)) for s in signal.Signals]
             # What the program handles is worth reading first.
             rows.sort(key=lambda row: row[2].startswith("default"))
             return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
@@ -45,7 +45,7 @@ class SignalCommand(Command):
             raise CommandError(
                 f"{number.name} leaves the program no chance to clean up; --force sends it anyway"
             )
-        effect = _effect(number, target)
+        effect = _effect(number, process)
         # Ahead of it: of many a signal this is the last that the client hears.
         client.say(f"{number.name} goes to process {os.getpid()}: {effect}")
         os.kill(os.getpid(), number)
@@ -59,7 +59,7 @@ def _named(text: str) -> signal.Signals:
         raise CommandError(f"there is no signal of the name {text}") from None
 
 
-def _effect(number: signal.Signals, target: Target) -> str:
+def _effect(number: signal.Signals, process: ProcessView) -> str:
     handler = signal.getsignal(number)
     if handler is None:
         return "handled by code that is not Python"
@@ -69,7 +69,7 @@ def _effect(number: signal.Signals, target: Target) -> str:
         if number in _HARMLESS:
             return "default: nothing happens"
         return "default: stops the process" if number in _STOPPING else "default: ends the process"
-    for view in target.loops():
+    for view in process.loops():
         # asyncio's own loops keep them here; uvloop's cannot be seen.
         handle = getattr(view.loop, "_signal_handlers", {}).get(number)
         if handle is not None:

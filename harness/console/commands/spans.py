@@ -12,7 +12,7 @@ from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 BY_NAME = ("span", "in_flight", "oldest_ms", "finished", "p50_ms", "p99_ms", "max_ms", "errors")
 IN_FLIGHT = ("span", "age_ms", "kind", "trace_id", "span_id", "parent_id")
@@ -31,8 +31,8 @@ class SpansCommand(Command):
         )
         which.add_argument("--slowest", action="store_true", help="each that has ended, slowest first")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        finished, in_flight = target.recent.spans(), target.recent.in_flight()
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        finished, in_flight = process.recent.spans(), process.recent.in_flight()
         if options.in_flight:
             rows = Rows(IN_FLIGHT, [_in_flight(span) for span in sorted(in_flight, key=age_ns, reverse=True)])
         elif options.slowest:

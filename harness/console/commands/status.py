@@ -20,7 +20,8 @@ from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 from ..view.task_stats import is_counted
 from ..view.task_view import TaskView
 
@@ -39,13 +40,13 @@ class StatusCommand(Command):
     summary = "how the service is: its loops, tasks, blockers and load"
     help_order = 10
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        views = target.loops()
-        states = _states(target)
-        history = {view.number: loop_history.of(target).of(view.number) for view in views}
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        views = process.loops()
+        states = _states(process)
+        history = {view.number: loop_history.of(process).of(view.number) for view in views}
         rows = [_row(view, history[view.number], states.get(view.number, Counter())) for view in views]
-        parts = [_process(), _late(views, target), _pulses(views, history), _blockers(target)]
-        parts += [_in_force(target), _load(target), _dropped(target)]
+        parts = [_process(), _late(views, process), _pulses(views, history), _blockers(process)]
+        parts += [_in_force(process), _load(process), _dropped(process)]
         data = {key: value for part in parts for key, value in part.data.items()}
         return CommandResult(
             lines=tuple(line for part in parts for line in part.lines),
@@ -71,13 +72,17 @@ def _process() -> _Part:
     )
 
 
-def _late(views: Sequence[LoopView], target: Target) -> _Part:
+def _late(views: Sequence[LoopView], process: ProcessView) -> _Part:
     lines, late = [], []
     for view in views:
-        if (holding := target.holding(view)) is not None:
-            since_ms = (monotonic_ns() - holding.since_ns) / 1e6
-            lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {holding}")
-            place = {"file": holding.file, "line": holding.line, "function": holding.function}
+        if (frame := process.blocking_frame(view)) is not None:
+            since_ms = (monotonic_ns() - frame.since_ns) / 1e6
+            lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {frame}")
+            place = {
+                "file": frame.file,
+                "line": frame.line,
+                "function": frame.function,
+            }
             late.append({"loop": view.number, "since_ms": since_ms, **place})
     return _Part(lines, {"late": late})
 
@@ -98,9 +103,9 @@ def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Par
     )
 
 
-def _blockers(target: Target) -> _Part:
-    worst = block_summary.blockers(block_summary.kept(target), target.territory)[:BLOCKERS]
-    where = [target.territory.place(one.frame) or "not seen" for one in worst]
+def _blockers(process: ProcessView) -> _Part:
+    worst = block_summary.blockers(block_summary.kept(process), process.territory)[:BLOCKERS]
+    where = [process.territory.place(one.frame) or "not seen" for one in worst]
     return _Part(
         [
             f"blocker: {place}, {one.count} x, {one.total_ms:.0f} ms in all, {one.max_ms:.0f} ms at most"
@@ -117,27 +122,27 @@ def _blockers(target: Target) -> _Part:
     )
 
 
-def _in_force(target: Target) -> _Part:
+def _in_force(process: ProcessView) -> _Part:
     """Faults, and what consoles have changed for a time."""
     try:
-        found = target.ask({"do": "faults"}).get("faults", [])
+        found = process.control({"do": "faults"}).get("faults", [])
     except CommandError:  # there can be none in this process
         found = []
     faults = [f"{fault['id']} in {fault['place']}, took effect {fault['fired']} times" for fault in found]
-    limits = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in target.limits.in_force()]
-    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {limit}" for limit in limits]
-    return _Part(lines, {"faults": faults, "limits": limits})
+    changes = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in process.changes.in_force()]
+    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {limit}" for limit in changes]
+    return _Part(lines, {"faults": faults, "limits": changes})
 
 
-def _load(target: Target) -> _Part:
+def _load(process: ProcessView) -> _Part:
     """How often each span ended in the last minute, or the part of it that is known."""
-    now_ns, spans = monotonic_ns(), target.recent.spans()
+    now_ns, spans = monotonic_ns(), process.recent.spans()
     recent = [span for span in spans if span.end_ns >= now_ns - MINUTE_NS]
     first_ns = min((span.end_ns for span in recent), default=now_ns)
     known_s = max(1.0, (now_ns - first_ns) / 1e9 if len(recent) == len(spans) else MINUTE_NS / 1e9)
     often = Counter(span.name for span in recent).most_common(NAMES)
     per_s = {name: count / known_s for name, count in often}
-    in_flight = len(target.recent.in_flight())
+    in_flight = len(process.recent.in_flight())
     named = ", ".join(f"{name} {rate:.1f}" for name, rate in per_s.items())
     return _Part(
         [f"spans per second: {named or 'none'}; {in_flight} in flight"] if named or in_flight else [],
@@ -145,8 +150,8 @@ def _load(target: Target) -> _Part:
     )
 
 
-def _dropped(target: Target) -> _Part:
-    dropped = {what: count for what, count in target.dropped().items() if count}
+def _dropped(process: ProcessView) -> _Part:
+    dropped = {what: count for what, count in process.dropped().items() if count}
     told = ", ".join(f"{count} {what}" for what, count in dropped.items())
     return _Part([f"dropped: {told}"] if dropped else [], {"dropped": dropped})
 
@@ -174,9 +179,9 @@ def _since_start(view: LoopView) -> Second:
     return Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
 
 
-def _states(target: Target) -> dict[int, Counter[str]]:
+def _states(process: ProcessView) -> dict[int, Counter[str]]:
     """How many tasks of each loop are in which state."""
-    seen = TaskView(target)
+    seen = TaskView(process)
     states: dict[int, Counter[str]] = {}
 
     def look(task: Task[Any], _: Ref) -> None:

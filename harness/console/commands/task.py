@@ -12,7 +12,7 @@ from ...probe.tasks import identity
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_stats import STEPS
 from ..view.task_view import TaskView, short
 
@@ -31,14 +31,14 @@ class TaskCommand(Command):
             "--polls", action="store_true", help="count its steps for a moment, as `top` does"
         )
 
-    def candidates(self, target: Target) -> Iterator[str]:
+    def candidates(self, process: ProcessView) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         data: dict[str, object] = {}
         if options.polls:
-            window = STEPS.window(target, client)
+            window = STEPS.window(process, client)
             account = window.of(task)
             if window.counts(task):
                 data |= {
@@ -47,7 +47,7 @@ class TaskCommand(Command):
                     "busy_ms": account.busy_ns / 1e6,
                     "ready_ms": account.ready_ns / 1e6,
                 }
-        seen = TaskView(target)
+        seen = TaskView(process)
         data = {**_facts(task, seen), **data}
         frames = seen.stack(task)
         return CommandResult(

@@ -11,7 +11,7 @@ from ...probe.tasks.census import Ref
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_stats import STEPS, StatsWindow, TaskAccount
 from ..view.task_view import TaskView
 
@@ -33,9 +33,9 @@ class TopCommand(Command):
             "--by", choices=("busy", "ready", "wait", "polls"), default="busy", help="what comes first"
         )
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        window = STEPS.window(target, client)
-        seen = TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        window = STEPS.window(process, client)
+        seen = TaskView(process)
         refs: list[Ref] = []
         keys: list[float] = []
 

@@ -16,7 +16,7 @@ from ..protocol.command import Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view import block_summary, task_table
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView, short
 from .spans import age_ns
 
@@ -34,19 +34,19 @@ class TraceCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("trace", metavar="ID", help="the trace's id, or how it begins")
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        spans = list(_spans(target))
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        spans = list(_spans(process))
         trace_id = _chosen(options.trace.lower(), [span.trace_id for span in spans])
         spans = sorted((s for s in spans if s.trace_id == trace_id), key=lambda span: span.start_ns)
-        seen, working = TaskView(target), _tasks_in(trace_id)
-        hits = [one for one in block_summary.kept(target) if _is_hit(one, trace_id)]
+        seen, working = TaskView(process), _tasks_in(trace_id)
+        hits = [one for one in block_summary.kept(process) if _is_hit(one, trace_id)]
         lines = [f"trace {trace_id}: {len(spans)} spans"]
         lines += [
             f"task {short(task)} is {seen.state(task)} at {seen.place(task)}"
             for register in working[:NAMED]
             if (task := register()) is not None
         ]
-        lines += [_said(one, spans[0].start_ns, target) for one in hits[:NAMED]]
+        lines += [_said(one, spans[0].start_ns, process) for one in hits[:NAMED]]
         return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, [_row(span, depth, spans[0].start_ns) for span, depth in _tree(spans)]),
@@ -77,12 +77,12 @@ class _Span:
     thread: str | None
 
 
-def _spans(target: Target) -> Iterator[_Span]:
-    for s in target.recent.spans():
+def _spans(process: ProcessView) -> Iterator[_Span]:
+    for s in process.recent.spans():
         yield _Span(
             s.name, s.trace_id, s.span_id, s.parent_id, s.start_ns, s.end_ns, s.status, s.kind, s.thread
         )
-    for span in target.recent.in_flight():
+    for span in process.recent.in_flight():
         ids, parent = span.get_span_context(), span.parent
         yield _Span(
             name=span.name,
@@ -139,9 +139,9 @@ def _is_hit(blocked: Blocked, trace_id: str) -> bool:
     return caused or any(victim.trace_id == trace_id for victim in blocked.victims)
 
 
-def _said(blocked: Blocked, zero_ns: int, target: Target) -> str:
-    one = block_summary.of(blocked, target.territory)
-    where = target.territory.place(one.frame) or "what was not seen"
+def _said(blocked: Blocked, zero_ns: int, process: ProcessView) -> str:
+    one = block_summary.of(blocked, process.territory)
+    where = process.territory.place(one.frame) or "what was not seen"
     after_ms = (blocked.at_ns - zero_ns) / 1e6
     return f"after {after_ms:.1f} ms loop {blocked.loop} was held for {one.held_ms:.1f} ms by {where}"
 

@@ -13,7 +13,7 @@ from ..gil_yield import yielding
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView, short
 
 COLUMNS = ("id", "task", "state", "coroutine", "where", "waits_for", "awaits", "depth", "parent")
@@ -29,11 +29,11 @@ class TreeCommand(Command):
         parser.add_argument("task", nargs="?", metavar="ID|NAME", help="only what this task awaits")
         parser.add_argument("--depth", type=int, default=DEPTH, metavar="N", help="no deeper than this")
 
-    def candidates(self, target: Target) -> list[str]:
+    def candidates(self, process: ProcessView) -> list[str]:
         return list(task_table.numbers())
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        seen = TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        seen = TaskView(process)
         forest = _Forest()
         task_table.walk(forest.look)
         circles = deadlock.circles(forest.below)

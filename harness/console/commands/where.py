@@ -12,7 +12,7 @@ from ...probe.tasks import identity
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView, short
 
 COLUMNS = ("depth", "id", "function", "where", "waits_for")
@@ -28,12 +28,12 @@ class WhereCommand(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
 
-    def candidates(self, target: Target) -> Iterator[str]:
+    def candidates(self, process: ProcessView) -> Iterator[str]:
         return iter(task_table.numbers())
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
-        seen = TaskView(target)
+        seen = TaskView(process)
         birth = origin_of(task)
         awaited_by = [short(waiter) for waiter in identity.waiters_of(task)]
         state = seen.state(task)

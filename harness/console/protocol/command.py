@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     # A console without clients imports none of these.
     from argparse import ArgumentParser, Namespace
 
-    from ..view.target import Target
+    from ..view.process import ProcessView
     from .result import CommandResult
 
 # What a command needs if not a permission: nothing, because it only reads; or an event in the record, because
@@ -54,11 +54,11 @@ class Command:
         """What these options require: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
         return READS
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         """The words that may follow the command's name; completion picks those that fit."""
         return ()
 
-    def run(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         """Carry out the command.
 
         Raises:

@@ -125,7 +125,7 @@ class Console:
                 folder=self._folder,
                 loops=self._loops,
                 recent=self.recent,
-                crew=self._crew,
+                threads=self._crew,
                 allowed=frozenset(self._allow),
                 write=self._write,
                 dropped=self._dropped,

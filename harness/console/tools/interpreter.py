@@ -18,7 +18,8 @@ from types import CodeType, FunctionType
 from ...record.clock import monotonic
 from ..protocol.command import CommandClient
 from ..view import task_table
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 from . import stdout_capture
 
 FILE = "<console>"
@@ -46,8 +47,8 @@ class EvaluationResult:
 class Interpreter:
     """One client's names, and the loop that its code runs on."""
 
-    def __init__(self, target: Target, view: LoopView) -> None:
-        self._target = target
+    def __init__(self, process: ProcessView, view: LoopView) -> None:
+        self._process = process
         self._view = view
         self._is_complete = codeop.CommandCompiler()
         self._is_complete.compiler.flags |= _FLAGS
@@ -75,7 +76,7 @@ class Interpreter:
             return EvaluationResult(error="".join(traceback.format_exception_only(exc)).rstrip())
         outcome, done = EvaluationResult(), threading.Event()
         with stdout_capture.replaced_stdout():
-            task = self._target.on_loop(self._view, lambda: self._begin(code, outcome, done))
+            task = self._process.on_loop(self._view, lambda: self._begin(code, outcome, done))
             until = monotonic() + within_s
             # Most are done at once. Who waits for a longer one listens to the client meanwhile.
             if done.wait(AT_ONCE_S):
@@ -116,8 +117,8 @@ class Interpreter:
     def _stop(self, task: Task[None], outcome: EvaluationResult, done: threading.Event) -> None:
         self._view.loop.call_soon_threadsafe(task.cancel)
         if not done.wait(PATIENCE_S):
-            holding = self._target.holding(self._view)
-            doing = f"it holds the loop, in {holding}" if holding else "it swallowed its cancellation"
+            frame = self._process.blocking_frame(self._view)
+            doing = f"it holds the loop, in {frame}" if frame else "it swallowed its cancellation"
             outcome.error = f"still runs, and cannot be stopped: {doing}"
 
 

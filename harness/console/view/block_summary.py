@@ -17,7 +17,7 @@ from ...record.observation import Blocked, Frame, Sample
 from .blame import Territory
 
 if TYPE_CHECKING:
-    from .target import Target
+    from .process import ProcessView
 
 # A cause is plain when it had this part of the time.
 PLAIN = 0.5
@@ -56,12 +56,12 @@ class BlockerSummary:
             self.max_ms, self.cause = block.held_ms, block.cause
 
 
-def kept(target: Target) -> list[Blocked]:
+def kept(process: ProcessView) -> list[Blocked]:
     """The latest blocks, oldest first; of one that goes on, with the time until now."""
-    blocks = list(target.recent.blocks())
+    blocks = list(process.recent.blocks())
     if blocks and not all(blocked.ended for blocked in blocks):
         now_ns = monotonic_ns()
-        began = {(v.number, v.words[page.TURN] or v.words[page.DUE]) for v in target.loops()}
+        began = {(v.number, v.words[page.TURN] or v.words[page.DUE]) for v in process.loops()}
         blocks = [
             replace(blocked, held_ns=now_ns - blocked.at_ns)
             if not blocked.ended and (blocked.loop, blocked.at_ns) in began

@@ -8,7 +8,8 @@ from asyncio import Task
 from typing import Any
 
 from ..protocol.errors import CommandError
-from .target import LoopView, Target
+from .loop_view import LoopView
+from .process import ProcessView
 
 
 def add_loop_argument(parser: ArgumentParser) -> None:
@@ -18,13 +19,13 @@ def add_loop_argument(parser: ArgumentParser) -> None:
     )
 
 
-def chosen(target: Target, number: int | None) -> LoopView:
+def chosen(process: ProcessView, number: int | None) -> LoopView:
     """The loop of that number; without one the main thread's, or the only one.
 
     Raises:
         CommandError: There is none, or it is not clear which one is meant.
     """
-    views = target.loops()
+    views = process.loops()
     if number is not None:
         found = [view for view in views if view.number == number]
         if not found:
@@ -39,14 +40,14 @@ def chosen(target: Target, number: int | None) -> LoopView:
     return views[0]
 
 
-def of_task(target: Target, task: Task[Any]) -> LoopView:
+def of_task(process: ProcessView, task: Task[Any]) -> LoopView:
     """The loop that runs *task*.
 
     Raises:
         CommandError: It does not run.
     """
     loop = task.get_loop()
-    for view in target.loops():
+    for view in process.loops():
         if view.loop is loop:
             return view
     raise CommandError("the task's loop does not run now")

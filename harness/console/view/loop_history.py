@@ -11,7 +11,8 @@ from ...record import page
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
-    from .target import LoopView, Target
+    from .loop_view import LoopView
+    from .process import ProcessView
 
 SECONDS = 60
 _BARS = "▁▂▃▄▅▆▇█"
@@ -70,22 +71,22 @@ class LoopHistory:
 _pulses: dict[int, LoopHistory] = {}
 
 
-def begin(target: Target) -> None:
+def begin(process: ProcessView) -> None:
     """Take readings from now on, until the console closes."""
-    pulse = _pulses[id(target)] = LoopHistory()
+    pulse = _pulses[id(process)] = LoopHistory()
 
     def keep() -> None:
-        pulse.read(list(target.loops()))
-        while not target.wait_closed(within_s=1.0):
-            pulse.read(list(target.loops()))
-        _pulses.pop(id(target), None)
+        pulse.read(list(process.loops()))
+        while not process.wait_closed(within_s=1.0):
+            pulse.read(list(process.loops()))
+        _pulses.pop(id(process), None)
 
-    target.run_beside(keep)
+    process.start_thread(keep)
 
 
-def of(target: Target) -> LoopHistory:
+def of(process: ProcessView) -> LoopHistory:
     """The readings for this console; none before it has begun."""
-    return _pulses.get(id(target)) or LoopHistory()
+    return _pulses.get(id(process)) or LoopHistory()
 
 
 def late_ns(view: LoopView, now_ns: int) -> int:

@@ -25,7 +25,7 @@ EVENTS = 2_000
 
 
 class RecentEvents:
-    """Keeps the newest of each kind (the `Recent` of `target.py`)."""
+    """Keeps the newest of each kind."""
 
     def __init__(self) -> None:
         # Each block may come twice.
@@ -33,7 +33,7 @@ class RecentEvents:
         self._spans: deque[SpanEnded] = deque(maxlen=SPANS)
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._in_flight: dict[int, Any] = {}
-        self.spans_unseen = 0  # begun while too many others were in flight
+        self.spans_dropped = 0  # begun while too many others were in flight
 
     def take(self, event: Event) -> None:
         """One more was written."""
@@ -49,7 +49,7 @@ class RecentEvents:
         if len(self._in_flight) < IN_FLIGHT:
             self._in_flight[span.get_span_context().span_id] = span
         else:
-            self.spans_unseen += 1
+            self.spans_dropped += 1
 
     def span_ended(self, span: Any) -> None:
         """It ends."""

@@ -20,7 +20,8 @@ from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
     from ..protocol.command import CommandClient
-    from .target import LoopView, Target
+    from .loop_view import LoopView
+    from .process import ProcessView
 
 # The first `top` is answered after this time; so is one that follows another at once.
 WINDOW_NS = 250_000_000
@@ -120,14 +121,14 @@ class TaskStats:
         self._stamps: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._clear()
 
-    def window(self, target: Target, client: CommandClient) -> StatsWindow:
+    def window(self, process: ProcessView, client: CommandClient) -> StatsWindow:
         """What the tasks did since this was asked before, but for `WINDOW_NS` at least."""
         with self._lock:
             self._until_ns = monotonic_ns() + KEPT_ON_NS
             if not self._is_on:
                 self._begin()
-                target.run_beside(lambda: self._end_in_time(target))
-        views = target.loops()
+                process.start_thread(lambda: self._end_in_time(process))
+        views = process.loops()
         uncounted = [view for view in views if not is_counted(view.loop)]
         looking_since_ns = monotonic_ns()
         looks, looked = self._wait(uncounted, client)
@@ -159,11 +160,11 @@ class TaskStats:
         self._replace(Handle, "_run", self._counting(Handle._run))
         self._replace(BaseEventLoop, "_call_soon", self._stamping(vars(BaseEventLoop)["_call_soon"]))
 
-    def _end_in_time(self, target: Target) -> None:
+    def _end_in_time(self, process: ProcessView) -> None:
         is_closed = False
         while not is_closed:
             left_s = (self._until_ns - monotonic_ns()) / 1e9
-            is_closed = target.wait_closed(within_s=min(max(0.0, left_s), LOOK_AGAIN_S))
+            is_closed = process.wait_closed(within_s=min(max(0.0, left_s), LOOK_AGAIN_S))
             with self._lock:
                 if is_closed or monotonic_ns() >= self._until_ns:
                     self._put_back()

@@ -13,7 +13,7 @@ from ...record.observation import Frame
 from . import task_table, task_waits
 
 if TYPE_CHECKING:
-    from .target import Target
+    from .process import ProcessView
 
 RUNNING, READY, WAITING, ENDED = "running", "ready", "waiting", "ended"
 # Deeper stacks lose their outermost frames.
@@ -23,10 +23,10 @@ DEPTH = 100
 class TaskView:
     """What the commands tell of a task, from one moment on. It holds no task."""
 
-    def __init__(self, target: Target) -> None:
-        self.territory = target.territory
+    def __init__(self, process: ProcessView) -> None:
+        self.territory = process.territory
         self._now_ns = monotonic_ns()
-        views = target.loops()
+        views = process.loops()
         self._loops = {id(view.loop): view.number for view in views}
         self._threads = {
             id(task): view.thread_ident for view in views if (task := current_task(view.loop)) is not None
