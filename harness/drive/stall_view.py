@@ -52,7 +52,7 @@ class StallView:
         if self.stopped:
             yield f"process {self.card.pid} is stopped by a signal; kill -CONT {self.card.pid} lets it go on"
         for loop in self.late:
-            yield f"loop {loop.number} is late since {loop.since_ms / 1e3:.1f} s"
+            yield f"loop {loop.number} has been late for {loop.since_ms / 1e3:.1f} s"
         if self.holder is not None:
             has = "has the GIL" if self.holder.has_gil else "runs, without the GIL"
             yield f"{self.holder.name or 'a thread'} {has}: {_place(self.blamed())}"

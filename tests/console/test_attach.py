@@ -116,7 +116,7 @@ def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
     assert (status.returncode, blocks.returncode) == (0, 0)
     said, late, holder, *_ = status.stdout.splitlines()
     assert said == "answered from outside: the process did not answer for 1.0 s"
-    assert late.startswith("loop 0 is late since ")
+    assert late.startswith("loop 0 has been late for ")
     assert re.fullmatch(r"MainThread has the GIL: .*/program\.py:\d+ hold_the_gil", holder)
     assert json.loads(blocks.stdout)["holder"]["function"] == "hold_the_gil"
     assert state in "RS"
@@ -132,7 +132,7 @@ def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console
 
     assert status.returncode == 0
     _, late, why, *_ = status.stdout.splitlines()
-    assert late.startswith("loop 0 is late since ")
+    assert late.startswith("loop 0 has been late for ")
     assert why == ("which line it is in is not known: this user may not read the target's memory (ptrace)")
 
 
@@ -266,8 +266,8 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     assert tasks == [1, 1]
     assert len({found.port for found in cards}) == 2
     assert sorted(line.count("the token") for line in told) == [1, 1]
-    (second,) = [line for line in told if "another process's" in line]
-    assert f"port {port} is another process's of this run; here it is " in second
+    (second,) = [line for line in told if "another process" in line]
+    assert f"port {port} belongs to another process of this run; using " in second
     assert sum(f"telnet 127.0.0.1 {port} and the token " in line for line in told) == 1
 
 

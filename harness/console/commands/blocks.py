@@ -1,4 +1,4 @@
-"""`blocks`: what held a loop up lately, and of one of them the stack and who had to wait."""
+"""`blocks`: the latest blocks of the loops; of one of them the stack, and the tasks that had to wait."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _numbers = block_summary.BlockNumbers()
 
 class BlocksCommand(Command):
     name = "blocks"
-    summary = "what held a loop up lately"
+    summary = "what has blocked a loop recently"
     help_order = 70
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--stack", type=int, metavar="N", help="the stack and the victims of block N")
+        parser.add_argument("--stack", type=int, metavar="N", help="the stack of block N, and its victims")
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         kept = block_summary.kept(process)
@@ -40,9 +40,9 @@ class BlocksCommand(Command):
             (number, block_summary.of(one, process.territory)) for number, one in reversed(numbered.items())
         ]
         return CommandResult(
-            lines=() if blocks else ("no loop was held for longer than the limit since the start",),
+            lines=() if blocks else ("no turn of a loop has been longer than the limit",),
             rows=Rows(COLUMNS, [_row(number, one, process) for number, one in blocks]),
-            hint="blocks --stack N: the whole stack of one, and who had to wait" if blocks else "",
+            hint="blocks --stack N: the whole stack of one, and the tasks that had to wait" if blocks else "",
         )
 
 

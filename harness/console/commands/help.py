@@ -1,4 +1,4 @@
-"""`help`: the commands, or how one of them is used."""
+"""`help`: the list of commands, or how one of them is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..protocol.option import parser
 from ..protocol.result import CommandResult
 from ..view.process import ProcessView
 
-# Of a page of help, whatever the client's own width is.
+# The width of a page of help, whatever the client's own width.
 COLUMNS = 100
 
 
@@ -20,7 +20,7 @@ class HelpCommand(Command):
     help_order = 250
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("command", nargs="?", default="", help="tell of this one")
+        parser.add_argument("command", nargs="?", default="", help="describe this command")
 
     def candidates(self, process: ProcessView) -> list[str]:
         return registry.names()
@@ -37,9 +37,9 @@ class HelpCommand(Command):
         return CommandResult(
             lines=(
                 *(f"{command.name:<11} {command.summary}" for command in every),
-                f"{'quit':<11} leave; what watches and acts for a limited time goes on until it is over",
+                f"{'quit':<11} disconnect; timed actions keep running",
                 "",
-                f"Allowed here: {allowed}. The beginning of a name is enough. Each command takes --json.",
+                f"Allowed here: {allowed}. Names may be abbreviated. Every command accepts --json.",
             ),
             data={
                 "commands": [{"name": command.name, "summary": command.summary} for command in every],

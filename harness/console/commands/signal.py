@@ -1,4 +1,4 @@
-"""`signal`: sends one to this process, or lists what would happen."""
+"""`signal`: sends a signal to this process, or lists the effect of each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from functools import partial
 
+from ...probe.hooks import loop_state
 from ..protocol.command import READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
@@ -26,7 +27,7 @@ class SignalCommand(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("signal", nargs="?", metavar="NAME", help="TERM, HUP, USR1 ...")
-        parser.add_argument("--force", action="store_true", help="also KILL and STOP")
+        parser.add_argument("--force", action="store_true", help="allow KILL and STOP")
 
     def needs(self, options: Namespace) -> str:
         return READS if options.signal is None else "signal"
@@ -37,7 +38,7 @@ class SignalCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.signal is None:
             rows = [(s.name, s.value, _effect(s, process)) for s in signal.Signals]
-            # What the program handles is worth reading first.
+            # Those that the program handles first.
             rows.sort(key=lambda row: row[2].startswith("default"))
             return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
         number = _named(options.signal)
@@ -46,8 +47,8 @@ class SignalCommand(Command):
                 f"{number.name} leaves the program no chance to clean up; --force sends it anyway"
             )
         effect = _effect(number, process)
-        # Ahead of it: of many a signal this is the last that the client hears.
-        client.say(f"{number.name} goes to process {os.getpid()}: {effect}")
+        # Before sending it: the process may not live long enough to answer.
+        client.send_line(f"sending {number.name} to process {os.getpid()}: {effect}")
         os.kill(os.getpid(), number)
         return CommandResult(data={"signal": number.name, "pid": os.getpid(), "effect": effect})
 
@@ -56,7 +57,7 @@ def _named(text: str) -> signal.Signals:
     try:
         return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
     except KeyError:
-        raise CommandError(f"there is no signal of the name {text}") from None
+        raise CommandError(f"there is no signal named {text}") from None
 
 
 def _effect(number: signal.Signals, process: ProcessView) -> str:
@@ -70,10 +71,10 @@ def _effect(number: signal.Signals, process: ProcessView) -> str:
             return "default: nothing happens"
         return "default: stops the process" if number in _STOPPING else "default: ends the process"
     for view in process.loops():
-        # asyncio's own loops keep them here; uvloop's cannot be seen.
-        handle = getattr(view.loop, "_signal_handlers", {}).get(number)
+        # asyncio's own loops show their handlers; uvloop's do not.
+        handle = (loop_state.signal_handlers(view.loop) or {}).get(number)
         if handle is not None:
-            return f"handled on the loop by {_name_of(handle._callback)}"
+            return f"handled on the loop by {_name_of(loop_state.callback(handle))}"
     return f"handled by {_name_of(handler)}"
 
 

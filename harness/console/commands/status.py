@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.tasks.census import Ref
+from ...probe.hooks.task_state import TaskRef
 from ...record import page
 from ...record.clock import monotonic_ns
 from ..protocol.command import Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
 from ..view.loop_view import LoopView
@@ -29,23 +30,23 @@ COLUMNS = (
     *("loop", "lag_ms", "worst_60s_ms", "turns_per_s", "busy_ratio", "tasks", "running", "ready", "waiting"),
     "blocks",
 )
-# For what is told as "now".
-LATELY_S = 10
+# Over which the current rates are taken.
+RECENT_S = 10
 MINUTE_NS = 60_000_000_000
 BLOCKERS, NAMES = 3, 5
 
 
 class StatusCommand(Command):
     name = "status"
-    summary = "how the service is: its loops, tasks, blockers and load"
+    summary = "overview: loops, tasks, blockers and load"
     help_order = 10
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         views = process.loops()
         states = _states(process)
-        history = {view.number: loop_history.of(process).of(view.number) for view in views}
+        history = {view.number: process.history.of(view.number) for view in views}
         rows = [_row(view, history[view.number], states.get(view.number, Counter())) for view in views]
-        parts = [_process(), _late(views, process), _pulses(views, history), _blockers(process)]
+        parts = [_about(), _late(views, process), _longest_turns(views, history), _blockers(process)]
         parts += [_in_force(process), _load(process), _dropped(process)]
         data = {key: value for part in parts for key, value in part.data.items()}
         return CommandResult(
@@ -64,7 +65,7 @@ class _Part:
     data: dict[str, object]
 
 
-def _process() -> _Part:
+def _about() -> _Part:
     version, uptime_s = platform.python_version(), _uptime_s()
     return _Part(
         [f"pid {os.getpid()}, Python {version}, up {uptime_s:.0f} s"],
@@ -78,20 +79,16 @@ def _late(views: Sequence[LoopView], process: ProcessView) -> _Part:
         if (frame := process.blocking_frame(view)) is not None:
             since_ms = (monotonic_ns() - frame.since_ns) / 1e6
             lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {frame}")
-            place = {
-                "file": frame.file,
-                "line": frame.line,
-                "function": frame.function,
-            }
+            place = {"file": frame.file, "line": frame.line, "function": frame.function}
             late.append({"loop": view.number, "since_ms": since_ms, **place})
     return _Part(lines, {"late": late})
 
 
-def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
+def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
     kinds = {view.number: f"{type(view.loop).__module__.partition('.')[0]}" for view in views}
     return _Part(
         [
-            f"loop {n} ({kind}), longest turns by the second: {loop_history.line(history[n])}"
+            f"loop {n} ({kind}), longest turn in each second: {loop_history.sparkline(history[n])}"
             for n, kind in kinds.items()
         ],
         {
@@ -123,25 +120,27 @@ def _blockers(process: ProcessView) -> _Part:
 
 
 def _in_force(process: ProcessView) -> _Part:
-    """Faults, and what consoles have changed for a time."""
+    """Faults, and what clients have changed for a limited time."""
     try:
         found = process.control({"do": "faults"}).get("faults", [])
-    except CommandError:  # there can be none in this process
+    except CommandError:  # this process can have none
         found = []
-    faults = [f"{fault['id']} in {fault['place']}, took effect {fault['fired']} times" for fault in found]
-    changes = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in process.changes.in_force()]
-    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {limit}" for limit in changes]
+    faults = [
+        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}" for fault in found
+    ]
+    changes = [f"{each.name}: {each.what}, {each.left_s:.0f} s left" for each in process.changes.in_force()]
+    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
     return _Part(lines, {"faults": faults, "limits": changes})
 
 
 def _load(process: ProcessView) -> _Part:
-    """How often each span ended in the last minute, or the part of it that is known."""
+    """How many spans of each name ended per second, in the last minute or the known part of it."""
     now_ns, spans = monotonic_ns(), process.recent.spans()
     recent = [span for span in spans if span.end_ns >= now_ns - MINUTE_NS]
     first_ns = min((span.end_ns for span in recent), default=now_ns)
     known_s = max(1.0, (now_ns - first_ns) / 1e9 if len(recent) == len(spans) else MINUTE_NS / 1e9)
-    often = Counter(span.name for span in recent).most_common(NAMES)
-    per_s = {name: count / known_s for name, count in often}
+    most = Counter(span.name for span in recent).most_common(NAMES)
+    per_s = {name: count / known_s for name, count in most}
     in_flight = len(process.recent.in_flight())
     named = ", ".join(f"{name} {rate:.1f}" for name, rate in per_s.items())
     return _Part(
@@ -152,20 +151,20 @@ def _load(process: ProcessView) -> _Part:
 
 def _dropped(process: ProcessView) -> _Part:
     dropped = {what: count for what, count in process.dropped().items() if count}
-    told = ", ".join(f"{count} {what}" for what, count in dropped.items())
-    return _Part([f"dropped: {told}"] if dropped else [], {"dropped": dropped})
+    listed = ", ".join(f"{count} {what}" for what, count in dropped.items())
+    return _Part([f"dropped: {listed}"] if dropped else [], {"dropped": dropped})
 
 
 def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:
-    lately = seconds[-LATELY_S:] or [_since_start(view)]
-    length_ns = max(1, sum(second.length_ns for second in lately))
-    turns_per_s = round(sum(second.turns for second in lately) * 1e9 / length_ns, 1)
+    recent = seconds[-RECENT_S:] or [_since_start(view)]
+    length_ns = max(1, sum(second.length_ns for second in recent))
+    turns_per_s = round(sum(second.turns for second in recent) * 1e9 / length_ns, 1)
     return (
         view.number,
-        loop_history.late_ns(view, monotonic_ns()) / 1e6,
+        view.late_ns(monotonic_ns()) / 1e6,
         max((second.longest_ns for second in seconds), default=0) / 1e6 if seconds else None,
-        turns_per_s if is_counted(view.loop) else None,  # what is counted in uvloop are beats
-        min(1.0, round(sum(second.busy_ns for second in lately) / length_ns, 4)),
+        turns_per_s if is_counted(view.loop) else None,  # in uvloop, heartbeats are counted
+        min(1.0, round(sum(second.busy_ns for second in recent) / length_ns, 4)),
         sum(states.values()),
         states[task_view.RUNNING],
         states[task_view.READY],
@@ -180,21 +179,21 @@ def _since_start(view: LoopView) -> Second:
 
 
 def _states(process: ProcessView) -> dict[int, Counter[str]]:
-    """How many tasks of each loop are in which state."""
-    seen = TaskView(process)
+    """The number of tasks in each state, by loop."""
+    tasks = TaskView(process)
     states: dict[int, Counter[str]] = {}
 
-    def look(task: Task[Any], _: Ref) -> None:
-        number = seen.loop(task)
+    def visit(task: Task[Any], _: TaskRef) -> None:
+        number = tasks.loop(task)
         if number is not None:
-            states.setdefault(number, Counter())[seen.state(task)] += 1
+            states.setdefault(number, Counter())[tasks.state(task)] += 1
 
-    task_table.walk(look)
+    task_table.walk(visit)
     return states
 
 
 def _uptime_s() -> float:
-    """Since the process was started, by the kernel."""
+    """Seconds since the process was started, according to the kernel."""
     with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
         fields = file.read().rpartition(b")")[2].split()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -202,5 +201,5 @@ def _uptime_s() -> float:
 
 def _hint(late: bool, blockers: bool) -> str:
     if late:
-        return "blocks: the block that goes on, and those before"
-    return "blocks: when, and who had to wait" if blockers else "top: which tasks use the time"
+        return "blocks: the block that goes on, and earlier ones"
+    return "blocks: when, and which tasks had to wait" if blockers else "top: which tasks use the time"

@@ -35,6 +35,15 @@ class LoopView:
         words[page.TURN], words[page.DUE] = turns.state()
         return cls(number, loop, turns.thread_ident, turns.native_thread_id, words, turns)
 
+    def late_ns(self, now_ns: int) -> int:
+        """How long its turn has lasted, or how long it has been due; 0 while it waits."""
+        turn_ns, due_ns = self.words[page.TURN], self.words[page.DUE]
+        if turn_ns:
+            return max(0, int(now_ns - turn_ns))
+        # A loop without turns (uvloop) is known to be due to within half a beat.
+        late = now_ns - due_ns if due_ns else 0
+        return int(late) if late >= self.words[page.LIMIT_NS] // 2 else 0
+
 
 @dataclass(frozen=True, slots=True)
 class BlockingFrame:

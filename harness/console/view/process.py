@@ -15,6 +15,7 @@ from ...record.run import RunFolder
 from ..protocol.errors import CommandError
 from ..threads import ConsoleThreads
 from .blame import Territory
+from .loop_history import LoopHistory
 from .loop_view import BlockingFrame, LoopView
 from .recent_events import RecentEvents
 from .temporary_changes import TemporaryChanges
@@ -47,6 +48,7 @@ class ProcessView:
         self.allowed = allowed  # those of `PERMISSIONS` that this console has
         self.changes = TemporaryChanges(on_error)  # in force for a limited time, of all clients
         self.closing = threading.Event()
+        self.history = LoopHistory()
         self.territory = Territory(code_paths.application(loops.application), code_paths.libraries())
         self.write = write  # an event into the record
         self.start_thread = threads.start  # for work that outlives the client; its CPU time is counted
@@ -102,7 +104,7 @@ class ProcessView:
         if not call.done.wait(within_s) and call.claim():
             frame = self.blocking_frame(view)
             raise CommandError(
-                f"the loop did not come to it within {within_s:g} s: "
+                f"the loop did not run it within {within_s:g} s: "
                 + (f"{frame} has held it for {_since_s(frame):.1f} s" if frame else "it is busy")
             )
         call.done.wait()

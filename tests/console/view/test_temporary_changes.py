@@ -99,7 +99,7 @@ def test_the_end_of_the_console_undoes_everything(limits, errors):
 
     assert times == [2]
     assert errors == [("console: undoing one", "division by zero")]
-    with pytest.raises(CommandError, match="the console closes"):
+    with pytest.raises(CommandError, match="the console is closing"):
         limits.begin("three", "", for_s=LONG_S, undo=lambda: None)
 
 
