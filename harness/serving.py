@@ -72,7 +72,7 @@ class LiveConsole:
         """
         if self._console is None or not self._console.wait_open(within_s=within_s):
             return None
-        return self._console.card
+        return self._console.endpoint
 
     def __enter__(self) -> Self:
         if self._attention is not None:

@@ -1,6 +1,6 @@
-"""Gives the GIL away in the middle of long work, so that the work of a console is no lag of a loop.
+"""Releases the GIL in the middle of long work, so that the console's work does not delay the loops.
 
-Python takes the GIL from a thread that computes only after 5 ms, and a loop asks for it in each of its turns.
+Python takes the GIL away from a computing thread only after 5 ms, and a loop needs it in each of its turns.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from ..record.clock import monotonic
 T = TypeVar("T")
 
 HELD_S = 0.0005
-# A sleep that is shorter than the wake-up of another thread takes would give it no chance.
+# Longer than another thread takes to wake up; a shorter sleep would give it no chance.
 PAUSE_S = 0.0002
-# Between two looks at the clock.
-AT_ONCE = 16
+# Items between two readings of the clock.
+BATCH = 16
 
 
 class GilYielder:
-    """What one thread calls again and again while it works."""
+    """Yields the GIL for one thread, which calls it often while it works."""
 
     def __init__(self) -> None:
         self._since_s = monotonic()
 
-    def give_way(self) -> None:
-        """Let others have the GIL, if it was held for long enough."""
+    def maybe_yield(self) -> None:
+        """Let other threads have the GIL if this one has held it for `HELD_S`."""
         if monotonic() - self._since_s >= HELD_S:
             time.sleep(PAUSE_S)
             self._since_s = monotonic()
 
 
-def yielding(things: Iterable[T]) -> Iterator[T]:
-    """*things*, with pauses in between.
+def yielding(items: Iterable[T]) -> Iterator[T]:
+    """*items*, with pauses in between.
 
-    Not for tasks: whoever loops over them holds one during the pause, and drops it last perhaps, which runs
-    its finalizer in the wrong thread. See `tasktable.walk`.
+    Not for tasks: during a pause the caller still refers to one, and if that is the last reference, the
+    task's finalizer runs in the wrong thread. See `task_table.walk`.
     """
-    courtesy = GilYielder()
-    for index, thing in enumerate(things):
-        if index % AT_ONCE == 0:
-            courtesy.give_way()
-        yield thing
+    gil = GilYielder()
+    for index, item in enumerate(items):
+        if index % BATCH == 0:
+            gil.maybe_yield()
+        yield item

@@ -1,8 +1,8 @@
-"""Text that is safe to show: names come from the program, or from whoever its clients are."""
+"""Text that is safe to print: names come from the program, or from its clients."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """*text* without what would change a terminal."""
+    """*text*, with each character that could control a terminal replaced."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -126,9 +126,9 @@ def done(service, statement):
 @pytest.mark.parametrize(
     ("name", "outcome", "told"),
     [
-        ("patient", "cancelled", "is cancelled"),
-        ("clumsy", "failed", "failed: ValueError: cannot let go"),
-        ("forgiving", "finished", "came to a good end"),
+        ("patient", "cancelled", "was cancelled"),
+        ("clumsy", "failed", "failed instead of being cancelled: ValueError: cannot let go"),
+        ("forgiving", "finished", "swallowed its cancellation and finished"),
     ],
 )
 def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
@@ -161,10 +161,10 @@ def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(servic
     why = refused(service, "cancel patient")
     assert is_alive(service)
 
-    assert "the loop did not come to it within 1 s" in why
+    assert "the loop did not run it within 1 s" in why
     assert "program.py" in why
     assert service.ask("ps --filter task=patient --json")["total"] == 1
-    assert "is cancelled" in service.ask("cancel patient")
+    assert "was cancelled" in service.ask("cancel patient")
 
 
 def test_there_must_be_such_a_task(service):
@@ -180,7 +180,7 @@ def test_a_signal_reaches_its_handler(service):
     answer = service.request("signal USR1")
 
     assert service.process.stdout.readline() == "USR1\n"
-    assert answer["said"][0].startswith(f"SIGUSR1 goes to process {service.process.pid}: handled")
+    assert answer["said"][0].startswith(f"sending SIGUSR1 to process {service.process.pid}: handled")
     effects = {row["signal"]: row["effect"] for row in service.ask("signal --json --limit 0")["rows"]}
     assert effects["SIGTERM"] == "default: ends the process"
     assert effects["SIGUSR1"].startswith("handled")
@@ -190,7 +190,7 @@ def test_what_leaves_no_chance_needs_force(service):
     """KILL and STOP are refused, and so is what is no signal; the service lives on."""
     assert "--force" in refused(service, "signal kill")
     assert "--force" in refused(service, "signal SIGSTOP")
-    assert "no signal of the name NOPE" in refused(service, "signal NOPE")
+    assert "no signal named NOPE" in refused(service, "signal NOPE")
     assert is_alive(service)
 
 
@@ -297,7 +297,7 @@ def test_a_level_that_somebody_else_has_set_stays(service):
 
 def test_there_must_be_such_a_logger_and_level(service):
     """None is made by asking for it."""
-    assert "no logger of the name shopp" in refused(service, "log DEBUG shopp")
+    assert "no logger named shopp" in refused(service, "log DEBUG shopp")
     assert "no level LOUD" in refused(service, "log LOUD shop")
     assert python(service, "'shopp' in logging.root.manager.loggerDict") == "False"
 
@@ -396,7 +396,7 @@ def test_a_profile_can_be_started_and_stopped(service):
     assert service.ask("profile stop --json")["path"] == path
 
     assert json.loads(Path(path).read_text())["profiles"][0]["type"] == "sampled"
-    assert "no profile is under way" in refused(service, "profile stop")
+    assert "no profile is running" in refused(service, "profile stop")
     assert python(service, "[s for s in range(34, 65) if signal.getsignal(s)]") == "[]"
 
 
@@ -406,7 +406,7 @@ def test_a_profile_that_nobody_stops_ends_by_itself(service):
 
     wait(lambda: service.ask("profile --json")["path"] is None)
     wait(Path(path).exists)
-    assert "samples of the loop at work" in Path(path).read_text()
+    assert "samples of the busy loop" in Path(path).read_text()
 
 
 def test_pyinstrument_profiles_the_loops_thread(service):

@@ -266,8 +266,8 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     assert tasks == [1, 1]
     assert len({found.port for found in cards}) == 2
     assert sorted(line.count("the token") for line in told) == [1, 1]
-    (second,) = [line for line in told if "another process's" in line]
-    assert f"port {port} is another process's of this run; here it is " in second
+    (second,) = [line for line in told if "another process" in line]
+    assert f"port {port} belongs to another process of this run; using " in second
     assert sum(f"telnet 127.0.0.1 {port} and the token " in line for line in told) == 1
 
 

@@ -269,7 +269,7 @@ def test_a_name_that_is_not_clear_is_refused(program):
     done(program, "start(twin=sleep_long()); kept[1] = tasks['twin']; start(twin=sleep_long())")
     wait(lambda: len(rows(program, "ps --filter task=twin")) == 2)
 
-    assert refused(program, "where twin").startswith("2 tasks are called 'twin'; say which by its number")
+    assert refused(program, "where twin").startswith("2 tasks are called 'twin'; choose one by its number")
     assert "no pending task has the number or name 'nobody'" in refused(program, "where nobody")
     assert "no pending task has the number or name '99999'" in refused(program, "where 99999")
     done(program, "kept[1].cancel()")
@@ -284,7 +284,7 @@ def test_a_task_that_is_gone_is_told_so(program):
     wait(lambda: program.ask("ps --json")["total"] == 1)
     done(program, "gc.collect()")
 
-    assert refused(program, f"where {number}") == f"task {number} has ended, and nobody holds it any more"
+    assert refused(program, f"where {number}") == f"task {number} has ended and was deleted"
 
 
 def test_ten_thousand_tasks_are_all_told(program):
@@ -781,13 +781,13 @@ def test_a_task_that_does_not_yield_is_found(program):
     ("statement", "lint", "says"),
     [
         ("start(f=fail()); tasks.pop('f')", "never retrieved", "ValueError: no such host"),
-        ("fail()", "never awaited", "fail was made, and never awaited"),
+        ("fail()", "never awaited", "fail was created but never awaited"),
         (
             "start(i=ignore()); asyncio.get_running_loop().call_later(0.05, tasks['i'].cancel)",
             "swallowed",
             "ignore",
         ),
-        ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken: pending, and nobody kept it"),
+        ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken was destroyed while pending"),
     ],
 )
 def test_what_got_lost_is_found(program, statement, lint, says):

@@ -109,8 +109,8 @@ def test_a_large_value_is_cut(service):
         ("it's", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("exit()", "SystemExit"),
-        ("input()", "nobody at the service's stdin"),
-        ("breakpoint()", "nobody at the service's stdin"),
+        ("input()", "cannot read the service's stdin"),
+        ("breakpoint()", "cannot read the service's stdin"),
         ("help()", "missing 1 required positional argument"),
         ("raise asyncio.CancelledError", "cancelled"),
         ("'\\0'.encode('nope')", "LookupError: unknown encoding: nope"),
@@ -140,7 +140,7 @@ def test_code_that_holds_the_loop_is_named(service):
 
     assert "still runs, and cannot be stopped: it holds the loop" in told
     assert refused["status"] == "refused"
-    assert "the loop did not come to it within 1 s" in refused["text"]
+    assert "the loop did not run it within 1 s" in refused["text"]
     assert is_alive(service)
     assert service.ask("repl 1") == "1"
 

@@ -1,7 +1,7 @@
-"""`aiomonitor`: runs a command of aiomonitor, if the target's environment has it; custom ones as well.
+"""`aiomonitor`: runs a command of aiomonitor, built in or custom, if the program's environment has it.
 
-No port is opened, and its task factory, which makes each task many times dearer, stays off. If the program
-has started a monitor of its own, its commands find that one's attributes.
+No port is opened, and aiomonitor's task factory, which makes each task many times more expensive, stays off.
+If the program has started a monitor of its own, commands find its attributes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from typing import Any
 
 from ...probe.threads import other_threads
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
-# What its own commands need of us, by all their names. Who may not cancel here may not cancel there.
+# What aiomonitor's own commands need, by all their names: the permissions of the console's equivalents.
 _NEEDS = {
     "cancel": "cancel",
     "ca": "cancel",
@@ -38,45 +40,46 @@ WITHIN_S = 30.0
 OUTPUT_CHARS = 1_000_000
 
 
-class Aiomonitor:
+class AiomonitorCommand(Command):
     name = "aiomonitor"
     summary = "run a command of aiomonitor"
+    help_order = 240
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("line", nargs=REMAINDER, metavar="LINE", help="`help` lists its commands")
+        parser.add_argument(
+            "line", nargs=REMAINDER, metavar="LINE", help="`help` lists aiomonitor's commands"
+        )
         loop_choice.add_loop_argument(parser)
 
     def needs(self, options: Namespace) -> str:
         if not options.line:
             return READS
         if options.line[0].startswith("-"):
-            # `click` would skip ``--``, and run what stands behind it.
+            # `click` would skip ``--`` and run the command after it.
             raise CommandError("expected one of aiomonitor's commands first")
-        # A command that the program has added may do anything, so it is put down in the record.
+        # A command that the program has added may do anything, so it is recorded.
         return _NEEDS.get(options.line[0], ACTS)
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         words = options.line or ["help"]
         if words[0] == "console":
-            raise CommandError("its console opens a port; `repl` is the same without one")
+            raise CommandError("aiomonitor's console opens a port; `repl` does the same without one")
         try:
             import aiomonitor  # noqa: F401
         except ImportError:
-            raise CommandError("the target's environment has no aiomonitor") from None
-        view = loop_choice.chosen(target, options.loop)
+            raise CommandError("the program's environment has no aiomonitor") from None
+        view = loop_choice.chosen(process, options.loop)
         run = _Run(words, _monitor(view))
-        # A thread with a name, not the client's own: asyncio asks for it.
+        # Not in the client's own thread: asyncio asks `threading` for the current one.
         thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
-        target.ignore(thread)
+        process.ignore(thread)
         thread.start()
         until = monotonic() + WITHIN_S
         while thread.is_alive():
-            if client.has_left(within_s=0.02) or monotonic() > until:
+            if client.wait_gone(within_s=0.02) or monotonic() > until:
                 run.cancel()
-                holding = target.holding(view)
-                raise CommandError(
-                    f"no end of it was to be seen{f': {holding} holds the loop' if holding else ''}"
-                )
+                frame = process.blocking_frame(view)
+                raise CommandError(f"the command did not end{f': {frame} holds the loop' if frame else ''}")
         text = run.output.getvalue()[:OUTPUT_CHARS].replace("\r\n", "\n").rstrip("\n")
         return CommandResult(
             lines=tuple(text.split("\n")) if text else (),
@@ -86,7 +89,7 @@ class Aiomonitor:
 
 
 class _Run:
-    """One line, run to its end in a loop of its own, as a monitor's user interface would."""
+    """Runs one line in a loop of its own, as a monitor's user interface does."""
 
     def __init__(self, words: list[str], monitor: Any) -> None:
         self.output = io.StringIO()
@@ -97,23 +100,23 @@ class _Run:
         self._main: asyncio.Task[None] | None = None
 
     def work(self) -> None:
-        """Run it; what goes wrong is part of the output."""
+        """Run it; an exception becomes part of the output."""
         try:
-            asyncio.run(self._converse())
-        except asyncio.CancelledError:  # also how its `exit` is done
+            asyncio.run(self._run_line())
+        except asyncio.CancelledError:  # raised by its `exit` as well
             pass
         except BaseException as exc:
             self.has_failed = True
-            # click words its own errors with what was expected.
-            words = getattr(exc, "format_message", None)
-            self.output.write((words() if words is not None else f"{type(exc).__name__}: {exc}") + "\n")
+            # A click exception describes itself.
+            describe = getattr(exc, "format_message", None)
+            self.output.write((describe() if describe else f"{type(exc).__name__}: {exc}") + "\n")
 
     def cancel(self) -> None:
-        """Let go of it."""
+        """End it."""
         if self._loop is not None and self._main is not None:
             self._loop.call_soon_threadsafe(self._main.cancel)
 
-    async def _converse(self) -> None:
+    async def _run_line(self) -> None:
         from aiomonitor.context import command_done, current_monitor, current_stdout
         from aiomonitor.termui.commands import monitor_cli
         from prompt_toolkit.application.current import create_app_session
@@ -122,7 +125,7 @@ class _Run:
 
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         self._monitor._ui_loop = self._loop
-        # Its commands set and clear it, and some do from another loop's thread; so it is one for threads.
+        # A `threading.Event`, because some commands set and clear it from another loop's thread.
         done: Any = threading.Event()
         current_monitor.set(self._monitor)
         current_stdout.set(self.output)
@@ -138,16 +141,16 @@ class _Run:
             await self._wait_done(done)
 
     async def _wait_done(self, done: threading.Event) -> None:
-        """Wait for what the command has left behind, if it works on.
+        """Wait for the tasks that the command has started.
 
-        Those tasks that it has told the monitor of; others only until it says that it is done. It may say so
-        too early: the option ``--help`` of aiomonitor's own commands does.
+        For those it has registered with the monitor; for others only until it reports that it is done. It may
+        do so too early, as the option ``--help`` of aiomonitor's own commands does.
         """
-        told = set(self._monitor._termui_tasks)
-        others = asyncio.all_tasks() - told - {self._main}
-        while _any_pending(told) or (_any_pending(others) and not done.is_set()):
+        registered = set(self._monitor._termui_tasks)
+        others = asyncio.all_tasks() - registered - {self._main}
+        while _any_pending(registered) or (_any_pending(others) and not done.is_set()):
             await asyncio.sleep(0.01)
-        for task in told:
+        for task in registered:
             task.result()
 
 
@@ -156,7 +159,7 @@ def _any_pending(tasks: set[asyncio.Task[Any]]) -> bool:
 
 
 def _monitor(view: LoopView) -> Any:
-    """The program's own monitor of that loop, or one that is never started; a copy that may be changed."""
+    """A modified copy of the program's own monitor of that loop, or a monitor that is never started."""
     from aiomonitor import Monitor
 
     found = next((m for m in _started() if m._monitored_loop is view.loop), None)
@@ -172,7 +175,7 @@ def _monitor(view: LoopView) -> Any:
 
 
 def _started() -> list[Any]:
-    """The monitors that the program has started: each stands in the stack of its thread."""
+    """The monitors that the program has started: each is found in the stack of its thread."""
     from aiomonitor import Monitor
 
     found = []
@@ -183,6 +186,3 @@ def _started() -> list[Any]:
                 found.append(frame.f_locals["self"])
             frame = frame.f_back
     return found
-
-
-COMMAND = Aiomonitor()

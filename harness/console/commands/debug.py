@@ -1,4 +1,4 @@
-"""`debug`: asyncio's debug mode of a loop that runs, for a limited time."""
+"""`debug`: switches asyncio's debug mode of a running loop on, for a limited time."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from contextlib import suppress
 from typing import Any
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 60.0, 600.0
 
 
-class Debug:
+class DebugCommand(Command):
     name = "debug"
-    summary = "asyncio's debug mode for some time"
+    summary = "asyncio's debug mode, for a limited time"
+    help_order = 200
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("on", "off"))
-        parser.add_argument(
-            "--for", dest="for_s", type=duration.up_to(LONGEST_S), default=DEFAULT_S, metavar="TIME"
-        )
+        duration.add_for(parser, DEFAULT_S, LONGEST_S, "switch it off after this time")
         parser.add_argument("--slow-ms", type=float, help="log callbacks that take longer than this")
         loop_choice.add_loop_argument(parser)
 
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        view = loop_choice.chosen(target, options.loop)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        view = loop_choice.chosen(process, options.loop)
         loop: Any = view.loop
         if options.what == "off":
-            if not target.limits.end(_limit(view)):
+            if not process.changes.end(_change(view)):
                 raise CommandError("this console has not switched it on")
-            return CommandResult(lines=("the debug mode goes off",), data={"debug": False})
+            return CommandResult(lines=("debug mode is being switched off",), data={"debug": False})
         if options.what == "on":
             if loop.get_debug():
-                raise CommandError("the debug mode is on already")
-            _switch_on(view, options, target)
-            client.say("a turn that does little takes up to twenty times as long in debug mode")
+                raise CommandError("debug mode is on already")
+            _switch_on(view, options, process)
+            client.send_line("in debug mode, a turn that does little takes up to twenty times as long")
         slow_ms = loop.slow_callback_duration * 1e3
-        state = f"on: callbacks over {slow_ms:g} ms go to the log" if loop.get_debug() else "off"
+        state = f"on: callbacks over {slow_ms:g} ms are logged" if loop.get_debug() else "off"
         return CommandResult(
-            lines=(f"the debug mode of loop {view.number} is {state}",),
+            lines=(f"debug mode of loop {view.number} is {state}",),
             data={"loop": view.number, "debug": loop.get_debug(), "slow_ms": slow_ms},
             hint="debug off: at once" if options.what else "",
         )
 
 
-def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
+def _switch_on(view: LoopView, options: Namespace, process: ProcessView) -> None:
     loop: Any = view.loop
     slow_s = loop.slow_callback_duration
 
@@ -68,13 +69,10 @@ def _switch_on(view: LoopView, options: Namespace, target: Target) -> None:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(off)
 
-    what = f"the debug mode of loop {view.number}"
-    with target.limits.changing(_limit(view), what, for_s=options.for_s, undo=undo):
-        target.on_loop(view, on)
+    what = f"debug mode of loop {view.number}"
+    with process.changes.changing(_change(view), what, for_s=options.for_s, undo=undo):
+        process.on_loop(view, on)
 
 
-def _limit(view: LoopView) -> str:
+def _change(view: LoopView) -> str:
     return f"debug {view.number}"
-
-
-COMMAND = Debug()

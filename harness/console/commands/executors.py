@@ -1,53 +1,46 @@
-"""`executors`: the pools of threads and processes: what waits in their queues, what their threads do."""
+"""`executors`: pools of threads and processes: the length of their queues, and what their threads do."""
 
 from __future__ import annotations
 
 import functools
-import sys
-import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextvars import Context
 from dataclasses import dataclass
-from types import FrameType, ModuleType
 from typing import Any
 
+from ...probe.hooks import executor_state, task_state
+from ...probe.hooks.executor_state import PoolCall, ProcessPool
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of
 from ...stacks.turn_stack import TurnStack
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view import task_waits
-from ..view.target import Target
-from ..view.task_view import short
+from ..protocol.table import counted
+from ..view import task_table, task_waits
+from ..view.process import ProcessView
 
 COLUMNS = ("executor", "kind", "queued", "thread", "state", "runs", "awaited_by", "where", "workers", "most")
-# The function of a pool's thread that takes work, and the one that does it.
-_WORKER, _RUN = "_worker", "_WorkItem.run"
 
 
-class Executors:
+class ExecutorsCommand(Command):
     name = "executors"
     summary = "thread pools: their queues, and what each thread does"
+    help_order = 100
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--stacks", action="store_true", help="the whole stack of each thread at work")
+        parser.add_argument("--stacks", action="store_true", help="the whole stack of each busy thread")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        # Only where the program has imported them; each module knows its threads.
-        in_threads = sys.modules.get("concurrent.futures.thread")
-        in_processes = sys.modules.get("concurrent.futures.process")
-        workers = list(_workers(in_threads, target)) if in_threads else []
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        workers = list(_workers(process))
         pools = {id(worker.pool): worker.pool for worker in workers}
         rows = [_row(worker) for worker in sorted(workers, key=_key)]
-        rows += [_pool_of_processes(thread) for thread in _managers(in_processes)]
+        rows += map(_pool_of_processes, executor_state.process_pools())
         idle = sum(worker.is_idle for worker in workers)
-        queued = sum(pool._work_queue.qsize() for pool in pools.values())
-        lines = [f"{len(pools)} pools, {len(workers)} threads, {idle} idle, {queued} calls queued"]
+        queued = sum(map(executor_state.queued, pools.values()))
+        threads = f"{counted(len(workers), 'thread')}, {idle} idle"
+        lines = [f"{counted(len(pools), 'pool')}, {threads}, {counted(queued, 'call')} queued"]
         if options.stacks:
             for worker in workers:
                 if not worker.is_idle:
@@ -56,7 +49,7 @@ class Executors:
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
             data={"pools": len(pools), "threads": len(workers), "idle": idle, "queued": queued},
-            hint="executors --stacks: the whole stack of each thread at work",
+            hint="executors --stacks: the whole stack of each busy thread",
         )
 
 
@@ -73,70 +66,57 @@ class _Worker:
     stack: tuple[str, ...]
 
 
-def _workers(module: ModuleType, target: Target) -> Iterator[_Worker]:
-    frames = other_threads.frames()
-    for thread in list(module._threads_queues):
-        # A thread forgets its arguments when it has ended.
-        arguments = getattr(thread, "_args", None) or (lambda: None,)
-        pool = arguments[0]()
-        if pool is None or thread.name.startswith(other_threads.OWN):
+def _workers(process: ProcessView) -> Iterator[_Worker]:
+    frames, territory = other_threads.frames(), process.territory
+    for thread, pool in executor_state.pool_threads():
+        if thread.name.startswith(other_threads.OWN):
             continue
-        stack = stack_of(frames.get(thread.ident))
+        frame = frames.get(thread.ident or 0)
+        stack = stack_of(frame)
         names = [frame.function for frame in stack]
-        start = names.index(_RUN) + 1 if _RUN in names else len(names)
+        start = names.index(executor_state.RUNS) + 1 if executor_state.RUNS in names else len(names)
         work = stack[start:]
-        item = _item_of(frames.get(thread.ident))
+        call = executor_state.running_call(frame)
         yield _Worker(
             pool=pool,
             thread=thread.name,
-            is_idle=not work and names[-1:] == [_WORKER],
-            runs=_name(item.fn) if item is not None else None,
-            awaited_by=_awaited_by(item.future) if item is not None else None,
-            where=target.territory.place(TurnStack(work, target.territory).blamed) or None,
-            stack=tuple(target.territory.place(frame) for frame in work),
+            is_idle=not work and names[-1:] == [executor_state.WAITS],
+            runs=_name(call.function) if call is not None else None,
+            awaited_by=_awaited_by(call) if call is not None else None,
+            where=territory.place(TurnStack(work, territory).blamed) or None,
+            stack=tuple(map(territory.place, work)),
         )
 
 
-def _item_of(frame: FrameType | None) -> Any:
-    """The call that a thread of a pool carries out; `None` for an idle one."""
-    while frame is not None:
-        if frame.f_code.co_qualname == _RUN:
-            # Until Python 3.12 this leaves a copy behind, of this one name, for as long as the call takes.
-            return frame.f_locals.get("self")
-        frame = frame.f_back
-    return None
-
-
 def _name(function: Any) -> str:
-    """What is called: inside of a partial, and of the context with which `to_thread` calls it."""
+    """The name of the function called, inside partials and the context in which `to_thread` runs it."""
     while isinstance(function, functools.partial):
-        function = function.args[0] if _is_run(function) else function.func
+        function = function.args[0] if _runs_in_context(function) else function.func
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
 
 
-def _is_run(function: functools.partial[Any]) -> bool:
+def _runs_in_context(function: functools.partial[Any]) -> bool:
     return isinstance(getattr(function.func, "__self__", None), Context) and len(function.args) > 0
 
 
-def _awaited_by(future: Any) -> str | None:
-    inside = (held for callback in list(future._done_callbacks) for held in identity.futures_in(callback))
-    waiters = [short(waiter) for one in inside for waiter in identity.waiters_of(one)]
+def _awaited_by(call: PoolCall) -> str | None:
+    futures = (future for callback in call.callbacks for future in task_state.futures_in(callback))
+    waiters = [task_table.label(task) for future in futures for task in identity.waiters_of(future)]
     return ", ".join(waiters) or None
 
 
 def _row(worker: _Worker) -> tuple[object, ...]:
-    pool = worker.pool
     return (
-        task_waits.name(pool),
+        task_waits.name(worker.pool),
         "threads",
-        pool._work_queue.qsize(),
+        executor_state.queued(worker.pool),
         worker.thread,
         "idle" if worker.is_idle else "at work",
         worker.runs,
         worker.awaited_by,
         worker.where,
-        len(pool._threads),
-        pool._max_workers,
+        executor_state.threads(worker.pool),
+        executor_state.most_workers(worker.pool),
     )
 
 
@@ -144,25 +124,16 @@ def _key(worker: _Worker) -> tuple[int, bool, str]:
     return task_waits.number(worker.pool), worker.is_idle, worker.thread
 
 
-def _managers(module: ModuleType | None) -> list[threading.Thread]:
-    """The threads that manage pools of processes, one for each."""
-    return [] if module is None else list(module._threads_wakeups)
-
-
-def _pool_of_processes(manager: Any) -> tuple[object, ...]:
-    pool = manager.executor_reference()
+def _pool_of_processes(pool: ProcessPool) -> tuple[object, ...]:
     return (
-        task_waits.name(pool) if pool is not None else None,
+        task_waits.name(pool.executor) if pool.executor is not None else None,
         "processes",
-        len(manager.pending_work_items),
-        manager.name,
-        "shut down" if pool is None else "open",
+        pool.pending,
+        pool.manager,
+        "shut down" if pool.executor is None else "open",
         None,
         None,
         None,
-        len(manager.processes),
-        pool._max_workers if pool is not None else None,
+        pool.processes,
+        pool.most,
     )
-
-
-COMMAND = Executors()

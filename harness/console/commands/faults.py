@@ -17,18 +17,20 @@ from ...record.clock import monotonic_ns
 from ...record.fault import Fault
 from ...record.fault_kind import Parameter
 from ..protocol import duration
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 30.0, 600.0
 
 _numbers = itertools.count(1)
 
 
-class Faults:
+class FaultsCommand(Command):
     name = "faults"
     summary = "list, inject and heal faults"
+    help_order = 160
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("list", "inject", "heal"), default="list")
@@ -57,23 +59,23 @@ class Faults:
     def needs(self, options: Namespace) -> str:
         return READS if options.what == "list" else "chaos"
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return ("list", "inject", "heal")
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         match options.what:
             case "inject":
-                return _inject(options, target)
+                return _inject(options, process)
             case "heal":
-                return _heal(options.subject, target)
-        return _list(target)
+                return _heal(options.subject, process)
+        return _list(process)
 
 
-def _list(target: Target) -> CommandResult:
-    left_s = {limit.name: limit.left_s for limit in target.limits.in_force()}
+def _list(process: ProcessView) -> CommandResult:
+    left_s = {limit.name: limit.left_s for limit in process.changes.in_force()}
     rows = [
         (fault["id"], fault["kind"], fault["place"], fault["fired"], left_s.get(_limit(fault["id"])))
-        for fault in target.ask({"do": "faults"})["faults"]
+        for fault in process.control({"do": "faults"})["faults"]
     ]
     kinds = {name: _summary(name) for name in fault_kind.names()}
     return CommandResult(
@@ -87,23 +89,23 @@ def _list(target: Target) -> CommandResult:
     )
 
 
-def _inject(options: Namespace, target: Target) -> CommandResult:
+def _inject(options: Namespace, process: ProcessView) -> CommandResult:
     fault = _fault(options)
     detail = fault.describe()
     injected = False
 
     def undo() -> None:
-        fired = target.ask({"do": "heal", "id": fault.id})["fired"]
+        fired = process.control({"do": "heal", "id": fault.id})["fired"]
         if injected:
-            target.write(FaultUndone(monotonic_ns(), fault.id, fired))
+            process.write(FaultUndone(monotonic_ns(), fault.id, fired))
 
     # Here: no other target needs these events.
     from ...record.event import FaultInjected, FaultUndone
 
-    with target.limits.changing(_limit(fault.id), detail, for_s=options.for_s, undo=undo):
-        target.ask({"do": "inject", **fault.to_request()})
+    with process.changes.changing(_limit(fault.id), detail, for_s=options.for_s, undo=undo):
+        process.control({"do": "inject", **fault.to_request()})
         injected = True
-    target.write(FaultInjected(monotonic_ns(), fault.id, fault.kind, detail))
+    process.write(FaultInjected(monotonic_ns(), fault.id, fault.kind, detail))
     return CommandResult(
         lines=(f"{fault.id}: {detail}, for {options.for_s:g} s",),
         data={"id": fault.id, "kind": fault.kind, "place": fault.place, "for_s": options.for_s},
@@ -111,16 +113,16 @@ def _inject(options: Namespace, target: Target) -> CommandResult:
     )
 
 
-def _heal(fault_id: str | None, target: Target) -> CommandResult:
+def _heal(fault_id: str | None, process: ProcessView) -> CommandResult:
     prefix = _limit("") if fault_id is None else _limit(fault_id)
-    ours = [limit.name for limit in target.limits.in_force() if limit.name.startswith(prefix)]
+    ours = [limit.name for limit in process.changes.in_force() if limit.name.startswith(prefix)]
     if fault_id is not None:
         ours = [name for name in ours if name == prefix]
         if not ours:
             raise CommandError(
                 f"this console has not injected {fault_id}; a scenario heals its faults itself"
             )
-    healed = [name.removeprefix(_limit("")) for name in ours if target.limits.end(name)]
+    healed = [name.removeprefix(_limit("")) for name in ours if process.changes.end(name)]
     return CommandResult(
         lines=(f"healed: {', '.join(healed) or 'nothing was in force'}",), data={"healed": healed}
     )
@@ -178,6 +180,3 @@ def _shown(value: object) -> str:
 
 def _limit(fault_id: str) -> str:
     return f"fault {fault_id}"
-
-
-COMMAND = Faults()

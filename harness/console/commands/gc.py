@@ -1,4 +1,4 @@
-"""`gc`: the garbage collector's figures, and a collection on demand."""
+"""`gc`: the garbage collector's statistics, and a collection on request."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import gc
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, CommandClient
+from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import loop_choice
-from ..view.target import Target
+from ..view.process import ProcessView
 
-# A collection of a heap of a gigabyte takes about a second.
+COLUMNS = ("generation", "threshold", "count", "collections", "collected", "uncollectable")
+# Collecting a heap of a gigabyte takes about a second.
 PATIENCE_S = 30.0
 OLDEST = 2
 
 
-class Gc:
+class GcCommand(Command):
     name = "gc"
     summary = "the garbage collector; `gc collect` runs it"
+    help_order = 210
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="?", choices=("stats", "collect"), default="stats")
@@ -28,8 +31,8 @@ class Gc:
     def needs(self, options: Namespace) -> str:
         return ACTS if options.what == "collect" else READS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        return _collect(options, target, client) if options.what == "collect" else _stats()
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        return _collect(options, process, client) if options.what == "collect" else _stats()
 
 
 def _stats() -> CommandResult:
@@ -39,32 +42,27 @@ def _stats() -> CommandResult:
             zip(gc.get_threshold(), gc.get_count(), gc.get_stats(), strict=True)
         )
     ]
-    state = {"enabled": gc.isenabled(), "frozen": gc.get_freeze_count(), "callbacks": len(gc.callbacks)}
+    frozen = gc.get_freeze_count()
+    state = {"enabled": gc.isenabled(), "frozen": frozen, "callbacks": len(gc.callbacks)}
     is_on = "on" if state["enabled"] else "OFF"
     return CommandResult(
-        lines=(f"automatic collection is {is_on}; {state['frozen']} objects are frozen",),
-        rows=Rows(
-            ("generation", "threshold", "count", "collections", "collected", "uncollectable"),
-            rows,
-        ),
+        lines=(f"automatic collection is {is_on}; {counted(frozen, 'frozen object')}",),
+        rows=Rows(COLUMNS, rows),
         data=state,
-        hint="gc collect: how long a full collection holds this process",
+        hint="gc collect: measure how long a full collection stops this process",
     )
 
 
-def _collect(options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-    client.say("every thread of the process stands still meanwhile")
+def _collect(options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+    client.send_line("collecting; every thread of the process is stopped meanwhile")
 
     def collect() -> tuple[int, float]:
         began = monotonic()
         return gc.collect(options.generation), (monotonic() - began) * 1e3
 
-    # On the loop's thread: there the finalizers run that the program has written for it.
-    found, held_ms = target.on_loop(loop_choice.chosen(target, options.loop), collect, within_s=PATIENCE_S)
+    # On the loop's thread, where the program expects its finalizers to run.
+    found, held_ms = process.on_loop(loop_choice.chosen(process, options.loop), collect, within_s=PATIENCE_S)
     return CommandResult(
-        lines=(f"held the process for {held_ms:.1f} ms; {found} unreachable objects were found",),
+        lines=(f"stopped the process for {held_ms:.1f} ms; found {counted(found, 'unreachable object')}",),
         data={"generation": options.generation, "held_ms": round(held_ms, 3), "unreachable": found},
     )
-
-
-COMMAND = Gc()

@@ -1,56 +1,49 @@
-"""`help`: the commands, or how one of them is used."""
+"""`help`: the list of commands, or how one of them is used."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 
 from ..protocol import registry
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.option import parser
 from ..protocol.result import CommandResult
-from ..view.target import Target
+from ..view.process import ProcessView
 
-# Of a page of help, whatever the client's own width is.
+# The width of a page of help, whatever the client's own width.
 COLUMNS = 100
 
 
-class Help:
-    """Lists them without importing any."""
-
+class HelpCommand(Command):
     name = "help"
     summary = "the commands, or one of them"
-
-    def needs(self, options: Namespace) -> str:
-        return READS
+    help_order = 250
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("command", nargs="?", default="", help="tell of this one")
+        parser.add_argument("command", nargs="?", default="", help="describe this command")
 
-    def candidates(self, target: Target) -> Iterator[str]:
-        return (name for name, _ in registry.COMMANDS)
+    def candidates(self, process: ProcessView) -> list[str]:
+        return registry.names()
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.command:
             command = registry.find(options.command)
             page = parser(command, columns=COLUMNS).format_help().rstrip()
             return CommandResult(
                 lines=tuple(page.splitlines()), data={"name": command.name, "summary": command.summary}
             )
-        allowed = ", ".join(sorted(target.allowed)) or "reading only"
+        every = registry.every_command()
+        allowed = ", ".join(sorted(process.allowed)) or "reading only"
         return CommandResult(
             lines=(
-                *(f"{name:<11} {summary}" for name, summary in registry.COMMANDS),
-                f"{'quit':<11} leave; what watches and acts for a limited time goes on until it is over",
+                *(f"{command.name:<11} {command.summary}" for command in every),
+                f"{'quit':<11} disconnect; timed actions keep running",
                 "",
-                f"Allowed here: {allowed}. The beginning of a name is enough. Each command takes --json.",
+                f"Allowed here: {allowed}. Names may be abbreviated. Every command accepts --json.",
             ),
             data={
-                "commands": [{"name": name, "summary": summary} for name, summary in registry.COMMANDS],
-                "allowed": sorted(target.allowed),
+                "commands": [{"name": command.name, "summary": command.summary} for command in every],
+                "allowed": sorted(process.allowed),
             },
             hint="help COMMAND: its options",
         )
-
-
-COMMAND = Help()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task, current_task
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ...probe.tasks.census import Ref
+from ...probe.hooks.task_state import TaskRef
 from ...record.clock import monotonic_ns
 from ...record.observation import (
     AwaitSite,
@@ -20,50 +20,46 @@ from ...record.observation import (
     TasksCounted,
 )
 from ...stacks.ownership import CodeOwnership
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view import loop_history, task_table, task_waits
-from ..view.target import Target
+from ..protocol.table import counted
+from ..view import task_table, task_waits
+from ..view.process import ProcessView
 from ..view.task_stats import STEPS, StatsWindow
 from ..view.task_view import TaskView
 
 COLUMNS = ("level", "lint", "id", "task", "what", "where", "count")
 WARNING, NOTE = "warning", "note"
 
-# A step that takes longer has not yielded when it should.
+# A longer step should have yielded.
 UNYIELDING_NS = 1_000_000_000
-# Of fewer steps a share says nothing.
+# The share of steps after which a task woke itself; with fewer polls than this it means nothing.
 POLLS, ITSELF = 20, 0.5
-# A crowd of tasks that grew in each of the last censuses, and to this size.
-CENSUSES, CROWD = 4, 20
-# Of tasks that wait for ever, so many are told one by one.
-FORSAKEN = 50
+# A leak: tasks at one line that grew in each of this many censuses, and to this number.
+CENSUSES, LEAKED = 4, 20
+# More tasks that are pending for ever are only counted.
+ORPHANED = 50
 
 Row = tuple[str, str, int | None, str | None, str, str | None, int]
 
 
-class Lints:
+class LintsCommand(Command):
     name = "lints"
     summary = "tasks that look wrong"
+    help_order = 130
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        window, seen = STEPS.window(target, client), TaskView(target)
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        window, tasks = STEPS.window(process, client), TaskView(process)
         rows = [
-            *_never_yielded(target, seen),
-            *_of_tasks(window, seen),
-            *_recorded(target, target.territory),
+            *_never_yielded(process, tasks),
+            *_of_tasks(window, tasks),
+            *_recorded(process, process.territory),
         ]
         rows.sort(key=lambda row: row[0], reverse=True)
         warnings = sum(row[0] == WARNING for row in rows)
-        lines = [f"{warnings} warnings, {len(rows) - warnings} notes"]
-        if window.looked:
-            lines.append("uvloop: steps cannot be counted there, so tasks that wake themselves are not seen")
+        lines = [f"{counted(warnings, 'warning')}, {counted(len(rows) - warnings, 'note')}"]
+        if window.samples:
+            lines.append("uvloop: steps cannot be counted, so tasks that wake themselves are not detected")
         return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
@@ -72,60 +68,62 @@ class Lints:
         )
 
 
-def _never_yielded(target: Target, seen: TaskView) -> Iterator[Row]:
+def _never_yielded(process: ProcessView, tasks: TaskView) -> Iterator[Row]:
     """Tasks in a step that does not end."""
-    for view in target.loops():
+    for view in process.loops():
         task = current_task(view.loop)
-        held_ns = loop_history.late_ns(view, monotonic_ns())
+        held_ns = view.late_ns(monotonic_ns())
         if task is not None and held_ns >= UNYIELDING_NS:
             what = f"has not yielded for {held_ns / 1e9:.1f} s"
-            yield _about(WARNING, "never yielded", task, what, seen)
+            yield _about(WARNING, "never yielded", task, what, tasks)
 
 
-def _of_tasks(window: StatsWindow, seen: TaskView) -> list[Row]:
-    """What the steps of the tasks tell, and what they wait for."""
+def _of_tasks(window: StatsWindow, tasks: TaskView) -> list[Row]:
+    """What is wrong with the tasks' steps, and with what they wait for."""
     rows: list[Row] = []
-    forsaken = 0
-    is_forsaken = task_waits.OrphanedWait()
+    orphaned = 0
+    is_orphaned = task_waits.OrphanedWait()
 
-    def look(task: Task[Any], _: Ref) -> None:
-        nonlocal forsaken
+    def visit(task: Task[Any], _: TaskRef) -> None:
+        nonlocal orphaned
         account = window.of(task)
         if account.polls >= POLLS and account.woke_itself > account.polls * ITSELF:
             share = account.woke_itself / account.polls
-            what = f"woke itself for {share:.0%} of {account.polls} polls: a loop around sleep(0)?"
-            rows.append(_about(WARNING, "self-waking", task, what, seen))
-        if is_forsaken(task) and not task_waits.has_timeout(task):
-            forsaken += 1
-            if forsaken <= FORSAKEN:
-                what = f"{task_waits.of(task)}, which nobody else refers to: only a cancellation ends that"
-                rows.append(_about(NOTE, "pending for ever", task, what, seen))
+            what = f"woke itself in {share:.0%} of {account.polls} polls: a loop around sleep(0)?"
+            rows.append(_about(WARNING, "self-waking", task, what, tasks))
+        if is_orphaned(task) and not task_waits.has_timeout(task):
+            orphaned += 1
+            if orphaned <= ORPHANED:
+                what = (
+                    f"{task_waits.of(task)}, to which nothing else refers: only cancelling the task ends it"
+                )
+                rows.append(_about(NOTE, "pending for ever", task, what, tasks))
 
-    task_table.walk(look)
-    if forsaken > FORSAKEN:
-        rows.append((NOTE, "pending for ever", None, None, "so many more", None, forsaken - FORSAKEN))
+    task_table.walk(visit)
+    if orphaned > ORPHANED:
+        rows.append((NOTE, "pending for ever", None, None, "further tasks", None, orphaned - ORPHANED))
     return rows
 
 
-def _about(level: str, lint: str, task: Task[Any], what: str, seen: TaskView) -> Row:
-    return level, lint, task_table.number(task), task.get_name(), what, seen.place(task), 1
+def _about(level: str, lint: str, task: Task[Any], what: str, tasks: TaskView) -> Row:
+    return level, lint, task_table.number(task), task.get_name(), what, tasks.place(task), 1
 
 
-def _recorded(target: Target, territory: CodeOwnership) -> Iterator[Row]:
-    """What the probe's watch over tasks has written. As a count grows, it is written again."""
+def _recorded(process: ProcessView, territory: CodeOwnership) -> Iterator[Row]:
+    """What the probe has recorded about tasks. An event is repeated when its count grows."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
     censuses: list[TasksCounted] = []
-    for event in target.recent.events():
+    for event in process.recent.events():
         match event:
             case TaskDestroyed(coroutine=of, count=count):
-                row = (WARNING, "destroyed", None, None, f"{of.name}: pending, and nobody kept it")
+                row = (WARNING, "destroyed", None, None, f"{of.name} was destroyed while pending")
             case ExceptionLost(coroutine=of, count=count):
                 row = (WARNING, "never retrieved", None, None, f"{event.error}: {event.message}")
             case NeverAwaited(coroutine=of, count=count):
-                row = (WARNING, "never awaited", None, None, f"{of.name} was made, and never awaited")
+                row = (WARNING, "never awaited", None, None, f"{of.name} was created but never awaited")
             case CancelSwallowed(coroutine=of, count=count):
-                row = (WARNING, "swallowed", None, None, f"{of.name} was cancelled, and ended as if not")
+                row = (WARNING, "swallowed", None, None, f"{of.name} was cancelled but finished normally")
             case AwaitSite():
                 places[event.place] = event.coroutine
                 continue
@@ -143,17 +141,14 @@ def _recorded(target: Target, territory: CodeOwnership) -> Iterator[Row]:
 def _leaked(
     censuses: list[TasksCounted], places: dict[int, Coroutine], territory: CodeOwnership
 ) -> Iterator[Row]:
-    """Crowds at one place that only grew, and that next to nobody left."""
+    """Tasks at one line whose number only grew, and of which hardly any has left the line."""
     if len(censuses) < CENSUSES:
         return
-    for crowd in censuses[-1].crowds:
-        sizes = [next((c.count for c in one.crowds if c.place == crowd.place), 0) for one in censuses]
-        of = places.get(crowd.place)
+    for cluster in censuses[-1].crowds:
+        sizes = [next((c.count for c in one.crowds if c.place == cluster.place), 0) for one in censuses]
+        of = places.get(cluster.place)
         grew = all(before < after for before, after in pairwise(sizes))
-        if of is not None and grew and crowd.count >= CROWD and crowd.count >= crowd.seen * 0.8:
+        if of is not None and grew and cluster.count >= LEAKED and cluster.count >= cluster.seen * 0.8:
             where = f"{territory.short(of.file)}:{of.line}"
-            what = f"{of.name}: {sizes[0]} tasks at this place, then {crowd.count}, and hardly one has left"
-            yield WARNING, "leaked", None, None, what, where, crowd.count
-
-
-COMMAND = Lints()
+            what = f"{of.name}: from {sizes[0]} to {cluster.count} tasks at this line; hardly any has left it"
+            yield WARNING, "leaked", None, None, what, where, cluster.count

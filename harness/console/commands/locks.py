@@ -1,151 +1,143 @@
-"""`locks`: who waits for which lock, event or future, who holds it, and who waits in a circle."""
+"""`locks`: which tasks wait for which lock, event or future, who holds it, and cycles of waits."""
 
 from __future__ import annotations
 
 import asyncio
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
 
-from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ...probe.hooks import sync_state
+from ...probe.hooks.task_state import TaskRef
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import deadlock, task_table, task_waits
-from ..view.target import Target
-from ..view.task_view import TaskView, short
+from ..view.process import ProcessView
+from ..view.task_view import TaskView
 
 COLUMNS = ("lock", "kind", "state", "owner", "waiters", "waiting", "where")
 NAMED = 5
 
 
-class Locks:
+class LocksCommand(Command):
     name = "locks"
-    summary = "who waits for which lock, and deadlocks"
+    summary = "locks with their owners and waiters, and deadlocks"
+    help_order = 120
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        seen = TaskView(target)
-        found = _Waits(seen)
-        task_table.walk(found.look)
-        found.settle()
-        circles = deadlock.circles(found.awaits)
-        lines = [f"DEADLOCK: {found.told(circle)}" for circle in circles]
-        rows = [_row(one, seen) for one in found.things.values()]
-        rows += [_bare(place, waiters) for place, waiters in found.bare.items()]
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        tasks = TaskView(process)
+        found = _WaitGraph(tasks)
+        task_table.walk(found.visit)
+        found.add_owners()
+        cycles = deadlock.cycles(found.awaits)
+        lines = [f"DEADLOCK: {found.describe(cycle)}" for cycle in cycles]
+        rows = [_row(lock, tasks) for lock in found.locks.values()]
+        rows += [_of_future(place, waiters) for place, waiters in found.futures.items()]
         rows.sort(key=lambda row: -row[4])
         return CommandResult(
-            lines=tuple(lines) or ("no deadlock among locks, and tasks that await each other",),
+            lines=tuple(lines) or ("no deadlock among locks and tasks that await each other",),
             rows=Rows(COLUMNS, rows),
-            data={"deadlocks": [found.numbers(circle) for circle in circles]},
-            hint="where ID: how it came to wait. asyncio's locks know no owner: it is read from the stacks",
+            data={"deadlocks": [found.numbers(cycle) for cycle in cycles]},
+            hint="where ID: the stack of a waiting task. asyncio's locks know no owner: the stacks show it",
         )
 
 
 @dataclass(slots=True)
-class _Thing:
-    """A lock, semaphore, event ... that is waited for, or held."""
+class _Lock:
+    """A lock, semaphore, event ... that tasks wait for or hold."""
 
     thing: ref[Any]
-    waiters: list[Ref] = field(default_factory=list)
-    owners: list[Ref] = field(default_factory=list)
+    waiters: list[TaskRef] = field(default_factory=list)
+    owners: list[TaskRef] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Waits:
-    """What all tasks wait for and hold."""
+class _WaitGraph:
+    """What all tasks wait for and hold; objects by their `id`."""
 
-    seen: TaskView
-    things: dict[int, _Thing] = field(default_factory=dict)
-    bare: dict[str, list[Ref]] = field(default_factory=dict)  # waits for a mere future, by place
-    awaits: dict[int, list[int]] = field(default_factory=dict)  # task -> tasks, all of them needed
-    _tasks: dict[int, Ref] = field(default_factory=dict)
-    _locks: dict[int, int] = field(default_factory=dict)  # task -> the lock that it waits for
+    view: TaskView
+    locks: dict[int, _Lock] = field(default_factory=dict)
+    futures: dict[str, list[TaskRef]] = field(default_factory=dict)  # waiters for a mere future, by place
+    awaits: dict[int, list[int]] = field(default_factory=dict)  # task -> tasks, all of which it needs
+    _tasks: dict[int, TaskRef] = field(default_factory=dict)
+    _wanted: dict[int, int] = field(default_factory=dict)  # task -> the lock that it waits for
 
-    def look(self, task: Task[Any], register: Ref) -> None:
-        """Take note of one task."""
+    def visit(self, task: Task[Any], weak: TaskRef) -> None:
+        """Add a task."""
         key = id(task)
         wait = task_waits.of(task)
         for held in task_waits.held(task):
             if wait is None or not _waits_to_enter(wait, held):
-                self._thing(held).owners.append(register)
+                self._lock(held).owners.append(weak)
         if wait is None:
             return
-        self._tasks[key] = register
+        self._tasks[key] = weak
         awaited = task_waits.awaited(task) if wait.what in ("task", "gather", "TaskGroup", "future") else []
         if awaited:
-            self.awaits[key] = [id(one) for one in awaited]
+            self.awaits[key] = list(map(id, awaited))
         elif wait.what == "future":
-            self.bare.setdefault(self.seen.place(task), []).append(register)
+            self.futures.setdefault(self.view.place(task), []).append(weak)
         elif wait.on is not None and not isinstance(wait.on, asyncio.Queue):
-            self._thing(wait.on).waiters.append(register)
-            self._locks[key] = id(wait.on)
+            self._lock(wait.on).waiters.append(weak)
+            self._wanted[key] = id(wait.on)
 
-    def settle(self) -> None:
-        """Whoever waits for a lock with one owner, waits for this owner."""
-        for key, lock in self._locks.items():
-            known = self.things[lock]
-            thing = known.thing()
-            if len(known.owners) == 1 and _has_one_owner(thing) and (owner := known.owners[0]()) is not None:
+    def add_owners(self) -> None:
+        """Let each task that waits for a lock with one owner wait for that owner."""
+        for key, wanted in self._wanted.items():
+            lock = self.locks[wanted]
+            owner = lock.owners[0]() if len(lock.owners) == 1 and _has_one_owner(lock.thing()) else None
+            if owner is not None:
                 self.awaits[key] = [id(owner)]
 
-    def told(self, circle: list[int]) -> str:
-        """``3 (a) waits for Lock 1, held by 4 (b), which waits for 3 (a)``."""
-        words = []
-        for key, after in zip(circle, [*circle[1:], circle[0]], strict=True):
-            name, next_name = self._name(key), self._name(after)
-            lock = self.things[self._locks[key]].thing() if key in self._locks else None
-            words.append(
-                f"{name} waits for {task_waits.name(lock)}, held by {next_name}"
+    def describe(self, cycle: list[int]) -> str:
+        """``3 (a) waits for Lock 1, held by 4 (b); 4 (b) awaits 3 (a)``."""
+        waits = []
+        for key, after in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
+            label, next_label = (task_table.labels([self._tasks[each]]) or "?" for each in (key, after))
+            lock = self.locks[self._wanted[key]].thing() if key in self._wanted else None
+            waits.append(
+                f"{label} waits for {task_waits.name(lock)}, held by {next_label}"
                 if lock is not None
-                else f"{name} awaits {next_name}"
+                else f"{label} awaits {next_label}"
             )
-        return "; ".join(words)
+        return "; ".join(waits)
 
-    def numbers(self, circle: list[int]) -> list[int]:
-        """Its tasks as the console calls them."""
-        return [task_table.number(task) for key in circle if (task := self._tasks[key]()) is not None]
+    def numbers(self, cycle: list[int]) -> list[int]:
+        """The console's numbers of its tasks."""
+        return task_table.numbers_of(self._tasks[key] for key in cycle)
 
-    def _name(self, key: int) -> str:
-        task = self._tasks[key]()
-        return short(task) if task is not None else "?"
-
-    def _thing(self, thing: Any) -> _Thing:
-        return self.things.setdefault(id(thing), _Thing(ref(thing)))
+    def _lock(self, thing: Any) -> _Lock:
+        return self.locks.setdefault(id(thing), _Lock(ref(thing)))
 
 
 def _waits_to_enter(wait: task_waits.Wait, lock: object) -> bool:
-    """Whether it is this very lock that the task wants; a condition is entered by its lock."""
-    return wait.on is lock or wait.on is getattr(lock, "_lock", wait)
+    """Whether the task waits for this very lock; a condition is entered by its lock."""
+    return wait.on is not None and (wait.on is lock or wait.on is sync_state.lock_of(lock))
 
 
 def _has_one_owner(thing: Any) -> bool:
-    return isinstance(thing, asyncio.Lock) or getattr(thing, "_bound_value", None) == 1
+    return isinstance(thing, asyncio.Lock) or sync_state.has_one_permit(thing)
 
 
-def _row(one: _Thing, seen: TaskView) -> tuple[Any, ...]:
-    thing, waiters = one.thing(), [task for each in one.waiters[:NAMED] if (task := each()) is not None]
-    owners = [task for each in one.owners[:NAMED] if (task := each()) is not None]
+def _row(lock: _Lock, tasks: TaskView) -> tuple[Any, ...]:
+    thing = lock.thing()
+    first = next((task for weak in (*lock.waiters, *lock.owners) if (task := weak()) is not None), None)
     return (
         task_waits.number(thing) if thing is not None else None,
         type(thing).__name__,
         _state(thing),
-        ", ".join(map(short, owners)) or None,
-        len(one.waiters),
-        ", ".join(map(short, waiters)) or None,
-        seen.place((waiters or owners)[0]) if waiters or owners else None,
+        task_table.labels(lock.owners[:NAMED]),
+        len(lock.waiters),
+        task_table.labels(lock.waiters[:NAMED]),
+        tasks.place(first) if first is not None else None,
     )
 
 
 def _state(thing: Any) -> str | None:
     if isinstance(thing, asyncio.Semaphore):
-        return f"{thing._value} free"
+        return f"{sync_state.permits(thing)} free"
     if isinstance(thing, asyncio.Event):
         return "set" if thing.is_set() else "not set"
     if isinstance(thing, (asyncio.Lock, asyncio.Condition)):
@@ -153,9 +145,5 @@ def _state(thing: Any) -> str | None:
     return None
 
 
-def _bare(place: str, waiters: list[Ref]) -> tuple[Any, ...]:
-    named = [short(task) for each in waiters[:NAMED] if (task := each()) is not None]
-    return None, "Future", "pending", None, len(waiters), ", ".join(named) or None, place
-
-
-COMMAND = Locks()
+def _of_future(place: str, waiters: list[TaskRef]) -> tuple[Any, ...]:
+    return None, "Future", "pending", None, len(waiters), task_table.labels(waiters[:NAMED]), place

@@ -1,4 +1,4 @@
-"""`log`: a logger's level, changed for a limited time."""
+"""`log`: changes a logger's level for a limited time."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 60.0, 3600.0
 ROOT = "root"
 
 
-class Log:
+class LogCommand(Command):
     name = "log"
-    summary = "change a log level for some time"
+    summary = "change a log level for a limited time"
+    help_order = 190
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("level", nargs="?", metavar="LEVEL", help="DEBUG, INFO ..., or reset")
         parser.add_argument(
-            "logger", nargs="?", default=ROOT, metavar="LOGGER", help="its name; the root by default"
+            "logger", nargs="?", default=ROOT, metavar="LOGGER", help=f"the logger's name [{ROOT}]"
         )
-        parser.add_argument(
-            "--for", dest="for_s", type=duration.up_to(LONGEST_S), default=DEFAULT_S, metavar="TIME"
-        )
+        duration.add_for(parser, DEFAULT_S, LONGEST_S, "restore the level after this time")
 
     def needs(self, options: Namespace) -> str:
         return READS if options.level is None else ACTS
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return [*logging.getLevelNamesMapping(), "reset"]
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.level is None:
             return _list()
         logger, name = _known(options.logger), f"log {options.logger}"
         if options.level.lower() == "reset":
-            if not target.limits.end(name):
+            if not process.changes.end(name):
                 raise CommandError(f"this console has not changed {options.logger}")
             return CommandResult(
                 lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
@@ -48,18 +48,18 @@ class Log:
         if level is None:
             known = ", ".join(logging.getLevelNamesMapping())
             raise CommandError(f"there is no level {options.level}: expected one of {known}, or reset")
-        target.limits.end(name)  # another change of this console's, which this one takes the place of
+        process.changes.end(name)  # an earlier change of this logger, which this one replaces
         before = logger.level
 
         def undo() -> None:
-            # Somebody who changed it after us keeps theirs.
+            # A later change by the program stays.
             if logger.level == level:
                 logger.setLevel(before)
 
         what = f"{_level(level)} instead of {_level(before)}"
-        with target.limits.changing(name, what, for_s=options.for_s, undo=undo):
+        with process.changes.changing(name, what, for_s=options.for_s, undo=undo):
             logger.setLevel(level)
-        lines = (f"{options.logger}: {what}, for {options.for_s:g} s", *_in_the_way(logger, level))
+        lines = (f"{options.logger}: {what}, for {options.for_s:g} s", *_obstacles(logger, level))
         return CommandResult(
             lines=lines,
             data=_data(logger, options, for_s=options.for_s),
@@ -68,7 +68,7 @@ class Log:
 
 
 def _list() -> CommandResult:
-    # In one step, so that nobody can add one meanwhile.
+    # In one step, during which no other thread can add a logger.
     names = [ROOT, *sorted(logging.root.manager.loggerDict)]
     rows = []
     for name in names:
@@ -79,20 +79,20 @@ def _list() -> CommandResult:
             rows.append((name, _level(logger.level), effective, handlers, logger.propagate))
     return CommandResult(
         rows=Rows(("logger", "level", "effective", "handlers", "propagates"), rows),
-        hint="log DEBUG LOGGER --for 60s: more of one of them, for a while",
+        hint="log DEBUG LOGGER --for 60s: more output of one of them, for a while",
     )
 
 
 def _known(name: str) -> logging.Logger:
-    # Not `getLogger`: it would make one for every slip of the pen.
+    # Not `getLogger`, which would make a logger for every misspelt name.
     logger = logging.root if name == ROOT else logging.root.manager.loggerDict.get(name)
     if not isinstance(logger, logging.Logger):
-        raise CommandError(f"the program has no logger of the name {name}; `log` lists them")
+        raise CommandError(f"the program has no logger named {name}; `log` lists them")
     return logger
 
 
-def _in_the_way(logger: logging.Logger, level: int) -> Iterable[str]:
-    """Why some of it will not be seen all the same."""
+def _obstacles(logger: logging.Logger, level: int) -> Iterable[str]:
+    """Why some records of that level will not be output all the same."""
     handlers: list[logging.Handler] = []
     at: logging.Logger | None = logger
     while at is not None:
@@ -100,10 +100,10 @@ def _in_the_way(logger: logging.Logger, level: int) -> Iterable[str]:
         at = at.parent if at.propagate else None
     passing = [handler for handler in handlers if handler.level <= level]
     if not handlers:
-        yield "it has no handler: only warnings and errors will be seen, on stderr"
+        yield "it has no handler: only warnings and errors are output, to stderr"
     elif not passing:
         least = min(handlers, key=lambda handler: handler.level)
-        yield f"but none of its handlers lets that pass: {type(least).__name__} wants {_level(least.level)}"
+        yield f"but no handler accepts that level: {type(least).__name__} requires {_level(least.level)}"
     if logger.manager.disable >= level:
         yield f"but logging.disable({_level(logger.manager.disable)}) is in force"
 
@@ -114,6 +114,3 @@ def _data(logger: logging.Logger, options: Namespace, **more: object) -> dict[st
 
 def _level(level: int) -> str:
     return logging.getLevelName(level)
-
-
-COMMAND = Log()

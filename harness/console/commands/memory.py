@@ -1,4 +1,4 @@
-"""`memory`: which lines allocate what stays, seen over some seconds; and what the process has altogether."""
+"""`memory`: the process's memory, and the lines whose allocations stay, traced for some seconds."""
 
 from __future__ import annotations
 
@@ -10,74 +10,68 @@ from tracemalloc import Snapshot, StatisticDiff
 
 from ...record.clock import monotonic
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
-# What the tracing itself may take. To copy so many traces, some 130,000, holds the GIL for 40 to 50 ms.
+# The most memory that the traces may take, some 130,000 of them: copying them holds the GIL for 40 to 50 ms.
 TRACES_BYTES = 8 * 2**20
-# Of the process's pages, as the kernel counts them.
+# In which the kernel counts memory.
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _HARNESS = Path(__file__).parents[2]
 _OURS = (*(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "record")), tracemalloc.__file__)
 
 
-class Memory:
+class MemoryCommand(Command):
     name = "memory"
     summary = "where memory is allocated"
+    help_order = 220
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--for",
-            dest="for_s",
-            type=duration.up_to(LONGEST_S),
-            metavar="TIME",
-            help="trace allocations for so long",
-        )
+        duration.add_for(parser, None, LONGEST_S, "trace allocations for this time")
 
     def needs(self, options: Namespace) -> str:
         return READS if options.for_s is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.for_s is None:
             rss = _rss_bytes()
             return CommandResult(
                 lines=(f"resident: {rss / 2**20:.1f} MiB",),
                 data={"rss_bytes": rss},
-                hint=f"memory --for {DEFAULT_S:g}s: which lines allocate what stays",
+                hint=f"memory --for {DEFAULT_S:g}s: which lines allocate memory that stays",
             )
-        return _trace(options.for_s, target, client)
+        return _trace(options.for_s, process, client)
 
 
-def _trace(for_s: float, target: Target, client: CommandClient) -> CommandResult:
+def _trace(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
     if tracemalloc.is_tracing():
-        raise CommandError(
-            "tracemalloc is on already: the program uses it itself, or another client does now"
-        )
-    # A little longer than it should take: what ends it normally is here.
-    target.limits.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
+        raise CommandError("tracemalloc is on already: the program or another client uses it")
+    # With a margin: normally it is ended below.
+    process.changes.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
     try:
-        client.say(
-            f"tracing allocations for {for_s:g} s; they cost more meanwhile, and the end holds everything"
+        client.send_line(
+            f"tracing allocations for {for_s:g} s; they are slower meanwhile, and the end stops every thread"
         )
         rss_before, began = _rss_bytes(), monotonic()
         tracemalloc.start()
         first = tracemalloc.take_snapshot()
-        while monotonic() - began < for_s and not client.has_left(within_s=0.1):
+        while monotonic() - began < for_s and not client.wait_gone(within_s=0.1):
             if tracemalloc.get_tracemalloc_memory() > TRACES_BYTES:
                 break
         lasted_s = monotonic() - began
         last = tracemalloc.take_snapshot()
     finally:
-        target.limits.end("memory")
-    return _told(_grown(first, last), target, lasted_s, rss_before=rss_before, was_cut=lasted_s < for_s)
+        process.changes.end("memory")
+    return _result(_grown(first, last), process, lasted_s, rss_before=rss_before, was_cut=lasted_s < for_s)
 
 
-def _told(
-    grown: list[StatisticDiff], target: Target, lasted_s: float, *, rss_before: int, was_cut: bool
+def _result(
+    grown: list[StatisticDiff], process: ProcessView, lasted_s: float, *, rss_before: int, was_cut: bool
 ) -> CommandResult:
-    short = target.territory.short
+    short = process.territory.short
     rows = [
         (f"{short(stat.traceback[0].filename)}:{stat.traceback[0].lineno}", stat.size_diff, stat.count_diff)
         for stat in grown
@@ -86,7 +80,7 @@ def _told(
     cut = f"; stopped early: the traces took {TRACES_BYTES >> 20} MiB" if was_cut else ""
     return CommandResult(
         lines=(
-            f"allocated within {lasted_s:.1f} s and still held: {held / 2**20:.2f} MiB{cut}",
+            f"allocated within {lasted_s:.1f} s and not freed: {held / 2**20:.2f} MiB{cut}",
             f"resident: {rss / 2**20:.1f} MiB, {(rss - rss_before) / 2**20:+.2f} MiB",
         ),
         rows=Rows(("place", "held_bytes", "blocks"), rows),
@@ -100,7 +94,7 @@ def _told(
 
 
 def _grown(first: Snapshot, last: Snapshot) -> list[StatisticDiff]:
-    """The lines that hold more than before, the largest first."""
+    """The lines that hold more memory than before, the largest first."""
     differences = last.compare_to(first, "lineno")
     grown = [stat for stat in differences if stat.size_diff > 0 and not _is_ours(stat)]
     return sorted(grown, key=lambda stat: stat.size_diff, reverse=True)
@@ -112,6 +106,3 @@ def _is_ours(stat: StatisticDiff) -> bool:
 
 def _rss_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
-
-
-COMMAND = Memory()

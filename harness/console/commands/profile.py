@@ -1,4 +1,4 @@
-"""`profile`: what the loop's thread does, over some seconds, as a file. One at a time."""
+"""`profile`: profiles a loop's thread for some seconds and writes a file; one profile at a time."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ from pathlib import Path
 from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ArtefactWritten
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
-from ..tools.profiler import Profiler, Pyinstrument, SpanSampler
+from ..tools.profiler import ConsoleProfiler, Pyinstrument, SpanSampler
 from ..view import loop_choice
-from ..view.target import LoopView, Target
-from ..view.temporary_changes import TemporaryChange
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
 KINDS = ("sampler", "pyinstrument")
 SUFFIXES = {"text": "txt", "html": "html", "speedscope": "speedscope.json", "collapsed": "collapsed.txt"}
-# To lay out a profile of a minute takes some seconds, on a machine that is busy.
+# Rendering a profile of a minute takes some seconds on a busy machine.
 PATIENCE_S = 20.0
-# Of a profile that is text, as the client sees it at once.
+# Lines of a text profile that the client is shown.
 LINES = 80
 
 _NAME = "profile"
 _numbers = itertools.count(1)
 
 
-class Profile:
+class ProfileCommand(Command):
     name = _NAME
     summary = "profile for some seconds"
+    help_order = 140
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "what", nargs="?", choices=("for", "start", "stop"), help="alone: is one under way?"
+            "what", nargs="?", choices=("for", "start", "stop"), help="without: show the state"
         )
         parser.add_argument(
-            "time", nargs="?", type=duration.up_to(LONGEST_S), default=DEFAULT_S, help="[10s]"
+            "time", nargs="?", type=duration.up_to(LONGEST_S), default=DEFAULT_S, help=f"[{DEFAULT_S:g}s]"
         )
         parser.add_argument("--kind", choices=KINDS, default="sampler")
         parser.add_argument("--format", choices=tuple(SUFFIXES), help="text, html, speedscope or collapsed")
@@ -51,50 +53,52 @@ class Profile:
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return ("for", "start", "stop")
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.what is None:
-            return _state(target)
+            return _state(process)
         if options.what == "stop":
-            return _stop(target, client)
-        view = loop_choice.chosen(target, options.loop)
-        running = _begin(options, target, view)
+            return _stop(process, client)
+        view = loop_choice.chosen(process, options.loop)
+        profile = _begin(options, process, view)
         if options.what == "start":
             return CommandResult(
-                lines=(f"profiling loop {view.number} for at most {options.time:g} s, into {running.path}",),
-                data={"path": str(running.path), "kind": options.kind, "for_s": options.time},
+                lines=(f"profiling loop {view.number} for at most {options.time:g} s, into {profile.path}",),
+                data={"path": str(profile.path), "kind": options.kind, "for_s": options.time},
                 hint="profile stop: now",
             )
-        client.say(f"profiling loop {view.number} for {options.time:g} s")
-        client.has_left(within_s=options.time)
-        target.limits.end(_NAME)
-        return _left(running.path, client)
+        client.send_line(f"profiling loop {view.number} for {options.time:g} s")
+        client.wait_gone(within_s=options.time)
+        process.changes.end(_NAME)
+        return _written(profile.path, client)
 
 
-class _Running:
-    """A profile from its beginning until its file is there."""
+class _Profile:
+    """A profile, from its beginning until its file is written."""
 
-    def __init__(self, kind: str, form: str | None, target: Target, view: LoopView) -> None:
+    def __init__(self, kind: str, form: str | None, process: ProcessView, view: LoopView) -> None:
         self._kind = kind
-        self._profiler: Profiler = Pyinstrument() if kind == "pyinstrument" else SpanSampler(view.turns)
+        self._profiler: ConsoleProfiler = (
+            Pyinstrument() if kind == "pyinstrument" else SpanSampler(view.turns)
+        )
         self._form = form or self._profiler.formats[0]
         if self._form not in self._profiler.formats:
             raise CommandError(f"{kind} writes {', '.join(self._profiler.formats)}, not {form}")
-        folder = target.folder.artefacts if target.folder is not None else _private()
+        folder = process.folder.artefacts if process.folder is not None else _private_folder()
         self.path = folder / f"console-{os.getpid()}-{next(_numbers)}-{kind}.{SUFFIXES[self._form]}"
-        self._target = target
+        self._process = process
         self._view = view
-        self._is_on = False  # of the loop's thread
+        self._is_on = False  # changed by the loop's thread only
 
     def begin(self) -> None:
-        """Begin on the loop's thread."""
+        """Begin, on the loop's thread."""
         self._profiler.begin()
         self._is_on = True
 
     def undo(self) -> None:
-        """Have it ended on the loop's thread; then write it elsewhere."""
+        """Schedule its end on the loop's thread; the file is written in another one."""
         with suppress(RuntimeError):  # the loop is closed, and the profile with it
             self._view.loop.call_soon_threadsafe(self._end)
 
@@ -102,70 +106,63 @@ class _Running:
         if self._is_on:
             self._is_on = False
             self._profiler.end()
-            self._target.run_beside(self._write)
+            self._process.start_thread(self._write)
 
     def _write(self) -> None:
-        # Written aside and renamed: who waits for the file never meets half of it.
+        # Written aside and renamed, so that a client that waits for the file never reads half of it.
         aside = self.path.with_name(f".{self.path.name}")
         aside.write_text(self._profiler.text(self._form), encoding="utf-8")
         aside.rename(self.path)
-        folder = self._target.folder
+        folder = self._process.folder
         if folder is not None:
             path = str(self.path.relative_to(folder.path))
-            self._target.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
+            self._process.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
 
 
-def _begin(options: Namespace, target: Target, view: LoopView) -> _Running:
-    running = _Running(options.kind, options.format, target, view)
-    with target.limits.changing(_NAME, str(running.path), for_s=options.time, undo=running.undo):
-        target.on_loop(view, running.begin)
-    return running
+def _begin(options: Namespace, process: ProcessView, view: LoopView) -> _Profile:
+    profile = _Profile(options.kind, options.format, process, view)
+    with process.changes.changing(_NAME, str(profile.path), for_s=options.time, undo=profile.undo):
+        process.on_loop(view, profile.begin)
+    return profile
 
 
 @cache
-def _private() -> Path:
-    """Where profiles go without a run: nobody else may write there."""
+def _private_folder() -> Path:
+    """The folder of profiles without a run; no other user may write there."""
     return Path(tempfile.mkdtemp(prefix="asyncio-harness-"))
 
 
-def _state(target: Target) -> CommandResult:
-    standing = _standing(target)
+def _state(process: ProcessView) -> CommandResult:
+    current = process.changes.get(_NAME)
     lines = (
-        (f"one is under way, for another {standing.left_s:.0f} s, into {standing.what}",)
-        if standing
+        (f"a profile is running for another {current.left_s:.0f} s, into {current.what}",)
+        if current
         else (
-            "none is under way; the kinds are:",
-            "  sampler: the running line, task and span, at a steady rate; the least cost",
-            "  pyinstrument: a call tree, if the target has it; costs a busy loop up to three times as much",
-            "From outside, without a line of Python in here: harness attach PID --sample 10 (py-spy).",
+            "no profile is running; the kinds are:",
+            "  sampler: the running line, task and span, at a fixed rate; costs the least",
+            "  pyinstrument: a call tree, if the program has it; a busy loop takes up to three times as long",
+            "From outside, without running Python in this process: harness attach PID --sample 10 (py-spy).",
         )
     )
     return CommandResult(
         lines=lines,
-        data={"path": standing.what if standing else None},
-        hint="profile stop: now" if standing else f"profile for {DEFAULT_S:g}s",
+        data={"path": current.what if current else None},
+        hint="profile stop: now" if current else f"profile for {DEFAULT_S:g}s",
     )
 
 
-def _stop(target: Target, client: CommandClient) -> CommandResult:
-    standing = _standing(target)
-    if standing is None or not target.limits.end(_NAME):
-        raise CommandError("no profile is under way")
-    return _left(Path(standing.what), client)
+def _stop(process: ProcessView, client: CommandClient) -> CommandResult:
+    current = process.changes.get(_NAME)
+    if current is None or not process.changes.end(_NAME):
+        raise CommandError("no profile is running")
+    return _written(Path(current.what), client)
 
 
-def _standing(target: Target) -> TemporaryChange | None:
-    return next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
-
-
-def _left(path: Path, client: CommandClient) -> CommandResult:
-    """The answer about a profile that was ended: where its file is."""
+def _written(path: Path, client: CommandClient) -> CommandResult:
+    """Wait for the file of a profile that has ended."""
     until = monotonic() + PATIENCE_S
     while not path.exists():
-        if monotonic() > until or client.has_left(within_s=0.02):
-            raise CommandError(f"{path} is not there yet; the loop may be held up")
+        if monotonic() > until or client.wait_gone(within_s=0.02):
+            raise CommandError(f"{path} is not written yet; the loop may be blocked")
     shown = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".txt" else []
     return CommandResult(lines=(*shown[:LINES], f"written: {path}"), data={"path": str(path)})
-
-
-COMMAND = Profile()

@@ -6,52 +6,46 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ...probe.hooks.task_state import TaskRef
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import task_table, task_view
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
-# What one looks for first.
+# The most interesting state first.
 _RANK = {task_view.RUNNING: "0", task_view.READY: "1", task_view.WAITING: "2"}
 
 
-class Ps:
+class PsCommand(Command):
     name = "ps"
     summary = "every task: its state, and where it waits"
+    help_order = 30
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--state", choices=tuple(_RANK), help="only tasks in this state")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        seen = TaskView(target)
-        refs: list[Ref] = []
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        tasks = TaskView(process)
+        refs: list[TaskRef] = []
         keys: list[str] = []
         count = dict.fromkeys(_RANK, 0)
 
-        def look(task: Task[Any], register: Ref) -> None:
-            state = seen.state(task)
+        def visit(task: Task[Any], weak: TaskRef) -> None:
+            state = tasks.state(task)
             count[state] += 1
             if options.state in (None, state):
-                refs.append(register)
-                # As people count: Task-9 before Task-10.
-                name = task.get_name()
-                keys.append(f"{_RANK[state]}{len(name):09}{name}")
+                refs.append(weak)
+                keys.append(_RANK[state] + task_table.name_key(task))
 
-        task_table.walk(look)
+        task_table.walk(visit)
         in_order = [refs[index] for index in task_table.ordered(keys)]
-        rows = task_table.TaskRows(in_order, lambda task, _: seen.row(task), task_view.COLUMNS)
+        rows = task_table.TaskRows(in_order, lambda task, _: tasks.row(task), task_view.COLUMNS)
         states = ", ".join(f"{number} {state}" for state, number in count.items())
         return CommandResult(
-            lines=(f"{sum(count.values())} tasks: {states}",),
+            lines=(f"{counted(sum(count.values()), 'task')}: {states}",),
             rows=Rows(task_view.COLUMNS, rows),
             data={"tasks": sum(count.values()), **count},
             hint="where ID: what a task waits for; top: which tasks use the time",
         )
-
-
-COMMAND = Ps()

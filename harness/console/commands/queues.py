@@ -1,20 +1,22 @@
-"""`queues`: asyncio's queues that tasks wait for or hold, how full they are, and who waits."""
+"""`queues`: asyncio's queues that tasks wait for or refer to, how full they are, and which tasks wait."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from typing import Any
 from weakref import ref
 
+from ...probe.hooks import sync_state
+from ...probe.hooks.task_state import TaskRef
 from ...probe.tasks import coroutine, identity
-from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import task_waits
-from ..view.target import Target
+from ..view.process import ProcessView
 from ..view.task_table import number, walk
 from ..view.task_view import TaskView
 
@@ -22,53 +24,45 @@ COLUMNS = ("queue", "kind", "size", "maxsize", "unfinished", "getters", "putters
 NAMED = 5
 
 
-class Queues:
+class QueuesCommand(Command):
     name = "queues"
-    summary = "asyncio's queues, and who waits for them"
+    summary = "asyncio's queues, and the tasks that wait for them"
+    help_order = 110
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         found: dict[int, ref[asyncio.Queue[Any]]] = {}
 
-        def look(task: Task[Any], _: Ref) -> None:
+        def visit(task: Task[Any], _: TaskRef) -> None:
             for link in coroutine.links(task.get_coro()):
                 for held in gc.get_referents(link):
                     if issubclass(type(held), asyncio.Queue):
                         found.setdefault(id(held), ref(held))
 
-        walk(look)
-        seen = TaskView(target)
-        rows = [_row(queue, seen) for one in found.values() if (queue := one()) is not None]
-        # The fullest first, then those that most wait for.
+        walk(visit)
+        tasks = TaskView(process)
+        rows = [_row(queue, tasks) for weak in found.values() if (queue := weak()) is not None]
+        # The fullest first, then those with the most waiting tasks.
         rows.sort(key=lambda row: (-row[2], -row[5] - row[6], row[0]))
+        used = counted(len(rows), "queue") if rows else "no queues"
         return CommandResult(
-            lines=(f"{len(rows)} queues that a task waits for, or has at hand; others are not looked for",),
+            lines=(f"{used} in use by pending tasks (idle ones are not searched)",),
             rows=Rows(COLUMNS, rows),
             data={"queues": len(rows)},
-            hint="where ID: what a task does that waits, or should not",
+            hint="where ID: the stack of a waiting task",
         )
 
 
-def _row(queue: Any, seen: TaskView) -> tuple[Any, ...]:
-    futures = [*queue._getters, *queue._putters]
-    waiters = [waiter for future in futures[:NAMED] for waiter in identity.waiters_of(future)]
+def _row(queue: Any, tasks: TaskView) -> tuple[Any, ...]:
+    getters, putters = sync_state.getters(queue), sync_state.putters(queue)
+    waiting = [task for future in (*getters, *putters)[:NAMED] for task in identity.waiters_of(future)]
     return (
         task_waits.number(queue),
         type(queue).__name__,
-        # Not `qsize`, which a program may have made its own.
-        len(getattr(queue, "_queue", ())),
-        queue._maxsize,
-        queue._unfinished_tasks,
-        len(queue._getters),
-        len(queue._putters),
-        ", ".join(str(number(waiter)) for waiter in waiters) or None,
-        seen.place(waiters[0]) if waiters else None,
+        sync_state.size(queue),
+        sync_state.capacity(queue),
+        sync_state.unfinished(queue),
+        len(getters),
+        len(putters),
+        ", ".join(str(number(task)) for task in waiting) or None,
+        tasks.place(waiting[0]) if waiting else None,
     )
-
-
-COMMAND = Queues()

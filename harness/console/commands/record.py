@@ -1,7 +1,7 @@
-"""`record`: a window in which the record keeps more, that would cost too much all the time.
+"""`record`: makes the record more detailed for some seconds, at a cost too high for all the time.
 
-Every synchronous call on a loop's thread, and where each coroutine is made: what the options ``--calls`` and
-``--origins`` of a run switch on for all of it. The report has them under the same findings.
+It adds every synchronous call on a loop's thread, and where each coroutine is made: what the options
+``--calls`` and ``--origins`` of a run add for all of it. The report has them under the same findings.
 """
 
 from __future__ import annotations
@@ -23,73 +23,76 @@ from ...probe.hooks.import_hook import PostImportHook
 from ...record.clock import monotonic_ns
 from ...record.observation import ProbeFailed
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, CommandClient, CommandError
+from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 30.0, 300.0
-# Of the frames around the place where a coroutine is made.
+# Frames kept of the stack on which a coroutine is made.
 DEPTH = 4
 
 _NAME = "record"
-# The counts go on from window to window, as the record wants them to.
-_calls: WeakKeyDictionary[Target, CallCounts] = WeakKeyDictionary()
+# Kept from window to window, because the record expects counts that only grow.
+_calls: WeakKeyDictionary[ProcessView, CallCounts] = WeakKeyDictionary()
 
 
-class Record:
+class RecordCommand(Command):
     name = _NAME
-    summary = "keep more in the record for some seconds"
+    summary = "record more detail for some seconds"
+    help_order = 150
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("what", nargs="?", choices=("for", "stop"), help="alone: is a window open?")
+        parser.add_argument("what", nargs="?", choices=("for", "stop"), help="without: show the state")
         parser.add_argument(
-            "time", nargs="?", type=duration.up_to(LONGEST_S), default=DEFAULT_S, help="[30s]"
+            "time", nargs="?", type=duration.up_to(LONGEST_S), default=DEFAULT_S, help=f"[{DEFAULT_S:g}s]"
         )
 
     def needs(self, options: Namespace) -> str:
         return READS if options.what is None else ACTS
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.what == "for":
-            return _open(options.time, target, client)
-        if options.what == "stop" and not target.limits.end(_NAME):
+            return _open(options.time, process, client)
+        if options.what == "stop" and not process.changes.end(_NAME):
             raise CommandError("no window is open")
-        standing = next((limit for limit in target.limits.in_force() if limit.name == _NAME), None)
-        state = f"a window is open for another {standing.left_s:.0f} s" if standing else "no window is open"
-        return CommandResult(lines=(state,), data={"left_s": standing.left_s if standing else None})
+        current = process.changes.get(_NAME)
+        state = f"a window is open for another {current.left_s:.0f} s" if current else "no window is open"
+        return CommandResult(lines=(state,), data={"left_s": current.left_s if current else None})
 
 
-def _open(for_s: float, target: Target, client: CommandClient) -> CommandResult:
-    if target.folder is None:
+def _open(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
+    if process.folder is None:
         raise CommandError("this process writes no record: start it with `harness run` or `harness watch`")
-    window = _Window(target)
-    with target.limits.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
+    window = _Window(process)
+    with process.changes.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
         window.open()
-    client.say("each synchronous call on a loop's thread costs some microseconds more meanwhile")
+    client.send_line("each synchronous call on a loop's thread takes some microseconds longer meanwhile")
     return CommandResult(
-        lines=(f"for {for_s:g} s the record keeps every synchronous call, and where coroutines are made",),
+        lines=(f"recording every synchronous call, and where coroutines are made, for {for_s:g} s",),
         data={"for_s": for_s, "loops": sorted(window.before)},
-        hint="record stop: now; harness report shows what came of it",
+        hint="record stop: now; harness report shows the result",
     )
 
 
 class _Window:
     """What is switched on, and off again."""
 
-    def __init__(self, target: Target) -> None:
-        self.before: dict[int, int] = {}  # by loop: how deep its thread kept the origins of coroutines
-        self._target = target
-        self._views = target.loops()
+    def __init__(self, process: ProcessView) -> None:
+        self.before: dict[int, int] = {}  # by loop: the depth of origin tracking in its thread
+        self._process = process
+        self._views = process.loops()
         self._interception = Interception()
         self._calls: CallCounts | None = None
 
     def open(self) -> None:
-        # Where the run counts calls all the time, nothing is put around them once more.
+        # A run that counts calls all the time has intercepted them already.
         if not isinstance(time.sleep, BuiltinShim):
-            self._calls = _counting(self._interception, self._target)
-            self._interception.install(_Imported())
+            self._calls = _counts(self._interception, self._process)
+            self._interception.install(_ImportedModules())
         for view in self._views:
-            self._target.on_loop(view, partial(self._begin, view))
+            self._process.on_loop(view, partial(self._begin, view))
 
     def close(self) -> None:
         if self._calls is not None:
@@ -108,26 +111,23 @@ class _Window:
             self._interception.enter_thread()
 
 
-def _counting(interception: Interception, target: Target) -> CallCounts:
-    calls = _calls.get(target)
+def _counts(interception: Interception, process: ProcessView) -> CallCounts:
+    calls = _calls.get(process)
     if calls is None:
 
         def failed(where: str, error: BaseException) -> None:
-            target.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+            process.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
-        calls = _calls[target] = CallCounts(interception, target.write, failed, CallSite())
+        calls = _calls[process] = CallCounts(interception, process.write, failed, CallSite())
     else:
         calls.resume(interception)
     return calls
 
 
-class _Imported(PostImportHook):
-    """For `Interception`: the modules that are there. For those of later a hook would have to stay."""
+class _ImportedModules(PostImportHook):
+    """Applies to modules that are imported already: for later ones, a hook would have to stay."""
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
         module = sys.modules.get(name)
         if module is not None:
             step(module)
-
-
-COMMAND = Record()

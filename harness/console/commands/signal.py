@@ -1,4 +1,4 @@
-"""`signal`: sends one to this process, or lists what would happen."""
+"""`signal`: sends a signal to this process, or lists the effect of each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from functools import partial
 
-from ..protocol.command import READS, CommandClient, CommandError
+from ...probe.hooks import loop_state
+from ..protocol.command import READS, Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..view.process import ProcessView
 
 # These leave the program no chance to clean up; STOP also stops the console.
 _HARD = (signal.SIGKILL, signal.SIGSTOP)
@@ -18,24 +20,25 @@ _HARMLESS = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 _STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-class Signal:
+class SignalCommand(Command):
     name = "signal"
     summary = "send the process a signal"
+    help_order = 180
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("signal", nargs="?", metavar="NAME", help="TERM, HUP, USR1 ...")
-        parser.add_argument("--force", action="store_true", help="also KILL and STOP")
+        parser.add_argument("--force", action="store_true", help="allow KILL and STOP")
 
     def needs(self, options: Namespace) -> str:
         return READS if options.signal is None else "signal"
 
-    def candidates(self, target: Target) -> Iterable[str]:
+    def candidates(self, process: ProcessView) -> Iterable[str]:
         return [known.name.removeprefix("SIG") for known in signal.Signals]
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.signal is None:
-            rows = [(s.name, s.value, _effect(s, target)) for s in signal.Signals]
-            # What the program handles is worth reading first.
+            rows = [(s.name, s.value, _effect(s, process)) for s in signal.Signals]
+            # Those that the program handles first.
             rows.sort(key=lambda row: row[2].startswith("default"))
             return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
         number = _named(options.signal)
@@ -43,9 +46,9 @@ class Signal:
             raise CommandError(
                 f"{number.name} leaves the program no chance to clean up; --force sends it anyway"
             )
-        effect = _effect(number, target)
-        # Ahead of it: of many a signal this is the last that the client hears.
-        client.say(f"{number.name} goes to process {os.getpid()}: {effect}")
+        effect = _effect(number, process)
+        # Before sending it: the process may not live long enough to answer.
+        client.send_line(f"sending {number.name} to process {os.getpid()}: {effect}")
         os.kill(os.getpid(), number)
         return CommandResult(data={"signal": number.name, "pid": os.getpid(), "effect": effect})
 
@@ -54,10 +57,10 @@ def _named(text: str) -> signal.Signals:
     try:
         return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
     except KeyError:
-        raise CommandError(f"there is no signal of the name {text}") from None
+        raise CommandError(f"there is no signal named {text}") from None
 
 
-def _effect(number: signal.Signals, target: Target) -> str:
+def _effect(number: signal.Signals, process: ProcessView) -> str:
     handler = signal.getsignal(number)
     if handler is None:
         return "handled by code that is not Python"
@@ -67,11 +70,11 @@ def _effect(number: signal.Signals, target: Target) -> str:
         if number in _HARMLESS:
             return "default: nothing happens"
         return "default: stops the process" if number in _STOPPING else "default: ends the process"
-    for view in target.loops():
-        # asyncio's own loops keep them here; uvloop's cannot be seen.
-        handle = getattr(view.loop, "_signal_handlers", {}).get(number)
+    for view in process.loops():
+        # asyncio's own loops show their handlers; uvloop's do not.
+        handle = (loop_state.signal_handlers(view.loop) or {}).get(number)
         if handle is not None:
-            return f"handled on the loop by {_name_of(handle._callback)}"
+            return f"handled on the loop by {_name_of(loop_state.callback(handle))}"
     return f"handled by {_name_of(handler)}"
 
 
@@ -80,6 +83,3 @@ def _name_of(function: object) -> str:
         function = function.func
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     return f"{module}:{name}" if name else type(function).__qualname__
-
-
-COMMAND = Signal()

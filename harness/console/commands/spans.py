@@ -1,4 +1,4 @@
-"""`spans`: OpenTelemetry's spans, by name; those in flight; the slowest that have finished."""
+"""`spans`: OpenTelemetry spans: by name; those in flight; the slowest that have finished."""
 
 from __future__ import annotations
 
@@ -10,31 +10,28 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view.target import Target
+from ..protocol.table import counted
+from ..view.process import ProcessView
 
 BY_NAME = ("span", "in_flight", "oldest_ms", "finished", "p50_ms", "p99_ms", "max_ms", "errors")
 IN_FLIGHT = ("span", "age_ms", "kind", "trace_id", "span_id", "parent_id")
 SLOWEST = ("span", "took_ms", "ago_s", "status", "kind", "thread", "trace_id", "span_id")
 
 
-class Spans:
+class SpansCommand(Command):
     name = "spans"
     summary = "requests in flight, and the slowest that finished"
+    help_order = 80
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group()
-        which.add_argument(
-            "--in-flight", action="store_true", help="each that has begun and not ended, oldest first"
-        )
-        which.add_argument("--slowest", action="store_true", help="each that has ended, slowest first")
+        which.add_argument("--in-flight", action="store_true", help="each span in flight, oldest first")
+        which.add_argument("--slowest", action="store_true", help="each finished span, slowest first")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        finished, in_flight = target.recent.spans(), target.recent.in_flight()
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        finished, in_flight = process.recent.spans(), process.recent.in_flight()
         if options.in_flight:
             rows = Rows(IN_FLIGHT, [_in_flight(span) for span in sorted(in_flight, key=age_ns, reverse=True)])
         elif options.slowest:
@@ -42,16 +39,16 @@ class Spans:
             rows = Rows(SLOWEST, [_finished(span) for span in slowest])
         else:
             rows = Rows(BY_NAME, _by_name(finished, in_flight))
-        lines = [f"{len(in_flight)} spans in flight, the latest {len(finished)} that finished"]
+        lines = [f"{counted(len(in_flight), 'span')} in flight, and the latest {len(finished)} that finished"]
         if not finished and not in_flight:
             lines = [
-                "no spans: this program has none, or set up OpenTelemetry's SDK before the probe was there"
+                "no spans: this program has none, or configured OpenTelemetry's SDK before the probe started"
             ]
         return CommandResult(
             lines=tuple(lines),
             rows=rows,
             data={"in_flight": len(in_flight), "finished": len(finished)},
-            hint="trace ID: the whole story of one",
+            hint="trace ID: the spans, tasks and blocks of one trace",
         )
 
 
@@ -83,12 +80,12 @@ def _by_name(finished: Sequence[SpanEnded], in_flight: Sequence[Any]) -> Sequenc
 
 
 def _quantile(times: list[float], q: float) -> float | None:
-    """The smallest of the sorted *times* that this part of them is not above."""
+    """The smallest of the sorted *times* that at least the share *q* of them does not exceed."""
     return times[math.ceil(q * len(times)) - 1] if times else None
 
 
 def age_ns(span: Any) -> int:
-    """How long ago a span in flight began; it carries the time of the wall clock."""
+    """The age of a span in flight, which carries its start by the wall clock."""
     return max(0, time.time_ns() - int(span.start_time or 0))
 
 
@@ -115,6 +112,3 @@ def _finished(span: SpanEnded) -> tuple[object, ...]:
         span.trace_id,
         span.span_id,
     )
-
-
-COMMAND = Spans()

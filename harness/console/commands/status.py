@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from asyncio import Task
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.tasks.census import Ref
+from ...probe.hooks.task_state import TaskRef
 from ...record import page
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 from ..view.task_stats import is_counted
 from ..view.task_view import TaskView
 
@@ -27,29 +30,24 @@ COLUMNS = (
     *("loop", "lag_ms", "worst_60s_ms", "turns_per_s", "busy_ratio", "tasks", "running", "ready", "waiting"),
     "blocks",
 )
-# For what is told as "now".
-LATELY_S = 10
+# Over which the current rates are taken.
+RECENT_S = 10
 MINUTE_NS = 60_000_000_000
 BLOCKERS, NAMES = 3, 5
 
 
-class Status:
+class StatusCommand(Command):
     name = "status"
-    summary = "how the service is: its loops, tasks, blockers and load"
+    summary = "overview: loops, tasks, blockers and load"
+    help_order = 10
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """It has none of its own."""
-
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        views = target.loops()
-        states = _states(target)
-        history = {view.number: loop_history.of(target).of(view.number) for view in views}
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        views = process.loops()
+        states = _states(process)
+        history = {view.number: process.history.of(view.number) for view in views}
         rows = [_row(view, history[view.number], states.get(view.number, Counter())) for view in views]
-        parts = [_process(), _late(views, target), _pulses(views, history), _blockers(target)]
-        parts += [_in_force(target), _load(target), _dropped(target)]
+        parts = [_about(), _late(views, process), _longest_turns(views, history), _blockers(process)]
+        parts += [_in_force(process), _load(process), _dropped(process)]
         data = {key: value for part in parts for key, value in part.data.items()}
         return CommandResult(
             lines=tuple(line for part in parts for line in part.lines),
@@ -67,7 +65,7 @@ class _Part:
     data: dict[str, object]
 
 
-def _process() -> _Part:
+def _about() -> _Part:
     version, uptime_s = platform.python_version(), _uptime_s()
     return _Part(
         [f"pid {os.getpid()}, Python {version}, up {uptime_s:.0f} s"],
@@ -75,22 +73,22 @@ def _process() -> _Part:
     )
 
 
-def _late(views: Sequence[LoopView], target: Target) -> _Part:
+def _late(views: Sequence[LoopView], process: ProcessView) -> _Part:
     lines, late = [], []
     for view in views:
-        if (holding := target.holding(view)) is not None:
-            since_ms = (monotonic_ns() - holding.since_ns) / 1e6
-            lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {holding}")
-            place = {"file": holding.file, "line": holding.line, "function": holding.function}
+        if (frame := process.blocking_frame(view)) is not None:
+            since_ms = (monotonic_ns() - frame.since_ns) / 1e6
+            lines.append(f"loop {view.number} is LATE: held for {since_ms / 1e3:.1f} s by {frame}")
+            place = {"file": frame.file, "line": frame.line, "function": frame.function}
             late.append({"loop": view.number, "since_ms": since_ms, **place})
     return _Part(lines, {"late": late})
 
 
-def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
+def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
     kinds = {view.number: f"{type(view.loop).__module__.partition('.')[0]}" for view in views}
     return _Part(
         [
-            f"loop {n} ({kind}), longest turns by the second: {loop_history.line(history[n])}"
+            f"loop {n} ({kind}), longest turn in each second: {loop_history.sparkline(history[n])}"
             for n, kind in kinds.items()
         ],
         {
@@ -102,16 +100,16 @@ def _pulses(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Par
     )
 
 
-def _blockers(target: Target) -> _Part:
-    worst = block_summary.blockers(block_summary.kept(target))[:BLOCKERS]
+def _blockers(process: ProcessView) -> _Part:
+    worst = block_summary.blockers(block_summary.kept(process))[:BLOCKERS]
     lines = [
-        f"blocker: {target.territory.place(one.worst.found.frame)}, {one.count} x, "
+        f"blocker: {process.territory.place(one.worst.found.frame)}, {one.count} x, "
         f"{one.total_ms:.0f} ms in all, {one.worst.held_ms:.0f} ms at most, {one.worst.found.cause}"
         for one in worst
     ]
     data = [
         {
-            "where": target.territory.place(one.worst.found.frame),
+            "where": process.territory.place(one.worst.found.frame),
             "count": one.count,
             "total_ms": one.total_ms,
             "max_ms": one.worst.held_ms,
@@ -122,27 +120,29 @@ def _blockers(target: Target) -> _Part:
     return _Part(lines, {"blockers": data})
 
 
-def _in_force(target: Target) -> _Part:
-    """Faults, and what consoles have changed for a time."""
+def _in_force(process: ProcessView) -> _Part:
+    """Faults, and what clients have changed for a limited time."""
     try:
-        found = target.ask({"do": "faults"}).get("faults", [])
-    except CommandError:  # there can be none in this process
+        found = process.control({"do": "faults"}).get("faults", [])
+    except CommandError:  # this process can have none
         found = []
-    faults = [f"{fault['id']} in {fault['place']}, took effect {fault['fired']} times" for fault in found]
-    limits = [f"{one.name}: {one.what}, {one.left_s:.0f} s left" for one in target.limits.in_force()]
-    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {limit}" for limit in limits]
-    return _Part(lines, {"faults": faults, "limits": limits})
+    faults = [
+        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}" for fault in found
+    ]
+    changes = [f"{each.name}: {each.what}, {each.left_s:.0f} s left" for each in process.changes.in_force()]
+    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
+    return _Part(lines, {"faults": faults, "limits": changes})
 
 
-def _load(target: Target) -> _Part:
-    """How often each span ended in the last minute, or the part of it that is known."""
-    now_ns, spans = monotonic_ns(), target.recent.spans()
+def _load(process: ProcessView) -> _Part:
+    """How many spans of each name ended per second, in the last minute or the known part of it."""
+    now_ns, spans = monotonic_ns(), process.recent.spans()
     recent = [span for span in spans if span.end_ns >= now_ns - MINUTE_NS]
     first_ns = min((span.end_ns for span in recent), default=now_ns)
     known_s = max(1.0, (now_ns - first_ns) / 1e9 if len(recent) == len(spans) else MINUTE_NS / 1e9)
-    often = Counter(span.name for span in recent).most_common(NAMES)
-    per_s = {name: count / known_s for name, count in often}
-    in_flight = len(target.recent.in_flight())
+    most = Counter(span.name for span in recent).most_common(NAMES)
+    per_s = {name: count / known_s for name, count in most}
+    in_flight = len(process.recent.in_flight())
     named = ", ".join(f"{name} {rate:.1f}" for name, rate in per_s.items())
     return _Part(
         [f"spans per second: {named or 'none'}; {in_flight} in flight"] if named or in_flight else [],
@@ -150,22 +150,22 @@ def _load(target: Target) -> _Part:
     )
 
 
-def _dropped(target: Target) -> _Part:
-    dropped = {what: count for what, count in target.dropped().items() if count}
-    told = ", ".join(f"{count} {what}" for what, count in dropped.items())
-    return _Part([f"dropped: {told}"] if dropped else [], {"dropped": dropped})
+def _dropped(process: ProcessView) -> _Part:
+    dropped = {what: count for what, count in process.dropped().items() if count}
+    listed = ", ".join(f"{count} {what}" for what, count in dropped.items())
+    return _Part([f"dropped: {listed}"] if dropped else [], {"dropped": dropped})
 
 
 def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:
-    lately = seconds[-LATELY_S:] or [_since_start(view)]
-    length_ns = max(1, sum(second.length_ns for second in lately))
-    turns_per_s = round(sum(second.turns for second in lately) * 1e9 / length_ns, 1)
+    recent = seconds[-RECENT_S:] or [_since_start(view)]
+    length_ns = max(1, sum(second.length_ns for second in recent))
+    turns_per_s = round(sum(second.turns for second in recent) * 1e9 / length_ns, 1)
     return (
         view.number,
-        loop_history.late_ns(view, monotonic_ns()) / 1e6,
+        view.late_ns(monotonic_ns()) / 1e6,
         max((second.longest_ns for second in seconds), default=0) / 1e6 if seconds else None,
-        turns_per_s if is_counted(view.loop) else None,  # what is counted in uvloop are beats
-        min(1.0, round(sum(second.busy_ns for second in lately) / length_ns, 4)),
+        turns_per_s if is_counted(view.loop) else None,  # in uvloop, heartbeats are counted
+        min(1.0, round(sum(second.busy_ns for second in recent) / length_ns, 4)),
         sum(states.values()),
         states[task_view.RUNNING],
         states[task_view.READY],
@@ -179,22 +179,22 @@ def _since_start(view: LoopView) -> Second:
     return Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
 
 
-def _states(target: Target) -> dict[int, Counter[str]]:
-    """How many tasks of each loop are in which state."""
-    seen = TaskView(target)
+def _states(process: ProcessView) -> dict[int, Counter[str]]:
+    """The number of tasks in each state, by loop."""
+    tasks = TaskView(process)
     states: dict[int, Counter[str]] = {}
 
-    def look(task: Task[Any], _: Ref) -> None:
-        number = seen.loop(task)
+    def visit(task: Task[Any], _: TaskRef) -> None:
+        number = tasks.loop(task)
         if number is not None:
-            states.setdefault(number, Counter())[seen.state(task)] += 1
+            states.setdefault(number, Counter())[tasks.state(task)] += 1
 
-    task_table.walk(look)
+    task_table.walk(visit)
     return states
 
 
 def _uptime_s() -> float:
-    """Since the process was started, by the kernel."""
+    """Seconds since the process was started, according to the kernel."""
     with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
         fields = file.read().rpartition(b")")[2].split()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -202,8 +202,5 @@ def _uptime_s() -> float:
 
 def _hint(late: bool, blockers: bool) -> str:
     if late:
-        return "blocks: the block that goes on, and those before"
-    return "blocks: when, and who had to wait" if blockers else "top: which tasks use the time"
-
-
-COMMAND = Status()
+        return "blocks: the block that goes on, and earlier ones"
+    return "blocks: when, and which tasks had to wait" if blockers else "top: which tasks use the time"

@@ -1,4 +1,4 @@
-"""`top`: what the tasks did since it was asked before, those that held the loop longest first."""
+"""`top`: what the tasks did since the last `top`; those that held their loop longest come first."""
 
 from __future__ import annotations
 
@@ -6,60 +6,59 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
+from ...probe.hooks.task_state import TaskRef
 from ...probe.tasks import identity
-from ...probe.tasks.census import Ref
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import task_table
-from ..view.target import Target
-from ..view.task_stats import STEPS, StatsWindow, TaskAccount
+from ..view.process import ProcessView
+from ..view.task_stats import STEPS, StatsSum, StatsWindow, TaskAccount
 from ..view.task_view import TaskView
 
 COLUMNS = (
     *("id", "task", "state", "busy_ms", "busy_ratio", "ready_ms", "wait_ms", "polls", "longest_ms"),
     *("coroutine", "where", "span", "trace_id"),
 )
-# Tasks that have ended are told by coroutine; more than these are not worth a line.
+# Coroutines whose ended tasks get a line.
 ENDED = 5
 
 
-class Top:
+class TopCommand(Command):
     name = "top"
     summary = "the tasks that use most time"
+    help_order = 20
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--by", choices=("busy", "ready", "wait", "polls"), default="busy", help="what comes first"
+            "--by", choices=("busy", "ready", "wait", "polls"), default="busy", help="sort by [busy]"
         )
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        window = STEPS.window(target, client)
-        seen = TaskView(target)
-        refs: list[Ref] = []
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        window = STEPS.window(process, client)
+        tasks = TaskView(process)
+        refs: list[TaskRef] = []
         keys: list[float] = []
 
-        def look(task: Task[Any], register: Ref) -> None:
-            refs.append(register)
+        def visit(task: Task[Any], weak: TaskRef) -> None:
+            refs.append(weak)
             keys.append(-_weight(window, window.of(task), id(task), options.by))
 
-        task_table.walk(look)
+        task_table.walk(visit)
         in_order = [refs[index] for index in task_table.ordered(keys)]
-        rows = task_table.TaskRows(in_order, lambda task, _: _row(task, window, seen), COLUMNS)
+        rows = task_table.TaskRows(in_order, lambda task, _: _row(task, window, tasks), COLUMNS)
         length_ms = window.length_ns / 1e6
         return CommandResult(
             lines=(
-                f"{len(refs)} tasks, what they did in the last {length_ms / 1e3:.1f} s",
+                f"{counted(len(refs), 'task')}, in the last {length_ms / 1e3:.1f} s",
                 *_ended(window),
-                *_cautions(window),
+                *_notes(window),
             ),
             rows=Rows(COLUMNS, rows),
             data={
                 "tasks": len(refs),
                 "window_ms": length_ms,
-                "estimated": window.looked > 0,
+                "estimated": window.samples > 0,
                 "callbacks": window.callbacks.count,
                 "callbacks_busy_ms": window.callbacks.busy_ns / 1e6,
                 "ended": [
@@ -80,56 +79,53 @@ def _weight(window: StatsWindow, account: TaskAccount, key: int, by: str) -> flo
     return window.length_ns - busy_ns - account.ready_ns if by == "wait" else busy_ns
 
 
-def _row(task: Task[Any], window: StatsWindow, seen: TaskView) -> tuple[object, ...]:
-    who, account = identity.of_task(task), window.of(task)
-    counted = window.counts(task)
-    busy_ns = account.busy_ns if counted else window.estimated_ns(id(task))
+def _row(task: Task[Any], window: StatsWindow, tasks: TaskView) -> tuple[object, ...]:
+    known, account = identity.of_task(task), window.of(task)
+    is_counted = window.counts(task)
+    busy_ns = account.busy_ns if is_counted else window.estimated_ns(id(task))
     length_ns = max(1, window.length_ns)
     return (
         task_table.number(task),
-        who.task,
-        seen.state(task),
+        known.task,
+        tasks.state(task),
         busy_ns / 1e6,
         busy_ns / length_ns,
-        account.ready_ns / 1e6 if counted else None,
-        max(0, length_ns - busy_ns - account.ready_ns) / 1e6 if counted else None,
-        account.polls if counted else None,
-        account.longest_ns / 1e6 if counted else None,
-        who.coroutine,
-        seen.place(task),
-        who.span or None,
-        who.trace_id or None,
+        account.ready_ns / 1e6 if is_counted else None,
+        max(0, length_ns - busy_ns - account.ready_ns) / 1e6 if is_counted else None,
+        account.polls if is_counted else None,
+        account.longest_ns / 1e6 if is_counted else None,
+        known.coroutine,
+        tasks.place(task),
+        known.span or None,
+        known.trace_id or None,
     )
 
 
-def _by_time(window: StatsWindow) -> list[tuple[str, Any]]:
+def _by_time(window: StatsWindow) -> list[tuple[str, StatsSum]]:
     return sorted(window.ended.items(), key=lambda item: -item[1].busy_ns)
 
 
 def _ended(window: StatsWindow) -> list[str]:
-    """The tasks that ended meanwhile, and what is no task's."""
+    """The tasks that ended in the window, and the callbacks that belong to no task."""
     lines = [
         f"ended: {s.count} of {name or 'other coroutines'}, {s.busy_ns / 1e6:.1f} ms in {s.polls} polls"
         for name, s in _by_time(window)[:ENDED]
     ]
     if window.callbacks.busy_ns >= window.length_ns / 100:
         lines.append(
-            f"callbacks of no task: {window.callbacks.busy_ns / 1e6:.1f} ms in {window.callbacks.count}"
+            f"callbacks without a task: {window.callbacks.busy_ns / 1e6:.1f} ms in {window.callbacks.count}"
         )
     return lines
 
 
-def _cautions(window: StatsWindow) -> list[str]:
-    """What of it is not exact."""
+def _notes(window: StatsWindow) -> list[str]:
+    """Which figures are not exact."""
     lines = []
-    if window.looked:
+    if window.samples:
         lines.append(
-            f"uvloop: busy time is estimated from {window.looked} looks, which favour what releases the GIL; "
-            "polls and the time of waiting for a turn are not known there"
+            f"uvloop: busy time is estimated from {window.samples} samples, which favour code that releases "
+            "the GIL; polls and ready time are not known"
         )
     if STEPS.missed:
-        lines.append(f"{STEPS.missed} steps could not be counted: of tasks that are not asyncio's own")
+        lines.append(f"{counted(STEPS.missed, 'step')} of task classes other than asyncio's not counted")
     return lines
-
-
-COMMAND = Top()

@@ -1,4 +1,4 @@
-"""`trace`: the story of one trace: its spans, the tasks that work on it now, the blocks that hit it."""
+"""`trace`: one trace: its spans, the tasks that work on it now, and the blocks that hit it."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...probe.hooks.task_state import TaskRef
 from ...probe.tasks import identity
-from ...probe.tasks.census import Ref
 from ...record.clock import monotonic_ns
-from ..protocol.command import READS, CommandClient, CommandError
+from ..protocol.command import Command, CommandClient
+from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
+from ..protocol.table import counted
 from ..view import block_summary, task_table
 from ..view.block_summary import BlockSummary
-from ..view.target import Target
-from ..view.task_view import TaskView, short
+from ..view.process import ProcessView
+from ..view.task_view import TaskView
 from .spans import age_ns
 
 COLUMNS = ("span", "start_ms", "took_ms", "status", "kind", "thread", "span_id", "parent_id", "depth")
-# A shorter beginning of an id fits too many.
+# A shorter beginning of an id fits too many traces.
 LEAST_CHARS = 4
 NAMED = 20
 
 
-class Trace:
+class TraceCommand(Command):
     name = "trace"
-    summary = "the story of one trace"
+    summary = "one trace: its spans, tasks and blocks"
+    help_order = 90
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("trace", metavar="ID", help="the trace's id, or how it begins")
+        parser.add_argument("trace", metavar="ID", help="the trace's id, or its beginning")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        spans = list(_spans(target))
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        spans = list(_spans(process))
         trace_id = _chosen(options.trace.lower(), [span.trace_id for span in spans])
         spans = sorted((s for s in spans if s.trace_id == trace_id), key=lambda span: span.start_ns)
-        seen, working = TaskView(target), _tasks_in(trace_id)
-        hits = [one for one in block_summary.kept(target) if _is_hit(one, trace_id)]
-        lines = [f"trace {trace_id}: {len(spans)} spans"]
+        tasks, working = TaskView(process), _tasks_in(trace_id)
+        hits = [one for one in block_summary.kept(process) if _is_hit(one, trace_id)]
+        lines = [f"trace {trace_id}: {counted(len(spans), 'span')}"]
         lines += [
-            f"task {short(task)} is {seen.state(task)} at {seen.place(task)}"
-            for register in working[:NAMED]
-            if (task := register()) is not None
+            f"task {task_table.label(task)} is {tasks.state(task)} at {tasks.place(task)}"
+            for weak in working[:NAMED]
+            if (task := weak()) is not None
         ]
-        lines += [_said(one, spans[0].start_ns, target) for one in hits[:NAMED]]
+        lines += [_describe(one, spans[0].start_ns, process) for one in hits[:NAMED]]
         return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, [_row(span, depth, spans[0].start_ns) for span, depth in _tree(spans)]),
             data={
                 "trace_id": trace_id,
-                "tasks": [task_table.number(task) for one in working[:NAMED] if (task := one()) is not None],
+                "tasks": task_table.numbers_of(working[:NAMED]),
                 "blocks": [
                     {"at_ms": (one.found.at_ns - spans[0].start_ns) / 1e6, "held_ms": one.held_ms}
                     for one in hits
                 ],
             },
-            hint="blocks: all of them" if hits else "spans --slowest: others",
+            hint="blocks: all of them" if hits else "spans --slowest: other spans",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """One that has finished, or is in flight."""
+    """A span that has finished, or is in flight."""
 
     name: str
     trace_id: str
@@ -78,12 +78,12 @@ class _Span:
     thread: str | None
 
 
-def _spans(target: Target) -> Iterator[_Span]:
-    for s in target.recent.spans():
+def _spans(process: ProcessView) -> Iterator[_Span]:
+    for s in process.recent.spans():
         yield _Span(
             s.name, s.trace_id, s.span_id, s.parent_id, s.start_ns, s.end_ns, s.status, s.kind, s.thread
         )
-    for span in target.recent.in_flight():
+    for span in process.recent.in_flight():
         ids, parent = span.get_span_context(), span.parent
         yield _Span(
             name=span.name,
@@ -101,7 +101,7 @@ def _spans(target: Target) -> Iterator[_Span]:
 def _chosen(start: str, trace_ids: list[str]) -> str:
     found = {trace_id for trace_id in trace_ids if trace_id.startswith(start)}
     if len(start) < LEAST_CHARS:
-        raise CommandError(f"at least {LEAST_CHARS} digits of the trace's id are needed, got {start!r}")
+        raise CommandError(f"expected at least {LEAST_CHARS} digits of the trace's id, got {start!r}")
     if not found:
         raise CommandError(f"no span of a trace {start} is in flight, or among the latest that finished")
     if len(found) > 1:
@@ -110,7 +110,7 @@ def _chosen(start: str, trace_ids: list[str]) -> str:
 
 
 def _tree(spans: list[_Span]) -> Iterator[tuple[_Span, int]]:
-    """Each span with its depth, below its parent; one whose parent is not known here is a root."""
+    """Each span and its depth, below its parent; one whose parent is not known here is a root."""
     known = {span.span_id for span in spans}
     below: dict[str, list[_Span]] = {}
     for span in spans:
@@ -122,15 +122,15 @@ def _tree(spans: list[_Span]) -> Iterator[tuple[_Span, int]]:
         todo += [(child, depth + 1) for child in reversed(below.pop(span.span_id, []))]
 
 
-def _tasks_in(trace_id: str) -> list[Ref]:
+def _tasks_in(trace_id: str) -> list[TaskRef]:
     """The tasks whose context is in this trace."""
-    found: list[Ref] = []
+    found: list[TaskRef] = []
 
-    def look(task: Task[Any], register: Ref) -> None:
+    def visit(task: Task[Any], weak: TaskRef) -> None:
         if identity.of_task(task).trace_id == trace_id:
-            found.append(register)
+            found.append(weak)
 
-    task_table.walk(look)
+    task_table.walk(visit)
     return found
 
 
@@ -140,8 +140,8 @@ def _is_hit(block: BlockSummary, trace_id: str) -> bool:
     return caused or any(victim.trace_id == trace_id for victim in block.turn.victims)
 
 
-def _said(block: BlockSummary, zero_ns: int, target: Target) -> str:
-    where = target.territory.place(block.found.frame)
+def _describe(block: BlockSummary, zero_ns: int, process: ProcessView) -> str:
+    where = process.territory.place(block.found.frame)
     after_ms = (block.found.at_ns - zero_ns) / 1e6
     return f"after {after_ms:.1f} ms loop {block.turn.loop} was held for {block.held_ms:.1f} ms by {where}"
 
@@ -158,6 +158,3 @@ def _row(span: _Span, depth: int, zero_ns: int) -> tuple[object, ...]:
         span.parent_id or None,
         depth,
     )
-
-
-COMMAND = Trace()

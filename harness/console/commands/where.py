@@ -7,66 +7,60 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
-from ..protocol.command import READS, CommandClient
+from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
-from ..view.target import Target
-from ..view.task_view import TaskView, short
+from ..view.process import ProcessView
+from ..view.task_view import TaskView
 
 COLUMNS = ("depth", "id", "function", "where", "waits_for")
-# Tasks that are awaited by tasks that are awaited ...: no further than this, and no more of them.
+# Bounds for the awaited tasks whose stacks are shown: their depth and their number.
 DEPTH, TASKS = 10, 50
 
 
-class Where:
+class WhereCommand(Command):
     name = "where"
     summary = "where a task waits, down to the innermost await"
+    help_order = 40
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("task", metavar="ID|NAME", help="as `ps` shows it")
+        parser.add_argument("task", metavar="ID|NAME", help="as shown by `ps`")
 
-    def needs(self, options: Namespace) -> str:
-        return READS
+    def candidates(self, process: ProcessView) -> list[str]:
+        return task_table.numbers()
 
-    def candidates(self, target: Target) -> Iterator[str]:
-        return iter(task_table.numbers())
-
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
-        seen = TaskView(target)
-        birth = origin_of(task)
-        awaited_by = [short(waiter) for waiter in identity.waiters_of(task)]
-        state = seen.state(task)
-        lines = [f"task {short(task)} is {state}" + (f": {wait}" if (wait := seen.waits_for(task)) else "")]
-        lines += [f"awaited by {waiter}" for waiter in awaited_by]
-        lines += [f"made at {seen.territory.place(place)}" for place in (birth.places if birth else ())]
+        tasks = TaskView(process)
+        number, state, made = task_table.number(task), tasks.state(task), tasks.made_at(task)
+        waiters = list(identity.waiters_of(task))
+        wait = tasks.waits_for(task)
+        lines = [f"task {task_table.label(task)} is {state}" + (f": {wait}" if wait else "")]
+        lines += [f"awaited by {task_table.label(waiter)}" for waiter in waiters]
+        lines += [f"made at {place}" for place in made or ()]
         return CommandResult(
             lines=tuple(lines),
-            rows=Rows(COLUMNS, list(_rows(task, seen, 0, set()))),
+            rows=Rows(COLUMNS, list(_rows(task, tasks, 0, set()))),
             data={
-                "id": task_table.number(task),
+                "id": number,
                 "task": task.get_name(),
                 "state": state,
-                "awaited_by": [task_table.number(waiter) for waiter in identity.waiters_of(task)],
-                "made": [seen.territory.place(place) for place in birth.places] if birth else None,
+                "awaited_by": list(map(task_table.number, waiters)),
+                "made": made,
                 "forsaken": task_waits.OrphanedWait()(task),
             },
-            hint=f"task {task_table.number(task)}: everything about it",
+            hint=f"task {number}: everything about it",
         )
 
 
-def _rows(task: Task[Any], seen: TaskView, depth: int, known: set[int]) -> Iterator[tuple[object, ...]]:
+def _rows(task: Task[Any], tasks: TaskView, depth: int, known: set[int]) -> Iterator[tuple[object, ...]]:
     """The frames of *task*, then those of the tasks it awaits."""
     known.add(id(task))
-    number, stack = task_table.number(task), seen.stack(task)
+    number, stack = task_table.number(task), tasks.stack(task)
     for index, frame in enumerate(stack):
-        waits_for = seen.waits_for(task) if index == len(stack) - 1 else None
-        yield depth, number, frame.function, f"{seen.territory.short(frame.file)}:{frame.line}", waits_for
+        waits_for = tasks.waits_for(task) if index == len(stack) - 1 else None
+        yield depth, number, frame.function, f"{tasks.territory.short(frame.file)}:{frame.line}", waits_for
     for awaited in task_waits.awaited(task) if depth < DEPTH else ():
         if id(awaited) not in known and len(known) < TASKS:
-            yield from _rows(awaited, seen, depth + 1, known)
-
-
-COMMAND = Where()
+            yield from _rows(awaited, tasks, depth + 1, known)

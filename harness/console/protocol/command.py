@@ -1,85 +1,68 @@
-"""What a command of the console is. Each lives in a file of its own in `commands/`."""
+"""The base class of the console's commands, and what a command may use of its client."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    # A console that nobody comes to needs none of it.
+    # A console without clients imports none of these.
     from argparse import ArgumentParser, Namespace
 
-    from ..view.target import Target
+    from ..view.process import ProcessView
     from .result import CommandResult
 
-# What a command can need besides a permission: nothing, because it only reads; or a line in the record,
-# because it changes something, for a limited time.
+# What a command needs if not a permission: nothing, because it only reads; or an event in the record, because
+# it changes something for a limited time.
 READS, ACTS = "", "acts"
 
 
-class CommandError(Exception):  # it is no fault of anybody's
-    """The command cannot do what was asked; the message, one sentence, tells the client why."""
-
-
 class CommandClient(Protocol):
-    """Who asked: for commands that take a while, or that hold a conversation."""
+    """The client that sent the line: for commands that take a while, or ask for more input."""
 
-    def say(self, line: str) -> None:
-        """Send a line ahead of the answer. Nothing happens if the client has left."""
+    def send_line(self, line: str) -> None:
+        """Send a line ahead of the answer. Does nothing if the client has left."""
         ...
 
-    def read(self, prompt: str) -> str | None:
-        """Ask for one more line of input; `None` when the client has left, was idle, or ended its input."""
+    def read_line(self, prompt: str) -> str | None:
+        """Ask for another line of input; `None` if the client has left, was idle, or ended its input."""
         ...
 
-    def has_left(self, *, within_s: float) -> bool:
-        """Wait for at most so long; true as soon as the client wants no answer any more.
+    def wait_gone(self, *, within_s: float) -> bool:
+        """Wait for at most *within_s*; true as soon as the client no longer wants an answer.
 
         It has left, or typed Ctrl-C; or the console closes.
         """
         ...
 
 
-class Command(Hashable, Protocol):
-    """One command. It runs in its client's own thread and may take its time there, but never the loop's."""
+class Command:
+    """A command of the console: the only subclass in a file of `commands/` that has the command's name.
 
-    @property
-    def name(self) -> str: ...
+    It runs in its client's own thread and may take its time there, but never the loop's.
+    """
 
-    @property
-    def summary(self) -> str:
-        """One line, for `help`; as `registry.py` has it."""
-        ...
-
-    def needs(self, options: Namespace) -> str:
-        """What these options ask for: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
-        ...
+    name: ClassVar[str]
+    summary: ClassVar[str]  # one line, for `help`
+    help_order: ClassVar[int] = 1_000  # position in `help`, the lowest first
+    is_verbatim: ClassVar[bool] = False  # the line is split at single spaces, and quotes are kept
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options; those of every table (``--json``, ``--limit`` ...) are there already."""
-        ...
+        """Declare the command's own options; those of every table (``--json``, ``--limit`` ...) follow."""
 
-    def answer(self, options: Namespace, target: Target, client: CommandClient) -> CommandResult:
-        """Do it.
+    def needs(self, options: Namespace) -> str:
+        """What these options require: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
+        return READS
+
+    def candidates(self, process: ProcessView) -> Iterable[str]:
+        """The words that may follow the command's name; completion picks those that fit."""
+        return ()
+
+    def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
+        """Carry out the command.
 
         Raises:
-            Refusal: It cannot be done. Any other exception is a fault of ours: the client is told, the
-                service goes on.
+            CommandError: It cannot be done. Any other exception is a bug: it is reported to the client, and
+                the session goes on.
         """
-        ...
-
-
-@runtime_checkable
-class Verbatim(Protocol):
-    """A command whose words are what stands between two spaces: quotes are its own."""
-
-    verbatim: bool
-
-
-@runtime_checkable
-class Completing(Protocol):
-    """A command that knows what its argument can be."""
-
-    def candidates(self, target: Target) -> Iterable[str]:
-        """The words that can stand after the command's name; the session picks those that fit."""
-        ...
+        raise NotImplementedError

@@ -1,19 +1,19 @@
-"""A length of time as people type it: ``30s``, ``2m``, ``500ms``, or a plain number of seconds."""
+"""A duration as users type it: ``30s``, ``2m``, ``500ms``, or a plain number of seconds."""
 
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def seconds(text: str) -> float:
-    """The seconds of *text*.
+    """The duration in seconds.
 
     Raises:
-        ArgumentTypeError: It is no length of time, or none above zero.
+        ArgumentTypeError: *text* is no duration, or not above zero.
     """
     number = text.rstrip("ms")
     try:
@@ -21,12 +21,12 @@ def seconds(text: str) -> float:
     except (ValueError, KeyError):
         length_s = math.nan
     if not (math.isfinite(length_s) and length_s > 0):
-        raise ArgumentTypeError(f"expected a length of time such as 30s, 2m or 500ms, got {text!r}")
+        raise ArgumentTypeError(f"expected a duration such as 30s, 2m or 500ms, got {text!r}")
     return length_s
 
 
 def up_to(limit_s: float) -> Callable[[str], float]:
-    """An argument's type: a length of time that is no longer than that."""
+    """An argument type: a duration of at most *limit_s*."""
 
     def limited(text: str) -> float:
         length_s = seconds(text)
@@ -35,3 +35,11 @@ def up_to(limit_s: float) -> Callable[[str], float]:
         return length_s
 
     return limited
+
+
+def add_for(parser: ArgumentParser, default_s: float | None, limit_s: float, what: str) -> None:
+    """Add ``--for TIME``, which is ``for_s`` among the options; *what* is its help."""
+    default = "" if default_s is None else f" [{default_s:g}s]"
+    parser.add_argument(
+        "--for", dest="for_s", type=up_to(limit_s), default=default_s, metavar="TIME", help=what + default
+    )

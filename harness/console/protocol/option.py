@@ -1,44 +1,44 @@
-"""The options of a line: `argparse` without its exits, and what every command of the console has."""
+"""The options of a line: `argparse` without its exits, plus the options that every command has."""
 
 from __future__ import annotations
 
 import functools
+import re
 from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .command import Command
+from .errors import OptionError
 
 LIMIT = 20
-# A table that a person asks for by ``--limit 0``, and the most that any client gets at once.
+# The rows of ``--limit 0``, and the most that a client gets at once.
 MOST = 10_000
-# More than there are commands; a client's width changes only how a page of help is laid out.
+# More than there are commands. A parser also depends on the client's width.
 PARSERS = 64
+# An option at the beginning of its line of help, or after its short form.
+_FLAG = re.compile(r"(?:^  |, )(-[\w-]+)", re.MULTILINE)
 
 
-class OptionError(Exception):
-    """The line cannot be understood; the message says what was expected."""
-
-
-class HelpAsked(Exception):  # noqa: N818  # no error: the way out of `argparse`
-    """The line asks for help; the message is it."""
+class HelpRequested(Exception):  # noqa: N818  # not an error: the way out of `argparse`
+    """The line asks for help; the message is the help text."""
 
 
 def parse(command: Command, words: Sequence[str], *, columns: int) -> Namespace:
     """The options in *words*.
 
     Raises:
-        UsageError: They are wrong.
-        HelpAsked: They are ``--help``.
+        OptionError: They are wrong.
+        HelpRequested: They contain ``--help``.
     """
     return parser(command, columns=columns).parse_args(_joined(words))
 
 
-# Not made for each line: the dozens of objects of a parser refer to each other, and stay until the collector
-# looks at them. A service that has it look seldom grew by megabytes between two looks.
+# Cached: a parser is dozens of objects in reference cycles, which only the collector frees. A service with
+# infrequent collections grew by megabytes between two of them.
 @functools.lru_cache(PARSERS)
 def parser(command: Command, *, columns: int) -> ArgumentParser:
-    """The parser of one command's options."""
+    """The parser of a command's options."""
     made = _Parser(
         prog=command.name,
         description=command.summary,
@@ -49,20 +49,27 @@ def parser(command: Command, *, columns: int) -> ArgumentParser:
     made.add_argument("--json", action="store_true", help="one line of JSON")
     table = made.add_argument_group("tables")
     table.add_argument(
-        "--limit", type=_count, default=LIMIT, metavar="N", help=f"rows at once, 0 for all [{LIMIT}]"
+        "--limit", type=_count, default=LIMIT, metavar="N", help=f"rows per page, 0 for all [{LIMIT}]"
     )
-    table.add_argument("--page", type=_page, default=1, metavar="N", help="the N-th so many rows")
+    table.add_argument("--page", type=_page, default=1, metavar="N", help="page number [1]")
     table.add_argument("--filter", default="", metavar="TEXT", help="rows with TEXT, or with COLUMN=TEXT")
-    table.add_argument("--sort", default="", metavar="COLUMN", help="by a column, -COLUMN: largest first")
+    table.add_argument(
+        "--sort", default="", metavar="COLUMN", help="sort by a column; -COLUMN: largest first"
+    )
     return made
+
+
+def flags(command: Command) -> list[str]:
+    """The command's options, for completion."""
+    return _FLAG.findall(parser(command, columns=200).format_help())
 
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{self.prog}: {message}; help {self.prog} tells more")
+        raise OptionError(f"{self.prog}: {message}; see help {self.prog}")
 
     def print_help(self, file: object = None) -> NoReturn:
-        raise HelpAsked(self.format_help().rstrip())
+        raise HelpRequested(self.format_help().rstrip())
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -90,4 +97,4 @@ def _page(text: str) -> int:
     return number
 
 
-_count.__name__, _page.__name__ = "number of rows", "page"  # as `argparse` words its errors
+_count.__name__, _page.__name__ = "number of rows", "page"  # for the error messages of `argparse`

@@ -1,4 +1,4 @@
-"""What a command answers: lines and rows for people, and the same as JSON for programs."""
+"""What a command returns: lines and rows for people, and the same as JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table. The session filters, sorts, caps and pages it, so that no command has to."""
+    """A table. The session filters, sorts, limits and pages it, so that commands need not."""
 
     columns: tuple[str, ...]  # units in the name, as in JSON: "busy_ms", "trace_id"
-    rows: Sequence[tuple[object, ...]] = field(repr=False)  # plain JSON values, in the order worth reading
+    rows: Sequence[tuple[object, ...]] = field(repr=False)  # plain JSON values, most interesting first
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """The whole answer of one command.
+    """The complete result of a command.
 
     As JSON it is *data*, with the table as ``rows`` (one object per row) and ``total``, their number before
-    the cap. For people it is *lines*, then the table, then *hint*.
+    the limit. For people it is *lines*, then the table, then *hint*.
     """
 
     lines: tuple[str, ...] = ()
     rows: Rows | None = None
     data: Mapping[str, object] = field(default_factory=dict)
-    hint: str = ""  # the command that is useful next, with why: "where 7: what task 7 waits for"
-    failed: bool = False  # what was asked could not be done; *lines* say why
+    hint: str = ""  # a useful next command, with its reason: "where 7: what task 7 waits for"
+    failed: bool = False  # the command did not succeed; *lines* say why

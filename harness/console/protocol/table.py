@@ -1,4 +1,4 @@
-"""A command's rows: filtered, sorted and cut as the client asked, and laid out for people."""
+"""A command's rows: filtered, sorted and paged as the client asked, and laid out for people."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..sanitize import printable
-from .option import OptionError
+from .errors import OptionError
 from .result import Rows
 
 Row = tuple[object, ...]
 
 GAP = "  "
-# A column is not cut below this; then rather the line is.
+# Minimum column width; below it the whole line is truncated.
 NARROWEST = 8
 
 
@@ -23,22 +23,22 @@ class Table:
 
     columns: tuple[str, ...]
     rows: Sequence[Row]
-    first: int  # how many rows come before
-    total: int  # how many there are, after the filter
+    first: int  # rows before this page
+    total: int  # rows after the filter
 
 
 def select(rows: Rows, options: Namespace) -> Table:
     """The rows that *options* ask for.
 
     Raises:
-        UsageError: They name a column that there is not.
+        OptionError: They name an unknown column.
     """
     chosen: Sequence[Row] = rows.rows
     if options.filter:
         chosen = list(_filtered(rows, options.filter))
     if options.sort:
         index = _index(rows.columns, options.sort.removeprefix("-"))
-        # What is not known comes last, whatever the direction.
+        # Unknown values come last in both directions.
         known = [row for row in chosen if row[index] is not None]
         unknown = [row for row in chosen if row[index] is None]
         known.sort(key=lambda row: _rank(row[index]), reverse=options.sort.startswith("-"))
@@ -48,7 +48,7 @@ def select(rows: Rows, options: Namespace) -> Table:
 
 
 def lines(table: Table, *, width: int) -> Iterator[str]:
-    """The table as text, its head first; no line is longer than *width*."""
+    """The table as text, header first; no line is longer than *width*."""
     heads = [_head(column) for column in table.columns]
     cells = [[_cell(column, value) for column, value in zip(table.columns, row, strict=True)]
              for row in table.rows]  # fmt: skip
@@ -68,17 +68,17 @@ def lines(table: Table, *, width: int) -> Iterator[str]:
 
 
 def note(table: Table) -> str:
-    """How much of the table is shown, "" when it is all."""
+    """Which rows of the table are shown; "" if all are."""
     if len(table.rows) == table.total:
         return ""
     if not table.rows:
-        return f"no rows here: there are {table.total:,}"
+        return f"no rows on this page; {table.total:,} in total"
     shown = f"{table.first + 1:,} to {table.first + len(table.rows):,} of {table.total:,} rows"
-    return f"{shown}; --page, --limit and --filter show others"
+    return f"{shown}; use --page, --limit or --filter for others"
 
 
 def duration(milliseconds: float) -> str:
-    """A time as people read it."""
+    """A time for people, with about three digits."""
     size = abs(milliseconds)
     if size < 1e-3:
         return "0" if not size else f"{milliseconds * 1e6:.0f} ns"
@@ -96,12 +96,17 @@ def duration(milliseconds: float) -> str:
 
 
 def size(number_bytes: float) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes for people."""
     for unit in ("B", "KiB", "MiB"):
         if abs(number_bytes) < 1024:
             return f"{number_bytes:.0f} B" if unit == "B" else f"{number_bytes:.1f} {unit}"
         number_bytes /= 1024
     return f"{number_bytes:.1f} GiB"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 _IN_MS = {"_ms": 1.0, "_s": 1e3, "_ns": 1e-6}
@@ -148,10 +153,10 @@ def _filtered(rows: Rows, text: str) -> Iterator[Row]:
 
 def _index(columns: tuple[str, ...], name: str) -> int:
     for index, column in enumerate(columns):
-        # As it is in JSON, or as people see it.
+        # As in JSON, or as in the table's header.
         if name in (column, _head(column).replace(" ", "_")):
             return index
-    raise OptionError(f"--sort: no column {name!r}; there are {', '.join(columns)}")
+    raise OptionError(f"--sort: no column {name!r}; expected one of {', '.join(columns)}")
 
 
 def _rank(value: object) -> tuple[int, object]:

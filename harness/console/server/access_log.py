@@ -1,6 +1,6 @@
-"""The console's own books: who came, what was done, how often what was asked, and what it cost.
+"""The console's access log: which clients connected, what they changed, command counts, and CPU time.
 
-Whatever acts is an event of its own, up to a number; what only reads is counted.
+Each action is an event of its own, up to a limit; commands that only read are counted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ...record.clock import monotonic_ns
 from ...record.observation import ConsoleAudited, ConsoleCounted, Observation
 from ..sanitize import printable
 
-# A client in a loop must not fill the record; beyond this its deeds are counted only.
+# A client in a loop must not fill the record; beyond this number, actions are only counted.
 LISTED = 1_000
-LINE = 200  # characters of a line that are kept
-# A process that is killed loses the counts of this time.
-TELL_EVERY_NS = 1_000_000_000
+LINE = 200  # characters kept of a line
+# A killed process loses the counts of this time.
+FLUSH_EVERY_NS = 1_000_000_000
 
 
 class AccessLog:
-    """The books of one process's console; safe from any thread."""
+    """The access log of one process's console; safe from any thread."""
 
     def __init__(self, write: Callable[[Observation], object], cpu_ns: Callable[[], int]) -> None:
         self._write = write
@@ -31,37 +31,43 @@ class AccessLog:
         self._lock = threading.Lock()
         self._connections = self._refused = self._listed = self._unlisted = 0
         self._commands: Counter[str] = Counter()
-        self._told_ns = 0
+        self._flushed_ns = 0
 
     def connected(self, client: str) -> None:
-        """A client may ask from now on."""
+        """A client was admitted."""
         with self._lock:
             self._connections += 1
-        self._list(client, "", "connected")
+        self.acted(client, "", "connected")
 
     def refused(self, client: str, why: str) -> None:
-        """Somebody may not."""
+        """A client was not admitted."""
         with self._lock:
             self._refused += 1
-        self._list(client, "", f"refused: {why}")
+        self.acted(client, "", f"refused: {why}")
 
     def acted(self, client: str, line: str, outcome: str) -> None:
-        """A client did something, or was not allowed to."""
-        self._list(client, line, outcome)
+        """A client's line changed something, or was refused permission to."""
+        with self._lock:
+            if self._listed >= LISTED:
+                self._unlisted += 1
+                return
+            self._listed += 1
+        line = printable(line if len(line) <= LINE else line[:LINE] + "…")
+        self._write(ConsoleAudited(monotonic_ns(), os.getpid(), client, line, printable(outcome)))
 
-    def asked(self, command: str) -> None:
+    def count(self, command: str) -> None:
         """A command was carried out."""
         with self._lock:
             self._commands[command] += 1
-        if monotonic_ns() - self._told_ns > TELL_EVERY_NS:
-            self.tell()
+        if monotonic_ns() - self._flushed_ns > FLUSH_EVERY_NS:
+            self.flush()
 
-    def tell(self) -> None:
-        """Write down how it stands."""
-        self._told_ns = monotonic_ns()
+    def flush(self) -> None:
+        """Write the counts into the record."""
+        self._flushed_ns = monotonic_ns()
         with self._lock:
             counted = ConsoleCounted(
-                at_ns=self._told_ns,
+                at_ns=self._flushed_ns,
                 pid=os.getpid(),
                 connections=self._connections,
                 refused=self._refused,
@@ -71,12 +77,3 @@ class AccessLog:
                 process_cpu_ns=process_time_ns(),
             )
         self._write(counted)
-
-    def _list(self, client: str, line: str, outcome: str) -> None:
-        with self._lock:
-            if self._listed >= LISTED:
-                self._unlisted += 1
-                return
-            self._listed += 1
-        line = printable(line if len(line) <= LINE else line[:LINE] + "…")
-        self._write(ConsoleAudited(monotonic_ns(), os.getpid(), client, line, printable(outcome)))

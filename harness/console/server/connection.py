@@ -1,7 +1,7 @@
-"""One client's connection as lines: bounded in length and time, with everything of telnet taken out.
+"""A client's connection as lines: bounded in length and time, without telnet's commands.
 
-No option of telnet is ever offered, so that a pipe through `nc` gets nothing but answers; what a telnet
-offers or asks for is declined.
+It offers no telnet option, so that a pipe through `nc` receives answers only; what a telnet client offers or
+asks for is declined.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from contextlib import suppress
 from ...record.clock import monotonic
 
 LINE_BYTES = 8 * 1024
-# Lines that came ahead of their answers; beyond this the client has to wait.
+# Lines received ahead of their answers; beyond this the client has to wait.
 AHEAD_BYTES = 64 * 1024
-# A client that reads nothing for so long is cut off; so is one that takes longer for one answer.
+# A client that reads nothing, or takes longer than this for one answer, is disconnected.
 SEND_WITHIN_S = 5.0
 # The longest answer: all rows that a table may have, as JSON.
 ANSWER_BYTES = 16 * 1024 * 1024
-# How long a client that is sent away may take to hang up.
+# Grace period for a client to close a connection that the server ends.
 LINGER_S = 0.2
 
 _IAC, _WILL, _DO, _WONT, _DONT = 255, 251, 253, 252, 254
-# Interrupt process, break, abort output: what a Ctrl-C becomes, by the kind of telnet.
+# Interrupt process, break, abort output: what a Ctrl-C becomes, depending on the telnet client.
 _INTERRUPTS = (b"\xff\xf4", b"\xff\xf3", b"\xff\xf5", b"\x03")
 _PIECE = re.compile(
     rb"[^\xff\r\n\x03]+|\r|\n|\x03|\xff\xfa.*?\xff\xf0|\xff[\xfb-\xfe].|\xff[^\xfa-\xfe]", re.DOTALL
@@ -33,39 +33,39 @@ _PIECE = re.compile(
 
 
 class GoneError(Exception):
-    """The client has left, or does not read what it asked for."""
+    """The client has left, or does not read its answers."""
 
 
 class TooLongError(Exception):
-    """The client sent a line beyond the limit, which was dropped."""
+    """The client sent a line over the limit, which was dropped."""
 
 
 class Lines:
-    """Turns a stream of bytes into lines. CRLF, CR NUL, CR and LF all end one."""
+    """Turns a stream of bytes into lines. CRLF, CR NUL, CR and LF each end one."""
 
     def __init__(self) -> None:
-        self.waiting: deque[str | None] = deque()  # `None` stands for a line that was too long
+        self.received: deque[str | None] = deque()  # complete lines; `None` for one that was too long
         self.is_interrupted = False
-        self.replies = bytearray()  # what a telnet wants to hear
-        self.size_bytes = 0  # of what waits
+        self.replies = bytearray()  # to a telnet client's requests
+        self.size_bytes = 0  # of the complete lines
         self._line = bytearray()
         self._is_too_long = False
         self._after_cr = False
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received bytes."""
         data = self._rest + data
         end = 0
         while (piece := _PIECE.match(data, end)) is not None:
             end = piece.end()
             self._take(piece[0])
-        # The beginning of a telnet command; one that does not end is none.
+        # The beginning of a telnet command; dropped if it does not end.
         self._rest = data[end:] if len(data) - end <= LINE_BYTES else b""
 
     @property
     def has_begun(self) -> bool:
-        """Whether a line has, that has not ended."""
+        """Whether a partial line has been received."""
         return bool(self._line) or self._is_too_long
 
     def pop(self) -> str:
@@ -75,7 +75,7 @@ class Lines:
             IndexError: There is none yet.
             TooLongError: It was too long.
         """
-        line = self.waiting.popleft()
+        line = self.received.popleft()
         if line is None:
             raise TooLongError
         self.size_bytes -= len(line)
@@ -108,35 +108,35 @@ class Lines:
 
     def _end_line(self) -> None:
         if self._is_too_long:
-            self.waiting.append(None)
+            self.received.append(None)
         else:
             line = self._line.decode(errors="replace")
-            self.waiting.append(line)
+            self.received.append(line)
             self.size_bytes += len(line)
         self._is_too_long = False
         self._line.clear()
 
 
 class Connection:
-    """The connection itself; used by one thread."""
+    """A client's connection; used by one thread."""
 
     def __init__(self, channel: socket.socket) -> None:
+        self.has_ended = False  # no more input will come
         self._channel = channel
         self._lines = Lines()
-        self._has_ended = False
         channel.settimeout(SEND_WITHIN_S)
 
     @property
     def has_more(self) -> bool:
-        """Whether a line waits already, or will never come."""
-        return bool(self._lines.waiting) or self._has_ended
+        """Whether a complete line has been received, or none will come."""
+        return bool(self._lines.received) or self.has_ended
 
     @property
     def has_input(self) -> bool:
-        """Whether anything came that was not asked for yet, be it the beginning of a line, or its end."""
+        """Whether anything unread was received: a line, a part of one, or the end of the input."""
         return self.has_more or self._lines.has_begun
 
-    def line(self, *, within_s: float) -> str:
+    def read_line(self, *, within_s: float) -> str:
         """The next line.
 
         Raises:
@@ -145,43 +145,38 @@ class Connection:
             GoneError: No more will come.
         """
         deadline_s = monotonic() + within_s
-        while not self._lines.waiting:
-            if self._has_ended:
+        while not self._lines.received:
+            if self.has_ended:
                 raise GoneError
             left_s = deadline_s - monotonic()
             if left_s <= 0:
                 raise TimeoutError
-            self.take_in(within_s=left_s)
+            self.receive(within_s=left_s)
         return self._lines.pop()
 
-    def take_in(self, *, within_s: float) -> bool:
-        """Wait at most so long for the client to do anything; whether it has gone away completely.
+    def receive(self, *, within_s: float) -> bool:
+        """Wait for at most *within_s* for any input, and receive it; true if the client has hung up.
 
-        One that has only ended its input, as a pipe does, still waits for answers.
+        A client that has only ended its input, as a pipe does, still waits for answers.
         """
-        is_full = self._lines.size_bytes > AHEAD_BYTES or len(self._lines.waiting) > LINE_BYTES
-        # With no more room, or no more to come, a hang-up is all that is waited for.
-        wanted = 0 if is_full or self._has_ended else select.POLLIN
+        is_full = self._lines.size_bytes > AHEAD_BYTES or len(self._lines.received) > LINE_BYTES
+        # With no room left, or no input to come, only a hang-up ends the wait.
+        wanted = 0 if is_full or self.has_ended else select.POLLIN
         poll = select.poll()
         poll.register(self._channel, wanted)
         happened = poll.poll(max(0.0, within_s) * 1e3)
         if not happened:
             return False
         if happened[0][1] & wanted:
-            self._receive()
+            self._read_socket()
             return False
-        self._has_ended = True
+        self.has_ended = True
         return True
 
-    def is_interrupted(self) -> bool:
-        """Whether a Ctrl-C came since this was asked last."""
+    def take_interrupt(self) -> bool:
+        """Whether a Ctrl-C came since the last call."""
         came, self._lines.is_interrupted = self._lines.is_interrupted, False
         return came
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether no more lines will come."""
-        return self._has_ended
 
     def send(self, text: str) -> None:
         """Send text.
@@ -192,21 +187,21 @@ class Connection:
         self._send(text.encode(errors="replace")[:ANSWER_BYTES])
 
     def close(self) -> None:
-        """End the connection, after what was sent has arrived."""
+        """Close the connection after everything sent has arrived."""
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
-            # With input that nobody has read, an end would be a reset, which overtakes the last answer.
+            # Closing with unread input would reset the connection, which may overtake the last answer.
             self._channel.settimeout(LINGER_S)
-            while not self._has_ended and self._channel.recv(64 * 1024):
+            while not self.has_ended and self._channel.recv(64 * 1024):
                 pass
         self._channel.close()
 
-    def _receive(self) -> None:
+    def _read_socket(self) -> None:
         try:
             data = self._channel.recv(64 * 1024)
         except OSError:
             data = b""
-        self._has_ended = not data
+        self.has_ended = not data
         self._lines.feed(data)
         if self._lines.replies:
             replies, self._lines.replies = bytes(self._lines.replies), bytearray()
@@ -215,6 +210,6 @@ class Connection:
     def _send(self, data: bytes) -> None:
         try:
             self._channel.sendall(data)
-        except OSError as exc:  # a timeout is one as well
-            self._has_ended = True
+        except OSError as exc:  # including a timeout
+            self.has_ended = True
             raise GoneError from exc

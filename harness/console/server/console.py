@@ -1,4 +1,4 @@
-"""Opens the console of a process in a thread, so that no loop waits for it, and closes it."""
+"""Opens a process's console in a thread, so that no loop waits for it, and closes it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from .listener import TcpListener
     from .server import ConsoleServer
 
-# Another process of the same run may have taken the port, and not have told of it yet.
+# Another process of the same run may have taken the port and not have written its endpoint yet.
 SIBLING_WITHIN_S = 1.0
-# At the end of the process, what is still being opened is waited for.
+# How long the exit of the process waits for a console that is still opening.
 OPEN_WITHIN_S = 2.0
 
 
 class Console:
-    """The console of one process, from now on until it is closed."""
+    """The console of a process, which opens at once and serves until it is closed."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class Console:
         handlers: Mapping[str, Handler],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """*port* is for telnet, `None` for no such door, 0 for any; *pages* has the counters of the loops."""
+        """*port* is for telnet: `None` for no port, 0 for any. *pages* has the counters of the loops."""
         self.recent = RecentEvents()
-        self.card: ConsoleEndpoint | None = None  # how to attach, once it is open
+        self.endpoint: ConsoleEndpoint | None = None  # how to attach, once it is open
         self._loops = loops
         self._folder = folder
         self._pages = pages
@@ -64,68 +64,68 @@ class Console:
         self._dropped = dropped
         self._handlers = handlers
         self._on_error = on_error
-        self._crew = ConsoleThreads(on_error)
+        self._threads = ConsoleThreads(on_error)
         self._lock = threading.Lock()
         self._opened = threading.Event()
         self._is_closed = False
-        self._card_file: Path | None = None
-        self._service: ProcessView | None = None
+        self._endpoint_file: Path | None = None
+        self._process: ProcessView | None = None
         self._server: ConsoleServer | None = None
-        self._audit: AccessLog | None = None
-        self._births: TaskHook | None = None
-        self._crew.start(self._open)
+        self._access_log: AccessLog | None = None
+        self._task_hook: TaskHook | None = None
+        self._threads.start(self._open)
 
     def cpu_ns(self) -> int:
         """The CPU time of its threads so far."""
-        return self._crew.cpu_ns()
+        return self._threads.cpu_ns()
 
     def running(self, loop: AbstractEventLoop) -> None:
-        """*loop* begins to run."""
-        if self._births is not None:
-            self._births.begin(loop)
+        """Called when *loop* begins to run."""
+        if self._task_hook is not None:
+            self._task_hook.begin(loop)
 
     def wait_open(self, *, within_s: float) -> bool:
-        """Wait until it is open, or will never be; false when that takes longer."""
+        """Wait until it has opened, or failed to; false on timeout."""
         return self._opened.wait(within_s)
 
     def close(self) -> None:
-        """Send the clients away, undo what they have begun, and leave nothing behind."""
+        """Disconnect the clients, undo what they have changed, and leave nothing behind."""
         self._opened.wait(OPEN_WITHIN_S)
         with self._lock:
             self._is_closed = True
-        if self._card_file is not None and self.card is not None:
+        if self._endpoint_file is not None and self.endpoint is not None:
             from ...record import console_endpoint
 
             with suppress(OSError):
-                console_endpoint.remove(self._card_file, self.card)
+                console_endpoint.remove(self._endpoint_file, self.endpoint)
         if self._server is not None:
             self._server.close()
-        if self._service is not None:
-            self._service.close()
-        if self._births is not None:
-            self._births.end()
-        if self._audit is not None:
-            self._audit.tell()
+        if self._process is not None:
+            self._process.close()
+        if self._task_hook is not None:
+            self._task_hook.end()
+        if self._access_log is not None:
+            self._access_log.flush()
 
     def abandon(self) -> None:
-        """In a child after `fork`: the doors are the parent's, and so is whoever is inside."""
+        """In a forked child, release what belongs to the parent: its listeners and clients."""
         if self._server is not None:
             self._server.abandon()
-        if self._births is not None:
-            self._births.end()
+        if self._task_hook is not None:
+            self._task_hook.end()
 
     def _open(self) -> None:
         try:
-            # Here, in this thread: the imports alone take longer than a healthy loop's turn.
+            # In this thread: the imports alone take longer than a turn of a healthy loop.
             from ...probe.hooks.task_hook import TaskHook
             from ..view.process import ProcessView
 
-            births = TaskHook()
-            service = ProcessView(
+            task_hook = TaskHook()
+            process = ProcessView(
                 folder=self._folder,
                 loops=self._loops,
                 recent=self.recent,
-                crew=self._crew,
+                threads=self._threads,
                 allowed=frozenset(self._allow),
                 write=self._write,
                 dropped=self._dropped,
@@ -135,17 +135,15 @@ class Console:
             with self._lock:
                 if self._is_closed:
                     return
-                self._service, self._births = service, births
-                self._serve(service)
-            for view in service.loops():
-                births.begin(view.loop)
-            from ..view import loop_history
-
-            loop_history.begin(service)
+                self._process, self._task_hook = process, task_hook
+                self._serve(process)
+            for view in process.loops():
+                task_hook.begin(view.loop)
+            process.history.start(process)
         finally:
             self._opened.set()
 
-    def _serve(self, service: ProcessView) -> None:
+    def _serve(self, process: ProcessView) -> None:
         from ...probe import code_paths
         from ...record import console_endpoint
         from .access_log import AccessLog
@@ -156,10 +154,10 @@ class Console:
         name = f"{os.getpid()}-{monotonic_ns():x}"
         socket = str(folder / f"{name}.sock")
         token = os.urandom(16).hex()
-        doors: list[Listener] = [UnixListener(socket)]
+        listeners: list[Listener] = [UnixListener(socket)]
         tcp, note = self._open_port(token)
-        doors += [tcp] if tcp is not None else []
-        self.card = console_endpoint.ConsoleEndpoint(
+        listeners += [tcp] if tcp is not None else []
+        self.endpoint = console_endpoint.ConsoleEndpoint(
             pid=os.getpid(),
             ticks=console_endpoint.ticks_of(os.getpid()) or 0,
             program=tuple(sys.orig_argv),
@@ -173,22 +171,27 @@ class Console:
             application=code_paths.application(self._loops.application),
             libraries=code_paths.libraries(),
         )
-        self._card_file = folder / f"{name}.json"
-        audit = self._audit = AccessLog(self._write, self._crew.cpu_ns)
-        banner, prompt = _banner(self.card), f"{_program()}[{os.getpid()}]> "
+        self._endpoint_file = folder / f"{name}.json"
+        access_log = self._access_log = AccessLog(self._write, self._threads.cpu_ns)
+        banner, prompt = _banner(self.endpoint), f"{_program()}[{os.getpid()}]> "
 
-        def converse(wire: Connection, who: str) -> None:
+        def converse(connection: Connection, client: str) -> None:
             from .session import ConsoleSession
 
-            ConsoleSession(wire, who, banner, prompt, service, audit).run()
+            ConsoleSession(connection, client, banner, prompt, process, access_log).run()
 
-        self._server = ConsoleServer(doors, crew=self._crew, audit=audit, converse=converse)
-        # Last: whoever finds the card can attach.
-        console_endpoint.write(self._card_file, self.card)
-        self._write(ConsoleOpened(monotonic_ns(), os.getpid(), str(self._card_file), self.card.port, note))
+        self._server = ConsoleServer(
+            listeners, threads=self._threads, access_log=access_log, converse=converse
+        )
+        # Last: a client that finds the endpoint's file can attach.
+        console_endpoint.write(self._endpoint_file, self.endpoint)
+        opened = ConsoleOpened(
+            monotonic_ns(), os.getpid(), str(self._endpoint_file), self.endpoint.port, note
+        )
+        self._write(opened)
 
     def _open_port(self, token: str) -> tuple[TcpListener | None, str]:
-        """The door for telnet, if one is asked for; and why it is not as asked."""
+        """The listener for telnet, if a port is configured; and a note if it is not as configured."""
         if self._port is None:
             return None, ""
         from .listener import PortTakenError, TcpListener
@@ -196,15 +199,15 @@ class Console:
         try:
             return TcpListener(self._port, token), ""
         except OSError as exc:
-            if isinstance(exc, PortTakenError) and self._port_is_a_siblings():
-                door = TcpListener(0, token)
-                return door, f"port {self._port} is another process's of this run; here it is {door.port}"
+            if isinstance(exc, PortTakenError) and self._sibling_has_port():
+                tcp = TcpListener(0, token)
+                return tcp, f"port {self._port} belongs to another process of this run; using {tcp.port}"
             # The UNIX socket opens all the same.
             self._on_error("console", exc)
             return None, str(exc)
 
-    def _port_is_a_siblings(self) -> bool:
-        """Whether another process of the same run has the port that was asked for."""
+    def _sibling_has_port(self) -> bool:
+        """Whether another process of the same run has the configured port."""
         from ...record import console_endpoint
 
         deadline_s = monotonic() + SIBLING_WITHIN_S
@@ -218,11 +221,11 @@ class Console:
             time.sleep(0.05)
 
 
-def _banner(card: ConsoleEndpoint) -> str:
-    may = f"may {', '.join(card.allow)}" if card.allow else "reads only"
-    run = f", run {Path(card.folder).name}" if card.folder else ""
-    program = printable(" ".join(card.program))
-    return f"console of pid {card.pid}: {program}{run}; {may}. help lists the commands."
+def _banner(endpoint: ConsoleEndpoint) -> str:
+    may = f"may {', '.join(endpoint.allow)}" if endpoint.allow else "reads only"
+    run = f", run {Path(endpoint.folder).name}" if endpoint.folder else ""
+    program = printable(" ".join(endpoint.program))
+    return f"console of pid {endpoint.pid}: {program}{run}; {may}. help lists the commands."
 
 
 def _program() -> str:

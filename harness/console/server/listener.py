@@ -1,4 +1,4 @@
-"""The ways in: a UNIX socket for the user that the process runs as, and a port of loopback behind a token."""
+"""Where clients connect: a UNIX socket for the process's own user, and a loopback port behind a token."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 HOST = "127.0.0.1"
-# To find the token and paste it.
+# Enough time to look up the token and paste it.
 TOKEN_WITHIN_S = 60.0
-# Somebody who guesses gets this many tries per second, each of which costs him as much time.
+# An attacker who guesses gets this many tries per second, each of which takes `WRONG_S`.
 TRIES_PER_S = 5
 WRONG_S = 0.5
-# Who connects while the process is busy; a UNIX socket refuses at once when there are more.
+# Clients that connect while the process is busy; a UNIX socket refuses further ones at once.
 BACKLOG = 64
-# As `telnet` users are prompted, but not who has sent the token already.
+# Users of telnet are prompted after this time; programs have sent the token by then.
 PROMPT_AFTER_S = 0.2
 
 _HTTP = re.compile(r"[A-Z]+ \S+ HTTP/\d")
 
 
 class RefusedError(Exception):
-    """Whoever came may not enter; the message is for the record."""
+    """The client is not admitted; the message is for the record."""
 
 
 class PortTakenError(OSError):
-    """Somebody else has the port."""
+    """Another program listens on the port."""
 
 
 class Listener(Protocol):
-    """One way in."""
+    """A listening socket, and who may connect to it."""
 
     listening: socket.socket
 
-    def who(self, channel: socket.socket) -> str:
-        """Who is at the other end, for the record."""
+    def name_of(self, channel: socket.socket) -> str:
+        """The client's name in the record."""
         ...
 
-    def admit(self, channel: socket.socket, wire: Connection) -> None:
-        """Return when the client may enter.
+    def admit(self, channel: socket.socket, connection: Connection) -> None:
+        """Return once the client has authenticated itself.
 
         Raises:
-            RefusedError: It may not.
+            RefusedError: It may not enter.
             GoneError: It has left.
         """
         ...
 
 
 class UnixListener:
-    """A socket that only its owner's folder leads to.
+    """A socket in a folder that only its owner can enter.
 
     Raises:
         OSError: It cannot be opened.
@@ -71,21 +71,21 @@ class UnixListener:
         os.chmod(path, 0o600)  # noqa: PTH101
         self.listening.listen(BACKLOG)
 
-    def who(self, channel: socket.socket) -> str:
+    def name_of(self, channel: socket.socket) -> str:
         return "uid {1}, pid {0}".format(*_peer(channel))
 
-    def admit(self, channel: socket.socket, wire: Connection) -> None:
+    def admit(self, channel: socket.socket, connection: Connection) -> None:
         _, uid = _peer(channel)
         if uid != os.geteuid():
-            wire.send(f"this console belongs to user {os.geteuid()}\n")
+            connection.send(f"this console belongs to user {os.geteuid()}\n")
             raise RefusedError("another user")
 
 
 class TcpListener:
-    """A port of loopback. The first line must be the token; it is this process's alone.
+    """A loopback port. The first line must be the token, which only this process accepts.
 
     Raises:
-        PortTakenError: Somebody listens there.
+        PortTakenError: Another program listens there.
         OSError: It cannot be opened.
     """
 
@@ -93,8 +93,8 @@ class TcpListener:
         self._token = token
         self._wrong_s: deque[float] = deque(maxlen=TRIES_PER_S)
         self.listening = socket.socket()
-        # Not SO_REUSEPORT, which would share the port with whoever has it. This only lets a port be taken
-        # again whose connections have just ended.
+        # Not SO_REUSEPORT, which would share the port with another program. This only allows a port whose
+        # connections have just ended.
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.listening.bind((HOST, port))
@@ -106,46 +106,46 @@ class TcpListener:
             raise
         self.port: int = self.listening.getsockname()[1]
 
-    def who(self, channel: socket.socket) -> str:
+    def name_of(self, channel: socket.socket) -> str:
         try:
             return "{}:{}".format(*channel.getpeername())
         except OSError:
             return HOST
 
-    def admit(self, channel: socket.socket, wire: Connection) -> None:
-        # A telnet's Ctrl-C comes as urgent data, which would be taken out of its place.
+    def admit(self, channel: socket.socket, connection: Connection) -> None:
+        # A telnet client sends Ctrl-C as urgent data, which would otherwise be taken out of the stream.
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        self._spare_the_guessed(wire)
-        line = _first_line(wire)
+        self._limit_tries(connection)
+        line = _first_line(connection)
         if _HTTP.match(line):
-            # A web page had a browser connect; it gets nothing to read.
+            # A web page made a browser connect; it gets no answer that it could read.
             raise RefusedError("HTTP")
         if not self._is_token(line.strip()):
             self._wrong_s.append(monotonic())
             time.sleep(WRONG_S)
-            wire.send("wrong token\n")
+            connection.send("wrong token\n")
             raise RefusedError("wrong token")
 
-    def _spare_the_guessed(self, wire: Connection) -> None:
+    def _limit_tries(self, connection: Connection) -> None:
         tries = self._wrong_s
         if len(tries) == TRIES_PER_S and monotonic() - tries[0] < 1:
-            wire.send("too many wrong tokens; try again in a second\n")
+            connection.send("too many wrong tokens; try again in a second\n")
             raise RefusedError("too many wrong tokens")
 
     def _is_token(self, text: str) -> bool:
-        from hmac import compare_digest  # loads OpenSSL: when somebody comes, not at the program's start
+        from hmac import compare_digest  # loads OpenSSL: with the first client, not at the program's start
 
         return compare_digest(text.encode(), self._token.encode())
 
 
-def _first_line(wire: Connection) -> str:
-    from .connection import TooLongError  # with the first client, as the whole of it
+def _first_line(connection: Connection) -> str:
+    from .connection import TooLongError  # that module is imported with the first client
 
     try:
         with suppress(TimeoutError):
-            return wire.line(within_s=PROMPT_AFTER_S)
-        wire.send("token: ")
-        return wire.line(within_s=TOKEN_WITHIN_S)
+            return connection.read_line(within_s=PROMPT_AFTER_S)
+        connection.send("token: ")
+        return connection.read_line(within_s=TOKEN_WITHIN_S)
     except TimeoutError:
         raise RefusedError("no token") from None
     except TooLongError:
@@ -153,6 +153,6 @@ def _first_line(wire: Connection) -> str:
 
 
 def _peer(channel: socket.socket) -> tuple[int, int]:
-    """The pid and uid of who connected, as the kernel knows them."""
+    """The pid and uid of the client, as the kernel reports them."""
     pid, uid, _gid = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid

@@ -1,4 +1,4 @@
-"""Takes clients in at the doors, and gives each a thread; a fixed number of them at a time."""
+"""Accepts clients from the listeners and serves each in a thread; a fixed number of them at a time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 CLIENTS = 8
-# Those who have not said the token yet have a number of their own: they must not keep others out.
-AT_THE_DOOR = 8
-# When the process has no descriptor left for a client, it is not asked again at once.
-BREATH_S = 0.1
+# Clients that have not sent the token yet, per listener. They do not count as `CLIENTS`.
+UNAUTHENTICATED = 8
+# Pause before another `accept` when the process has no file descriptor left for a client.
+RETRY_S = 0.1
 
 
 class ConsoleServer:
@@ -30,113 +30,115 @@ class ConsoleServer:
 
     def __init__(
         self,
-        doors: Sequence[Listener],
+        listeners: Sequence[Listener],
         *,
-        crew: ConsoleThreads,
-        audit: AccessLog,
+        threads: ConsoleThreads,
+        access_log: AccessLog,
         converse: Callable[[Connection, str], None],
     ) -> None:
-        """*converse* talks with one client, in its thread."""
-        self._doors = doors
-        self._crew = crew
-        self._audit = audit
+        """*converse* serves one client, in the client's thread, given its connection and name."""
+        self._listeners = listeners
+        self._threads = threads
+        self._access_log = access_log
         self._converse = converse
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._lock = threading.Lock()
-        self._waiting: dict[socket.socket, Listener] = {}
-        self._inside: set[socket.socket] = set()
+        self._unauthenticated: dict[socket.socket, Listener] = {}
+        self._admitted: set[socket.socket] = set()
         self._closed = False
-        crew.start(self._serve)
+        threads.start(self._serve)
 
     def close(self) -> None:
-        """Let nobody in any more, and send everybody away."""
+        """Accept no more clients, and disconnect all of them."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            os.eventfd_write(self._bell, 1)
-            for channel in (*self._waiting, *self._inside):
+            os.eventfd_write(self._wakeup, 1)
+            for channel in (*self._unauthenticated, *self._admitted):
                 # Not closed here: its thread may be about to use it.
                 with contextlib.suppress(OSError):
                     channel.shutdown(socket.SHUT_RDWR)
 
     def abandon(self) -> None:
-        """In a child after `fork`: the clients, and the doors, are the parent's."""
-        for channel in (*self._waiting, *self._inside, *(door.listening for door in self._doors)):
+        """In a forked child, close the descriptors of the parent's clients and listeners."""
+        listening = (listener.listening for listener in self._listeners)
+        for channel in (*self._unauthenticated, *self._admitted, *listening):
             channel.close()
-        os.close(self._bell)
+        os.close(self._wakeup)
 
     def _serve(self) -> None:
-        doors = {door.listening.fileno(): door for door in self._doors}
+        by_fd = {listener.listening.fileno(): listener for listener in self._listeners}
         poll = select.poll()
-        for fd in (*doors, self._bell):
+        for fd in (*by_fd, self._wakeup):
             poll.register(fd, select.POLLIN)
         while not self._closed:
             for fd, _ in poll.poll():
-                if fd in doors:
-                    self._let_in(doors[fd])
-        for door in self._doors:
-            door.listening.close()
-        with self._lock:  # whoever closes us has rung it by then
-            os.close(self._bell)
+                if fd in by_fd:
+                    self._accept(by_fd[fd])
+        for listener in self._listeners:
+            listener.listening.close()
+        with self._lock:  # `close` has written to it by then
+            os.close(self._wakeup)
 
-    def _let_in(self, door: Listener) -> None:
+    def _accept(self, listener: Listener) -> None:
         try:
-            channel, _ = door.listening.accept()
-            who = door.who(channel)
-        except OSError:  # it has left already, or there are no more descriptors
-            time.sleep(BREATH_S)
+            channel, _ = listener.listening.accept()
+            client = listener.name_of(channel)
+        except OSError:  # the client has left already, or there are no more descriptors
+            time.sleep(RETRY_S)
             return
         with self._lock:
-            is_full = self._closed or sum(at is door for at in self._waiting.values()) >= AT_THE_DOOR
+            here = sum(at is listener for at in self._unauthenticated.values())
+            is_full = self._closed or here >= UNAUTHENTICATED
             if not is_full:
-                self._waiting[channel] = door
+                self._unauthenticated[channel] = listener
         if is_full:
-            _turn_away(channel)
-            self._audit.refused(who, "too many at the door")
+            _reject(channel)
+            self._access_log.refused(client, "too many unauthenticated connections")
             return
         try:
-            self._crew.start(lambda: self._receive(door, channel, who))
-        except RuntimeError:  # the process may have no more threads
+            self._threads.start(lambda: self._receive(listener, channel, client))
+        except RuntimeError:  # the process has reached its limit of threads
             with self._lock:
-                del self._waiting[channel]
-            _turn_away(channel)
-            self._audit.refused(who, "no thread for it")
+                del self._unauthenticated[channel]
+            _reject(channel)
+            self._access_log.refused(client, "no thread available")
 
-    def _receive(self, door: Listener, channel: socket.socket, who: str) -> None:
-        from .connection import Connection, GoneError  # with the first client: nobody may ever come
+    def _receive(self, listener: Listener, channel: socket.socket, client: str) -> None:
+        from .connection import Connection, GoneError  # with the first client, if one ever comes
 
-        wire = Connection(channel)
+        connection = Connection(channel)
         try:
-            door.admit(channel, wire)
-            self._go_inside(channel, wire)
-            self._audit.connected(who)
-            self._converse(wire, who)
+            listener.admit(channel, connection)
+            self._admit(channel, connection)
+            self._access_log.connected(client)
+            self._converse(connection, client)
         except RefusedError as exc:
-            self._audit.refused(who, str(exc))
+            self._access_log.refused(client, str(exc))
         except GoneError:
             pass
         finally:
             with self._lock:
-                self._waiting.pop(channel, None)
-                self._inside.discard(channel)
-            # First: it may be the process's end that has sent the client away.
-            self._audit.tell()
-            wire.close()
+                self._unauthenticated.pop(channel, None)
+                self._admitted.discard(channel)
+            # Before the connection is closed: the process may be about to exit.
+            self._access_log.flush()
+            connection.close()
 
-    def _go_inside(self, channel: socket.socket, wire: Connection) -> None:
+    def _admit(self, channel: socket.socket, connection: Connection) -> None:
         with self._lock:
-            is_full = len(self._inside) >= CLIENTS
+            is_full = len(self._admitted) >= CLIENTS
             if not is_full:
-                del self._waiting[channel]
-                self._inside.add(channel)
+                del self._unauthenticated[channel]
+                self._admitted.add(channel)
         if is_full:
-            wire.send(f"{CLIENTS} clients are connected, and no more are served\n")
+            connection.send(f"{CLIENTS} clients are connected already\n")
             raise RefusedError("too many clients")
 
 
-def _turn_away(channel: socket.socket) -> None:
-    # In the thread that lets others in, which waits for nobody.
+def _reject(channel: socket.socket) -> None:
+    # Without blocking: this thread has to accept other clients.
     with channel, contextlib.suppress(OSError):
         channel.setblocking(False)
         channel.send(b"too many connections; try again later\n")

@@ -1,8 +1,8 @@
-"""One client's conversation: line by line, until it leaves or is idle.
+"""One client's session: line by line, until the client leaves or is idle.
 
-A line that begins with ``{`` is a program's request, ``{"line": "top --json", "columns": 120}``, and is
-answered by one line of JSON. With ``"talks": true``, others come before that one: ``{"heard": true}`` at
-once, ``{"say": ...}``, and ``{"ask": ...}``, which the client answers with ``{"input": ...}``.
+A line that begins with ``{`` is a program's request, ``{"line": "top --json", "columns": 120}``, and its
+answer is one line of JSON. With ``"talks": true``, messages may precede it: ``{"heard": true}`` at once,
+``{"say": ...}``, and ``{"ask": ...}``, which the client answers with ``{"input": ...}``.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ...probe.hooks.thread_state import forget_this_thread
 from ...record.clock import monotonic
 from ..protocol import registry, table
-from ..protocol.command import ACTS, READS, Command, CommandError, Completing, Verbatim
-from ..protocol.option import HelpAsked, OptionError, parse, parser
+from ..protocol.command import ACTS, READS, Command
+from ..protocol.errors import CommandError, OptionError
+from ..protocol.option import HelpRequested, flags, parse
 from ..protocol.result import CommandResult
 from ..sanitize import printable
-from ..threads import forget_thread
 from ..view.process import ProcessView
 from .access_log import AccessLog
 from .connection import LINE_BYTES, Connection, GoneError, TooLongError
 
 IDLE_S = 15 * 60.0
-# Whoever sends the next line faster than this is no person, and gets neither greeting nor prompt.
+# A client that sends a line sooner than this is a program, and gets neither greeting nor prompt.
 GREETING_S = 0.2
-# So many in a row come from something that takes this for another service.
-NONSENSE = 20
-# A telnet does not say how wide its terminal is.
+# This many invalid lines in a row come from a client that takes this for another service.
+INVALID_LINES = 20
+# The width of a terminal that telnet does not report.
 COLUMNS = 120
 COMPLETIONS = 100
 
@@ -38,7 +39,7 @@ OK, FAILED, REFUSED, USAGE = "ok", "failed", "refused", "usage"
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """What came of one line: for people, or as JSON when that was asked for."""
+    """The result of a line: text for people, and JSON if the line asked for it."""
 
     status: str
     text: str
@@ -52,125 +53,121 @@ class LineResult:
 
 @dataclass(slots=True)
 class ConsoleSession:
-    """One client's, in a thread of its own."""
+    """One client's session, in the client's own thread."""
 
-    wire: Connection
-    who: str  # as the record names the client
+    connection: Connection
+    client: str  # its name in the record
     banner: str
     prompt: str
-    service: ProcessView
-    audit: AccessLog
+    process: ProcessView
+    access_log: AccessLog
     idle_s: float = IDLE_S
-    is_person: bool = field(default=False, init=False)
-    _nonsense: int = field(default=0, init=False)
+    is_interactive: bool = field(default=False, init=False)
+    _invalid: int = field(default=0, init=False)  # lines in a row
 
     def run(self) -> None:
-        """Talk until one of the two has had enough.
+        """Serve the client until either side ends the session.
 
         Raises:
-            GoneError: That is the client, without a word.
+            GoneError: The client has disconnected.
         """
         self._greet()
-        while self._nonsense < NONSENSE:
+        while self._invalid < INVALID_LINES:
             try:
-                line = self.wire.line(within_s=self.idle_s)
+                line = self.connection.read_line(within_s=self.idle_s)
             except TooLongError:
-                self._nonsense += 1
-                self.tell(f"a line has at most {LINE_BYTES:,} bytes; this one was dropped")
+                self._invalid += 1
+                self.send_line(f"a line has at most {LINE_BYTES:,} bytes; this one was dropped")
                 continue
             except TimeoutError:
-                self.tell(f"nothing was asked for {self.idle_s / 60:g} minutes: closing")
+                self.send_line(f"idle for {self.idle_s / 60:g} minutes: closing")
                 return
-            if not self._hear(line):
+            if not self._handle(line):
                 return
-            self._ask_for_more()
-        self.tell("these are no commands: closing")
+            self._send_prompt()
+        self.send_line(f"no valid command in {INVALID_LINES} lines: closing")
 
-    def tell(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         """Send one line.
 
         Raises:
             GoneError: The client has left, or does not read.
         """
-        self.wire.send(line + "\n")
+        self.connection.send(line + "\n")
 
     def _greet(self) -> None:
         deadline_s = monotonic() + GREETING_S
-        while not self.wire.has_input and (left_s := deadline_s - monotonic()) > 0:
-            self.wire.take_in(within_s=left_s)
-        self.is_person = not self.wire.has_input
-        if self.is_person:
-            self.tell(self.banner)
-            self._ask_for_more()
+        while not self.connection.has_input and (left_s := deadline_s - monotonic()) > 0:
+            self.connection.receive(within_s=left_s)
+        self.is_interactive = not self.connection.has_input
+        if self.is_interactive:
+            self.send_line(self.banner)
+            self._send_prompt()
 
-    def _ask_for_more(self) -> None:
-        if self.is_person and not self.wire.has_more:
-            self.wire.send(self.prompt)
+    def _send_prompt(self) -> None:
+        if self.is_interactive and not self.connection.has_more:
+            self.connection.send(self.prompt)
 
-    def _hear(self, line: str) -> bool:
+    def _handle(self, line: str) -> bool:
         """Answer one line; false when the client leaves."""
         if (start := _to_complete(line)) is not None:
-            self.tell("  ".join(self._completions(start)) or "nothing fits")
+            self.send_line("  ".join(self._completions(start)) or "no completions")
             return True
         line = line.strip()
         if line.startswith("{"):
-            return self._hear_request(line)
+            return self._handle_request(line)
         if not line or line == "\x04":  # the end of input, as a terminal types it
             return not line
-        outcome = self._carry_out(line, _Spoken(self, wants_json=_wants_json(line)), columns=COLUMNS)
-        if str(outcome):
-            self.tell(str(outcome))
-        if outcome.hint and self.is_person and not outcome.json:
-            self.tell(f"next: {outcome.hint}")
-        return not outcome.leaves
+        result = self._execute(line, _LineClient(self, wants_json=_wants_json(line)), columns=COLUMNS)
+        if str(result):
+            self.send_line(str(result))
+        if result.hint and self.is_interactive and not result.json:
+            self.send_line(f"next: {result.hint}")
+        return not result.leaves
 
-    def _hear_request(self, line: str) -> bool:
+    def _handle_request(self, line: str) -> bool:
         try:
             request = json.loads(line)
             start = request.get("complete")
-            asked = str(request["line"] if start is None else start)
+            text = str(request["line"] if start is None else start)
             columns = max(20, min(int(request.get("columns", COLUMNS)), 1_000))
             talks = bool(request.get("talks"))
         except (ValueError, TypeError, KeyError, RecursionError):
-            self._nonsense += 1
-            self.tell(_json({"ok": False, "status": USAGE, "text": 'expected {"line": "COMMAND"}'}))
+            self._invalid += 1
+            self.send_line(_json({"ok": False, "status": USAGE, "text": 'expected {"line": "COMMAND"}'}))
             return True
         if start is not None:
-            self.tell(_json({"ok": True, "status": OK, "completions": self._completions(asked)}))
+            self.send_line(_json({"ok": True, "status": OK, "completions": self._completions(text)}))
             return True
         if talks:
-            # Who waits for the answer of a long command knows now that the process is well.
-            self.tell(_json({"heard": True}))
-        client = _Requested(self, talks=talks)
-        outcome = self._carry_out(asked, client, columns=columns)
-        answer: dict[str, object] = {"ok": outcome.status == OK, "status": outcome.status}
-        answer |= {"said": client.said} if client.said else {}
-        answer |= {"hint": outcome.hint} if outcome.hint else {}
-        answer |= {"leaves": True} if outcome.leaves else {}
-        result = f'"answer":{outcome.json}' if outcome.json else f'"text":{_json(outcome.text)}'
-        self.tell(f"{_json(answer)[:-1]},{result}}}")
-        return not outcome.leaves
+            # A client that waits for a long command's answer knows now that the process is well.
+            self.send_line(_json({"heard": True}))
+        client = _RequestClient(self, talks=talks)
+        result = self._execute(text, client, columns=columns)
+        answer: dict[str, object] = {"ok": result.status == OK, "status": result.status}
+        answer |= {"said": client.lines} if client.lines else {}
+        answer |= {"hint": result.hint} if result.hint else {}
+        answer |= {"leaves": True} if result.leaves else {}
+        body = f'"answer":{result.json}' if result.json else f'"text":{_json(result.text)}'
+        self.send_line(f"{_json(answer)[:-1]},{body}}}")
+        return not result.leaves
 
     def _completions(self, start: str) -> list[str]:
         """What the last word of *start* can become."""
         before, _, part = start.lstrip().rpartition(" ")
         words = before.split()
-        names = [name for name, _ in registry.COMMANDS]
         if not words:
-            return [name for name in (*names, *registry.LEAVE) if name.startswith(part)]
+            return [name for name in (*registry.names(), *registry.LEAVE) if name.startswith(part)]
         try:
             command = registry.find(words[0])
-            if part.startswith("-"):
-                fitting = list(parser(command, columns=COLUMNS)._option_string_actions)
-            else:
-                fitting = list(command.candidates(self.service)) if isinstance(command, Completing) else []
+            fitting = flags(command) if part.startswith("-") else command.candidates(self.process)
+            return [word for word in fitting if word.startswith(part)][:COMPLETIONS]
         except Exception:
-            return []  # whoever is lost already finds no way on here; the line itself will say why
-        return [word for word in fitting if word.startswith(part)][:COMPLETIONS]
+            return []  # the line itself will report the error
 
-    def _carry_out(self, line: str, client: _Spoken | _Requested, *, columns: int) -> LineResult:
-        """Do what a line asks for; whatever is wrong with it, or happens in it, is the outcome."""
-        self.wire.is_interrupted()  # an earlier Ctrl-C had nothing to end
+    def _execute(self, line: str, client: _LineClient, *, columns: int) -> LineResult:
+        """Carry out a line; an error in it, or while it runs, becomes its result."""
+        self.connection.take_interrupt()  # an earlier Ctrl-C had no command to end
         command: Command | None = None
         needs = READS
         try:
@@ -178,131 +175,130 @@ class ConsoleSession:
             if name in registry.LEAVE:
                 return LineResult(OK, "", leaves=True)
             command = registry.find(name)
-            words = rest.split(" ") if isinstance(command, Verbatim) else _words(rest)
+            words = rest.split(" ") if command.is_verbatim else _words(rest)
             options = parse(command, words, columns=columns)
             needs = command.needs(options)
             self._permit(needs)
             client.acts = needs != READS
-            answer = command.answer(options, self.service, client)
-            chosen = table.select(answer.rows, options) if answer.rows else None
-            outcome = _answered(answer, chosen, as_json=options.json, columns=columns)
-        except HelpAsked as exc:
-            outcome = LineResult(OK, str(exc))
+            found = command.run(options, self.process, client)
+            shown = table.select(found.rows, options) if found.rows else None
+            result = _succeeded(found, shown, as_json=options.json, columns=columns)
+        except HelpRequested as exc:
+            result = LineResult(OK, str(exc))
         except OptionError as exc:
-            outcome = _failed(USAGE, str(exc), as_json=_wants_json(line))
+            result = _failed(USAGE, str(exc), as_json=_wants_json(line))
         except CommandError as exc:
-            outcome = _failed(REFUSED, str(exc), as_json=_wants_json(line))
-        except BaseException as exc:  # `SystemExit`, or a cancelled future's: not to end this thread
-            outcome = _failed(FAILED, _in_words(exc), as_json=_wants_json(line))
+            result = _failed(REFUSED, str(exc), as_json=_wants_json(line))
+        except BaseException as exc:  # `SystemExit`, or a cancelled future's, must not end this thread
+            result = _failed(FAILED, _describe(exc), as_json=_wants_json(line))
         finally:
-            forget_thread()
-        self._nonsense = 0 if command is not None else self._nonsense + 1
+            forget_this_thread()
+        self._invalid = 0 if command is not None else self._invalid + 1
         if command is not None:
-            self.audit.asked(command.name)
+            self.access_log.count(command.name)
         if needs != READS:
-            self.audit.acted(self.who, line, "done" if outcome.status == OK else outcome.text[:200])
-        return outcome
+            self.access_log.acted(self.client, line, "done" if result.status == OK else result.text[:200])
+        return result
 
     def _permit(self, needs: str) -> None:
-        if needs not in (READS, ACTS) and needs not in self.service.allowed:
+        if needs not in (READS, ACTS) and needs not in self.process.allowed:
             raise CommandError(f"not allowed here: the console was opened without --allow {needs}")
 
 
-class _Spoken:
-    """Who typed the line, for its command."""
+class _LineClient:
+    """The `CommandClient` of a typed line."""
 
     def __init__(self, session: ConsoleSession, *, wants_json: bool) -> None:
         self.acts = False
         self._session = session
         self._wants_json = wants_json
 
-    def say(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         if not self._wants_json:
             with suppress(GoneError):
-                self._session.tell(printable(line))
+                self._session.send_line(printable(line))
 
-    def read(self, prompt: str) -> str | None:
+    def read_line(self, prompt: str) -> str | None:
         session = self._session
         try:
-            if session.is_person:
-                session.wire.send(prompt)
-            line = session.wire.line(within_s=session.idle_s)
+            if session.is_interactive:
+                session.connection.send(prompt)
+            line = session.connection.read_line(within_s=session.idle_s)
         except (GoneError, TimeoutError, TooLongError):
             return None
-        return self._heard(line)
+        return self._logged(line)
 
-    def has_left(self, *, within_s: float) -> bool:
+    def wait_gone(self, *, within_s: float) -> bool:
         session, deadline_s = self._session, monotonic() + within_s
-        while not session.service.closing.is_set() and not session.wire.is_interrupted():
+        while not session.process.closing.is_set() and not session.connection.take_interrupt():
             left_s = deadline_s - monotonic()
             if left_s <= 0:
                 return False
-            # A pipe has ended its input long before its answer comes; a person who does that has left.
-            if session.wire.take_in(within_s=left_s) or (session.is_person and session.wire.has_ended):
+            # A pipe has ended its input long before its answer comes; a person who ends it has left.
+            has_hung_up = session.connection.receive(within_s=left_s)
+            if has_hung_up or (session.is_interactive and session.connection.has_ended):
                 return True
         return True
 
-    def _heard(self, line: str) -> str:
-        self._session.wire.is_interrupted()  # a Ctrl-C gave up a line, and not what this one begins
+    def _logged(self, line: str) -> str:
+        self._session.connection.take_interrupt()  # a Ctrl-C dropped a line, and must not end this one
         if self.acts:
-            self._session.audit.acted(self._session.who, line, "read")
+            self._session.access_log.acted(self._session.client, line, "read")
         return line
 
 
-class _Requested(_Spoken):
-    """The program that sent a request."""
+class _RequestClient(_LineClient):
+    """The `CommandClient` of a program's request."""
 
     def __init__(self, session: ConsoleSession, *, talks: bool) -> None:
         super().__init__(session, wants_json=False)
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self._talks = talks
 
-    def say(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         if not self._talks:
-            self.said.append(printable(line))
+            self.lines.append(printable(line))
             return
         with suppress(GoneError):
-            self._session.tell(_json({"say": printable(line)}))
+            self._session.send_line(_json({"say": printable(line)}))
 
-    def read(self, prompt: str) -> str | None:
+    def read_line(self, prompt: str) -> str | None:
         if not self._talks:
             return None
         session = self._session
         try:
-            session.tell(_json({"ask": prompt}))
-            line = json.loads(session.wire.line(within_s=session.idle_s))["input"]
+            session.send_line(_json({"ask": prompt}))
+            line = json.loads(session.connection.read_line(within_s=session.idle_s))["input"]
         except (GoneError, TimeoutError, TooLongError, ValueError, KeyError, TypeError):
             return None
-        return None if line is None else self._heard(str(line))
+        return None if line is None else self._logged(str(line))
 
 
-def _answered(
-    answer: CommandResult, chosen: table.Table | None, *, as_json: bool, columns: int
-) -> LineResult:
-    status = FAILED if answer.failed else OK
+def _succeeded(found: CommandResult, shown: table.Table | None, *, as_json: bool, columns: int) -> LineResult:
+    status = FAILED if found.failed else OK
     if as_json:
-        error = {"error": " ".join(answer.lines)} if answer.failed else {}
-        return LineResult(status, " ".join(answer.lines), _document({**error, **answer.data}, chosen))
-    lines = [printable(line) for line in answer.lines]
-    if chosen is not None:
-        lines += table.lines(chosen, width=columns)
-        lines += filter(None, [table.note(chosen)])
-    return LineResult(status, "\n".join(lines), hint=printable(answer.hint))
+        error = {"error": " ".join(found.lines)} if found.failed else {}
+        return LineResult(status, " ".join(found.lines), _document({**error, **found.data}, shown))
+    lines = [printable(line) for line in found.lines]
+    if shown is not None:
+        lines += table.lines(shown, width=columns)
+        lines += filter(None, [table.note(shown)])
+    return LineResult(status, "\n".join(lines), hint=printable(found.hint))
 
 
 def _failed(status: str, why: str, *, as_json: bool) -> LineResult:
     return LineResult(status, printable(why), _json({"error": why, "status": status}) if as_json else "")
 
 
-def _document(data: Mapping[str, object], chosen: table.Table | None) -> str:
+def _document(data: Mapping[str, object], shown: table.Table | None) -> str:
     """*data* and the rows as one line of JSON.
 
-    Row by row: ten thousand of them in one call of the encoder would hold the GIL, and so the loop.
+    Row by row: one call of the encoder for ten thousand rows would hold the GIL, and so delay the loop.
     """
-    if chosen is None:
+    if shown is None:
         return _json(data)
-    rows = ",".join(_json(dict(zip(chosen.columns, row, strict=True))) for row in chosen.rows)
-    return f'{_json({**data, "total": chosen.total})[:-1]},"rows":[{rows}]}}'
+    rows = ",".join(_json(dict(zip(shown.columns, row, strict=True))) for row in shown.rows)
+    return f'{_json({**data, "total": shown.total})[:-1]},"rows":[{rows}]}}'
 
 
 def _json(value: object) -> str:
@@ -317,11 +313,11 @@ def _words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as exc:
-        raise OptionError(f"{exc}; quotes come in pairs".lower()) from None
+        raise OptionError(f"{exc}; check the quotes".lower()) from None
 
 
 def _to_complete(line: str) -> str | None:
-    """What stands before a Tab, or before `` ?`` at the end; `None` for a line with neither."""
+    """The text before a Tab, or before `` ?`` at the end; `None` for a line with neither."""
     start, tab, _ = line.partition("\t")
     if tab and not line.lstrip().startswith("{"):
         return start
@@ -329,7 +325,7 @@ def _to_complete(line: str) -> str | None:
     return line[:-1] if line == "?" or line.endswith(" ?") else None
 
 
-def _in_words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}"[:500]
     at = error.__traceback__
     while at is not None and at.tb_next is not None:

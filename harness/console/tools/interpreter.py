@@ -1,4 +1,4 @@
-"""Runs what a client types as Python, on the loop's own thread, in a task of its own."""
+"""Runs a client's Python code in a task on the program's loop."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from types import CodeType, FunctionType
 from ...record.clock import monotonic
 from ..protocol.command import CommandClient
 from ..view import task_table
-from ..view.target import LoopView, Target
+from ..view.loop_view import LoopView
+from ..view.process import ProcessView
 from . import stdout_capture
 
 FILE = "<console>"
-# A traceback keeps its end, which names the error.
+# The end of a traceback is kept, which names the error.
 ERROR_CHARS = 10_000
-# What a cancelled expression may take to end.
+# How long cancelled code may take to end.
 PATIENCE_S = 2.0
+# Most code is done by then. For longer code, the client is watched.
 AT_ONCE_S = 0.05
-# The name that the value of the last expression goes by, until it is `_`.
+# Holds the value of the last expression until it becomes `_`.
 _VALUE = "__harness_value__"
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -35,64 +37,63 @@ _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 @dataclass(slots=True)
 class EvaluationResult:
-    """What became of a piece of code."""
+    """The result of a piece of code."""
 
-    value: str | None = None  # the last expression's, as `repr` says it, cut; `None` when it is None
+    value: str | None = None  # the `repr` of the last expression, shortened; `None` if that is None
     printed: str = ""
-    error: str | None = None  # a traceback, or why there is no outcome
+    error: str | None = None  # a traceback, or why there is no result
     wants_out: bool = False  # it raised SystemExit, as `exit()` does
 
 
 class Interpreter:
-    """One client's names, and the loop that its code runs on."""
+    """One client's variables, and the loop that its code runs on."""
 
-    def __init__(self, target: Target, view: LoopView) -> None:
-        self._target = target
+    def __init__(self, process: ProcessView, view: LoopView) -> None:
+        self._process = process
         self._view = view
         self._is_complete = codeop.CommandCompiler()
         self._is_complete.compiler.flags |= _FLAGS
-        # A copy: what is assigned here stays here. What is changed in place is changed.
+        # A copy: assignments do not change the program's variables, but changes in place do.
         main = {k: v for k, v in vars(sys.modules["__main__"]).items() if not k.startswith("__")}
         helpers = {"asyncio": asyncio, "loop": view.loop, "task": task_table.find, "_": None}
-        self._names = {**helpers, **main, **_INSTEAD, "__name__": FILE, "__builtins__": builtins}
+        self._names = {**helpers, **main, **_REPLACED, "__name__": FILE, "__builtins__": builtins}
 
     def is_complete(self, source: str) -> bool:
-        """Whether *source* can be run as it stands, or rather needs more lines; wrong code is complete."""
+        """Whether *source* needs no more lines; invalid code counts as complete."""
         try:
             return self._is_complete(source, FILE, "single") is not None
         except (SyntaxError, ValueError, OverflowError):
             return True
 
     def run(self, source: str, client: CommandClient, *, within_s: float) -> EvaluationResult:
-        """Run it, and wait. It is cancelled when the client has enough, or after that time.
+        """Run *source* and wait. It is cancelled when the client leaves or interrupts, or after *within_s*.
 
         Raises:
-            Refusal: The loop did not come to it; the message names what holds it.
+            CommandError: The loop did not run it in time; the message names the frame that blocks the loop.
         """
         try:
             code = _compiled(source)
         except (SyntaxError, ValueError, OverflowError) as exc:
             return EvaluationResult(error="".join(traceback.format_exception_only(exc)).rstrip())
-        outcome, done = EvaluationResult(), threading.Event()
+        result, done = EvaluationResult(), threading.Event()
         with stdout_capture.replaced_stdout():
-            task = self._target.on_loop(self._view, lambda: self._begin(code, outcome, done))
+            task = self._process.on_loop(self._view, lambda: self._begin(code, result, done))
             until = monotonic() + within_s
-            # Most are done at once. Who waits for a longer one listens to the client meanwhile.
             if done.wait(AT_ONCE_S):
-                return outcome
+                return result
             while not done.is_set():
-                if client.has_left(within_s=0.02) or monotonic() > until:
-                    self._stop(task, outcome, done)
+                if client.wait_gone(within_s=0.02) or monotonic() > until:
+                    self._stop(task, result, done)
                     break
-        return outcome
+        return result
 
-    def _begin(self, code: CodeType, outcome: EvaluationResult, done: threading.Event) -> Task[None]:
-        return self._view.loop.create_task(self._work(code, outcome, done), name="harness-repl")
+    def _begin(self, code: CodeType, result: EvaluationResult, done: threading.Event) -> Task[None]:
+        return self._view.loop.create_task(self._work(code, result, done), name="harness-repl")
 
-    async def _work(self, code: CodeType, outcome: EvaluationResult, done: threading.Event) -> None:
+    async def _work(self, code: CodeType, result: EvaluationResult, done: threading.Event) -> None:
         captured = stdout_capture.capture_here()
         try:
-            # An eager task begins at once, in the middle of what has made it.
+            # An eager task would begin at once, in the middle of the code that makes it.
             await asyncio.sleep(0)
             running = FunctionType(code, self._names)()
             if code.co_flags & inspect.CO_COROUTINE:
@@ -100,29 +101,29 @@ class Interpreter:
             value = self._names.pop(_VALUE, None)
             if value is not None:
                 self._names["_"] = value
-                # Here, because `repr` runs the program's own code.
-                outcome.value = _bounded.repr(value)
+                # In this thread, because `repr` runs the program's own code.
+                result.value = _bounded.repr(value)
         except BaseException as exc:
-            # Also SystemExit and a cancellation: they are the client's, and would end the service's loop, or
-            # stay with a task that nobody asks.
-            outcome.wants_out = isinstance(exc, SystemExit)
-            outcome.error = "cancelled" if isinstance(exc, asyncio.CancelledError) else _told(exc)
+            # Also SystemExit and a cancellation, which are meant for the client: they would end the service's
+            # loop, or be lost with this task.
+            result.wants_out = isinstance(exc, SystemExit)
+            result.error = "cancelled" if isinstance(exc, asyncio.CancelledError) else _traceback(exc)
             if isinstance(exc, KeyboardInterrupt):
                 raise
         finally:
-            outcome.printed = captured.text
+            result.printed = captured.text
             done.set()
 
-    def _stop(self, task: Task[None], outcome: EvaluationResult, done: threading.Event) -> None:
+    def _stop(self, task: Task[None], result: EvaluationResult, done: threading.Event) -> None:
         self._view.loop.call_soon_threadsafe(task.cancel)
         if not done.wait(PATIENCE_S):
-            holding = self._target.holding(self._view)
-            doing = f"it holds the loop, in {holding}" if holding else "it swallowed its cancellation"
-            outcome.error = f"still runs, and cannot be stopped: {doing}"
+            frame = self._process.blocking_frame(self._view)
+            doing = f"it holds the loop, in {frame}" if frame else "it swallowed its cancellation"
+            result.error = f"still runs, and cannot be stopped: {doing}"
 
 
 def _compiled(source: str) -> CodeType:
-    """The code of *source*, which leaves the value of a last expression under a name."""
+    """The code of *source*, which assigns the value of a last expression to `_VALUE`."""
     tree = compile(source, FILE, "exec", _FLAGS | ast.PyCF_ONLY_AST)
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
@@ -132,29 +133,29 @@ def _compiled(source: str) -> CodeType:
     return code
 
 
-def _told(error: BaseException) -> str:
-    """The traceback, without what is ours."""
-    told = traceback.TracebackException.from_exception(error)
-    told.stack[:] = [frame for frame in told.stack if frame.filename != __file__]
-    return "".join(told.format())[-ERROR_CHARS:].rstrip()
+def _traceback(error: BaseException) -> str:
+    """The traceback, without the frames of this module."""
+    shown = traceback.TracebackException.from_exception(error)
+    shown.stack[:] = [frame for frame in shown.stack if frame.filename != __file__]
+    return "".join(shown.format())[-ERROR_CHARS:].rstrip()
 
 
 def _leave(status: object = None) -> None:
-    """Leave the prompt. Python's own `exit` closes the stdin of the service first."""
+    """Leave the prompt. Python's own `exit` would first close the service's stdin."""
     raise SystemExit(status)
 
 
-def _nobody(*_: object, **__: object) -> None:
-    """Refuse to wait, on the loop's thread, for what somebody types into the stdin of the service."""
-    raise RuntimeError("there is nobody at the service's stdin")
+def _no_input(*_: object, **__: object) -> None:
+    """Refuse to block the loop on the service's stdin."""
+    raise RuntimeError("a console cannot read the service's stdin")
 
 
 def _help(thing: object) -> None:
-    """Tell of one thing; without one, Python's own `help` asks at the stdin of the service."""
+    """Describe *thing*; without an argument, Python's own `help` would read the service's stdin."""
     builtins.help(thing)
 
 
-_INSTEAD = {"exit": _leave, "quit": _leave, "input": _nobody, "breakpoint": _nobody, "help": _help}
+_REPLACED = {"exit": _leave, "quit": _leave, "input": _no_input, "breakpoint": _no_input, "help": _help}
 
 
 def _limited() -> reprlib.Repr:

@@ -1,7 +1,7 @@
-"""The profilers that a console can switch on: how each begins, ends, and what it leaves.
+"""The profilers that a console can switch on.
 
-`begin` and `end` are called on the loop's own thread, and are short. `text` is called elsewhere: what it
-does takes longer than many a block.
+`begin` and `end` are short, and called on the loop's own thread. `text` takes longer than many blocks, and is
+called in another thread.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from ...probe.sampling.sampler import Sampler
 from ...record.observation import Frame, FrameTable, Observation, Sampled
 from ...stacks import formats
 from ...stacks.frame_table import FrameTables
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 
 HZ = 200.0
-# pyinstrument's, which costs a loop that calls many functions half as much again and up to three times.
+# Of pyinstrument. A loop that calls many functions takes 1.5 to 3 times as long meanwhile.
 INTERVAL_S = 0.001
-# Lines of a text for people.
+# Lines of each table of a text.
 SHOWN = 25
-# What fails at every tick need not be told more often.
+# Failures of the sampler that are reported.
 ERRORS = 5
 
 
-class Profiler(Protocol):
-    """One profile of one loop, from `begin` to `end`."""
+class ConsoleProfiler(Protocol):
+    """Profiles one loop once, from `begin` to `end`."""
 
-    formats: tuple[str, ...]  # the first is the usual one
+    formats: tuple[str, ...]  # the first is the default
 
     def begin(self) -> None: ...
 
@@ -41,33 +41,33 @@ class Profiler(Protocol):
 
 
 class SpanSampler:
-    """The probe's own: the running line, task and span, at a steady rate. It needs nothing installed."""
+    """The probe's own sampler: the running line, task and span, at a fixed rate. Always available."""
 
     formats: tuple[str, ...] = ("text", "collapsed", "speedscope")
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._seen: list[Observation] = []
+        self._events: list[Observation] = []
         self._errors: list[str] = []
         self._sampler: Sampler | None = None
 
     def begin(self) -> None:
         if self._turns.sampler is not None:
-            raise CommandError("this run takes samples of the loop already; harness report has them")
-        # What is seen stays here: in the record, calls have numbers, which are not to be given twice.
-        self._sampler = Sampler(HZ, self._seen.append, self._failed)
+            raise CommandError("this run samples the loop already; see harness report")
+        # Kept here: in the record, calls have numbers, which must not be assigned twice.
+        self._sampler = Sampler(HZ, self._events.append, self._failed)
         self._sampler.begin(self._turns)
 
     def end(self) -> None:
         if self._sampler is not None:
             self._sampler.end(self._turns)
-            # On this thread: a timer's signal is given back where it was taken.
+            # On this thread: a timer's signal is released where it was acquired.
             self._sampler.leave()
 
     def text(self, form: str) -> str:
         if self._sampler is not None:
             self._sampler.close()
-        text = _FORMS[form](_Samples(self._seen))
+        text = _FORMS[form](_Samples(self._events))
         return "\n".join((text, *self._errors)) if form == "text" else text
 
     def _failed(self, where: str, error: BaseException) -> None:
@@ -76,7 +76,7 @@ class SpanSampler:
 
 
 class Pyinstrument:
-    """pyinstrument, if the target's environment has it."""
+    """pyinstrument, if the program's environment has it."""
 
     formats: tuple[str, ...] = ("html", "speedscope", "text")
 
@@ -85,14 +85,14 @@ class Pyinstrument:
             from pyinstrument import Profiler
         except ImportError:
             raise CommandError(
-                "the target's environment has no pyinstrument; the sampler needs nothing"
+                "the program's environment has no pyinstrument; --kind sampler needs nothing"
             ) from None
-        # Not by context: that would leave out what the other tasks of the loop do.
+        # Not per context, which would leave out the other tasks of the loop.
         self._profiler: Any = Profiler(interval=INTERVAL_S, async_mode="disabled")
 
     def begin(self) -> None:
         if sys.getprofile() is not None:
-            raise CommandError("a profiler runs in the loop's thread already")
+            raise CommandError("another profiler runs in the loop's thread")
         try:
             self._profiler.start(target_description="the event loop's thread")
         except RuntimeError as exc:
@@ -113,14 +113,14 @@ class Pyinstrument:
 
 
 class _Samples:
-    """The samples of one profile, counted by what they have met."""
+    """The samples of one profile, counted by stack, by task and by line."""
 
-    def __init__(self, seen: list[Observation]) -> None:
+    def __init__(self, events: list[Observation]) -> None:
         tables = FrameTables()
         self.by_stack: Counter[tuple[Frame, ...]] = Counter()
         self.by_task: Counter[tuple[str, str]] = Counter()
         self.by_line: Counter[Frame] = Counter()
-        for event in seen:
+        for event in events:
             if isinstance(event, FrameTable):
                 tables.add(event)
             elif isinstance(event, Sampled):
@@ -132,11 +132,11 @@ class _Samples:
 
 
 def _as_text(samples: _Samples) -> str:
-    lines = [f"{samples.total} samples of the loop at work and of its executors, {HZ:g} a second"]
+    lines = [f"{samples.total} samples of the busy loop and of its executors, {HZ:g} per second"]
 
-    def table(title: str, counted: Counter[Any], words: Callable[[Any], str]) -> None:
+    def table(title: str, counted: Counter[Any], describe: Callable[[Any], str]) -> None:
         lines.extend(("", title))
-        lines.extend(f"{n / samples.total:7.1%}  {words(key)}" for key, n in counted.most_common(SHOWN))
+        lines.extend(f"{n / samples.total:7.1%}  {describe(key)}" for key, n in counted.most_common(SHOWN))
 
     if samples.total:
         table("by line:", samples.by_line, lambda at: f"{at.function}  {at.file}:{at.line}")

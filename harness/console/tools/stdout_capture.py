@@ -1,4 +1,4 @@
-"""Catches what one piece of code prints, while everybody else goes on to print where they always did."""
+"""Captures what one piece of code prints, while all other code prints to stdout as before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-# Who prints more than this to a console has lost its reader anyway.
+# More output than this is of no use at a console.
 CHARS = 100_000
 
 _here: ContextVar[Captured | None] = ContextVar("harness_captured", default=None)
@@ -18,7 +18,7 @@ _users = 0
 
 
 class Captured:
-    """The text that was printed, as far as it is kept."""
+    """The beginning of the text that was printed."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -35,7 +35,7 @@ class Captured:
 
 
 class _Stdout:
-    """In the place of `sys.stdout`: passes on what does not come from a context that is captured."""
+    """Replaces `sys.stdout`; passes on the output of every context that is not captured."""
 
     def __init__(self, own: Any) -> None:
         self.own = own
@@ -52,7 +52,7 @@ class _Stdout:
 
 
 def capture_here() -> Captured:
-    """Catch what the current context prints from now on, and the tasks that are made in it."""
+    """Capture what the current context prints from now on, and tasks that are made in it."""
     captured = Captured()
     _here.set(captured)
     return captured
@@ -60,7 +60,7 @@ def capture_here() -> Captured:
 
 @contextmanager
 def replaced_stdout() -> Iterator[None]:
-    """Have `sys.stdout` heed what is to be captured, for as long as the ``with`` statement lasts."""
+    """Make captures effective, for the duration of the ``with`` block."""
     global _users
     with _lock:
         _users += 1
@@ -71,6 +71,6 @@ def replaced_stdout() -> Iterator[None]:
     finally:
         with _lock:
             _users -= 1
-            # Whoever replaced it after us keeps theirs.
+            # A later replacement by the program stays.
             if not _users and isinstance(sys.stdout, _Stdout):
                 sys.stdout = sys.stdout.own

@@ -15,7 +15,7 @@ from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
 
 if TYPE_CHECKING:
-    from .target import Target
+    from .process import ProcessView
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class BlockerSummary:
             self.worst = block
 
 
-def kept(target: Target) -> list[BlockSummary]:
+def kept(process: ProcessView) -> list[BlockSummary]:
     """The latest blocks, oldest first; one that goes on has the time until now."""
-    turns = list(target.recent.blocks())
+    turns = list(process.recent.blocks())
     if turns and not all(turn.ended for turn in turns):
         now_ns = monotonic_ns()
-        began = {(v.number, v.words[page.TURN] or v.words[page.DUE]) for v in target.loops()}
+        began = {(v.number, v.words[page.TURN] or v.words[page.DUE]) for v in process.loops()}
         turns = [
             replace(turn, held_ns=now_ns - turn.at_ns)
             if not turn.ended and (turn.loop, turn.at_ns) in began
@@ -66,7 +66,7 @@ def kept(target: Target) -> list[BlockSummary]:
     return [
         BlockSummary(turn, found)
         for turn in turns
-        for found in diagnose(turn, target.territory, limit_ns=target.limit_ns)
+        for found in diagnose(turn, process.territory, limit_ns=process.limit_ns)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Finds circles of tasks that wait for each other."""
+"""Finds cycles of tasks that wait for each other."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Collection, Mapping
 from ..gil_yield import GilYielder
 
 
-def circles(awaits: Mapping[int, Collection[int]]) -> list[list[int]]:
-    """The circles in which each waits for the next one and the last for the first; one for each task at most.
+def cycles(awaits: Mapping[int, Collection[int]]) -> list[list[int]]:
+    """The cycles in which each task waits for the next and the last for the first; at most one for each task.
 
-    *awaits* says for whom a task waits: for each of them, not for any.
+    *awaits* has, for each task, the tasks that it waits for: for all of them, not for any.
     """
     found: list[list[int]] = []
     done: set[int] = set()
-    courtesy = GilYielder()
+    gil = GilYielder()
     for start in awaits:
         path: list[int] = []
-        at: dict[int, int] = {}  # where in the path
+        at: dict[int, int] = {}  # positions in the path
         branches = [iter((start,))]
         while branches:
-            courtesy.give_way()
-            one = next(branches[-1], None)
-            if one is None:
+            gil.maybe_yield()
+            task = next(branches[-1], None)
+            if task is None:
                 branches.pop()
                 if path:
                     last = path.pop()
                     del at[last]
                     done.add(last)
-            elif one in at:
-                circle = path[at[one] :]
-                if not done.intersection(circle):
-                    found.append(circle)
-                    done.update(circle)
-            elif one not in done:
-                at[one] = len(path)
-                path.append(one)
-                branches.append(iter(awaits.get(one, ())))
+            elif task in at:
+                cycle = path[at[task] :]
+                if not done.intersection(cycle):
+                    found.append(cycle)
+                    done.update(cycle)
+            elif task not in done:
+                at[task] = len(path)
+                path.append(task)
+                branches.append(iter(awaits.get(task, ())))
     return found

@@ -1,4 +1,4 @@
-"""Which loop an action is aimed at."""
+"""Which loop a command acts on."""
 
 from __future__ import annotations
 
@@ -7,46 +7,49 @@ from argparse import ArgumentParser
 from asyncio import Task
 from typing import Any
 
-from ..protocol.command import CommandError
-from .target import LoopView, Target
+from ..protocol.errors import CommandError
+from .loop_view import LoopView
+from .process import ProcessView
 
 
 def add_loop_argument(parser: ArgumentParser) -> None:
-    """Let the client choose: ``--loop 1``."""
+    """Add ``--loop N``."""
     parser.add_argument(
         "--loop", type=int, metavar="N", help="the loop's number in `status`, if there are several"
     )
 
 
-def chosen(target: Target, number: int | None) -> LoopView:
-    """The loop of that number; without one the main thread's, or the only one.
+def chosen(process: ProcessView, number: int | None) -> LoopView:
+    """The loop with that number; without a number, the main thread's loop or the only one.
 
     Raises:
-        Refusal: There is none, or it is not clear which one is meant.
+        CommandError: There is none, or the choice is ambiguous.
     """
-    views = target.loops()
+    views = process.loops()
     if number is not None:
         found = [view for view in views if view.number == number]
         if not found:
             raise CommandError(f"no loop has the number {number}; see `status`")
         return found[0]
     if not views:
-        raise CommandError("no loop runs now")
+        raise CommandError("no loop is running")
     main = threading.main_thread().ident
     views = [view for view in views if view.thread_ident == main] or views
     if len(views) > 1:
-        raise CommandError(f"{len(views)} loops run now: choose one with --loop, by its number in `status`")
+        raise CommandError(
+            f"{len(views)} loops are running: choose one with --loop, by its number in `status`"
+        )
     return views[0]
 
 
-def of_task(target: Target, task: Task[Any]) -> LoopView:
+def of_task(process: ProcessView, task: Task[Any]) -> LoopView:
     """The loop that runs *task*.
 
     Raises:
-        Refusal: It does not run.
+        CommandError: The loop is not running.
     """
     loop = task.get_loop()
-    for view in target.loops():
+    for view in process.loops():
         if view.loop is loop:
             return view
-    raise CommandError("the task's loop does not run now")
+    raise CommandError("the task's loop is not running")

@@ -1,9 +1,10 @@
-"""How the loops did in each of the last seconds: read once per second, while a console is open."""
+"""How busy and how late the loops were in each of the last seconds, read while a console is open."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...probe.loop.epoll_timing import SHORT_BUCKET
@@ -11,11 +12,12 @@ from ...record import page
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
-    from .target import LoopView, Target
+    from .loop_view import LoopView
+    from .process import ProcessView
 
 SECONDS = 60
 _BARS = "▁▂▃▄▅▆▇█"
-# The lowest bar is for turns up to this long, each further one for four times as much: the highest for 4 s.
+# The lowest bar is for turns up to this length, each further one for four times as long: the highest for 4 s.
 _LOWEST_NS = 1_000_000
 
 
@@ -26,80 +28,56 @@ class Second:
     length_ns: int
     turns: int
     busy_ns: int
-    longest_ns: int  # about the longest turn; of one that goes on, what is over of it
+    longest_ns: int  # approximately, of the longest turn; of one that goes on, its length so far
 
 
 @dataclass(slots=True)
-class _Before:
-    """The counters at the reading before."""
-
+class _Reading:
     at_ns: int
     turns: int
     busy_ns: int
     counts: list[int]
 
 
-@dataclass(slots=True)
 class LoopHistory:
-    """The readings of one console."""
+    """The last seconds of each loop."""
 
-    seconds: dict[int, deque[Second]] = field(default_factory=dict)  # by the loop's number
-    _before: dict[int, _Before] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._seconds: dict[int, deque[Second]] = {}  # by the loop's number
+        self._latest: dict[int, _Reading] = {}
 
-    def read(self, views: list[LoopView]) -> None:
-        """Take one reading of each loop."""
+    def of(self, number: int) -> list[Second]:
+        """The last seconds of the loop with that number, oldest first."""
+        return list(self._seconds.get(number, ()))
+
+    def start(self, process: ProcessView) -> None:
+        """Read the loops once per second until the console closes."""
+
+        def keep() -> None:
+            self._read(process.loops())
+            while not process.wait_closed(within_s=1.0):
+                self._read(process.loops())
+
+        process.start_thread(keep)
+
+    def _read(self, views: Sequence[LoopView]) -> None:
         now_ns = monotonic_ns()
         for view in views:
             words = view.words
             counts = words[page.COUNTS : page.COUNTS + page.BUCKETS].tolist()
-            now = _Before(now_ns, words[page.TURNS], words[page.BUSY_NS], counts)
-            before = self._before.get(view.number)
-            self._before[view.number] = now
+            now = _Reading(now_ns, words[page.TURNS], words[page.BUSY_NS], counts)
+            before = self._latest.get(view.number)
+            self._latest[view.number] = now
             if before is not None:
-                longest_ns = max(_longest_ns(before.counts, counts), late_ns(view, now_ns))
+                longest_ns = max(_longest_ns(before.counts, counts), view.late_ns(now_ns))
                 second = Second(
                     now_ns - before.at_ns, now.turns - before.turns, now.busy_ns - before.busy_ns, longest_ns
                 )
-                self.seconds.setdefault(view.number, deque(maxlen=SECONDS)).append(second)
-
-    def of(self, number: int) -> list[Second]:
-        """The latest seconds of the loop of that number, oldest first."""
-        return list(self.seconds.get(number, ()))
+                self._seconds.setdefault(view.number, deque(maxlen=SECONDS)).append(second)
 
 
-_pulses: dict[int, LoopHistory] = {}
-
-
-def begin(target: Target) -> None:
-    """Take readings from now on, until the console closes."""
-    pulse = _pulses[id(target)] = LoopHistory()
-
-    def keep() -> None:
-        pulse.read(list(target.loops()))
-        while not target.wait_closed(within_s=1.0):
-            pulse.read(list(target.loops()))
-        _pulses.pop(id(target), None)
-
-    target.run_beside(keep)
-
-
-def of(target: Target) -> LoopHistory:
-    """The readings for this console; none before it has begun."""
-    return _pulses.get(id(target)) or LoopHistory()
-
-
-def late_ns(view: LoopView, now_ns: int) -> int:
-    """For how long the loop has been in its turn, or should have been awake; 0 for one that waits."""
-    turn_ns, due_ns = view.words[page.TURN], view.words[page.DUE]
-    if turn_ns:
-        return max(0, int(now_ns - turn_ns))
-    # When a loop without turns (uvloop) is due, is known to half a beat.
-    late = now_ns - due_ns if due_ns else 0
-    return int(late) if late >= view.words[page.LIMIT_NS] // 2 else 0
-
-
-def line(seconds: list[Second]) -> str:
-    """The longest turns, one bar for each second, the newest at the right end."""
+def sparkline(seconds: list[Second]) -> str:
+    """The longest turns, one bar per second, the newest on the right."""
     return "".join(_BARS[_height(second.longest_ns)] for second in seconds)
 
 
@@ -108,7 +86,7 @@ def _height(ns: int) -> int:
 
 
 def _longest_ns(before: list[int], counts: list[int]) -> int:
-    """Of the turns counted since, about the longest: the middle of its bucket."""
+    """Approximately the longest turn counted since *before*: the middle of its bucket."""
     longest = max(
         (b for b, (old, new) in enumerate(zip(before, counts, strict=True)) if new > old), default=0
     )

@@ -1,4 +1,4 @@
-"""The process with the probe inside, as commands see it (the `Target` of `target.py`)."""
+"""The process that the probe is in, as commands see it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...probe import code_paths
 from ...probe.loop.loops import Loops
 from ...probe.threads.stack import stack_of
-from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.run import RunFolder
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 from ..threads import ConsoleThreads
+from .loop_history import LoopHistory
+from .loop_view import BlockingFrame, LoopView
 from .recent_events import RecentEvents
-from .target import Holding, LoopView
 from .temporary_changes import TemporaryChanges
 
 if TYPE_CHECKING:
-    from ...probe.loop.turns import Turns
     from ...record.event import Event
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class ProcessView:
-    """What there is of this process, for as long as its console is open."""
+    """This process while its console is open. Any method may be called from any thread, at any time."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class ProcessView:
         folder: RunFolder | None,
         loops: Loops,
         recent: RecentEvents,
-        crew: ConsoleThreads,
+        threads: ConsoleThreads,
         allowed: frozenset[str],
         write: Callable[[Event], bool],
         dropped: Callable[[], Mapping[str, int]],
@@ -47,32 +46,38 @@ class ProcessView:
     ) -> None:
         self.folder = folder
         self.recent = recent
-        self.allowed = allowed
-        self.limits = TemporaryChanges(on_error)
+        self.allowed = allowed  # those of `PERMISSIONS` that this console has
+        self.changes = TemporaryChanges(on_error)  # in force for a limited time, of all clients
         self.closing = threading.Event()
+        self.history = LoopHistory()
+        self.limit_ns = loops.limit_ns  # a turn longer than this is a block
+        self.territory = CodeOwnership(code_paths.application(loops.application), code_paths.libraries())
+        self.write = write  # an event into the record
+        self.start_thread = threads.start  # for work that outlives the client; its CPU time is counted
+        self.ignore = loops.ignore  # a thread whose loops are the console's own, not the program's
         self._loops = loops
-        self._crew = crew
-        self._write = write
         self._dropped = dropped
         self._handlers = handlers
-        self.limit_ns = loops.limit_ns
-        self.territory = CodeOwnership(code_paths.application(loops.application), code_paths.libraries())
 
     def close(self) -> None:
-        """The console ends: undo what is in force, and let go of what runs beside."""
+        """Undo the changes that are in force, and end what runs in the console's threads."""
         self.closing.set()
-        self.limits.close()
+        self.changes.close()
+
+    def wait_closed(self, *, within_s: float) -> bool:
+        """Wait for at most *within_s*; true as soon as the console closes. For the console's threads."""
+        return self.closing.wait(within_s)
 
     def dropped(self) -> Mapping[str, int]:
-        """How much of what could not be kept."""
-        return {**self._dropped(), "spans in flight": self.recent.spans_unseen}
+        """How many items could not be kept, by kind: ``{"events": 0, "spans": 3}``."""
+        return {**self._dropped(), "spans in flight": self.recent.spans_dropped}
 
     def loops(self) -> list[LoopView]:
         """The loops that run now, each with a reading of its counters."""
-        return [view for number, turns in self._loops.running() if (view := _view(number, turns))]
+        return [view for number, turns in self._loops.running() if (view := LoopView.of(number, turns))]
 
-    def holding(self, view: LoopView) -> Holding | None:
-        """What holds the loop up now; `None` while it is on time."""
+    def blocking_frame(self, view: LoopView) -> BlockingFrame | None:
+        """The frame that blocks the loop now; `None` while the loop is on time."""
         turns = next((turns for _, turns in self._loops.running() if turns.loop is view.loop), None)
         if turns is None:
             return None
@@ -83,34 +88,39 @@ class ProcessView:
         frame = TurnStack(stack_of(sys._current_frames().get(view.thread_ident)), self.territory).blamed
         if frame is None:
             return None
-        return Holding(since_ns, self.territory.short(frame.file), frame.line, frame.function)
+        return BlockingFrame(since_ns, self.territory.short(frame.file), frame.line, frame.function)
 
     def on_loop(self, view: LoopView, step: Callable[[], T], *, within_s: float = 1.0) -> T:
-        """Run *step* on the loop's own thread, between two of its callbacks."""
-        errand = _LoopCall(step)
+        """Run *step* on the loop's own thread, between two of its callbacks. Its exceptions are raised here.
+
+        Raises:
+            CommandError: The loop did not run it in time; the message names the frame that blocks the loop.
+                *step* will not run later either.
+        """
+        call = _LoopCall(step)
         try:
-            view.loop.call_soon_threadsafe(errand.run)
+            view.loop.call_soon_threadsafe(call.run)
         except RuntimeError:
             raise CommandError("the loop has closed") from None
-        # Once it has begun it is waited for: it may not be done twice, nor be left unsaid.
-        if not errand.over.wait(within_s) and errand.claim():
-            holding = self.holding(view)
+        # Once it has begun, wait for its end: it must not run twice, and its outcome must be reported.
+        if not call.done.wait(within_s) and call.claim():
+            frame = self.blocking_frame(view)
             raise CommandError(
-                f"the loop did not come to it within {within_s:g} s: "
-                + (f"{holding} has held it for {_since_s(holding):.1f} s" if holding else "it is busy")
+                f"the loop did not run it within {within_s:g} s: "
+                + (f"{frame} has held it for {_since_s(frame):.1f} s" if frame else "it is busy")
             )
-        errand.over.wait()
-        if errand.error is not None:
-            raise errand.error
-        result: T = errand.result
+        call.done.wait()
+        if call.error is not None:
+            raise call.error
+        result: T = call.result
         return result
 
-    def write(self, event: Event) -> bool:
-        """Put an event into the record."""
-        return self._write(event)
+    def control(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send the probe a request, as the runner does: ``{"do": "inject", ...}``, ``{"do": "heal", ...}``.
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What the runner can ask of the probe as well."""
+        Raises:
+            CommandError: This process has no such handler, or the handler refused.
+        """
         handler = self._handlers.get(request["do"])
         if handler is None:
             raise CommandError(f"this process cannot be asked to {request['do']}")
@@ -119,53 +129,30 @@ class ProcessView:
         except Exception as exc:
             raise CommandError(f"{type(exc).__name__}: {exc}") from exc
 
-    def ignore(self, thread: threading.Thread) -> None:
-        """A loop that runs in *thread* is the console's own, not the program's."""
-        self._loops.ignore(thread)
-
-    def run_beside(self, work: Callable[[], object]) -> None:
-        """Run *work* in a thread of the console's own, which outlives the client."""
-        self._crew.start(work)
-
-    def wait_closed(self, *, within_s: float) -> bool:
-        """Wait for at most so long; true as soon as the console closes."""
-        return self.closing.wait(within_s)
-
 
 class _LoopCall:
-    """A step that a loop is asked to do: once, or not at all."""
+    """A function that a loop runs once, or never."""
 
     def __init__(self, step: Callable[[], Any]) -> None:
         self._step = step
         self._unclaimed = threading.Lock()
-        self.over = threading.Event()
+        self.done = threading.Event()
         self.result: Any = None
         self.error: BaseException | None = None
 
     def claim(self) -> bool:
-        """Whether it has not begun; then it never will."""
+        """Whether the call had not begun; it never will then."""
         return self._unclaimed.acquire(blocking=False)
 
     def run(self) -> None:
-        """Do it, on the loop's thread, which must not see what it raises."""
+        """Run it on the loop's thread; the loop must not see its exceptions."""
         if self.claim():
             try:
                 self.result = self._step()
             except BaseException as exc:
                 self.error = exc
-            self.over.set()
+            self.done.set()
 
 
-def _view(number: int, turns: Turns) -> LoopView | None:
-    loop = turns.loop
-    if loop is None:
-        return None
-    turns.write_page()
-    # A copy: what the watchdog and the loop write there, from one moment to the next, is for others as well.
-    words = memoryview(bytearray(turns.words)).cast("q")
-    words[page.TURN], words[page.DUE] = turns.state()
-    return LoopView(number, loop, turns.thread_ident, turns.native_thread_id, words, turns)
-
-
-def _since_s(holding: Holding) -> float:
-    return (monotonic_ns() - holding.since_ns) / 1e9
+def _since_s(frame: BlockingFrame) -> float:
+    return (monotonic_ns() - frame.since_ns) / 1e9

@@ -1,6 +1,6 @@
-"""The latest of what the probe wrote, kept in memory for the console; bounded, and written at any time.
+"""The latest events of the probe, kept in memory for the console: bounded, and written at any time.
 
-A finalizer or a signal handler may write, so nothing is locked: each `append` is one step for the
+A finalizer or a signal handler may write, so nothing takes a lock: each `append` is one step of the
 interpreter.
 """
 
@@ -25,7 +25,7 @@ EVENTS = 2_000
 
 
 class RecentEvents:
-    """Keeps the newest of each kind (the `Recent` of `target.py`)."""
+    """Keeps the newest events of each kind."""
 
     def __init__(self) -> None:
         # Each block may come twice.
@@ -33,10 +33,10 @@ class RecentEvents:
         self._spans: deque[SpanEnded] = deque(maxlen=SPANS)
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._in_flight: dict[int, Any] = {}
-        self.spans_unseen = 0  # begun while too many others were in flight
+        self.spans_dropped = 0  # begun while too many others were in flight
 
     def take(self, event: Event) -> None:
-        """One more was written."""
+        """Keep an event that was written into the record."""
         if isinstance(event, Blocked):
             self._blocks.append(event)
         elif isinstance(event, SpanEnded):
@@ -45,19 +45,19 @@ class RecentEvents:
             self._events.append(event)
 
     def span_began(self, span: Any) -> None:
-        """An OpenTelemetry span begins."""
+        """Keep an OpenTelemetry span that begins."""
         if len(self._in_flight) < IN_FLIGHT:
             self._in_flight[span.get_span_context().span_id] = span
         else:
-            self.spans_unseen += 1
+            self.spans_dropped += 1
 
     def span_ended(self, span: Any) -> None:
-        """It ends."""
-        # Not the object that began: what a processor is given at the end is a copy.
+        """Forget a span in flight that ends."""
+        # By its id: a processor is given a copy of the span at its end.
         self._in_flight.pop(span.get_span_context().span_id, None)
 
     def blocks(self) -> Sequence[Blocked]:
-        """Oldest first, one for each block: the finished one where there are both."""
+        """The blocks, oldest first, each once: the finished event where there are two."""
         latest: dict[tuple[int, int], Blocked] = {}
         for block in _copied(self._blocks):
             known = latest.get((block.loop, block.at_ns))
@@ -66,7 +66,7 @@ class RecentEvents:
         return tuple(latest.values())[-BLOCKS:]
 
     def spans(self) -> Sequence[SpanEnded]:
-        """Those that have ended, oldest first."""
+        """The spans that have ended, oldest first."""
         return _copied(self._spans)
 
     def in_flight(self) -> Sequence[Any]:
@@ -74,10 +74,10 @@ class RecentEvents:
         return tuple(self._in_flight.copy().values())
 
     def events(self) -> Sequence[Event]:
-        """All the others, oldest first."""
+        """All other events, oldest first: task losses, faults, artefacts."""
         return _copied(self._events)
 
 
 def _copied(items: deque[T]) -> tuple[T, ...]:
-    # A copy is made in one step of the interpreter; to go through the deque itself is not.
+    # Copying a deque is one step of the interpreter; iterating over it is not.
     return tuple(items.copy())

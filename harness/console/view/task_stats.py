@@ -1,41 +1,40 @@
-"""Counts the steps of tasks while somebody asks for `top`: how long each held the loop, and waited for it.
+"""Counts the steps of tasks while `top` is used: how long each held its loop, and how long it was ready.
 
-asyncio runs every step by `Handle._run` and makes it ready by `_call_soon`, also those of tasks written in C,
-so these two are replaced, for all loops at once, and put back when nobody has asked for a while. uvloop calls
-neither: its loops are looked at every few milliseconds instead, which estimates the one and tells nothing of
-the other. A first step that is run eagerly is a part of the step that made the task.
+uvloop's steps cannot be timed: its current task is sampled every few milliseconds instead, which estimates
+the time that steps take, but not how long they were ready. A first step that is run eagerly is a part of the
+step that made the task.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from asyncio import AbstractEventLoop, BaseEventLoop, Handle, Task, current_task
-from collections.abc import Callable
+from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from ...probe.hooks import loop_state
+from ...probe.hooks.step_timer import StepTimer
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
     from ..protocol.command import CommandClient
-    from .target import LoopView, Target
+    from .loop_view import LoopView
+    from .process import ProcessView
 
-# The first `top` is answered after this time; so is one that follows another at once.
+# The shortest window, for the first `top` and for one that follows another at once.
 WINDOW_NS = 250_000_000
-# Without another `top` within this time the counting ends. A step that does nothing takes half as long again
-# meanwhile, measured with a loop around `sleep(0)`.
+# Counting ends when `top` was not used for this time. Meanwhile, a step that does nothing takes half as long
+# again, measured with a loop around `sleep(0)`.
 KEPT_ON_NS = 30_000_000_000
-# Whether somebody has, is looked at so often.
-LOOK_AGAIN_S = 1.0
-# Between two looks at a loop that cannot be counted.
-LOOK_EVERY_S = 0.002
-# Kinds of coroutines of which ended tasks are kept apart.
+# How often that is checked.
+CHECK_EVERY_S = 1.0
+# Between two samples of a loop whose steps cannot be timed.
+SAMPLE_EVERY_S = 0.002
+# Kinds of coroutines of which ended tasks are counted apart.
 KINDS = 500
-# Callbacks that were made ready and cancelled leave their time stamp behind.
-STAMPS = 100_000
-# Callbacks that are ready and are looked at in one go, while the GIL is held.
+# Ready callbacks that are read in one go, while the GIL is held.
 READY = 2_000
 
 
@@ -46,15 +45,14 @@ class TaskAccount:
     task: ref[Task[Any]]
     polls: int = 0
     busy_ns: int = 0
-    ready_ns: int = 0  # between its being ready and its step
+    ready_ns: int = 0  # from when it was ready until its step began
     longest_ns: int = 0
-    woke_itself: int = 0  # steps at whose end it was ready again at once
-    began_ns: int = 0  # of the step that goes on
+    woke_itself: int = 0  # steps after which it was ready again at once
 
 
 @dataclass(slots=True)
 class StatsSum:
-    """The same of all tasks of one coroutine that have ended, or of all callbacks that are no task's."""
+    """The same for all ended tasks of one coroutine, or for all callbacks that are not steps of tasks."""
 
     count: int = 0
     polls: int = 0
@@ -63,7 +61,7 @@ class StatsSum:
     longest_ns: int = 0
 
     def add(self, account: TaskAccount) -> None:
-        """One more task that has ended."""
+        """Add a task that has ended."""
         self.count += 1
         self.polls += account.polls
         self.busy_ns += account.busy_ns
@@ -71,7 +69,7 @@ class StatsSum:
         self.longest_ns = max(self.longest_ns, account.longest_ns)
 
     def add_callback(self, held_ns: int) -> None:
-        """One more callback."""
+        """Add a callback."""
         self.count += 1
         self.busy_ns += held_ns
         if held_ns > self.longest_ns:
@@ -85,61 +83,64 @@ class StatsWindow:
     began_ns: int
     ended_ns: int
     accounts: dict[int, TaskAccount] = field(repr=False)  # by the `id` of the task
-    ended: dict[str, StatsSum] = field(repr=False)  # by coroutine: the tasks that have ended
+    ended: dict[str, StatsSum] = field(repr=False)  # ended tasks, by coroutine
     callbacks: StatsSum
-    looks: dict[int, int] = field(repr=False)  # at the loops that cannot be counted: how often a task ran
-    looked: int  # so often; 0 when every loop is counted
+    seen: dict[int, int] = field(repr=False)  # samples in which a task ran, by its `id`; uncounted loops only
+    samples: int  # in all; 0 when every loop is counted
 
     @property
     def length_ns(self) -> int:
         return self.ended_ns - self.began_ns
 
     def of(self, task: Task[Any]) -> TaskAccount:
-        """What *task* did; nothing, if it had no step."""
+        """What *task* did; an empty account if it had no step."""
         account = self.accounts.get(id(task))
         return account if account is not None and account.task() is task else TaskAccount(ref(task))
 
     def counts(self, task: Task[Any]) -> bool:
         """Whether the steps of *task* are counted."""
-        return not self.looked or is_counted(task.get_loop())
+        return not self.samples or is_counted(task.get_loop())
 
     def estimated_ns(self, key: int) -> int:
-        """How long the task of that `id` was busy, by how often it was seen to be."""
-        return self.looks.get(key, 0) * self.length_ns // self.looked if self.looked else 0
+        """How long the task with that `id` was busy, estimated from samples."""
+        return self.seen.get(key, 0) * self.length_ns // self.samples if self.samples else 0
 
 
 class TaskStats:
-    """The counting of this process."""
+    """Counts the steps in this process."""
 
     def __init__(self) -> None:
-        self.missed = 0  # steps of which nothing could be told
+        self._timer = StepTimer(self._count, lambda held_ns: self._callbacks.add_callback(held_ns))
         self._lock = threading.Lock()
-        self._undo: list[Callable[[], None]] = []
-        self._is_on = False
         self._until_ns = 0
-        self._stamps: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._clear()
 
-    def window(self, target: Target, client: CommandClient) -> StatsWindow:
-        """What the tasks did since this was asked before, but for `WINDOW_NS` at least."""
+    @property
+    def missed(self) -> int:
+        """The steps that could not be counted."""
+        return self._timer.missed
+
+    def window(self, process: ProcessView, client: CommandClient) -> StatsWindow:
+        """What the tasks did since the last call, or during the next `WINDOW_NS`."""
         with self._lock:
             self._until_ns = monotonic_ns() + KEPT_ON_NS
-            if not self._is_on:
-                self._begin()
-                target.run_beside(lambda: self._end_in_time(target))
-        views = target.loops()
+            if not self._timer.is_on:
+                self._clear()
+                self._timer.begin()
+                process.start_thread(lambda: self._end_in_time(process))
+        views = process.loops()
         uncounted = [view for view in views if not is_counted(view.loop)]
-        looking_since_ns = monotonic_ns()
-        looks, looked = self._wait(uncounted, client)
+        sampled_since_ns = monotonic_ns()
+        seen, samples = self._wait(uncounted, client)
         with self._lock:
             window = StatsWindow(
-                looking_since_ns if looked and len(uncounted) == len(views) else self._began_ns,
+                sampled_since_ns if samples and len(uncounted) == len(views) else self._began_ns,
                 monotonic_ns(),
                 self._accounts,
                 self._ended,
                 self._callbacks,
-                looks,
-                looked,
+                seen,
+                samples,
             )
             self._clear()
         for view in views:
@@ -149,121 +150,56 @@ class TaskStats:
         return window
 
     def abandon(self) -> None:
-        """In a child after `fork`, where the thread is not that ends the counting."""
+        """Stop counting in a forked child, which lacks the thread that would."""
         self._lock = threading.Lock()
-        self._put_back()
+        self._end()
 
-    def _begin(self) -> None:
-        self._clear()
-        self._is_on = True
-        self._replace(Handle, "_run", self._counting(Handle._run))
-        self._replace(BaseEventLoop, "_call_soon", self._stamping(vars(BaseEventLoop)["_call_soon"]))
-
-    def _end_in_time(self, target: Target) -> None:
+    def _end_in_time(self, process: ProcessView) -> None:
         is_closed = False
         while not is_closed:
             left_s = (self._until_ns - monotonic_ns()) / 1e9
-            is_closed = target.wait_closed(within_s=min(max(0.0, left_s), LOOK_AGAIN_S))
+            is_closed = process.wait_closed(within_s=min(max(0.0, left_s), CHECK_EVERY_S))
             with self._lock:
                 if is_closed or monotonic_ns() >= self._until_ns:
-                    self._put_back()
+                    self._end()
                     return
 
-    def _put_back(self) -> None:
-        self._is_on = False
-        while self._undo:
-            self._undo.pop()()
+    def _end(self) -> None:
+        self._timer.end()
         self._clear()
-        self._stamps.clear()
 
     def _clear(self) -> None:
         self._began_ns = monotonic_ns()
         self._accounts: dict[int, TaskAccount] = {}
         self._ended: dict[str, StatsSum] = {}
         self._callbacks = StatsSum()
-        if len(self._stamps) > STAMPS:
-            self._stamps.clear()
+        self._timer.trim()
 
     def _wait(self, uncounted: list[LoopView], client: CommandClient) -> tuple[dict[int, int], int]:
-        """Wait for the end of the window; meanwhile look at those loops."""
+        """Wait for the end of the window, sampling the loops that cannot be counted."""
         until_ns = (monotonic_ns() if uncounted else self._began_ns) + WINDOW_NS
-        looks: dict[int, int] = {}
-        looked = 0
+        seen: dict[int, int] = {}
+        samples = 0
         while (left_s := (until_ns - monotonic_ns()) / 1e9) > 0:
-            if client.has_left(within_s=min(left_s, LOOK_EVERY_S) if uncounted else left_s):
+            if client.wait_gone(within_s=min(left_s, SAMPLE_EVERY_S) if uncounted else left_s):
                 break
             running = [id(current_task(view.loop)) for view in uncounted]
             for key in running:
-                looks[key] = looks.get(key, 0) + 1
-            looked += bool(running)
-        return looks, looked
-
-    def _replace(self, owner: Any, name: str, ours: object) -> None:
-        own = vars(owner)[name]
-        setattr(owner, name, ours)
-
-        def undo() -> None:
-            # Somebody who replaced it after us keeps theirs, and ours only passes on from then on.
-            if vars(owner).get(name) is ours:
-                setattr(owner, name, own)
-
-        self._undo.append(undo)
-
-    def _counting(self, own: Callable[[Handle], None]) -> Callable[[Handle], None]:
-        # Runs for every callback: what it touches is a local of this closure, or one attribute away.
-        clock, stamps, steps = monotonic_ns, self._stamps, self
-
-        def _run(self: Handle) -> None:
-            # Its parameter keeps the original's name: `probe/tasks/identity.py` looks for it on the stack.
-            if not steps._is_on:
-                own(self)
-                return
-            task: Any = getattr(self._callback, "__self__", None)  # type: ignore[attr-defined]
-            if not isinstance(task, Task):
-                began_ns = clock()
-                own(self)
-                stamps.pop(id(self), None)
-                steps._callbacks.add_callback(clock() - began_ns)
-                return
-            accounts = steps._accounts
-            account = accounts.get(id(task))
-            # A task that is gone may have left its place to another one.
-            if account is None or account.task() is not task:
-                account = accounts[id(task)] = TaskAccount(ref(task))
-            account.began_ns = began_ns = clock()
-            ready_ns = stamps.pop(id(self), began_ns)
-            own(self)
-            held_ns = clock() - began_ns
-            try:
-                steps._count(task, account, began_ns, held_ns, ready_ns)
-            except Exception:
-                steps.missed += 1  # a task of somebody's own making
-
-        return _run
-
-    def _stamping(self, own: Callable[..., Handle]) -> Callable[..., Handle]:
-        clock, stamps, steps = monotonic_ns, self._stamps, self
-
-        def _call_soon(loop: Any, callback: Any, args: Any, context: Any) -> Handle:
-            handle = own(loop, callback, args, context)
-            if steps._is_on:
-                stamps[id(handle)] = clock()
-            # In debug mode a handle keeps the stack on which it was made: without this frame.
-            if handle._source_traceback:  # type: ignore[attr-defined]
-                del handle._source_traceback[-1]  # type: ignore[attr-defined]
-            return handle
-
-        return _call_soon
+                seen[key] = seen.get(key, 0) + 1
+            samples += bool(running)
+        return seen, samples
 
     def _count(
-        self, task: Task[Any], account: TaskAccount, began_ns: int, held_ns: int, ready_ns: int
+        self, task: Task[Any], began_ns: int, held_ns: int, ready_ns: int, is_ready_again: bool
     ) -> None:
         window_ns = self._began_ns
         if began_ns < window_ns:
-            # It began in the window before: what counts is the part within this one.
-            account = self._accounts.setdefault(id(task), TaskAccount(ref(task)))
+            # It began in an earlier window: only the part within this one counts.
             held_ns, began_ns = held_ns - (window_ns - began_ns), window_ns
-        account.began_ns = 0
+        account = self._accounts.get(id(task))
+        # A task may have the `id` of one that was collected.
+        if account is None or account.task() is not task:
+            account = self._accounts[id(task)] = TaskAccount(ref(task))
         account.polls += 1
         account.busy_ns += held_ns
         account.ready_ns += began_ns - max(ready_ns, window_ns)
@@ -271,11 +207,11 @@ class TaskStats:
             account.longest_ns = held_ns
         if task.done():
             self._close(task, account)
-        elif task._fut_waiter is None:  # type: ignore[attr-defined]  # a bare yield, as of `sleep(0)`
+        elif is_ready_again:  # a bare yield, as of `sleep(0)`
             account.woke_itself += 1
 
     def _close(self, task: Task[Any], account: TaskAccount) -> None:
-        """The task has ended: from now on it is told with others of its kind."""
+        """Add an ended task to the sum for its coroutine."""
         self._accounts.pop(id(task), None)
         coroutine = task.get_coro()
         name = getattr(coroutine, "__qualname__", "") or type(coroutine).__qualname__
@@ -284,18 +220,19 @@ class TaskStats:
         self._ended.setdefault(name, StatsSum()).add(account)
 
     def _add_running(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
-        """Add the step that is not over. One that began before the window has no time of its own."""
+        """Add the step that is not over; the part of it within the window."""
         task = current_task(loop)
         if task is not None:
             account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
-            held_ns = window.ended_ns - (account.began_ns or window.began_ns)
+            held_ns = window.ended_ns - max(self._timer.began.get(id(task), 0), window.began_ns)
             account.busy_ns += held_ns
             account.longest_ns = max(account.longest_ns, held_ns)
 
     def _add_ready(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
-        """Add the time of those who are ready and have not been run yet."""
-        for handle in tuple(vars(loop).get("_ready", ()))[:READY]:
-            task, since_ns = getattr(handle._callback, "__self__", None), self._stamps.get(id(handle))
+        """Add the time of the tasks that are ready and have not run yet."""
+        for handle in tuple(loop_state.ready(loop))[:READY]:
+            task = getattr(loop_state.callback(handle), "__self__", None)
+            since_ns = self._timer.ready.get(id(handle))
             if isinstance(task, Task) and since_ns is not None:
                 account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
                 account.ready_ns += window.ended_ns - max(since_ns, window.began_ns)

@@ -7,80 +7,102 @@ from asyncio import Task
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
-from ...probe.tasks.census import LOOKED_AT, Ref, registered
-from ..gil_yield import AT_ONCE, GilYielder, yielding
-from ..protocol.command import CommandError
+from ...probe.hooks.task_state import TaskRef
+from ...probe.tasks.census import LOOKED_AT, registered
+from ..gil_yield import BATCH, GilYielder, yielding
+from ..protocol.errors import CommandError
 from .object_ids import ObjectIds
 
 Row = tuple[object, ...]
 
-# So many names are told when one is not unique.
+# The numbers that are listed when a name is not unique.
 NAMED = 5
-# What is sorted in one call, which keeps the GIL.
+# Items sorted in one call, which keeps the GIL.
 SORTED_AT_ONCE = 1_000
 
-_numbering: ObjectIds[Task[Any]] = ObjectIds()
+_ids: ObjectIds[Task[Any]] = ObjectIds()
 
 
 def number(task: Task[Any]) -> int:
-    """What the console calls *task*; a new number if it was never shown."""
-    return _numbering.number(task)
+    """The console's number of *task*, assigned now if it has none."""
+    return _ids.number(task)
+
+
+def label(task: Task[Any]) -> str:
+    """``7 (fetch-3)``: the number and the name of *task*."""
+    return f"{number(task)} ({task.get_name()})"
+
+
+def labels(refs: Iterable[TaskRef]) -> str | None:
+    """The labels of those tasks that still exist; `None` if none does."""
+    return ", ".join(label(task) for weak in refs if (task := weak()) is not None) or None
+
+
+def name_key(task: Task[Any]) -> str:
+    """A key that sorts tasks by name in natural order: Task-9 before Task-10."""
+    name = task.get_name()
+    return f"{len(name):09}{name}"
 
 
 def find(text: str) -> Task[Any]:
-    """The task of that number or name.
+    """The task with that number or name.
 
     Raises:
-        Refusal: There is none, or there are several of that name.
+        CommandError: There is none, or several have that name.
     """
-    if text.isdecimal() and _numbering.was_given(int(text)):
-        task = _numbering.thing(int(text))
+    if text.isdecimal() and _ids.was_assigned(int(text)):
+        task = _ids.get(int(text))
         if task is None:
-            raise CommandError(f"task {text} has ended, and nobody holds it any more")
+            raise CommandError(f"task {text} has ended and was deleted")
         return task
-    found: list[Ref] = []
+    found: list[TaskRef] = []
 
-    def look(task: Task[Any], register: Ref) -> None:
+    def visit(task: Task[Any], weak: TaskRef) -> None:
         if task.get_name() == text:
-            found.append(register)
+            found.append(weak)
 
-    walk(look)
-    named = [task for register in found[:NAMED] if (task := register()) is not None]
+    walk(visit)
+    named = [task for weak in found[:NAMED] if (task := weak()) is not None]
     if not named:
         raise CommandError(f"no pending task has the number or name {text!r}; ps lists them")
     if len(found) > 1:
         several = ", ".join(str(number(task)) for task in named)
-        raise CommandError(f"{len(found)} tasks are called {text!r}; say which by its number: {several} ...")
+        raise CommandError(f"{len(found)} tasks are called {text!r}; choose one by its number: {several} ...")
     return named[0]
 
 
-def numbers() -> Iterable[str]:
-    """The numbers that stand for a task now, for completion."""
-    return map(str, _numbering)
+def numbers() -> list[str]:
+    """The numbers of tasks that exist, for completion."""
+    return [str(each) for each in _ids]
 
 
-def walk(look: Callable[[Task[Any], Ref], None]) -> None:
-    """Have *look* called with every pending task, and a reference to keep; gives the GIL away now and then.
+def numbers_of(refs: Iterable[TaskRef]) -> list[int]:
+    """The numbers of those tasks that still exist."""
+    return [number(task) for weak in refs if (task := weak()) is not None]
 
-    It is a function and no iterator, so that no task is held during a pause: who drops the last reference to
-    one runs its finalizer, and that belongs into the loop's thread. The references are asyncio's own: to make
-    ten thousand new objects would have the collector go through the whole heap, which holds everybody up.
+
+def walk(visit: Callable[[Task[Any], TaskRef], None]) -> None:
+    """Call *visit* with every pending task and a weak reference to keep; yields the GIL in between.
+
+    It is a function, not an iterator, so that no task is referred to during a pause: the last reference to a
+    task would then run its finalizer here instead of in the loop's thread. The weak references are asyncio's
+    own: ten thousand new objects would start a collection of the whole heap, which delays every thread.
 
     Raises:
-        Refusal: There are too many of them.
+        CommandError: There are too many tasks.
     """
     refs = registered()
     if refs is None:
-        raise CommandError(f"there are more than {LOOKED_AT:,} tasks: to look at each would take too long")
-    courtesy = GilYielder()
-    for start in range(0, len(refs), AT_ONCE):
-        for register in refs[start : start + AT_ONCE]:
-            _look_at(register, look)
-        courtesy.give_way()
+        raise CommandError(f"there are more than {LOOKED_AT:,} tasks: reading them all would take too long")
+    gil = GilYielder()
+    for start in range(0, len(refs), BATCH):
+        for weak in refs[start : start + BATCH]:
+            _visit(weak, visit)
+        gil.maybe_yield()
 
 
 def ordered(keys: Sequence[str | float]) -> list[int]:
-    """The indexes of *keys*, the smallest key's first. A long list is sorted in parts, and merged."""
+    """The indexes of *keys* by ascending key. A long list is sorted in parts, which are merged."""
     parts = []
     for start in yielding(range(0, len(keys), SORTED_AT_ONCE)):
         part = range(start, min(start + SORTED_AT_ONCE, len(keys)))
@@ -89,16 +111,16 @@ def ordered(keys: Sequence[str | float]) -> list[int]:
 
 
 class TaskRows(Sequence[Row]):
-    """Rows about tasks, each put into words only when it is looked at; of ten thousand, twenty are."""
+    """Rows about tasks, each made when it is read: of ten thousand, a page shows twenty."""
 
     def __init__(
-        self, refs: Sequence[Ref], row: Callable[[Task[Any], int], Row], columns: tuple[str, ...]
+        self, refs: Sequence[TaskRef], row: Callable[[Task[Any], int], Row], columns: tuple[str, ...]
     ) -> None:
-        """*row* makes the row of a task, which stands at that index; the cells are those of *columns*."""
+        """*row* makes the row of a task, given its index in *refs*; its cells are those of *columns*."""
         self._refs = refs
         self._row = row
         self._gone: Row = tuple("ended" if column == "state" else None for column in columns)
-        self._courtesy = GilYielder()
+        self._gil = GilYielder()
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -110,12 +132,12 @@ class TaskRows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        self._courtesy.give_way()
+        self._gil.maybe_yield()
         task = self._refs[index]()
         return self._row(task, index) if task is not None else self._gone
 
 
-def _look_at(register: Ref, look: Callable[[Task[Any], Ref], None]) -> None:
-    task = register()
+def _visit(weak: TaskRef, visit: Callable[[Task[Any], TaskRef], None]) -> None:
+    task = weak()
     if task is not None and not task.done():
-        look(task, register)
+        visit(task, weak)

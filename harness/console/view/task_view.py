@@ -1,4 +1,4 @@
-"""One look at the tasks: which of them run at this moment, and how to put one of them into words."""
+"""The state of tasks at one moment, and how a task is described."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any
 
+from ...probe.hooks import task_state
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic_ns
@@ -14,7 +15,7 @@ from ...stacks.turn_stack import TurnStack
 from . import task_table, task_waits
 
 if TYPE_CHECKING:
-    from .target import Target
+    from .process import ProcessView
 
 RUNNING, READY, WAITING, ENDED = "running", "ready", "waiting", "ended"
 # Deeper stacks lose their outermost frames.
@@ -22,12 +23,12 @@ DEPTH = 100
 
 
 class TaskView:
-    """What the commands tell of a task, from one moment on. It holds no task."""
+    """Describes tasks, as of the moment it is made. It keeps no task alive."""
 
-    def __init__(self, target: Target) -> None:
-        self.territory = target.territory
+    def __init__(self, process: ProcessView) -> None:
+        self.territory = process.territory
         self._now_ns = monotonic_ns()
-        views = target.loops()
+        views = process.loops()
         self._loops = {id(view.loop): view.number for view in views}
         self._threads = {
             id(task): view.thread_ident for view in views if (task := current_task(view.loop)) is not None
@@ -39,11 +40,11 @@ class TaskView:
             return ENDED
         if id(task) in self._threads:
             return RUNNING
-        awaited = task._fut_waiter  # type: ignore[attr-defined]  # in C or in Python, asyncio's tasks have it
+        awaited = task_state.awaited_future(task)
         return READY if awaited is None or awaited.done() else WAITING
 
     def stack(self, task: Task[Any]) -> tuple[Frame, ...]:
-        """Where *task* stands, outermost first: also in the middle of a step."""
+        """Where *task* is, outermost frame first: also in the middle of a step."""
         work: Any = task.get_coro()
         thread = self._threads.get(id(task))
         if thread is None:
@@ -59,42 +60,42 @@ class TaskView:
         return coroutine.of_work(work).stack  # the step is over
 
     def place(self, task: Task[Any]) -> str:
-        """``FILE:LINE function`` of the program's own code where *task* stands."""
+        """``FILE:LINE function`` of the program's own code where *task* is."""
         return self.territory.place(TurnStack(self.stack(task), self.territory).blamed)
 
     def waits_for(self, task: Task[Any]) -> str | None:
-        """What it waits for, in words."""
+        """A description of what it waits for."""
         wait = task_waits.of(task, self.territory)
         return str(wait) if wait is not None else None
 
     def age_s(self, task: Task[Any]) -> float | None:
-        """How old it is; `None` for one that nobody saw being made."""
-        birth = origin_of(task)
-        return (self._now_ns - birth.at_ns) / 1e9 if birth is not None else None
+        """Its age; `None` if it was made before the console opened."""
+        origin = origin_of(task)
+        return (self._now_ns - origin.at_ns) / 1e9 if origin is not None else None
+
+    def made_at(self, task: Task[Any]) -> list[str] | None:
+        """The line that made it, the line that made its maker, and so on; `None` if that is unknown."""
+        origin = origin_of(task)
+        return [self.territory.place(place) for place in origin.places] if origin is not None else None
 
     def loop(self, task: Task[Any]) -> int | None:
-        """The number of its loop; `None` for one that does not run."""
+        """The number of its loop; `None` if the loop does not run."""
         return self._loops.get(id(task.get_loop()))
 
     def row(self, task: Task[Any]) -> tuple[object, ...]:
         """The cells of `COLUMNS`."""
-        who = identity.of_task(task)
+        known = identity.of_task(task)
         return (
             task_table.number(task),
-            who.task,
+            known.task,
             self.state(task),
-            who.coroutine,
+            known.coroutine,
             self.place(task),
             self.waits_for(task),
             self.age_s(task),
-            who.span or None,
-            who.trace_id or None,
+            known.span or None,
+            known.trace_id or None,
         )
 
 
 COLUMNS = ("id", "task", "state", "coroutine", "where", "waits_for", "age_s", "span", "trace_id")
-
-
-def short(task: Task[Any]) -> str:
-    """``7 (fetch-3)``: its number and its name."""
-    return f"{task_table.number(task)} ({task.get_name()})"

@@ -1,8 +1,8 @@
-"""What a task waits for, seen from the task: its coroutines, the future they end in, and whose that is.
+"""What a task waits for, read from the task: its coroutines, the future they end in, and the future's owner.
 
-A coroutine that waits shows what it holds to the collector, so an object of asyncio's is found at the task
-that waits for it, and nobody has to search the heap. `frame.f_locals` would tell names as well; until Python
-3.12 it leaves a copy behind that keeps the target's objects alive.
+The collector shows what a waiting coroutine refers to, so asyncio's objects are found at the tasks that wait
+for them, without searching the heap. `frame.f_locals` would also give names, but until Python 3.12 it leaves
+a copy behind that keeps the program's objects alive.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any
 
+from ...probe.hooks import executor_state, sync_state, task_state
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic
 from ...record.observation import Frame
@@ -27,7 +28,7 @@ Lock = asyncio.Lock | asyncio.Semaphore | asyncio.Condition
 LOCKS = (asyncio.Lock, asyncio.Semaphore, asyncio.Condition)
 
 # The functions of asyncio's objects in which a task waits for them; `self` is the first such object that
-# their coroutine holds.
+# their coroutine refers to.
 _WAITS: dict[CodeType, type] = {
     function.__code__: kind
     for kind, functions in {
@@ -39,20 +40,20 @@ _WAITS: dict[CodeType, type] = {
     }.items()
     for function in functions
 }
-# These wait by means of another one, which is theirs alone.
+# These wait by means of another such object, which is theirs alone.
 _WAITS_THROUGH: dict[CodeType, type] = {
     asyncio.Queue.join.__code__: asyncio.Queue,
     asyncio.Barrier.wait.__code__: asyncio.Barrier,
 }
-_DEEP = 4  # so many coroutines further out at most
+_THROUGH = 4  # at most this many coroutines further out
 _SLEEP = asyncio.sleep.__code__
 # Where a task waits for the others of its group.
 _GROUP = asyncio.TaskGroup.__aexit__.__code__
 
-# Of more tasks that wait for one thing, nobody asks what each of them holds.
-EVERYBODY = 200
+# With more tasks that wait for one object, the references that each of them holds are not searched.
+WAITERS = 200
 
-_numbering: ObjectIds[Any] = ObjectIds()
+_ids: ObjectIds[Any] = ObjectIds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Wait:
     """What a task waits for."""
 
     what: str  # "Queue.get", "sleep", "task", "gather", "executor", "StreamReader.readline", "future"
-    on: Any = field(default=None, repr=False)  # asyncio's object, or the task; `None` where that is not known
+    on: Any = field(default=None, repr=False)  # asyncio's object, or the task; `None` if it is not known
     left_s: float | None = None  # of a sleep
 
     def __str__(self) -> str:
@@ -69,81 +70,80 @@ class Wait:
         if isinstance(self.on, Task):
             return f"task {task_table.number(self.on)}"
         if self.what == "gather":
-            children = self.on._children
+            children = task_state.gathered(self.on) or ()
             return f"gather, {sum(not child.done() for child in children)} of {len(children)} left"
         return f"{self.what} of {name(self.on)}" if self.on is not None else self.what
 
 
 def name(thing: object) -> str:
-    """What the console calls a queue or a lock: ``Queue 3``."""
-    return f"{type(thing).__name__} {_numbering.number(thing)}"
+    """What the console calls a queue, a lock or an executor: ``Queue 3``."""
+    return f"{type(thing).__name__} {_ids.number(thing)}"
 
 
 def number(thing: object) -> int:
     """The number in that name."""
-    return _numbering.number(thing)
+    return _ids.number(thing)
 
 
 def of(task: Task[Any], territory: CodeOwnership | None = None) -> Wait | None:
-    """What *task* waits for; `None` for one that does not.
+    """What *task* waits for; `None` if it does not wait.
 
-    With a *territory*, what is none of asyncio's own objects is called after the library function that the
-    program waits in.
+    With a *territory*, a wait for anything but asyncio's own objects is named after the library function that
+    the program waits in.
     """
-    future = getattr(task, "_fut_waiter", None)
+    future = task_state.awaited_future(task)
     if future is None or future.done():
         return None
     if isinstance(future, Task):
         return Wait("task", future)
-    if hasattr(future, "_children"):
+    if task_state.gathered(future) is not None:
         return Wait("gather", future)
     links = coroutine.links(task.get_coro())
-    for link in reversed(links[-_DEEP:]):
+    for link in reversed(links[-_THROUGH:]):
         if kind := _WAITS_THROUGH.get(coroutine.code_of(link)):
             return Wait(coroutine.code_of(link).co_qualname, _first(kind, link))
     if links and (known := _of_asyncio(links)) is not None:
         return known
-    if any(getattr(callback, "__name__", "") == "_call_check_cancel" for callback, _ in _callbacks(future)):
+    if any(map(executor_state.chains_to_thread, task_state.callbacks(future))):
         return Wait("executor")
     return Wait(_function(links, territory) if territory else "future")
 
 
 def awaited(task: Task[Any]) -> list[Task[Any]]:
     """The tasks that *task* waits for: directly, in a group, by gather, shield, wait or wait_for."""
-    future = getattr(task, "_fut_waiter", None)
+    future = task_state.awaited_future(task)
     if future is None:
         return []
     if isinstance(future, Task):
         return [future]
     candidates: list[Any] = [future]
     for link in coroutine.links(task.get_coro())[-2:]:
-        for one in gc.get_referents(link):
-            if type(one) in (set, list, tuple):  # `wait` has them in a set
-                candidates += tuple(one)
+        for held in gc.get_referents(link):
+            if type(held) in (set, list, tuple):  # `wait` has them in a set
+                candidates += tuple(held)
             else:
-                candidates += one._tasks if type(one) is asyncio.TaskGroup else (one,)
+                candidates += task_state.tasks_of_group(held) if type(held) is asyncio.TaskGroup else (held,)
     found: dict[int, Any] = {}
-    for one in candidates:
-        if issubclass(type(one), Future) and id(one) not in found:
-            found[id(one)] = one
+    for candidate in candidates:
+        if issubclass(type(candidate), Future) and id(candidate) not in found:
+            found[id(candidate)] = candidate
             # What is gathered, or shielded.
-            candidates += getattr(one, "_children", ())
-            candidates += (
-                inner for callback, _ in _callbacks(one) for inner in identity.futures_in(callback)
-            )
+            candidates += task_state.gathered(candidate) or ()
+            for callback in task_state.callbacks(candidate):
+                candidates += task_state.futures_in(callback)
     return [
-        one
-        for one in found.values()
-        if issubclass(type(one), Task) and not one.done() and task in identity.waiters_of(one)
+        other
+        for other in found.values()
+        if issubclass(type(other), Task) and not other.done() and task in identity.waiters_of(other)
     ]
 
 
 def held(task: Task[Any]) -> Iterator[Lock]:
     """The locks whose ``async with`` *task* is inside of.
 
-    asyncio's locks know no owner. A coroutine inside of an ``async with`` has its exit ready, bound to the
-    lock; one that still waits to enter has it as well. Not seen are a lock that was taken by `acquire`
-    alone, and those of a task that runs at this moment.
+    asyncio's locks know no owner, but a coroutine inside an ``async with`` refers to its exit method, which
+    is bound to the lock; so does one that still waits to enter. Not found are a lock that was taken by
+    `acquire` alone, and the locks of a running task.
     """
     for link in coroutine.links(task.get_coro()):
         for leaving in gc.get_referents(link):
@@ -154,59 +154,60 @@ def held(task: Task[Any]) -> Iterator[Lock]:
 
 
 class OrphanedWait:
-    """Tells the tasks that wait for what nobody else refers to, so that nobody can ever end their wait.
+    """Finds tasks whose wait cannot end: nothing else refers to what they wait for.
 
-    That is a future that only the task itself holds; or asyncio's object, and all who hold it wait for it.
+    That is a future that only the task itself refers to; or asyncio's object, if every task that refers to it
+    waits for it.
     """
 
     def __init__(self) -> None:
-        self._things: dict[int, bool] = {}  # asked for each of a crowd of waiters, it is answered once
+        self._things: dict[int, bool] = {}  # one answer for all waiters of an object
 
     def __call__(self, task: Task[Any]) -> bool:
-        future = getattr(task, "_fut_waiter", None)
+        future = task_state.awaited_future(task)
         if future is None or future.done() or type(future) is not Future:
             return False
         links = coroutine.links(task.get_coro())
         wait = _of_asyncio(links) if links else None
         thing = wait.on if wait is not None else None
         # asyncio's object has the future in its queue of waiters: one reference more.
-        if _strangers(future, [task, *links, *_end(links)]) > (thing is not None):
+        if _foreign_references(future, [task, *links, *_end(links)]) > (thing is not None):
             return False
         if thing is not None:
             del wait  # it refers to the thing
             if id(thing) not in self._things:
-                self._things[id(thing)] = _is_forsaken(thing)
+                self._things[id(thing)] = _is_orphaned(thing)
             if not self._things[id(thing)]:
                 return False
-        # The loop has gone on meanwhile, perhaps, and let go of what was counted.
-        return task._fut_waiter is future and not future.done()  # type: ignore[attr-defined]
+        # Meanwhile the loop may have gone on and dropped what was counted.
+        return task_state.awaited_future(task) is future and not future.done()
 
 
-def _is_forsaken(thing: Any) -> bool:
-    waiters = (*getattr(thing, "_getters", ()), *getattr(thing, "_putters", ()), *_waiters(thing))
-    if len(waiters) > EVERYBODY:
+def _is_orphaned(thing: Any) -> bool:
+    futures = (*sync_state.getters(thing), *sync_state.putters(thing), *sync_state.waiters(thing))
+    if len(futures) > WAITERS:
         return False
-    everybody = [task for waiter in waiters for task in identity.waiters_of(waiter)]
-    # The caller knows it by a name as well.
-    return _strangers(thing, [link for task in everybody for link in coroutine.links(task.get_coro())]) == 1
+    tasks = [task for future in futures for task in identity.waiters_of(future)]
+    links = [link for task in tasks for link in coroutine.links(task.get_coro())]
+    return _foreign_references(thing, links) == 1  # the caller's
 
 
 def has_timeout(task: Task[Any]) -> bool:
-    """Whether it waits inside of ``asyncio.timeout`` or `wait_for`, which will cancel it."""
+    """Whether it waits inside ``asyncio.timeout`` or `wait_for`, which will cancel it."""
     for link in coroutine.links(task.get_coro()):
-        for one in gc.get_referents(link):
-            if type(one) is MethodType and type(one.__self__) is asyncio.Timeout:
+        for held in gc.get_referents(link):
+            if type(held) is MethodType and type(held.__self__) is asyncio.Timeout:
                 return True
-    # Until Python 3.11 `wait_for` lets another task wait.
-    return any(getattr(callback, "args", ()) for callback, _ in _callbacks(task))
+    # Until Python 3.11, `wait_for` waits for another task.
+    return any(getattr(callback, "args", ()) for callback in task_state.callbacks(task))
 
 
-def _strangers(thing: object, known: list[Any]) -> int:
-    """How many references to *thing* there are that are not from *known*, nor from who asks."""
+def _foreign_references(thing: object, known: list[Any]) -> int:
+    """The number of references to *thing* from elsewhere than *known* and the caller's own variable."""
     held = [one for holder in known for one in gc.get_referents(holder)]
     mine = sum(one is thing for one in held)
     bound = sum(type(one) is MethodType and one.__self__ is thing for one in held)
-    # The list above holds it as often as they do; the name here, the caller's, and the call's argument.
+    # `held` refers to it as often as *known* does; then the name here, the caller's, and the call's argument.
     return sys.getrefcount(thing) - 2 * mine - bound - 3
 
 
@@ -214,10 +215,6 @@ def _end(links: list[Any]) -> list[object]:
     """The awaitable in which the chain of coroutines ends."""
     end = getattr(links[-1], "cr_await", None) if links else None
     return [end] if end is not None else []
-
-
-def _waiters(thing: Any) -> tuple[Future[Any], ...]:
-    return tuple(getattr(thing, "_waiters", None) or ())
 
 
 def _of_asyncio(links: list[Any]) -> Wait | None:
@@ -233,7 +230,7 @@ def _of_asyncio(links: list[Any]) -> Wait | None:
 
 
 def _first(kind: type, link: object) -> Any:
-    # Not `isinstance`: an object of the target may lie about its class, or fail to tell it.
+    # Not `isinstance`: the `__class__` of a foreign object may be wrong, or raise.
     return next((held for held in gc.get_referents(link) if issubclass(type(held), kind)), None)
 
 
@@ -246,7 +243,3 @@ def _function(links: list[Any], territory: CodeOwnership) -> str:
             break
         names.append(code.co_qualname)
     return names[-1] if names else "future"
-
-
-def _callbacks(future: Future[Any]) -> list[tuple[Any, Any]]:
-    return list(getattr(future, "_callbacks", None) or ())

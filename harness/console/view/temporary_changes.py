@@ -1,4 +1,4 @@
-"""What a command has changed for a limited time: it goes back by itself, or when the console ends."""
+"""What commands have changed for a limited time; undone by itself, on request, or when the console closes."""
 
 from __future__ import annotations
 
@@ -9,62 +9,61 @@ from dataclasses import dataclass, field
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ..protocol.command import CommandError
+from ..protocol.errors import CommandError
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryChange:
     """One change that is in force."""
 
-    name: str  # the command's, and what it is about where there can be several: "log aiohttp.access"
-    what: str  # in words: "DEBUG instead of INFO"
+    name: str  # the command's, and its subject where there can be several: "log aiohttp.access"
+    what: str  # for people: "DEBUG instead of INFO"
     ends_ns: int
     undo: Callable[[], object] = field(repr=False)
-    over: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    ended: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def left_s(self) -> float:
-        """For how long it will be in force."""
+        """Seconds until it is undone."""
         return max(0, self.ends_ns - monotonic_ns()) / 1e9
 
 
 class TemporaryChanges:
-    """The changes in force, of all clients of one console. There is one of each name at most."""
+    """The changes in force, of all clients of a console; at most one with each name."""
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
-        """*on_error* is told of what cannot be undone."""
+        """*on_error* is called when a change cannot be undone."""
         self._on_error = on_error
         self._lock = threading.Lock()
-        self._limits: dict[str, TemporaryChange] = {}
+        self._in_force: dict[str, TemporaryChange] = {}
         self._closed = False
 
     def begin(self, name: str, what: str, *, for_s: float, undo: Callable[[], object]) -> None:
-        """Have *undo* called after that time, from another thread; it must not wait for a loop.
+        """Call *undo* after *for_s*, from another thread; it must not wait for a loop.
 
-        To be called first, before the change is made: see `changing`.
+        To be called before the change is made; see `changing`.
 
         Raises:
-            Refusal: The same is in force already, or the console closes.
+            CommandError: A change with this name is in force, or the console is closing.
         """
-        limit = TemporaryChange(name, what, monotonic_ns() + int(for_s * 1e9), undo)
+        change = TemporaryChange(name, what, monotonic_ns() + int(for_s * 1e9), undo)
         with self._lock:
             if self._closed:
-                raise CommandError("the console closes")
-            if name in self._limits:
-                standing = self._limits[name]
+                raise CommandError("the console is closing")
+            if (other := self._in_force.get(name)) is not None:
                 raise CommandError(
-                    f"{name} is in force already, for another {standing.left_s:.0f} s: {standing.what}"
+                    f"{name} is in force already, for another {other.left_s:.0f} s: {other.what}"
                 )
-            self._limits[name] = limit
-        # A thread for each: they sleep in the kernel, and there are no more of them than kinds of changes.
-        Background(lambda: self._end_in_time(limit, for_s))
+            self._in_force[name] = change
+        # A thread for each: it sleeps, and there are no more of them than names.
+        Background(lambda: self._end_in_time(change, for_s))
 
     @contextmanager
     def changing(self, name: str, what: str, *, for_s: float, undo: Callable[[], object]) -> Iterator[None]:
-        """Begin, and undo at once what fails while it is made, which the ``with`` statement is for.
+        """Begin, make the change in the ``with`` block, and undo it at once if the block raises.
 
         Raises:
-            Refusal: As `begin`; the change is not to be made then.
+            CommandError: As for `begin`, before the block runs.
         """
         self.begin(name, what, for_s=for_s, undo=undo)
         try:
@@ -73,35 +72,39 @@ class TemporaryChanges:
             self.end(name)
             raise
 
+    def get(self, name: str) -> TemporaryChange | None:
+        """The change with that name, if it is in force."""
+        return self._in_force.get(name)
+
     def end(self, name: str) -> bool:
-        """Undo a change now; false when none of that name is in force."""
+        """Undo a change now; false if none with that name is in force."""
         with self._lock:
-            limit = self._limits.pop(name, None)
-        if limit is None:
+            change = self._in_force.pop(name, None)
+        if change is None:
             return False
-        limit.over.set()
+        change.ended.set()
         try:
-            limit.undo()
+            change.undo()
         except Exception as exc:
             self._on_error(f"console: undoing {name}", exc)
         return True
 
     def in_force(self) -> tuple[TemporaryChange, ...]:
-        """What will go back by itself, the next one first."""
+        """All changes, in the order of their ends."""
         with self._lock:
-            return tuple(sorted(self._limits.values(), key=lambda limit: limit.ends_ns))
+            return tuple(sorted(self._in_force.values(), key=lambda change: change.ends_ns))
 
     def close(self) -> None:
-        """The console ends: undo everything, and allow nothing more."""
+        """Undo everything, and allow no more changes."""
         with self._lock:
             self._closed = True
-        for limit in self.in_force():
-            self.end(limit.name)
+        for change in self.in_force():
+            self.end(change.name)
 
-    def _end_in_time(self, limit: TemporaryChange, for_s: float) -> None:
-        if not limit.over.wait(for_s):
-            # Not by its name alone: another of the same name may have begun meanwhile.
+    def _end_in_time(self, change: TemporaryChange, for_s: float) -> None:
+        if not change.ended.wait(for_s):
+            # Not by name alone: another change of the same name may have begun meanwhile.
             with self._lock:
-                mine = self._limits.get(limit.name) is limit
+                mine = self._in_force.get(change.name) is change
             if mine:
-                self.end(limit.name)
+                self.end(change.name)

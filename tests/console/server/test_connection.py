@@ -19,7 +19,7 @@ def lines_of(*chunks: bytes) -> list[str | None]:
     lines = Lines()
     for chunk in chunks:
         lines.feed(chunk)
-    return list(lines.waiting)
+    return list(lines.received)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\0", b"\r"], ids=repr)
@@ -55,7 +55,7 @@ def test_ctrl_c_gives_up_the_line(ctrl_c):
     lines = Lines()
     lines.feed(b"cancel 7" + ctrl_c + b"ps\n")
 
-    assert list(lines.waiting) == ["ps"]
+    assert list(lines.received) == ["ps"]
     assert lines.is_interrupted
 
 
@@ -73,14 +73,14 @@ def test_random_bytes_keep_nothing():
     lines = Lines()
     for _ in range(200):
         lines.feed(dice.randbytes(2_000))
-        lines.waiting.clear()
+        lines.received.clear()
     lines.feed(b"\n")
-    lines.waiting.clear()
+    lines.received.clear()
     lines.feed(b"\xff\xfa" + b"x" * 100_000)
     lines.feed(b"\nps\n")
 
     assert len(lines._rest) <= LINE_BYTES
-    assert list(lines.waiting)[-1] == "ps"
+    assert list(lines.received)[-1] == "ps"
 
 
 @pytest.fixture
@@ -93,47 +93,47 @@ def pair():
 
 def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
     """To send waits for so long and no longer."""
-    wire, _ = pair
-    wire._channel.settimeout(0.1)
+    connection, _ = pair
+    connection._channel.settimeout(0.1)
 
     with pytest.raises(GoneError):
-        wire.send("x" * 10_000_000)
-    assert wire.has_ended
+        connection.send("x" * 10_000_000)
+    assert connection.has_ended
 
 
 def test_a_client_that_ends_its_input_gets_its_answers(pair):
     """A pipe does so at once; only when it has gone completely has it left."""
-    wire, theirs = pair
+    connection, theirs = pair
     theirs.sendall(b"one\ntwo\n")
     theirs.shutdown(socket.SHUT_WR)
 
-    assert [wire.line(within_s=1), wire.line(within_s=1)] == ["one", "two"]
-    assert not wire.take_in(within_s=0.01)
-    wire.send("answer\n")
+    assert [connection.read_line(within_s=1), connection.read_line(within_s=1)] == ["one", "two"]
+    assert not connection.receive(within_s=0.01)
+    connection.send("answer\n")
     assert theirs.recv(100) == b"answer\n"
     with pytest.raises(GoneError):
-        wire.line(within_s=1)
+        connection.read_line(within_s=1)
     theirs.close()
-    assert wire.take_in(within_s=5)
+    assert connection.receive(within_s=5)
 
 
 def test_a_long_line_is_told(pair):
     """It is an error of its own, and the next line is read."""
-    wire, theirs = pair
+    connection, theirs = pair
     theirs.sendall(b"x" * (LINE_BYTES + 1) + b"\nps\n")
 
     with pytest.raises(TooLongError):
-        wire.line(within_s=1)
-    assert wire.line(within_s=1) == "ps"
+        connection.read_line(within_s=1)
+    assert connection.read_line(within_s=1) == "ps"
 
 
 def test_an_idle_client_is_told_and_left(pair):
     """After its time without a line the conversation ends."""
-    wire, theirs = pair
+    connection, theirs = pair
     service: object = None
     ConsoleSession(
-        wire, "who", "hello", "> ", service, AccessLog(lambda _: None, lambda: 0), idle_s=0.3
+        connection, "who", "hello", "> ", service, AccessLog(lambda _: None, lambda: 0), idle_s=0.3
     ).run()
 
     theirs.settimeout(1)
-    assert theirs.recv(1000) == b"hello\n> nothing was asked for 0.005 minutes: closing\n"
+    assert theirs.recv(1000) == b"hello\n> idle for 0.005 minutes: closing\n"

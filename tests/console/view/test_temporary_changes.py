@@ -7,8 +7,8 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from harness.console.protocol.command import CommandError
 from harness.console.protocol.duration import seconds, up_to
+from harness.console.protocol.errors import CommandError
 from harness.console.view.temporary_changes import TemporaryChanges
 
 LONG_S = 60.0
@@ -99,7 +99,7 @@ def test_the_end_of_the_console_undoes_everything(limits, errors):
 
     assert times == [2]
     assert errors == [("console: undoing one", "division by zero")]
-    with pytest.raises(CommandError, match="the console closes"):
+    with pytest.raises(CommandError, match="the console is closing"):
         limits.begin("three", "", for_s=LONG_S, undo=lambda: None)
 
 

@@ -1,0 +1,111 @@
+"""Times the steps of tasks while it is on: how long each held its loop, and how long it was ready before.
+
+asyncio runs every step by `Handle._run` and makes it ready by `_call_soon`, also those of tasks written in C.
+These two are replaced for all loops at once. uvloop calls neither.
+"""
+
+from __future__ import annotations
+
+from asyncio import BaseEventLoop, Handle, Task
+from collections.abc import Callable
+from typing import Any
+
+from ...record.clock import monotonic_ns
+
+# Cancelled callbacks leave their time stamps behind.
+STAMPS = 100_000
+
+
+class StepTimer:
+    """Replaces the two functions of asyncio from `begin` to `end`."""
+
+    def __init__(
+        self,
+        on_step: Callable[[Task[Any], int, int, int, bool], object],
+        on_callback: Callable[[int], object],
+    ) -> None:
+        """Both are called after a step, in the loop's thread.
+
+        *on_step* takes the task, when its step began, how long it took, when it was ready, and whether it
+        does not wait for anything now; *on_callback* how long the callback took. All in nanoseconds.
+        """
+        self.is_on = False
+        self.missed = 0  # steps that could not be reported
+        self.began: dict[int, int] = {}  # when a step began that is not over, by the `id` of its task
+        self.ready: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
+        self._on_step = on_step
+        self._on_callback = on_callback
+        self._undo: list[Callable[[], None]] = []
+
+    def begin(self) -> None:
+        """Time every step from now on."""
+        self.is_on = True
+        self._replace(Handle, "_run", self._timed(vars(Handle)["_run"]))
+        self._replace(BaseEventLoop, "_call_soon", self._stamped(vars(BaseEventLoop)["_call_soon"]))
+
+    def end(self) -> None:
+        """Restore what was replaced."""
+        self.is_on = False
+        while self._undo:
+            self._undo.pop()()
+        self.began.clear()
+        self.ready.clear()
+
+    def trim(self) -> None:
+        """Forget the time stamps if there are too many."""
+        if len(self.ready) > STAMPS:
+            self.ready.clear()
+
+    def _replace(self, owner: Any, name: str, ours: object) -> None:
+        own = vars(owner)[name]
+        setattr(owner, name, ours)
+
+        def undo() -> None:
+            # A later replacement by somebody else stays; ours then only passes calls on.
+            if vars(owner).get(name) is ours:
+                setattr(owner, name, own)
+
+        self._undo.append(undo)
+
+    def _timed(self, own: Callable[[Handle], None]) -> Callable[[Handle], None]:
+        # Runs for every callback, so everything it uses is a local of this closure, or one attribute away.
+        clock, began, ready, timer = monotonic_ns, self.began, self.ready, self
+        on_step, on_callback = self._on_step, self._on_callback
+
+        def _run(self: Handle) -> None:
+            # The parameter keeps the original's name: `probe/tasks/identity.py` looks for it on the stack.
+            if not timer.is_on:
+                own(self)
+                return
+            task: Any = getattr(self._callback, "__self__", None)  # type: ignore[attr-defined]
+            began_ns = clock()
+            if not isinstance(task, Task):
+                own(self)
+                ready.pop(id(self), None)
+                on_callback(clock() - began_ns)
+                return
+            began[id(task)] = began_ns
+            ready_ns = ready.pop(id(self), began_ns)
+            own(self)
+            took_ns = clock() - began_ns
+            began.pop(id(task), None)
+            try:
+                on_step(task, began_ns, took_ns, ready_ns, task._fut_waiter is None)  # type: ignore[attr-defined]
+            except Exception:
+                timer.missed += 1  # a task class that is not asyncio's
+
+        return _run
+
+    def _stamped(self, own: Callable[..., Handle]) -> Callable[..., Handle]:
+        clock, ready, timer = monotonic_ns, self.ready, self
+
+        def _call_soon(loop: Any, callback: Any, args: Any, context: Any) -> Handle:
+            handle = own(loop, callback, args, context)
+            if timer.is_on:
+                ready[id(handle)] = clock()
+            # In debug mode a handle keeps the stack on which it was made: remove this frame from it.
+            if handle._source_traceback:  # type: ignore[attr-defined]
+                del handle._source_traceback[-1]  # type: ignore[attr-defined]
+            return handle
+
+        return _call_soon

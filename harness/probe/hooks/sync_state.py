@@ -1,0 +1,56 @@
+"""What asyncio's queues, locks, events, conditions and semaphores keep in private attributes; only read.
+
+A subclass may lack any of these. Each function then returns nothing.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+from typing import Any
+
+
+def waiters(thing: object) -> Sequence[Future[Any]]:
+    """The futures of the tasks that wait for a lock, event, condition or semaphore."""
+    return tuple(getattr(thing, "_waiters", None) or ())
+
+
+def getters(queue: object) -> Sequence[Future[Any]]:
+    """The futures of the tasks that wait for an item."""
+    return tuple(getattr(queue, "_getters", ()))
+
+
+def putters(queue: object) -> Sequence[Future[Any]]:
+    """The futures of the tasks that wait for room."""
+    return tuple(getattr(queue, "_putters", ()))
+
+
+def size(queue: object) -> int:
+    """The number of items; unlike `qsize`, a subclass cannot override it."""
+    return len(getattr(queue, "_queue", ()))
+
+
+def capacity(queue: object) -> int:
+    """The most items that the queue holds; 0 for one without a limit."""
+    return int(getattr(queue, "_maxsize", 0))
+
+
+def unfinished(queue: object) -> int:
+    """The number of items for which `task_done` was not called."""
+    return int(getattr(queue, "_unfinished_tasks", 0))
+
+
+def permits(semaphore: object) -> int:
+    """The number of tasks that could acquire the semaphore now."""
+    return int(getattr(semaphore, "_value", 0))
+
+
+def has_one_permit(semaphore: object) -> bool:
+    """Whether only one task at a time can hold a bounded semaphore."""
+    return getattr(semaphore, "_bound_value", None) == 1
+
+
+def lock_of(condition: object) -> object | None:
+    """The lock by which a condition is entered."""
+    lock: object = getattr(condition, "_lock", None)
+    return lock
