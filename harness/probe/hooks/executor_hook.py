@@ -12,6 +12,9 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from ...record.observation import WORK
 
+# The function that runs one work item in an executor's thread.
+RUN_WORK_ITEM = executors._WorkItem.run.__code__
+
 
 class ExecutorLog:
     """The work submitted to thread pools from now on, until `stop`; logged as it ends."""

@@ -7,13 +7,14 @@ somebody wants to know; work that was submitted before that is unknown.
 from __future__ import annotations
 
 import threading
-from asyncio import _get_running_loop, current_task
+from asyncio import current_task
 from collections.abc import Callable
 from concurrent.futures import thread as executors
 from typing import Any
 
 from ..sampling.buffer import SampleContext, sample_context
 from ..tasks import identity
+from .loop_state import running_loop
 
 
 class ExecutorWork:
@@ -40,7 +41,7 @@ def _item_that_tells(
     class _WorkItem(own):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            loop = _get_running_loop()
+            loop = running_loop()
             self._who = sample_context(
                 current_task(loop) if loop is not None else None, identity.running_span()
             )

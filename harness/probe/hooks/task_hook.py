@@ -20,6 +20,7 @@ from weakref import WeakSet, ref
 
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
+from .task_state import creation_stack
 
 # How many places are kept of a task: its own, its maker's, and so on. They are copied, not linked, so a task
 # that makes its own successor for ever does not keep the whole line.
@@ -107,7 +108,7 @@ class TaskHook:
                 else:
                     before = getattr(parent, "_harness_birth", ())[_FIRST : 2 * PLACES]
                     task._harness_birth = (clock(), ref(parent), frame.f_code, frame.f_lasti, *before)
-                if made := task._source_traceback:  # asyncio's debug mode keeps the stack: without this frame
+                if made := creation_stack(task):  # asyncio's debug mode keeps the stack: without this frame
                     made[:] = [entry for entry in made if entry.filename != __file__]
             except Exception:
                 # A task of somebody's own making, that takes no attributes.

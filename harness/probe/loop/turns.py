@@ -16,11 +16,11 @@ from time import thread_time_ns
 
 from ...record import page
 from ...record.clock import monotonic
+from ..hooks.selector_slot import SelectorSlot
 from . import epoll_timing
 from .deadman import DeadMan
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
 from .heartbeat import Heartbeat
-from .selector_slot import SelectorSlot
 
 # How a loop's turns are timed, as the record says it.
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"

@@ -22,6 +22,7 @@ from types import CodeType, FrameType
 
 from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
+from ..hooks import loop_state
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
@@ -150,7 +151,7 @@ class _SignalSampler:
         self.turns = turns
         self._every_s = 1 / hz
         self._is_own_wake = False
-        self._runner = None if hasattr(turns.loop, "_selector") else _runner()
+        self._runner = None if loop_state.has_selector(turns.loop) else _runner()
         self._go_on(monotonic())
 
     def stop(self) -> None:
@@ -272,7 +273,7 @@ class _SignalSampler:
 
 def _wakes(loop: AbstractEventLoop | None) -> bool:
     """Whether signals wake this loop; what is no loop of asyncio's keeps that to itself."""
-    return bool(getattr(loop, "_signal_handlers", True))
+    return loop_state.signal_handlers(loop) != {}
 
 
 def _runner() -> CodeType | None:

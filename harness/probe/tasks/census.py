@@ -7,7 +7,6 @@ a census is taken follows from what the last one took, so the cost is bounded wh
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -20,11 +19,13 @@ from itertools import islice
 from time import thread_time_ns
 from types import FrameType
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
+from ..hooks import task_state
+from ..hooks.task_state import TaskRef
 from . import coroutine
 from .coroutine import Place
 
@@ -53,7 +54,7 @@ CANCEL_NS = 1_000_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
 
-Ref = ref[Task[Any]]
+Ref = TaskRef
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ class Census:
             return
         if task.done():
             # Not `task.exception()`: it counts as retrieved then.
-            if task.cancelling() and not task.cancelled() and task._exception is None:
+            if task.cancelling() and not task.cancelled() and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
                     self._on_swallowed(task)
@@ -237,9 +238,7 @@ class Census:
 
 def registered() -> list[Ref] | None:
     """asyncio's register of tasks; `None` for one that is too long to look at."""
-    # Not `asyncio.all_tasks`: it is for one loop, and holds every task while it looks.
-    name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
-    register: set[Ref] = getattr(asyncio.tasks, name).data
+    register = task_state.registered_tasks()
     # In one step, so that nobody can change it meanwhile.
     return list(register) if len(register) <= LOOKED_AT else None
 

@@ -28,6 +28,8 @@ from ...record.observation import (
     ShutdownStalled,
     WaitingTasks,
 )
+from ..hooks import task_state
+from ..hooks.thread_state import known_threads
 from ..threads import other_threads
 from ..threads.stack import stack_of
 from . import coroutine
@@ -135,17 +137,15 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
 
 def _is_awaited_by_loop(task: Task[Any]) -> bool:
     """Whether a loop runs until this task is done, asyncio's or uvloop's."""
-    callbacks = getattr(task, "_callbacks", None) or ()
-    return any("run_until_complete" in getattr(callback, "__qualname__", "") for callback, *_ in callbacks)
+    names = (getattr(callback, "__qualname__", "") for callback in task_state.callbacks(task))
+    return any("run_until_complete" in name for name in names)
 
 
 def _lasting(frames: dict[int, FrameType], main: int) -> tuple[NonDaemonThread, ...]:
     """The threads that Python waits for at its end."""
-    # Not `threading.enumerate`: it takes a lock, which a late thread may hold.
-    known = list(threading._active.items())  # type: ignore[attr-defined]
     return tuple(
         NonDaemonThread(thread.name, stack_of(frames[ident]))
-        for ident, thread in known
+        for ident, thread in known_threads()
         if ident in frames
         and ident != main
         and not thread.daemon

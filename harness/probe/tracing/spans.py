@@ -10,13 +10,14 @@ import functools
 import os
 import threading
 import time
-from asyncio import _get_running_loop, current_task
+from asyncio import current_task
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
+from ..hooks.loop_state import running_loop
 
 if TYPE_CHECKING:
     from ..session import ProbeSession
@@ -87,7 +88,7 @@ def _tell(session: ProbeSession, span: Any) -> None:
 
 
 def _running_task() -> str:
-    loop = _get_running_loop()
+    loop = running_loop()
     task = current_task(loop) if loop is not None else None
     return task.get_name() if task is not None else ""
 

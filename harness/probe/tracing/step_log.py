@@ -22,9 +22,9 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
 from ..hooks.executor_hook import ExecutorLog
+from ..hooks.span_state import span_in, span_variable
+from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
-from ..tasks import identity
-from .step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 
 # A process that is killed loses the log of this time.
 TELL_EVERY_S = 0.2
@@ -101,7 +101,7 @@ class StepLogger:
                 runner_of=self._runner_of,
                 working=self._works.working,
             )
-            if (variable := identity.span_variable()) is not None:
+            if (variable := span_variable()) is not None:
                 self._stepping.look_at(variable)
 
     def end(self) -> None:
@@ -114,7 +114,7 @@ class StepLogger:
         stepping, ids = self._stepping, span.get_span_context()
         if stepping is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
             return
-        if (variable := identity.span_variable()) is not None:
+        if (variable := span_variable()) is not None:
             stepping.look_at(variable)
         if get_ident() == self._ident:
             stepping.want()
@@ -214,7 +214,7 @@ class StepLogger:
         try:
             known: bool | None = getattr(values, "_harness_chosen", None)
             if known is None:
-                span = identity.span_in(values)
+                span = span_in(values)
                 known = span is not None and self._chooses(span.get_span_context().trace_id)
                 values._harness_chosen = known
         except Exception:  # whatever somebody has put there; it is asked for in the midst of the program
@@ -223,7 +223,7 @@ class StepLogger:
 
     def _submitting_step(self) -> int:
         """The number of the step that submits work to an executor, if its trace is chosen; else 0."""
-        stepping, variable = self._stepping, identity.span_variable()
+        stepping, variable = self._stepping, span_variable()
         if stepping is None or variable is None or get_ident() != self._ident:
             return 0
         values = variable.get(None)

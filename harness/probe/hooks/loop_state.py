@@ -1,0 +1,98 @@
+"""What asyncio keeps about loops and handles in private attributes, read but not changed here.
+
+Loops of other kinds, such as uvloop's, have none of these. Each function then returns `None` or nothing.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, BaseEventLoop, Handle, TimerHandle, _get_running_loop
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+from selectors import SelectorKey
+from types import CodeType
+from typing import Any
+
+# The loop that runs in this thread, or `None`. Unlike `asyncio.get_running_loop`, it does not raise.
+running_loop = _get_running_loop
+
+# The function that runs one turn of a loop.
+RUN_ONCE: CodeType = BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
+
+
+def ready(loop: AbstractEventLoop) -> Sequence[Handle]:
+    """The handles to run in the next turn, oldest first: the loop's own queue, which other threads change."""
+    queue: Sequence[Handle] = getattr(loop, "_ready", ())
+    return queue
+
+
+def timers(loop: AbstractEventLoop) -> Sequence[TimerHandle]:
+    """The handles of `call_later` and `call_at`: the loop's own heap, which only its thread may iterate."""
+    heap: Sequence[TimerHandle] = getattr(loop, "_scheduled", ())
+    return heap
+
+
+def selector(loop: AbstractEventLoop | None) -> Any:
+    """The selector of the loop, `None` for one that has none in Python."""
+    return getattr(loop, "_selector", None)
+
+
+def has_selector(loop: AbstractEventLoop | None) -> bool:
+    """Whether the loop waits in a selector that Python code can replace."""
+    return hasattr(loop, "_selector")
+
+
+def epoll(selector: Any) -> tuple[Any, Mapping[int, SelectorKey]]:
+    """The `poll` of an `EpollSelector`'s epoll object, and its keys by file descriptor."""
+    return selector._selector.poll, selector._fd_to_key
+
+
+def signal_handlers(loop: AbstractEventLoop | None) -> Mapping[int, Handle] | None:
+    """The handlers of `add_signal_handler`, by signal; `None` for a loop that does not show them."""
+    handlers: Mapping[int, Handle] | None = getattr(loop, "_signal_handlers", None)
+    return handlers
+
+
+def callback(handle: object) -> Any:
+    """What *handle* calls; `None` once it is cancelled."""
+    return getattr(handle, "_callback", None)
+
+
+def arguments(handle: object) -> Sequence[Any]:
+    """The positional arguments with which *handle* calls it."""
+    return getattr(handle, "_args", None) or ()
+
+
+def context(handle: object) -> Context | None:
+    """The context in which *handle* calls it."""
+    found: Context | None = getattr(handle, "_context", None)
+    return found
+
+
+def run_first(loop: AbstractEventLoop) -> None:
+    """Run the oldest ready handle, as a turn of the loop does."""
+    loop._ready.popleft()._run()  # type: ignore[attr-defined]
+
+
+def run_code() -> CodeType:
+    """The code that runs a handle, now: `Handle._run` may be replaced while steps are logged or counted."""
+    return Handle._run.__code__
+
+
+def is_housekeeping(handle: object, loop: AbstractEventLoop) -> bool:
+    """Whether the handle calls a method of the loop itself, for which no task waits."""
+    return getattr(callback(handle), "__self__", None) is loop
+
+
+def wakes_loop(handle: object) -> bool:
+    """Whether the handle reads the pipe by which another thread wakes the loop."""
+    return getattr(callback(handle), "__name__", "") == "_read_from_self"
+
+
+def accepts_connections(handle: object) -> bool:
+    """Whether the handle accepts the connections of a listening socket."""
+    return getattr(callback(handle), "__name__", "") == "_accept_connection"
+
+
+def protocol(handle: object) -> object:
+    """The protocol of the transport for which the handle is called; `None` for any other callback."""
+    return getattr(getattr(callback(handle), "__self__", None), "_protocol", None)

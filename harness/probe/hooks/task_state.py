@@ -1,0 +1,113 @@
+"""What asyncio keeps about tasks and futures in private attributes, read but not changed here.
+
+A task or future of a foreign class may lack any of these. Each function then returns `None` or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from asyncio import Future, Task, TaskGroup
+from collections.abc import Iterable
+from contextvars import Context
+from traceback import FrameSummary
+from types import CellType
+from typing import Any
+from weakref import ref
+
+TaskRef = ref[Task[Any]]
+
+
+def awaited_future(task: Task[Any]) -> Future[Any] | None:
+    """The future that *task* waits for; `None` for a task that is ready, running or done."""
+    future: Future[Any] | None = getattr(task, "_fut_waiter", None)
+    return future
+
+
+def callbacks(future: Future[Any]) -> list[Any]:
+    """The callbacks to call when *future* is done, in order."""
+    return [callback for callback, *_ in getattr(future, "_callbacks", None) or ()]
+
+
+def creation_stack(made: object) -> list[FrameSummary] | None:
+    """The stack on which a task, future or handle was made: asyncio's own list, kept in debug mode only."""
+    stack: list[FrameSummary] | None = getattr(made, "_source_traceback", None)
+    return stack
+
+
+def exception(task: Task[Any]) -> BaseException | None:
+    """What *task* ended with.
+
+    Unlike `task.exception()`, this does not count as retrieving it: asyncio still reports an exception that
+    the program never retrieves.
+    """
+    error: BaseException | None = getattr(task, "_exception", None)
+    return error
+
+
+def context(task: Task[Any]) -> Context | None:
+    """The context in which *task* runs."""
+    if hasattr(task, "get_context"):
+        return task.get_context()  # type: ignore[no-any-return]
+    # The C task of Python 3.11 does not expose its context, but the collector can reach it.
+    return next((held for held in gc.get_referents(task) if type(held) is Context), None)
+
+
+def registered_tasks() -> set[TaskRef]:
+    """asyncio's own register of every task that was made and still exists, on all loops; do not change it."""
+    # `asyncio.all_tasks` is limited to one loop and keeps every task alive while it iterates.
+    tasks: Any = asyncio.tasks
+    # Python 3.12 renamed it.
+    register = tasks._scheduled_tasks if hasattr(tasks, "_scheduled_tasks") else tasks._all_tasks
+    return register.data  # type: ignore[no-any-return]
+
+
+def eager_tasks() -> Iterable[Task[Any]]:
+    """The tasks that are in an eager first step now, which the register lacks; none before Python 3.12."""
+    return tuple(getattr(asyncio.tasks, "_eager_tasks", ()))
+
+
+def parent_of_group(group: object) -> Task[Any] | None:
+    """The task that waits in the ``async with`` of a `TaskGroup`."""
+    parent = getattr(group, "_parent_task", None)
+    return parent if isinstance(parent, Task) else None
+
+
+def tasks_of_group(group: TaskGroup) -> Iterable[Task[Any]]:
+    """The tasks of *group* that are not done."""
+    return tuple(getattr(group, "_tasks", ()))
+
+
+def task_of_timeout(timeout: object) -> Task[Any] | None:
+    """The task that an `asyncio.Timeout` will cancel."""
+    task = getattr(timeout, "_task", None)
+    return task if isinstance(task, Task) else None
+
+
+def gathered(future: object) -> list[Future[Any]] | None:
+    """The futures that a future of `asyncio.gather` waits for; `None` for any other future."""
+    children: list[Future[Any]] | None = getattr(future, "_children", None)
+    return children
+
+
+def stream_waiter(transport: object) -> Future[Any] | None:
+    """The future of the coroutine that reads from the stream of this transport."""
+    reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
+    waiter: Future[Any] | None = getattr(reader, "_waiter", None)
+    return waiter
+
+
+def futures_in(callback: object) -> list[Future[Any]]:
+    """The futures that a callback holds: `gather`, `shield` and `wait` keep theirs in its closure."""
+    cells = getattr(callback, "__closure__", None) or ()
+    held = [cell.cell_contents for cell in cells if _is_filled(cell)]
+    held += getattr(callback, "args", ())  # a partial, as `wait_for` uses until Python 3.11
+    return [future for future in held if isinstance(future, Future)]
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
