@@ -89,7 +89,7 @@ class ProbedProcess:
     def _running(self, loop: AbstractEventLoop | None) -> None:
         session = self._open_session() if loop is not None else self._session
         if session is not None:
-            session.running(loop)
+            session.loop_changed(loop)
 
     def _hook_tasks(self, base_events: ModuleType) -> None:
         import warnings

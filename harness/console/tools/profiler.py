@@ -61,7 +61,7 @@ class SpanSampler:
         if self._sampler is not None:
             self._sampler.end(self._turns)
             # On this thread: a timer's signal is given back where it was taken.
-            self._sampler.leave()
+            self._sampler.stop()
 
     def text(self, form: str) -> str:
         if self._sampler is not None:

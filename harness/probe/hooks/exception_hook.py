@@ -26,7 +26,7 @@ def install_exception_handler(kind: type, session: Callable[[], ProbeSession | N
     def call_exception_handler(loop: object, context: dict[str, Any]) -> None:
         open_now = session()
         if open_now is not None:
-            open_now.reported(context)
+            open_now.exception_reported(context)
         own(loop, context)
 
     kind.call_exception_handler = call_exception_handler  # type: ignore[attr-defined]

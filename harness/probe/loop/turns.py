@@ -136,6 +136,11 @@ class Turns:
         if seat is not None:
             seat.leave()
 
+    def abandon(self) -> None:
+        """Let go of the selector and of the page in a child after `fork`: both are the parent's."""
+        self.detach()
+        self.words = memoryview(bytearray(self.words)).cast("q")
+
     def write_page(self) -> None:
         """Bring the shared page up to date with what this thread counted."""
         if self._timing is not None:

@@ -156,6 +156,10 @@ class Watchdog:
         self._poll.close()
         os.close(bell)
 
+    def abandon(self) -> None:
+        """Close the descriptor in a child after `fork`, which has no such thread."""
+        self._poll.close()
+
     def _run(self) -> None:
         try:
             self._watch()

@@ -19,15 +19,20 @@ from asyncio import AbstractEventLoop, current_task
 from collections.abc import Callable
 from opcode import opmap
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
+from ..feature import Feature
 from ..hooks import loop_state
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
 from .interval_timer import IntervalTimer, free_signal
 from .thread_sampler import ThreadSampler
+
+if TYPE_CHECKING:
+    from ..session import ProbeSession
 
 # Once a program has a signal handler of the loop's, each signal's number is written into a pipe, to wake the
 # loop. The pipe takes less than 300, and one that does not fit is lost, be it the program's own signal. So a
@@ -43,7 +48,7 @@ GOLDEN = 0.6180339887498949
 _PROBE = (__package__ or "").rpartition(".")[0]
 
 
-class Sampler:
+class Sampler(Feature):
     """Samples the loops of this process while it is begun."""
 
     def __init__(
@@ -58,6 +63,12 @@ class Sampler:
         self._glances = ThreadSampler(self._tally, on_error)
         self._pulse: _SignalSampler | None = None
         self._on_error = on_error
+
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        self.begin(turns)
+
+    def turns_end(self, turns: Turns) -> None:
+        self.end(turns)
 
     def begin(self, turns: Turns) -> None:
         """Take samples of the loop that runs in this thread, and of the executors that work for it.
@@ -100,22 +111,34 @@ class Sampler:
         """Write what was gathered."""
         self._tally.tell()
 
-    def leave(self) -> None:
-        """Have no more signals sent, at once and for good: the process becomes another program, or ends."""
+    def stop(self) -> None:
+        """Send no more signals, at once and for good."""
         if self._pulse is not None:
             self._pulse.close()
             self._pulse = None
         self._glances.close()
 
+    def leave(self) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Leave, and write what is left."""
-        self.leave()
+        """Stop, and write what is left."""
+        self.stop()
         self._tally.close()
 
     def abandon(self) -> None:
-        """In a child after `fork`, which has inherited no timer and no thread."""
-        self._pulse = None
+        # A child after `fork` has inherited no timer and no thread, but the signal's handler.
+        if self._pulse is not None:
+            self._pulse.abandon()
+            self._pulse = None
         self._glances.close()
+
+    def cost(self) -> dict[str, int]:
+        return {"sampler_ns": self.counted().cost_ns}
+
+
+def create(session: ProbeSession) -> Feature:
+    return Sampler(session.config.sample_hz, session.write, session.failed)
 
 
 class _SignalSampler:
@@ -165,7 +188,11 @@ class _SignalSampler:
         """Give the timer and the signal back."""
         self.stop()
         self._ticker.close()
-        # To ignore a signal drops one that is on its way, which would end the process otherwise.
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give the signal back."""
+        # Ignoring a signal discards one that is pending, which would end the process otherwise.
         signal.signal(self._number, signal.SIG_IGN)
         signal.signal(self._number, signal.SIG_DFL)
 

@@ -24,6 +24,7 @@ from weakref import WeakSet
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
+from ..feature import Feature
 from ..hooks import task_state
 from ..hooks.task_state import TaskRef
 from . import coroutine
@@ -53,6 +54,8 @@ PLACES = 2_000
 CANCEL_NS = 1_000_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
+# So many frames from here these are at most; half a dozen of them are the probe's.
+FRAMES = 16
 
 Ref = TaskRef
 
@@ -79,8 +82,10 @@ class _Counted:
     ended: set[Ref] = field(default_factory=set)  # cancelled, and came to a good end
 
 
-class Census:
+class Census(Feature):
     """Takes censuses from the start of the first loop on, in a thread of its own."""
+
+    name = "census"
 
     def __init__(
         self,
@@ -89,7 +94,7 @@ class Census:
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        self.cpu_ns = 0
+        self._cpu_ns = 0
         self._write = write
         self._on_swallowed = on_swallowed
         self._on_error = on_error
@@ -107,25 +112,26 @@ class Census:
         self._closed = threading.Event()
         Background(self._run)
 
-    def changed(self, loop: AbstractEventLoop | None) -> None:
-        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
-        here = threading.get_ident()
-        if loop is not None:
-            if _is_winding_up(sys._getframe(1)):
-                self._wound_up.add(loop)
-            self._running[here] = loop in self._wound_up
-        else:
-            # What is pending now was left behind. Loops that run for a moment only must not pay each time.
-            if monotonic_ns() >= self._next_ns:
-                self.take()
-            self._running.pop(here, None)
+    def loop_begins(self, loop: AbstractEventLoop) -> None:
+        if _is_winding_up(sys._getframe(1)):
+            self._wound_up.add(loop)
+        self._running[threading.get_ident()] = loop in self._wound_up
 
-    def take(self) -> None:
+    def loop_stopped(self) -> None:
+        # What is pending now was left behind. Loops that run for a moment only must not pay each time.
+        if monotonic_ns() >= self._next_ns:
+            self.count()
+        self._running.pop(threading.get_ident(), None)
+
+    def leave(self) -> None:
+        self.count()
+
+    def count(self) -> None:
         """Take a census now, unless one is being taken."""
         if self._lock.acquire(timeout=0.05):
             began_ns = thread_time_ns()
             try:
-                self._take()
+                self._count()
             except Exception as exc:
                 self._on_error("census", exc)
             finally:
@@ -134,20 +140,22 @@ class Census:
                 self._lock.release()
 
     def close(self) -> None:
-        """Take no more."""
         self._closed.set()
+
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
 
     def _run(self) -> None:
         while not self._closed.wait(self._wait_s()):
-            self.take()
-            self.cpu_ns = thread_time_ns()
+            self.count()
+            self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         now_ns = monotonic_ns()
         by_age_ns = min(max(SHORTEST_NS, (now_ns - self._began_ns) // OF_AGE), LONGEST_NS)
         return max(by_age_ns, self._next_ns - now_ns) / 1e9
 
-    def _take(self) -> None:
+    def _count(self) -> None:
         refs = registered()
         if refs is None:
             return
@@ -262,7 +270,7 @@ def _descriptors() -> int:
 
 def _is_winding_up(frame: FrameType | None) -> bool:
     """Whether the loop is started once more to cancel what is left of its tasks."""
-    for _ in range(10):
+    for _ in range(FRAMES):
         if frame is None:
             return False
         if frame.f_code.co_name in _WINDING_UP:

@@ -28,6 +28,7 @@ from ...record.observation import (
     ShutdownStalled,
     WaitingTasks,
 )
+from ..feature import Feature
 from ..hooks import task_state
 from ..hooks.thread_state import known_threads
 from ..threads import other_threads
@@ -45,8 +46,10 @@ LISTED = 10
 _RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
 
 
-class ShutdownWatch:
+class ShutdownWatch(Feature):
     """Looks again and again from the signal on, until the process has ended."""
+
+    name = "ending"
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class ShutdownWatch:
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         """*is_running* tells whether a loop runs."""
-        self.cpu_ns = 0
+        self._cpu_ns = 0
         self._write = write
         self._is_running = is_running
         self._on_error = on_error
@@ -73,8 +76,10 @@ class ShutdownWatch:
         name, before = Signals(number).name, _awaited_in(frame)
         Background(lambda: self._look_again(name, before))
 
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
+
     def leave(self) -> None:
-        """The process ends now, by itself."""
         if self._asked_ns:
             self._write(ProcessExiting(monotonic_ns(), os.getpid()))
 
@@ -85,7 +90,7 @@ class ShutdownWatch:
                 self._write(self._look(name, before))
             except Exception as exc:
                 self._on_error("ending", exc)
-            self.cpu_ns = thread_time_ns()
+            self._cpu_ns = thread_time_ns()
         self._asked_ns = 0
 
     def _look(self, name: str, before: Coroutine | None) -> ShutdownStalled:

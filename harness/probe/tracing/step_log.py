@@ -15,16 +15,20 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from time import thread_time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...record import packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
+from ..feature import Feature
 from ..hooks.executor_hook import ExecutorLog
 from ..hooks.span_state import span_in, span_variable
 from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
+
+if TYPE_CHECKING:
+    from ..session import ProbeSession
 
 # A process that is killed loses the log of this time.
 TELL_EVERY_S = 0.2
@@ -39,7 +43,7 @@ MIX, BITS = 0x9E3779B97F4A7C15, 64
 LOWER = 32
 
 
-class StepLogger:
+class StepLogger(Feature):
     """The log of this process."""
 
     def __init__(
@@ -69,20 +73,29 @@ class StepLogger:
         self._new_places: list[tuple[int, Frame]] = []
         self._unknown: set[str] = set()
         self._works = ExecutorLog(self._submitting_step, self._place_of)
-        self.thread_cpu_ns = 0
+        self._cpu_ns = 0
         # Reentrant: a signal handler may end the process while this very thread is telling.
         self._telling = threading.RLock()
         self._is_over = threading.Event()
         Background(self._keep_telling)
+
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
+
+    def cost(self) -> dict[str, int]:
+        from .. import overhead
+
+        return {"steps_ns": int(self.taken * overhead.per_step_ns())}
 
     @property
     def taken(self) -> int:
         """How many steps there were so far, logged or not."""
         return self._stepping.number() if self._stepping is not None else self._taken
 
-    def begin(self, loop: AbstractEventLoop, turns: Turns, number: int) -> None:
-        """Log the steps of *loop*, which runs in this thread, or is about to; *number* is its record's."""
-        if self._is_over.is_set() or loop is self._loop:
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        """Log the steps of the loop that these turns are of."""
+        loop = turns.loop
+        if self._is_over.is_set() or loop is None or loop is self._loop:
             return
         if not isinstance(loop, BaseEventLoop):
             self._tell_unknown(loop, "its steps are not Python's")
@@ -104,8 +117,7 @@ class StepLogger:
             if (variable := span_variable()) is not None:
                 self._stepping.look_at(variable)
 
-    def end(self) -> None:
-        """The loop that ran in this thread has stopped."""
+    def turns_end(self, turns: Turns) -> None:
         if get_ident() == self._ident:
             self._leave_loop()
 
@@ -163,6 +175,9 @@ class StepLogger:
         )
         return CHUNK in (len(rows) // WIDTH, len(works) // WORK_WIDTH, len(spans) // SPAN_WIDTH)
 
+    def leave(self) -> None:
+        self.tell()
+
     def close(self) -> None:
         """Log no more, and write what is left."""
         self._is_over.set()
@@ -170,7 +185,7 @@ class StepLogger:
         self._leave_loop()
 
     def abandon(self) -> None:
-        """In a child after `fork`: what was logged is the parent's to write."""
+        # What was logged is the parent's to write.
         self._is_over.set()
         self._works.stop()
         if self._stepping is not None:
@@ -196,7 +211,7 @@ class StepLogger:
                     self.tell()
             except Exception as exc:
                 self._on_error("waits", exc)
-            self.thread_cpu_ns = thread_time_ns()
+            self._cpu_ns = thread_time_ns()
 
     def _tell_unknown(self, loop: AbstractEventLoop, reason: str) -> None:
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
@@ -275,6 +290,11 @@ class StepLogger:
         frame = Frame(code.co_filename, code.co_firstlineno, name) if code is not None else Frame("", 0, name)
         self._new_places.append((number, frame))
         return number
+
+
+def create(session: ProbeSession) -> Feature:
+    config = session.config
+    return StepLogger(config.waits, config.waits_for_s, session.write, session.failed)
 
 
 def _take(rows: list[int], width: int) -> list[int]:
