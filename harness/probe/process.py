@@ -11,7 +11,7 @@ import os
 import sys
 
 from ..record.clock import monotonic_ns
-from .hooks.builtin_shim import BuiltinShim
+from .hooks.builtin_shim import BuiltinShim, hide_frame
 from .hooks.import_hook import PostImportHook
 
 TYPE_CHECKING = False
@@ -163,14 +163,9 @@ class ProbedProcess:
             try:
                 own(*args, **kwargs)
             except BaseException as exc:
-                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+                hide_frame(exc)
                 raise
 
-        # What `functools.wraps` would do; the import is one that a process without asyncio would not need.
-        for attribute in ("__name__", "__qualname__", "__doc__"):
-            setattr(farewell, attribute, getattr(own, attribute))
-        farewell.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
         setattr(os, name, BuiltinShim(farewell, own, "os"))
 
     def _leave_a_mark(self) -> None:

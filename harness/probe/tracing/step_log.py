@@ -22,10 +22,10 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
 from ..feature import Feature
-from ..hooks.executor_hook import ExecutorLog
 from ..hooks.span_state import span_in, span_variable
 from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
+from .executor_log import ExecutorLog
 
 if TYPE_CHECKING:
     from ..session import ProbeSession
