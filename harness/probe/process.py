@@ -68,16 +68,19 @@ class ProbedProcess:
         if "\ncalls=" in self._order:
             self._intercept(hooks)
         os.register_at_fork(after_in_child=self._forked)
-        if sys.version_info >= (3, 12):
-            os.register_at_fork(before=self._before_fork)
+        os.register_at_fork(before=self._before_fork)
         # These three end the program that runs here without a word to Python's own exit handlers.
         for name in ("_exit", "execv", "execve"):
             self._say_farewell_before(name)
 
-    def _hook_loops(self, _events: ModuleType) -> None:
+    def _hook_loops(self, events: ModuleType) -> None:
+        from .hooks import runtime
         from .hooks.loop_hook import subscribe
         from .hooks.signal_hook import install
 
+        if reason := runtime.why_no_loop_hook(events):
+            sys.stderr.write(f"harness: the probe cannot watch loops: {reason}\n")
+            return
         subscribe(self._running)
         install(self._asked_to_end)
 
@@ -136,6 +139,10 @@ class ProbedProcess:
         """
         session, warnings = self._session, sys.modules.get("warnings")
         if session is None or warnings is None:
+            return
+        from .hooks.runtime import warns_about_fork
+
+        if not warns_about_fork():
             return
         if self._filter is not None:
             self._filter.leave()

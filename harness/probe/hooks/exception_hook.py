@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from types import FunctionType
 
+from .runtime import unawaited_warning
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +40,8 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     The function that warns looks for its caller's line, so it cannot be wrapped. It is copied, and in the
     copy `warn` is one that looks a level further.
     """
-    own = getattr(warnings, "_warn_unawaited_coroutine", None)
-    if not isinstance(own, FunctionType):
+    own = unawaited_warning(warnings)
+    if own is None:
         return
 
     def warn(

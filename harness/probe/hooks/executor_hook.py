@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import thread as executors
 from typing import Any
 
+from . import runtime
 from .replacement import Replacement
 
 # The function that runs one work item in an executor's thread.
@@ -24,7 +25,7 @@ _lock = threading.Lock()
 def subscribe(on_submit: OnSubmit) -> None:
     """Call *on_submit* for all work that is submitted from now on; it must not raise."""
     with _lock:
-        if not _replacements:
+        if not _replacements and not runtime.why_no_executor_hook():
             _replacements.append(Replacement(executors, "_WorkItem", _observed(executors._WorkItem)))
         _subscribers.append(on_submit)
 

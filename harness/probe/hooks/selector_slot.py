@@ -12,6 +12,7 @@ from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING, Any, Self
 
 from .replacement import ABSENT, Replacement
+from .runtime import why_no_epoll_timing
 
 if TYPE_CHECKING:
     from selectors import EpollSelector as _Epoll
@@ -74,8 +75,9 @@ class SelectorSlot:
 
     @property
     def is_epolls_own(self) -> bool:
-        """Whether the selector is epoll's, and nobody has replaced its `select`."""
-        return type(self.selector) is _Epoll and "select" not in vars(self.selector)
+        """Whether the selector is epoll's, its `select` is its own, and its parts are known."""
+        is_own = type(self.selector) is _Epoll and "select" not in vars(self.selector)
+        return is_own and not why_no_epoll_timing()
 
     def take(self, select: Any) -> None:
         """Have asyncio call this function instead, from the next turn on."""

@@ -17,7 +17,6 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, current_task
 from collections.abc import Callable
-from opcode import opmap
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
 from ..feature import Feature
 from ..hooks import loop_state
+from ..hooks.runtime import resume_opcode
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 # loop. The pipe takes less than 300, and one that does not fit is lost, be it the program's own signal. So a
 # turn gets so many ticks at the full rate, then one each time it has become longer by such a part.
 DENSE, THINNED = 64, 1 / 24
-# With this instruction a function begins, and a coroutine goes on.
-RESUME = opmap["RESUME"]
+RESUME = resume_opcode()
 # To stop and go on costs as much as some ticks: worth it for waits of this part of the time between two.
 LONG_WAIT = 0.25
 # Steps of the golden ratio fill an interval evenly; the first tick after a wait must come at a random time.

@@ -26,6 +26,7 @@ from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
 from ..feature import Feature
 from ..hooks import task_state
+from ..hooks.runtime import why_no_census
 from ..hooks.task_state import TaskRef
 from . import coroutine
 from .coroutine import Place
@@ -110,7 +111,10 @@ class Census(Feature):
         # The loop's thread takes a census as well, at its end.
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        Background(self._run)
+        if reason := why_no_census():
+            on_error("census", RuntimeError(reason))
+        else:
+            Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
         if _is_winding_up(sys._getframe(1)):
@@ -248,7 +252,7 @@ def registered() -> list[Ref] | None:
     """asyncio's register of tasks; `None` for one that is too long to look at."""
     register = task_state.registered_tasks()
     # In one step, so that nobody can change it meanwhile.
-    return list(register) if len(register) <= LOOKED_AT else None
+    return list(register) if register is not None and len(register) <= LOOKED_AT else None
 
 
 def _highest_number(tasks: set[Ref]) -> int:

@@ -22,6 +22,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
 from ..feature import Feature
+from ..hooks.runtime import why_no_step_log
 from ..hooks.span_state import span_in, span_variable
 from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
@@ -83,6 +84,8 @@ class StepLogger(Feature):
         return self._cpu_ns
 
     def cost(self) -> dict[str, int]:
+        if not self.taken:
+            return {}
         from .. import overhead
 
         return {"steps_ns": int(self.taken * overhead.per_step_ns())}
@@ -99,6 +102,8 @@ class StepLogger(Feature):
             return
         if not isinstance(loop, BaseEventLoop):
             self._tell_unknown(loop, "its steps are not Python's")
+        elif reason := why_no_step_log():
+            self._tell_unknown(loop, reason)
         elif self._loop is not None:
             self._tell_unknown(loop, "another loop was logged at the same time")
         else:
