@@ -11,6 +11,8 @@ from typing import Any
 
 from ..record import page
 from ..record.clock import monotonic_ns
+from .hooks.loop_state import run_first
+from .hooks.loop_state import selector as loop_selector
 from .loop.turns import Turns
 
 TURNS = 500
@@ -25,9 +27,9 @@ def per_turn_ns() -> float:
         turns = _no_turns()
         plain, timed = [], []
         for _ in range(ROUNDS):
-            plain.append(_time(loop._selector.select))
+            plain.append(_time(loop_selector(loop).select))
             turns.begin(loop, _NoTimer())
-            timed.append(_time(loop._selector.select))
+            timed.append(_time(loop_selector(loop).select))
             turns.end()
         return max(0.0, (min(timed) - min(plain)) / TURNS)
 
@@ -36,7 +38,7 @@ def per_step_ns() -> float:
     """Nanoseconds that one step of a chosen trace takes longer when it is logged; at least 0."""
     # Only where steps were logged, so that it is there already. To import it now would define dataclasses, by
     # `exec` of a text, and that makes Python forget that it ends by a Ctrl-C: its exit status would change.
-    from .tracing.step_hook import log_steps
+    from .hooks.step_hook import log_steps
 
     loop = BaseEventLoop()
     loop.set_debug(False)
@@ -61,14 +63,13 @@ def per_step_ns() -> float:
 
 
 def _time_steps(loop: BaseEventLoop) -> int:
-    ready: Any = loop._ready  # type: ignore[attr-defined]
     task = Task(_nothing(), loop=loop)
-    ready.popleft()._run()
+    run_first(loop)
     step, context = task.done, copy_context()  # a method of a task, as every step of one is
     began = monotonic_ns()
     for _ in range(STEPS):
         loop.call_soon(step, context=context)
-        ready.popleft()._run()
+        run_first(loop)
     return monotonic_ns() - began
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 
 from ..record.clock import monotonic_ns
-from .hooks.builtin_shim import BuiltinShim
+from .hooks.builtin_shim import BuiltinShim, hide_frame
 from .hooks.import_hook import PostImportHook
 
 TYPE_CHECKING = False
@@ -68,16 +68,19 @@ class ProbedProcess:
         if "\ncalls=" in self._order:
             self._intercept(hooks)
         os.register_at_fork(after_in_child=self._forked)
-        if sys.version_info >= (3, 12):
-            os.register_at_fork(before=self._before_fork)
+        os.register_at_fork(before=self._before_fork)
         # These three end the program that runs here without a word to Python's own exit handlers.
         for name in ("_exit", "execv", "execve"):
             self._say_farewell_before(name)
 
-    def _hook_loops(self, _events: ModuleType) -> None:
+    def _hook_loops(self, events: ModuleType) -> None:
+        from .hooks import runtime
         from .hooks.loop_hook import subscribe
         from .hooks.signal_hook import install
 
+        if reason := runtime.why_no_loop_hook(events):
+            sys.stderr.write(f"harness: the probe cannot watch loops: {reason}\n")
+            return
         subscribe(self._running)
         install(self._asked_to_end)
 
@@ -89,7 +92,7 @@ class ProbedProcess:
     def _running(self, loop: AbstractEventLoop | None) -> None:
         session = self._open_session() if loop is not None else self._session
         if session is not None:
-            session.running(loop)
+            session.loop_changed(loop)
 
     def _hook_tasks(self, base_events: ModuleType) -> None:
         import warnings
@@ -137,6 +140,10 @@ class ProbedProcess:
         session, warnings = self._session, sys.modules.get("warnings")
         if session is None or warnings is None:
             return
+        from .hooks.runtime import warns_about_fork
+
+        if not warns_about_fork():
+            return
         if self._filter is not None:
             self._filter.leave()
         try:
@@ -163,14 +170,9 @@ class ProbedProcess:
             try:
                 own(*args, **kwargs)
             except BaseException as exc:
-                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+                hide_frame(exc)
                 raise
 
-        # What `functools.wraps` would do; the import is one that a process without asyncio would not need.
-        for attribute in ("__name__", "__qualname__", "__doc__"):
-            setattr(farewell, attribute, getattr(own, attribute))
-        farewell.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
         setattr(os, name, BuiltinShim(farewell, own, "os"))
 
     def _leave_a_mark(self) -> None:

@@ -40,6 +40,25 @@ class ProbeConfig:
     waits_for_s: float = 0.0  # ... for so long since the start of a loop, 0: until the end
     application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
 
+    @property
+    def features(self) -> dict[str, str]:
+        """The modules that this asks for, by the name of what they add, in the order of their opening.
+
+        They are below the package of the harness. The probe imports no other, so a process that is not asked
+        for a feature does not pay for it.
+        """
+        asked = (
+            ("origins", "probe.tasks.coroutine_origins", self.origins),
+            ("calls", "probe.calls.counts", self.calls),
+            ("sampler", "probe.sampling.sampler", self.sample_hz),
+            ("waits", "probe.tracing.step_log", self.waits),
+            ("cprofile", "probe.sampling.cprofile", self.cprofile),
+            ("profile", "probe.sampling.span_profile", self.profile_span),
+            ("control", "probe.control.feature", self.control or self.console),
+            ("console", "console.feature", self.console),
+        )
+        return {name: module for name, module, is_asked in asked if is_asked}
+
     def text(self) -> str:
         """The variable's text: ``key=value`` lines, the folder first.
 

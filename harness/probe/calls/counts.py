@@ -13,12 +13,18 @@ import time
 from collections.abc import Callable
 from pathlib import PurePath
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CallsCounted, Observation
+from ..feature import Feature
 from .callsite import CallSite, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception
+
+if TYPE_CHECKING:
+    from ..loop.turns import Turns
+    from ..session import ProbeSession
 
 # What is beyond this is counted together for each kind of call: memory is bounded.
 PLACES = 1_000
@@ -29,7 +35,7 @@ ARGUMENT_CHARS = 200
 TELL_EVERY_S = 0.5
 
 
-class CallCounts:
+class CallCounts(Feature):
     """The counts of this process, told every now and then while they grow."""
 
     def __init__(
@@ -39,7 +45,7 @@ class CallCounts:
         on_error: Callable[[str, BaseException], None],
         sites: CallSite,
     ) -> None:
-        self.cost_ns = 0  # what the counting took of the loops' time
+        self._cost_ns = 0  # what the counting took of the loops' time
         self._write = write
         self._on_error = on_error
         self._sites = sites
@@ -54,12 +60,17 @@ class CallCounts:
         interception.listener = self._count
         Background(functools.partial(self._keep_telling, self._is_over))
 
-    def changed(self, *, is_watched: bool) -> None:
-        """A loop begins to run in this thread, or (not *is_watched*) has stopped, or is the harness's own."""
-        if is_watched:
-            self._interception.enter_thread()
-        else:
-            self._interception.leave_thread()
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        self._interception.enter_thread()
+
+    def turns_end(self, turns: Turns) -> None:
+        self._interception.leave_thread()
+
+    def leave(self) -> None:
+        self.tell()
+
+    def cost(self) -> dict[str, int]:
+        return {"calls_ns": self._cost_ns}
 
     def tell(self) -> None:
         """Write every count that has grown since it was written last."""
@@ -77,7 +88,7 @@ class CallCounts:
         self.tell()
 
     def abandon(self) -> None:
-        """In a child after `fork`: the counts are the parent's, and so is the loop that was running."""
+        # The counts are the parent's, and so is the loop that was running.
         self._interception.forget_threads()
 
     def _keep_telling(self, is_over: threading.Event) -> None:
@@ -103,7 +114,7 @@ class CallCounts:
                     self._grown.set()
         except Exception as exc:
             self._on_error("calls", exc)
-        self.cost_ns += monotonic_ns() - ended_ns
+        self._cost_ns += monotonic_ns() - ended_ns
 
     def _place(self, call: str, site: FrameType) -> _Place:
         coroutine = running_coroutine()
@@ -121,6 +132,12 @@ class CallCounts:
                 caller=name_of_coroutine(coroutine),
             )
         return place
+
+
+def create(session: ProbeSession) -> Feature:
+    interception = session.interception or Interception()
+    sites = CallSite(session.config.application)
+    return CallCounts(interception, session.write, session.failed, sites)
 
 
 class _Place:

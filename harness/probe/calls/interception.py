@@ -16,7 +16,8 @@ import sys
 from _thread import get_ident
 
 from ...record.clock import monotonic_ns
-from ..hooks.builtin_shim import BuiltinShim
+from ..hooks.builtin_shim import BuiltinShim, hide_frame
+from ..hooks.replacement import Replacement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Interception:
         # For each thread that runs a loop: whether it is inside a call that is told of. Calls within that
         # one, and those that telling of it needs, are parts of it.
         self._inside: dict[int, bool] = {}
-        self._undo: list[Callable[[], None]] = []
+        self._replacements: list[Replacement] = []
         self._over = False
 
     def install(self, hooks: PostImportHook) -> None:
@@ -126,8 +127,8 @@ class Interception:
         """Put everything back. Replacements that somebody has kept only pass on from now on."""
         self._over = True
         self._inside.clear()
-        while self._undo:
-            self._undo.pop()()
+        while self._replacements:
+            self._replacements.pop().undo()
 
     def _in_socket(self, module: ModuleType) -> None:
         for name in _SOCKET:
@@ -169,7 +170,7 @@ class Interception:
             replacement = BuiltinShim(replacement, own, modules[0].__name__)
         for module in modules:
             if getattr(module, name, None) is own:
-                self._put(module, name, replacement)
+                self._replacements.append(Replacement(module, name, replacement))
 
     def _method(
         self,
@@ -182,7 +183,8 @@ class Interception:
         """Replace a method, in a class written in Python that has it itself or inherits it."""
         own = getattr(owner, name, None)
         if own is not None and not self._over:
-            self._put(owner, name, self._timed(own, call, argument, may_wait))
+            timed = self._timed(own, call, argument, may_wait)
+            self._replacements.append(Replacement(owner, name, timed))
 
     def _builtin_method(self, owner: type, name: str, call: str, argument: Argument) -> None:
         """Replace a method in a class written in C.
@@ -192,36 +194,8 @@ class Interception:
         """
         if self._over:
             return
-        namespace = _namespace(owner)
-        own = namespace[name]
-        replacement = self._timed(own, call, argument)
-
-        def change(to: object) -> None:
-            namespace[name] = to
-            _forget_lookups(owner)
-
-        def undo() -> None:
-            if namespace[name] is replacement:
-                change(own)
-
-        change(replacement)
-        self._undo.append(undo)
-
-    def _put(self, owner: object, name: str, replacement: object) -> None:
-        inherited = name not in vars(owner)
-        own = getattr(owner, name)
-        setattr(owner, name, replacement)
-
-        def undo() -> None:
-            # Somebody who replaced it after us keeps theirs.
-            if vars(owner).get(name) is not replacement:
-                return
-            if inherited:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, own)
-
-        self._undo.append(undo)
+        own = vars(owner)[name]
+        self._replacements.append(_MethodInC(owner, name, self._timed(own, call, argument)))
 
     def _timed(
         self,
@@ -251,26 +225,24 @@ class Interception:
                     if ident in inside:
                         inside[ident] = False
             except BaseException as exc:
-                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-                exc.__traceback__ = exc.__traceback__.tb_next  # type: ignore[union-attr]
+                hide_frame(exc)
                 raise
 
         return replacement
 
 
-def _namespace(builtin: type) -> dict[str, Any]:
-    """The dictionary behind the read-only view of a class written in C."""
-    import gc
+class _MethodInC(Replacement):
+    """A replaced method of a class written in C, which refuses `setattr`."""
 
-    [namespace] = gc.get_referents(vars(builtin))
-    return namespace  # type: ignore[no-any-return]
+    def store(self, value: object) -> None:
+        import ctypes
+        import gc
 
-
-def _forget_lookups(builtin: type) -> None:
-    """Have the interpreter drop what it remembers of a class's methods."""
-    import ctypes
-
-    ctypes.pythonapi.PyType_Modified(ctypes.py_object(builtin))
+        # The dictionary behind the class's read-only view of it.
+        [namespace] = gc.get_referents(vars(self.owner))
+        namespace[self.name] = value
+        # The interpreter caches the methods of a class.
+        ctypes.pythonapi.PyType_Modified(ctypes.py_object(self.owner))
 
 
 def _has_timeout(args: Arguments) -> bool:

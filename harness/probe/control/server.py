@@ -36,6 +36,7 @@ class ControlServer:
         self.path = folder / f"{os.getpid()}.sock"
         self._handlers = handlers
         self._listening = socket.socket(socket.AF_UNIX)
+        self._caller: socket.socket | None = None
         self._listening.bind(str(self.path))
         self._listening.listen(4)
         Background(self._serve)
@@ -46,16 +47,25 @@ class ControlServer:
             self.path.unlink()
         self._listening.close()
 
+    def abandon(self) -> None:
+        """Close the parent's sockets in a child after `fork`: nothing answers there."""
+        self._listening.close()
+        if (caller := self._caller) is not None:
+            # Not `close`: the stream of the thread that is not here would keep it open.
+            os.close(caller.detach())
+
     def _serve(self) -> None:
         while True:
             try:
                 caller, _ = self._listening.accept()
             except OSError:
                 return
+            self._caller = caller
             with contextlib.suppress(OSError, ValueError), caller:
                 caller.settimeout(IDLE_S)
                 if _uid_of(caller) == os.getuid():
                     self._converse(caller)
+            self._caller = None
 
     def _converse(self, caller: socket.socket) -> None:
         with caller.makefile("rwb") as stream:

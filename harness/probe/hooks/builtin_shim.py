@@ -1,4 +1,4 @@
-"""Stands for a function written in C that was replaced by one in Python: a program must not notice."""
+"""What keeps a program from noticing that a function was replaced."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
     """Stands for a function written in C.
 
-    A static method, because such a function that is put into a class (``pause = time.sleep``) does not become
-    a method, as one in Python would. It equals what it stands for: `shutil` asks whether ``os.stat`` is in
-    ``os.supports_dir_fd``, and removes trees in a less safe way when it is not.
+    A static method, because such a function does not become a method when it is stored in a class
+    (``pause = time.sleep``), as a function written in Python would. It equals the function it stands for:
+    `shutil` checks whether ``os.stat`` is in ``os.supports_dir_fd``, and removes trees in a less safe way
+    when it is not.
     """
 
     def __init__(self, function: Callable[..., Any], own: Callable[..., Any], module: str) -> None:
+        # As `functools.wraps` does; a process without asyncio need not import it.
+        for attribute in ("__name__", "__qualname__", "__doc__"):
+            setattr(function, attribute, getattr(own, attribute))
+        function.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` reads the signature from it
         super().__init__(function)
         self._own = own
-        # Pickled by this and its name, as functions are; `os.stat` says that it is of `posix`.
+        # Pickled by this and its name, as functions are; `os.stat` says that it is in `posix`.
         self.__module__ = module
 
     def __eq__(self, other: object) -> bool:
@@ -34,3 +39,12 @@ class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for 
 
     def __reduce__(self) -> str:
         return self._own.__name__
+
+
+def hide_frame(exc: BaseException) -> None:
+    """Remove the caller's frame from the traceback of an exception that it is about to raise again.
+
+    The traceback begins in that frame, which is not the program's. A bare ``raise`` adds no other.
+    """
+    traceback = exc.__traceback__
+    exc.__traceback__ = traceback and traceback.tb_next

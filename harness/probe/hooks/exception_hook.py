@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from types import FunctionType
 
+from .runtime import unawaited_warning
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,7 @@ def install_exception_handler(kind: type, session: Callable[[], ProbeSession | N
     def call_exception_handler(loop: object, context: dict[str, Any]) -> None:
         open_now = session()
         if open_now is not None:
-            open_now.reported(context)
+            open_now.exception_reported(context)
         own(loop, context)
 
     kind.call_exception_handler = call_exception_handler  # type: ignore[attr-defined]
@@ -38,8 +40,8 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     The function that warns looks for its caller's line, so it cannot be wrapped. It is copied, and in the
     copy `warn` is one that looks a level further.
     """
-    own = getattr(warnings, "_warn_unawaited_coroutine", None)
-    if not isinstance(own, FunctionType):
+    own = unawaited_warning(warnings)
+    if own is None:
         return
 
     def warn(

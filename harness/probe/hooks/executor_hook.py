@@ -1,66 +1,59 @@
-"""What thread pools do for the traces that are logged: who has submitted it, when it began, and its end."""
+"""Observes the work of thread pools: when it is submitted, and when it begins and ends in its thread."""
 
 from __future__ import annotations
 
-from _thread import get_ident
+import threading
 from collections.abc import Callable
 from concurrent.futures import thread as executors
-from contextvars import Context
-from functools import partial
 from typing import Any
 
-from ...record.clock import monotonic_ns
-from ...record.observation import WORK
+from . import runtime
+from .replacement import Replacement
+
+# The function that runs one work item in an executor's thread.
+RUN_WORK_ITEM = executors._WorkItem.run.__code__
+
+End = Callable[[], None]  # called after the work, in the worker's thread
+Begin = Callable[[Any], End]  # called before it, in that thread, with the function that was submitted
+OnSubmit = Callable[[], Begin | None]  # called in the thread that submits; `None` to ignore this work
+
+_subscribers: list[OnSubmit] = []
+_replacements: list[Replacement] = []
+_lock = threading.Lock()
 
 
-class ExecutorLog:
-    """The work submitted to thread pools from now on, until `stop`; logged as it ends."""
-
-    def __init__(self, submitter: Callable[[], int], place_of: Callable[[Any], int]) -> None:
-        """*submitter* is asked at each submission: the number of the step that does it, 0 for none to log."""
-        self.rows: list[int] = []
-        self.working: dict[int, int] = {}  # by thread: what it does, as a waker
-        self._count = 0
-        self._own: Any = executors._WorkItem
-        self._item = self._logging(submitter, place_of)
-        executors._WorkItem = self._item  # type: ignore[misc]
-
-    def stop(self) -> None:
-        """Log no more. Who replaced it after us keeps theirs."""
-        if executors._WorkItem is self._item:
-            executors._WorkItem = self._own  # type: ignore[misc]
-
-    def _logging(self, submitter: Callable[[], int], place_of: Callable[[Any], int]) -> Any:
-        rows, working, clock, works = self.rows, self.working, monotonic_ns, self
-
-        class _WorkItem(self._own):  # type: ignore[misc,name-defined]
-            def __init__(self, *args: Any, **kwargs: Any) -> None:
-                super().__init__(*args, **kwargs)
-                self._step = submitter()
-                if self._step:
-                    works._count += 1
-                    self._number, self._submitted_ns = works._count, clock()
-
-            def run(self) -> None:
-                if not self._step:
-                    super().run()
-                    return
-                # Before it is run: the original forgets the function.
-                place, ident, began_ns = place_of(_function(self.fn)), get_ident(), clock()
-                number, step, submitted_ns = self._number, self._step, self._submitted_ns
-                working[ident] = WORK - number
-                try:
-                    super().run()
-                finally:
-                    del working[ident]
-                    rows.extend((number, step, submitted_ns, began_ns, clock(), place))
-
-        return _WorkItem
+def subscribe(on_submit: OnSubmit) -> None:
+    """Call *on_submit* for all work that is submitted from now on; it must not raise."""
+    with _lock:
+        if not _replacements and not runtime.why_no_executor_hook():
+            _replacements.append(Replacement(executors, "_WorkItem", _observed(executors._WorkItem)))
+        _subscribers.append(on_submit)
 
 
-def _function(submitted: Any) -> Any:
-    """What the program wants to be run: `asyncio.to_thread` wraps it, and so do partials."""
-    while isinstance(submitted, partial):
-        inner = submitted.func
-        submitted = submitted.args[0] if isinstance(getattr(inner, "__self__", None), Context) else inner
-    return submitted
+def unsubscribe(on_submit: OnSubmit) -> None:
+    """Observe no more submissions; with the last subscriber, `concurrent.futures` is as it was.
+
+    Without the lock: in a child after `fork`, a thread that is not there may hold it.
+    """
+    if on_submit in _subscribers:
+        _subscribers.remove(on_submit)
+    while _replacements and not _subscribers:
+        _replacements.pop().undo()
+
+
+def _observed(own: Any) -> Any:
+    class _WorkItem(own):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._begins = [begin for on_submit in _subscribers if (begin := on_submit()) is not None]
+
+        def run(self) -> None:
+            # Before the original runs, which forgets the function.
+            ends = [begin(self.fn) for begin in self._begins]
+            try:
+                super().run()
+            finally:
+                for end in ends:
+                    end()
+
+    return _WorkItem

@@ -11,6 +11,8 @@ import functools
 import sys
 import threading
 
+from .replacement import Replacement
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # A process that runs no loop has imported neither.
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _listeners: list[Callable[[AbstractEventLoop | None], None]] = []
-_undo: list[Callable[[], None]] = []
+_replacements: list[Replacement] = []
 _lock = threading.Lock()
 
 
@@ -39,8 +41,8 @@ def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Call *listener* no more; with the last one, everything is put back."""
     with _lock:
         _listeners.remove(listener)
-        while _undo and not _listeners:
-            _undo.pop()()
+        while _replacements and not _listeners:
+            _replacements.pop().undo()
 
 
 def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
@@ -67,9 +69,12 @@ def _replace_asyncios() -> None:
         own(loop)
         _tell(loop)
 
-    for module in (events, sys.modules.get("asyncio")):
-        if getattr(module, "_set_running_loop", None) is own:
-            _replace(module, "_set_running_loop", _set_running_loop)
+    modules = [module for module in (events, sys.modules.get("asyncio")) if module is not None]
+    _replacements.extend(
+        Replacement(module, "_set_running_loop", _set_running_loop)
+        for module in modules
+        if getattr(module, "_set_running_loop", None) is own
+    )
 
 
 def _replace_uvloops() -> None:
@@ -87,24 +92,7 @@ def _replace_uvloops() -> None:
         finally:
             _tell(running())
 
-    _replace(uvloop.Loop, "run_forever", run_forever)
-
-
-def _replace(owner: object, name: str, ours: object) -> None:
-    inherited = name not in vars(owner)
-    own = getattr(owner, name)
-    setattr(owner, name, ours)
-
-    def undo() -> None:
-        # Somebody who replaced it after us keeps theirs.
-        if vars(owner).get(name) is not ours:
-            return
-        if inherited:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
-
-    _undo.append(undo)
+    _replacements.append(Replacement(uvloop.Loop, "run_forever", run_forever))
 
 
 def _tell(loop: AbstractEventLoop | None) -> None:

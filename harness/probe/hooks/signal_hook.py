@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # what `signal` is made of
 
-from .builtin_shim import BuiltinShim
+from .builtin_shim import BuiltinShim, hide_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class _ObservedHandler:
         try:
             return self.own(number, frame)
         except BaseException as exc:
-            # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+            hide_frame(exc)
             raise
 
 
@@ -49,14 +48,14 @@ def install(tell: Handler) -> None:
         try:
             return _bare(set_own(signalnum, _heard(signalnum, handler)))
         except BaseException as exc:
-            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+            hide_frame(exc)
             raise
 
     def getsignal(signalnum: int, /) -> object:
         try:
             return _bare(get_own(signalnum))
         except BaseException as exc:
-            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+            hide_frame(exc)
             raise
 
     def _heard(number: int, handler: object) -> object:
@@ -65,8 +64,8 @@ def install(tell: Handler) -> None:
             return handler
         return _ObservedHandler(handler, tell)
 
-    _replace(set_own, signal)
-    _replace(get_own, getsignal)
+    _signal.signal = BuiltinShim(signal, set_own, "_signal")
+    _signal.getsignal = BuiltinShim(getsignal, get_own, "_signal")
     for number in ENDING:
         before = get_own(number)
         if _heard(number, before) is not before:
@@ -74,14 +73,6 @@ def install(tell: Handler) -> None:
                 signal(number, before)
             except ValueError:  # asyncio is imported in another thread than the main one
                 return
-
-
-def _replace(own: Callable[..., object], ours: Callable[..., object]) -> None:
-    # What `functools.wraps` would do; the import is one that a process without a loop would not need.
-    for attribute in ("__name__", "__qualname__", "__doc__"):
-        setattr(ours, attribute, getattr(own, attribute))
-    ours.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` takes the signature from it
-    setattr(_signal, own.__name__, BuiltinShim(ours, own, "_signal"))
 
 
 def _bare(handler: object) -> object:

@@ -20,6 +20,9 @@ from weakref import WeakSet, ref
 
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
+from .builtin_shim import hide_frame
+from .replacement import Replacement
+from .task_state import creation_stack
 
 # How many places are kept of a task: its own, its maker's, and so on. They are copied, not linked, so a task
 # that makes its own successor for ever does not keep the whole line.
@@ -57,30 +60,20 @@ class TaskHook:
     def __init__(self) -> None:
         self.missed = 0  # tasks that could not be marked
         self._over = False
-        self._loops: WeakSet[AbstractEventLoop] = WeakSet()
+        # Kept by the functions, which the loops keep: a loop must not live longer than without this.
+        self._replacements: WeakSet[Replacement] = WeakSet()
 
     def begin(self, loop: AbstractEventLoop) -> None:
         """See the tasks of *loop* being made from now on; from any thread, and again at will."""
-        attributes = getattr(loop, "__dict__", None)
-        if self._over or attributes is None or loop in self._loops:
-            return
-        self._loops.add(loop)
-        below = attributes.get("create_task")  # somebody's own
-        ours: Any = self._noting(loop, loop.create_task)
-        ours._harness, ours._below = self, below
-        attributes["create_task"] = ours
+        known = any(replacement.owner is loop for replacement in tuple(self._replacements))
+        if not (self._over or known) and hasattr(loop, "__dict__"):
+            self._replacements.add(Replacement(loop, "create_task", self._noting(loop, loop.create_task)))
 
     def end(self) -> None:
         """Leave every loop as it was. What somebody has put around ours only passes on from now on."""
         self._over = True
-        for loop in tuple(self._loops):
-            found: Any = vars(loop).get("create_task")
-            if getattr(found, "_harness", None) is not self:
-                continue
-            if found._below is None:
-                del vars(loop)["create_task"]
-            else:
-                vars(loop)["create_task"] = found._below
+        for replacement in tuple(self._replacements):
+            replacement.undo()
 
     def _noting(self, loop: AbstractEventLoop, own: Callable[..., Task[Any]]) -> Callable[..., Task[Any]]:
         # Runs for every task: everything it touches is a local of this closure.
@@ -92,8 +85,7 @@ class TaskHook:
             try:
                 task: Any = own(*args, **kwargs)
             except BaseException as exc:
-                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+                hide_frame(exc)
                 raise
             if self._over:
                 return task  # type: ignore[no-any-return]
@@ -107,7 +99,7 @@ class TaskHook:
                 else:
                     before = getattr(parent, "_harness_birth", ())[_FIRST : 2 * PLACES]
                     task._harness_birth = (clock(), ref(parent), frame.f_code, frame.f_lasti, *before)
-                if made := task._source_traceback:  # asyncio's debug mode keeps the stack: without this frame
+                if made := creation_stack(task):  # asyncio's debug mode keeps the stack: without this frame
                     made[:] = [entry for entry in made if entry.filename != __file__]
             except Exception:
                 # A task of somebody's own making, that takes no attributes.

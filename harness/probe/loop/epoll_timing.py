@@ -16,6 +16,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
 from ...record.clock import monotonic
+from ..hooks import loop_state
 
 # A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16
@@ -70,7 +71,7 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
     """In the place of `EpollSelector.select`, for a turn that began then."""
     # Everything the fast path touches is a local of this closure: no attribute look-ups per turn. The clock
     # is the function itself, which nobody finds in here to replace.
-    clock, poll, keys = monotonic.func, selector._selector.poll, selector._fd_to_key
+    clock, (poll, keys) = monotonic.func, loop_state.epoll(selector)
     set_every = listener.set_every_s
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once

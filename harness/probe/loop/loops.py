@@ -102,8 +102,9 @@ class Loops:
     def abandon(self) -> None:
         """In a child after `fork`: leave alone what the parent counts into, and the loop it was running."""
         self._collector.remove()
+        self._watchdog.abandon()
         for lane in self._lanes:
-            lane.turns.detach()
+            lane.abandon()
 
     def changed(self, loop: AbstractEventLoop | None) -> None:
         """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
@@ -117,14 +118,10 @@ class Loops:
                 self._here.lane = lane = self._take_lane()
                 lane.run(loop, self._watchdog)
 
-    def watch_here(self) -> bool:
-        """Whether this thread runs a loop that is under watch."""
-        return self._loop_here() is not None
-
-    def turns_here(self) -> Turns | None:
-        """The turns of the loop that runs in this thread."""
+    def here(self) -> tuple[int, Turns] | None:
+        """The number and the turns of the loop under watch that runs in this thread."""
         lane: _Lane | None = getattr(self._here, "lane", None)
-        return lane.turns if lane is not None else None
+        return (lane.number, lane.turns) if lane is not None else None
 
     def _loop_here(self) -> AbstractEventLoop | None:
         lane: _Lane | None = getattr(self._here, "lane", None)
@@ -203,6 +200,12 @@ class _Lane:
         """Have nothing more to do with the loop, if one runs; it may be in the middle of a turn."""
         self.turns.detach()
         self._forget(watchdog)
+
+    def abandon(self) -> None:
+        """In a child after `fork`: count nothing more, and close what the parent has open."""
+        self.turns.abandon()
+        if self._watched is not None:
+            self._watched.timer.close()
 
     def _forget(self, watchdog: Watchdog) -> None:
         watched, self._watched = self._watched, None

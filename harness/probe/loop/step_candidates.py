@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ...record.observation import StepCandidate
+from ..hooks import loop_state
 from ..tasks import census, identity
 from .victims import LOOKED_AT
 
@@ -28,8 +29,8 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
     """A task that ends is handed to those who waited for it, and they are ready now."""
-    for handle in islice(getattr(loop, "_ready", ()), LOOKED_AT):
-        yield from (arg for arg in handle._args or () if isinstance(arg, Task) and arg.done())
+    for handle in islice(loop_state.ready(loop), LOOKED_AT):
+        yield from (arg for arg in loop_state.arguments(handle) if isinstance(arg, Task) and arg.done())
 
 
 def _alive(loop: AbstractEventLoop) -> Iterator[Task[Any]]:

@@ -16,11 +16,11 @@ from time import thread_time_ns
 
 from ...record import page
 from ...record.clock import monotonic
+from ..hooks.selector_slot import SelectorSlot
 from . import epoll_timing
 from .deadman import DeadMan
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
 from .heartbeat import Heartbeat
-from .selector_slot import SelectorSlot
 
 # How a loop's turns are timed, as the record says it.
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
@@ -135,6 +135,11 @@ class Turns:
         seat, self._seat = self._seat, None
         if seat is not None:
             seat.leave()
+
+    def abandon(self) -> None:
+        """Let go of the selector and of the page in a child after `fork`: both are the parent's."""
+        self.detach()
+        self.words = memoryview(bytearray(self.words)).cast("q")
 
     def write_page(self) -> None:
         """Bring the shared page up to date with what this thread counted."""

@@ -10,6 +10,7 @@ from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
 from ...record.observation import DelayedStep, QueuedCallbacks
+from ..hooks import loop_state
 from ..tasks import identity
 
 # Looking at more waiting callbacks than this would itself be a block.
@@ -19,16 +20,6 @@ NAMED = 100
 # With fewer callbacks in the queue the one that runs is the news, and not their number.
 LONG_QUEUE = 20
 KINDS = 5
-
-
-def _is_the_loops(handle: Handle, loop: AbstractEventLoop) -> bool:
-    """Whether it is the loop's own housekeeping: nobody waits for that."""
-    return getattr(getattr(handle, "_callback", None), "__self__", None) is loop
-
-
-def _wakes_the_loop(handle: Handle) -> bool:
-    """Whether it is the loop's own way to be woken up from another thread."""
-    return getattr(getattr(handle, "_callback", None), "__name__", "") == "_read_from_self"
 
 
 def kinds_of(queue: Sequence[Handle]) -> tuple[QueuedCallbacks, ...]:
@@ -55,9 +46,8 @@ class DelayedCallbacks:
 
     def look(self, loop: AbstractEventLoop, since_ns: int) -> None:
         """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
-        ready: Any = getattr(loop, "_ready", ())  # other loops than asyncio's own keep it to themselves
-        for handle in tuple(ready)[-LOOKED_AT:]:
-            if not _is_the_loops(handle, loop):
+        for handle in tuple(loop_state.ready(loop))[-LOOKED_AT:]:
+            if not loop_state.is_housekeeping(handle, loop):
                 self._remember(handle, since_ns)
 
     def look_at_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
@@ -65,8 +55,8 @@ class DelayedCallbacks:
 
         On the loop's thread only: elsewhere the schedule may change under the look.
         """
-        for handle in islice(getattr(loop, "_scheduled", ()), LOOKED_AT):
-            due_ns = int(handle._when * 1e9)  # the loop's clock is `time.monotonic`
+        for handle in islice(loop_state.timers(loop), LOOKED_AT):
+            due_ns = int(handle.when() * 1e9)  # the loop's clock is `time.monotonic`
             if due_ns <= now_ns:
                 self._remember(handle, due_ns)
 
@@ -78,7 +68,7 @@ class DelayedCallbacks:
         for key, events in ready[:LOOKED_AT]:
             handles = key.data if isinstance(key.data, tuple) else ()
             for event, handle in enumerate(handles, start=EVENT_READ):  # asyncio's (reader, writer)
-                if handle is not None and events & event and not _wakes_the_loop(handle):
+                if handle is not None and events & event and not loop_state.wakes_loop(handle):
                     self._remember(handle, since_ns, at_most=True)
 
     def _remember(self, handle: Handle, since_ns: int, *, at_most: bool = False) -> None:

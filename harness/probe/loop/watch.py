@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 from ...record.run import RunFolder
-from ..hooks import loop_hook
+from ..hooks import loop_hook, loop_state
 from .loops import Loops, OnError, Write
 
 
@@ -34,7 +33,7 @@ class LoopWatch:
         """Watch from now on."""
         _open.add(self)
         loop_hook.subscribe(self._changed)
-        self._changed(asyncio._get_running_loop())
+        self._changed(loop_state.running_loop())
         for loop in loop_hook.loops_in_other_threads():
             try:
                 # A loop must be taken under watch in its own thread.

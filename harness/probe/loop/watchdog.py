@@ -22,6 +22,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
 from ...record.value import replace
+from ..hooks import loop_state
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.stack import stack_of
@@ -152,6 +153,10 @@ class Watchdog:
         self._poll.close()
         os.close(bell)
 
+    def abandon(self) -> None:
+        """Close the descriptor in a child after `fork`, which has no such thread."""
+        self._poll.close()
+
     def _run(self) -> None:
         try:
             self._watch()
@@ -203,7 +208,7 @@ def _look(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     if watched.stall and watched.stall.began_ns == began_ns and now_ns < watched.next_look_ns:
         return True
     stall = watched.stall_since(began_ns, now_ns)
-    ready = tuple(getattr(loop, "_ready", ()))  # of other loops than asyncio's own it is not known
+    ready = tuple(loop_state.ready(loop))
     stall.add(now_ns, frame, current_task(loop), ready, watched.acting_fault(turns.thread_ident))
     stall.waiting.look(loop, now_ns if len(stall.samples) > 1 else began_ns)
     words[page.LOOKED] = now_ns

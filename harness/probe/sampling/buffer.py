@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from asyncio import BaseEventLoop, Task
+from asyncio import Task
 from collections.abc import Callable
-from concurrent.futures.thread import _WorkItem
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
@@ -21,6 +20,8 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, FrameTable, Observation, Sampled, SamplesCounted
+from ..hooks.executor_hook import RUN_WORK_ITEM
+from ..hooks.loop_state import RUN_ONCE
 from ..tasks import identity
 
 # A process that is killed loses the samples of this time.
@@ -33,7 +34,7 @@ TIMED = 100
 # Deeper stacks lose their outermost frames.
 DEPTH = 100
 # What stands around a turn, and around a thread's work, is the same in every sample, and is left out of them.
-TURN, WORK = BaseEventLoop._run_once.__code__, _WorkItem.run.__code__  # type: ignore[attr-defined]
+TURN, WORK = RUN_ONCE, RUN_WORK_ITEM
 
 
 @dataclass(slots=True)

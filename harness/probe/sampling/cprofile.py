@@ -9,15 +9,20 @@ import cProfile
 import os
 import pstats
 import threading
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic_ns
 from ...record.observation import ArtefactWritten, Observation
 from ...record.run import RunFolder
+from ..feature import Feature
+
+if TYPE_CHECKING:
+    from ..loop.turns import Turns
+    from ..session import ProbeSession
 
 
-class CProfile:
+class CProfile(Feature):
     """A profile of each thread that runs a loop, and all of them together in one file at the end."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Observation], object]) -> None:
@@ -26,25 +31,33 @@ class CProfile:
         self._here = threading.local()
         self._profiles: list[cProfile.Profile] = []
 
-    def changed(self, loop: AbstractEventLoop | None) -> None:
-        """*loop* begins to run in this thread, or `None`: the one that ran has stopped.
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        """Begin to profile this thread.
 
         Raises:
-            ValueError: Another profiler of that kind is at work (from 3.12 on).
+            ValueError: Another profiler of this kind is active (from Python 3.12 on).
         """
-        profile: cProfile.Profile | None = getattr(self._here, "profile", None)
-        if loop is None and profile is not None:
-            self._here.profile = None
-            profile.disable()
-        elif loop is not None and profile is None:
+        if getattr(self._here, "profile", None) is None:
             profile = cProfile.Profile()
             profile.enable()
             self._here.profile = profile
             self._profiles.append(profile)
 
+    def turns_end(self, turns: Turns) -> None:
+        self._stop_here()
+
+    def abandon(self) -> None:
+        self._stop_here()
+
+    def _stop_here(self) -> None:
+        profile: cProfile.Profile | None = getattr(self._here, "profile", None)
+        if profile is not None:
+            self._here.profile = None
+            profile.disable()
+
     def close(self) -> None:
-        """Leave the file: for `pstats`, snakeviz and their like."""
-        self.changed(None)
+        """Write the file, for `pstats`, snakeviz and similar tools."""
+        self._stop_here()
         if not self._profiles:
             return
         stats = pstats.Stats(*self._profiles)
@@ -54,3 +67,7 @@ class CProfile:
         self._write(
             ArtefactWritten(monotonic_ns(), "cprofile", str(path.relative_to(self._folder.path)), note)
         )
+
+
+def create(session: ProbeSession) -> Feature:
+    return CProfile(session.folder, session.write)

@@ -17,23 +17,28 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, current_task
 from collections.abc import Callable
-from opcode import opmap
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
+from ..feature import Feature
+from ..hooks import loop_state
+from ..hooks.runtime import resume_opcode
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
 from .interval_timer import IntervalTimer, free_signal
 from .thread_sampler import ThreadSampler
 
+if TYPE_CHECKING:
+    from ..session import ProbeSession
+
 # Once a program has a signal handler of the loop's, each signal's number is written into a pipe, to wake the
 # loop. The pipe takes less than 300, and one that does not fit is lost, be it the program's own signal. So a
 # turn gets so many ticks at the full rate, then one each time it has become longer by such a part.
 DENSE, THINNED = 64, 1 / 24
-# With this instruction a function begins, and a coroutine goes on.
-RESUME = opmap["RESUME"]
+RESUME = resume_opcode()
 # To stop and go on costs as much as some ticks: worth it for waits of this part of the time between two.
 LONG_WAIT = 0.25
 # Steps of the golden ratio fill an interval evenly; the first tick after a wait must come at a random time.
@@ -42,7 +47,7 @@ GOLDEN = 0.6180339887498949
 _PROBE = (__package__ or "").rpartition(".")[0]
 
 
-class Sampler:
+class Sampler(Feature):
     """Samples the loops of this process while it is begun."""
 
     def __init__(
@@ -57,6 +62,12 @@ class Sampler:
         self._glances = ThreadSampler(self._tally, on_error)
         self._pulse: _SignalSampler | None = None
         self._on_error = on_error
+
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        self.begin(turns)
+
+    def turns_end(self, turns: Turns) -> None:
+        self.end(turns)
 
     def begin(self, turns: Turns) -> None:
         """Take samples of the loop that runs in this thread, and of the executors that work for it.
@@ -99,22 +110,34 @@ class Sampler:
         """Write what was gathered."""
         self._tally.tell()
 
-    def leave(self) -> None:
-        """Have no more signals sent, at once and for good: the process becomes another program, or ends."""
+    def stop(self) -> None:
+        """Send no more signals, at once and for good."""
         if self._pulse is not None:
             self._pulse.close()
             self._pulse = None
         self._glances.close()
 
+    def leave(self) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Leave, and write what is left."""
-        self.leave()
+        """Stop, and write what is left."""
+        self.stop()
         self._tally.close()
 
     def abandon(self) -> None:
-        """In a child after `fork`, which has inherited no timer and no thread."""
-        self._pulse = None
+        # A child after `fork` has inherited no timer and no thread, but the signal's handler.
+        if self._pulse is not None:
+            self._pulse.abandon()
+            self._pulse = None
         self._glances.close()
+
+    def cost(self) -> dict[str, int]:
+        return {"sampler_ns": self.counted().cost_ns}
+
+
+def create(session: ProbeSession) -> Feature:
+    return Sampler(session.config.sample_hz, session.write, session.failed)
 
 
 class _SignalSampler:
@@ -150,7 +173,7 @@ class _SignalSampler:
         self.turns = turns
         self._every_s = 1 / hz
         self._is_own_wake = False
-        self._runner = None if hasattr(turns.loop, "_selector") else _runner()
+        self._runner = None if loop_state.has_selector(turns.loop) else _runner()
         self._go_on(monotonic())
 
     def stop(self) -> None:
@@ -164,7 +187,11 @@ class _SignalSampler:
         """Give the timer and the signal back."""
         self.stop()
         self._ticker.close()
-        # To ignore a signal drops one that is on its way, which would end the process otherwise.
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give the signal back."""
+        # Ignoring a signal discards one that is pending, which would end the process otherwise.
         signal.signal(self._number, signal.SIG_IGN)
         signal.signal(self._number, signal.SIG_DFL)
 
@@ -272,7 +299,7 @@ class _SignalSampler:
 
 def _wakes(loop: AbstractEventLoop | None) -> bool:
     """Whether signals wake this loop; what is no loop of asyncio's keeps that to itself."""
-    return bool(getattr(loop, "_signal_handlers", True))
+    return loop_state.signal_handlers(loop) != {}
 
 
 def _runner() -> CodeType | None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import ArtefactWritten, Observation
 from ...record.probe_config import ProbeConfig
 from ...record.run import RunFolder
+from ..feature import Feature
+
+if TYPE_CHECKING:
+    from ..session import ProbeSession
 
 # Spans that pass before one is profiled: the first ones of a process pay for lazy imports.
 WARM_UP = 5
@@ -24,7 +28,7 @@ INTERVAL_S = 0.0005
 KEPT = 10
 
 
-class SpanProfile:
+class SpanProfile(Feature):
     """Profiles spans of one name after the warm-up: the first, or those that the order chooses.
 
     Raises:
@@ -51,8 +55,7 @@ class SpanProfile:
         self._profiler: Any = None
         self._span_id = 0
 
-    def on_start(self, span: Any) -> None:
-        """A span begins, in its own task."""
+    def span_began(self, span: Any) -> None:
         if span.name != self._order.profile_span or not self._left:
             return
         self._seen += 1
@@ -63,8 +66,7 @@ class SpanProfile:
             self._profiler = self._new_profiler(interval=INTERVAL_S, async_mode="strict")
             self._profiler.start()
 
-    def on_end(self, span: Any) -> None:
-        """A span ends; if it was the profiled one, leave the profile behind."""
+    def span_ended(self, span: Any) -> None:
         ids = span.get_span_context()
         if self._profiler is None or ids.span_id != self._span_id:
             return
@@ -83,6 +85,11 @@ class SpanProfile:
         )
         writing.start()
 
+    def abandon(self) -> None:
+        profiler, self._profiler = self._profiler, None
+        if profiler is not None:
+            profiler.stop()
+
     def _leave(self, profiler: Any, trace_id: str, span_id: str, took_ms: float) -> None:
         try:
             path = self._folder.artefacts / f"pyinstrument-{trace_id}-{span_id}.html"
@@ -97,3 +104,7 @@ class SpanProfile:
             )
         except Exception as exc:
             self._on_error("profile", exc)
+
+
+def create(session: ProbeSession) -> Feature:
+    return SpanProfile(session.config, session.folder, session.write, session.failed)

@@ -15,10 +15,10 @@ from types import FrameType
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
-from ..hooks.executor_work import ExecutorWork
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
+from .executor_work import ExecutorWork
 
 # From beside no more is reached, and each look takes the GIL from somebody.
 MOST_HZ = 100.0

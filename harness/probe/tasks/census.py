@@ -7,7 +7,6 @@ a census is taken follows from what the last one took, so the cost is bounded wh
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -20,11 +19,15 @@ from itertools import islice
 from time import thread_time_ns
 from types import FrameType
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
+from ..feature import Feature
+from ..hooks import task_state
+from ..hooks.runtime import why_no_census
+from ..hooks.task_state import TaskRef
 from . import coroutine
 from .coroutine import Place
 
@@ -52,8 +55,10 @@ PLACES = 2_000
 CANCEL_NS = 1_000_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
+# So many frames from here these are at most; half a dozen of them are the probe's.
+FRAMES = 16
 
-Ref = ref[Task[Any]]
+Ref = TaskRef
 
 
 @dataclass(slots=True)
@@ -78,8 +83,10 @@ class _Counted:
     ended: set[Ref] = field(default_factory=set)  # cancelled, and came to a good end
 
 
-class Census:
+class Census(Feature):
     """Takes censuses from the start of the first loop on, in a thread of its own."""
+
+    name = "census"
 
     def __init__(
         self,
@@ -88,7 +95,7 @@ class Census:
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        self.cpu_ns = 0
+        self._cpu_ns = 0
         self._write = write
         self._on_swallowed = on_swallowed
         self._on_error = on_error
@@ -104,27 +111,31 @@ class Census:
         # The loop's thread takes a census as well, at its end.
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        Background(self._run)
-
-    def changed(self, loop: AbstractEventLoop | None) -> None:
-        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
-        here = threading.get_ident()
-        if loop is not None:
-            if _is_winding_up(sys._getframe(1)):
-                self._wound_up.add(loop)
-            self._running[here] = loop in self._wound_up
+        if reason := why_no_census():
+            on_error("census", RuntimeError(reason))
         else:
-            # What is pending now was left behind. Loops that run for a moment only must not pay each time.
-            if monotonic_ns() >= self._next_ns:
-                self.take()
-            self._running.pop(here, None)
+            Background(self._run)
 
-    def take(self) -> None:
+    def loop_begins(self, loop: AbstractEventLoop) -> None:
+        if _is_winding_up(sys._getframe(1)):
+            self._wound_up.add(loop)
+        self._running[threading.get_ident()] = loop in self._wound_up
+
+    def loop_stopped(self) -> None:
+        # What is pending now was left behind. Loops that run for a moment only must not pay each time.
+        if monotonic_ns() >= self._next_ns:
+            self.count()
+        self._running.pop(threading.get_ident(), None)
+
+    def leave(self) -> None:
+        self.count()
+
+    def count(self) -> None:
         """Take a census now, unless one is being taken."""
         if self._lock.acquire(timeout=0.05):
             began_ns = thread_time_ns()
             try:
-                self._take()
+                self._count()
             except Exception as exc:
                 self._on_error("census", exc)
             finally:
@@ -133,20 +144,22 @@ class Census:
                 self._lock.release()
 
     def close(self) -> None:
-        """Take no more."""
         self._closed.set()
+
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
 
     def _run(self) -> None:
         while not self._closed.wait(self._wait_s()):
-            self.take()
-            self.cpu_ns = thread_time_ns()
+            self.count()
+            self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         now_ns = monotonic_ns()
         by_age_ns = min(max(SHORTEST_NS, (now_ns - self._began_ns) // OF_AGE), LONGEST_NS)
         return max(by_age_ns, self._next_ns - now_ns) / 1e9
 
-    def _take(self) -> None:
+    def _count(self) -> None:
         refs = registered()
         if refs is None:
             return
@@ -178,7 +191,7 @@ class Census:
             return
         if task.done():
             # Not `task.exception()`: it counts as retrieved then.
-            if task.cancelling() and not task.cancelled() and task._exception is None:
+            if task.cancelling() and not task.cancelled() and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
                     self._on_swallowed(task)
@@ -237,11 +250,9 @@ class Census:
 
 def registered() -> list[Ref] | None:
     """asyncio's register of tasks; `None` for one that is too long to look at."""
-    # Not `asyncio.all_tasks`: it is for one loop, and holds every task while it looks.
-    name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
-    register: set[Ref] = getattr(asyncio.tasks, name).data
+    register = task_state.registered_tasks()
     # In one step, so that nobody can change it meanwhile.
-    return list(register) if len(register) <= LOOKED_AT else None
+    return list(register) if register is not None and len(register) <= LOOKED_AT else None
 
 
 def _highest_number(tasks: set[Ref]) -> int:
@@ -263,7 +274,7 @@ def _descriptors() -> int:
 
 def _is_winding_up(frame: FrameType | None) -> bool:
     """Whether the loop is started once more to cancel what is left of its tasks."""
-    for _ in range(10):
+    for _ in range(FRAMES):
         if frame is None:
             return False
         if frame.f_code.co_name in _WINDING_UP:

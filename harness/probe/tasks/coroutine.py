@@ -8,6 +8,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any, NamedTuple
 
 from ...record.observation import Coroutine, Frame
+from ..hooks import task_state
 
 # Longer chains of coroutines that wait for each other lose their inner end.
 DEPTH = 50
@@ -36,7 +37,7 @@ _NAMES: dict[type, _Names] = {
 def of_task(task: Task[Any]) -> Coroutine:
     """What *task* runs."""
     # asyncio's debug mode keeps the stack on which the task was made.
-    made = getattr(task, "_source_traceback", None) or ()
+    made = task_state.creation_stack(task) or ()
     created = tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in made)
     return of_work(task.get_coro(), created)
 

@@ -9,22 +9,36 @@ from __future__ import annotations
 import sys
 import threading
 from asyncio import AbstractEventLoop
+from typing import TYPE_CHECKING
+
+from ..feature import Feature
+
+if TYPE_CHECKING:
+    from ..session import ProbeSession
 
 DEPTH = 1
 
 
-class CoroutineOrigins:
+class CoroutineOrigins(Feature):
     """The thread's own setting, and ours while its loop runs."""
 
     def __init__(self) -> None:
         self._here = threading.local()
 
-    def changed(self, loop: AbstractEventLoop | None) -> None:
-        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
-        before = getattr(self._here, "before", None)
-        if loop is not None and before is None:
+    def loop_begins(self, loop: AbstractEventLoop) -> None:
+        if getattr(self._here, "before", None) is None:
             self._here.before = sys.get_coroutine_origin_tracking_depth()
             sys.set_coroutine_origin_tracking_depth(max(DEPTH, self._here.before))
-        elif loop is None and before is not None:
+
+    def loop_stopped(self) -> None:
+        before = getattr(self._here, "before", None)
+        if before is not None:
             sys.set_coroutine_origin_tracking_depth(before)
             self._here.before = None
+
+    def abandon(self) -> None:
+        self.loop_stopped()
+
+
+def create(_session: ProbeSession) -> Feature:
+    return CoroutineOrigins()

@@ -5,13 +5,15 @@ OpenTelemetry is looked at only when the target has imported it itself.
 
 from __future__ import annotations
 
-import gc
-import sys
 from asyncio import Future, Handle, Task
 from collections.abc import Iterator
-from contextvars import Context, ContextVar
-from types import CellType, FrameType
+from contextvars import Context
+from types import FrameType
 from typing import Any, NamedTuple
+
+from ..hooks import loop_state, task_state
+from ..hooks.span_state import span_in, span_variable
+from ..hooks.task_state import futures_in as futures_in  # the console imports it from here
 
 # Longer chains of tasks that wait for each other lose their outer end.
 CHAIN = 20
@@ -31,10 +33,10 @@ def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
     """Who holds a loop: its current task, or the callback whose `Handle` is on the stack of *frame*."""
     if task is not None:
         return of_task(task)
+    run = loop_state.run_code()
     while frame is not None:
-        if frame.f_code is Handle._run.__code__:
-            handle = frame.f_locals.get("self")
-            return of_context(getattr(handle, "_context", None))
+        if frame.f_code is run:
+            return of_context(loop_state.context(frame.f_locals.get("self")))
         frame = frame.f_back
     return Identity()
 
@@ -42,7 +44,7 @@ def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
 def of_task(task: Task[Any]) -> Identity:
     """The task's name, coroutine and span."""
     name = _name(task.get_coro())
-    return of_context(_context_of(task))._replace(task=task.get_name(), coroutine=name)
+    return _in_context(task_state.context(task), task.get_name(), name)
 
 
 def awaited_by(task: Task[Any]) -> tuple[str, ...]:
@@ -59,49 +61,30 @@ def waiters_of(future: Future[Any]) -> Iterator[Task[Any]]:
     """The tasks that are resumed or told when *future* is done: directly, by a group, by gather or wait."""
     futures = [future]
     for one in futures:
-        for callback, *_ in getattr(one, "_callbacks", None) or ():
+        for callback in task_state.callbacks(one):
             owner = getattr(callback, "__self__", None)
-            parent = getattr(owner, "_parent_task", None)  # a TaskGroup
             if isinstance(owner, Task):
                 yield owner
-            elif isinstance(parent, Task):
+            elif (parent := task_state.parent_of_group(owner)) is not None:
                 yield parent
             else:
-                # `gather`, `shield`, `wait` keep their future in a closure; a shield's two know each other.
+                # The two futures of a shield refer to each other.
                 futures += (outer for outer in futures_in(callback) if outer not in futures)
-
-
-def futures_in(callback: object) -> list[Future[Any]]:
-    cells = getattr(callback, "__closure__", None) or ()
-    held = [cell.cell_contents for cell in cells if _is_filled(cell)]
-    held += getattr(callback, "args", ())  # a partial, with which `wait_for` works until 3.11
-    return [future for future in held if isinstance(future, Future)]
-
-
-def _is_filled(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
 
 
 def behind(handle: Handle) -> Task[Any] | None:
     """The task that a ready callback or due timer would resume, if any."""
-    callback = getattr(handle, "_callback", None)
-    owner = getattr(callback, "__self__", None)
+    owner = getattr(loop_state.callback(handle), "__self__", None)
     if isinstance(owner, Task):
         return owner
-    held = getattr(owner, "_task", None)  # a timeout that is due: `asyncio.timeout` keeps its task
-    if isinstance(held, Task):
-        return held
+    if (timed := task_state.task_of_timeout(owner)) is not None:
+        return timed
     # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it. Or a
-    # transport: its stream keeps the future of who reads.
-    stream = getattr(getattr(owner, "_protocol", None), "_stream_reader", None)
-    for candidate in (owner, getattr(stream, "_waiter", None), *(getattr(handle, "_args", None) or ())):
+    # transport: its stream holds the future of the task that reads.
+    for candidate in (owner, task_state.stream_waiter(owner), *loop_state.arguments(handle)):
         if isinstance(candidate, Future):
-            for waiter in getattr(candidate, "_callbacks", None) or ():
-                task = getattr(waiter[0], "__self__", None)
+            for callback in task_state.callbacks(candidate):
+                task = getattr(callback, "__self__", None)
                 if isinstance(task, Task):
                     return task
     return None
@@ -110,15 +93,12 @@ def behind(handle: Handle) -> Task[Any] | None:
 def kind_of(handle: Handle) -> str:
     """What many callbacks have in common: the name of the coroutine that one resumes, or its own."""
     task = behind(handle)
-    return _name(task.get_coro()) if task is not None else of_callback(handle).task
+    return _name(task.get_coro()) if task is not None else callback_name(handle)
 
 
 def of_callback(handle: Handle) -> Identity:
     """The name of a callback that is no task's, and the span that was current where it was scheduled."""
-    callback: Any = getattr(handle, "_callback", None)
-    while hasattr(callback, "func"):  # functools.partial
-        callback = callback.func
-    return of_context(getattr(handle, "_context", None))._replace(task=_name(callback))
+    return _in_context(loop_state.context(handle), callback_name(handle))
 
 
 def of_file(handle: Handle) -> Identity:
@@ -126,13 +106,18 @@ def of_file(handle: Handle) -> Identity:
 
     Without a span: such a callback has the context of its registration.
     """
-    callback: Any = getattr(handle, "_callback", None)
-    if getattr(callback, "__name__", "") == "_accept_connection":
+    if loop_state.accepts_connections(handle):
         return Identity(task="a new connection")
-    protocol = getattr(getattr(callback, "__self__", None), "_protocol", None)
-    if protocol is not None:
-        return Identity(task=type(protocol).__qualname__)
-    return of_callback(handle)._replace(span="", trace_id="", span_id="")
+    protocol = loop_state.protocol(handle)
+    return Identity(task=type(protocol).__qualname__ if protocol is not None else callback_name(handle))
+
+
+def callback_name(handle: Handle) -> str:
+    """The qualified name of what *handle* calls, behind partials."""
+    callback = loop_state.callback(handle)
+    while hasattr(callback, "func"):  # functools.partial
+        callback = callback.func
+    return _name(callback)
 
 
 def of_context(context: Context | None) -> Identity:
@@ -152,20 +137,8 @@ def running_span() -> Any:
 
 def span_of(task: Task[Any]) -> Any:
     """The same of another task, which may run in another thread."""
-    context, variable = _context_of(task), span_variable()
+    context, variable = task_state.context(task), span_variable()
     return span_in(context.get(variable)) if context is not None and variable is not None else None
-
-
-def span_variable() -> ContextVar[Any] | None:
-    """In which OpenTelemetry keeps what is current; `None` before it is imported."""
-    tracing = sys.modules.get("opentelemetry.context")
-    return getattr(getattr(tracing, "_RUNTIME_CONTEXT", None), "_current_context", None)
-
-
-def span_in(values: Any) -> Any:
-    """The span among what OpenTelemetry keeps in a context."""
-    keys = sys.modules.get("opentelemetry.trace.propagation")
-    return values.get(getattr(keys, "_SPAN_KEY", "")) if values else None
 
 
 def of_span(span: Any) -> Identity:
@@ -186,8 +159,6 @@ def _name(thing: object) -> str:
     return getattr(thing, "__qualname__", None) or type(thing).__qualname__
 
 
-def _context_of(task: Task[Any]) -> Context | None:
-    if sys.version_info >= (3, 12):
-        return task.get_context()
-    # The C task of 3.11 keeps its context to itself, but shows it to the collector.
-    return next((held for held in gc.get_referents(task) if type(held) is Context), None)
+def _in_context(context: Context | None, task: str, coroutine: str = "") -> Identity:
+    span = of_context(context)
+    return Identity(task, coroutine, span.span, span.trace_id, span.span_id)

@@ -24,6 +24,7 @@ from ...record.observation import (
     TaskDestroyed,
 )
 from ...record.value import replace
+from ..feature import Feature
 from ..threads.stack import DEPTH, stack_of
 from . import coroutine
 
@@ -34,8 +35,10 @@ KINDS = 1_000
 ERROR_CHARS = 200
 
 
-class TaskLosses:
+class TaskLosses(Feature):
     """The losses of this process so far."""
+
+    name = "tasks"
 
     def __init__(self, write: Callable[[Observation], object]) -> None:
         self._write = write
@@ -65,7 +68,10 @@ class TaskLosses:
         # Apart from tasks of the same coroutine that were destroyed.
         self._count(("swallowed", of), CancelSwallowed(monotonic_ns(), os.getpid(), of, 1))
 
-    def flush(self) -> None:
+    def leave(self) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Bring the counts in the record up to date."""
         for key, loss in tuple(self._losses.items()):
             if loss.count != self._written.get(key):

@@ -28,6 +28,9 @@ from ...record.observation import (
     ShutdownStalled,
     WaitingTasks,
 )
+from ..feature import Feature
+from ..hooks import task_state
+from ..hooks.thread_state import known_threads
 from ..threads import other_threads
 from ..threads.stack import stack_of
 from . import coroutine
@@ -43,8 +46,10 @@ LISTED = 10
 _RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
 
 
-class ShutdownWatch:
+class ShutdownWatch(Feature):
     """Looks again and again from the signal on, until the process has ended."""
+
+    name = "ending"
 
     def __init__(
         self,
@@ -54,7 +59,7 @@ class ShutdownWatch:
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         """*is_running* tells whether a loop runs."""
-        self.cpu_ns = 0
+        self._cpu_ns = 0
         self._write = write
         self._is_running = is_running
         self._on_error = on_error
@@ -71,8 +76,10 @@ class ShutdownWatch:
         name, before = Signals(number).name, _awaited_in(frame)
         Background(lambda: self._look_again(name, before))
 
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
+
     def leave(self) -> None:
-        """The process ends now, by itself."""
         if self._asked_ns:
             self._write(ProcessExiting(monotonic_ns(), os.getpid()))
 
@@ -83,7 +90,7 @@ class ShutdownWatch:
                 self._write(self._look(name, before))
             except Exception as exc:
                 self._on_error("ending", exc)
-            self.cpu_ns = thread_time_ns()
+            self._cpu_ns = thread_time_ns()
         self._asked_ns = 0
 
     def _look(self, name: str, before: Coroutine | None) -> ShutdownStalled:
@@ -135,17 +142,15 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
 
 def _is_awaited_by_loop(task: Task[Any]) -> bool:
     """Whether a loop runs until this task is done, asyncio's or uvloop's."""
-    callbacks = getattr(task, "_callbacks", None) or ()
-    return any("run_until_complete" in getattr(callback, "__qualname__", "") for callback, *_ in callbacks)
+    names = (getattr(callback, "__qualname__", "") for callback in task_state.callbacks(task))
+    return any("run_until_complete" in name for name in names)
 
 
 def _lasting(frames: dict[int, FrameType], main: int) -> tuple[NonDaemonThread, ...]:
     """The threads that Python waits for at its end."""
-    # Not `threading.enumerate`: it takes a lock, which a late thread may hold.
-    known = list(threading._active.items())  # type: ignore[attr-defined]
     return tuple(
         NonDaemonThread(thread.name, stack_of(frames[ident]))
-        for ident, thread in known
+        for ident, thread in known_threads()
         if ident in frames
         and ident != main
         and not thread.daemon

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ...record import hidden_thread
 from ...record.observation import Frame, OtherThread
+from ..hooks.thread_state import known_threads
 from . import usage
 from .stack import stack_of
 
@@ -26,8 +27,7 @@ def total() -> int:
 
 def own() -> int:
     """How many of them are the probe's."""
-    seen = list(threading._active.values())  # type: ignore[attr-defined]
-    return hidden_thread.alive() + sum(str(thread.name).startswith(OWN) for thread in seen)
+    return hidden_thread.alive() + sum(str(thread.name).startswith(OWN) for _, thread in known_threads())
 
 
 def frames() -> dict[int, FrameType]:
@@ -59,11 +59,9 @@ def stacks(frames: dict[int, FrameType], loop_thread: int) -> Stacks:
     *frames* are of this moment, and the GIL was not given away since: a thread that lost it just now still
     stands at the call in which it had it.
     """
-    # Not `threading.enumerate`: it takes a lock, which the late thread may hold.
-    known = list(threading._active.items())  # type: ignore[attr-defined]
     return [
-        (thread.native_id, thread.name, stack_of(frames[ident]))
-        for ident, thread in known[:LOOKED_AT]
+        (thread.native_id or 0, thread.name, stack_of(frames[ident]))
+        for ident, thread in known_threads()[:LOOKED_AT]
         if ident in frames and ident != loop_thread and not thread.name.startswith(OWN)
     ]
 

@@ -10,13 +10,14 @@ import functools
 import os
 import threading
 import time
-from asyncio import _get_running_loop, current_task
+from asyncio import current_task
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
+from ..hooks.loop_state import running_loop
 
 if TYPE_CHECKING:
     from ..session import ProbeSession
@@ -43,28 +44,22 @@ def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
             open_now = session()
-            for started, _ in open_now.span_hooks if open_now else ():
-                _guarded(open_now, started, span)
+            if open_now is not None:
+                open_now.span_began(span)
 
         def on_end(self, span: Any) -> None:
             open_now = session()
             if open_now is not None:
-                for _, ended in open_now.span_hooks:
-                    _guarded(open_now, ended, span)
-                _guarded(open_now, functools.partial(_tell, open_now), span)
+                open_now.span_ended(span)
+                try:
+                    _record(open_now, span)
+                except Exception as exc:
+                    open_now.failed("spans", exc)
 
     return Recorder()
 
 
-def _guarded(session: ProbeSession | None, step: Callable[[Any], object], span: Any) -> None:
-    try:
-        step(span)
-    except Exception as exc:
-        if session is not None:
-            session.failed("spans", exc)
-
-
-def _tell(session: ProbeSession, span: Any) -> None:
+def _record(session: ProbeSession, span: Any) -> None:
     ids, parent = span.get_span_context(), span.parent
     # Spans carry wall-clock times; the record has one clock.
     offset_ns = time.time_ns() - monotonic_ns()
@@ -87,7 +82,7 @@ def _tell(session: ProbeSession, span: Any) -> None:
 
 
 def _running_task() -> str:
-    loop = _get_running_loop()
+    loop = running_loop()
     task = current_task(loop) if loop is not None else None
     return task.get_name() if task is not None else ""
 

@@ -15,16 +15,21 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from time import thread_time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...record import packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
-from ..hooks.executor_hook import ExecutorLog
+from ..feature import Feature
+from ..hooks.runtime import why_no_step_log
+from ..hooks.span_state import span_in, span_variable
+from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
-from ..tasks import identity
-from .step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
+from .executor_log import ExecutorLog
+
+if TYPE_CHECKING:
+    from ..session import ProbeSession
 
 # A process that is killed loses the log of this time.
 TELL_EVERY_S = 0.2
@@ -39,7 +44,7 @@ MIX, BITS = 0x9E3779B97F4A7C15, 64
 LOWER = 32
 
 
-class StepLogger:
+class StepLogger(Feature):
     """The log of this process."""
 
     def __init__(
@@ -69,23 +74,36 @@ class StepLogger:
         self._new_places: list[tuple[int, Frame]] = []
         self._unknown: set[str] = set()
         self._works = ExecutorLog(self._submitting_step, self._place_of)
-        self.thread_cpu_ns = 0
+        self._cpu_ns = 0
         # Reentrant: a signal handler may end the process while this very thread is telling.
         self._telling = threading.RLock()
         self._is_over = threading.Event()
         Background(self._keep_telling)
+
+    def cpu_ns(self) -> int:
+        return self._cpu_ns
+
+    def cost(self) -> dict[str, int]:
+        if not self.taken:
+            return {}
+        from .. import overhead
+
+        return {"steps_ns": int(self.taken * overhead.per_step_ns())}
 
     @property
     def taken(self) -> int:
         """How many steps there were so far, logged or not."""
         return self._stepping.number() if self._stepping is not None else self._taken
 
-    def begin(self, loop: AbstractEventLoop, turns: Turns, number: int) -> None:
-        """Log the steps of *loop*, which runs in this thread, or is about to; *number* is its record's."""
-        if self._is_over.is_set() or loop is self._loop:
+    def turns_begin(self, turns: Turns, number: int) -> None:
+        """Log the steps of the loop that these turns are of."""
+        loop = turns.loop
+        if self._is_over.is_set() or loop is None or loop is self._loop:
             return
         if not isinstance(loop, BaseEventLoop):
             self._tell_unknown(loop, "its steps are not Python's")
+        elif reason := why_no_step_log():
+            self._tell_unknown(loop, reason)
         elif self._loop is not None:
             self._tell_unknown(loop, "another loop was logged at the same time")
         else:
@@ -101,11 +119,10 @@ class StepLogger:
                 runner_of=self._runner_of,
                 working=self._works.working,
             )
-            if (variable := identity.span_variable()) is not None:
+            if (variable := span_variable()) is not None:
                 self._stepping.look_at(variable)
 
-    def end(self) -> None:
-        """The loop that ran in this thread has stopped."""
+    def turns_end(self, turns: Turns) -> None:
         if get_ident() == self._ident:
             self._leave_loop()
 
@@ -114,7 +131,7 @@ class StepLogger:
         stepping, ids = self._stepping, span.get_span_context()
         if stepping is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
             return
-        if (variable := identity.span_variable()) is not None:
+        if (variable := span_variable()) is not None:
             stepping.look_at(variable)
         if get_ident() == self._ident:
             stepping.want()
@@ -163,6 +180,9 @@ class StepLogger:
         )
         return CHUNK in (len(rows) // WIDTH, len(works) // WORK_WIDTH, len(spans) // SPAN_WIDTH)
 
+    def leave(self) -> None:
+        self.tell()
+
     def close(self) -> None:
         """Log no more, and write what is left."""
         self._is_over.set()
@@ -170,7 +190,7 @@ class StepLogger:
         self._leave_loop()
 
     def abandon(self) -> None:
-        """In a child after `fork`: what was logged is the parent's to write."""
+        # What was logged is the parent's to write.
         self._is_over.set()
         self._works.stop()
         if self._stepping is not None:
@@ -196,7 +216,7 @@ class StepLogger:
                     self.tell()
             except Exception as exc:
                 self._on_error("waits", exc)
-            self.thread_cpu_ns = thread_time_ns()
+            self._cpu_ns = thread_time_ns()
 
     def _tell_unknown(self, loop: AbstractEventLoop, reason: str) -> None:
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
@@ -214,7 +234,7 @@ class StepLogger:
         try:
             known: bool | None = getattr(values, "_harness_chosen", None)
             if known is None:
-                span = identity.span_in(values)
+                span = span_in(values)
                 known = span is not None and self._chooses(span.get_span_context().trace_id)
                 values._harness_chosen = known
         except Exception:  # whatever somebody has put there; it is asked for in the midst of the program
@@ -223,7 +243,7 @@ class StepLogger:
 
     def _submitting_step(self) -> int:
         """The number of the step that submits work to an executor, if its trace is chosen; else 0."""
-        stepping, variable = self._stepping, identity.span_variable()
+        stepping, variable = self._stepping, span_variable()
         if stepping is None or variable is None or get_ident() != self._ident:
             return 0
         values = variable.get(None)
@@ -275,6 +295,11 @@ class StepLogger:
         frame = Frame(code.co_filename, code.co_firstlineno, name) if code is not None else Frame("", 0, name)
         self._new_places.append((number, frame))
         return number
+
+
+def create(session: ProbeSession) -> Feature:
+    config = session.config
+    return StepLogger(config.waits, config.waits_for_s, session.write, session.failed)
 
 
 def _take(rows: list[int], width: int) -> list[int]:

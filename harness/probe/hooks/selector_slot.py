@@ -11,6 +11,9 @@ import selectors
 from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING, Any, Self
 
+from .replacement import ABSENT, Replacement
+from .runtime import why_no_epoll_timing
+
 if TYPE_CHECKING:
     from selectors import EpollSelector as _Epoll
 else:
@@ -30,13 +33,19 @@ class _SlottedSelector(_Epoll):
         # Not the class's own `__init__`, which opens an epoll.
         self.__dict__ = selector.__dict__
         self.stands_for = selector
+        self.reset()
 
     def __delattr__(self, name: str) -> None:
-        """Who takes a `select` of theirs out of the other one finds its own there again."""
+        """Removing `select` uncovers the selector's own, as it does on the other one."""
         if name == "select":
-            _place(self, None)
+            self.reset()
         else:
             super().__delattr__(name)
+
+    def reset(self) -> None:
+        """Put the selector's own `select` into the slot."""
+        # Bound to the other one: bound to itself, it would be garbage that only the collector frees.
+        self.select = _Epoll.select.__get__(self.stands_for)
 
 
 _SlottedSelector.__name__ = _Epoll.__name__
@@ -55,11 +64,9 @@ class SelectorSlot:
     def __init__(self, loop: AbstractEventLoop, selector: Any) -> None:
         """Nothing is taken yet."""
         self.selector = selector
-        # What asyncio would call now, and, if that is not the selector's own, what lies in its place.
-        self.own: Any = selector.select
-        self._below = _placed(selector)
+        self.own: Any = selector.select  # what asyncio would call now
         self._loop = loop
-        self._select: Any = None
+        self._replacement: _SelectReplacement | None = None
 
     @property
     def kind(self) -> Any:
@@ -68,8 +75,9 @@ class SelectorSlot:
 
     @property
     def is_epolls_own(self) -> bool:
-        """Whether the selector is epoll's, and nobody has replaced its `select`."""
-        return type(self.selector) is _Epoll and self._below is None
+        """Whether the selector is epoll's, its `select` is its own, and its parts are known."""
+        is_own = type(self.selector) is _Epoll and "select" not in vars(self.selector)
+        return is_own and not why_no_epoll_timing()
 
     def take(self, select: Any) -> None:
         """Have asyncio call this function instead, from the next turn on."""
@@ -77,40 +85,33 @@ class SelectorSlot:
         if self.is_epolls_own and not hasattr(type(self._loop), "_selector"):
             self.selector = _SlottedSelector(self.selector)
             object.__setattr__(self._loop, "_selector", self.selector)
-        self._select, select._seat = select, self
-        _place(self.selector, select)
+        self._replacement = _SelectReplacement(self.selector, "select", select)
 
     def leave(self) -> None:
         """Give the place back as it was; from any thread."""
-        ours, self._select = self._select, None
-        # Whoever replaced it after us keeps theirs.
-        if ours is None or _placed(self.selector) is not ours:
+        replacement, self._replacement = self._replacement, None
+        if replacement is None:
             return
-        below = self._below
-        # Another watch that stood below us may have left meanwhile.
-        while (seat := getattr(below, "_seat", None)) is not None and seat._select is not below:
-            below = seat._below
-        _place(self.selector, below)
-        # Nor is a selector of the program's own taken out of the loop.
+        replacement.undo()
+        # A selector that the program has set since stays in the loop.
         is_there = getattr(self._loop, "_selector", None) is self.selector
-        if below is None and is_there and type(self.selector) is _SlottedSelector:
+        if is_there and type(self.selector) is _SlottedSelector and replacement.stored() is ABSENT:
             object.__setattr__(self._loop, "_selector", self.selector.stands_for)
 
 
-def _placed(selector: Any) -> Any:
-    """What lies in the place of the selector's own `select`; `None` if nothing does."""
-    if type(selector) is not _SlottedSelector:
-        return vars(selector).get("select")
-    return None if getattr(selector.select, "__func__", None) is _Epoll.select else selector.select
+class _SelectReplacement(Replacement):
+    """The replaced `select` of a selector: an attribute of most, the slot of a `_SlottedSelector`."""
 
+    def stored(self) -> Any:
+        if type(self.owner) is not _SlottedSelector:
+            return super().stored()
+        select = self.owner.select
+        return ABSENT if getattr(select, "__func__", None) is _Epoll.select else select
 
-def _place(selector: Any, select: Any) -> None:
-    """Put it there; `None`: the selector's own."""
-    if type(selector) is _SlottedSelector:
-        # Bound to the other one: to itself, it would be garbage that only the collector finds.
-        selector.select = select or _Epoll.select.__get__(selector.stands_for)
-    # Not by `setattr` and `delattr`: a class may give them a meaning of its own, as a mock does.
-    elif select is None:
-        del vars(selector)["select"]
-    else:
-        vars(selector)["select"] = select
+    def store(self, value: Any) -> None:
+        if type(self.owner) is not _SlottedSelector:
+            super().store(value)
+        elif value is ABSENT:
+            self.owner.reset()
+        else:
+            self.owner.select = value

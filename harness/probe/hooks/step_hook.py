@@ -23,6 +23,8 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from ...record.observation import FILE, THREAD, TIMER
 from ..loop.turns import Turns
+from .builtin_shim import hide_frame
+from .replacement import Replacement
 
 # A step that holds the loop for longer is logged whosesoever it is.
 LONG_NS = 100_000
@@ -89,7 +91,7 @@ def log_steps(
     log = StepBuffers([], [])
     extend, until = log.rows.extend, first + ROOM
     run = Handle._run
-    below_soon, below_make, below_threadsafe = below = [vars(BaseEventLoop)[name] for name in _SOON]
+    below_soon, below_make, below_threadsafe = [vars(BaseEventLoop)[name] for name in _SOON]
 
     class Step(Handle):
         """A handle that knows since when it is ready, and why."""
@@ -114,8 +116,7 @@ def log_steps(
             try:
                 handle = below_soon(self, callback, *args, context=context)
             except BaseException as exc:
-                # It begins in this frame, which is not the program's; a bare `raise` adds no other.
-                exc.__traceback__ = exc.__traceback__.tb_next  # type: ignore[union-attr]
+                hide_frame(exc)
                 raise
             # In debug mode a handle keeps the stack on which it was made: without this frame.
             if handle._source_traceback:
@@ -260,17 +261,13 @@ def log_steps(
     def stop() -> None:
         nonlocal watched
         watched = None
-        # Somebody who replaced one of them after us keeps theirs, and ours only passes on.
-        if Handle._run is _run:
-            Handle._run = run  # type: ignore[method-assign]
-        for name, ours, theirs in zip(_SOON, soon, below, strict=True):
-            if vars(BaseEventLoop).get(name) is ours:
-                setattr(BaseEventLoop, name, theirs)
+        for replacement in replacements:
+            replacement.undo()
 
     # A loop that has its own way below `call_soon` is called as ever.
     is_stock = type(loop)._call_soon is below_make  # type: ignore[attr-defined]
-    soon = (call_soon if is_stock else below_soon, _call_soon, call_soon_threadsafe)
-    Handle._run = _run  # type: ignore[method-assign]
-    for name, ours in zip(_SOON, soon, strict=True):
-        setattr(BaseEventLoop, name, ours)
+    ours = {"_call_soon": _call_soon, "call_soon_threadsafe": call_soon_threadsafe}
+    ours |= {"call_soon": call_soon} if is_stock else {}
+    replacements = [Replacement(BaseEventLoop, name, function) for name, function in ours.items()]
+    replacements.append(Replacement(Handle, "_run", _run))
     return StepHook(log, lambda: number, want, go_on, look_at, stop)
