@@ -77,6 +77,7 @@ SCENARIO = """
     [target]
     kind = "program"
     command = ["python", "program.py", "until-healed"]
+    ready = { log = "ready" }
     [[faults]]
     id = "noted"
     kind = "note.write"
