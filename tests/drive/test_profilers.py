@@ -129,7 +129,7 @@ def test_a_scenario_asks_for_the_same(tmp_path, busy):
     ("options", "why"),
     [
         (["--profiler", "perf"], "no such profiler"),
-        (["--profiler", "pyinstrument="], "expected one span"),
+        (["--profiler", "pyinstrument="], "expected the name of one span"),
         (["--profile-every", "3"], "need --profiler pyinstrument=SPAN"),
     ],
 )
