@@ -1,7 +1,7 @@
 """An observability and profiling harness for asyncio services.
 
-`watch_loop` and `open_console` are for programs and tests; the rest is for the command line. A name loads
-what it needs on first use: `import harness` costs a program nothing.
+`watch_loop` and `open_console` are for programs and tests; everything else is for the command line. Each name
+is imported on first use, so that `import harness` costs a program nothing.
 """
 
 from __future__ import annotations

@@ -1,26 +1,26 @@
-"""What can go wrong, as one tree. Each class carries the exit status it ends a command with.
+"""The tree of errors. Each class has the exit status with which it ends a command.
 
     HarnessError                1  never raised itself
-    ├── UsageError              2  the command line cannot be carried out; nothing was started
+    ├── UsageError              2  the command cannot be executed as given; nothing was started
     │   └── ScenarioError       2  the scenario file is wrong; nothing was started
     ├── RecordError             2  a run's folder cannot be read, or is of a newer format
     ├── MeasurementError        3  the run ended, but its figures cannot be trusted
     └── TargetError             4  the target did not start, or died on its own
 
-The message says where, what was expected and what came; advice is a note (``add_note``).
+The message says where the error is, what was expected and what was found; advice is a note (``add_note``).
 """
 
 from __future__ import annotations
 
 
 class HarnessError(Exception):
-    """The root of every error the harness raises on purpose."""
+    """The base of all errors that the harness raises on purpose."""
 
     exit_code = 1
 
 
 class UsageError(HarnessError):
-    """The command line cannot be carried out; nothing was started."""
+    """The command cannot be executed as given; nothing was started."""
 
     exit_code = 2
 

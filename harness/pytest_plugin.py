@@ -1,7 +1,7 @@
-"""The pytest plugin: a test that blocks its event loop fails, where that is asked for.
+"""The pytest plugin: fails tests that block their event loop, if requested.
 
-Loaded in every pytest run of an environment that has the harness installed. So it imports nothing else, and
-watches nothing, before a test asks for it.
+It is loaded in every pytest run of an environment with the harness installed. So it imports and watches
+nothing until a test requests it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .watching import Watch
 
 _MARKER = (
-    "no_blocks(limit_ms=50): fail the test when a turn of an event loop lasts longer while it runs; "
-    "limit_ms=None takes the test out of --no-blocks."
+    "no_blocks(limit_ms=50): fail the test if an event loop turn takes longer while it runs; "
+    "limit_ms=None exempts the test from --no-blocks."
 )
-# The limit for every test; `None` when only marked tests are asked about.
+# The limit for every test; None when only marked tests are checked.
 _EVERY_TEST_MS = pytest.StashKey[float | None]()
 
 
@@ -29,10 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="",
         metavar="MS",
-        help="Fail every test in which a turn of an event loop lasts longer than MS milliseconds "
+        help="Fail every test in which an event loop turn takes longer than MS milliseconds "
         "[default: no_blocks_ms, else 50].",
     )
-    parser.addini("no_blocks_ms", "As --no-blocks=MS, without the option.", default="")
+    parser.addini("no_blocks_ms", "The same as --no-blocks=MS, in the configuration file.", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-# Innermost, so that what other plugins do around a test is not held against it.
+# Innermost, so that blocks caused by other plugins around the test do not count.
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     limit_ms = _limit_ms(item)
@@ -55,13 +55,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             return (yield)
     except LoopBlockedError as exc:
         message = str(exc)
-    # Its traceback would show this plugin; the message has the stack that matters.
+    # The traceback would show this plugin; the message has the relevant stack.
     pytest.fail(message, pytrace=False)
 
 
 @pytest.fixture
 def watch_loop(request: pytest.FixtureRequest) -> Iterator[Watch]:
-    """A watch over the event loops of this test, with the limit that holds for it: ``watch_loop.blocks``."""
+    """A watch over the event loops of this test, with the limit of the test: see ``watch_loop.blocks``."""
     from .testing import LIMIT_MS
     from .watching import watch_loop
 
@@ -70,7 +70,7 @@ def watch_loop(request: pytest.FixtureRequest) -> Iterator[Watch]:
 
 
 def _limit_ms(item: pytest.Item) -> float | None:
-    """The limit in force for a test: its nearest marker's, else that for every test."""
+    """The limit for a test: that of its closest marker, else the one for every test."""
     every_test_ms = item.config.stash[_EVERY_TEST_MS]
     mark = item.get_closest_marker("no_blocks")
     if mark is None:
@@ -96,7 +96,7 @@ def _every_test_ms(option: str | None, setting: str) -> float | None:
     except ValueError:
         limit_ms = math.nan
     if not (math.isfinite(limit_ms) and limit_ms >= 1):
-        # Without the sign, the option takes a path that follows for its number.
+        # Without the equals sign, the option would take a following path as its number.
         name = "--no-blocks=MS" if option else "no_blocks_ms"
         raise pytest.UsageError(f"{name}: expected a number of milliseconds, at least 1, got {text!r}")
     return limit_ms

@@ -1,6 +1,6 @@
 """`open_console`: the probe's console in a program that was not started by `harness run` or `harness watch`.
 
-There is no run and no record: what the console shows is kept in memory. `harness attach PID` finds it.
+Without a run there is no record: what the console shows is kept in memory. `harness attach PID` finds it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 
 
 def open_console(allow: Iterable[str] = (), port: int | None = None, limit_ms: float = 100) -> LiveConsole:
-    """Have a console for as long as the ``with`` statement lasts that this is for.
+    """Open a console for the duration of the ``with`` block.
 
-    It opens in a thread of its own; that it cannot be opened is logged, and no concern of the program's.
-    Which loops are watched, `watch_loop` says.
+    It runs in its own thread. If it cannot be opened, a warning is logged and the program continues. It
+    watches the same loops as `watch_loop`.
 
     Args:
         allow: What it may do besides reading, of "cancel", "signal", "repl" and "chaos".
-        port: Of loopback, for telnet behind a token; 0 takes a free one, `None` opens no such door.
-        limit_ms: A turn of a loop that lasts longer is a block; at least 1.
+        port: Loopback port for telnet with a token; 0 takes a free one, None opens none.
+        limit_ms: A loop turn longer than this is a block; at least 1.
 
     Raises:
         ValueError: An argument is out of range.
@@ -54,7 +54,7 @@ def open_console(allow: Iterable[str] = (), port: int | None = None, limit_ms: f
 
 
 class LiveConsole:
-    """What `open_console` gives: a context manager, to be entered once."""
+    """The result of `open_console`: a context manager that can be entered once."""
 
     def __init__(self, allow: tuple[str, ...], port: int | None, limit_ms: float) -> None:
         self._allow = allow
@@ -66,9 +66,9 @@ class LiveConsole:
         self._faults = FaultInjector(self._take)
 
     def wait_open(self, *, within_s: float = 5.0) -> ConsoleEndpoint | None:
-        """Wait until it can be attached to: the pid, the socket, and the port with its token.
+        """Wait until the console is open, and return its endpoint: pid, socket, port and token.
 
-        `None` when it could not be opened, or that takes longer.
+        Returns None if it cannot be opened, or is not open within *within_s* seconds.
         """
         if self._console is None or not self._console.wait_open(within_s=within_s):
             return None
@@ -78,10 +78,10 @@ class LiveConsole:
         if self._attention is not None:
             raise RuntimeError("a console can be entered once; ask open_console() for another")
         try:
-            # Where `attach` can read the counters of the loops while the process does not answer.
+            # From these, `attach` reads the loops' counters while the process does not answer.
             self._pages = _new_pages()
         except (OSError, console_endpoint.FolderRefusedError) as exc:
-            log.warning("there will be no console: %s", exc)
+            log.warning("the console cannot be opened: %s", exc)
         self._attention = LoopWatch(
             self._pages,
             limit_ns=self._limit_ns,
@@ -110,7 +110,7 @@ class LiveConsole:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Not in a child that was forked inside the `with`: there the console is the parent's.
+        # Not in a child that was forked inside the block: there the console is the parent's.
         if self._attention is None or not self._attention.end():
             return
         _open.discard(self)
@@ -121,7 +121,7 @@ class LiveConsole:
             shutil.rmtree(self._pages.path, ignore_errors=True)
 
     def abandon(self) -> None:
-        """In a child after `fork`: the doors are the parent's."""
+        """Let go of the console in a child after `fork`: its sockets are the parent's."""
         if self._console is not None:
             self._console.abandon()
         self._faults.heal_all()

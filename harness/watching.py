@@ -1,7 +1,7 @@
-"""`watch_loop`: the detector inside a program or a test, without a runner and without files.
+"""`watch_loop`: the detector of blocks inside a program or a test, without a runner or files.
 
-Loops are timed and looked at by the probe, as in a run. What it would write into a record goes to a thread,
-which judges it by the rules of a report, and tells of it: neither may hold the loop.
+The probe times and samples the loops as in a run. Its events go to a thread instead of a record; the thread
+judges them as a report does and calls `on_block`, so that neither can block the loop.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from .record.run import Run
 
 log = logging.getLogger(__name__)
 
-# A service may be watched for months: the latest blocks are kept, the others counted.
+# A service may be watched for months, so only the latest blocks are kept; older ones are counted.
 KEPT = 1_000
-# An `on_block` that does not return must not hold whoever asks for the blocks, or leaves the watch.
+# An `on_block` that does not return must not block callers of `blocks`, or the end of the watch.
 PATIENCE_S = 5.0
 
 OnBlock = Callable[[Block], object]
 
 
 def watch_loop(limit_ms: float = 100, on_block: OnBlock | None = None) -> Watch:
-    """Watch event loops for as long as the ``with`` statement lasts that this is for.
+    """Watch event loops for the duration of the ``with`` block.
 
-    In a coroutine that is the loop that runs it, from here on. It is also every loop that begins to run
-    meanwhile, or that runs in another thread already (of uvloop's only those that begin).
+    This covers the loop that runs the calling coroutine, loops already running in other threads, except
+    uvloop's, and every loop that starts later.
 
     Args:
-        limit_ms: A turn of a loop that lasts longer is a block; at least 1.
-        on_block: Called after each block, in a thread of the watch's own, one call at a time. Once it has
-            raised, which is logged, it is called no more.
+        limit_ms: A loop turn longer than this is a block; at least 1.
+        on_block: Called after each block, in the watch's own thread, one call at a time. If it raises, the
+            exception is logged, and it is not called again.
 
     Raises:
         ValueError: *limit_ms* is out of range.
@@ -54,25 +54,25 @@ def watch_loop(limit_ms: float = 100, on_block: OnBlock | None = None) -> Watch:
 
 
 class Watch:
-    """What `watch_loop` gives: a context manager, to be entered once, and the blocks."""
+    """The result of `watch_loop`: a context manager that can be entered once, and the blocks."""
 
     def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
         self.limit_ms = limit_ms
         self._judge = _Judge(limit_ms, on_block)
         self._attention: LoopWatch | None = None
-        self._complaints: set[str] = set()
+        self._logged: set[str] = set()
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """The blocks so far, oldest first, as in `report.json`; ``at_s`` counts from the watch's start.
+        """The blocks so far, oldest first, as in `report.json`; ``at_s`` counts from the start of the watch.
 
-        One that goes on is among them when it is over, or when the watch is: then its ``ended`` is false.
+        A block is added when it ends; one that is still going on when the watch ends has ``ended`` false.
         """
         return self._judge.blocks()
 
     @property
     def dropped(self) -> int:
-        """How many older blocks had to make room."""
+        """The number of older blocks that were discarded."""
         return self._judge.dropped
 
     def __enter__(self) -> Self:
@@ -85,19 +85,19 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Not in a child that was forked inside the `with`: there the watch is over.
+        # Not in a child that was forked inside the block: there the watch has ended.
         if self._attention is not None and self._attention.end():
             self._judge.stop()
 
     def _failed(self, where: str, error: BaseException) -> None:
-        # Once for each part: what fails at every turn must not flood the log.
-        if where not in self._complaints:
-            self._complaints.add(where)
+        # Once for each part: an error in every turn must not flood the log.
+        if where not in self._logged:
+            self._logged.add(where)
             log.warning("watch_loop failed in its part %r: %r", where, error, exc_info=error)
 
 
 class _Judge:
-    """Takes what the probe saw, from any thread, and makes blocks of it in its own."""
+    """Takes the probe's events from any thread, and turns them into blocks in its own thread."""
 
     def __init__(self, limit_ms: float, on_block: OnBlock | None) -> None:
         self.dropped = 0
@@ -115,22 +115,22 @@ class _Judge:
         )
         self._seen: SimpleQueue[Event | threading.Event | None] = SimpleQueue()
         self._started: dict[int, LoopStarted] = {}
-        # By the number of their loop, which is in one turn at a time.
+        # By loop number: a loop is in one turn at a time.
         self._going_on: dict[int, Blocked] = {}
-        self._over_ns: dict[int, int] = {}  # when the latest late turn began that is over
+        self._over_ns: dict[int, int] = {}  # start of the latest late turn that has ended
         self._blocks: deque[Block] = deque(maxlen=KEPT)
         self._thread = threading.Thread(target=self._work, name="harness-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to judge."""
+        """Start the thread."""
         self._thread.start()
 
     def take(self, event: Event) -> None:
-        """Take one of the probe's events; never blocks."""
+        """Add one of the probe's events; never blocks."""
         self._seen.put(event)
 
     def blocks(self) -> tuple[Block, ...]:
-        """The blocks of all events that were taken so far."""
+        """The blocks of all events so far."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             reached = threading.Event()
             self._seen.put(reached)
@@ -138,7 +138,7 @@ class _Judge:
         return tuple(sorted(self._blocks, key=lambda block: block.at_s))
 
     def stop(self) -> None:
-        """Judge what was taken, also the turns whose end nobody saw, and end."""
+        """Judge the remaining events, including turns that have not ended, and end the thread."""
         self._seen.put(None)
         if self._thread is not threading.current_thread():
             self._thread.join(PATIENCE_S)
@@ -154,7 +154,7 @@ class _Judge:
                     self._over_ns[item.loop] = item.at_ns
                     self._going_on.pop(item.loop, None)
                     self._consider(item)
-                # One that the watchdog saw as the loop itself was writing down its end is known already.
+                # Not if the watchdog reports a turn whose end the loop has written in the meantime.
                 case Blocked() if item.at_ns > self._over_ns.get(item.loop, 0):
                     self._going_on[item.loop] = item
         for turn in self._going_on.values():
@@ -166,14 +166,14 @@ class _Judge:
         for block in blocks_rule.blocks(seen):
             self.dropped += len(self._blocks) == KEPT
             self._blocks.append(block)
-            self._tell(block)
+            self._notify(block)
 
-    def _tell(self, block: Block) -> None:
+    def _notify(self, block: Block) -> None:
         if self._on_block is None:
             return
         try:
             self._on_block(block)
-        except BaseException:  # also a test's outcome, or `SystemExit`: it would end this thread alone
+        except BaseException:  # even a test's outcome or `SystemExit`, which would only end this thread
             name = getattr(self._on_block, "__qualname__", None) or repr(self._on_block)
             self._on_block = None
-            log.exception("on_block %s raised, and is called no more", name)
+            log.exception("on_block %s raised and is not called again", name)

@@ -21,27 +21,29 @@ from .prompt import WIDE, Prompt
 
 @click.command(short_help="Open the console of a running process.")
 @click.argument("which", required=False, metavar="[RUN|PID]")
-@click.option("-c", "--command", metavar="LINE", help='Carry out one command, such as "top --json".')
+@click.option("-c", "--command", metavar="LINE", help='Run one command, such as "top --json", and exit.')
 @click.option("--list", "show_list", is_flag=True, help="List the open consoles of this user.")
-@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
 @click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(min=0),
     default=30.0,
     metavar="S",
-    help="How long to wait for a process that does not answer.  [default: 30]",
+    help="Seconds to wait for a process that does not answer.  [default: 30]",
 )
 @click.option(
     "--sample",
     "sample_s",
     type=click.FloatRange(min=1),
     metavar="S",
-    help="Instead: record the process PID from outside, for so many seconds.",
+    help="Instead, record process PID from outside for S seconds.",
 )
-@click.option("--native", is_flag=True, help="With --sample: the frames of libraries in C, too.")
+@click.option("--native", is_flag=True, help="With --sample: include the frames of C libraries.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="With --sample: its folder.  [default: reports/<run id>]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --sample: the run's folder.  [default: reports/<run id>]",
 )
 def attach(
     which: str | None,
@@ -53,18 +55,18 @@ def attach(
     native: bool,
     out: Path | None,
 ) -> int:
-    """Open the console of a process that was started with --console: by its pid, or by its run.
+    """Open the console of a process that was started with --console, given its PID or its run.
 
     \b
     harness attach 4711
     harness attach -c "top --json"
     harness attach 4711 --sample 10
 
-    Without RUN or PID: the only console there is. `help` there lists the commands.
+    Without RUN or PID, open the only open console. In the console, `help` lists the commands.
 
     \b
     Exit status:
-      0  all commands were carried out
+      0  all commands succeeded
       1  a command failed, or was refused
       2  usage error: no such console, or no such command
       4  the process ended, or did not answer
@@ -78,7 +80,7 @@ def attach(
         external_sampling.record(int(which), sample_s, out, native=native)
         return 0
     prompt = Prompt(driving.find(which), wait_s=wait_s)
-    return prompt.carry_out(command) if command is not None else prompt.converse()
+    return prompt.run(command) if command is not None else prompt.converse()
 
 
 def _described(found: ConsoleEndpoint) -> dict[str, Any]:
@@ -102,6 +104,6 @@ def _show(consoles: list[dict[str, Any]], *, as_json: bool) -> None:
             f"127.0.0.1 {found['port']}" if found["port"] else "-",
             ", ".join(found["allow"]) or "read",
         )
-    # What is no terminal has no width.
+    # Without a terminal there is no width to fit.
     console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     console.print(table)

@@ -1,4 +1,4 @@
-"""`--calls-config`, `--baseline` and `--update-baseline`: of which synchronous calls nobody is warned."""
+"""`--calls-config`, `--baseline` and `--update-baseline`: which synchronous calls cause no warning."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from ..read.report import Report
 
 @dataclass(frozen=True, slots=True)
 class CallsAsked:
-    """What the three options say."""
+    """The values of the three options."""
 
     config: Path | None
     baseline: Path | None
     update: bool
 
     def settings(self, *, counted: bool, by: str) -> dict[str, object]:
-        """For the manifest of a run: what is accepted, nothing for a run that does not count calls.
+        """The accepted calls, for the manifest of a run; empty for a run that does not count calls.
 
         Raises:
-            UsageError: There are options, but nothing is counted without *by*; or a file is wrong.
+            UsageError: An option is given, but the option *by*, which counts calls, is not; or a file is
+            wrong.
         """
         if not counted:
             if self.config or self.baseline:
@@ -38,7 +39,7 @@ class CallsAsked:
         return {SETTING: self.allowlist(Allowlist(allow)).settings()}
 
     def allowlist(self, before: Allowlist) -> Allowlist:
-        """*before*, with the parts that the options name replaced.
+        """The accepted calls: those of *before*, except where an option replaces them.
 
         Raises:
             UsageError: A file cannot be read or is wrong.
@@ -51,7 +52,7 @@ class CallsAsked:
         return before
 
     def keep(self, document: Report) -> None:
-        """Write the baseline, if that is asked for.
+        """Write the baseline, if `--update-baseline` is given.
 
         Raises:
             UsageError: It cannot be written.
@@ -62,7 +63,7 @@ class CallsAsked:
 
 
 def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; they come as one argument, `calls_asked`."""
+    """Add the options, which the command gets as one argument, `calls_asked`."""
 
     @functools.wraps(command)
     def collected(
@@ -78,9 +79,13 @@ def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     path = click.Path(path_type=Path)
     for option in (
-        click.option("--update-baseline", is_flag=True, help="Write the baseline anew from what was seen."),
-        click.option("--baseline", type=path, metavar="FILE", help="Warn of calls only that it has not."),
-        click.option("--calls-config", type=path, metavar="FILE", help="Instead of ./harness.toml."),
+        click.option("--update-baseline", is_flag=True, help="Rewrite the baseline from this run."),
+        click.option(
+            "--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."
+        ),
+        click.option(
+            "--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"
+        ),
     ):
         collected = option(collected)
     return collected

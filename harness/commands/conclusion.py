@@ -1,4 +1,4 @@
-"""What `run` and `watch` end with: the record judged, the reports written, the summary shown."""
+"""The end of `run` and `watch`: judge the record, write the reports, show the summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .calls_option import CallsAsked
 def conclude(
     folder: RunFolder, calls_asked: CallsAsked, *, show_json: bool = False, to_stderr: bool = False
 ) -> int:
-    """Judge the record in *folder*; the exit status that goes with the outcome."""
+    """Judge the record in *folder*, and return the exit status of the outcome."""
     judged = report.build(history.load(folder))
     page = publish(folder, judged)
     calls_asked.keep(judged)

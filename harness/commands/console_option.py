@@ -13,7 +13,7 @@ from ..record.probe_config import PERMISSIONS, ConsoleConfig
 
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; they come as one argument, `console`, `None` when none is asked for."""
+    """Add the options, which the command gets as one argument, `console`: None if no console is wanted."""
 
     @functools.wraps(command)
     def collected(
@@ -30,13 +30,13 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--allow",
             metavar="LIST",
-            help=f"What the console may do besides reading, of: {','.join(PERMISSIONS)}.",
+            help=f"What the console may do besides reading, separated by commas: {','.join(PERMISSIONS)}.",
         ),
         click.option(
             "--console-port",
             type=click.IntRange(0, 65535),
             metavar="PORT",
-            help="The same, and for telnet with a token on this port of loopback; 0 takes a free one.",
+            help="Like --console, and also serve telnet on this loopback port, with a token.  [0: any free]",
         ),
         click.option("--console", is_flag=True, help="Open a console in each process, for `harness attach`."),
     ):

@@ -1,4 +1,4 @@
-"""Live progress on stderr: one line that changes on a terminal, a line now and then elsewhere."""
+"""Live progress on stderr: one line that is updated on a terminal, or a new line every few seconds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from rich.text import Text
 
 from ..drive.progress import Progress
 
-# Without a terminal, a line now and then is enough for a log.
+# Without a terminal, a line every few seconds is enough for a log.
 QUIET_EVERY_S = 5.0
 
 
 class Display:
-    """Shows one run while it is carried out."""
+    """Shows the progress of one run."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
-        self._told_s = -QUIET_EVERY_S
+        self._shown_s = -QUIET_EVERY_S
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -33,14 +33,14 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Take one look at the run."""
+        """Show the new progress."""
         for console in progress.consoles:
             self._console.print(Text.assemble("console: ", (console, "bold")), soft_wrap=True)
         line = self._line(progress)
         if self._console.is_terminal:
             self._live.update(line, refresh=True)
-        elif progress.at_s >= self._told_s + QUIET_EVERY_S:
-            self._told_s = progress.at_s
+        elif progress.at_s >= self._shown_s + QUIET_EVERY_S:
+            self._shown_s = progress.at_s
             self._console.print(line, soft_wrap=True)
 
     def _line(self, now: Progress) -> Text:
@@ -52,7 +52,7 @@ class Display:
             f"{load}{p99}lag {now.lag_ms:,.0f} ms  ",
             (f"blocks {now.blocks}", "red" if now.blocks else "green"),
             (f"  failed {now.failed:,}", "yellow") if now.failed else "",
-            # A line that wraps cannot be drawn over.
+            # A line that wraps cannot be updated in place.
             no_wrap=True,
             overflow="ellipsis",
         )

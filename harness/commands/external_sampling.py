@@ -1,4 +1,4 @@
-"""What `harness attach --sample` does: records a process from outside, and says where its time goes."""
+"""`harness attach --sample`: records a process from outside, and prints where its time goes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..read.units import printable
 from ..record.event import Frame
 from ..stacks.turn_stack import TurnStack
 
-# Lines of the table, and what a recording is left as.
+# Lines of the table, and the files that a recording is saved as.
 SHOWN = 15
 FILES = {"collapsed": "profile.collapsed.txt", "speedscope": "profile.speedscope.json"}
 
 
 def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
-    """Record process *pid* for so long, leave the files, and print the lines with the most samples."""
+    """Record process *pid*, save the files, and print the lines of code with the most samples."""
     click.echo(f"recording process {pid} for {seconds:g} s", err=True)
     folder = sample_process(pid, seconds, out, native=native)
     history = load(folder)
     lines = blamed_lines(history)
     total = lines.total()
-    click.echo(f"{total} samples of threads at work or in a call, idle ones left out")
+    click.echo(f"{total} samples of threads that run or wait in a call; idle threads are left out")
     for (frame, leaf), count in lines.most_common(SHOWN):
         where = f"  {frame.file}:{frame.line}" if frame.file else ""
         call = f"  in {leaf}" if leaf else ""

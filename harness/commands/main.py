@@ -1,4 +1,4 @@
-"""The command `harness`: finds the sub-command, and says what went wrong in one clear message."""
+"""The command `harness`: runs the sub-command, and prints an error as one clear message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from ..errors import HarnessError
 
-# One module each, imported only when it is asked for.
+# One module each, imported only when it is used.
 COMMANDS = ("run", "watch", "attach", "report")
 
 
@@ -33,7 +33,7 @@ def harness() -> None:
 
 
 def main() -> None:
-    """The console script: runs the command, and ends with its exit status."""
+    """The console script: run the command, and exit with its status."""
     try:
         sys.exit(harness.main(prog_name="harness", standalone_mode=False))
     except HarnessError as exc:

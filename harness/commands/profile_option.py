@@ -1,4 +1,4 @@
-"""The options by which `run` and `watch` are asked for samples and profilers."""
+"""The options of `run` and `watch` for samples and profilers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..record.probe_config import ProbeConfig
 HZ = 100
 MOST_HZ = 1000
 PYINSTRUMENT = "pyinstrument="
-# By their names here: the key in a scenario's `[profile]`.
+# Name for `--profiler`: key in a scenario's `[profile]`.
 OTHERS = {"cprofile": "cprofile", "pyspy": "py_spy", "strace": "strace"}
 OUTSIDE = ("pyspy", "strace")
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileAsked:
-    """What was asked for."""
+    """The values of the options."""
 
     hz: int  # 0 for no samples
     span: str  # for pyinstrument, "" for none
@@ -32,7 +32,7 @@ class ProfileAsked:
     profilers: tuple[str, ...]  # of `OTHERS`
 
     def overrides(self) -> Iterator[str]:
-        """The same as changes of a scenario."""
+        """The options as changes to a scenario."""
         if self.hz:
             yield f"probe.sample_hz={self.hz}"
         if self.span:
@@ -45,13 +45,13 @@ class ProfileAsked:
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """Those that look at the process from outside."""
+        """The profilers that record the process from outside."""
         return tuple(name for name in self.profilers if name in OUTSIDE)
 
-    def added_to(self, order: ProbeConfig) -> ProbeConfig:
-        """*order* with what the probe is asked for besides."""
+    def added_to(self, config: ProbeConfig) -> ProbeConfig:
+        """*config* with what these options ask of the probe."""
         return replace(
-            order,
+            config,
             sample_hz=self.hz,
             profile_span=self.span,
             profile_every=self.every,
@@ -61,7 +61,7 @@ class ProfileAsked:
 
 
 def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; they come as one argument, `profile_asked`."""
+    """Add the options, which the command gets as one argument, `profile_asked`."""
 
     @functools.wraps(command)
     def collected(
@@ -81,20 +81,20 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(min=0),
             default=0.0,
             metavar="MS",
-            help="Keep profiles of spans that took as long, up to ten.",
+            help="With pyinstrument: keep up to ten profiles, of spans that took at least MS.",
         ),
         click.option(
             "--profile-every",
             type=click.IntRange(min=1),
             default=1,
             metavar="N",
-            help="Of these spans, profile every Nth, up to ten.",
+            help="With pyinstrument: profile every Nth matching span, up to ten.",
         ),
         click.option(
             "--profiler",
             multiple=True,
             metavar="NAME",
-            help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for a span of that name.",
+            help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for spans of that name.",
         ),
         click.option(
             "--sample",
@@ -103,7 +103,7 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=0,
             type=click.IntRange(0, MOST_HZ),
             metavar="[HZ]",
-            help=f"Sample the loop at work, with its task and span; {HZ} times a second without HZ.",
+            help=f"Sample the running loop with its task and span, HZ times per second.  [without HZ: {HZ}]",
         ),
     ):
         collected = option(collected)
@@ -116,12 +116,12 @@ def _asked(names: tuple[str, ...], hz: int, every: int, slower_ms: float) -> Pro
     for name in others:
         if name not in OTHERS:
             exc = UsageError(f"--profiler {name}: no such profiler")
-            exc.add_note(f"There are: {', '.join(OTHERS)}, and {PYINSTRUMENT}SPAN.")
+            exc.add_note(f"Profilers: {', '.join(OTHERS)}, and {PYINSTRUMENT}SPAN.")
             raise exc
     if len(spans) > 1 or "" in spans:
-        raise UsageError(f"--profiler {PYINSTRUMENT}SPAN: expected one span, by its name")
+        raise UsageError(f"--profiler {PYINSTRUMENT}SPAN: expected the name of one span")
     if spans and "cprofile" in others:
         raise UsageError("--profiler: pyinstrument and cprofile cannot both hook into a thread's calls")
     if not spans and (every != 1 or slower_ms):
-        raise UsageError(f"--profile-every and --profile-slower-ms choose spans: for {PYINSTRUMENT}SPAN")
+        raise UsageError(f"--profile-every and --profile-slower-ms need --profiler {PYINSTRUMENT}SPAN")
     return ProfileAsked(hz, spans[0] if spans else "", every, slower_ms, others)

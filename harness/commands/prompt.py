@@ -1,4 +1,4 @@
-"""The conversation with a console at a terminal: a prompt with history and completion; or from a pipe."""
+"""Sends lines to a console: typed at a prompt with history and completion, or read from a pipe."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from ..record.console_endpoint import ConsoleEndpoint
 
 STATUS = {"ok": 0, "failed": 1, "refused": 1, "usage": 2}
 HISTORY = 1_000  # lines
-# What is not shown on a terminal is cut by whoever reads it.
+# Output that does not go to a terminal is not cut to its width.
 WIDE = 400
 
 
 class Prompt:
-    """Asks one console what is typed, or stands in a pipe, and prints what it answers."""
+    """Sends each line to one console and prints the answer."""
 
     def __init__(self, found: ConsoleEndpoint, *, wait_s: float) -> None:
         columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-        self._attachment = ConsoleClient(found, columns=columns, on_say=_say, on_ask=_ask)
+        self._client = ConsoleClient(found, columns=columns, on_say=_say, on_ask=_ask)
         self._prompt = f"{found.pid}> "
         self._wait_s = wait_s
 
-    def carry_out(self, line: str) -> int:
-        """Carry out one command; its exit status."""
-        with self._attachment:
+    def run(self, line: str) -> int:
+        """Run one command, and return its exit status."""
+        with self._client:
             return STATUS[self._do(line, hints=False).status]
 
     def converse(self) -> int:
-        """Until the input ends, or one of us leaves; the status of the worst command of a pipe."""
+        """Run commands until the input or the console ends; return the worst status of those from a pipe."""
         if not sys.stdin.isatty():
             return self._read_pipe()
-        with self._attachment, _Readline(self._attachment):
-            click.echo(f"{' '.join(self._attachment.card.program)}; help lists the commands, Ctrl-D leaves")
+        with self._client, _Readline(self._client):
+            click.echo(f"{' '.join(self._client.card.program)}; help lists the commands, Ctrl-D leaves")
             while True:
                 try:
                     line = input(self._prompt)
@@ -57,7 +57,7 @@ class Prompt:
 
     def _read_pipe(self) -> int:
         worst = 0
-        with self._attachment:
+        with self._client:
             while line := sys.stdin.readline():
                 if line.strip():
                     reply = self._do(line.strip(), hints=False)
@@ -77,7 +77,7 @@ class Prompt:
         return reply
 
     def _asked(self, line: str) -> Reply:
-        """Ask; a first Ctrl-C ends the command, a second one the waiting for it."""
+        """Ask; the first Ctrl-C interrupts the command, the second stops waiting for it."""
         interrupts = 0
 
         def interrupt(number: int, frame: FrameType | None) -> None:
@@ -85,26 +85,26 @@ class Prompt:
             interrupts += 1
             if interrupts > 1:
                 signal.default_int_handler(number, frame)
-            self._attachment.interrupt()
+            self._client.interrupt()
 
         before = signal.signal(signal.SIGINT, interrupt)
         try:
-            return self._attachment.ask(line, wait_s=self._wait_s)
+            return self._client.ask(line, wait_s=self._wait_s)
         finally:
             signal.signal(signal.SIGINT, before)
 
 
 class _Readline:
-    """History in a file of the user's, and the console's own completion, inside of the `with`."""
+    """The user's history file and the console's completion, for the duration of the ``with`` block."""
 
-    def __init__(self, attachment: ConsoleClient) -> None:
-        self._attachment = attachment
+    def __init__(self, client: ConsoleClient) -> None:
+        self._client = client
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         self._history = Path(state, "asyncio-harness", "history")
         self._found: list[str] = []
 
     def __enter__(self) -> None:
-        with suppress(OSError):  # there is none yet
+        with suppress(OSError):  # there is no history yet
             readline.read_history_file(self._history)
         readline.set_history_length(HISTORY)
         readline.set_completer(self._complete)
@@ -120,7 +120,7 @@ class _Readline:
 
     def _complete(self, _text: str, number: int) -> str | None:
         if number == 0:
-            self._found = self._attachment.completions(readline.get_line_buffer()[: readline.get_endidx()])
+            self._found = self._client.completions(readline.get_line_buffer()[: readline.get_endidx()])
         return f"{self._found[number]} " if number < len(self._found) else None
 
 
@@ -129,10 +129,10 @@ def _say(line: str) -> None:
 
 
 def _ask(prompt: str) -> str | None:
-    """One more line for a command that holds a conversation; Ctrl-C gives up what was typed of it."""
+    """Read one more line for a command that asks for input; Ctrl-C discards what was typed."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        # `input` alone knows readline; in a pipe, its prompt would stand among the answers.
+        # Only `input` uses readline; in a pipe, its prompt would mix with the answers.
         return input(prompt if sys.stdin.isatty() else "")
     except KeyboardInterrupt:
         click.echo()

@@ -1,4 +1,4 @@
-"""`harness report`: renders a record again."""
+"""`harness report`: renders an existing record."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ from ..record.run import RunFolder
 from .calls_option import CallsAsked, calls_options
 
 
-@click.command(short_help="Render a record again.")
+@click.command(short_help="Render an existing record.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", metavar="F", help=f"One of {', '.join(FORMATS)}.")
-@click.option("--json", "name", flag_value="json", help="The same as --format json.")
-@click.option("--output", type=click.Path(path_type=Path), help="A file instead of the standard output.")
-@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what differs from it.")
+@click.option("--json", "name", flag_value="json", help="Same as --format json.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output."
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Compare with the record in the folder RUN.",
+)
 @calls_options
 @click.pass_context
 def report(
@@ -34,9 +41,9 @@ def report(
     against: Path | None,
     calls_asked: CallsAsked,
 ) -> None:
-    """Render the record in the folder RUN, also one that is still written or was cut off.
+    """Render the record in the folder RUN, even if it is still being written or was cut off.
 
-    Without a format: write report.json and report.html into the folder and print the summary.
+    Without a format, write report.json and report.html into the folder and print the summary.
     """
     folder = RunFolder(run)
     history = load(folder)
@@ -61,5 +68,5 @@ def report(
 
 
 def _format_of(output: Path) -> str:
-    """What a file's name asks for: ``report.md``."""
+    """The format that the file's suffix names: ``report.md``."""
     return output.suffix.removeprefix(".")

@@ -1,4 +1,4 @@
-"""`harness run`: carries out a scenario, judges it, and shows the verdict."""
+"""`harness run`: runs a scenario, judges it, and shows the verdict."""
 
 from __future__ import annotations
 
@@ -26,10 +26,16 @@ from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
 
-@click.command(short_help="Load and break a service as a scenario says.")
+@click.command(short_help="Run a scenario: load a service and break it.")
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the scenario.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value of the scenario; repeatable.",
+)
 @click.option("--seed", type=int, metavar="N", help="Same seed, same schedule of load and faults.")
 @profile_options
 @waits_option
@@ -47,12 +53,12 @@ def run(
     as_json: bool,
     calls_asked: CallsAsked,
 ) -> int:
-    """Start the target of the file SCENARIO, load it and break it as it says, and judge what happened.
+    """Start the target of the file SCENARIO, apply its load and faults, and judge what happened.
 
     \b
     harness run scenarios/first.toml --set load.rate_per_s=40
 
-    A first Ctrl-C stops everything with manners and reports what there is; a second one cuts that short.
+    The first Ctrl-C shuts down gracefully and reports what was recorded; the second stops at once.
 
     \b
     Exit status:
@@ -69,11 +75,11 @@ def run(
     accepted = calls_asked.settings(counted=asked.probe.calls, by="probe.calls = true")
     run_id = new_id(asked.name)
     folder = RunFolder((out or Path("reports") / run_id).resolve())
-    plan = runner.target_spec(asked, folder, console=console)
+    target = runner.target_spec(asked, folder, console=console)
     made = manifest.new_run(
         run_id,
         scenario=asked.name,
-        command=plan.command,
+        command=target.command,
         block_limit_ms=asked.probe.block_ms,
         seed=asked.seed,
         expectations=asked.expectations,
@@ -81,24 +87,24 @@ def run(
         settings=without_passwords(asked.model_dump(mode="json", by_alias=True)) | accepted,
     )
     create(folder.path, made)
-    # Whatever ends it early is in the record, and the judgement is from there.
+    # An error that ends the run early is in the record, from which the run is judged.
     with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
         with Display(asked.name) as display:
-            asyncio.run(_carry_out(asked, made, folder, plan, console, display.show))
+            asyncio.run(_run(asked, made, folder, target, console, display.show))
     return conclude(folder, calls_asked, show_json=as_json)
 
 
-async def _carry_out(
+async def _run(
     scenario: Scenario,
     made: Run,
     folder: RunFolder,
-    plan: TargetSpec,
+    target: TargetSpec,
     console: ConsoleConfig | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     task = asyncio.current_task()
     assert task is not None
-    # Each signal counts: `asyncio.run` alone turns a second Ctrl-C into a KeyboardInterrupt anywhere.
+    # Handlers, since `asyncio.run` alone would raise KeyboardInterrupt anywhere on the second Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await runner.run_scenario(scenario, made, folder, plan, console=console, on_progress=on_progress)
+    await runner.run_scenario(scenario, made, folder, target, console=console, on_progress=on_progress)

@@ -1,4 +1,4 @@
-"""`--waits`, by which `run` and `watch` are asked to decompose the time of spans."""
+"""`--waits`, the option of `run` and `watch` that breaks down the time of spans."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ waits_option = click.option(
     is_flag=False,
     flag_value=1.0,
     metavar="[SHARE]",
-    help="Log who waited for whom, for all traces or a share of them: where the time of spans went.",
+    help="Log what tasks wait for, in all traces or a share of them, to break down the time of spans.",
 )

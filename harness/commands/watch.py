@@ -23,7 +23,7 @@ from .console_option import console_options
 from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
-# `--fail-on "blocks.count > 0"` is the expectation that it is not so.
+# `--fail-on "blocks.count > 0"` is the expectation of the opposite.
 OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 
 
@@ -37,7 +37,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     type=click.FloatRange(min=1),
     default=100.0,
     metavar="N",
-    help="A turn of the loop that lasts longer is a block.  [default: 100]",
+    help="A loop turn longer than N ms is a block.  [default: 100]",
 )
 @profile_options
 @waits_option
@@ -46,14 +46,17 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
     "--application",
     multiple=True,
     metavar="PATH",
-    help="A folder, file or package of the program's own code, where blocks are blamed.  "
+    help="A folder, file or package of the program's own code, where blocks are blamed; repeatable.  "
     "[default: the main module's folder, and the working directory]",
 )
-@click.option("--origins", is_flag=True, help="Keep where coroutines are made, for blocks and leaks.")
-@click.option("--calls", is_flag=True, help="Count the synchronous calls on the loop, however short.")
+@click.option("--origins", is_flag=True, help="Record where coroutines are created, for blocks and leaks.")
+@click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
 @click.option(
-    "--fail-on", multiple=True, metavar="CONDITION", help='End with 1 when it holds: "blocks.count > 0"'
+    "--fail-on",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit with 1 if it holds, such as "blocks.count > 0"; repeatable.',
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
@@ -69,13 +72,13 @@ def watch(
     fail_on: tuple[str, ...],
     program: tuple[str, ...],
 ) -> int:
-    """Run PROGRAM with the probe inside, its Python child processes too, and report when it ends.
+    """Run PROGRAM with the probe inside it and its Python child processes, and report when it ends.
 
     \b
     harness watch -- python -m shop --port 8080
 
-    Its stdin, stdout, exit by signal and exit status are its own, unless --fail-on asks otherwise. The
-    summary goes to stderr.
+    Its stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition holds.
+    The summary goes to stderr.
     """
     expectations = tuple(map(_expectation, fail_on))
     accepted = calls_asked.settings(counted=calls, by="--calls")
@@ -91,7 +94,7 @@ def watch(
         settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
-    order = ProbeConfig(
+    config = ProbeConfig(
         folder=folder.path,
         limit_ns=made.block_limit_ns,
         console=console,
@@ -104,18 +107,18 @@ def watch(
         program,
         made,
         folder,
-        profile_asked.added_to(order),
+        profile_asked.added_to(config),
         profilers=profile_asked.outside,
         on_console=_say_console,
     )
     try:
         judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:
-        # Such as a full disk; the program is not to blame.
+        # For example a full disk, which must not change the program's exit status.
         click.echo(f"harness: {exc}", err=True)
         judged = exc.exit_code
     except Exception:
-        # Nor for a mistake of ours, which must not change how it ends; the record is there to try again.
+        # Nor must a bug in the harness; the record remains, to try again.
         click.echo(f"harness: the report failed; the record is in {folder.path}", err=True)
         click.echo(traceback.format_exc(), err=True)
         judged = 1

@@ -1,8 +1,7 @@
-"""The machine's monotonic clock, as every process of a run reads it.
+"""The machine's monotonic clock, which all processes of a run share.
 
-Not `time.monotonic` itself: a library that freezes the time for a test, as freezegun does, looks for that
-function in the variables of every module, and would put its own there. These are other objects, and cost next
-to nothing.
+Libraries that freeze time in tests, such as freezegun, search the variables of every module for
+`time.monotonic` and replace it. These are other objects, which they do not find, at next to no cost.
 """
 
 from __future__ import annotations

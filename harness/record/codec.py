@@ -1,8 +1,8 @@
-"""An event as one line of JSON, and back.
+"""Encodes an event as one line of JSON, and decodes it.
 
-A line is an object whose ``"e"`` names the class. Readers are lenient where time passes: unknown fields are
-ignored, missing ones take their default, an unknown kind of event is `None`. A line that is not JSON, or
-whose values are of another shape, is a `ValueError`.
+A line is an object whose ``"e"`` names the class. So that versions can differ, unknown fields are ignored,
+missing ones take their default, and an unknown kind of event decodes to None. A line that is not JSON, or
+whose values have another shape, raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def encode(item: Event) -> str:
 
 
 def decode(line: str) -> Event | None:
-    """The event of one line; `None` for a kind this version does not know.
+    """The event of one line, or None for a kind that this version does not know.
 
     Raises:
         ValueError: The line is not an event.
@@ -45,13 +45,13 @@ def decode(line: str) -> Event | None:
 def _fields(item: object) -> dict[str, object]:
     if isinstance(item, Value):
         return as_dict(item)
-    # Attributes of spans come from the target and may be anything; a record takes their text.
+    # Attributes of spans come from the target and may be any object; the record keeps their repr.
     return {"repr": repr(item)[:200]}
 
 
 @cache
 def _kinds() -> dict[str, type]:
-    # Here, not above: a target only writes, and would pay for every class it never uses.
+    # Imported here: a target only encodes, and would pay for classes that it never uses.
     from .event import Event
 
     return {kind.__name__: kind for kind in typing.get_args(Event)}
@@ -59,7 +59,7 @@ def _kinds() -> dict[str, type]:
 
 @cache
 def _reader(hint: object) -> Callable[[typing.Any], object]:
-    """How a JSON value becomes a value of the type *hint*."""
+    """The function that turns a JSON value into a value of the type *hint*."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Value):
         hints = typing.get_type_hints(hint)

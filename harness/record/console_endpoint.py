@@ -1,7 +1,7 @@
-"""How to attach to a process: a small file beside its console's socket, in a folder for its owner alone.
+"""How to attach to a process: a small file beside its console's socket, in a folder private to its owner.
 
-The folder is per user, not per run, so that `harness attach` finds a console by its pid alone. Whoever can
-read a card may use its token: neither leaves the folder.
+The folder is per user and not per run, so that `harness attach` finds a console by its pid alone. The file
+contains the telnet token, so it must not leave the folder.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from ..errors import HarnessError
 
 FOLDER = "asyncio-harness"
-# The kernel takes no longer path for a socket: 108 bytes with its end.
+# Linux limits the path of a socket to 108 bytes, including the final NUL.
 SUN_PATH_BYTES = 107
-# Longer than any name in the folder: `<pid>-<hex>.sock`.
+# Upper bound on the length of a name in the folder: `<pid>-<hex>.sock`.
 _NAME_BYTES = 40
 
 
@@ -31,28 +31,28 @@ class ConsoleEndpoint:
     """One process with a console."""
 
     pid: int
-    ticks: int  # when the process started, by the kernel's clock: a pid is used again
+    ticks: int  # start time of the process by the kernel's clock, since pids are reused
     program: tuple[str, ...]
     started: str  # when the console opened, ISO 8601
     socket: str
     port: int | None  # of loopback, for telnet
-    token: str  # what telnet must say first, "" without a port
+    token: str  # the first line that telnet must send, "" without a port
     allow: tuple[str, ...]
-    folder: str  # the run's, "" for a program that is not part of a run
+    folder: str  # the run's folder, "" for a program outside a run
     pages: str  # the folder of its loops' counters (`page.py`)
     application: tuple[str, ...]  # as in `LoopStarted`
     libraries: tuple[str, ...]
 
 
 def folders() -> list[Path]:
-    """Where cards of this user can lie, the place for new ones first.
+    """The folders that can hold endpoints of this user; new ones go into the first.
 
-    More than one: a service may have been started without the variables that a login sets.
+    There are several, because a service may have been started without the variables that a login sets.
     """
     uid = os.geteuid()
     places = [Path(os.environ.get("TMPDIR") or "/tmp") / f"{FOLDER}-{uid}", Path(f"/tmp/{FOLDER}-{uid}")]  # noqa: S108
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    # Another user's is left over from `su`.
+    # After `su` the variable may name another user's folder.
     if runtime and _owner(Path(runtime)) == uid:
         places.insert(0, Path(runtime, FOLDER))
     return [
@@ -63,11 +63,11 @@ def folders() -> list[Path]:
 
 
 def new_folder() -> Path:
-    """The folder for a new card, made if need be.
+    """The folder for a new endpoint, created if necessary.
 
     Raises:
-        FolderRefusedError: It is not ours, or others can enter it.
-        OSError: It cannot be made.
+        FolderRefusedError: It belongs to another user, or other users can enter it.
+        OSError: It cannot be created.
     """
     place = folders()[0]
     place.mkdir(mode=0o700, exist_ok=True)
@@ -77,7 +77,7 @@ def new_folder() -> Path:
 
 
 def write(path: Path, card: ConsoleEndpoint) -> None:
-    """Put a new card where nobody reads half of it.
+    """Write a new endpoint atomically, so that it is never read half written.
 
     Raises:
         OSError: It cannot be written.
@@ -90,7 +90,7 @@ def write(path: Path, card: ConsoleEndpoint) -> None:
 
 
 def read(path: Path) -> ConsoleEndpoint | None:
-    """The card in a file; `None` when it is gone, or none."""
+    """The endpoint in a file, or None if the file is missing or is not one."""
     try:
         raw = json.loads(path.read_text())
         lists = {name: tuple(raw[name]) for name in ("program", "allow", "application", "libraries")}
@@ -100,10 +100,10 @@ def read(path: Path) -> ConsoleEndpoint | None:
 
 
 def endpoints() -> Iterator[tuple[Path, ConsoleEndpoint]]:
-    """All cards of this user, also those of processes that have ended; oldest first in a folder."""
+    """All endpoints of this user, including those of ended processes; in each folder the oldest first."""
     for place in folders():
         if _unsafe(place):
-            continue  # whatever lies there was not written by us
+            continue  # its files may have been written by another user
         for path in sorted(place.glob("*.json"), key=lambda path: path.name.rpartition("-")[2]):
             card = read(path)
             if card is not None:
@@ -111,28 +111,28 @@ def endpoints() -> Iterator[tuple[Path, ConsoleEndpoint]]:
 
 
 def is_alive(card: ConsoleEndpoint) -> bool:
-    """Whether the process of a card lives."""
+    """Whether the endpoint's process is alive."""
     return ticks_of(card.pid) == card.ticks
 
 
 def remove(path: Path, card: ConsoleEndpoint) -> None:
-    """Clean up after a process that could not do so itself."""
+    """Remove the files of an ended process that could not do so itself."""
     path.unlink(missing_ok=True)
     Path(card.socket).unlink(missing_ok=True)
-    # The counters of a program without a run lie here, too.
+    # A program outside a run has its counters in this folder, too.
     if Path(card.pages).is_relative_to(path.parent):
-        import shutil  # it imports three libraries for compression, which a target should not pay for
+        import shutil  # imported here: it loads three compression libraries, which no target should pay for
 
         shutil.rmtree(Path(card.pages).parent, ignore_errors=True)
 
 
 def ticks_of(pid: int) -> int | None:
-    """When the process started, in ticks since the machine did; `None` when there is no such process."""
+    """The start time of a process, in clock ticks since boot; None if there is no such process."""
     try:
         stat_line = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The program's name, in brackets, may hold anything.
+    # The program's name, in brackets, may contain anything.
     fields = stat_line.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
@@ -145,7 +145,7 @@ def _owner(place: Path) -> int | None:
 
 
 def _unsafe(place: Path) -> str:
-    """Why the folder must not be used, "" when it may; also for one that is not there."""
+    """Why the folder must not be used, or "" if it may. A folder that does not exist is unsafe."""
     try:
         found = place.lstat()
     except OSError as exc:

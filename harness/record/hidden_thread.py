@@ -1,8 +1,8 @@
-"""A thread that the program around it does not see: who waits for all of `threading.enumerate` is not kept.
+"""A thread that the program does not see: joining all of `threading.enumerate()` does not wait for it.
 
-It ends with the process at the latest, as a daemon thread does. What runs in it must not call
-`threading.current_thread`, which would make an entry for it where the others stand. To tell of what goes
-wrong is for the work itself: what it raises is dropped, or the program's own hooks would be told of it.
+Like a daemon thread, it ends with the process at the latest. The work must not call
+`threading.current_thread()`, which would register the thread, and must report its own errors: an exception
+that leaves it is dropped, so that it does not reach the program's hooks.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _alive: set[tuple[int, int]] = set()
 
 
 class Background:
-    """Runs *work* from now on, in a thread of its own."""
+    """Runs *work* in a hidden thread, which starts at once."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._running = _thread.allocate_lock()
         self._running.acquire()
-        # Here, not when it begins: on a busy machine that may be after a fork that asks for `alive`.
+        # Here, not in the thread: on a busy machine it may start only after a fork that calls `alive`.
         _alive.add((os.getpid(), id(self)))
         _thread.start_new_thread(self._run, (work,))
 
     def join(self, *, timeout_s: float = -1) -> bool:
-        """Wait until the work is done, for ever without a time; false when it took longer than that."""
+        """Wait for the end of the work, by default without limit; false after *timeout_s* seconds."""
         done = self._running.acquire(timeout=timeout_s)
         if done:
             self._running.release()
@@ -42,6 +42,6 @@ class Background:
 
 
 def alive() -> int:
-    """How many of these threads this process has."""
+    """The number of hidden threads of this process."""
     # A child after `fork` inherits the entries, but not the threads.
     return sum(pid == os.getpid() for pid, _ in tuple(_alive))

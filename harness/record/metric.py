@@ -1,7 +1,7 @@
-"""The figures of ``report.json`` that an expectation can name, each with its unit and meaning.
+"""The figures of ``report.json`` that an expectation can name, with their units and meanings.
 
-`scenario.py` accepts exactly these keys and `read/` computes exactly these. A key is the dotted path into
-report.json, but the list of blocks is summed up, and a span goes by its name, for which ``<name>`` stands.
+`scenario.py` accepts exactly these keys, and `read/` computes exactly these. A key is a dotted path into
+report.json, except that ``blocks`` stands for the whole list, and ``<name>`` for the name of a span.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Metric:
     meaning: str
 
     def matches(self, key: str) -> bool:
-        """Whether *key* is this figure, with any name where the pattern has one."""
+        """Whether *key* is this figure; ``<name>`` matches any non-empty name."""
         before, name, after = self.key.partition(NAME)
         if not name:
             return key == self.key
@@ -31,7 +31,7 @@ FIGURES = (
     Metric("run.duration_s", "s", "from the start of the run to its end"),
     Metric("load.offered", "count", "requests that were due"),
     Metric("load.sent", "count", "requests that left the driver"),
-    Metric("load.completed", "count", "requests that were answered, or whose message settled"),
+    Metric("load.completed", "count", "requests that were answered, or whose message was settled"),
     Metric("load.failed", "count", "requests that failed, or were never answered"),
     Metric("load.late_ms.p50", "ms", "how late the driver sent, median"),
     Metric("load.late_ms.p99", "ms", "how late the driver sent, 99th percentile"),
@@ -43,45 +43,55 @@ FIGURES = (
     Metric("load.latency_ms.p999", "ms", "from the intended send time to the answer, 99.9th percentile"),
     Metric("load.latency_ms.max", "ms", "from the intended send time to the answer, worst"),
     Metric("loop.turns", "count", "turns of the event loop"),
-    Metric("loop.busy_ratio", "ratio", "share of the time in which the loop was in a turn"),
-    Metric("loop.lag_ms.p50", "ms", "how late something due at a random moment starts, median"),
-    Metric("loop.lag_ms.p99", "ms", "how late something due at a random moment starts, 99th percentile"),
+    Metric("loop.busy_ratio", "ratio", "share of time that the loop spent in turns"),
+    Metric("loop.lag_ms.p50", "ms", "delay of the start of work due at a random moment, median"),
+    Metric("loop.lag_ms.p99", "ms", "delay of the start of work due at a random moment, 99th percentile"),
     Metric("loop.lag_ms.max", "ms", "the longest turn"),
     Metric("loop.tasks.started", "count", "tasks that were started"),
     Metric("loop.tasks.finished", "count", "tasks that ended"),
-    Metric("loop.tasks.leaked", "count", "tasks that nobody ended"),
-    Metric("loop.tasks.destroyed_pending", "count", "tasks that were collected before their end"),
+    Metric("loop.tasks.leaked", "count", "tasks in groups that only grew until the target was stopped"),
+    Metric("loop.tasks.destroyed_pending", "count", "pending tasks that were garbage-collected"),
     Metric("blocks.count", "count", "blocks of the loop"),
-    Metric("blocks.max_held_ms", "ms", "the longest block, 0 without one"),
-    Metric("blocks.total_ms", "ms", "all blocks together"),
-    Metric("blocks.victims", "count", "those who were due and had to wait for a block to end"),
-    Metric("calls.new", "count", "places of synchronous calls on the loop, neither allowed nor known"),
+    Metric("blocks.max_held_ms", "ms", "the longest block, 0 if there is none"),
+    Metric("blocks.total_ms", "ms", "total duration of all blocks"),
+    Metric(
+        "blocks.victims",
+        "count",
+        "tasks and callbacks that were due during a block and had to wait for its end",
+    ),
+    Metric(
+        "calls.new",
+        "count",
+        "sites of synchronous calls on the loop that are neither allowed nor in the baseline",
+    ),
     Metric("spans.recorded", "count", "spans in the record"),
-    Metric("spans.dropped", "count", "spans that were lost on the way to the record"),
+    Metric("spans.dropped", "count", "spans that did not reach the record"),
     Metric("spans.orphans", "count", "spans whose parent is not in the record"),
     Metric(f"spans.by_name.{NAME}.count", "count", "spans of this name"),
-    Metric(f"spans.by_name.{NAME}.p50_ms", "ms", "how long spans of this name took, median"),
-    Metric(f"spans.by_name.{NAME}.p99_ms", "ms", "how long spans of this name took, 99th percentile"),
+    Metric(f"spans.by_name.{NAME}.p50_ms", "ms", "duration of spans of this name, median"),
+    Metric(f"spans.by_name.{NAME}.p99_ms", "ms", "duration of spans of this name, 99th percentile"),
     Metric("ledger.published", "count", "messages that were published"),
     Metric("ledger.acked", "count", "messages that were acknowledged"),
-    Metric("ledger.nacked", "count", "deliveries that were given back"),
+    Metric("ledger.nacked", "count", "deliveries that were returned to the queue"),
     Metric("ledger.redelivered", "count", "deliveries after the first"),
     Metric("ledger.duplicated", "count", "messages that were handled more than once"),
-    Metric("ledger.lost", "count", "messages that are nowhere any more"),
-    Metric("ledger.dead_lettered", "count", "messages that were given up"),
+    Metric("ledger.lost", "count", "messages that are in no queue and in no ledger"),
+    Metric("ledger.dead_lettered", "count", "messages that were moved to the dead letters"),
     Metric("ledger.waiting", "count", "messages still in the queue when the target ended"),
-    Metric("ledger.acked_unsaved", "count", "messages acknowledged although nothing was saved"),
+    Metric("ledger.acked_unsaved", "count", "messages that were acknowledged although nothing was saved"),
     Metric("ledger.drain_s", "s", "from the stop signal to the end"),
-    Metric("profile.sampler_hz", "Hz", "samples per second that were asked for"),
-    Metric("profile.reached_hz", "Hz", "samples per second that were taken"),
+    Metric("profile.sampler_hz", "Hz", "requested samples per second"),
+    Metric("profile.reached_hz", "Hz", "achieved samples per second"),
     Metric("profile.samples", "count", "samples taken"),
     Metric("profile.lost", "count", "samples that could not be taken"),
-    Metric("overhead.cpu_ratio", "ratio", "CPU time with the probe, as a multiple of that without"),
+    Metric(
+        "overhead.cpu_ratio", "ratio", "CPU time with the probe, as a multiple of the CPU time without it"
+    ),
     Metric("overhead.probe_cpu_s", "s", "CPU time of the probe"),
     Metric("overhead.events_dropped", "count", "events that did not reach the record"),
 )
 
 
 def find(key: str) -> Metric | None:
-    """The figure that *key* names, if there is one."""
+    """The figure that *key* names, or None."""
     return next((figure for figure in FIGURES if figure.matches(key)), None)

@@ -1,8 +1,8 @@
-"""Many rows of whole numbers as one short text: what would be too much for a line of JSON each.
+"""Packs many rows of whole numbers into one short text; a line of JSON for each would be too much.
 
-Rows of a log differ little from the ones before. So all first bytes of a number stand together, then all
-second ones, and so on, and most of these columns of bytes are the same from end to end. That takes next to no
-work in Python, and the compression lets other threads run meanwhile.
+Consecutive rows of a log differ little. Therefore the bytes are ordered by column: the first byte of the
+first number of all rows, then its second byte, and so on. Most of these columns are nearly constant and
+compress well. This takes little work in Python, and the compression releases the GIL.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
-# The fastest; a higher one saves a tenth.
+# The fastest level; a higher one saves another tenth.
 LEVEL = 1
 BYTES = 8
 
 
 def pack(numbers: Sequence[int], width: int) -> str:
-    """The rows, which lie in *numbers* one after the other; each number fits into 64 bits with its sign."""
+    """Pack *numbers*, consecutive rows of *width* numbers, each of which fits into 64 signed bits."""
     data = array("q", numbers).tobytes()
     columns = b"".join([data[column :: BYTES * width] for column in range(BYTES * width)])
     return b64encode(zlib.compress(columns, LEVEL)).decode() if numbers else ""
 
 
 def unpack(text: str, width: int) -> list[tuple[int, ...]]:
-    """The rows of a text.
+    """The rows that *text* holds.
 
     Raises:
         ValueError: The text is damaged.

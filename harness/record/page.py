@@ -1,19 +1,19 @@
-"""A loop's counters in shared memory: a small file that the probe maps and anybody may read.
+"""A loop's counters in shared memory: a small file that the probe maps and any process can read.
 
-The probe writes plain 64-bit stores, no system call and no lock, so it costs nanoseconds and survives
-`kill -9` (the kernel keeps the page). A reader may see a store half a turn old; every field is right on its
-own. Layout, in machine-order signed 64-bit words:
+The probe writes plain 64-bit stores without system calls or locks, which takes nanoseconds; the kernel keeps
+the page after `kill -9`. Each field is correct by itself, but fields may be from different moments of a turn.
+Layout, in signed 64-bit words in native byte order:
 
     0 MAGIC      1 version    2 pid       3 native thread id
-    4 turn       when the running turn began (monotonic ns), 0 while the loop waits; of a healthy loop, its
-                 latest sign of life
+    4 turn       when the running turn began (monotonic ns), 0 while the loop waits; for a healthy loop, the
+                 time of its latest heartbeat
     5 turns      6 busy_ns    7 longest_ns (the longest turn)  8 blocks (turns over the limit)
     9 started_ns 10 stopped_ns (0 while it runs)  11 limit_ns
-    12 due       when the loop that waits should be awake again (monotonic ns), 0 for no such time
-    13 looked    when the watchdog last looked at the late loop (monotonic ns)
-    16 + b       turns of a length of b bits: of 2**(b-1) to 2**b - 1 nanoseconds, b < 64; shorter ones
-                 than 2**16 nanoseconds are all in b = 16
-    80 + b       the sum of their lengths in nanoseconds
+    12 due       when the waiting loop should wake up (monotonic ns), 0 if there is no such time
+    13 looked    when the watchdog last sampled the late loop (monotonic ns)
+    16 + b       turns of 2**(b-1) to 2**b - 1 nanoseconds, b < 64; all turns shorter than 2**16 nanoseconds
+                 are in b = 16
+    80 + b       the sum of the durations of those turns in nanoseconds
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def overdue_after_ns(limit_ns: int) -> int:
 
 
 def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
-    """A new page, mapped for writing, as a view of 64-bit words. The mapping lives as long as the view.
+    """Create a page and map it for writing, as a view of 64-bit words that keeps the mapping alive.
 
     Raises:
         OSError: The file cannot be created or mapped.
@@ -63,7 +63,7 @@ def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
 
 
 class PageView:
-    """A page mapped for reading: its first words can be read again and again without a system call.
+    """A page mapped for reading, whose words can be read repeatedly without system calls.
 
     Raises:
         OSError: The page cannot be mapped.
@@ -73,7 +73,7 @@ class PageView:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._words = memoryview(mmap.mmap(fd, WORDS * 8, prot=mmap.PROT_READ)).cast("q")
-        except ValueError as exc:  # the probe has not given it its size yet
+        except ValueError as exc:  # the probe has not set its size yet
             raise OSError(f"{path}: not ready") from exc
         finally:
             os.close(fd)
@@ -89,7 +89,7 @@ class Page:
     pid: int
     native_thread_id: int
     turn_ns: int  # when the running turn began, 0 while the loop waits
-    due_ns: int  # when the waiting loop should be awake again, 0 while it runs or for no such time
+    due_ns: int  # when the waiting loop should wake up, 0 while it runs or if there is no such time
     turns: int
     busy_ns: int
     longest_ns: int
@@ -97,12 +97,12 @@ class Page:
     started_ns: int
     stopped_ns: int
     limit_ns: int
-    counts: tuple[int, ...]  # turns by the number of bits of their length in nanoseconds
+    counts: tuple[int, ...]  # turns by the number of bits of their duration in nanoseconds
     sums_ns: tuple[int, ...]
 
 
 def read(path: Path) -> Page | None:
-    """The counters now; `None` while the page is not ready, or is not one."""
+    """The counters now, or None if the page is not ready or is not a page."""
     try:
         data = path.read_bytes()
     except OSError:

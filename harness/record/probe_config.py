@@ -1,4 +1,4 @@
-"""What the runner asks of the probe, as the text of one environment variable that child processes inherit."""
+"""The configuration of the probe, as the text of an environment variable, which child processes inherit."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
-# What a console can be allowed besides reading.
+# What a console can be permitted besides reading.
 PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleConfig:
-    """A console, always on a UNIX socket."""
+    """A console, which always listens on a UNIX socket."""
 
-    port: int | None = None  # of loopback, a door for telnet as well; 0: any free port
-    allow: tuple[str, ...] = ()  # what it may do besides reading
+    port: int | None = None  # loopback port for telnet as well; 0: any free port
+    allow: tuple[str, ...] = ()  # of `PERMISSIONS`
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeConfig:
-    """Where to write, and what to switch on."""
+    """Where the probe writes, and what it does."""
 
-    folder: Path  # the run's
+    folder: Path  # the run's folder
     limit_ns: int  # a turn longer than this is a block
     control: str = ""  # folder for the control sockets, "" for none
     console: ConsoleConfig | None = None
-    profile_span: str = ""  # profile one span of this name with pyinstrument
+    profile_span: str = ""  # profile spans of this name with pyinstrument ...
     calls: bool = False  # count the synchronous calls on the threads of loops
-    origins: bool = False  # keep where coroutines are made
-    profile_every: int = 1  # of these spans, consider every so manieth ...
-    profile_slower_ms: float = (
-        0.0  # ... and keep the profiles of those that took as long, 0 for the first one only
-    )
+    origins: bool = False  # record where coroutines are created
+    profile_every: int = 1  # ... every Nth of them ...
+    profile_slower_ms: float = 0.0  # ... keeping those of spans that took at least this; 0: only the first
     cprofile: bool = False  # count and time the calls of loops' threads with cProfile
-    sample_hz: int = 0  # take a sample of the loop so often per second while it is in a turn
-    waits: float = 0.0  # of the traces, the share whose spans are decomposed ...
-    waits_for_s: float = 0.0  # ... for so long since the start of a loop, 0: until the end
-    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
+    sample_hz: int = 0  # samples of the loop per second of its turns
+    waits: float = 0.0  # share of the traces whose spans' time is broken down ...
+    waits_for_s: float = 0.0  # ... for this long after the start of a loop, 0: until the end
+    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
 
     @property
     def features(self) -> dict[str, str]:
@@ -60,9 +58,9 @@ class ProbeConfig:
         return {name: module for name, module, is_asked in asked if is_asked}
 
     def text(self) -> str:
-        """The variable's text: ``key=value`` lines, the folder first.
+        """The text of the variable: ``key=value`` lines, the folder first.
 
-        Not JSON: `json` is an import that a process without a loop would not need.
+        Not JSON, because a process without a loop would have to import `json` only for this.
         """
         lines = [f"folder={self.folder}", f"limit_ns={self.limit_ns}"]
         lines += [f"control={self.control}"] if self.control else []
@@ -83,10 +81,10 @@ class ProbeConfig:
 
     @classmethod
     def parse(cls, text: str) -> ProbeConfig:
-        """The order of a text.
+        """The configuration in *text*.
 
         Raises:
-            ValueError: The text is no order.
+            ValueError: The text is not a configuration.
         """
         values = dict(line.partition("=")[::2] for line in text.splitlines())
         if not {"folder", "limit_ns"} <= values.keys():

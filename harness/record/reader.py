@@ -1,6 +1,7 @@
-"""The reading end of a record: while it is written, and after any of its writers was killed.
+"""Reads a record, even while it is being written or after one of its writers was killed.
 
-A file's last line counts only with its newline; what is damaged is skipped and counted. Nothing is locked.
+The last line of a file counts only once it has its newline; damaged lines are skipped and counted. Nothing is
+locked.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from .event import FORMAT, Event, WriterClosed, WriterOpened
 
 @dataclass(slots=True)
 class Source:
-    """One writer's file, and what is known of the writer so far."""
+    """One writer's file, and what is known about the writer so far."""
 
     path: Path
     opened: WriterOpened | None = None
     closed: WriterClosed | None = None
-    damaged: int = 0  # complete lines that are no event
+    damaged: int = 0  # complete lines that are not an event
     unknown: int = 0  # events of a kind this version does not know
     _read_bytes: int = field(default=0, repr=False)
 
     def new_events(self) -> Iterator[Event]:
-        """The events of the lines that were completed since the last call.
+        """The events of the lines that were completed since the previous call.
 
         Raises:
-            RecordError: The file was written by a newer format.
+            RecordError: The file has a newer format.
         """
         with self.path.open("rb") as file:
             file.seek(self._read_bytes)
@@ -62,21 +63,21 @@ class Source:
 
 
 class Follower:
-    """Reads a growing record: each call of `new_events` gives what came since the one before."""
+    """Reads a growing record: each call of `new_events` yields what is new since the previous call."""
 
     def __init__(self, folder: Path, pattern: str = "*.jsonl") -> None:
-        """Read the files in *folder* whose names match: ``driver-*.jsonl`` for the load driver's alone."""
+        """Read the files in *folder* that match *pattern*, such as ``driver-*.jsonl``."""
         self._folder = folder
         self._pattern = pattern
         self._sources: dict[Path, Source] = {}
 
     @property
     def sources(self) -> list[Source]:
-        """Every writer's file seen so far, oldest name first."""
+        """Every writer's file found so far, sorted by path."""
         return [self._sources[path] for path in sorted(self._sources)]
 
     def new_events(self) -> Iterator[tuple[Source, Event]]:
-        """Each new event with its source; in order within a source, not between them."""
+        """Each new event with its source, ordered within each source only."""
         for path in sorted(self._folder.glob(self._pattern)):
             source = self._sources.setdefault(path, Source(path))
             for event in source.new_events():

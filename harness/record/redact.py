@@ -1,4 +1,4 @@
-"""What a record must not hold, because it is passed on: the passwords in URLs."""
+"""Removes passwords from URLs, because records are shared."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# What stands in the place of the user and the password.
+# Replaces the user and the password.
 HIDDEN = "..."
-# A user alone as well: NATS calls a token so.
+# Also a user alone: NATS URLs hold a token there.
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def without_password(text: str) -> str:
-    """The text, and of each URL in it neither the password nor the user."""
+    """The text without the user and the password of any URL in it."""
     return _USER_AND_PASSWORD.sub(HIDDEN, text)
 
 
 def without_passwords(value: T) -> T:
-    """A copy of a JSON value, with each of its texts so."""
+    """A copy of a JSON value whose strings have no passwords."""
     copy: object = value
     if isinstance(value, str):
         copy = without_password(value)

@@ -1,10 +1,10 @@
-"""A run's folder: where everything of one run lies, and the manifest that says what was asked.
+"""A run's folder, which holds all files of one run, and its manifest.
 
 reports/<run id>/
-  run.json        the manifest, written once, before anything is started
+  run.json        the manifest, written once before anything is started
   events/         one file of events per process (`writer.py`, `reader.py`)
   loops/          one page of counters per event loop (`page.py`)
-  artefacts/      what profilers and the target left
+  artefacts/      files of profilers and of the target
   report.json, report.html
 """
 
@@ -37,26 +37,26 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The manifest: what was asked, by whom, and the zero of the record's clock."""
+    """The manifest: the parameters of the run, and the zero of the record's clock."""
 
     id: str
-    scenario: str  # its name; "watch" for a program that was only watched
+    scenario: str  # the scenario's name; "watch" for a program run by `harness watch`
     started: str  # ISO 8601 with its offset
     started_ns: int  # `time.monotonic_ns` at that instant
     seed: int
     python: str
-    commit: str  # of the working directory's git checkout, "" for none
-    command: tuple[str, ...]  # the target's
+    commit: str  # of the git checkout in the working directory, "" if there is none
+    command: tuple[str, ...]  # of the target
     block_limit_ns: int
     expectations: tuple[Expectation, ...] = ()
-    max_late_ms: float | None = None  # load later than this makes the measurement invalid
-    settings: dict[str, object] = field(default_factory=dict)  # the scenario as it was carried out
+    max_late_ms: float | None = None  # if the load is later than this, the measurement is invalid
+    settings: dict[str, object] = field(default_factory=dict)  # the scenario as it was run
     format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The places inside one run's folder."""
+    """The paths inside one run's folder."""
 
     path: Path
 
@@ -77,10 +77,10 @@ class RunFolder:
         return self.path / "artefacts"
 
     def manifest(self) -> Run:
-        """What was asked.
+        """Read the manifest.
 
         Raises:
-            RecordError: There is no record here, or it is damaged or of a newer format.
+            RecordError: The folder has no record, or it is damaged, or has a newer format.
         """
         path = self.path / MANIFEST
         try:
@@ -103,7 +103,7 @@ class RunFolder:
 
 
 def create(path: Path, run: Run) -> RunFolder:
-    """Make the folder of a new run, and put its manifest there.
+    """Create the folder of a new run with its manifest.
 
     Raises:
         UsageError: *path* already holds a run, or cannot be written.
@@ -115,7 +115,7 @@ def create(path: Path, run: Run) -> RunFolder:
             raise UsageError(f"{path}: holds a run already; name another folder with --out")
         for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
             part.mkdir(exist_ok=True)
-        # Written aside and renamed: a reader never meets half a manifest.
+        # Written to another file and renamed, so that no reader finds half a manifest.
         aside = path / f".{MANIFEST}.{os.getpid()}"
         aside.write_text(json.dumps(asdict(run), indent=1) + "\n")
         aside.rename(path / MANIFEST)
@@ -130,5 +130,5 @@ def new_id(name: str) -> str:
 
 
 def now_ns() -> int:
-    """The record's clock."""
+    """The current time by the record's clock."""
     return monotonic_ns()

@@ -1,7 +1,7 @@
-"""The scenario: what a run is asked to do, read from a TOML file into values that cannot be wrong.
+"""The scenario: the parameters of a run, read from a TOML file and validated.
 
-The one module of the record that needs pydantic; nothing inside a target imports it. What it accepts is also
-its JSON Schema (`schema`), and `complaint.py` words its errors.
+The only module of the record that needs pydantic; nothing inside a target imports it. `schema` is its JSON
+Schema, and `toml/validation.py` turns pydantic's errors into messages.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from .run import Expectation
 from .toml import document, override, validation
 from .toml.lines import Key, dotted
 
-# --- what a value can be ------------------------------------------------------------------------------
+# --- types of values ------------------------------------------------------------------------------
 
 _LIMIT = r"^\s*(<=|>=|==|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
 
 
 def _wrong(message: str, *, at: Key = (), note: str = "") -> PydanticCustomError:
-    """An error in the scenario's own words, about the key *at* inside the value that is checked."""
+    """An error whose message is shown as it is, about the key *at* inside the validated value."""
     context = {"message": message, "at": at, "note": note}
     return PydanticCustomError(validation.WORDED, "{message}", context)
 
@@ -104,14 +104,13 @@ class MayhemTarget(_ScenarioTable):
 
     kind: Literal["mayhem"]
     broker: BackendUrl | None = None
-    """Where its messages are: ``nats://127.0.0.1:4222``, ``redis://127.0.0.1:6379/0``. A new SQLite file when
-    absent."""
+    """URL of its broker: ``nats://127.0.0.1:4222``, ``redis://127.0.0.1:6379/0``; default: a SQLite file."""
     store: BackendUrl | None = None
-    """Where it keeps what it has done, like ``postgresql://…``. A new SQLite file when absent."""
+    """URL of its store: ``postgresql://…``; default: a SQLite file."""
     config: Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)] | None = None
     """A TOML file with its settings, relative to the scenario file."""
     settings: dict[str, bool | int | float | str] = {}
-    """Its options, without their dashes: ``{hosts = 12, lease_s = 2.0}``."""
+    """Its options, without the dashes: ``{hosts = 12, lease_s = 2.0}``."""
 
 
 class ReadyLog(_ScenarioTable):
@@ -129,7 +128,7 @@ class ReadyPort(_ScenarioTable):
 
 
 class ReadyAfter(_ScenarioTable):
-    """Ready after a while, for programs that do not say."""
+    """Ready after a fixed time, for programs that do not announce it."""
 
     after_s: Positive
     """Seconds since its start."""
@@ -158,17 +157,17 @@ class ProgramTarget(_ScenarioTable):
 
     kind: Literal["program"]
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    """What to run. A `python` here is looked for on the PATH, as in a shell."""
+    """The program and its arguments. The program is searched on the PATH, as in a shell."""
     cwd: Annotated[Folder, Field(validate_default=True)] = Path()
-    """Where it runs, relative to the scenario file."""
+    """Its working directory, relative to the scenario file."""
     env: dict[str, str] = {}
-    """Environment variables on top of the runner's own."""
+    """Environment variables, in addition to the runner's own."""
     ready: Ready | None = None
-    """How it shows that load may come."""
+    """How to tell that it is ready for load."""
     stop_signal: Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] = "SIGTERM"
-    """How it is asked to end."""
+    """The signal that asks it to end."""
     stop_within_s: Positive = 10.0
-    """It is killed when it has not ended by then."""
+    """It is killed if it has not ended after this time."""
 
 
 Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
@@ -179,35 +178,35 @@ Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 
 class _Load(_ScenarioTable):
     rate_per_s: Positive
-    """Requests per second, on average. They do not wait for the target."""
+    """Mean requests per second. They do not wait for the target."""
     duration_s: Positive
-    """How long the schedule lasts."""
+    """Duration of the schedule."""
     arrival: Literal["poisson", "constant"] = "poisson"
-    """How requests are spread: as independent users come, or evenly."""
+    """Random arrivals of independent users, or evenly spaced requests."""
     max_late_ms: Positive = 50.0
-    """When the driver itself sends later than this at the 99th percentile, the measurement is invalid."""
+    """If the driver itself sends later than this at the 99th percentile, the measurement is invalid."""
     drain_s: NotNegative = 10.0
     """How long to wait for answers after the schedule."""
 
     def parameters(self) -> dict[str, object]:
-        """What the sender needs to know besides the schedule."""
+        """The parameters of the sender, without the schedule."""
         return self.model_dump(mode="json", exclude={"sender", *_Load.model_fields})
 
 
 class SqliteLoad(_Load):
-    """Messages into the SQLite broker of the built-in chaos service."""
+    """Messages to the SQLite broker of the built-in chaos service."""
 
     sender: Literal["sqlite"]
 
 
 class NatsLoad(_Load):
-    """Messages into the NATS broker of the built-in chaos service."""
+    """Messages to the NATS broker of the built-in chaos service."""
 
     sender: Literal["nats"]
 
 
 class RedisLoad(_Load):
-    """Messages into the Redis broker of the built-in chaos service."""
+    """Messages to the Redis broker of the built-in chaos service."""
 
     sender: Literal["redis"]
 
@@ -217,17 +216,17 @@ class HttpLoad(_Load):
 
     sender: Literal["http"]
     url: Url
-    """Where to."""
+    """The address of the requests."""
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
     """The request's method."""
     headers: dict[str, str] = {}
-    """Headers besides `traceparent`, which every request carries."""
+    """Headers, in addition to `traceparent`, which every request carries."""
     body: str = ""
     """The request's body."""
     timeout_s: Positive = 30.0
     """A request that takes longer has failed."""
     expect_status: Annotated[tuple[int, ...], Field(strict=False)] = ()
-    """The statuses that count as success; every status below 400 when empty."""
+    """Statuses that count as success; if empty, all below 400."""
 
 
 Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminator="sender")]
@@ -237,25 +236,25 @@ Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminat
 
 
 class PlannedFault(_ScenarioTable):
-    """What every kind of fault has; the models of the kinds are derived from their parameters."""
+    """The keys common to all kinds of faults; the model of each kind adds its parameters."""
 
     id: Name
-    """Names the fault in the report; unique in the scenario."""
+    """Name of the fault in the report; unique in the scenario."""
     place: Place = Field(alias="in")
     """The function that misbehaves: ``module:qualified.name``."""
     at_s: NotNegative = 0.0
-    """When it begins, since the start of the load."""
+    """When it begins, in seconds since the start of the load."""
     for_s: Positive | None = None
-    """How long it lasts; to the end of the load when absent."""
+    """How long it lasts; by default to the end of the load."""
     probability: Probability = 1.0
-    """The chance that one call is hit."""
+    """Probability that a call is hit."""
     limit: Count | None = None
-    """How many calls are hit at most; any number when absent."""
+    """Maximum number of calls that are hit; by default unlimited."""
     kind: str
 
     @property
     def fault(self) -> Fault:
-        """What is to be injected, without when."""
+        """The fault to inject, without its schedule."""
         return Fault.from_request(self.model_dump(by_alias=True))
 
 
@@ -283,59 +282,59 @@ class Probe(_ScenarioTable):
     """How the loop is watched."""
 
     block_ms: Positive = 100.0
-    """A turn of the loop that lasts longer is a block."""
+    """A loop turn longer than this is a block."""
     calls: bool = False
-    """Count the synchronous calls on the loop's thread, each of which the loop has to wait for."""
+    """Count the synchronous calls on the loop's thread, for each of which the loop has to wait."""
     origins: bool = False
-    """Keep where coroutines are made, so that a task that blocks or leaks shows it; costs a little each."""
+    """Record where coroutines are created, to show it for tasks that block or leak. Costs a little each."""
     sample_hz: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Samples of the loop per second of its turns, each tied to its task and span; 0 for none."""
+    """Samples of the loop per second of its turns, each with its task and span; 0 for none."""
     waits: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Of the traces, the share for which is logged who waited for whom: where the time of spans went."""
+    """Share of traces in which to log what tasks wait for, to break down the time of spans."""
     waits_for_s: NotNegative = 0.0
-    """For so long since the start of the target's loop; to the end when 0."""
+    """For how long to log it, since the start of the target's loop; 0 for the whole run."""
     application: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Folders, files or packages of the target's own code, where blocks are blamed; else it is found out."""
+    """Folders, files or packages of the target's own code, where blocks are blamed; detected by default."""
 
 
 class ProfileOptions(_ScenarioTable):
-    """What profilers record besides."""
+    """Additional profilers."""
 
     pyinstrument: Annotated[str, Field(min_length=1)] | None = None
-    """Profile one span of this name from inside."""
+    """Profile spans of this name from inside."""
     pyinstrument_every: Count = 1
-    """Of these spans, consider every so manieth; then up to ten are profiled."""
+    """Profile every Nth matching span, up to ten."""
     pyinstrument_slower_ms: NotNegative = 0.0
-    """Keep only profiles of spans that took as long; up to ten of them."""
+    """Keep only profiles of spans that took at least this, up to ten."""
     cprofile: bool = False
     """Count and time every call on the threads of loops."""
     py_spy_s: Positive | None = None
-    """Record the target from outside, for so many seconds."""
+    """Record the target from outside for this long."""
     py_spy: bool = False
-    """Record the target from outside, from when it is ready to its end."""
+    """Record the target from outside, from when it is ready until it ends."""
     strace: bool = False
-    """Sum up the target's system calls, from when it is ready to its end."""
+    """Summarize the target's system calls, from when it is ready until it ends."""
 
 
 class Scenario(_ScenarioTable):
-    """A run of the harness: what to start, how to load and break it, and what must hold."""
+    """A run of the harness: what to start, how to load and break it, and what to expect."""
 
     name: Name
-    """Names the run; the file's name without its suffix when absent."""
+    """Name of the run; by default the file's name without its suffix."""
     description: str = ""
     """A sentence for the report."""
     seed: int = 0
     """Same seed, same schedule of load and faults."""
     target: Target
-    """What is measured."""
+    """The program to measure."""
     load: Load | None = None
-    """The load; without it the target is only watched."""
+    """The load; without it, the target is only watched."""
     faults: Annotated[tuple[AnyFault, ...], Field(strict=False)] = ()
     """What goes wrong on purpose, and when."""
     probe: Probe = Probe()
     """How the loop is watched."""
     profile: ProfileOptions = ProfileOptions()
-    """What profilers record besides."""
+    """Additional profilers."""
     expect: dict[FigureKey, Limit] = {}
     """Limits on the report's figures: ``"load.latency_ms.p99" = "< 500"``."""
 
@@ -365,7 +364,7 @@ class Scenario(_ScenarioTable):
         return self
 
     @model_validator(mode="after")
-    def _faults_are_told_apart_and_can_fire(self) -> Self:
+    def _faults_are_unique_and_can_fire(self) -> Self:
         ids = [fault.id for fault in self.faults]
         for index, fault in enumerate(self.faults):
             if fault.id in ids[:index]:
@@ -379,11 +378,11 @@ class Scenario(_ScenarioTable):
 
 
 def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
-    """The scenario in the file, with the changes of ``--set KEY=VALUE`` in their order.
+    """Load the scenario in the file and apply the changes of ``--set KEY=VALUE``, in order.
 
     Raises:
-        ScenarioError: The file cannot be read or is wrong. The message names file, line and key of what
-            is wrong first; its notes are advice, and what else is wrong.
+        ScenarioError: The file cannot be read or is wrong. The message names file, line and key of the first
+            mistake; the notes are advice and further mistakes.
     """
     text = document.read_text(path, ScenarioError)
     settings = _flat(document.parse(path, text, ScenarioError))
@@ -398,12 +397,12 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file."""
-    # Not `name`: the file lends its own.
+    # Not `name`, which defaults to the file's.
     return Scenario.model_json_schema() | {"required": ["target"]}
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with dotted keys under `expect`, also where ``ledger.lost`` was written without quotes."""
+    """The settings with dotted keys under `expect`, even where ``ledger.lost`` was written without quotes."""
     if isinstance(settings.get("expect"), dict):
         settings["expect"] = {dotted(key): value for key, value in _leaves(settings["expect"])}
     return settings
@@ -418,7 +417,7 @@ def _leaves(table: Mapping[str, object]) -> Iterator[tuple[Key, object]]:
 
 
 def _override(settings: dict[str, Any], overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Carry out the overrides, and yield each key they set with the override that did."""
+    """Apply the overrides, and yield each key that they set with the text of the override."""
     for text in overrides:
         try:
             for key in override.merge(settings, _flat(override.parse(text))):

@@ -1,8 +1,8 @@
-"""The writing end of a record: one append-only file per process, one event per line.
+"""Writes a record: one append-only file per process, one event per line.
 
-`write` puts the event into a bounded buffer and returns; a daemon thread turns it into a line. The thread
-sleeps while there is nothing to write, and gathers for `FLUSH_S` once there is. A full buffer drops the
-newest event, and counts it. Nothing here raises after the file was opened.
+`write` puts the event into a bounded buffer and returns; a background thread encodes and writes it. The
+thread sleeps while the buffer is empty, and collects events for `FLUSH_S` once it is not. A full buffer drops
+the newest event and counts it. After the file has been opened, nothing here raises.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .observation import WriterClosed, WriterOpened
 if TYPE_CHECKING:
     from .event import Event
 
-# A process that is killed loses what was written in this time; the promise is 100 ms.
+# A killed process loses the events of this time; the documented bound is 100 ms.
 FLUSH_S = 0.05
-# Spans of a busy service come at some 20,000/s: enough for three seconds of a disk that does not answer.
+# A busy service writes some 20,000 spans/s, so this bridges three seconds without an answer from the disk.
 CAPACITY = 65_536
-# A record that fills the disk hurts the service it watches. Beyond this the rest is dropped and counted.
+# A record that fills the disk would harm the service. Events beyond this size are dropped and counted.
 MAX_BYTES = 1_000_000_000
 
 
 class Writer:
-    """Writes one process's events to *folder*; safe from any thread, a signal handler or a finalizer.
+    """Writes one process's events to *folder*; usable from any thread, signal handler or finalizer.
 
     Raises:
         OSError: The file cannot be created.
@@ -42,7 +42,7 @@ class Writer:
         self, folder: Path, role: str, *, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES
     ) -> None:
         now = monotonic_ns()
-        # The pid alone is not unique: `exec` keeps it, and a long run sees pids again.
+        # The pid alone is not unique: `exec` keeps it, and pids are reused in a long run.
         self.path = folder / f"{role}-{os.getpid()}-{now:x}.jsonl"
         self.dropped = 0
         self.thread_cpu_ns = 0
@@ -54,8 +54,8 @@ class Writer:
             self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._closed = False
-        self._hurry = threading.Event()
-        self._last = threading.Event()  # set when all that was taken before `close` is in the file
+        self._flush_now = threading.Event()
+        self._last = threading.Event()  # set when every event from before `close` is in the file
         opened = WriterOpened(
             at_ns=now,
             wall_ns=time.time_ns(),
@@ -69,7 +69,7 @@ class Writer:
         Background(self._drain)
 
     def write(self, event: Event) -> bool:
-        """Take the event, or count it as dropped and answer false. Never blocks."""
+        """Buffer the event and return true, or count it as dropped and return false. Never blocks."""
         if self._closed or self._buffer.qsize() >= self._capacity:
             self.dropped += 1
             return False
@@ -77,23 +77,23 @@ class Writer:
         return True
 
     def write_now(self, event: Event) -> bool:
-        """Put the event into the file before returning: a system call in the caller's thread.
+        """Write the event to the file before returning, with a system call in the caller's thread.
 
-        For what the record needs to know of a process that may be killed at any moment from now on, and may
-        give the writing thread no chance before: code that holds the GIL gives it none.
+        For events that must survive if the process is killed before the background thread runs, which code
+        that holds the GIL prevents.
         """
         if self._closed:
             self.dropped += 1
             return False
-        self._put_down([event])
+        self._write_batch([event])
         return True
 
     def flush(self, *, timeout_s: float = 1.0) -> bool:
-        """Wait until what was written so far is in the file; false when that took longer than *timeout_s*."""
+        """Wait until all events so far are in the file; false after *timeout_s* seconds."""
         return self._wait_written(threading.Event(), timeout_s)
 
     def close(self, *, timeout_s: float = 1.0) -> None:
-        """Flush, write the last line, and close the file. What is written later is dropped."""
+        """Flush, write the last line, and close the file. Later events are dropped."""
         if self._closed:
             return
         self._closed = True
@@ -102,29 +102,29 @@ class Writer:
             os.close(self._fd)
 
     def abandon(self) -> None:
-        """Forget the file without a word: in a child after `fork` it belongs to the parent."""
+        """Close the file without writing: in a child after `fork` it belongs to the parent."""
         self._closed = True
         os.close(self._fd)
 
     def _wait_written(self, mark: threading.Event, timeout_s: float) -> bool:
         self._buffer.put(mark)
-        self._hurry.set()
+        self._flush_now.set()
         return mark.wait(timeout_s)
 
     def _drain(self) -> None:
         while not self._last.is_set():
             batch = [self._buffer.get()]
-            self._hurry.wait(FLUSH_S)
-            self._hurry.clear()
+            self._flush_now.wait(FLUSH_S)
+            self._flush_now.clear()
             while True:
                 try:
                     batch.append(self._buffer.get_nowait())
                 except Empty:
                     break
-            self._put_down(batch)
+            self._write_batch(batch)
             self.thread_cpu_ns = time.thread_time_ns()
 
-    def _put_down(self, batch: list[Event | threading.Event]) -> None:
+    def _write_batch(self, batch: list[Event | threading.Event]) -> None:
         lines: list[str] = []
         waiting: list[threading.Event] = []
         for item in batch:
@@ -133,7 +133,7 @@ class Writer:
                 continue
             try:
                 lines.append(encode(item))
-            except (TypeError, ValueError, RecursionError):  # a foreign value that JSON cannot say
+            except (TypeError, ValueError, RecursionError):  # a value that JSON cannot represent
                 self.dropped += 1
         if lines:
             self._append("\n".join(lines) + "\n", len(lines))

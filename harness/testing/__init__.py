@@ -1,4 +1,4 @@
-"""What test suites call: assertions about the event loop here, checks for authors of brokers in `broker`."""
+"""For test suites: assertions about the event loop; checks for authors of brokers are in `broker`."""
 
 from .loop import LIMIT_MS, NOBODYS_FAULT, LoopBlockedError, explain, no_blocks
 

@@ -1,6 +1,6 @@
-"""What every broker of the chaos service must do, as checks that its author can run.
+"""What every broker of the chaos service must do, as checks for authors of brokers.
 
-A check is given a way to make a broker, and fails with an `AssertionError` that says what was expected::
+A check gets a function that makes a broker, and raises an `AssertionError` that says what was expected::
 
     @asynccontextmanager
     async def make(lease_s: float) -> AsyncIterator[Bench]:
@@ -11,8 +11,8 @@ A check is given a way to make a broker, and fails with an `AssertionError` that
     async def test_my_broker(check):
         await check(make)
 
-Checks know nothing of a broker but `BrokerUnderTest`. To let a lease end they move the clock of a broker that
-takes one, and else they wait; what a slow machine made worthless is tried again.
+Checks use only `BrokerUnderTest`. To let a lease end, they advance the clock of a broker that takes one, or
+else wait; a check that a slow machine has invalidated is repeated.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from typing import Protocol
 from ..mayhem.errors import LeaseLostError, OversizedMessageError
 from ..mayhem.message import DeadLettered, Delivery, Message
 
-# Short, because checks wait for its end; long enough for a few calls on a busy machine.
+# Short, because checks wait for its end, but long enough for a few calls on a busy machine.
 SHORT_LEASE_S = 0.6
-# For what has nothing to do with leases: a message that is held back is then missed.
+# For checks that are not about leases: a message that is held back then fails the check.
 LONG_LEASE_S = 60.0
-# A check that has not ended by then is waiting for a message that does not come.
+# A check that has not ended after this time waits for a message that does not come.
 PATIENCE_S = 30.0
-# So often a check may be held up by the machine before that itself is the failure.
+# How often a check is tried on a machine that is too slow before it fails.
 TRIES = 5
 LARGE_BYTES = 10_000_000
 
 
 class BrokerUnderTest(Protocol):
-    """A broker, and the way to publish into it; `harness.mayhem.ports` says what each method promises."""
+    """A broker that can also publish; `harness.mayhem.ports` documents the methods."""
 
     async def put(self, message: Message) -> None: ...
 
@@ -62,7 +62,7 @@ class BrokerUnderTest(Protocol):
 
 
 class ManualClock:
-    """Unix seconds that stand still until they are moved, for brokers that take a clock."""
+    """Unix seconds that only change when advanced, for brokers that take a clock."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -76,30 +76,30 @@ class ManualClock:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A broker whose queue is empty."""
+    """A broker with an empty queue."""
 
     broker: BrokerUnderTest
-    peer: BrokerUnderTest  # another consumer of the same queue; the same one where there can be no other
+    peer: BrokerUnderTest  # another consumer of the same queue, or *broker* itself if there can be only one
     lease_s: float
-    clock: ManualClock | None = None  # what both go by; none for the time of day
+    clock: ManualClock | None = None  # the clock of both, or None for real time
 
     def now_s(self) -> float:
         return time.monotonic() if self.clock is None else self.clock.now
 
     async def wait_s(self, duration_s: float) -> None:
-        """Let so much time pass."""
+        """Let *duration_s* seconds pass."""
         if self.clock is None:
             await asyncio.sleep(duration_s)
         else:
             self.clock.advance(duration_s)
 
     async def expire(self) -> None:
-        """Let a lease end that began just now. Where time is real, the next `get` will wait for that."""
+        """Let a lease end that began just now. In real time, the next `get` waits for that."""
         if self.clock is not None:
             self.clock.advance(self.lease_s * 1.1)
 
     def must_be_before(self, end_s: float) -> None:
-        """What was seen counts only when it was seen before *end_s*."""
+        """Discard the try if it is *end_s* or later: its observations came too late."""
         if self.now_s() >= end_s:
             raise _TooSlowError
 
@@ -111,21 +111,21 @@ _checks: list[Check] = []
 
 
 class _TooSlowError(Exception):
-    """The machine was held up: nothing can be said."""
+    """The machine was too slow for a conclusion."""
 
 
 def _check(lease_s: float) -> Callable[[Callable[[Bench], Awaitable[None]]], Check]:
-    """Make a check of what is to be seen on a bench with that lease."""
+    """Turn a function that examines a bench with that lease into a check."""
 
-    def decorate(look: Callable[[Bench], Awaitable[None]]) -> Check:
-        @functools.wraps(look)
+    def decorate(examine: Callable[[Bench], Awaitable[None]]) -> Check:
+        @functools.wraps(examine)
         async def check(make: Make) -> None:
             for _ in range(TRIES):
                 with suppress(_TooSlowError):
                     async with make(lease_s) as bench:
-                        await _within_patience(look(bench))
+                        await _within_patience(examine(bench))
                     return
-            raise AssertionError(f"{look.__name__}: this machine was too slow to tell, {TRIES} times")
+            raise AssertionError(f"{examine.__name__}: this machine was too slow for it, {TRIES} times")
 
         _checks.append(check)
         return check
@@ -133,20 +133,20 @@ def _check(lease_s: float) -> Callable[[Callable[[Bench], Awaitable[None]]], Che
     return decorate
 
 
-async def _within_patience(looking: Awaitable[None]) -> None:
+async def _within_patience(examining: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await looking
+            await examining
     except TimeoutError:
         raise AssertionError(f"no answer within {PATIENCE_S:g} s") from None
 
 
-# --- what a message is --------------------------------------------------------------------------------
+# --- messages --------------------------------------------------------------------------------
 
 
 @_check(LONG_LEASE_S)
 async def a_message_is_handed_out_whole(bench: Bench) -> None:
-    """Id, body, headers and time of a message arrive as they were put, in its first delivery."""
+    """The first delivery of a message has its id, body, headers and time unchanged."""
     message = Message("a", b'{"host": "h"}', 1700000000.123456, {"traceparent": "00-1-2-01"})
     await bench.broker.put(message)
 
@@ -163,7 +163,7 @@ async def a_message_needs_no_headers(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def unknown_headers_are_left_alone(bench: Bench) -> None:
-    """Names and values that the broker has never heard of, in any script, arrive as they were put."""
+    """Unknown names and values, in any script, arrive unchanged."""
     headers = {
         "traceparent": "00-1-2-01",
         "Clé": "naïve ✓ 🚀",
@@ -180,7 +180,7 @@ async def unknown_headers_are_left_alone(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def any_bytes_are_a_body(bench: Bench) -> None:
-    """Bodies that are empty or no text arrive byte by byte, and can be laid aside like any other."""
+    """Empty and binary bodies arrive unchanged, and can be dead-lettered like any other."""
     bodies = {"empty": b"", "binary": bytes(range(256)), "lines": b"\r\n\r\n", "text": "é".encode()}
     for message_id, body in bodies.items():
         await bench.broker.put(Message(message_id, body, 1.5))
@@ -194,7 +194,7 @@ async def any_bytes_are_a_body(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def any_text_is_an_id(bench: Bench) -> None:
-    """A message is known by its id, whatever characters that has."""
+    """An id identifies its message, whatever characters it has."""
     ids = ["1", "with space", "a.b*c>", "é✓", "x" * 200]
     for message_id in ids * 2:
         await bench.broker.put(Message(message_id, b"{}", 1.5))
@@ -208,7 +208,7 @@ async def any_text_is_an_id(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_large_message_is_carried_or_refused(bench: Bench) -> None:
-    """Ten megabytes arrive whole; or `put` says at once that they are too much, and nothing else suffers."""
+    """Ten megabytes arrive unchanged, or `put` refuses them at once and other messages are not affected."""
     large = Message("large", b"x" * LARGE_BYTES, 1.5)
     try:
         await bench.broker.put(large)
@@ -227,7 +227,7 @@ async def a_large_message_is_carried_or_refused(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def the_same_id_is_one_message(bench: Bench) -> None:
-    """An id that is known is not published again, neither before nor after its message was settled."""
+    """A known id is not published again, neither before nor after its message was settled."""
     await bench.broker.put(Message("a", b"{}", 1.5))
     await bench.peer.put(Message("a", b"again", 2.5))
     (delivery,) = await bench.broker.get(10)
@@ -240,7 +240,7 @@ async def the_same_id_is_one_message(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def messages_come_in_their_order(bench: Bench) -> None:
-    """What one publisher put, and nobody handed back, is handed out in the order of its publishing."""
+    """The messages of one publisher are delivered in the order of publishing, if none is returned."""
     for number in range(20):
         await bench.broker.put(Message(str(number), b"{}", 1.5))
 
@@ -253,7 +253,7 @@ async def messages_come_in_their_order(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def no_more_than_the_limit_is_handed_out(bench: Bench) -> None:
-    """With five messages due, two gets of up to three take all of them, each once."""
+    """With five messages due, two gets of up to three take each of them once."""
     for number in range(5):
         await bench.broker.put(Message(str(number), b"{}", 1.5))
 
@@ -264,7 +264,7 @@ async def no_more_than_the_limit_is_handed_out(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def get_waits_for_a_message(bench: Bench) -> None:
-    """On an empty queue `get` does not answer, until there is a message."""
+    """On an empty queue, `get` waits for a message."""
     getting = asyncio.create_task(bench.broker.get(10))
     done, _ = await asyncio.wait({getting}, timeout=0.1)
     _true(not done, "there was nothing to get")
@@ -275,11 +275,11 @@ async def get_waits_for_a_message(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_cancelled_get_keeps_nothing(bench: Bench) -> None:
-    """Whenever a `get` is cancelled, its messages go to the next one at once, and not when a lease ends."""
+    """At whatever point a `get` is cancelled, the next one gets its messages at once, not after a lease."""
     for number in range(40):
         getting = asyncio.create_task(bench.broker.get(1))
         putting = asyncio.create_task(bench.peer.put(Message(str(number), b"{}", 1.5)))
-        # At another point of its way each time.
+        # Cancelled at a different point each time.
         for _ in range(number):
             await asyncio.sleep(0)
         if number % 2:
@@ -295,7 +295,7 @@ async def a_cancelled_get_keeps_nothing(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def consumers_share_without_sharing_a_message(bench: Bench) -> None:
-    """Two consumers that take in turns, and wait at the same time, are handed every message once."""
+    """Two concurrent consumers together get every message once."""
     for number in range(20):
         await (bench.broker, bench.peer)[number % 2].put(Message(str(number), b"{}", 1.5))
     taken: list[str] = []
@@ -323,7 +323,7 @@ async def consumers_share_without_sharing_a_message(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def a_leased_message_is_not_handed_out_again(bench: Bench) -> None:
-    """For most of its lease nobody else is handed the message; it counts as pending."""
+    """During most of its lease, a message is not delivered again, and counts as pending."""
     since_s = bench.now_s()
     await _one(bench)
     await bench.wait_s(bench.lease_s * 0.7)
@@ -335,7 +335,7 @@ async def a_leased_message_is_not_handed_out_again(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def a_lease_that_ends_brings_the_message_again(bench: Bench) -> None:
-    """A message whose lease ends unsettled is handed out again, and counts its deliveries."""
+    """A message that is not settled within its lease is delivered again, with the next delivery number."""
     first = await _one(bench)
     for number in (2, 3):
         await bench.expire()
@@ -344,7 +344,7 @@ async def a_lease_that_ends_brings_the_message_again(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def an_extended_lease_lasts_from_the_extension(bench: Bench) -> None:
-    """An extension gives the lease its full length from then on, and no more than that."""
+    """An extension restarts the lease with its full length, and no more."""
     delivery = await _one(bench)
     await bench.wait_s(bench.lease_s * 0.7)
     since_s = bench.now_s()
@@ -361,7 +361,7 @@ async def an_extended_lease_lasts_from_the_extension(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def a_late_extension_holds_or_is_refused(bench: Bench) -> None:
-    """After the lease's end an extension raises `LeaseLostError`, or the message stays in these hands."""
+    """After the end of the lease, an extension raises `LeaseLostError` or renews the lease."""
     delivery = await _one(bench)
     await bench.wait_s(bench.lease_s * 1.2)
     since_s = bench.now_s()
@@ -377,8 +377,8 @@ async def a_late_extension_holds_or_is_refused(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def a_lost_lease_settles_nothing(bench: Bench) -> None:
-    """Whoever is handed the message after the lease's end has it alone: its former holder is refused."""
-    # One message for each thing to try: a refusal may teach the broker what it did not know.
+    """When a message is delivered again after its lease, its former holder can no longer settle it."""
+    # One message for each operation: a refusal may change what the broker knows of the message.
     for number in range(4):
         await bench.broker.put(Message(str(number), b"{}", 1.5))
     old = sorted(await _take(bench.broker, 4), key=lambda delivery: delivery.message.id)
@@ -401,7 +401,7 @@ async def a_lost_lease_settles_nothing(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def an_acked_message_is_done_with(bench: Bench) -> None:
-    """A message that was acked is never handed out again, also when its lease would have ended."""
+    """An acked message is never delivered again, even after its lease would have ended."""
     await bench.broker.ack(await _one(bench))
     await bench.wait_s(bench.lease_s * 1.2)
 
@@ -411,7 +411,7 @@ async def an_acked_message_is_done_with(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_nacked_message_comes_after_its_delay(bench: Bench) -> None:
-    """A message that was handed back is handed out again when its delay is over, and not before."""
+    """A nacked message is delivered again after its delay, and not before."""
     delivery = await _one(bench)
     since_s = bench.now_s()
     await bench.broker.nack(delivery, delay_s=SHORT_LEASE_S)
@@ -425,7 +425,7 @@ async def a_nacked_message_comes_after_its_delay(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def a_delay_may_be_longer_than_the_lease(bench: Bench) -> None:
-    """A message that was handed back has no lease any more: only its delay brings it again."""
+    """A nacked message has no lease any more, so it returns only after its delay."""
     delivery = await _one(bench)
     since_s = bench.now_s()
     await bench.broker.nack(delivery, delay_s=bench.lease_s * 2)
@@ -438,7 +438,7 @@ async def a_delay_may_be_longer_than_the_lease(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_message_handed_back_without_delay_comes_at_once(bench: Bench) -> None:
-    """After a `nack` without delay the next `get` has the message, also one that waits already."""
+    """After a `nack` without delay, the next `get` has the message, even one that is already waiting."""
     delivery = await _one(bench)
     getting = asyncio.create_task(bench.peer.get(10))
     await asyncio.sleep(0)
@@ -449,7 +449,7 @@ async def a_message_handed_back_without_delay_comes_at_once(bench: Bench) -> Non
 
 @_check(SHORT_LEASE_S)
 async def a_dead_letter_is_kept_and_not_handed_out(bench: Bench) -> None:
-    """A message that was laid aside can be looked at with its reason, and is never handed out again."""
+    """A dead-lettered message can be read with its reason, and is never delivered again."""
     message = Message("a", b"\xff", 1.5, {"traceparent": "00-1-2-01"})
     await bench.broker.put(message)
     (delivery,) = await bench.broker.get(10)
@@ -467,7 +467,7 @@ async def a_dead_letter_is_kept_and_not_handed_out(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_settled_delivery_cannot_be_settled_again(bench: Bench) -> None:
-    """Once a delivery was acked, handed back or laid aside, all else is refused and changes nothing."""
+    """Once a delivery is acked, nacked or dead-lettered, all else is refused and changes nothing."""
     acked, nacked, dead = await _one(bench, "acked"), await _one(bench, "nacked"), await _one(bench, "dead")
     await bench.broker.ack(acked)
     await bench.broker.nack(nacked, delay_s=0)
@@ -485,7 +485,7 @@ async def a_settled_delivery_cannot_be_settled_again(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def a_drained_broker_hands_out_nothing_but_settles(bench: Bench) -> None:
-    """After `drain` every `get` is empty at once, and what is in hand can still be settled."""
+    """After `drain`, every `get` is empty at once, and messages in flight can still be settled."""
     acked, nacked = await _one(bench, "acked"), await _one(bench, "nacked")
     await bench.broker.put(Message("b", b"{}", 1.5))
     bench.broker.drain()
@@ -500,7 +500,7 @@ async def a_drained_broker_hands_out_nothing_but_settles(bench: Bench) -> None:
 
 @_check(LONG_LEASE_S)
 async def draining_ends_a_wait_and_keeps_nothing(bench: Bench) -> None:
-    """A `get` that waits is empty after `drain`, and the next message goes to somebody else."""
+    """`drain` ends a waiting `get` without messages, and the next message goes to another consumer."""
     getting = asyncio.create_task(bench.broker.get(10))
     await asyncio.wait({getting}, timeout=0.1)
     bench.broker.drain()
@@ -527,7 +527,7 @@ async def _one(bench: Bench, message_id: str = "a") -> Delivery:
 
 
 async def _take(broker: BrokerUnderTest, count: int) -> list[Delivery]:
-    """Take so many messages, in as many gets as that needs."""
+    """Take *count* messages, in as many gets as needed."""
     taken: list[Delivery] = []
     while len(taken) < count:
         taken.extend(await broker.get(count - len(taken)))
@@ -535,7 +535,7 @@ async def _take(broker: BrokerUnderTest, count: int) -> list[Delivery]:
 
 
 async def _due(bench: Bench, marker: str = "a marker") -> list[str]:
-    """What else is handed out by now: a marker is published, and taken with all that was due before it."""
+    """The ids of messages that are due now: those that arrive before or with a newly published marker."""
     await bench.peer.put(Message(marker, b"{}", 9.0))
     taken: list[str] = []
     while marker not in taken:

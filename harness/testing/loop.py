@@ -14,21 +14,21 @@ from ..stacks.ownership import CodeOwnership
 from ..stacks.turn_stack import TurnStack
 from ..watching import Watch, watch_loop
 
-# Half of what a person takes for "at once", and on a shared build machine still far from a healthy turn.
+# Half of what people perceive as instant, and still far above a healthy turn on a shared build machine.
 LIMIT_MS = 50.0
 
-# In a suite a collection hits the test that happens to run, and goes through the heap of all of them; a full
-# machine hits any. No change to the code under test would help.
+# In a suite, garbage collection hits whichever test is running and traverses the heap of all tests; a busy
+# machine hits any test. Neither can be mended in the code under test.
 NOBODYS_FAULT = ("gc", "descheduled")
 
-# What a message shows: the longest blocks, of each the innermost frames and those who waited longest.
+# How much a message shows: the longest blocks, and for each the innermost frames and the longest waits.
 BLOCKS = 5
 FRAMES = 8
 VICTIMS = 5
 
 
 class LoopBlockedError(AssertionError):
-    """An event loop was held for longer than the limit; the message is `explain`'s."""
+    """An event loop was blocked for longer than the limit; the message is that of `explain`."""
 
     def __init__(self, blocks: tuple[Block, ...], limit_ms: float) -> None:
         super().__init__(explain(blocks, limit_ms))
@@ -37,14 +37,14 @@ class LoopBlockedError(AssertionError):
 
 @contextmanager
 def no_blocks(limit_ms: float = LIMIT_MS) -> Iterator[Watch]:
-    """Fail when a turn of any event loop lasts longer than the limit inside the ``with`` statement.
+    """Fail if a turn of an event loop takes longer than the limit inside the ``with`` block.
 
-    Which loops are watched, `watch_loop` says. Pauses of the garbage collector do not count, nor do turns in
-    which the machine gave the process no processor. When something else fails inside, that travels on, with
-    the blocks as a note.
+    The same loops are watched as by `watch_loop`. Pauses of the garbage collector do not count, nor do turns
+    in which the process got no CPU. Another exception from the block is raised as it is, with the loop's
+    blocks as a note.
 
     Raises:
-        LoopBlockedError: A loop was held.
+        LoopBlockedError: A loop was blocked.
         ValueError: *limit_ms* is out of range.
     """
     watch = watch_loop(limit_ms)
@@ -60,7 +60,7 @@ def no_blocks(limit_ms: float = LIMIT_MS) -> Iterator[Watch]:
 
 
 def explain(blocks: Sequence[Block], limit_ms: float) -> str:
-    """What held the loop, where, for how long, in which task, and who had to wait; the longest first."""
+    """Describe each block, longest first: what held the loop, where, how long, in which task, who waited."""
     longest = sorted(blocks, key=lambda block: block.held_ms, reverse=True)
     parts = ["\n".join(_lines(block, limit_ms)) for block in longest[:BLOCKS]]
     if len(blocks) > BLOCKS:

@@ -1,6 +1,6 @@
-"""What every store of the chaos service must do, as checks that its author can run.
+"""What every store of the chaos service must do, as checks for authors of stores.
 
-A check is given a way to make a store, and fails with an `AssertionError` that says what was expected::
+A check gets a function that makes a store, and raises an `AssertionError` that says what was expected::
 
     @asynccontextmanager
     async def make() -> AsyncIterator[StoreBench]:
@@ -11,7 +11,7 @@ A check is given a way to make a store, and fails with an `AssertionError` that 
     async def test_my_store(check):
         await check(make)
 
-What was saved is read another way than through the store: a save counts when somebody else can see it.
+Saved data is not read through the store: a save counts when another reader can see it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from typing import Protocol
 from ..mayhem.errors import MalformedMessageError
 
 HOST, OTHER_HOST = "web-1", "web-2"
-# A check that has not ended by then waits for what does not come.
+# A check that has not ended after this time waits for something that does not happen.
 PATIENCE_S = 30.0
-# How often the loop goes round before a save is cancelled: ever later, until one was finished before.
+# Limit on the number of loop turns before a save is cancelled, which grows until a save finishes first.
 MAX_PASSES = 100_000
 
-# Each is a different message, and none is an instruction.
+# All different, and none must be interpreted.
 UNUSUAL = (
     "",
     " ",
@@ -46,7 +46,7 @@ UNUSUAL = (
     '"$1" ? %s :id {} \\',
     "x" * 1_000,
 )
-# A store may be unable to keep these.
+# A store may reject these.
 UNFIT = ("a\0b", "\ud800", "".join(Random(1).choices("0123456789abcdef", k=20_000)))
 
 
@@ -58,10 +58,10 @@ class StoreUnderTest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreBench:
-    """An empty store, and how to look into it."""
+    """An empty store, and a way to read what it holds."""
 
     store: StoreUnderTest
-    # By message id: the host, and how often it was saved.
+    # By message id: the host, and the number of saves.
     kept: Callable[[], Awaitable[Mapping[str, tuple[str, int]]]]
 
 
@@ -70,7 +70,7 @@ Check = Callable[[Make], Awaitable[None]]
 
 
 async def what_save_returned_from_is_kept(make: Make) -> None:
-    """Once `save` has returned, others see it."""
+    """Once `save` has returned, other readers see the message."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         for number in range(1, 4):
             await bench.store.save(f"m-{number}", HOST)
@@ -78,7 +78,7 @@ async def what_save_returned_from_is_kept(make: Make) -> None:
 
 
 async def saving_again_only_counts(make: Make) -> None:
-    """The first host stays, whoever saves the message again."""
+    """When a message is saved again, the first host is kept, whatever the later one is."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         for host in (HOST, HOST, OTHER_HOST):
             await bench.store.save("m", host)
@@ -87,7 +87,7 @@ async def saving_again_only_counts(make: Make) -> None:
 
 
 async def the_same_id_may_be_saved_at_once(make: Make) -> None:
-    """Saves of one message that meet are all counted, and none of them fails."""
+    """Concurrent saves of one message are all counted, and none fails."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(bench.store.save("m", HOST) for _ in range(30)))
 
@@ -95,7 +95,7 @@ async def the_same_id_may_be_saved_at_once(make: Make) -> None:
 
 
 async def many_may_be_saved_at_once(make: Make) -> None:
-    """More saves at once than any pool has connections are all kept, each with its own host."""
+    """More concurrent saves than any pool has connections are all kept, each with its own host."""
     expected = {f"m-{number}": (f"web-{number}", 1) for number in range(300)}
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(bench.store.save(key, host) for key, (host, _) in expected.items()))
@@ -104,7 +104,7 @@ async def many_may_be_saved_at_once(make: Make) -> None:
 
 
 async def a_cancelled_save_leaves_the_store_usable(make: Make) -> None:
-    """Whenever a save is cancelled, it may be done again, and those beside it are not disturbed."""
+    """At whatever point a save is cancelled, it can be repeated, and concurrent saves are not disturbed."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         expected: dict[str, str] = {}
         passes = 0
@@ -122,7 +122,7 @@ async def a_cancelled_save_leaves_the_store_usable(make: Make) -> None:
             await bench.store.save(f"m-{passes}", f"web-{passes}")
             expected |= {f"m-{passes}": f"web-{passes}", beside: beside}
             passes = passes + 1 + passes // 4
-        _true(finished, f"no save was finished after {MAX_PASSES} passes of the loop")
+        _true(finished, f"no save finished within {MAX_PASSES} turns of the loop")
 
         kept = await bench.kept()
         _same({key: host for key, (host, _) in kept.items()}, expected)
@@ -131,7 +131,7 @@ async def a_cancelled_save_leaves_the_store_usable(make: Make) -> None:
 
 
 async def unusual_text_is_kept_as_it_is(make: Make) -> None:
-    """Ids and hosts are text, and nothing else: no statement, no pattern, no case to be folded."""
+    """Ids and hosts are plain text: they are not executed, matched as patterns or case-folded."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         for text in UNUSUAL:
             await bench.store.save(text, text)
@@ -140,7 +140,7 @@ async def unusual_text_is_kept_as_it_is(make: Make) -> None:
 
 
 async def what_cannot_be_kept_is_malformed(make: Make) -> None:
-    """An id that the store cannot take is its message's fault, and the next save works."""
+    """An id that the store cannot keep raises `MalformedMessageError`, and the next save works."""
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         fit = ["m"]
         for text in UNFIT:

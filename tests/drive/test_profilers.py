@@ -129,8 +129,8 @@ def test_a_scenario_asks_for_the_same(tmp_path, busy):
     ("options", "why"),
     [
         (["--profiler", "perf"], "no such profiler"),
-        (["--profiler", "pyinstrument="], "expected one span"),
-        (["--profile-every", "3"], "choose spans"),
+        (["--profiler", "pyinstrument="], "expected the name of one span"),
+        (["--profile-every", "3"], "need --profiler pyinstrument=SPAN"),
     ],
 )
 def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why):

@@ -12,9 +12,9 @@ from ..fault_kind import Resolve, parameter
 
 @dataclass(frozen=True, slots=True)
 class BlockCpu:
-    """The call holds the loop by computing first."""
+    """The call first computes, which blocks the loop."""
 
-    block_ms: float = parameter(float, "For how long.", above=0, typical=200.0)
+    block_ms: float = parameter(float, "Duration of the block.", above=0, typical=200.0)
 
     def describe(self) -> str:
         return f"{self.block_ms:g} ms of computing"

@@ -12,9 +12,9 @@ from ..fault_kind import Resolve, parameter
 
 @dataclass(frozen=True, slots=True)
 class BlockSleep:
-    """The call holds the loop by waiting in `time.sleep` first."""
+    """The call first waits in `time.sleep`, which blocks the loop."""
 
-    block_ms: float = parameter(float, "For how long.", above=0, typical=200.0)
+    block_ms: float = parameter(float, "Duration of the block.", above=0, typical=200.0)
 
     def describe(self) -> str:
         return f"time.sleep({self.block_ms / 1e3:g})"

@@ -16,7 +16,7 @@ class CallFail:
     raises: str = parameter(
         str, "The class of the exception.", default="builtins:ConnectionError", is_place=True
     )
-    message: str = parameter(str, "Its text.", default="injected fault")
+    message: str = parameter(str, "The text of the exception.", default="injected fault")
 
     def describe(self) -> str:
         return f"raises {self.raises.removeprefix('builtins:')}"

@@ -1,4 +1,4 @@
-"""A TOML file that people write: read, and refused in one error that names the line and the key."""
+"""Reads TOML files, and reports all mistakes in one as a single error that names the line and the key."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .validation import Violation
 
 
 def read_text(path: Path, error: type[UsageError]) -> str:
-    """The text of the file.
+    """Read the text of the file.
 
     Raises:
-        UsageError: Of the class *error*: it cannot be read, or is not UTF-8.
+        UsageError: As *error*: the file cannot be read, or is not UTF-8.
     """
     try:
         data = path.read_bytes()
@@ -33,15 +33,15 @@ def read_text(path: Path, error: type[UsageError]) -> str:
 
 
 def parse(path: Path, text: str, error: type[UsageError]) -> dict[str, Any]:
-    """The content of the file.
+    """Parse the content of the file.
 
     Raises:
-        UsageError: Of the class *error*: it is not TOML.
+        UsageError: As *error*: it is not TOML.
     """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        # Until Python 3.14 the line is only in the message.
+        # Before Python 3.14, only the message has the line.
         what, _, where = str(exc).rpartition(" (at ")
         found = re.match(r"line (\d+)", where)
         line = found[1] if found else len(text.splitlines())
@@ -56,10 +56,10 @@ def refusal(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> UsageError:
-    """One error for all complaints: the first in the order of the file is the message, the rest are notes.
+    """One error for all violations: the first in the order of the file is the message, the others are notes.
 
-    What is missing comes last: often a misspelt key is why. *origins* has the keys that do not come from the
-    file but from an override, whose text it is.
+    Missing keys come last, because often a misspelt key is the cause. *origins* maps each key that was set by
+    an override to the text of the override.
     """
     lines, origins = lines_by_key(text), origins or {}
     placed: list[tuple[float, str, str]] = []

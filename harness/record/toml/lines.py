@@ -1,8 +1,8 @@
-"""On which line of a TOML file a key stands; `tomllib` gives no positions.
+"""Finds the line of each key in a TOML file, since `tomllib` gives no positions.
 
-A statement of TOML (one header, or one key with its value) is a TOML document of its own. So the file is cut
-into the shortest pieces that `tomllib` accepts, and each piece tells which keys it defines. No grammar is
-repeated here: quotes, dots, multi-line strings and arrays are `tomllib`'s business.
+Each TOML statement (a header, or a key with its value) is a valid document. So the file is split into the
+shortest pieces that `tomllib` accepts, and each piece is parsed for the keys that it defines. `tomllib` alone
+handles quotes, dots, multi-line strings and arrays.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ Key = tuple[str | int, ...]  # ("faults", 0, "block_ms")
 
 
 def dotted(key: Key) -> str:
-    """The key as people write it: ``faults.0.block_ms``."""
+    """The key in dotted form: ``faults.0.block_ms``."""
     return ".".join(map(str, key))
 
 
 def lines_by_key(text: str) -> dict[str, int]:
-    """The line, counted from 1, on which each table and key of a valid TOML *text* first stands.
+    """The first line, counted from 1, of each table and key in a valid TOML *text*.
 
-    Keys are dotted, so ``"a.b"`` and ``a.b`` are one. What stands inside a value that spans several lines
-    has the line on which the value begins.
+    Keys are dotted, so ``"a.b"`` and ``a.b`` are the same. Keys inside a value of several lines have the line
+    on which the value begins.
     """
     found: dict[str, int] = {}
-    lengths: dict[Key, int] = {}  # of the arrays of tables
+    lengths: dict[Key, int] = {}  # of arrays of tables
     table: Key = ()
     for line, statement in _statements(text):
         content = tomllib.loads(statement)
@@ -40,20 +40,20 @@ def lines_by_key(text: str) -> dict[str, int]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """The statements, comments and empty lines of a valid document, each with its first line's number."""
+    """The statements, comments and empty lines of a valid document, each with its first line number."""
     pending, first = "", 1
     for number, line in enumerate(text.split("\n"), start=1):
         pending += line + "\n"
         try:
             tomllib.loads(pending)
-        except tomllib.TOMLDecodeError:  # the value goes on in the next line
+        except tomllib.TOMLDecodeError:  # the value continues on the next line
             continue
         yield first, pending
         pending, first = "", number + 1
 
 
 def _open_table(header: dict[str, object], lengths: dict[Key, int]) -> Key:
-    """The table that a header opens; ``[[x]]`` opens the next one of its array."""
+    """The key of the table that a header opens; ``[[x]]`` opens the next item of its array."""
     key: Key = ()
     content: object = header
     while isinstance(content, dict) and content:

@@ -1,7 +1,7 @@
-"""``--set KEY=VALUE``: a change to a scenario, made on the command line.
+"""``--set KEY=VALUE``: a change to a scenario, given on the command line.
 
-KEY is a dotted TOML key; an item of a list goes by its index or its ``id``. VALUE is TOML, or else plain
-text: ``load.rate_per_s=50``, ``faults.stuck-sdk.block_ms=50``, ``faults=[]``, ``target.cwd=../shop``.
+KEY is a dotted TOML key; a list item is named by its index or its ``id``. VALUE is TOML, or else plain text:
+``load.rate_per_s=50``, ``faults.stuck-sdk.block_ms=50``, ``faults=[]``, ``target.cwd=../shop``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Table = dict[str, object]
 
 
 def parse(text: str) -> Table:
-    """The change as a table that holds only what is set.
+    """The change as a table of only what it sets.
 
     Raises:
         ScenarioError: *text* is not KEY=VALUE.
@@ -42,10 +42,10 @@ def parse(text: str) -> Table:
 
 
 def merge(settings: Table, change: Table) -> Iterator[Key]:
-    """Put the change into *settings*, in place, and yield each key that it set.
+    """Merge the change into *settings*, in place, and yield each key that it sets.
 
     Raises:
-        LookupError: A list has no item of that index or id; the message says which it has.
+        LookupError: A list has no item with that index or id; the message lists those it has.
     """
     for name, value in change.items():
         old = settings.get(name)
@@ -61,7 +61,7 @@ def merge(settings: Table, change: Table) -> Iterator[Key]:
 def _merge_items(name: str, items: list[object], change: Table) -> Iterator[Key]:
     for which, value in change.items():
         index = _index_of(name, items, which)
-        # As a table of one key, so that the item itself may be replaced as well as changed.
+        # As a table with one key, so that the item itself can be replaced as well as changed.
         slot: Table = {which: items[index]}
         for _, *rest in merge(slot, {which: value}):
             yield (index, *rest)

@@ -1,7 +1,7 @@
-"""What is wrong with a scenario, in words: which key, what was expected there, and what came.
+"""Turns pydantic's errors about a scenario into messages: which key, what was expected, what came.
 
-pydantic says what failed, by a path that also names the alternatives it tried. The JSON Schema says what
-would have been right there; both come from the same model, so no rule is written down twice.
+pydantic reports what failed, with a path that also names the alternatives that it tried. What was expected
+there is read from the JSON Schema of the same model, so that no rule is written twice.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .lines import Key
 
 Node = Mapping[str, Any]  # a JSON Schema, or a part of one
 
-# The type of an error that is worded already: its message stands as it is. `at` in its context leads from
-# where it was raised to the key it is about, `note` is advice.
+# The type of an error whose message is shown as it is. In its context, `at` is the path from the value that
+# was validated to the key in question, and `note` is advice.
 WORDED = "scenario"
 
 
@@ -28,16 +28,16 @@ class Violation:
     key: Key
     message: str
     note: str = ""
-    missing: bool = False  # it is about a key that does not stand in the file
+    missing: bool = False  # the key is not in the file
 
 
 def violations(errors: Sequence[Mapping[str, Any]], settings: object, schema: Node) -> list[Violation]:
-    """The errors of a `pydantic.ValidationError` about *settings*, in words, each once."""
-    return list(dict.fromkeys(_complaint(error, settings, schema) for error in errors))
+    """The errors of a `pydantic.ValidationError` about *settings* as violations, without duplicates."""
+    return list(dict.fromkeys(_violation(error, settings, schema) for error in errors))
 
 
 def show(value: object) -> str:
-    """A value of a scenario as people wrote it, cut short."""
+    """A value of a scenario as it was written, shortened."""
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list):
@@ -47,12 +47,12 @@ def show(value: object) -> str:
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
-    """``; did you mean rate_per_s?``, or nothing when no word comes near."""
+    """``; did you mean rate_per_s?``, or "" if no word is similar."""
     near = difflib.get_close_matches(word, words, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _complaint(error: Mapping[str, Any], settings: object, schema: Node) -> Violation:
+def _violation(error: Mapping[str, Any], settings: object, schema: Node) -> Violation:
     key = tuple(_key(error["loc"], settings, missing=error["type"] == "missing"))
     context = error.get("ctx", {})
     match error["type"]:
@@ -82,7 +82,7 @@ def _complaint(error: Mapping[str, Any], settings: object, schema: Node) -> Viol
 
 
 def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:
-    """*loc* without the names of alternatives, which do not stand in the file."""
+    """*loc* without the names of alternatives, which are not in the file."""
     here: Any = settings
     for depth, part in enumerate(loc, start=1):
         try:
@@ -94,7 +94,7 @@ def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:
 
 
 def _node(loc: Key, schema: Node) -> Node:
-    """The part of the schema that is about *loc*."""
+    """The part of the schema for *loc*."""
     node = schema
     for part in loc:
         node = _resolved(node, schema)
@@ -112,7 +112,7 @@ def _node(loc: Key, schema: Node) -> Node:
 
 
 def _resolved(node: Node, schema: Node) -> Node:
-    """*node* behind its reference; of "this or nothing", this."""
+    """*node* with its reference followed; of "X or null", X."""
     if "$ref" in node:
         return _resolved(schema["$defs"][node["$ref"].rpartition("/")[2]], schema)
     some = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
@@ -120,7 +120,7 @@ def _resolved(node: Node, schema: Node) -> Node:
 
 
 def _tables(node: Node, schema: Node) -> set[str]:
-    """The keys of a table; of alternatives that nothing tells apart yet, all of them."""
+    """The keys of a table; for alternatives, the keys of all of them."""
     node = _resolved(node, schema)
     return set(node.get("properties", {})).union(
         *(_tables(option, schema) for option in node.get("oneOf", ()))
@@ -128,7 +128,7 @@ def _tables(node: Node, schema: Node) -> set[str]:
 
 
 def _expected(node: Node, schema: Node) -> str:
-    """What the schema asks for, as a noun: ``a finite number > 0``."""
+    """What the schema expects, as a noun: ``a finite number > 0``."""
     if "oneOf" in node and "discriminator" not in node:
         return f"a table with one of: {', '.join(sorted(_tables(node, schema)))}"
     if "const" in node:
