@@ -107,7 +107,7 @@ TASKS = '''
         except asyncio.CancelledError:
             return 1
 
-    # What another tool does that counts steps.
+    # As another tool that counts steps.
     THEIRS = """if True:
         below, kept["calls"] = asyncio.Handle._run, 0
         def _run(self):
@@ -171,18 +171,18 @@ TRACED = """
 
 
 def line_of(program, mark):
-    """``program.py:N``: the line of the program with that comment."""
+    """``program.py:N``: the program's line with that comment."""
     number = next(n for n, line in enumerate(program.lines, start=1) if f"# {mark}" in line)
     return f"program.py:{number}"
 
 
 def rows(program, line):
-    """The rows of a command, all of them."""
+    """All rows of a command."""
     return program.ask(f"{line} --json --limit 0")["rows"]
 
 
 def row(program, name, command="ps"):
-    """The row of the task of that name, once there is one."""
+    """The row of the task with that name, once there is one."""
     return wait(lambda: [one for one in rows(program, command) if one["task"].strip() == name])[0]
 
 
@@ -193,20 +193,20 @@ def settled(program, *names):
 
 
 def refused(program, line):
-    """Why a line was refused."""
+    """The reason for which a line was refused."""
     answer = program.request(line)
     assert answer["status"] == "refused", answer
     return answer["text"]
 
 
 def done(program, statement):
-    """Have the program execute a statement, and wait until it has."""
+    """Execute a statement in the program, and wait until it is done."""
     program.do(statement)
     assert is_alive(program)
 
 
 def blocked(program, statement):
-    """Have the program do what holds its loop; returns as soon as that is seen."""
+    """Execute a statement that blocks the program's loop; return the late loops as soon as it does."""
     program.do(statement)
-    # A crowded machine makes it late as well.
+    # Other functions may also be late on a crowded machine.
     return wait(lambda: [one for one in program.ask("status --json")["late"] if one["function"] == "nap"])

@@ -13,7 +13,7 @@ from tests.support.consoled import consoled
 
 @pytest.fixture(scope="module", params=LOOPS)
 def tasks_service(request, tmp_path_factory, runtime_of_module):
-    """One program for all tests of the module."""
+    """One program for all tests of a module."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
     folder = tmp_path_factory.mktemp("service")
@@ -27,7 +27,7 @@ def tasks_service(request, tmp_path_factory, runtime_of_module):
 
 @pytest.fixture
 def program(tasks_service):
-    """The program without any task but its own."""
+    """The program, without any task but its own."""
     yield tasks_service
     done(tasks_service, "drop()")
     wait(lambda: tasks_service.ask("ps --json")["total"] == 1)

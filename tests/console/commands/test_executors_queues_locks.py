@@ -11,7 +11,7 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def test_executors_tell_what_each_thread_does(program):
-    """By the function that was handed over, and the task that waits for it; an idle one is idle."""
+    """A busy thread is shown with its function and the awaiting task; later it is idle."""
     done(program, "start(worker=asyncio.to_thread(nap, 1))")
     seen = wait(lambda: [one for one in rows(program, "executors") if one["runs"] == "nap"])[0]
     assert (seen["state"], seen["where"]) == ("at work", f"{line_of(program, 'naps')} nap")
@@ -24,7 +24,7 @@ def test_executors_tell_what_each_thread_does(program):
 
 @ON_ASYNCIO
 def test_executors_tell_how_many_calls_wait(program):
-    """In the queue of a pool whose threads are all at work."""
+    """The queue of a busy pool is counted."""
     done(
         program,
         "kept['pool'] = ThreadPoolExecutor(1, 'narrow'); [kept['pool'].submit(nap, 0.5) for _ in range(4)]",
@@ -38,7 +38,7 @@ def test_executors_tell_how_many_calls_wait(program):
 
 @ON_ASYNCIO
 def test_executors_name_pools_of_processes(program):
-    """With their processes, and what waits for them."""
+    """A pool of processes is shown with its state and its size."""
     done(
         program,
         "import multiprocessing;"
@@ -52,7 +52,7 @@ def test_executors_name_pools_of_processes(program):
 
 
 def test_queues_tell_how_full_they_are_and_who_waits(program):
-    """For an item, and for room. One that nobody waits for and no task holds is not known."""
+    """Queues that tasks wait for or hold are shown with their waiting tasks; others are not searched."""
     done(
         program,
         "kept['unseen'] = asyncio.Queue(99);"
@@ -70,7 +70,7 @@ def test_queues_tell_how_full_they_are_and_who_waits(program):
 
 
 def test_locks_in_the_wrong_order_are_a_deadlock(program):
-    """Told with who holds what; the one that waits for one of them outside is no part of it."""
+    """Two tasks that take two locks in opposite order are a deadlock; a third that waits is no part of it."""
     done(
         program,
         "a, b = asyncio.Lock(), asyncio.Lock();"
@@ -88,7 +88,7 @@ def test_locks_in_the_wrong_order_are_a_deadlock(program):
 
 
 def test_locks_in_the_same_order_are_no_deadlock(program):
-    """One holds both, the other waits, and the owner is known."""
+    """When one task holds both locks and another waits, the owner is known and there is no deadlock."""
     done(program, "a, b = asyncio.Lock(), asyncio.Lock(); start(x=guarded(a, b), y=guarded(a, b))")
     settled(program, *"xy")
     wait(lambda: len(program.ask("task x --json")["inside_of"]) == 2)
@@ -100,7 +100,7 @@ def test_locks_in_the_same_order_are_no_deadlock(program):
 
 
 def test_an_owner_that_cannot_be_known_is_not_guessed(program):
-    """A lock that was taken by `acquire` alone, a semaphore with several permits, an event."""
+    """No owner is shown for a lock taken by `acquire` alone; a semaphore has all its holders."""
     done(
         program,
         "lock, event, semaphore = asyncio.Lock(), asyncio.Event(), asyncio.Semaphore(2);"

@@ -12,12 +12,12 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def lints(program):
-    """The lints: which, and of whom."""
+    """Each lint with the name of its task."""
     return {(one["lint"], one["task"]) for one in rows(program, "lints")}
 
 
 def test_a_program_that_does_nothing_wrong_has_no_lints(program):
-    """Sleeping, waiting for what others hold, with a limit, and in a loop with a pause, are all fine."""
+    """The control: sleeping, waiting for what others refer to, timeouts and paced loops are not reported."""
     done(
         program,
         "kept['queue'] = asyncio.Queue();"
@@ -31,7 +31,7 @@ def test_a_program_that_does_nothing_wrong_has_no_lints(program):
 
 
 def test_a_task_that_nobody_can_resume_is_found(program):
-    """Its future, or its queue, is held by itself alone."""
+    """A task is reported if only the task itself refers to its future or queue."""
     done(program, "start(a=forsaken(), b=queue_of_its_own(), c=hopeful(), d=limited())")
     settled(program, *"abcd")
 
@@ -45,18 +45,18 @@ def test_a_task_that_nobody_can_resume_is_found(program):
 
 @ON_ASYNCIO
 def test_a_task_that_wakes_itself_is_found(program):
-    """A loop around ``sleep(0)``, not one with a pause."""
+    """A loop around ``sleep(0)`` is reported, one with a pause is not."""
     done(program, "start(good=spin(0.002), bad=spin(0))")
     row(program, "bad")
-    program.ask("top")  # what was before is not of interest
+    program.ask("top")  # ends the window before
 
-    # On a busy machine it may have had no turn between two looks.
+    # On a busy machine it may have had no turn in the window.
     found = wait(lambda: {one for one in lints(program) if one[0] == "self-waking"})
     assert found == {("self-waking", "bad")}
 
 
 def test_a_task_that_does_not_yield_is_found(program):
-    """While it does not."""
+    """A step that does not end is reported until it ends."""
     blocked(program, "start(blocker=block(2))")
 
     assert wait(lambda: ("never yielded", "blocker") in lints(program))
@@ -77,7 +77,7 @@ def test_a_task_that_does_not_yield_is_found(program):
     ],
 )
 def test_what_got_lost_is_found(program, statement, lint, says):
-    """Work that failed, ended or went in silence, as the probe has recorded it."""
+    """Lost exceptions, coroutines, cancellations and tasks are reported from the record."""
     done(program, statement)
 
     def found():
@@ -89,7 +89,7 @@ def test_what_got_lost_is_found(program, statement, lint, says):
 
 
 def test_tasks_that_only_become_more_are_a_leak(tmp_path):
-    """Of one coroutine, at one line; a pool of the same size that is there from the start is none."""
+    """A growing number of tasks at one line is a leak; a pool of constant size is not."""
     body = """
     import asyncio, sys
 

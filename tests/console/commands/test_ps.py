@@ -11,7 +11,7 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def test_every_task_is_shown_with_what_it_waits_for(program):
-    """By asyncio's own object, by another task, and by the program's own line."""
+    """A wait is described by asyncio's object, by the awaited task, and by the program's own line."""
     done(
         program,
         "q = asyncio.Queue(); start(a=consume(q), b=sleep_long(), c=follow('b'), d=together(sleep_long()))",
@@ -28,7 +28,7 @@ def test_every_task_is_shown_with_what_it_waits_for(program):
 
 
 def test_a_wait_of_a_library_is_called_after_its_function(program):
-    """After the one that the program itself has called; a thread's work is an executor's."""
+    """A wait is named after the library function that the program called, or after the executor."""
     done(program, "start(a=read_line(), b=asyncio.to_thread(nap, 0.5), c=asyncio.Event().wait())")
 
     assert wait(lambda: row(program, "a")["waits_for"] == "StreamReader.readline")
@@ -39,7 +39,7 @@ def test_a_wait_of_a_library_is_called_after_its_function(program):
 
 
 def test_a_task_that_blocks_is_the_running_one(program):
-    """Asked while its loop can answer nothing; the line is the one it stands at."""
+    """While the loop is blocked, the blocking task is running, at the line that blocks."""
     done(program, "start(sleeper=sleep_long())")
     settled(program, "sleeper")
     blocked(program, "start(blocker=block(2))")
@@ -52,7 +52,7 @@ def test_a_task_that_blocks_is_the_running_one(program):
 
 @ON_ASYNCIO
 def test_a_number_stays_with_its_task(program):
-    """However often it is shown, and whatever comes and goes."""
+    """A task keeps its number while other tasks come and go."""
     done(program, "start(a=sleep_long())")
     number = row(program, "a")["id"]
     done(program, "start(b=sleep_long(), c=sleep_long())")
@@ -65,7 +65,7 @@ def test_a_number_stays_with_its_task(program):
 
 @ON_ASYNCIO
 def test_a_name_that_is_not_clear_is_refused(program):
-    """With the numbers to choose from; nobody of that name is told as well."""
+    """An ambiguous name is refused with the numbers to choose from, an unknown one as unknown."""
     done(program, "start(twin=sleep_long()); kept[1] = tasks['twin']; start(twin=sleep_long())")
     wait(lambda: len(rows(program, "ps --filter task=twin")) == 2)
 
@@ -77,7 +77,7 @@ def test_a_name_that_is_not_clear_is_refused(program):
 
 @ON_ASYNCIO
 def test_a_task_that_is_gone_is_told_so(program):
-    """Its number is not given to another."""
+    """The number of a deleted task is not reused."""
     done(program, "start(a=sleep_long())")
     number = row(program, "a")["id"]
     done(program, "drop()")
@@ -88,7 +88,7 @@ def test_a_task_that_is_gone_is_told_so(program):
 
 
 def test_ten_thousand_tasks_are_all_told(program):
-    """Twenty of them on a page; the program goes on meanwhile."""
+    """Ten thousand tasks are counted, filtered and shown by pages."""
     done(program, "start(**{f't{n}': sleep_long() for n in range(10_000)})")
     wait(lambda: program.ask("ps --json")["tasks"] == 10_001)
     page = program.ask("ps --json")

@@ -10,7 +10,7 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def test_spans_by_name(traced):
-    """How many are in flight and for how long, how many finished and how fast."""
+    """By name, `spans` shows those in flight with their age, and the finished ones with their durations."""
     spans = {one["span"]: one for one in rows(traced, "spans")}
 
     assert spans["quick"]["finished"] == 20
@@ -23,7 +23,7 @@ def test_spans_by_name(traced):
 
 
 def test_a_task_is_shown_with_its_span(traced):
-    """By name and trace, on every version of Python."""
+    """`ps` and `task` show a task's span and trace."""
     told, shown = traced.ask("task slow --json"), row(traced, "slow")
 
     assert told["span"] == shown["span"] == "ship"
@@ -32,7 +32,7 @@ def test_a_task_is_shown_with_its_span(traced):
 
 
 def test_a_trace_tells_its_story(traced):
-    """Its spans below each other, the task that works on it now, and the block that hit it."""
+    """`trace` shows the spans as a tree, the tasks that work on it, and the blocks that hit it."""
     trace_id = row(traced, "slow")["trace_id"]
     told = traced.ask(f"trace {trace_id[:8]} --json")
 
@@ -49,19 +49,19 @@ def test_a_trace_tells_its_story(traced):
 
 
 def test_a_trace_that_is_not_known_is_refused(traced):
-    """As is too short a beginning of one."""
+    """An unknown trace is refused, and so is too short a prefix."""
     assert refused(traced, "trace ffffffff").startswith("no span of a trace ffffffff is in flight")
     assert "at least 4 digits" in refused(traced, "trace f")
 
 
 @ON_ASYNCIO
 def test_a_program_without_spans_is_told_so(program):
-    """Instead of an empty table alone."""
+    """A program without spans is reported as such."""
     assert program.ask("spans").startswith("no spans: this program has none")
 
 
 def test_the_load_is_told_by_name(traced):
-    """What ended in the last minute, per second."""
+    """`status` shows how many spans of each name ended per second."""
     told = traced.ask("status --json")
 
     assert told["spans_per_s"]["quick"] > told["spans_per_s"]["pay"] > 0

@@ -12,7 +12,7 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def test_status_of_a_quiet_program(program):
-    """Nothing is late, nothing in force; the seconds since the start are there."""
+    """Nothing is late or in force, and there is a history of seconds."""
     told = wait(lambda: (seen := program.ask("status --json"))["longest_turns_ms"]["0"] and seen)
     loop = told["rows"][0]
 
@@ -24,7 +24,7 @@ def test_status_of_a_quiet_program(program):
 
 
 def test_status_names_what_holds_the_loop(program):
-    """While it does; afterwards it is one of the blockers."""
+    """The blocking line is named while it blocks; afterwards it is one of the blockers."""
     late = blocked(program, "start(blocker=block(2))")[0]
     assert f"program.py:{late['line']}" == line_of(program, "naps")
     assert (late["function"], late["loop"]) == ("nap", 0)
@@ -40,7 +40,7 @@ def test_status_names_what_holds_the_loop(program):
 
 @ON_ASYNCIO
 def test_status_shows_faults(program):
-    """As long as they are in force."""
+    """`status` lists faults while they are in force."""
     program.ask("faults inject block.sleep --in __main__:nap --block-ms 1")
     injected = program.ask("status --json")["faults"]
     program.ask("faults heal")
@@ -50,7 +50,7 @@ def test_status_shows_faults(program):
 
 
 def test_blocks_tell_the_line_and_who_had_to_wait(program):
-    """The newest first; one of them with its whole stack."""
+    """`blocks` shows the line, the task and the cause; `--stack` shows the stack and the victims."""
     known = {one["block"] for one in rows(program, "blocks")}
     program.do("start(victim=spin(0.001), blocker=block(0.4))")
     new = wait(lambda: [b for b in rows(program, "blocks") if b["block"] not in known and b["ended"]])
@@ -68,7 +68,7 @@ def test_blocks_tell_the_line_and_who_had_to_wait(program):
 
 
 def test_a_block_that_goes_on_is_as_long_as_it_is_by_now(program):
-    """And not as long as when it was first seen."""
+    """A block that goes on is shown with its length so far."""
     blocked(program, "start(blocker=block(1.5))")
 
     assert wait(lambda: (one := rows(program, "blocks")[0])["held_ms"] > 600 and not one["ended"])

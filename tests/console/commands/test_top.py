@@ -13,10 +13,10 @@ ON_UVLOOP = pytest.mark.parametrize("tasks_service", ["uvloop"], indirect=True)
 
 @ON_ASYNCIO
 def test_top_shows_who_uses_the_time(program):
-    """And who waits for a turn meanwhile, though it is ready."""
+    """`top` shows busy time, ready time and polls of each task, the busiest first."""
     done(program, "start(busy=burn(0.02, 0.001), ready=spin(0), idle=sleep_long())")
     settled(program, "idle")
-    program.ask("top")  # what was before is not of interest
+    program.ask("top")  # ends the window before
     first, *others = rows(program, "top")
     told = {one["task"]: one for one in others}
 
@@ -32,7 +32,7 @@ def test_top_shows_who_uses_the_time(program):
 
 
 def test_top_tells_of_the_step_that_goes_on(program):
-    """A task that blocks has not come to an end of its step, and is the first."""
+    """A task in a step that has not ended counts as busy, and comes first."""
     blocked(program, "start(blocker=block(2))")
     program.ask("top --json")
     first = rows(program, "top")[0]
@@ -43,7 +43,7 @@ def test_top_tells_of_the_step_that_goes_on(program):
 
 @ON_ASYNCIO
 def test_top_sums_up_tasks_that_have_ended(program):
-    """By their coroutine."""
+    """Ended tasks are summed up by their coroutine."""
     done(program, "start(spawner=spawn())")
     row(program, "spawner")
     ended = {one["coroutine"]: one for one in program.ask("top --json")["ended"]}
@@ -54,7 +54,7 @@ def test_top_sums_up_tasks_that_have_ended(program):
 
 @ON_UVLOOP
 def test_top_says_what_it_does_not_know_of_uvloop(program):
-    """What it shows there is estimated; steps are not invented."""
+    """On uvloop, busy time is marked as estimated, and polls and ready time are absent."""
     done(program, "start(busy=burn(0.05, 0.001))")
     row(program, "busy")
     told = program.ask("top --json")
@@ -73,7 +73,7 @@ OWN = "('asyncio.events', 'asyncio.base_events')"
 
 @pytest.fixture
 def briefly(program):
-    """The counting ends soon after the last `top`."""
+    """Let the counting end soon after the last `top`."""
     steps = "sys.modules['_harness_inside.console.view.task_stats']"
     program.ask("top")
     done(program, f"{steps}.KEPT_ON_NS = 300_000_000")
@@ -82,7 +82,7 @@ def briefly(program):
 
 
 def test_top_leaves_nothing_behind(program, briefly):
-    """When nobody has asked for a while, asyncio is as it was."""
+    """When `top` was not used for a while, asyncio's functions are its own again."""
     assert program.ask(f"repl {HOOKS}").strip() != OWN
 
     program.ask("top")
@@ -91,7 +91,7 @@ def test_top_leaves_nothing_behind(program, briefly):
 
 @ON_ASYNCIO
 def test_top_gets_along_with_others_who_replaced_the_same(program, briefly):
-    """Whoever came later stays when it ends, and is called as before."""
+    """A replacement made after ours stays when ours ends, and is still called."""
     done(program, "exec(THEIRS, globals())")
     program.ask("top")
     wait(
@@ -109,7 +109,7 @@ def test_top_gets_along_with_others_who_replaced_the_same(program, briefly):
 
 @ON_ASYNCIO
 def test_top_is_not_inherited_by_a_child(program, tmp_path):
-    """After a fork there is nobody who would end the counting."""
+    """A forked child, which lacks the thread that ends the counting, does not count."""
     program.ask("top")
     seen = tmp_path / "seen"
     done(
@@ -125,7 +125,7 @@ def test_top_is_not_inherited_by_a_child(program, tmp_path):
 
 @ON_ASYNCIO
 def test_top_does_not_change_what_debug_mode_says(program):
-    """Where a callback was scheduled is the program's line, as without."""
+    """In debug mode, a handle's creation stack still ends in the program's line."""
     program.ask("top")
     done(program, "asyncio.get_running_loop().set_debug(True)")
     done(program, "kept['handle'] = asyncio.get_running_loop().call_soon(print)")

@@ -12,7 +12,7 @@ ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True
 
 
 def test_where_goes_through_generators_and_tasks(program):
-    """Down to the innermost await, and on through what is gathered."""
+    """The stack goes down to the innermost await, and on through gathered tasks."""
     done(program, "start(outer=together(consume(asyncio.Queue())))")
     settled(program, "outer")
     wait(lambda: rows(program, "where outer")[-1]["function"] == "Queue.get")
@@ -30,7 +30,7 @@ def test_where_goes_through_generators_and_tasks(program):
 
 
 def test_where_shows_the_line_that_blocks(program):
-    """Of a task in the middle of a step, from the stack of its thread."""
+    """For a task in the middle of a step, the stack comes from its thread."""
     blocked(program, "start(blocker=block(2))")
     stack = rows(program, "where blocker")
 
@@ -41,7 +41,7 @@ def test_where_shows_the_line_that_blocks(program):
 
 
 def test_where_tells_who_awaits_a_task_and_who_made_it(program):
-    """Through shield, wait and wait_for as well."""
+    """Awaiting tasks are found through shield, wait and wait_for; the line that made the task is shown."""
     done(
         program,
         "start(inner=sleep_long(), a=follow('inner'));"
@@ -59,7 +59,7 @@ def test_where_tells_who_awaits_a_task_and_who_made_it(program):
 
 
 def test_tree_shows_groups_below_their_parents(program):
-    """As deep as asked."""
+    """The tasks of a group are shown below their parent, down to the given depth."""
     done(program, "start(parent=together(grouped(2)))")
     wait(lambda: [one for one in rows(program, "tree") if one["task"].strip() == "child-1"])
     parent, group = row(program, "parent", "tree"), row(program, "child-0", "tree")["parent"]
@@ -73,8 +73,8 @@ def test_tree_shows_groups_below_their_parents(program):
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_tasks_that_await_each_other_are_a_deadlock(loop, tmp_path):
-    """They have no root, and stand in the tree all the same."""
-    # In a program of its own: to cancel one of a circle is a recursion without an end.
+    """A cycle of tasks is reported as a deadlock and shown in the tree, though it has no root."""
+    # In a separate program: cancelling a task of a cycle recurses without end.
     with consoled(tmp_path, program=TASKS, loop=loop) as program:
         done(program, "start(a=follow('b'), b=follow('c'), c=follow('a'), outside=follow('a'))")
         deadlocks = wait(lambda: program.ask("tree --json")["deadlocks"])
@@ -86,7 +86,7 @@ def test_tasks_that_await_each_other_are_a_deadlock(loop, tmp_path):
 
 
 def test_tasks_that_await_others_are_no_deadlock(program):
-    """A chain, and one that several await."""
+    """A chain of tasks is no deadlock, and neither is a task that several await."""
     done(program, "start(a=follow('b'), b=follow('c'), c=sleep_long(), d=follow('c'))")
     wait(lambda: row(program, "a", "tree")["awaits"] and row(program, "c", "tree")["depth"])
 
@@ -95,7 +95,7 @@ def test_tasks_that_await_others_are_no_deadlock(program):
 
 
 def test_task_tells_everything(program):
-    """Its state, what waits for it, the locks it is inside of, and that somebody tried to cancel it."""
+    """`task` shows state, waiters, held locks, callbacks, age and origin."""
     done(program, "lock = asyncio.Lock(); start(a=guarded(lock), b=follow('a'), c=ignore())")
     wait(lambda: "sleep_long" in {one["function"] for one in rows(program, "task a")})
     a = wait(lambda: (told := program.ask("task a --json"))["awaited_by"] and told)
@@ -111,10 +111,10 @@ def test_task_tells_everything(program):
 
 @ON_ASYNCIO
 def test_an_exception_that_is_looked_at_is_still_not_retrieved(program):
-    """The program's own log says that it got lost, console or not."""
+    """Showing a task's exception does not retrieve it: asyncio still reports it as lost."""
     done(program, "start(failed=fail()); kept['n'] = 0")
     done(program, "asyncio.get_running_loop().set_exception_handler(lambda *_: kept.update(n=kept['n'] + 1))")
-    # It has ended, so that its number has to be known from before.
+    # Its number is assigned now: once it has ended, no command lists it.
     done(program, "kept['task'] = tasks.pop('failed')")
     number = program.ask(
         "repl sys.modules['_harness_inside.console.view.task_table'].number(kept['task'])"
