@@ -1,4 +1,4 @@
-"""A program with a console for every test that wants one."""
+"""Fixtures: a program with a console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.consoled import consoled
 
 @pytest.fixture(scope="module")
 def runtime_of_module(tmp_path_factory):
-    """As `runtime_folder`, for a program that all tests of a module share."""
+    """Like `runtime_folder`, for a program that all tests of a module share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
         yield
@@ -17,12 +17,12 @@ def runtime_of_module(tmp_path_factory):
 
 @pytest.fixture
 def console(tmp_path):
-    """A program with a console that only reads: see `support/consoled.py` for what it can be asked."""
+    """A program with a console that only reads; see `support/consoled.py` for its methods."""
     with consoled(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 def ask(console):
-    """``ask("status")`` is the text of an answer, ``ask("status --json")`` the document."""
+    """``ask("status")`` returns the text of an answer, ``ask("status --json")`` the document."""
     return console.ask

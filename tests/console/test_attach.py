@@ -1,4 +1,4 @@
-"""`harness attach`: from a terminal, from a pipe, by one command, and to a process that cannot answer."""
+"""`harness attach`: at a terminal, from a pipe, with one command, and to a process that cannot answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def attach(*arguments: object, **how: object) -> subprocess.CompletedProcess[str
 
 
 def test_one_command(console):
-    """Its answer on stdout, and a status that scripts can go by."""
+    """`-c` prints the answer on stdout, and the exit status tells success, refusal and usage errors apart."""
     asked = attach("-c", "ps --json", console.process.pid)
     refused = attach("-c", "cancel waiting-1", console.process.pid)
     unknown = attach("-c", "cancle waiting-1", console.process.pid)
@@ -40,7 +40,7 @@ def test_one_command(console):
 
 
 def test_the_only_console_needs_no_name(console):
-    """Nor does one that is named by its run."""
+    """A single console is found without an argument, or by its run."""
     alone = attach("-c", "ps --json")
     by_run = attach("-c", "ps --json", console.folder.path)
 
@@ -48,7 +48,7 @@ def test_the_only_console_needs_no_name(console):
 
 
 def test_of_several_consoles_one_must_be_named(console, tmp_path):
-    """The message lists them."""
+    """With several consoles open, the error lists them."""
     other_folder = tmp_path / "other"
     other_folder.mkdir()
     with consoled(other_folder) as other:
@@ -63,7 +63,7 @@ def test_of_several_consoles_one_must_be_named(console, tmp_path):
 
 
 def test_a_pipe_is_read_line_by_line(console):
-    """Answers alone on stdout, and the status of the worst."""
+    """From a pipe, stdout has answers only, and the exit status is that of the worst line."""
     done = attach(console.process.pid, input="help --json\n\nps --json\nnonsense\nquit\nps\n")
 
     helped, listed = map(json.loads, done.stdout.splitlines())
@@ -73,7 +73,7 @@ def test_a_pipe_is_read_line_by_line(console):
 
 
 def test_a_terminal_has_a_prompt_history_and_completion(console, tmp_path, monkeypatch):
-    """The prompt names the pid; Tab asks the console; Ctrl-D leaves; the next time it is remembered."""
+    """The prompt shows the pid, Tab completes, Ctrl-D leaves, and the history is kept in a private file."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     pid = console.process.pid
     terminal = Terminal([*COMMAND, "attach", str(pid)], cwd=tmp_path, columns=200)
@@ -90,7 +90,7 @@ def test_a_terminal_has_a_prompt_history_and_completion(console, tmp_path, monke
 
 
 def test_ctrl_c_ends_the_command_and_not_the_conversation(console, tmp_path, monkeypatch):
-    """What takes long answers with what it has."""
+    """Ctrl-C ends a long-running command with its partial answer, not the session."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     terminal = Terminal([*COMMAND, "attach", str(console.process.pid)], cwd=tmp_path, columns=200)
     terminal.wait_for("> ")
@@ -105,7 +105,7 @@ def test_ctrl_c_ends_the_command_and_not_the_conversation(console, tmp_path, mon
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
-    """`status` and `blocks` name it, and the process is not stopped for that."""
+    """`status` and `blocks` name the line that holds the GIL, without stopping the process."""
     pytest.importorskip(loop, reason=f"{loop} is not installed")
     with consoled(tmp_path, loop=loop) as running:
         running.do(f"hold_the_gil({letters_for(20)})")  # until it is killed, at the end of this block
@@ -124,7 +124,7 @@ def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop):
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console):
-    """Without ptrace the line is not known, and the answer says why; the counters are read all the same."""
+    """Without ptrace the line is unknown and the answer says why; the loop's lateness is still known."""
     pid = console.process.pid
     console.do(f"hold_the_gil({letters_for(20)})")  # until it is killed
     command = [*WITHOUT_PTRACE, *COMMAND, "attach", "-c", "status", str(pid)]
@@ -137,7 +137,7 @@ def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console
 
 
 def test_other_commands_wait_until_the_gil_is_let_go(console):
-    """And answer then, whatever was told of it meanwhile."""
+    """Any other command is answered once the GIL is released."""
     console.do(f"hold_the_gil({letters_for(3)})")
     asked = attach("-c", "help gc", console.process.pid)
 
@@ -146,7 +146,7 @@ def test_other_commands_wait_until_the_gil_is_let_go(console):
 
 
 def test_a_stopped_process_is_told_as_one(console):
-    """And a command is not waited for longer than was asked for."""
+    """A stopped process is reported as stopped, and --wait bounds the wait for its answer."""
     pid = console.process.pid
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -163,7 +163,7 @@ def test_a_stopped_process_is_told_as_one(console):
 
 
 def test_a_process_that_answers_is_not_looked_at_from_outside(console):
-    """The control: a blocked loop that lets go of the GIL is told of from inside."""
+    """The control: a loop blocked without the GIL is reported by the process itself."""
     console.do("time.sleep(4)")
     wait(lambda: console.ask("blocks --json")["rows"])
     status = attach("-c", "status", console.process.pid)
@@ -173,7 +173,7 @@ def test_a_process_that_answers_is_not_looked_at_from_outside(console):
 
 
 def test_a_process_without_a_console(tmp_path):
-    """One clear message that says what is possible."""
+    """Each way of naming no console gives one clear error."""
     missing = attach(os.getpid())
     nobody = attach(2**22 + 1)
     nothing = attach()
@@ -189,7 +189,7 @@ def test_a_process_without_a_console(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 def test_another_users_process_is_refused():
-    """With the name of the user who could."""
+    """The error names the user who could attach."""
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"]
     process = subprocess.Popen(command)
     try:
@@ -204,7 +204,7 @@ def test_another_users_process_is_refused():
 
 
 def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_folder):
-    """Killed ones leave theirs; the living keep theirs."""
+    """`--list` removes the endpoint files of killed processes."""
     place = Path(runtime_folder, console_endpoint.FOLDER)
     (mine,) = place.glob("*.json")
     console.process.kill()
@@ -218,7 +218,7 @@ def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_fold
 
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder):
-    """There is no console then; the program runs, and the record says why."""
+    """No console opens in an insecure folder; the program runs, and the reason is reported."""
     place = Path(runtime_folder, console_endpoint.FOLDER)
     place.mkdir(mode=0o700)
     place.chmod(0o755)
@@ -238,7 +238,7 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder):
 
 
 def test_each_process_of_a_run_has_its_own(tmp_path):
-    """A worker finds its fixed port taken by its sibling, and takes a free one."""
+    """A worker whose fixed port is taken by its sibling takes a free one."""
     script = tmp_path / "program.py"
     script.write_text(
         "import asyncio, multiprocessing\n"
@@ -255,7 +255,7 @@ def test_each_process_of_a_run_has_its_own(tmp_path):
     try:
         cards: list[console_endpoint.ConsoleEndpoint] = []
         told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
-        # Of this user there may be others, which are nothing to this test.
+        # This user may have other consoles, which do not matter here.
         cards = [found for _, found in console_endpoint.endpoints() if found.folder == str(tmp_path / "run")]
         tasks = [json.loads(attach("-c", "ps --json", found.pid).stdout)["total"] for found in cards]
     finally:
@@ -278,7 +278,7 @@ def free_port() -> int:
 
 
 def letters_for(seconds: float) -> int:
-    """How many letters keep the expression at work for so long on this machine."""
+    """The number of letters for which the regular expression takes about *seconds* on this machine."""
     letters, took = 20, 0.0
     while took < 0.1:
         letters += 1

@@ -1,7 +1,7 @@
-"""What those may try who have no business at the console: it works on a stock aiomonitor, and not here.
+"""Attacks on consoles, which work on a stock aiomonitor, and not on ours.
 
-The same function attacks both. Our console is allowed to do what the attack wants, so that only its doors
-keep it from happening.
+The same function attacks both. Our console has the permissions that the attack needs, so only its access
+control prevents it.
 """
 
 from __future__ import annotations
@@ -65,10 +65,9 @@ STOCK = """
         ).__enter__()
 """
 NOBODY = 65534
-# What a stock console wants to hear before it prompts: the type of the terminal, and its size. To ours, it is
-# nothing.
+# What a stock console needs before it prompts: the terminal's type and size. Ours ignores it.
 HELLO = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfb\x1f\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0"
-# Not with CR LF, which a stock console takes for two lines, and does everything twice.
+# Not CR LF, which a stock console takes for two lines and so executes twice.
 SIGNAL = b"signal SIGUSR1\r"
 
 
@@ -78,10 +77,10 @@ class Prey:
 
     folder: Path
     port: int  # for telnet
-    web_port: int  # for browsers; ours has none, so they come to the other
+    web_port: int  # for browsers; ours has none, so they get the telnet port
     token: str  # of the telnet port, "" for none
     longest: bytes  # the command with the longest answer
-    patience_s: float  # what it is told is done by then, or never
+    patience_s: float  # a command that has no effect by then has none
     stderr: Callable[[], str] = lambda: ""
     card: ConsoleEndpoint | None = None
 
@@ -90,7 +89,7 @@ class Prey:
         return len(path.read_text()) if path.exists() else 0
 
     def was_hit(self, attack: Callable[[], object], *, within_s: float | None = None) -> bool:
-        """Whether the process got a signal by that."""
+        """Whether the attack made the process receive a signal."""
         before = self.hits()
         kept = attack()
         try:
@@ -103,7 +102,7 @@ class Prey:
         return True
 
     def connected(self, *, receives_bytes: int | None = None) -> socket.socket:
-        """A client of the owner's, who may give commands."""
+        """An authenticated connection of the owner."""
         channel = socket.socket()
         if receives_bytes is not None:
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives_bytes)
@@ -113,11 +112,11 @@ class Prey:
             channel.sendall(f"{self.token}\r".encode())
         else:
             channel.sendall(HELLO)
-            time.sleep(1)  # a stock console loses what comes before its prompt
+            time.sleep(1)  # a stock console loses input that comes before its prompt
         return channel
 
     def serves(self) -> bool:
-        """Whether the owner's command is carried out, and soon. The owner leaves with manners."""
+        """Whether the owner's command is carried out soon. The owner disconnects properly."""
         with self.connected() as channel:
             served = self.was_hit(lambda: channel.sendall(SIGNAL), within_s=4)
             with suppress(OSError):
@@ -130,7 +129,7 @@ class Prey:
 
 @pytest.fixture
 def ours(tmp_path):
-    """The console of the probe, on a telnet port, with every permission."""
+    """The probe's console on a telnet port, with every permission."""
     folder = tmp_path / "ours"
     folder.mkdir()
     program = SERVICE.replace("START", "")
@@ -141,7 +140,7 @@ def ours(tmp_path):
 
 @pytest.fixture
 def stock(tmp_path):
-    """An aiomonitor as its documentation starts it."""
+    """An aiomonitor started as its documentation says."""
     folder = tmp_path / "stock"
     folder.mkdir()
     with stock_service(folder, port=free_port()) as prey:
@@ -172,7 +171,7 @@ def free_port() -> int:
 
 
 def send(port: int, data: bytes) -> socket.socket:
-    """Send to a port; the connection stays open, for whoever reads slowly."""
+    """Send to a port and return the open connection, for attacks that read slowly."""
     channel = socket.create_connection(("127.0.0.1", port), timeout=20)
     with suppress(OSError):
         channel.sendall(data)
@@ -183,8 +182,8 @@ def send(port: int, data: bytes) -> socket.socket:
 
 
 def cross_site_post(prey: Prey) -> bool:
-    """A web page has the browser of somebody on this machine post a form to the telnet port."""
-    # A stock console loses what comes before it is ready, so the page sends plenty.
+    """A web page makes a browser on this machine post a form to the telnet port."""
+    # A stock console loses input that comes before it is ready, so the page repeats it.
     body = HELLO + b"signal SIGUSR1\r\n" * 200
     head = (
         f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{prey.port}\r\nOrigin: https://evil.example\r\n"
@@ -194,7 +193,7 @@ def cross_site_post(prey: Prey) -> bool:
 
 
 def dns_rebinding(prey: Prey) -> bool:
-    """A web page whose own name suddenly means this machine cancels a task."""
+    """A web page whose own name now resolves to this machine cancels a task."""
     task = (prey.folder / "victim").read_text()
     request = (
         f"DELETE /api/task?task_id={task} HTTP/1.1\r\nHost: evil.example:{prey.web_port}\r\n"
@@ -206,7 +205,7 @@ def dns_rebinding(prey: Prey) -> bool:
 
 
 def another_user(prey: Prey) -> bool:
-    """Another user of the machine gives a command."""
+    """Another user of the machine sends a command."""
     hello = "".join(f"\\{byte:03o}" for byte in HELLO)
     client = (
         f"(printf '{hello}'; sleep 1; printf 'signal SIGUSR1\\r'; sleep 1) | nc -q 0 127.0.0.1 {prey.port}"
@@ -215,7 +214,7 @@ def another_user(prey: Prey) -> bool:
 
 
 def slow_reader(prey: Prey) -> bool:
-    """A client that asks for much and reads nothing keeps the owner out."""
+    """A client that requests much and reads nothing keeps the owner out."""
     with prey.connected(receives_bytes=4096) as channel:
         channel.sendall(prey.longest * 20)
         time.sleep(4)
@@ -223,7 +222,7 @@ def slow_reader(prey: Prey) -> bool:
 
 
 def endless_line(prey: Prey) -> bool:
-    """A line of 10 MB keeps the owner out; on a slow machine 300 kB of it are enough."""
+    """A line of 10 MB keeps the owner out; on a slow machine 300 kB are enough."""
     with prey.connected() as channel:
         with suppress(OSError):
             channel.settimeout(20)
@@ -232,7 +231,7 @@ def endless_line(prey: Prey) -> bool:
 
 
 def replay(prey: Prey, token: str) -> bool:
-    """Somebody has found the token of an earlier run, in a log."""
+    """An attacker has found the token of an earlier run in a log."""
 
     def attempt() -> socket.socket:
         channel = send(prey.port, HELLO)
@@ -244,7 +243,7 @@ def replay(prey: Prey, token: str) -> bool:
 
 
 def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user who owns nothing."""
+    """Run a command as a user without privileges."""
     who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     return subprocess.run(
         [*who, *command], cwd="/", timeout=20, capture_output=True, text=True, errors="replace"
@@ -258,13 +257,13 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become som
 
 @pytest.mark.parametrize("attack", DEEDS, ids=lambda attack: attack.__name__)
 def test_a_deed_that_a_stock_console_does_for_anybody(stock, attack):
-    """The control: the attack is one."""
+    """The control: the attack works on a stock console."""
     assert attack(stock)
 
 
 @pytest.mark.parametrize("attack", DENIALS, ids=lambda attack: attack.__name__)
 def test_a_stock_console_that_serves_nobody_any_more(stock, attack):
-    """The control: one client after the other is served, until the attack."""
+    """The control: a stock console serves its owner until the attack."""
     assert stock.serves()
     assert stock.serves()
 
@@ -273,20 +272,20 @@ def test_a_stock_console_that_serves_nobody_any_more(stock, attack):
 
 @pytest.mark.parametrize("attack", [*DEEDS, *DENIALS], ids=lambda attack: attack.__name__)
 def test_an_attack_does_nothing_here(ours, attack):
-    """Nothing happens to the service, and its owner is served as before."""
+    """The attack has no effect on the service, and its owner is served as before."""
     assert not attack(ours)
     assert ours.serves()
 
 
 @as_root
 def test_another_user_is_served_by_a_stock_console(stock):
-    """The control: whoever is on the machine may give commands."""
+    """The control: any user of the machine may command a stock console."""
     assert another_user(stock)
 
 
 @as_root
 def test_another_user_gets_nothing_here(ours):
-    """Neither by the port nor by the socket nor from its card; not even if the folder were open."""
+    """Port, socket and endpoint file refuse another user, even if the folder were open."""
     assert not another_user(ours)
 
     socket_path, card_path = ours.card.socket, ours.card.socket.replace(".sock", ".json")
@@ -300,12 +299,12 @@ def test_another_user_gets_nothing_here(ours):
 
 
 def test_a_stock_console_needs_no_token(stock):
-    """The control: any will do."""
+    """The control: a stock console accepts any token."""
     assert replay(stock, "0123456789abcdef")
 
 
 def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path):
-    """Each process has its own; what was a token once is a wrong one now, and put down as such."""
+    """The token of an earlier process is refused, and the refusal is recorded."""
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     with consoled(earlier, port=0) as running:
@@ -318,7 +317,7 @@ def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path):
 
 
 def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path):
-    """The control: the service starts, and its owner talks with whoever has the port."""
+    """The control: a stock service starts, and its owner talks to the program that has the port."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
         with stock_service(tmp_path, port=port) as prey:
@@ -332,7 +331,7 @@ def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path):
 
 
 def test_a_taken_port_is_told(tmp_path):
-    """The service starts, the record says why there is no such door, and the UNIX socket serves."""
+    """The service starts, the record says why the port is not open, and the UNIX socket serves."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
         with consoled(tmp_path, port=port) as running:

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
 
 
 def test_every_command_stands_in_the_table():
-    """With the summary that `help` shows, in its order."""
+    """The page lists the commands as `help` does: names, summaries and order."""
     table = PAGE.partition("## Commands")[2].partition("\n\nTables")[0]
 
     commands = [(command.name, command.summary) for command in registry.every_command()]
@@ -20,7 +20,7 @@ def test_every_command_stands_in_the_table():
 
 
 def test_every_permission_stands_in_the_table():
-    """And no other."""
+    """The page lists exactly the permissions that exist."""
     table = PAGE.partition("| permission | allows |")[2].partition("\n\n")[0]
 
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == PERMISSIONS

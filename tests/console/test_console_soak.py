@@ -1,4 +1,4 @@
-"""A console in use all the time, on a service under load: nothing grows, and its price is told."""
+"""A console in constant use, on a service under load: nothing grows, and its cost is reported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harness.record.event import LoadStarted
 from tests.support.commanded import running, scenario, wait
 from tests.support.consoled import Client, card_of
 
-# The service keeps up with twice that rate. A part of the traces: a record of every span of twenty minutes is
-# larger than a record may be. Not too few: what the console remembers of the latest spans is to be full soon.
+# The service can handle twice that rate. Only some traces are sampled, because a record of twenty minutes
+# would be too large; but enough to fill the console's memory of recent spans soon.
 SERVICE = """
     [target]
     kind = "mayhem"
@@ -27,7 +27,7 @@ SERVICE = """
     drain_s = 60
 """
 SAMPLING = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.02"}
-# What somebody asks who looks for something; `top` counts every step for as long as it is asked.
+# As in an investigation; while `top` is used, every step is counted.
 LINES = (
     "status",
     "ps --limit 50",
@@ -45,14 +45,14 @@ FLAT_MB_PER_MIN = 0.5
 
 
 def look(pid: int) -> tuple[float, int, int]:
-    """Resident memory in MB, threads, and open descriptors."""
+    """Resident memory in MB, the number of threads, and of open descriptors."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     return int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), descriptors
 
 
 def attended(tmp_path: Path, *, rate_per_s: int, lasts_s: int):
-    """A run whose console is asked once per second: looks at the target, and its report."""
+    """Run a service and use its console once per second; return samples of the target, and the ended run."""
     path = scenario(tmp_path, SERVICE.format(rate_per_s=rate_per_s, lasts_s=lasts_s))
     looks = []
     with running("run", "--console", path, cwd=tmp_path, env=SAMPLING) as run:
@@ -71,7 +71,7 @@ def attended(tmp_path: Path, *, rate_per_s: int, lasts_s: int):
 
 
 def check(looks, ended, *, rate_per_s: int, lasts_s: int) -> None:
-    """Everything was asked, the service kept up, and no thread or descriptor was left by any command."""
+    """Assert that every command was used, the service kept up, and no thread or descriptor was left over."""
     document = ended.report
 
     assert ended.status == 0, ended.stderr
@@ -86,7 +86,7 @@ def check(looks, ended, *, rate_per_s: int, lasts_s: int) -> None:
 
 @pytest.mark.slow
 def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path):
-    """In a few seconds: every command was answered again and again, on one connection."""
+    """Over some seconds, every command is answered repeatedly on one connection, and nothing grows."""
     looks, ended = attended(tmp_path, rate_per_s=100, lasts_s=15)
 
     check(looks, ended, rate_per_s=100, lasts_s=15)
@@ -95,7 +95,7 @@ def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path):
 @pytest.mark.soak
 @pytest.mark.timeout(2400)
 def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path):
-    """Memory and threads are flat, and the report tells the console's share of the processor."""
+    """Memory and threads stay flat, and the report has the console's share of CPU time."""
     looks, ended = attended(tmp_path, rate_per_s=1000, lasts_s=1200)
     warm = [one for one in looks if one[0] >= WARM_UP * 1200]
     slope = linear_regression([at_s / 60 for at_s, *_ in warm], [rss_mb for _, rss_mb, *_ in warm]).slope

@@ -1,4 +1,4 @@
-"""A console that ends while its program goes on leaves nothing of what was done in it."""
+"""A console that closes while its program goes on leaves no trace of what was done in it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PROGRAM = """
             "signals": [number for number in range(34, 65) if signal.getsignal(number)],
             "stdout": type(sys.stdout).__name__,
             "tasks": sorted(task.get_name() for task in asyncio.all_tasks()),
-            # The program's own pool grows when it likes.
+            # The program's own pool may grow at any time.
             "threads": sorted({thread.name.partition("_")[0] for thread in threading.enumerate()}),
             "callbacks": len(gc.callbacks),
             "finders": [type(finder).__name__ for finder in sys.meta_path],
@@ -63,7 +63,7 @@ RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.ru
 
 @pytest.mark.parametrize("loop", RUNNERS)
 def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path):
-    """Levels, debug mode, tracing, faults, a profile, an expression: all of it is as it was before."""
+    """Closing the console undoes levels, debug mode, tracing, faults, a profile and running code."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     (tmp_path / "program.py").write_text(dedent(PROGRAM).replace("RUN", RUNNERS[loop]))
@@ -89,7 +89,7 @@ def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path):
             with connect(address) as client:
                 answer = client.request(line)
                 assert answer["ok"], answer
-        # These two are under way: their clients wait for them.
+        # These two are still running; their clients wait for them.
         with connect(address) as tracing, connect(address) as waiting:
             tracing.send(json.dumps({"line": "memory --for 60s", "talks": True}) + "\n")
             tracing.wait_for("tracing allocations")

@@ -1,4 +1,4 @@
-"""The console's conversation, over real sockets of a real process, on asyncio's loop and on uvloop."""
+"""Sessions of clients over real sockets of a real process, on asyncio's loop and on uvloop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NC = pytest.mark.skipif(not shutil.which("nc"), reason="nc is not installed")
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def anywhere(request, tmp_path):
-    """A program on either kind of loop, with a console that may cancel, and a port for telnet."""
+    """A program on either kind of loop; its console may cancel and has a port for telnet."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop", reason="uvloop is not installed")
     with consoled(tmp_path, loop=request.param, port=0, allow=("cancel",)) as running:
@@ -37,7 +37,7 @@ def anywhere(request, tmp_path):
 
 
 def test_every_command_has_its_line_of_help(ask):
-    """The list that `help` shows agrees with the commands that are found by their names."""
+    """`help` lists every command with its summary."""
     shown = {command["name"]: command["summary"] for command in ask("help --json")["commands"]}
 
     assert {registry.find(name).name: registry.find(name).summary for name in shown} == shown
@@ -46,7 +46,7 @@ def test_every_command_has_its_line_of_help(ask):
 
 @TELNET
 def test_debians_telnet(anywhere, tmp_path):
-    """A prompt, answers, help, completion, and a way out; Ctrl-C ends a long command and not the session."""
+    """Telnet gets a prompt, answers, help and completions; Ctrl-C ends a command, not the session."""
     card = anywhere.card
     terminal = Terminal(["telnet", "127.0.0.1", str(card.port)], cwd=tmp_path, columns=200)
     terminal.wait_for("token: ")
@@ -75,7 +75,7 @@ def test_debians_telnet(anywhere, tmp_path):
 
 @NC
 def test_a_pipe_through_nc_gets_clean_json(anywhere):
-    """No greeting, no prompt, no byte of telnet: one document per line, over the port and over the socket."""
+    """A pipe gets one document per line, without greeting, prompt or telnet bytes, over port and socket."""
     card = anywhere.card
     over_tcp = ["nc", "-q", "1", "127.0.0.1", str(card.port)]
     over_unix = ["nc", "-q", "1", "-U", card.socket]
@@ -90,7 +90,7 @@ def test_a_pipe_through_nc_gets_clean_json(anywhere):
 
 
 def test_people_are_greeted_and_told_what_is_next(console):
-    """Who does not send a line at once gets the banner, a prompt, and a hint after an answer."""
+    """A client that does not send a line at once gets the banner, a prompt, and hints."""
     with console.connect() as client:
         greeting = client.wait_for("> ")
         client.send("help\n")
@@ -104,7 +104,7 @@ def test_people_are_greeted_and_told_what_is_next(console):
 
 
 def test_requests_are_answered_by_one_line_each(console):
-    """With the status, the text or the document, and the hint."""
+    """Each request gets one line with its status, and its text or document."""
     with console.connect() as client:
         text = client.request("help ps")
         document = client.request("ps --json --limit 1 --sort -task")
@@ -130,7 +130,7 @@ def test_requests_are_answered_by_one_line_each(console):
     ],
 )
 def test_a_line_that_cannot_be_understood(console, line, said):
-    """What is wrong with it, and what would be near."""
+    """The answer says what is wrong with a line, and names similar commands."""
     answer = console.request(line)
 
     assert answer["status"] == "usage"
@@ -138,12 +138,12 @@ def test_a_line_that_cannot_be_understood(console, line, said):
 
 
 def test_the_beginning_of_a_name_is_enough(ask):
-    """When it can be one command only; a whole name is never ambiguous."""
+    """An unambiguous prefix finds its command."""
     assert ask("he --json") == ask("help --json")
 
 
 def test_tables_are_filtered_sorted_and_cut(ask):
-    """By the same options in every command."""
+    """All tables share the options to filter, sort and page."""
     by_column = ask("ps --json --filter task=WAITING --sort -task")
     by_any = ask("ps --json --filter waiting-1")
     second = ask("ps --json --filter task=waiting --sort task --limit 1 --page 2")
@@ -156,7 +156,7 @@ def test_tables_are_filtered_sorted_and_cut(ask):
 
 
 def test_what_is_not_allowed_is_refused_and_put_down(console):
-    """With the option that would allow it; reading is counted, acting is listed."""
+    """A refusal names the missing option and is recorded; reading commands are counted."""
     refused = console.request("cancel waiting-1")
     console.ask("ps")
 
@@ -175,7 +175,7 @@ def test_what_is_not_allowed_is_refused_and_put_down(console):
 
 
 def test_what_is_done_is_put_down_with_who_did_it(anywhere):
-    """By the uid and pid that the kernel tells."""
+    """An action is recorded with the client's uid and pid."""
     assert anywhere.request("cancel waiting-1")["ok"]
 
     (done,) = wait(lambda: [e for e in written(anywhere) if isinstance(e, ConsoleAudited) and e.line])
@@ -184,7 +184,7 @@ def test_what_is_done_is_put_down_with_who_did_it(anywhere):
 
 
 def test_a_command_that_raises(console):
-    """The client is told, and nobody else: session and service go on."""
+    """An exception in a command is reported to its client, and session and service go on."""
     console.ask("help")
     console.do("sys.modules['_harness_inside.console.commands.help'].HelpCommand.run = lambda *_: 1 / 0")
     failed = wait(lambda: [answer] if not (answer := console.request("help"))["ok"] else [])[0]
@@ -196,7 +196,7 @@ def test_a_command_that_raises(console):
 
 
 def test_while_the_loop_is_blocked_it_answers(anywhere):
-    """`status` and `blocks` name the line that holds the loop, at once."""
+    """`status` and `blocks` answer at once and name the blocking line."""
     anywhere.do("time.sleep(5)")
     began = time.monotonic()
     wait(lambda: [row for row in anywhere.ask("blocks --json")["rows"] if not row["ended"]])
@@ -208,7 +208,7 @@ def test_while_the_loop_is_blocked_it_answers(anywhere):
 
 
 def test_the_client_after_the_last_is_told(console):
-    """So many are served; one more is told so and put down; when one leaves there is room again."""
+    """A client over the limit is refused; when another one leaves, there is room again."""
     clients = [console.connect() for _ in range(CLIENTS)]
     for client in clients:
         assert client.request("help")["ok"]
@@ -222,7 +222,7 @@ def test_the_client_after_the_last_is_told(console):
 
 
 def test_who_waits_at_the_door_keeps_nobody_out(anywhere):
-    """Connections that have not said the token have a number of their own; inside is room all the same."""
+    """Connections without a token do not count towards the limit of clients."""
     idle = [socket.create_connection(("127.0.0.1", anywhere.card.port)) for _ in range(30)]
     try:
         assert anywhere.request("help")["ok"]
@@ -233,7 +233,7 @@ def test_who_waits_at_the_door_keeps_nobody_out(anywhere):
 
 
 def test_http_is_cut_off_without_an_answer(anywhere):
-    """A browser learns nothing, and the record tells of it."""
+    """An HTTP request gets no answer, and the refusal is recorded."""
     with anywhere.connect(tcp=True) as client:
         client.send("GET /?token=x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
 
@@ -243,7 +243,7 @@ def test_http_is_cut_off_without_an_answer(anywhere):
 
 
 def test_a_token_cannot_be_guessed(anywhere):
-    """A wrong one gets one answer, late; after a few of them the door is closed for a second."""
+    """Each wrong token is answered late, and after several the port refuses clients for a second."""
     guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
     began = time.monotonic()
     for number, guesser in enumerate(guessers):
@@ -256,7 +256,7 @@ def test_a_token_cannot_be_guessed(anywhere):
 
     assert answers == {b"wrong token\n"}
     assert took_s >= WRONG_S
-    # On a machine that is slow enough the second is over by now.
+    # On a slow machine the second may be over by now.
     assert closed.startswith(b"too many wrong tokens") or took_s > 1
     for guesser in guessers:
         guesser.channel.close()
@@ -265,7 +265,7 @@ def test_a_token_cannot_be_guessed(anywhere):
 
 
 def test_a_long_line_is_dropped_and_the_connection_goes_on(console):
-    """300 kB of one line: told, and the next one is answered."""
+    """A line of 300 kB is refused, and the next line is answered."""
     with console.connect() as client:
         client.send(b"x" * 300_000 + b"\nhelp gc\n")
 
@@ -274,17 +274,17 @@ def test_a_long_line_is_dropped_and_the_connection_goes_on(console):
 
 
 def test_noise_and_resets_do_no_harm(anywhere):
-    """Random bytes, connections cut in the middle of an answer, two clients at once."""
+    """Random bytes, resets and concurrent clients do not harm the service."""
     dice = random.Random(3)
     for tcp in [True, False] * 15:
-        # Whoever sends so much nonsense is sent away, perhaps in the middle of it.
+        # A client that sends so many invalid lines is disconnected, perhaps while it still sends.
         with anywhere.connect(tcp=tcp) as client, suppress(OSError):
-            # An end by reset: what was on its way is lost.
+            # Close by reset: data in transit is lost.
             client.channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.send(f"{anywhere.card.token}\n" if tcp else "\n")
             client.send(dice.randbytes(5_000) + b"\n")
             client.send("ps\n" * 20)
-    wait(lambda: is_served(anywhere))  # those before are gone
+    wait(lambda: is_served(anywhere))  # the clients above are gone
     with anywhere.connect() as one, anywhere.connect() as other:
         answers = [client.request("ps --json")["answer"]["total"] for client in (one, other, one, other)]
 
@@ -293,7 +293,7 @@ def test_noise_and_resets_do_no_harm(anywhere):
 
 
 def test_what_is_no_conversation_is_ended(console):
-    """Somebody who takes the console for another service is sent away."""
+    """A client that sends only invalid lines is disconnected."""
     with console.connect() as client:
         client.send("".join(f"X-Header-{n}: value\n" for n in range(100)))
 
@@ -301,7 +301,7 @@ def test_what_is_no_conversation_is_ended(console):
 
 
 def test_names_cannot_change_a_terminal(console):
-    """A task's name may come from a request: its escape sequences are shown as what they are."""
+    """Escape sequences in a task's name are replaced."""
     console.do("waiting.append(asyncio.create_task(wait_for_ever(), name='evil\\x1b[2J'))")
     wait(lambda: console.ask("ps --json")["total"] == 5)
 
@@ -310,7 +310,7 @@ def test_names_cannot_change_a_terminal(console):
 
 
 def test_the_console_goes_with_the_program(console):
-    """No card and no socket are left behind, and who is connected is sent away."""
+    """At the program's end, clients are disconnected and no file is left."""
     with console.connect() as client:
         client.request("help")
         console.process.stdin.close()
@@ -321,7 +321,7 @@ def test_the_console_goes_with_the_program(console):
 
 
 def test_the_program_sees_no_thread_of_the_console(anywhere):
-    """Not even while a command runs, and none of its clients' either."""
+    """`threading.enumerate` shows no thread of the console or of its clients."""
     with anywhere.connect() as client:
         client.request("ps")
         anywhere.do("global names; names = [t.name for t in threading.enumerate()]")

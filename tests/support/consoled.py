@@ -1,4 +1,4 @@
-"""A program with the probe and its console inside, and a client of it; for any Python and any loop."""
+"""A program with the probe and its console, and a client of it; for any Python and any loop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from harness.record.run import RunFolder
 from tests.support.commanded import wait
 from tests.support.watched import start
 
-# A loop that waits, three tasks with names, and a line on stdin that makes it do something: `exec`uted on
-# the loop, with `await` allowed in a function `do`.
+# A loop that waits, with three named tasks; it executes each line from stdin.
 SERVICE = """
     import asyncio, re, sys, threading, time
 
@@ -46,7 +45,7 @@ RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.ru
 
 @dataclass
 class Consoled:
-    """A running program and the way to its console."""
+    """A running program, and the way to its console."""
 
     process: subprocess.Popen[str]
     folder: RunFolder
@@ -58,25 +57,25 @@ class Consoled:
             return client.request(line, **more)
 
     def ask(self, line: str) -> Any:
-        """What a command answers that goes well: its text, or with ``--json`` the document."""
+        """The answer of a successful command: its text, or the document with ``--json``."""
         answer = self.request(line)
         assert answer["ok"], answer
         return answer["answer"] if "answer" in answer else answer["text"]
 
     def connect(self, *, tcp: bool = False) -> Client:
-        """Somebody who holds a conversation; over TCP, nothing is said yet."""
+        """A new connection; over TCP, it is not authenticated."""
         if tcp:
             return Client(socket.create_connection(("127.0.0.1", self.card.port), timeout=20))
         return Client.of_card(self.card)
 
     def do(self, statement: str) -> None:
-        """Have the program execute a statement on its loop; returns at once."""
+        """Execute a statement on the program's loop; returns at once."""
         self.process.stdin.write(statement + "\n")
         self.process.stdin.flush()
 
 
 class Client:
-    """One connection."""
+    """A connection to a console."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
@@ -84,7 +83,7 @@ class Client:
 
     @classmethod
     def of_card(cls, card: ConsoleEndpoint) -> Client:
-        """At the socket that a process has told of."""
+        """Connect to the socket of an endpoint."""
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(20)
         channel.connect(card.socket)
@@ -100,7 +99,7 @@ class Client:
         self.channel.sendall(data.encode() if isinstance(data, str) else data)
 
     def wait_for(self, text: str) -> str:
-        """Read until that came; everything up to its end, which is then forgotten."""
+        """Read until *text* comes; return everything up to its end."""
         wanted = text.encode()
         while wanted not in self.received:
             data = self.channel.recv(65536)
@@ -110,7 +109,7 @@ class Client:
         return (before + wanted).decode()
 
     def rest(self) -> bytes:
-        """Everything to the end of the connection."""
+        """Everything until the end of the connection."""
         try:
             while data := self.channel.recv(65536):
                 self.received += data
@@ -134,7 +133,7 @@ def consoled(
     port: int | None = None,
     **how: Any,
 ) -> Iterator[Consoled]:
-    """*program*, from when it has said "ready" and its console is open."""
+    """Start *program*; it has printed "ready" and its console is open."""
     asked = ConsoleConfig(port=port, allow=allow)
     env = {**how.pop("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
     process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, console=asked, env=env, **how)
@@ -149,12 +148,12 @@ def consoled(
 
 
 def card_of(pid: int) -> ConsoleEndpoint | None:
-    """The card of a process, once its console is open."""
+    """The endpoint of a process, once its console is open."""
     return next((found for _, found in console_endpoint.endpoints() if found.pid == pid), None)
 
 
 def is_alive(consoled: Consoled) -> bool:
-    """Whether the program's own loop still does what it is told."""
+    """Whether the program's own loop still executes statements."""
     mark = f"/tmp/harness-{os.getpid()}-{time.monotonic_ns()}"
     consoled.do(f"open({mark!r}, 'w').close()")
     try:

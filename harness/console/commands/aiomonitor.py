@@ -69,7 +69,7 @@ class AiomonitorCommand(Command):
         except ImportError:
             raise CommandError("the program's environment has no aiomonitor") from None
         view = loop_choice.chosen(process, options.loop)
-        run = _Run(words, _monitor(view))
+        run = _LineRun(words, _monitor(view))
         # Not in the client's own thread: asyncio asks `threading` for the current one.
         thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
         process.ignore(thread)
@@ -88,7 +88,7 @@ class AiomonitorCommand(Command):
         )
 
 
-class _Run:
+class _LineRun:
     """Runs one line in a loop of its own, as a monitor's user interface does."""
 
     def __init__(self, words: list[str], monitor: Any) -> None:

@@ -66,7 +66,7 @@ def _converse(interpreter: Interpreter, options: Namespace, client: CommandClien
         except CommandError as exc:
             client.send_line(str(exc))
             continue
-        if result.wants_out:
+        if result.is_exit:
             return
         for line in _lines(result):
             client.send_line(line)

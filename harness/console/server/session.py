@@ -45,7 +45,7 @@ class LineResult:
     text: str
     json: str = ""
     hint: str = ""
-    leaves: bool = False
+    ends_session: bool = False
 
     def __str__(self) -> str:
         return self.json or self.text
@@ -123,7 +123,7 @@ class ConsoleSession:
             self.send_line(str(result))
         if result.hint and self.is_interactive and not result.json:
             self.send_line(f"next: {result.hint}")
-        return not result.leaves
+        return not result.ends_session
 
     def _handle_request(self, line: str) -> bool:
         try:
@@ -131,7 +131,7 @@ class ConsoleSession:
             start = request.get("complete")
             text = str(request["line"] if start is None else start)
             columns = max(20, min(int(request.get("columns", COLUMNS)), 1_000))
-            talks = bool(request.get("talks"))
+            streams = bool(request.get("talks"))
         except (ValueError, TypeError, KeyError, RecursionError):
             self._invalid += 1
             self.send_line(_json({"ok": False, "status": USAGE, "text": 'expected {"line": "COMMAND"}'}))
@@ -139,18 +139,18 @@ class ConsoleSession:
         if start is not None:
             self.send_line(_json({"ok": True, "status": OK, "completions": self._completions(text)}))
             return True
-        if talks:
+        if streams:
             # A client that waits for a long command's answer knows now that the process is well.
             self.send_line(_json({"heard": True}))
-        client = _RequestClient(self, talks=talks)
+        client = _RequestClient(self, streams=streams)
         result = self._execute(text, client, columns=columns)
         answer: dict[str, object] = {"ok": result.status == OK, "status": result.status}
         answer |= {"said": client.lines} if client.lines else {}
         answer |= {"hint": result.hint} if result.hint else {}
-        answer |= {"leaves": True} if result.leaves else {}
+        answer |= {"leaves": True} if result.ends_session else {}
         body = f'"answer":{result.json}' if result.json else f'"text":{_json(result.text)}'
         self.send_line(f"{_json(answer)[:-1]},{body}}}")
-        return not result.leaves
+        return not result.ends_session
 
     def _completions(self, start: str) -> list[str]:
         """What the last word of *start* can become."""
@@ -173,7 +173,7 @@ class ConsoleSession:
         try:
             name, _, rest = line.strip().partition(" ")
             if name in registry.LEAVE:
-                return LineResult(OK, "", leaves=True)
+                return LineResult(OK, "", ends_session=True)
             command = registry.find(name)
             words = rest.split(" ") if command.is_verbatim else _words(rest)
             options = parse(command, words, columns=columns)
@@ -250,20 +250,20 @@ class _LineClient:
 class _RequestClient(_LineClient):
     """The `CommandClient` of a program's request."""
 
-    def __init__(self, session: ConsoleSession, *, talks: bool) -> None:
+    def __init__(self, session: ConsoleSession, *, streams: bool) -> None:
         super().__init__(session, wants_json=False)
         self.lines: list[str] = []
-        self._talks = talks
+        self._streams = streams
 
     def send_line(self, line: str) -> None:
-        if not self._talks:
+        if not self._streams:
             self.lines.append(printable(line))
             return
         with suppress(GoneError):
             self._session.send_line(_json({"say": printable(line)}))
 
     def read_line(self, prompt: str) -> str | None:
-        if not self._talks:
+        if not self._streams:
             return None
         session = self._session
         try:

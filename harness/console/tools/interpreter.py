@@ -42,7 +42,7 @@ class EvaluationResult:
     value: str | None = None  # the `repr` of the last expression, shortened; `None` if that is None
     printed: str = ""
     error: str | None = None  # a traceback, or why there is no result
-    wants_out: bool = False  # it raised SystemExit, as `exit()` does
+    is_exit: bool = False  # it raised SystemExit, as `exit()` does
 
 
 class Interpreter:
@@ -106,7 +106,7 @@ class Interpreter:
         except BaseException as exc:
             # Also SystemExit and a cancellation, which are meant for the client: they would end the service's
             # loop, or be lost with this task.
-            result.wants_out = isinstance(exc, SystemExit)
+            result.is_exit = isinstance(exc, SystemExit)
             result.error = "cancelled" if isinstance(exc, asyncio.CancelledError) else _traceback(exc)
             if isinstance(exc, KeyboardInterrupt):
                 raise

@@ -36,7 +36,7 @@ GREET = """
 
 
 def test_a_command_is_named_after_its_file():
-    """It is found by that name, and by every beginning that no other command shares."""
+    """A command is found by its file's name, and by each prefix that no other command shares."""
     assert [registry.find(name).name for name in registry.names()] == registry.names()
     assert registry.find("wh") is registry.find("where")
     with pytest.raises(OptionError, match="t can be task, top, trace, tree"):
@@ -44,7 +44,7 @@ def test_a_command_is_named_after_its_file():
 
 
 def test_only_the_module_that_is_asked_for_is_imported(tmp_path):
-    """`help` alone needs them all."""
+    """Using a command imports its module alone; only `help` imports all of them."""
     with consoled(tmp_path, allow=("repl",)) as console:
         imported = (
             "repl sorted(name.rpartition('.')[2] for name in sys.modules"
@@ -58,7 +58,7 @@ def test_only_the_module_that_is_asked_for_is_imported(tmp_path):
 
 
 def test_a_new_command_is_one_file(tmp_path):
-    """It is listed, described, completed, found by its beginning, permitted or refused as every other one."""
+    """A new file is listed, described, completed, abbreviated and permitted like any other command."""
     folder = tmp_path / "more"
     folder.mkdir()
     (folder / "greet.py").write_text(dedent(GREET))

@@ -1,4 +1,4 @@
-"""A client's bytes as lines: every kind of line end, telnet's commands taken out, nothing without a bound."""
+"""A client's bytes become lines: any line end, without telnet's commands, bounded in size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines_of(*chunks: bytes) -> list[str | None]:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\0", b"\r"], ids=repr)
 def test_every_line_end_is_one(end):
-    """Also when each byte comes by itself, and for empty lines."""
+    """CRLF, CR NUL, CR and LF each end one line, also byte by byte, and also after an empty line."""
     text = b"ps" + end + end + b"where 7" + end
 
     assert lines_of(text) == ["ps", "", "where 7"]
@@ -32,7 +32,7 @@ def test_every_line_end_is_one(end):
 
 
 def test_telnets_commands_are_no_text():
-    """Wherever they stand, and however they are cut; an escaped 255 is itself."""
+    """Telnet commands are removed from the text wherever they are cut; an escaped 255 remains."""
     text = NEGOTIATION + b"p" + NEGOTIATION + b"s \xff\xff\r\n"
     whole = lines_of(text)
 
@@ -42,7 +42,7 @@ def test_telnets_commands_are_no_text():
 
 
 def test_what_telnet_offers_or_asks_for_is_declined():
-    """DONT for each WILL, WONT for each DO; WONT and DONT need no answer."""
+    """Each WILL is answered by DONT, each DO by WONT; WONT and DONT need no answer."""
     lines = Lines()
     lines.feed(NEGOTIATION)
 
@@ -51,7 +51,7 @@ def test_what_telnet_offers_or_asks_for_is_declined():
 
 @pytest.mark.parametrize("ctrl_c", [b"\xff\xf4", b"\xff\xf3", b"\x03"], ids=repr)
 def test_ctrl_c_gives_up_the_line(ctrl_c):
-    """What was typed of it is forgotten, and the interrupt is known."""
+    """A Ctrl-C drops the partial line and is reported as an interrupt."""
     lines = Lines()
     lines.feed(b"cancel 7" + ctrl_c + b"ps\n")
 
@@ -60,7 +60,7 @@ def test_ctrl_c_gives_up_the_line(ctrl_c):
 
 
 def test_a_line_has_a_bound():
-    """A longer one is dropped as a whole, and the next one is whole."""
+    """A line over the limit is dropped as a whole, and the next one is intact."""
     longest = b"x" * LINE_BYTES
 
     assert lines_of(longest + b"\nps\n") == [longest.decode(), "ps"]
@@ -68,7 +68,7 @@ def test_a_line_has_a_bound():
 
 
 def test_random_bytes_keep_nothing():
-    """Whatever comes, lines end at line ends, and an endless telnet command is not gathered."""
+    """After random bytes, lines still end at line ends, and an endless telnet command is not buffered."""
     dice = random.Random(7)
     lines = Lines()
     for _ in range(200):
@@ -85,14 +85,14 @@ def test_random_bytes_keep_nothing():
 
 @pytest.fixture
 def pair():
-    """Both ends of a connection."""
+    """A connection, and the client's end of it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield Connection(ours), theirs
 
 
 def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
-    """To send waits for so long and no longer."""
+    """Sending to a client that does not read fails after a timeout."""
     connection, _ = pair
     connection._channel.settimeout(0.1)
 
@@ -102,7 +102,7 @@ def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
 
 
 def test_a_client_that_ends_its_input_gets_its_answers(pair):
-    """A pipe does so at once; only when it has gone completely has it left."""
+    """A client that has ended its input, as a pipe does, is served until it hangs up."""
     connection, theirs = pair
     theirs.sendall(b"one\ntwo\n")
     theirs.shutdown(socket.SHUT_WR)
@@ -118,7 +118,7 @@ def test_a_client_that_ends_its_input_gets_its_answers(pair):
 
 
 def test_a_long_line_is_told(pair):
-    """It is an error of its own, and the next line is read."""
+    """Reading a line over the limit raises an error of its own; the next line is read."""
     connection, theirs = pair
     theirs.sendall(b"x" * (LINE_BYTES + 1) + b"\nps\n")
 
@@ -128,7 +128,7 @@ def test_a_long_line_is_told(pair):
 
 
 def test_an_idle_client_is_told_and_left(pair):
-    """After its time without a line the conversation ends."""
+    """A session ends when its client has sent no line for the idle time."""
     connection, theirs = pair
     service: object = None
     ConsoleSession(

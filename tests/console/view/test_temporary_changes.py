@@ -1,4 +1,4 @@
-"""What is changed for a limited time goes back: by itself, on demand, or when the console ends."""
+"""Temporary changes are undone: by time, on request, or when the console closes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def limits(errors):
 
 
 def test_it_goes_back_by_itself(limits):
-    """After its time, once; nothing is in force then."""
+    """A change is undone once, after its time."""
     undone, times = threading.Event(), []
     limits.begin("log shop", "DEBUG", for_s=0.05, undo=lambda: (times.append(1), undone.set()))
     (standing,) = limits.in_force()
@@ -41,7 +41,7 @@ def test_it_goes_back_by_itself(limits):
 
 
 def test_it_can_be_ended_at_once(limits):
-    """Once; what is not in force cannot be ended."""
+    """A change can be ended early, once."""
     times = []
     limits.begin("debug", "", for_s=LONG_S, undo=lambda: times.append(1))
 
@@ -51,7 +51,7 @@ def test_it_can_be_ended_at_once(limits):
 
 
 def test_one_of_a_name_is_in_force(limits):
-    """The second is refused, with what stands there; another name is free."""
+    """A second change of the same name is refused with a description of the first."""
     limits.begin("profile", "into a.txt", for_s=LONG_S, undo=lambda: None)
     limits.begin("memory", "", for_s=LONG_S / 2, undo=lambda: None)
 
@@ -61,7 +61,7 @@ def test_one_of_a_name_is_in_force(limits):
 
 
 def test_the_time_of_one_that_was_ended_is_not_its_successors(limits):
-    """What begins under the same name keeps its own time."""
+    """The timer of an ended change does not end its successor of the same name."""
     over, times = threading.Event(), []
     limits.begin("log shop", "first", for_s=0.05, undo=lambda: None)
     limits.end("log shop")
@@ -74,7 +74,7 @@ def test_the_time_of_one_that_was_ended_is_not_its_successors(limits):
 
 
 def test_a_change_that_fails_is_undone_at_once(limits):
-    """What was made of it until then does not stay, and the error is the maker's to see."""
+    """If making a change raises, it is undone and the exception is passed on."""
     times = []
     with (
         pytest.raises(ZeroDivisionError),
@@ -91,7 +91,7 @@ def test_a_change_that_fails_is_undone_at_once(limits):
 
 
 def test_the_end_of_the_console_undoes_everything(limits, errors):
-    """Also what stands after one that cannot be undone, which is told; nothing begins any more."""
+    """Closing undoes every change, also after one that fails, and refuses new ones."""
     times = []
     limits.begin("one", "", for_s=LONG_S, undo=lambda: 1 / 0)
     limits.begin("two", "", for_s=LONG_S, undo=lambda: times.append(2))
@@ -107,19 +107,19 @@ def test_the_end_of_the_console_undoes_everything(limits, errors):
     ("text", "length_s"), [("30s", 30), ("2m", 120), ("500ms", 0.5), ("7", 7), ("1.5s", 1.5)]
 )
 def test_lengths_of_time(text, length_s):
-    """As people type them; a plain number is of seconds."""
+    """Durations have a unit; a plain number means seconds."""
     assert seconds(text) == length_s
 
 
 @pytest.mark.parametrize("text", ["", "s", "0", "-1s", "nan", "inf", "1h", "3 s s", "ms5", "5sm"])
 def test_what_is_no_length_of_time(text):
-    """It is refused with an example."""
+    """Anything else is refused with examples."""
     with pytest.raises(ArgumentTypeError, match="such as 30s, 2m or 500ms"):
         seconds(text)
 
 
 def test_a_length_of_time_may_have_a_limit():
-    """More than that is refused."""
+    """A duration over the limit is refused."""
     assert up_to(60)("1m") == 60
     with pytest.raises(ArgumentTypeError, match="60 s at most, got '2m'"):
         up_to(60)("2m")

@@ -1,4 +1,4 @@
-"""`top` and the log of steps stand in for the same functions of asyncio: neither may mislead the other."""
+"""`top` and the step log both replace functions of asyncio: neither distorts the other's figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PROGRAM = """
 
 
 def test_both_count_the_same_steps(tmp_path):
-    """With `top` asked while spans are decomposed, the times of both are right."""
+    """With `top` in use while spans are decomposed, the times of both are right."""
     with consoled(tmp_path, program=PROGRAM, waits=1.0) as console:
 
         def busy_share():

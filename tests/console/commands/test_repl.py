@@ -1,4 +1,4 @@
-"""`repl`: Python on the service's loop. What goes wrong in there is told to the client and to nobody else."""
+"""`repl`: Python on the service's loop; errors are reported to the client alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def of(service, kind):
 
 
 def prompt(service):
-    """Somebody at the prompt."""
+    """A client at the prompt."""
     client = service.connect()
     client.wait_for("> ")
     client.send("repl\n")
@@ -66,7 +66,7 @@ def prompt(service):
 
 
 def typed(client, *lines):
-    """What comes back for lines, the last of which ends a piece of code."""
+    """The output for a piece of code of one or more lines."""
     for line in lines[:-1]:
         client.send(line + "\n")
         client.wait_for("... ")
@@ -90,12 +90,12 @@ def typed(client, *lines):
     ],
 )
 def test_an_expression_is_run_on_the_loop(service, code, answer):
-    """With what it prints, and its value; await is allowed at the top."""
+    """The answer has the output and the value of the code, which may await at the top level."""
     assert service.ask(f"repl {code}") == answer
 
 
 def test_a_large_value_is_cut(service):
-    """The answer to a million items is not a million items."""
+    """Long values and long outputs are shortened."""
     assert len(service.ask("repl list(range(10**6))")) < 10_000
     assert len(service.ask("repl print('x' * 10**7)")) < 200_000
 
@@ -117,7 +117,7 @@ def test_a_large_value_is_cut(service):
     ],
 )
 def test_an_error_is_told_to_the_client_alone(service, code, error):
-    """With its traceback, from the client's own code on; the service does not notice."""
+    """The client gets the traceback of its own code; the service is not affected."""
     answer = service.request(f"repl {code}")
 
     assert (answer["ok"], answer["status"]) == (False, "failed")
@@ -128,13 +128,13 @@ def test_an_error_is_told_to_the_client_alone(service, code, error):
 
 
 def test_what_takes_too_long_is_cancelled(service):
-    """By the limit that was asked for; what swallows that is said to go on."""
+    """Code is cancelled after --within; code that swallows the cancellation is reported as running."""
     assert service.request("repl --within 200ms await asyncio.sleep(60)")["text"] == "cancelled"
     assert "swallowed its cancellation" in service.request("repl --within 100ms await swallow()")["text"]
 
 
 def test_code_that_holds_the_loop_is_named(service):
-    """It cannot be stopped, and the client does not wait for it for ever; others hear what holds the loop."""
+    """Code that blocks the loop is reported as unstoppable; other clients are refused with its frame."""
     told = service.request("repl --within 300ms time.sleep(4)")["text"]
     refused = service.request("repl 1")
 
@@ -146,7 +146,7 @@ def test_code_that_holds_the_loop_is_named(service):
 
 
 def test_a_conversation(service):
-    """Names last, blocks are ended by an empty line, ``_`` is the latest value, an error ends nothing."""
+    """Variables last, an empty line ends a block, ``_`` is the latest value, and an error ends nothing."""
     with prompt(service) as client:
         assert typed(client, "y = await ask()") == ""
         assert typed(client, "y * 2") == "6\n"
@@ -168,7 +168,7 @@ def test_a_conversation(service):
 
 
 def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service):
-    """Telnet sends it as IAC IP; the prompt comes back."""
+    """Telnet's interrupt cancels the code, and the prompt comes back."""
     with prompt(service) as client:
         client.send("await asyncio.sleep(60)\n")
         wait(lambda: service.ask("ps --filter task=harness-repl --json")["total"] or None)
@@ -178,7 +178,7 @@ def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service):
 
 
 def test_a_client_that_leaves_takes_its_expression_along(service):
-    """Nothing runs on for nobody."""
+    """The code of a client that disconnects is cancelled."""
     before = service.ask("repl len(asyncio.all_tasks())")
     with prompt(service) as client:
         client.send("await asyncio.sleep(60)\n")
@@ -188,7 +188,7 @@ def test_a_client_that_leaves_takes_its_expression_along(service):
 
 
 def test_what_others_print_is_not_the_clients(service):
-    """Only what the expression prints goes to the client, and only that; then stdout is as it was."""
+    """The client gets the output of its own code only, and stdout is restored."""
     service.do("chatting = True; talk = asyncio.get_running_loop().create_task(chat())")
     assert service.process.stdout.readline() == "chat\n"
     answer = service.ask("repl print('mine', await asyncio.sleep(0.2, 1))")

@@ -1,4 +1,4 @@
-"""`aiomonitor LINE`: what a program's own aiomonitor commands are worth goes on, without any of its ports."""
+"""`aiomonitor LINE` runs aiomonitor's commands, without opening any port."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def service(request, tmp_path_factory, runtime_of_module):
     with consoled(folder, program=program(), loop=request.param, allow=("cancel",)) as running:
         yield running
         assert of(running, ProbeFailed) == []
-        # The loop that runs its asynchronous commands is not taken for one of the program's.
+        # The loop that runs aiomonitor's commands is not taken for one of the program's.
         assert [event.loop for event in of(running, LoopStarted)] == [0]
 
 
@@ -93,7 +93,7 @@ def of(service, kind):
 
 
 def test_its_own_commands_work(service):
-    """They see the program's tasks; its id of a task is its own."""
+    """aiomonitor's commands see the program's tasks, by aiomonitor's own ids."""
     table = service.ask("aiomonitor ps")
     assert "patient" in table
     assert "PENDING" in table
@@ -104,7 +104,7 @@ def test_its_own_commands_work(service):
 
 
 def test_custom_commands_work(service):
-    """Also one that works in the background, with its output at the end of it."""
+    """Commands of the program work, also one that outputs from a background task."""
     assert service.ask("aiomonitor stock apples") == "apples: none"
     assert service.ask("aiomonitor --json wait")["output"] == "✓ waited"
     assert service.ask("aiomonitor hang") == ""
@@ -112,7 +112,7 @@ def test_custom_commands_work(service):
 
 
 def test_its_cancel_cancels(service):
-    """With the permission of the console's own."""
+    """aiomonitor's `cancel` works with the permission `cancel`."""
     row = next(line for line in service.ask("aiomonitor ps").splitlines() if "patient" in line)
     number = row.strip("| ").split()[0]
 
@@ -125,7 +125,7 @@ def test_its_cancel_cancels(service):
     [("fail", "ValueError: out of order"), ("nope", "No such command 'nope'"), ("where", "Missing argument")],
 )
 def test_an_error_is_told(service, line, why):
-    """The client hears it, and the service does not."""
+    """An error in an aiomonitor command is reported to the client, and the service goes on."""
     answer = service.request(f"aiomonitor {line}")
 
     assert answer["status"] == "failed"
@@ -134,14 +134,14 @@ def test_an_error_is_told(service, line, why):
 
 
 def test_what_it_may_not_is_refused(service):
-    """A signal takes a permission that this console has not, and its Python prompt would open a port."""
+    """aiomonitor's signals and Python prompt need the console's permissions."""
     assert "--allow signal" in service.request("aiomonitor signal SIGTERM")["text"]
     assert "--allow repl" in service.request("aiomonitor console")["text"]
     assert is_alive(service)
 
 
 def test_no_port_is_open_and_no_factory_is_set(service):
-    """All of it goes through the console's own socket."""
+    """Running aiomonitor commands opens no port and sets no task factory."""
     service.ask("aiomonitor ps")
     service.do("print(asyncio.get_running_loop().get_task_factory(), flush=True)")
 
@@ -162,15 +162,15 @@ def listening(pid):
 
 
 def test_a_command_finds_the_programs_own_monitor(tmp_path):
-    """If it has started one, of a class of its own perhaps, its commands find what they need there."""
+    """If the program runs a monitor of its own class, commands find its attributes."""
     pytest.importorskip("aiomonitor")
     with consoled(tmp_path, program=program(its_own=ITS_OWN)) as running:
         assert running.ask("aiomonitor stock apples") == "apples: 7"
-        assert len(listening(running.process.pid)) == 2  # its own ones
+        assert len(listening(running.process.pid)) == 2  # the monitor's own
 
 
 def test_without_it_one_sentence_says_so(tmp_path):
-    """A target that has no aiomonitor has no such commands."""
+    """Without aiomonitor in the program's environment, the command is refused."""
     (tmp_path / "aiomonitor.py").write_text("raise ImportError('not in this environment')")
     with consoled(tmp_path, program=program(has_aiomonitor=False)) as running:
         answer = running.request("aiomonitor ps")

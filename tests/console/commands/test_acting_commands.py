@@ -1,4 +1,4 @@
-"""The commands that change something: what they do, what they refuse, and that it goes back by itself."""
+"""Commands that change something: their effects, their refusals, and that they are undone."""
 
 from __future__ import annotations
 
@@ -87,35 +87,35 @@ EVERYTHING = ("cancel", "signal", "repl", "chaos")
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
 def service(request, tmp_path_factory, runtime_of_module):
-    """One program for all tests of a module, which may do everything to it."""
+    """One program for all tests of the module; its console has every permission."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
     folder = tmp_path_factory.mktemp("service")
     with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
         yield running
-        # Whatever a test has asked for, the probe itself went through it unharmed.
+        # No test made the probe itself fail.
         assert of(running, ProbeFailed) == []
 
 
 def of(service, kind):
-    """The events of a kind in the record so far."""
+    """The events of one kind that were recorded so far."""
     return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
 
 
 def refused(service, line):
-    """Why a line was refused."""
+    """The reason for which a line was refused."""
     answer = service.request(line)
     assert answer["status"] == "refused", answer
     return answer["text"]
 
 
 def python(service, expression):
-    """The value of an expression on the service's loop."""
+    """The value of an expression, evaluated on the service's loop."""
     return service.ask(f"repl {expression}")
 
 
 def done(service, statement):
-    """Have the program execute a statement, and wait until it has."""
+    """Execute a statement in the program, and wait until it is done."""
     service.do(statement)
     assert is_alive(service)
 
@@ -132,7 +132,7 @@ def done(service, statement):
     ],
 )
 def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
-    """It is gone; whether it was cancelled, has failed or has swallowed it makes a difference."""
+    """The answer says whether the task was cancelled, failed, or swallowed its cancellation."""
     done(service, f"start({name})")
     number = service.ask(f"ps --filter task={name} --json")["rows"][0]["id"]
     answer = service.ask(f"cancel {number} --message enough --json")
@@ -143,7 +143,7 @@ def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
 
 
 def test_a_task_that_swallows_its_cancellation_is_told(service):
-    """The command gives up after two seconds, fails, and says where the task is."""
+    """After two seconds the command fails, and says where the task still runs."""
     done(service, "start(stubborn)")
     answer = service.request("cancel stubborn")
 
@@ -154,7 +154,7 @@ def test_a_task_that_swallows_its_cancellation_is_told(service):
 
 
 def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service):
-    """Who cancels while the loop is held hears what holds it; afterwards the task still runs."""
+    """On a blocked loop, `cancel` is refused with the blocking frame, and the task is not cancelled later."""
     done(service, "start(patient)")
     service.do("time.sleep(2.5)")
     wait(lambda: service.ask("status --json")["late"])
@@ -168,7 +168,7 @@ def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(servic
 
 
 def test_there_must_be_such_a_task(service):
-    """A slip of the pen cancels nobody."""
+    """`cancel` refuses a name that no task has."""
     assert "no pending task has the number or name 'nobody'" in refused(service, "cancel nobody")
 
 
@@ -176,7 +176,7 @@ def test_there_must_be_such_a_task(service):
 
 
 def test_a_signal_reaches_its_handler(service):
-    """The handler that the program has put on its loop runs; before that the client hears what is there."""
+    """The program's handler on the loop runs; before that the client is told which handler there is."""
     answer = service.request("signal USR1")
 
     assert service.process.stdout.readline() == "USR1\n"
@@ -187,7 +187,7 @@ def test_a_signal_reaches_its_handler(service):
 
 
 def test_what_leaves_no_chance_needs_force(service):
-    """KILL and STOP are refused, and so is what is no signal; the service lives on."""
+    """KILL and STOP are refused without --force, unknown signals always; the service lives on."""
     assert "--force" in refused(service, "signal kill")
     assert "--force" in refused(service, "signal SIGSTOP")
     assert "no signal named NOPE" in refused(service, "signal NOPE")
@@ -195,7 +195,7 @@ def test_what_leaves_no_chance_needs_force(service):
 
 
 def test_a_signal_may_end_the_service(tmp_path):
-    """The client still hears what it has done."""
+    """A client that ends the service still receives the effect of the signal."""
     with consoled(tmp_path, program=PROGRAM, allow=("signal",)) as running:
         with running.connect() as client:
             client.send("signal TERM\n")
@@ -209,7 +209,7 @@ def test_a_signal_may_end_the_service(tmp_path):
 
 
 def test_an_injected_fault_acts_and_is_healed(service):
-    """The function misbehaves from then on, until it is healed; the record has it all."""
+    """The function fails until the fault is healed; injection, effects and healing are in the record."""
     fault = service.ask("faults inject call.fail --in __main__:fetch --raises builtins:OSError --json")["id"]
     failing = service.request("repl fetch(7)")["text"]
     listed = service.ask("faults --json")["rows"]
@@ -230,7 +230,7 @@ def test_an_injected_fault_acts_and_is_healed(service):
 
 
 def test_a_fault_stops_by_itself(service):
-    """After its time nothing is in force, and the function is the program's own again."""
+    """After its time no fault is in force, and the function is the program's own again."""
     service.ask("faults inject block.sleep --in __main__:fetch --block-ms 1 --for 300ms")
     assert service.ask("faults --json")["total"] == 1
 
@@ -248,7 +248,7 @@ def test_a_fault_stops_by_itself(service):
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(service, line, why):
-    """Nothing is in force afterwards."""
+    """An impossible fault is refused, and none is in force afterwards."""
     assert why in refused(service, line)
     assert service.ask("faults --json")["total"] == 0
 
@@ -261,7 +261,7 @@ def level_of(service):
 
 
 def test_a_log_level_goes_back_by_itself(service):
-    """It holds for its time; the loggers that there are can be listed."""
+    """A level is changed for its time only; the loggers can be listed."""
     told = service.ask("log DEBUG shop --for 500ms")
     assert told.startswith("shop: DEBUG instead of NOTSET, for 0.5 s")
     assert "it has no handler" in told
@@ -275,7 +275,7 @@ def test_a_log_level_goes_back_by_itself(service):
 
 
 def test_a_log_level_can_be_reset_and_changed_again(service):
-    """A second change takes the first one's place, and what was there before both comes back."""
+    """A second change replaces the first; a reset restores the level from before both."""
     service.ask("log DEBUG shop")
     service.ask("log error shop")
     assert level_of(service) == "40"
@@ -286,7 +286,7 @@ def test_a_log_level_can_be_reset_and_changed_again(service):
 
 
 def test_a_level_that_somebody_else_has_set_stays(service):
-    """The program's own change, made later, is not undone."""
+    """A later change by the program itself is not undone."""
     service.ask("log DEBUG shop")
     done(service, "log.setLevel(30)")
     service.ask("log reset shop")
@@ -296,14 +296,14 @@ def test_a_level_that_somebody_else_has_set_stays(service):
 
 
 def test_there_must_be_such_a_logger_and_level(service):
-    """None is made by asking for it."""
+    """Unknown loggers and levels are refused, and no logger is made."""
     assert "no logger named shopp" in refused(service, "log DEBUG shopp")
     assert "no level LOUD" in refused(service, "log LOUD shop")
     assert python(service, "'shopp' in logging.root.manager.loggerDict") == "False"
 
 
 def test_debug_mode_goes_off_by_itself(service):
-    """The loop is in debug mode for that time, with the limit that was asked for, and as before after it."""
+    """The loop is in debug mode with the given limit for the given time, then as before."""
     state = "(lambda l: (l.get_debug(), l.slow_callback_duration))(asyncio.get_running_loop())"
     service.ask("debug on --for 700ms --slow-ms 250")
     assert python(service, state) == "(True, 0.25)"
@@ -314,7 +314,7 @@ def test_debug_mode_goes_off_by_itself(service):
 
 
 def test_debug_mode_can_be_switched_off(service):
-    """At once, and what it had changed with it."""
+    """`debug off` switches debug mode off at once."""
     assert service.ask("debug on --json")["debug"] is True
     service.ask("debug off")
 
@@ -325,7 +325,7 @@ def test_debug_mode_can_be_switched_off(service):
 
 
 def test_a_collection_says_how_long_it_held_the_process(service):
-    """What was unreachable is found, and the figures are those of the collector."""
+    """`gc collect` reports its duration and the unreachable objects, `gc` the collector's statistics."""
     done(service, "import gc; gc.collect(); [(lambda x: x.append(x))([]) for _ in range(50)]")
     answer = service.ask("gc collect --json")
     stats = service.ask("gc --json")
@@ -337,7 +337,7 @@ def test_a_collection_says_how_long_it_held_the_process(service):
 
 
 def test_the_line_that_allocates_is_named(service):
-    """Of what was allocated in the window and stays, the largest comes first; the tracing is over then."""
+    """The line that allocated most of what is still held comes first; tracing has ended by then."""
     service.do("asyncio.get_running_loop().call_later(0.4, hoard)")
     answer = service.ask("memory --for 1s --json")
 
@@ -350,7 +350,7 @@ def test_the_line_that_allocates_is_named(service):
 
 
 def test_a_programs_own_tracing_is_left_alone(service):
-    """It is neither used nor stopped."""
+    """If the program traces allocations itself, `memory` is refused and does not stop it."""
     done(service, "import tracemalloc; tracemalloc.start()")
     assert "tracemalloc is on already" in refused(service, "memory --for 1s")
 
@@ -359,7 +359,7 @@ def test_a_programs_own_tracing_is_left_alone(service):
 
 
 def test_a_client_that_leaves_ends_its_tracing(service):
-    """Nothing goes on for a client that is not there any more."""
+    """Tracing ends when its client disconnects."""
     with service.connect() as client:
         client.wait_for("> ")
         client.send("memory --for 60s\n")
@@ -373,7 +373,7 @@ def test_a_client_that_leaves_ends_its_tracing(service):
 
 
 def test_a_profile_names_the_line_that_computes(service):
-    """Nearly all samples of a loop that computes are in the line that does."""
+    """Nearly all samples of a computing loop are in the line that computes."""
     done(service, "start(busy)")
     answer = service.ask("profile for 1s --format collapsed --json")
     service.ask("cancel busy")
@@ -382,7 +382,7 @@ def test_a_profile_names_the_line_that_computes(service):
     for line in Path(answer["path"]).read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         shares[stack.split(";")[-1].split(" ")[0]] += int(count)
-    # Of uvloop, it is not known when it waits: nothing of it is written in Python.
+    # When uvloop waits is not known: none of it is written in Python.
     del shares["Runner.run"]
     assert shares["burn"] / shares.total() > 0.8, shares
     path = answer["path"].removeprefix(f"{service.folder.path}/")
@@ -390,7 +390,7 @@ def test_a_profile_names_the_line_that_computes(service):
 
 
 def test_a_profile_can_be_started_and_stopped(service):
-    """One at a time; the file is where it was promised to be."""
+    """One profile runs at a time; its file is written at the announced path."""
     path = service.ask("profile start 30s --format speedscope --json")["path"]
     assert "is in force already" in refused(service, "profile for 1s")
     assert service.ask("profile stop --json")["path"] == path
@@ -401,7 +401,7 @@ def test_a_profile_can_be_started_and_stopped(service):
 
 
 def test_a_profile_that_nobody_stops_ends_by_itself(service):
-    """Its file is written, too."""
+    """A profile that is not stopped ends after its time, and its file is written."""
     path = service.ask("profile start 400ms --json")["path"]
 
     wait(lambda: service.ask("profile --json")["path"] is None)
@@ -410,7 +410,7 @@ def test_a_profile_that_nobody_stops_ends_by_itself(service):
 
 
 def test_pyinstrument_profiles_the_loops_thread(service):
-    """A call tree, if the target has pyinstrument; its profiler is gone afterwards."""
+    """With pyinstrument installed, there is a call tree; its profiler is removed afterwards."""
     pytest.importorskip("pyinstrument")
     done(service, "start(busy)")
     text = service.ask("profile for 700ms --kind pyinstrument --format text")
@@ -424,7 +424,7 @@ def test_pyinstrument_profiles_the_loops_thread(service):
 
 
 def test_a_window_keeps_the_synchronous_calls(service):
-    """Those within it are in the record, with their line; those before and after are not."""
+    """Calls within the window are in the record with their line; earlier and later ones are not."""
 
     def sleeps():
         return {
@@ -448,7 +448,7 @@ def test_a_window_keeps_the_synchronous_calls(service):
 
 
 def test_a_window_closes_by_itself(service):
-    """Nothing is replaced any more after its time."""
+    """After its time the functions are the original ones again."""
     service.ask("record for 300ms")
     assert python(service, "type(time.sleep).__name__") != "'builtin_function_or_method'"
 
@@ -474,7 +474,7 @@ def test_a_window_closes_by_itself(service):
     ],
 )
 def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs):
-    """Each names the permission it would take; to list what there is takes none."""
+    """Each refusal names the missing permission."""
     assert needs in refused(read_only, line)
 
 
@@ -485,7 +485,7 @@ def read_only(tmp_path_factory, runtime_of_module):
 
 
 def test_what_changes_something_is_in_the_record(read_only):
-    """Also what takes no permission; what only reads is not."""
+    """Commands that change something are recorded even without a permission; those that read are not."""
     for line in (
         "log DEBUG shop --for 100ms",
         "debug",

@@ -1,7 +1,7 @@
-"""What answers a command is gone with the answer, and does not wait for the collector.
+"""A command leaves nothing that only the collector can free.
 
-A service that has the collector look seldom, as one with many objects should, would grow meanwhile; and what
-is kept could be frames of the service itself, with everything in them.
+A service with infrequent collections, as one with many objects should have, would grow meanwhile; and what
+is left could be frames of the service itself, with all their variables.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ ASKED = 10
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, runtime_of_module):
-    """One program for all of them."""
+    """One program for all tests of the module."""
     with consoled(tmp_path_factory.mktemp("service"), allow=("repl",)) as running:
         yield running
 
 
 def left_by(service, line):
-    """The number of objects that the collector finds, for each time that the line is carried out."""
-    service.request(line)  # the first time imports
+    """The number of objects that the collector finds per execution of the line."""
+    service.request(line)  # the first run imports modules
     service.ask("gc collect")
     for _ in range(ASKED):
         service.request(line)
@@ -52,10 +52,10 @@ def left_by(service, line):
 
 @pytest.mark.parametrize("line", READING)
 def test_a_command_leaves_the_collector_nothing(service, line):
-    """Neither its parser, nor its table, nor a frame."""
+    """A reading command leaves no reference cycles: no parser, table or frame."""
     assert left_by(service, line) < 1
 
 
 def test_what_a_command_does_leave_is_counted(service):
-    """A list that contains itself is left by each of these."""
+    """The control: a list that contains itself is counted."""
     assert left_by(service, "repl (lambda x: x.append(x))([])") >= 1

@@ -1,0 +1,111 @@
+"""`lints`: each has a program that is wrong, and one that is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.commanded import wait
+from tests.support.console_programs import blocked, done, row, rows, settled
+from tests.support.consoled import consoled
+
+ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
+
+
+def lints(program):
+    """Each lint with the name of its task."""
+    return {(one["lint"], one["task"]) for one in rows(program, "lints")}
+
+
+def test_a_program_that_does_nothing_wrong_has_no_lints(program):
+    """The control: sleeping, waiting for what others refer to, timeouts and paced loops are not reported."""
+    done(
+        program,
+        "kept['queue'] = asyncio.Queue();"
+        "start(a=sleep_long(), b=consume(kept['queue']), c=hopeful(), d=limited(), e=spin(0.001));"
+        "start(f=together(sleep_long()), h=asyncio.to_thread(nap, 0.1), i=read_line(), g=grouped(1))",
+    )
+    row(program, "g")
+    before = {"destroyed", "never retrieved", "never awaited", "swallowed", "leaked"}
+
+    assert {(lint, task) for lint, task in lints(program) if lint not in before} == set()
+
+
+def test_a_task_that_nobody_can_resume_is_found(program):
+    """A task is reported if only the task itself refers to its future or queue."""
+    done(program, "start(a=forsaken(), b=queue_of_its_own(), c=hopeful(), d=limited())")
+    settled(program, *"abcd")
+
+    assert {one for one in lints(program) if one[0] == "pending for ever"} == {
+        ("pending for ever", "a"),
+        ("pending for ever", "b"),
+    }
+    assert program.ask("task a --json")["forsaken"]
+    assert not program.ask("task c --json")["forsaken"]
+
+
+@ON_ASYNCIO
+def test_a_task_that_wakes_itself_is_found(program):
+    """A loop around ``sleep(0)`` is reported, one with a pause is not."""
+    done(program, "start(good=spin(0.002), bad=spin(0))")
+    row(program, "bad")
+    program.ask("top")  # ends the window before
+
+    # On a busy machine it may have had no turn in the window.
+    found = wait(lambda: {one for one in lints(program) if one[0] == "self-waking"})
+    assert found == {("self-waking", "bad")}
+
+
+def test_a_task_that_does_not_yield_is_found(program):
+    """A step that does not end is reported until it ends."""
+    blocked(program, "start(blocker=block(2))")
+
+    assert wait(lambda: ("never yielded", "blocker") in lints(program))
+    assert wait(lambda: ("never yielded", "blocker") not in lints(program))
+
+
+@pytest.mark.parametrize(
+    ("statement", "lint", "says"),
+    [
+        ("start(f=fail()); tasks.pop('f')", "never retrieved", "ValueError: no such host"),
+        ("fail()", "never awaited", "fail was created but never awaited"),
+        (
+            "start(i=ignore()); asyncio.get_running_loop().call_later(0.05, tasks['i'].cancel)",
+            "swallowed",
+            "ignore",
+        ),
+        ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken was destroyed while pending"),
+    ],
+)
+def test_what_got_lost_is_found(program, statement, lint, says):
+    """Lost exceptions, coroutines, cancellations and tasks are reported from the record."""
+    done(program, statement)
+
+    def found():
+        done(program, "gc.collect()")
+        program.ask("repl await asyncio.sleep(0.05)")
+        return [one for one in rows(program, "lints") if one["lint"] == lint and says in one["what"]]
+
+    assert wait(found)[0]["level"] == "warning"
+
+
+def test_tasks_that_only_become_more_are_a_leak(tmp_path):
+    """A growing number of tasks at one line is a leak; a pool of constant size is not."""
+    body = """
+    import asyncio, sys
+
+    async def leak(): await asyncio.sleep(3600)
+    async def pool(): await asyncio.sleep(3600)
+
+    async def main():
+        kept = [asyncio.create_task(pool()) for _ in range(200)]
+        print("ready", flush=True)
+        while True:
+            kept.append(asyncio.create_task(leak()))
+            await asyncio.sleep(0.005)
+
+    RUN
+    """
+    with consoled(tmp_path, program=body) as program:
+        found = wait(lambda: [one for one in rows(program, "lints") if one["lint"] == "leaked"])
+
+        assert ["leak:" in one["what"] for one in found] == [True]
