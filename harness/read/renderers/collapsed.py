@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...record.event import Frame
+from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, stack_samples
 
@@ -31,3 +32,6 @@ def _name(frame: Frame) -> str:
 def _escaped(part: str) -> str:
     # What separates frames and lines cannot be part of a name.
     return part.replace(";", ",").replace("\n", " ").replace("\r", " ")
+
+
+FORMAT = RecordFormat("collapsed", extension="collapsed.txt", render=render)

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 
 from ...record.event import Frame
+from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
@@ -66,3 +67,6 @@ def _root(sample: StackSample) -> Frame:
 
 def _frame(function: str, file: str, line: int) -> dict[str, object]:
     return {"name": function, "file": file, "line": line} if file else {"name": function}
+
+
+FORMAT = RecordFormat("speedscope", extension="speedscope.json", render=render)
