@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..read import history, report
+from ..read import history, report, terminal
 from ..read.formats import publish, render
-from ..read.renderers import terminal
 from ..record.run import RunFolder
 from .calls_option import CallsAsked
 

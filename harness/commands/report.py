@@ -8,19 +8,28 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..read import formats, terminal
 from ..read.calls.allowlist import Allowlist
 from ..read.compare.comparison import comparison
 from ..read.compare.profile_diff import profile_diff
-from ..read.formats import FORMATS, OF_RECORD, export, publish, render, save
+from ..read.formats import export, publish, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
 from ..record.run import RunFolder
 from .calls_option import CallsAsked, calls_options
 
 
+class _FormatOption(click.Option):
+    """Its help names the formats, whose modules are imported only then."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = f"One of {', '.join(formats.names())}."
+        return super().get_help_record(ctx)
+
+
 @click.command(short_help="Render an existing record.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "name", metavar="F", help=f"One of {', '.join(FORMATS)}.")
+@click.option("--format", "name", cls=_FormatOption, metavar="F")
 @click.option("--json", "name", flag_value="json", help="Same as --format json.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output."
@@ -52,21 +61,14 @@ def report(
         other = load(RunFolder(against))
         between = comparison(build(other), document, profile_diff(other, history))
         document = replace(document, difference=between)
-    name = name or (_format_of(output) if output is not None else None)
+    name = name or (formats.of_file(output) if output is not None else None)
     if name is None:
-        from ..read.renderers import terminal
-
         terminal.show(document, Console(), report=publish(folder, document))
     else:
-        rendered = export(history, name) if name in OF_RECORD else render(document, name)
+        rendered = export(history, name) if formats.shows_record(name) else render(document, name)
         if output is not None:
             save(rendered, output)
         else:
             click.echo(rendered, nl=False)
     calls_asked.keep(document)
     context.exit(exit_status(document))
-
-
-def _format_of(output: Path) -> str:
-    """The format that the file's suffix names: ``report.md``."""
-    return output.suffix.removeprefix(".")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 
-def members(package: ModuleType) -> list[Any]:
-    """Every module of *package*, imported, by name."""
-    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-    return [import_module(name) for name in sorted(module.name for module in found)]
+def members(package: ModuleType, *, first: str = "") -> Iterator[Any]:
+    """Every module of *package* by name, but *first* before the others; each is imported in its turn."""
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    for name in sorted(found, key=lambda name: (name != first, name)):
+        yield import_module(f"{package.__name__}.{name}")

@@ -1,68 +1,78 @@
-"""The formats a report can have, by name; each one's module is imported only when it is asked for.
-
-A renderer is a module in `renderers/` with ``render(document: Document) -> str``; one that needs more than is
-in a report, every sample or span, takes the record itself: ``render(history: History) -> str | bytes``.
-"""
+"""The formats of a report: each module in `renderers/` is one, and describes it in its ``FORMAT``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TypeVar
 
 from ..errors import UsageError
 from ..record.run import RunFolder
+from . import renderers
+from .family import members
 from .history import History
 from .report import Report
 
-RENDERERS = {
-    "html": "html",
-    "json": "json",
-    "md": "markdown",
-    "prometheus": "prometheus",
-}
-OF_RECORD = {
-    "collapsed": "collapsed",
-    "otlp": "otlp",
-    "perfetto": "perfetto",
-    "pprof": "pprof",
-    "speedscope": "speedscope",
-}
-FORMATS = (*RENDERERS, *OF_RECORD)
+
+@dataclass(frozen=True, slots=True)
+class ReportFormat:
+    """A format that shows the report."""
+
+    name: str
+    extension: str  # how the name of such a file ends, without the first dot
+    render: Callable[[Report], str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """A format that shows the record, because it needs every sample or span."""
+
+    name: str
+    extension: str
+    render: Callable[[History], str | bytes]
+
+
+F = TypeVar("F", ReportFormat, RecordFormat)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all formats: first those that show the report, then those that show the record."""
+    found = [module.FORMAT for module in members(renderers)]
+    return tuple(one.name for one in sorted(found, key=lambda one: (isinstance(one, RecordFormat), one.name)))
+
+
+def of_file(path: Path) -> str:
+    """The name of the format that a file's name ends in, as ``report.md``; its suffix when there is none."""
+    found = [module.FORMAT for module in members(renderers)]
+    endings = {ending: one.name for one in found for ending in (one.extension, one.name)}
+    fitting = [ending for ending in endings if path.name.endswith(f".{ending}")]
+    return endings[max(fitting, key=len)] if fitting else path.suffix.removeprefix(".")
+
+
+def shows_record(name: str) -> bool:
+    """Whether *name* is that of a format to be made by `export`, and not by `render`."""
+    return isinstance(_named(name), RecordFormat)
 
 
 def render(document: Report, name: str) -> str:
     """The report in the format *name*.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format of a report.
     """
-    return _text(cast("str", _module(RENDERERS, name).render(document)))
+    return _text(_format(name, ReportFormat).render(document))
 
 
 def export(history: History, name: str) -> str | bytes:
-    """The record in the format *name*, one of `OF_RECORD`.
+    """The record in the format *name*.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format of a record.
     """
-    rendered = cast("str | bytes", _module(OF_RECORD, name).render(history))
-    return rendered if isinstance(rendered, bytes) else _text(rendered)
-
-
-def _module(names: Mapping[str, str], name: str) -> Any:
-    if name not in names:
-        exc = UsageError(f"no format {name!r}")
-        exc.add_note(f"There are: {', '.join(FORMATS)}.")
-        raise exc
-    return import_module(f".renderers.{names[name]}", __package__)
-
-
-def _text(rendered: str) -> str:
-    # File names that were not UTF-8 come as lone surrogates, which no output takes.
-    return rendered.encode("utf-8", "backslashreplace").decode()
+    content = _format(name, RecordFormat).render(history)
+    return content if isinstance(content, bytes) else _text(content)
 
 
 def publish(folder: RunFolder, document: Report) -> Path:
@@ -77,7 +87,7 @@ def publish(folder: RunFolder, document: Report) -> Path:
 
 
 def save(rendered: str | bytes, path: Path) -> None:
-    """Write a rendered report; a reader never meets half of it.
+    """Write a rendered report, all at once: a reader finds the whole of it or what was there before.
 
     Raises:
         UsageError: *path* cannot be written.
@@ -89,3 +99,22 @@ def save(rendered: str | bytes, path: Path) -> None:
     except OSError as exc:
         aside.unlink(missing_ok=True)
         raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc
+
+
+def _format(name: str, kind: type[F]) -> F:
+    found = _named(name)
+    if isinstance(found, kind):
+        return found
+    exc = UsageError(f"no format {name!r}")
+    exc.add_note(f"There are: {', '.join(names())}.")
+    raise exc
+
+
+def _named(name: str) -> object:
+    # Its own module first, so that no other one need be imported.
+    return next((one.FORMAT for one in members(renderers, first=name) if one.FORMAT.name == name), None)
+
+
+def _text(rendered: str) -> str:
+    # File names that were not UTF-8 come as lone surrogates, which no output takes.
+    return rendered.encode("utf-8", "backslashreplace").decode()

@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.commands.report import report
-from harness.read import rules
+from harness.read import renderers, rules
+from harness.read.family import members
+from harness.read.formats import RecordFormat, ReportFormat, of_file
 
 RULE = """
 from harness.read.finding import Finding
@@ -17,6 +19,17 @@ ORDER = 25
 
 def findings(evidence):
     yield Finding("patience", "note", f"{len(evidence.blocks)} blocks in {evidence.duration_s:g} s")
+"""
+
+FORMAT = """
+from harness.read.formats import {kind}
+
+
+def render(shown):
+    return f"{{type(shown).__name__}} of {{len(shown.blocks) if hasattr(shown, 'blocks') else 'events'}}\\n"
+
+
+FORMAT = {kind}("short", extension="short.txt", render=render)
 """
 
 
@@ -63,7 +76,44 @@ def test_a_rule_is_one_file(add, folder):
 
 def test_the_rules_of_the_house_are_told_apart_by_their_order():
     """Two rules with one order would stand in the order of their names."""
-    from harness.read.family import members
-
     orders = [rule.ORDER for rule in members(rules)]
     assert len(set(orders)) == len(orders) >= 11
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("ReportFormat", "Report of 1\n"), ("RecordFormat", "History of events\n")]
+)
+def test_a_format_is_one_file(add, folder, tmp_path, kind, text):
+    """A new module of `renderers/` is a format by its name and its ending, and in the help."""
+    add(renderers, "brief", FORMAT.format(kind=kind))
+    output = tmp_path / "a.short.txt"
+
+    assert CliRunner().invoke(report, [str(folder), "--format", "short"]).stdout == text
+    CliRunner().invoke(report, [str(folder), "--output", str(output)])
+    assert output.read_text() == text
+    assert "short" in CliRunner().invoke(report, ["--help"]).stdout
+
+
+def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own():
+    """What helps to render lives elsewhere."""
+    formats = [module.FORMAT for module in members(renderers)]
+
+    assert all(isinstance(one, ReportFormat | RecordFormat) for one in formats)
+    assert len({one.name for one in formats}) == len({one.extension for one in formats}) == len(formats) == 9
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("report.md", "md"),
+        ("a.json", "json"),
+        ("a.speedscope.json", "speedscope"),
+        ("a.speedscope", "speedscope"),
+        ("a.b.pb.gz", "pprof"),
+        ("a.sarif", "sarif"),
+        ("folder", ""),
+    ],
+)
+def test_a_file_asks_for_a_format_by_its_ending(tmp_path, file, name):
+    """The longest ending that fits; one that is unknown is refused by its own name."""
+    assert of_file(tmp_path / file) == name

@@ -34,6 +34,11 @@ class ChangeVerdict(StrEnum):
     NOISE = "noise"
     UNKNOWN = ""  # a plain count, or too few steps to tell
 
+    @property
+    def moved(self) -> bool:
+        """Whether it is a change for certain."""
+        return self in (ChangeVerdict.BETTER, ChangeVerdict.WORSE)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...record.event import Frame
 from ...stacks.formats import collapsed
+from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
@@ -21,3 +22,6 @@ def _parts(sample: StackSample) -> tuple[str | Frame, ...]:
     way = "" if sample.way in (SamplingWay.SIGNAL, SamplingWay.EXECUTOR) else f" ({sample.way})"
     span = f"span {sample.span}" if sample.span else "no span"
     return (sample.thread + way, span, *(sample.stack or ("[the loop itself]",)))
+
+
+FORMAT = RecordFormat("collapsed", extension="collapsed.txt", render=render)

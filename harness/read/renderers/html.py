@@ -26,6 +26,7 @@ from ..blocks.blocker import Blocker, is_at
 from ..blocks.excerpt import SourceLine, excerpt
 from ..compare.comparison import Comparison
 from ..figures.chart import chart
+from ..formats import ReportFormat
 from ..report import Report, plain
 from ..samples.flame_graph import Called, FlameGraph
 from ..spans.span import Waterfall
@@ -229,3 +230,6 @@ def _held_in(trace: Waterfall, blocks: tuple[Block, ...]) -> list[tuple[Bar, Blo
 def _tail(file: str) -> str:
     """The last parts of a path: enough to know a frame by."""
     return "/".join(PurePath(file).parts[-2:])
+
+
+FORMAT = ReportFormat("html", extension="html", render=render)

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
 from ..calls.call import Call
-from ..compare.comparison import Comparison
+from ..compare import summary
+from ..compare.comparison import ChangeVerdict, Comparison
+from ..finding import Level
+from ..formats import ReportFormat
 from ..report import Report
 from ..spans.segment import Part
 from ..spans.span import SpanName
 from ..units import duration, percent, plural, printable
-from . import changes
 
 PLACES = 10
 HINTS = 3
@@ -64,7 +66,7 @@ def _lines(document: Report) -> Iterator[str]:
     grave = [
         found
         for found in document.findings
-        if found.level != "note" and found.rule not in ("blocks", "calls")
+        if found.level != Level.NOTE and found.rule not in ("blocks", "calls")
     ]
     if grave:
         yield ""
@@ -76,10 +78,10 @@ def _lines(document: Report) -> Iterator[str]:
 def _changes(between: Comparison) -> Iterator[str]:
     verdict = f"{between.base_outcome}: {_text(between.base_verdict)}"
     yield from ("", f"**Against {_code(between.base_id)}**, {verdict}", "")
-    for line in changes.lines(between, _code):
+    for line in summary.lines(between, _code):
         text = f"{line.sign} {line.text}".strip()
-        yield f"- **{text}**" if line.tone == changes.WORSE else f"- {text}"
-    yield from ("", f"_{changes.NOTE}_")
+        yield f"- **{text}**" if line.verdict == ChangeVerdict.WORSE else f"- {text}"
+    yield from ("", f"_{summary.NOTE}_")
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
@@ -149,3 +151,6 @@ def _where(place: Blocker) -> str:
 def _code(text: str) -> str:
     """*text* as code inside a table; it cannot end the code, nor the cell."""
     return "`" + printable(text).replace("`", "'").replace("|", "¦") + "`"
+
+
+FORMAT = ReportFormat("md", extension="md", render=render)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ...record.event import SpanEnded, WriterOpened
 from ..blocks import detect as blocks_rule
 from ..blocks.block import Block
+from ..formats import RecordFormat
 from ..history import History
 
 KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
@@ -76,3 +77,6 @@ def _value(value: str | int | float | bool) -> dict[str, object]:
         case float():
             return {"doubleValue": value}
     return {"stringValue": value}
+
+
+FORMAT = RecordFormat("otlp", extension="otlp.json", render=render)

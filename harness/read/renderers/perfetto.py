@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ...record.event import FaultInjected, FaultUndone, LoopSampled, LoopStarted, SpanEnded, WriterOpened
 from ..blocks import detect as blocks_rule
 from ..blocks.block import Block
+from ..formats import RecordFormat
 from ..history import History
 
 # Tracks in the order they are shown.
@@ -200,3 +201,6 @@ def _arrow(
 
 def _us(history: History, at_ns: int) -> float:
     return history.since_start_ns(at_ns) / 1000
+
+
+FORMAT = RecordFormat("perfetto", extension="perfetto.json", render=render)

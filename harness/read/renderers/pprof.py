@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from ...record.event import Frame, WriterOpened
+from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import stack_samples
 
@@ -90,3 +91,6 @@ def _varint(value: int) -> bytes:
         value >>= 7
     parts.append(value)
     return bytes(parts)
+
+
+FORMAT = RecordFormat("pprof", extension="pb.gz", render=render)

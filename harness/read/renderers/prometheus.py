@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from ..formats import ReportFormat
 from ..report import Report
 
 Labels = Mapping[str, str]
@@ -111,3 +112,6 @@ def _braces(labels: Labels) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+FORMAT = ReportFormat("prometheus", extension="prom", render=render)

@@ -9,6 +9,7 @@ from collections import defaultdict
 
 from ...record.event import Frame
 from ...stacks.formats import SpeedscopeProfile, speedscope
+from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
@@ -39,3 +40,6 @@ def _profile(key: tuple[int, str, SamplingWay], samples: list[StackSample]) -> S
 
 def _root(sample: StackSample) -> Frame:
     return Frame("", 0, f"span {sample.span}" if sample.span else "no span")
+
+
+FORMAT = RecordFormat("speedscope", extension="speedscope.json", render=render)

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from harness.commands.report import report
+from harness.read import terminal
 from harness.read.compare.block_diff import block_changes
 from harness.read.compare.comparison import comparison
 from harness.read.compare.profile_diff import FunctionChange, ProfileDiff
 from harness.read.formats import render
-from harness.read.renderers import terminal
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.commands.report import report
-from harness.read.formats import FORMATS, export, render
+from harness.read.formats import export, names, render
 from harness.read.history import load
 from harness.record import event
 
@@ -444,7 +444,7 @@ def test_prometheus_reads_the_figures(full):
 def test_the_report_command_writes_every_format(sampled, tmp_path):
     """To a file, byte for byte what it prints."""
     history = sampled()
-    for name in FORMATS:
+    for name in names():
         path = tmp_path / f"out.{name}"
         done = CliRunner().invoke(
             report,

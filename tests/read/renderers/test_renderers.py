@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.read.formats import FORMATS, publish, render
-from harness.read.renderers import html, terminal
+from harness.read import terminal
+from harness.read.formats import names, publish, render
+from harness.read.renderers import html
 from harness.record import value
 from harness.record.event import Frame
 from harness.stacks.formats import SPEEDSCOPE_SCHEMA as SCHEMA
@@ -239,7 +240,7 @@ def test_an_unknown_format_lists_those_that_exist(quiet):
     with pytest.raises(UsageError, match="no format 'sarif'") as raised:
         render(quiet, "sarif")
 
-    assert raised.value.__notes__ == [f"There are: {', '.join(FORMATS)}."]
+    assert raised.value.__notes__ == [f"There are: {', '.join(names())}."]
 
 
 def test_publishing_writes_both_reports(full):

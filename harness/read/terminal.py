@@ -10,23 +10,31 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..blocks.advice import advice
-from ..blocks.blocker import Blocker
-from ..calls.call import Call
-from ..compare.comparison import Comparison
-from ..report import Report
-from ..spans.segment import Part
-from ..spans.span import SpanName
-from ..units import duration, percent, plural, printable
-from . import changes
+from .blocks.advice import advice
+from .blocks.blocker import Blocker
+from .calls.call import Call
+from .compare import summary
+from .compare.comparison import ChangeVerdict, Comparison
+from .finding import Level
+from .judge.outcome import OutcomeName
+from .report import Report
+from .spans.segment import Part
+from .spans.span import SpanName
+from .units import duration, percent, plural, printable
 
 PLACES = 8
 HINTS = 3
 FINDINGS = 8
 ROOTS = 5
 LABEL = 9  # columns, before each line below the tables
-_COLOURS = {"passed": "green", "failed": "red", "invalid": "yellow", "aborted": "yellow", "crashed": "red"}
-_TONES = {changes.BETTER: "green", changes.WORSE: "bold red", changes.SAME: "dim"}
+_COLOURS = {
+    OutcomeName.PASSED: "green",
+    OutcomeName.FAILED: "red",
+    OutcomeName.INVALID: "yellow",
+    OutcomeName.ABORTED: "yellow",
+    OutcomeName.CRASHED: "red",
+}
+_CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red"}
 
 
 def show(document: Report, console: Console, *, report: Path | None = None) -> None:
@@ -62,7 +70,7 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
     yield from _expectations(document)
     notable = [found for found in document.findings if found.rule not in ("blocks", "calls")]
     for found in notable[:FINDINGS]:
-        style = {"error": "red", "warning": "yellow"}.get(found.level, "dim")
+        style = {Level.ERROR: "red", Level.WARNING: "yellow"}.get(found.level, "dim")
         yield _row(found.level, Text(printable(found.message)), style)
     if len(notable) > FINDINGS:
         yield _row("", Text(f"and {plural(len(notable) - FINDINGS, 'more finding')}", style="dim"))
@@ -148,9 +156,9 @@ def _changes(between: Comparison) -> Iterator[Text]:
     yield _row(
         "against", Text(printable(f"{between.base_id}, {between.base_outcome}: {between.base_verdict}"))
     )
-    for line in changes.lines(between, printable):
-        yield _row(line.sign, Text(line.text), _TONES[line.tone])
-    yield _row("", Text(changes.NOTE, style="dim"))
+    for line in summary.lines(between, printable):
+        yield _row(line.sign, Text(line.text), _CHANGE_COLOURS.get(line.verdict, "dim"))
+    yield _row("", Text(summary.NOTE, style="dim"))
 
 
 def _figures(document: Report) -> Iterator[Text]:
