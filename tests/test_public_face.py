@@ -26,25 +26,25 @@ print(json.dumps([*{{*sys.modules}} - old]))
     return set(json.loads(ran.stdout))
 
 
-def test_every_public_name_exists():
+def test_every_public_name_exists() -> None:
     """`__all__` promises nothing that is not there, and `dir` shows it."""
     assert all(getattr(harness, name) is not None for name in harness.__all__)
     assert set(harness.__all__) <= set(dir(harness))
     assert harness.__version__ == version("asyncio-harness")
 
 
-def test_any_other_name_is_missing():
+def test_any_other_name_is_missing() -> None:
     """A misspelt name is an `AttributeError` that names it."""
     with pytest.raises(AttributeError, match="has no attribute 'watch_loops'"):
         _ = harness.watch_loops
 
 
-def test_importing_the_harness_loads_next_to_nothing():
+def test_importing_the_harness_loads_next_to_nothing() -> None:
     """A program that imports it pays for neither asyncio nor pydantic, nor any room of the harness."""
     assert loaded_by("import harness", after="import __future__") == {"harness"}
 
 
-def test_the_pytest_plugin_loads_nothing_but_itself():
+def test_the_pytest_plugin_loads_nothing_but_itself() -> None:
     """Every pytest run of an environment with the harness loads the plugin, and no more than that."""
     assert loaded_by("import harness.pytest_plugin", after="import pytest") == {
         "harness",
@@ -52,14 +52,14 @@ def test_the_pytest_plugin_loads_nothing_but_itself():
     }
 
 
-def test_watching_needs_no_model_and_no_command_line():
+def test_watching_needs_no_model_and_no_command_line() -> None:
     """A service that watches its own loop loads no third-party package with it."""
     foreign = {"click", "jinja2", "opentelemetry", "pydantic", "pytest", "rich"}
 
     assert loaded_by("import harness; harness.watch_loop") & foreign == set()
 
 
-def test_assertions_about_the_loop_need_no_service():
+def test_assertions_about_the_loop_need_no_service() -> None:
     """A suite that forbids blocks loads neither the chaos service nor a third-party package."""
     loaded = loaded_by(
         "import harness.testing; [getattr(harness.testing, n) for n in harness.testing.__all__]"
@@ -68,7 +68,7 @@ def test_assertions_about_the_loop_need_no_service():
     assert {"harness.mayhem", "opentelemetry", "pydantic", "pytest"} & loaded == set()
 
 
-def test_checks_for_brokers_need_only_what_a_message_is():
+def test_checks_for_brokers_need_only_what_a_message_is() -> None:
     """The author of a broker loads no other broker with the checks, and nothing that must be installed."""
     loaded = loaded_by("import harness.testing.broker")
 
@@ -79,7 +79,7 @@ def test_checks_for_brokers_need_only_what_a_message_is():
     assert {"opentelemetry", "nats", "redis", "pytest"} & loaded == set()
 
 
-def test_pytest_finds_the_plugin_by_itself():
+def test_pytest_finds_the_plugin_by_itself() -> None:
     """The installed package names the plugin as pytest's entry point."""
     (point,) = entry_points(group="pytest11", name="harness")
 

@@ -39,7 +39,7 @@ def run(pytester, monkeypatch):
     return run
 
 
-def test_a_marked_test_fails_when_it_blocks_whatever_runs_its_loop(run):
+def test_a_marked_test_fails_when_it_blocks_whatever_runs_its_loop(run) -> None:
     """pytest-asyncio, anyio's plugin, `asyncio.run` and unittest: each blocking test fails, no other."""
     result = run("""
 @pytest.mark.no_blocks(limit_ms=100)
@@ -87,7 +87,7 @@ class TestCase(unittest.IsolatedAsyncioTestCase):
         )
 
 
-def test_the_failure_says_what_blocked_where_for_how_long_in_which_task_and_whom(run):
+def test_the_failure_says_what_blocked_where_for_how_long_in_which_task_and_whom(run) -> None:
     """The stack's own frames too, and nothing of the plugin's."""
     result = run("""
 async def serve():
@@ -116,7 +116,7 @@ def test_serve():
     )
 
 
-def test_only_the_call_counts_and_not_its_fixtures(run):
+def test_only_the_call_counts_and_not_its_fixtures(run) -> None:
     """What blocks a loop in setup or teardown is not held against the test."""
     result = run("""
 import pytest_asyncio
@@ -141,7 +141,7 @@ async def test_blocks(slow):
     result.stdout.fnmatch_lines(["FAILED *test_blocks*"])
 
 
-def test_a_loop_that_a_fixture_runs_in_a_thread_counts(run):
+def test_a_loop_that_a_fixture_runs_in_a_thread_counts(run) -> None:
     """The client of a web framework's tests has its application's loop in another thread."""
     result = run("""
 @pytest.fixture(scope="session")
@@ -170,7 +170,7 @@ def test_well(client):
     result.stdout.fnmatch_lines(["FAILED *test_blocks*"])
 
 
-def test_a_block_is_a_failure_of_the_call(run):
+def test_a_block_is_a_failure_of_the_call(run) -> None:
     """So what pytest does with failures holds: an expected one is none."""
     result = run("""
 @pytest.mark.xfail(strict=True, reason="known to block")
@@ -188,7 +188,7 @@ def test_mended():
     result.stdout.fnmatch_lines(["FAILED *test_mended*"])
 
 
-def test_a_test_that_fails_by_itself_keeps_its_failure(run):
+def test_a_test_that_fails_by_itself_keeps_its_failure(run) -> None:
     """The blocks come with it, as a note."""
     result = run("""
 @pytest.mark.no_blocks(limit_ms=100)
@@ -233,7 +233,7 @@ def test_with_the_default():
     ],
     ids=lambda words: " ".join(sorted(words)),
 )
-def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(options, failing, run):
+def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(options, failing, run) -> None:
     """Of every test `--no-blocks` and `no_blocks_ms` ask the same; a marker says otherwise."""
     result = run(EVERY_TEST, *options)
 
@@ -242,7 +242,7 @@ def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(op
     result.assert_outcomes(failed=len(failing), passed=4 - len(failing))
 
 
-def test_the_fixture_gives_the_watch_of_a_test(run):
+def test_the_fixture_gives_the_watch_of_a_test(run) -> None:
     """By the limit that holds for the test, which then fails by its own assertions alone."""
     result = run("""
 @pytest.mark.asyncio
@@ -260,7 +260,7 @@ def test_well(watch_loop):
     result.assert_outcomes(passed=2)
 
 
-def test_a_run_that_asks_for_nothing_is_left_alone(run):
+def test_a_run_that_asks_for_nothing_is_left_alone(run) -> None:
     """Neither the detector nor a rule of it is loaded, and no loop is told about."""
     result = run("""
 import sys
@@ -276,7 +276,7 @@ def test_unmarked():
 
 
 @pytest.mark.parametrize("text", ["tests/unit", "0", "nan"])
-def test_a_limit_that_is_none_is_refused_before_any_test_runs(text, run):
+def test_a_limit_that_is_none_is_refused_before_any_test_runs(text, run) -> None:
     """As when a path is taken for it."""
     result = run(EVERY_TEST, "--no-blocks", text)
 
@@ -286,7 +286,7 @@ def test_a_limit_that_is_none_is_refused_before_any_test_runs(text, run):
     )
 
 
-def test_a_misspelt_argument_of_the_marker_is_named(run):
+def test_a_misspelt_argument_of_the_marker_is_named(run) -> None:
     """The test fails instead of going unwatched."""
     result = run("""
 @pytest.mark.no_blocks(limit=100)

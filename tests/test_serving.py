@@ -33,7 +33,7 @@ def attach(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_folder):
+async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_folder) -> None:
     """It is attached to by the pid, acts as allowed, and leaves neither threads, nor hooks, nor files."""
     loop = asyncio.get_running_loop()
     before = {*vars(loop._selector)}, threading.active_count(), loop.get_task_factory()
@@ -55,7 +55,7 @@ async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_fo
     assert after == (before[0], before[2])
 
 
-async def test_its_blocks_are_kept_in_memory():
+async def test_its_blocks_are_kept_in_memory() -> None:
     """What held the loop is told with its line, by the limit that was asked for."""
     with harness.open_console(limit_ms=50) as console:
         await asyncio.to_thread(console.wait_open)
@@ -68,7 +68,7 @@ async def test_its_blocks_are_kept_in_memory():
     assert any("test_serving.py" in row["where"] for row in blocks)
 
 
-async def test_a_port_and_its_token():
+async def test_a_port_and_its_token() -> None:
     """For telnet, on loopback; another token is refused."""
     with harness.open_console(port=0) as console:
         opened = await asyncio.to_thread(console.wait_open)
@@ -85,7 +85,7 @@ async def test_a_port_and_its_token():
     assert refused == b"wrong token\n"
 
 
-async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog):
+async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog) -> None:
     """The socket serves all the same."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
@@ -104,13 +104,13 @@ async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog):
         ({"limit_ms": 0}, "limit_ms must be finite and at least 1, got 0"),
     ],
 )
-def test_arguments_out_of_range(arguments, message):
+def test_arguments_out_of_range(arguments, message) -> None:
     """Are told at once."""
     with pytest.raises(ValueError, match=message):
         harness.open_console(**arguments)
 
 
-def test_a_console_can_be_entered_once():
+def test_a_console_can_be_entered_once() -> None:
     """For another block there is another."""
     console = harness.open_console()
     with console:
@@ -119,7 +119,7 @@ def test_a_console_can_be_entered_once():
         console.__enter__()
 
 
-def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path):
+def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path) -> None:
     """When the parent has ended, nobody listens at its socket any more, though the child lives."""
     program = """
         import asyncio, os, sys, time

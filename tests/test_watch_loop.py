@@ -78,10 +78,10 @@ def loop_in_a_thread():
         loop.close()
 
 
-def test_what_blocks_a_loop_is_named_with_its_place_task_length_and_victims():
+def test_what_blocks_a_loop_is_named_with_its_place_task_length_and_victims() -> None:
     """A loop that begins to run inside the watch is watched, and its block is the one of a report."""
 
-    async def main():
+    async def main() -> None:
         waiting = asyncio.create_task(asyncio.sleep(0.02), name="victim")
         await asyncio.create_task(hold(0.2), name="worker")
         await waiting
@@ -97,7 +97,7 @@ def test_what_blocks_a_loop_is_named_with_its_place_task_length_and_victims():
     assert [victim.task for victim in block.victims] == ["victim"]
 
 
-async def test_in_a_coroutine_the_running_loop_is_watched_from_there_on():
+async def test_in_a_coroutine_the_running_loop_is_watched_from_there_on() -> None:
     """What was before does not count; the turn that goes on when the watch ends does."""
     pause(0.2)
     with harness.watch_loop(limit_ms=100) as watch:
@@ -108,10 +108,10 @@ async def test_in_a_coroutine_the_running_loop_is_watched_from_there_on():
     assert block.line == PAUSE_LINE
 
 
-def test_a_healthy_loop_has_no_blocks():
+def test_a_healthy_loop_has_no_blocks() -> None:
     """Waiting, short turns and work in threads are none."""
 
-    async def main():
+    async def main() -> None:
         await asyncio.sleep(0.15)
         await asyncio.to_thread(pause, 0.2)
         for _ in range(1000):
@@ -123,7 +123,7 @@ def test_a_healthy_loop_has_no_blocks():
     assert of_code(watch.blocks) == []
 
 
-def test_blocks_below_the_limit_are_none():
+def test_blocks_below_the_limit_are_none() -> None:
     """The limit decides."""
     with harness.watch_loop(limit_ms=1000) as watch:
         asyncio.run(hold(0.2))
@@ -131,15 +131,15 @@ def test_blocks_below_the_limit_are_none():
     assert of_code(watch.blocks) == []
 
 
-def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops():
+def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops() -> None:
     """`on_block` gets the values that `blocks` has, and may take its time."""
     told = []
 
-    def on_block(block):
+    def on_block(block) -> None:
         time.sleep(0.05)
         told.append((threading.current_thread(), block))
 
-    async def main():
+    async def main() -> None:
         await hold(0.3)
         await hold(0.3)
 
@@ -152,11 +152,11 @@ def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops():
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(error, caplog):
+def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(error, caplog) -> None:
     """The loop does not notice, and the blocks are all there."""
     calls = []
 
-    def careless(block):
+    def careless(block) -> None:
         calls.append(block)
         raise error("oh")
 
@@ -174,7 +174,7 @@ def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(error, ca
     assert "careless raised" in logged.getMessage()
 
 
-def test_a_callback_may_read_the_blocks():
+def test_a_callback_may_read_the_blocks() -> None:
     """In the watch's own thread nothing is waited for."""
     counts = []
     with harness.watch_loop(100, lambda _: counts.append(len(watch.blocks))) as watch:
@@ -183,7 +183,7 @@ def test_a_callback_may_read_the_blocks():
     assert counts[0] == 1
 
 
-def test_a_watch_leaves_nothing_behind():
+def test_a_watch_leaves_nothing_behind() -> None:
     """No thread, no descriptor, no replaced function; whether its loops are over or run on."""
     gc.collect()  # what other tests have left open is not to go meanwhile
     with loop_in_a_thread() as second:
@@ -198,7 +198,7 @@ def test_a_watch_leaves_nothing_behind():
         assert len(of_pause(watch.blocks)) == 2
 
 
-def test_a_watch_writes_no_file():
+def test_a_watch_writes_no_file() -> None:
     """Nothing is opened for writing, nor mapped, while a watch finds a block."""
     program = """
         import asyncio, os, sys, time
@@ -224,7 +224,7 @@ def test_a_watch_writes_no_file():
     assert ran.stdout == "[]\n", ran.stderr
 
 
-def test_nested_watches_see_each_by_its_own_limit():
+def test_nested_watches_see_each_by_its_own_limit() -> None:
     """The inner one ends first, and the outer one goes on."""
 
     async def main():
@@ -241,7 +241,7 @@ def test_nested_watches_see_each_by_its_own_limit():
     assert [[held_ms // 100 for held_ms in found] for found in lengths] == [[1, 5], [5, 6]]
 
 
-async def test_watches_that_overlap_on_one_loop_do_not_disturb_each_other():
+async def test_watches_that_overlap_on_one_loop_do_not_disturb_each_other() -> None:
     """The one that came first may leave first; the selector is as it was when both have."""
     selector = asyncio.get_running_loop()._selector
     first, second = harness.watch_loop(limit_ms=100), harness.watch_loop(limit_ms=100)
@@ -257,10 +257,10 @@ async def test_watches_that_overlap_on_one_loop_do_not_disturb_each_other():
     await hold(0)
 
 
-def test_watches_of_many_threads_come_and_go_in_any_order():
+def test_watches_of_many_threads_come_and_go_in_any_order() -> None:
     """Each sees the loops of all, and the last one leaves everything as it was."""
 
-    def work():
+    def work() -> None:
         for _ in range(5):
             with harness.watch_loop():
                 asyncio.run(asyncio.sleep(0))
@@ -276,7 +276,7 @@ def test_watches_of_many_threads_come_and_go_in_any_order():
     assert traces() == before
 
 
-async def test_a_select_of_somebody_else_is_kept():
+async def test_a_select_of_somebody_else_is_kept() -> None:
     """Whoever has replaced the selector's `select` before finds it there afterwards."""
     selector = asyncio.get_running_loop()._selector
     own, calls = selector.select, []
@@ -297,7 +297,7 @@ async def test_a_select_of_somebody_else_is_kept():
     assert len(of_pause(watch.blocks)) == 1
 
 
-def test_a_loop_that_runs_in_another_thread_already_is_watched():
+def test_a_loop_that_runs_in_another_thread_already_is_watched() -> None:
     """As one that a test's client has started for itself."""
     with loop_in_a_thread() as second, harness.watch_loop(limit_ms=100) as watch:
         asyncio.run_coroutine_threadsafe(hold(0.3), second).result()
@@ -306,11 +306,11 @@ def test_a_loop_that_runs_in_another_thread_already_is_watched():
     assert (block.function, block.coroutine) == ("pause", "hold")
 
 
-def test_a_block_that_outlasts_the_watch_is_there_as_unfinished():
+def test_a_block_that_outlasts_the_watch_is_there_as_unfinished() -> None:
     """The loop of another thread is still held when the watch ends: at least so long."""
     held, go_on = threading.Event(), threading.Event()
 
-    async def stuck():
+    async def stuck() -> None:
         held.set()
         go_on.wait()
 
@@ -330,7 +330,7 @@ def test_a_block_that_outlasts_the_watch_is_there_as_unfinished():
     assert block.held_ms >= 100
 
 
-def test_uvloops_loops_are_watched_and_its_class_is_given_back():
+def test_uvloops_loops_are_watched_and_its_class_is_given_back() -> None:
     """Also when uvloop was imported before, and so has kept the function that asyncio had then."""
     uvloop = pytest.importorskip("uvloop")
     before = dict(vars(uvloop.Loop))
@@ -352,11 +352,11 @@ def test_uvloops_loops_are_watched_and_its_class_is_given_back():
     assert dict(vars(uvloop.Loop)) == before
 
 
-def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch):
+def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch) -> None:
     """A service may be watched for months."""
     monkeypatch.setattr(watching, "KEPT", 2)
 
-    async def main():
+    async def main() -> None:
         for held_s in (0.05, 0.1, 0.15):
             await hold(held_s)
 
@@ -369,13 +369,13 @@ def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch):
 
 
 @pytest.mark.parametrize("limit_ms", [0, -5, 0.5, float("nan"), float("inf")])
-def test_a_limit_out_of_range_is_refused(limit_ms):
+def test_a_limit_out_of_range_is_refused(limit_ms) -> None:
     """With what was expected, and what came."""
     with pytest.raises(ValueError, match=f"at least 1, got {limit_ms}"):
         harness.watch_loop(limit_ms=limit_ms)
 
 
-def test_a_watch_is_entered_once():
+def test_a_watch_is_entered_once() -> None:
     """Its blocks are those of one stretch of time."""
     with harness.watch_loop() as watch:
         pass
@@ -383,7 +383,7 @@ def test_a_watch_is_entered_once():
         watch.__enter__()
 
 
-def test_a_forked_child_goes_its_own_way():
+def test_a_forked_child_goes_its_own_way() -> None:
     """The child's loops are not the watch's, and the parent sees what it would see without the child."""
     program = """
         import asyncio, os, time
@@ -415,7 +415,7 @@ def test_a_forked_child_goes_its_own_way():
     assert ran.stdout == "0 ['pause', 'pause']\n", ran.stderr
 
 
-def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path):
+def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path) -> None:
     """Both find the same blocks, also those after the watch has left a loop that runs on."""
     program = """
         import asyncio, json, time
@@ -449,7 +449,7 @@ def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path):
     assert [found_ms // 100 for found_ms in (held_ms, *of_probe_ms)] == [3, 3, 4]
 
 
-def test_no_blocks_fails_in_any_framework_with_what_held_the_loop():
+def test_no_blocks_fails_in_any_framework_with_what_held_the_loop() -> None:
     """As an `AssertionError` that carries the blocks."""
     with pytest.raises(LoopBlockedError) as raised, no_blocks(limit_ms=100):
         asyncio.run(hold(0.3))
@@ -463,10 +463,10 @@ def test_no_blocks_fails_in_any_framework_with_what_held_the_loop():
     assert block.function == "pause"
 
 
-def test_no_blocks_lets_another_error_travel_on_with_a_note():
+def test_no_blocks_lets_another_error_travel_on_with_a_note() -> None:
     """The error that came first is the one to see."""
 
-    async def main():
+    async def main() -> None:
         await hold(0.3)
         raise KeyError("other")
 
@@ -477,7 +477,7 @@ def test_no_blocks_lets_another_error_travel_on_with_a_note():
     assert note.startswith("pause held the event loop")
 
 
-def test_no_blocks_passes_where_nothing_blocks():
+def test_no_blocks_passes_where_nothing_blocks() -> None:
     """And hands out its watch."""
     with no_blocks(limit_ms=1000) as watch:
         asyncio.run(hold(0.1))

@@ -15,7 +15,7 @@ asyncio.run(main())
 """
 
 
-def test_progress_is_one_line_that_never_wraps(tmp_path):
+def test_progress_is_one_line_that_never_wraps(tmp_path) -> None:
     """On a narrow terminal the line is cut short; nothing of it stays above the summary."""
     (tmp_path / "service.py").write_text(SERVICE)
     file = scenario(

@@ -16,7 +16,7 @@ def harness(*arguments, **how):
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, **how)
 
 
-def test_help_lists_the_commands():
+def test_help_lists_the_commands() -> None:
     """Each with a line that fits, and none that is cut short."""
     done = harness("--help")
 
@@ -26,7 +26,7 @@ def test_help_lists_the_commands():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself_within_80_columns(command):
+def test_each_command_explains_itself_within_80_columns(command) -> None:
     """`harness COMMAND --help`, with the exit status 0."""
     done = harness(command, "--help")
 
@@ -35,7 +35,7 @@ def test_each_command_explains_itself_within_80_columns(command):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_the_version_costs_no_more_than_it_must():
+def test_the_version_costs_no_more_than_it_must() -> None:
     """Nothing is imported before a command is chosen: no typed models, no templates, no loop."""
     program = (
         "import sys; sys.argv = ['harness', '--version']\n"
@@ -50,7 +50,7 @@ def test_the_version_costs_no_more_than_it_must():
     assert HEAVY.intersection(modules) == set()
 
 
-def test_a_command_that_is_not_there_is_a_usage_error():
+def test_a_command_that_is_not_there_is_a_usage_error() -> None:
     """Exit status 2, on stderr."""
     done = harness("observe")
 
@@ -58,7 +58,7 @@ def test_a_command_that_is_not_there_is_a_usage_error():
     assert "No such command 'observe'" in done.stderr
 
 
-def test_a_record_that_is_not_there_is_one_clear_message(tmp_path):
+def test_a_record_that_is_not_there_is_one_clear_message(tmp_path) -> None:
     """No traceback."""
     done = harness("report", "nowhere", cwd=tmp_path)
 
@@ -66,7 +66,7 @@ def test_a_record_that_is_not_there_is_one_clear_message(tmp_path):
     assert done.stderr == "harness: nowhere: no record of a run here (run.json is missing)\n"
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
+def test_a_reader_that_goes_away_is_no_error(tmp_path) -> None:
     """`harness ... | head`: no traceback."""
     command = f"{sys.executable} -m harness run --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)

@@ -81,7 +81,7 @@ MAYHEM = '[target]\nkind = "mayhem"\n'
         "folder",
     ],
 )
-def test_a_scenario_that_is_wrong(tmp_path, text, message):
+def test_a_scenario_that_is_wrong(tmp_path, text, message) -> None:
     """The file, line and key, or the program, and what would be right."""
     file = scenario(tmp_path, text)
     told = refused(harness("run", file, cwd=tmp_path))
@@ -90,7 +90,7 @@ def test_a_scenario_that_is_wrong(tmp_path, text, message):
     assert "Traceback" not in told
 
 
-def test_a_port_of_readiness_that_is_taken(tmp_path, taken):
+def test_a_port_of_readiness_that_is_taken(tmp_path, taken) -> None:
     """Somebody else's service would get the load."""
     text = PROGRAM.format(command=sys.executable) + f"    ready = {{ port = {taken} }}\n"
     told = refused(harness("run", scenario(tmp_path, text), cwd=tmp_path))
@@ -98,7 +98,7 @@ def test_a_port_of_readiness_that_is_taken(tmp_path, taken):
     assert told == f"harness: target.ready.port: port {taken} is taken by another program\n"
 
 
-def test_a_console_port_that_is_taken(tmp_path, taken):
+def test_a_console_port_that_is_taken(tmp_path, taken) -> None:
     """The telnet would reach somebody else's console; for both commands."""
     message = f"harness: --console-port: port {taken} is taken by another program\n"
     file = scenario(tmp_path)
@@ -107,7 +107,7 @@ def test_a_console_port_that_is_taken(tmp_path, taken):
     assert refused(harness("watch", "--console-port", taken, "true", cwd=tmp_path)) == message
 
 
-def test_a_script_without_its_interpreter(tmp_path):
+def test_a_script_without_its_interpreter(tmp_path) -> None:
     """The message says what to put before it."""
     (tmp_path / "serve.py").touch()
     told = refused(harness("watch", "--", "./serve.py", cwd=tmp_path))
@@ -125,14 +125,14 @@ def test_a_script_without_its_interpreter(tmp_path):
         ("blocks.count > few", "expected a number, got few"),
     ],
 )
-def test_a_condition_that_means_nothing(tmp_path, condition, message):
+def test_a_condition_that_means_nothing(tmp_path, condition, message) -> None:
     """`watch --fail-on` names what is wrong with it."""
     told = refused(harness("watch", "--fail-on", condition, "true", cwd=tmp_path))
 
     assert told.startswith(f'harness: --fail-on "{condition}": {message}\n')
 
 
-def test_a_folder_that_holds_a_run_is_kept(tmp_path):
+def test_a_folder_that_holds_a_run_is_kept(tmp_path) -> None:
     """The second run with the same --out is refused, and the first one's record stays as it is."""
     first = harness("watch", "true", cwd=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in first.folder.path.rglob("*")}
@@ -145,7 +145,7 @@ def test_a_folder_that_holds_a_run_is_kept(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in RunFolder(tmp_path / "run").path.rglob("*")} == before
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_made(tmp_path) -> None:
     """A file stands in its way."""
     (tmp_path / "file").touch()
     ended = harness("watch", "true", cwd=tmp_path, out="file/run")

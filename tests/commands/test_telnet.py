@@ -39,7 +39,7 @@ def free_port():
         return trial.getsockname()[1]
 
 
-def look_around(told, tmp_path):
+def look_around(told, tmp_path) -> None:
     """Connect as the line that was told says, list the tasks, look at one of them, and leave."""
     found = re.fullmatch(r"console: harness attach \d+, or (telnet [0-9.]+ \d+) and the token (\w+)\n", told)
     assert found, told
@@ -58,7 +58,7 @@ def look_around(told, tmp_path):
     assert "Connection closed by foreign host." in terminal.shown
 
 
-def test_the_console_of_a_run(tmp_path, service):
+def test_the_console_of_a_run(tmp_path, service) -> None:
     """The address is told once, the port closes with the run, and the report tells of what was done."""
     file = scenario(
         tmp_path, f'[target]\nkind = "program"\ncommand = {service}\nready = {{ log = "ready" }}\n'
@@ -93,7 +93,7 @@ def test_the_console_of_a_run(tmp_path, service):
     assert not any(token in path.read_text(errors="replace") for path in ended.folder.path.rglob("*.*"))
 
 
-def test_the_console_of_a_watched_program(tmp_path, service):
+def test_the_console_of_a_watched_program(tmp_path, service) -> None:
     """On any free port; the address comes on stderr when it is up."""
     with running("watch", "--console-port", 0, "--", *service, cwd=tmp_path) as run:
         told = next(line for line in run.process.stderr if line.startswith("console: "))
@@ -104,7 +104,7 @@ def test_the_console_of_a_watched_program(tmp_path, service):
     assert ended.status == -signal.SIGTERM
 
 
-def test_no_console_unless_asked_for(tmp_path, service):
+def test_no_console_unless_asked_for(tmp_path, service) -> None:
     """Nothing of it is loaded, and the report has no such section."""
     program = tmp_path / "program.py"
     program.write_text(

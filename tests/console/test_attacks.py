@@ -256,13 +256,13 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become som
 
 
 @pytest.mark.parametrize("attack", DEEDS, ids=lambda attack: attack.__name__)
-def test_a_deed_that_a_stock_console_does_for_anybody(stock, attack):
+def test_a_deed_that_a_stock_console_does_for_anybody(stock, attack) -> None:
     """The control: the attack works on a stock console."""
     assert attack(stock)
 
 
 @pytest.mark.parametrize("attack", DENIALS, ids=lambda attack: attack.__name__)
-def test_a_stock_console_that_serves_nobody_any_more(stock, attack):
+def test_a_stock_console_that_serves_nobody_any_more(stock, attack) -> None:
     """The control: a stock console serves its owner until the attack."""
     assert stock.serves()
     assert stock.serves()
@@ -271,20 +271,20 @@ def test_a_stock_console_that_serves_nobody_any_more(stock, attack):
 
 
 @pytest.mark.parametrize("attack", [*DEEDS, *DENIALS], ids=lambda attack: attack.__name__)
-def test_an_attack_does_nothing_here(ours, attack):
+def test_an_attack_does_nothing_here(ours, attack) -> None:
     """The attack has no effect on the service, and its owner is served as before."""
     assert not attack(ours)
     assert ours.serves()
 
 
 @as_root
-def test_another_user_is_served_by_a_stock_console(stock):
+def test_another_user_is_served_by_a_stock_console(stock) -> None:
     """The control: any user of the machine may command a stock console."""
     assert another_user(stock)
 
 
 @as_root
-def test_another_user_gets_nothing_here(ours):
+def test_another_user_gets_nothing_here(ours) -> None:
     """Port, socket and endpoint file refuse another user, even if the folder were open."""
     assert not another_user(ours)
 
@@ -298,12 +298,12 @@ def test_another_user_gets_nothing_here(ours):
     assert ours.hits() == 0
 
 
-def test_a_stock_console_needs_no_token(stock):
+def test_a_stock_console_needs_no_token(stock) -> None:
     """The control: a stock console accepts any token."""
     assert replay(stock, "0123456789abcdef")
 
 
-def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path):
+def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path) -> None:
     """The token of an earlier process is refused, and the refusal is recorded."""
     earlier = tmp_path / "earlier"
     earlier.mkdir()
@@ -316,7 +316,7 @@ def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path):
     assert "refused: wrong token" in refused
 
 
-def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path):
+def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path) -> None:
     """The control: a stock service starts, and its owner talks to the program that has the port."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
@@ -330,7 +330,7 @@ def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path):
             intruder.close()
 
 
-def test_a_taken_port_is_told(tmp_path):
+def test_a_taken_port_is_told(tmp_path) -> None:
     """The service starts, the record says why the port is not open, and the UNIX socket serves."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]

@@ -11,7 +11,7 @@ from harness.record.probe_config import PERMISSIONS
 PAGE = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
 
 
-def test_every_command_stands_in_the_table():
+def test_every_command_stands_in_the_table() -> None:
     """The page lists the commands as `help` does: names, summaries and order."""
     table = PAGE.partition("## Commands")[2].partition("\n\nTables")[0]
 
@@ -19,7 +19,7 @@ def test_every_command_stands_in_the_table():
     assert re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE) == commands
 
 
-def test_every_permission_stands_in_the_table():
+def test_every_permission_stands_in_the_table() -> None:
     """The page lists exactly the permissions that exist."""
     table = PAGE.partition("| permission | allows |")[2].partition("\n\n")[0]
 

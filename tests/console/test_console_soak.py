@@ -85,7 +85,7 @@ def check(looks, ended, *, rate_per_s: int, lasts_s: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path):
+def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path) -> None:
     """Over some seconds, every command is answered repeatedly on one connection, and nothing grows."""
     looks, ended = attended(tmp_path, rate_per_s=100, lasts_s=15)
 
@@ -94,7 +94,7 @@ def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.timeout(2400)
-def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path):
+def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path) -> None:
     """Memory and threads stay flat, and the report has the console's share of CPU time."""
     looks, ended = attended(tmp_path, rate_per_s=1000, lasts_s=1200)
     warm = [one for one in looks if one[0] >= WARM_UP * 1200]

@@ -62,7 +62,7 @@ RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.ru
 
 
 @pytest.mark.parametrize("loop", RUNNERS)
-def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path):
+def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path) -> None:
     """Closing the console undoes levels, debug mode, tracing, faults, a profile and running code."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
@@ -109,7 +109,7 @@ def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path):
     assert (during["level"], during["debug"]) == (10, [True, 0.02])
 
 
-def tell(process):
+def tell(process) -> None:
     process.stdin.write("go on\n")
     process.stdin.flush()
 

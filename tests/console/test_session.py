@@ -36,7 +36,7 @@ def anywhere(request, tmp_path):
         yield running
 
 
-def test_every_command_has_its_line_of_help(ask):
+def test_every_command_has_its_line_of_help(ask) -> None:
     """`help` lists every command with its summary."""
     shown = {command["name"]: command["summary"] for command in ask("help --json")["commands"]}
 
@@ -45,7 +45,7 @@ def test_every_command_has_its_line_of_help(ask):
 
 
 @TELNET
-def test_debians_telnet(anywhere, tmp_path):
+def test_debians_telnet(anywhere, tmp_path) -> None:
     """Telnet gets a prompt, answers, help and completions; Ctrl-C ends a command, not the session."""
     card = anywhere.card
     terminal = Terminal(["telnet", "127.0.0.1", str(card.port)], cwd=tmp_path, columns=200)
@@ -74,7 +74,7 @@ def test_debians_telnet(anywhere, tmp_path):
 
 
 @NC
-def test_a_pipe_through_nc_gets_clean_json(anywhere):
+def test_a_pipe_through_nc_gets_clean_json(anywhere) -> None:
     """A pipe gets one document per line, without greeting, prompt or telnet bytes, over port and socket."""
     card = anywhere.card
     over_tcp = ["nc", "-q", "1", "127.0.0.1", str(card.port)]
@@ -89,7 +89,7 @@ def test_a_pipe_through_nc_gets_clean_json(anywhere):
         assert {"waiting-0", "waiting-1", "waiting-2"} <= {row["task"] for row in listed["rows"]}
 
 
-def test_people_are_greeted_and_told_what_is_next(console):
+def test_people_are_greeted_and_told_what_is_next(console) -> None:
     """A client that does not send a line at once gets the banner, a prompt, and hints."""
     with console.connect() as client:
         greeting = client.wait_for("> ")
@@ -103,7 +103,7 @@ def test_people_are_greeted_and_told_what_is_next(console):
     assert "next: help COMMAND" in answer
 
 
-def test_requests_are_answered_by_one_line_each(console):
+def test_requests_are_answered_by_one_line_each(console) -> None:
     """Each request gets one line with its status, and its text or document."""
     with console.connect() as client:
         text = client.request("help ps")
@@ -129,7 +129,7 @@ def test_requests_are_answered_by_one_line_each(console):
         ("where 'x", "no closing quotation; check the quotes"),
     ],
 )
-def test_a_line_that_cannot_be_understood(console, line, said):
+def test_a_line_that_cannot_be_understood(console, line, said) -> None:
     """The answer says what is wrong with a line, and names similar commands."""
     answer = console.request(line)
 
@@ -137,12 +137,12 @@ def test_a_line_that_cannot_be_understood(console, line, said):
     assert said in answer["text"]
 
 
-def test_the_beginning_of_a_name_is_enough(ask):
+def test_the_beginning_of_a_name_is_enough(ask) -> None:
     """An unambiguous prefix finds its command."""
     assert ask("he --json") == ask("help --json")
 
 
-def test_tables_are_filtered_sorted_and_cut(ask):
+def test_tables_are_filtered_sorted_and_cut(ask) -> None:
     """All tables share the options to filter, sort and page."""
     by_column = ask("ps --json --filter task=WAITING --sort -task")
     by_any = ask("ps --json --filter waiting-1")
@@ -155,7 +155,7 @@ def test_tables_are_filtered_sorted_and_cut(ask):
     assert text.splitlines()[-1] == "1 to 2 of 3 rows; use --page, --limit or --filter for others"
 
 
-def test_what_is_not_allowed_is_refused_and_put_down(console):
+def test_what_is_not_allowed_is_refused_and_put_down(console) -> None:
     """A refusal names the missing option and is recorded; reading commands are counted."""
     refused = console.request("cancel waiting-1")
     console.ask("ps")
@@ -174,7 +174,7 @@ def test_what_is_not_allowed_is_refused_and_put_down(console):
     assert 0 < counted.cpu_ns < counted.process_cpu_ns
 
 
-def test_what_is_done_is_put_down_with_who_did_it(anywhere):
+def test_what_is_done_is_put_down_with_who_did_it(anywhere) -> None:
     """An action is recorded with the client's uid and pid."""
     assert anywhere.request("cancel waiting-1")["ok"]
 
@@ -183,7 +183,7 @@ def test_what_is_done_is_put_down_with_who_did_it(anywhere):
     assert done.client.startswith("uid ")
 
 
-def test_a_command_that_raises(console):
+def test_a_command_that_raises(console) -> None:
     """An exception in a command is reported to its client, and session and service go on."""
     console.ask("help")
     console.do("sys.modules['_harness_inside.console.commands.help'].HelpCommand.run = lambda *_: 1 / 0")
@@ -195,7 +195,7 @@ def test_a_command_that_raises(console):
     assert is_alive(console)
 
 
-def test_while_the_loop_is_blocked_it_answers(anywhere):
+def test_while_the_loop_is_blocked_it_answers(anywhere) -> None:
     """`status` and `blocks` answer at once and name the blocking line."""
     anywhere.do("time.sleep(5)")
     began = time.monotonic()
@@ -207,7 +207,7 @@ def test_while_the_loop_is_blocked_it_answers(anywhere):
     assert "<string>:1" in status or "program.py" in status
 
 
-def test_the_client_after_the_last_is_told(console):
+def test_the_client_after_the_last_is_told(console) -> None:
     """A client over the limit is refused; when another one leaves, there is room again."""
     clients = [console.connect() for _ in range(CLIENTS)]
     for client in clients:
@@ -221,7 +221,7 @@ def test_the_client_after_the_last_is_told(console):
         client.channel.close()
 
 
-def test_who_waits_at_the_door_keeps_nobody_out(anywhere):
+def test_who_waits_at_the_door_keeps_nobody_out(anywhere) -> None:
     """Connections without a token do not count towards the limit of clients."""
     idle = [socket.create_connection(("127.0.0.1", anywhere.card.port)) for _ in range(30)]
     try:
@@ -232,7 +232,7 @@ def test_who_waits_at_the_door_keeps_nobody_out(anywhere):
     assert is_alive(anywhere)
 
 
-def test_http_is_cut_off_without_an_answer(anywhere):
+def test_http_is_cut_off_without_an_answer(anywhere) -> None:
     """An HTTP request gets no answer, and the refusal is recorded."""
     with anywhere.connect(tcp=True) as client:
         client.send("GET /?token=x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
@@ -242,7 +242,7 @@ def test_http_is_cut_off_without_an_answer(anywhere):
     assert anywhere.request("help")["ok"]
 
 
-def test_a_token_cannot_be_guessed(anywhere):
+def test_a_token_cannot_be_guessed(anywhere) -> None:
     """Each wrong token is answered late, and after several the port refuses clients for a second."""
     guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
     began = time.monotonic()
@@ -264,7 +264,7 @@ def test_a_token_cannot_be_guessed(anywhere):
         assert client.request("help")["ok"]
 
 
-def test_a_long_line_is_dropped_and_the_connection_goes_on(console):
+def test_a_long_line_is_dropped_and_the_connection_goes_on(console) -> None:
     """A line of 300 kB is refused, and the next line is answered."""
     with console.connect() as client:
         client.send(b"x" * 300_000 + b"\nhelp gc\n")
@@ -273,7 +273,7 @@ def test_a_long_line_is_dropped_and_the_connection_goes_on(console):
         assert client.wait_for("usage: gc")
 
 
-def test_noise_and_resets_do_no_harm(anywhere):
+def test_noise_and_resets_do_no_harm(anywhere) -> None:
     """Random bytes, resets and concurrent clients do not harm the service."""
     dice = random.Random(3)
     for tcp in [True, False] * 15:
@@ -292,7 +292,7 @@ def test_noise_and_resets_do_no_harm(anywhere):
     assert is_alive(anywhere)
 
 
-def test_what_is_no_conversation_is_ended(console):
+def test_what_is_no_conversation_is_ended(console) -> None:
     """A client that sends only invalid lines is disconnected."""
     with console.connect() as client:
         client.send("".join(f"X-Header-{n}: value\n" for n in range(100)))
@@ -300,7 +300,7 @@ def test_what_is_no_conversation_is_ended(console):
         assert client.rest().endswith(b"no valid command in 20 lines: closing\n")
 
 
-def test_names_cannot_change_a_terminal(console):
+def test_names_cannot_change_a_terminal(console) -> None:
     """Escape sequences in a task's name are replaced."""
     console.do("waiting.append(asyncio.create_task(wait_for_ever(), name='evil\\x1b[2J'))")
     wait(lambda: console.ask("ps --json")["total"] == 5)
@@ -309,7 +309,7 @@ def test_names_cannot_change_a_terminal(console):
     assert "evil\ufffd[2J" in console.ask("ps")
 
 
-def test_the_console_goes_with_the_program(console):
+def test_the_console_goes_with_the_program(console) -> None:
     """At the program's end, clients are disconnected and no file is left."""
     with console.connect() as client:
         client.request("help")
@@ -320,7 +320,7 @@ def test_the_console_goes_with_the_program(console):
     assert not list(Path(console.card.socket).parent.iterdir())
 
 
-def test_the_program_sees_no_thread_of_the_console(anywhere):
+def test_the_program_sees_no_thread_of_the_console(anywhere) -> None:
     """`threading.enumerate` shows no thread of the console or of its clients."""
     with anywhere.connect() as client:
         client.request("ps")

@@ -28,7 +28,7 @@ asyncio.run(main())
 """
 
 
-def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path):
+def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path) -> None:
     """SIGSTOP for most of a second: the loop was due, and the report blames nobody's code."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
@@ -98,7 +98,7 @@ def tight_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_throttled_process_is_said_to_be_throttled(tight_group, tmp_path):
+def test_a_throttled_process_is_said_to_be_throttled(tight_group, tmp_path) -> None:
     """Its cgroup's limit makes short turns long: a report names the limit, and not the code."""
     program = tmp_path / "program.py"
     program.write_text(WORKER)
@@ -115,7 +115,7 @@ def test_a_throttled_process_is_said_to_be_throttled(tight_group, tmp_path):
     assert "by a process throttled by its cgroup in work" in ended.stderr
 
 
-def test_a_running_process_is_not_stopped():
+def test_a_running_process_is_not_stopped() -> None:
     """The negative control, and a process that is gone."""
     assert not is_stopped(os.getpid())
     assert throttled_ns(os.getpid()) >= 0

@@ -47,7 +47,7 @@ def busy(tmp_path):
 
 
 @pytest.fixture
-def py_spy():
+def py_spy() -> None:
     found = Path(sys.executable).with_name("py-spy")
     if not found.exists() and not shutil.which("py-spy"):
         pytest.skip("py-spy is not installed")
@@ -57,7 +57,7 @@ def artefacts(ended):
     return {made["tool"]: made for made in ended.report["profile"]["artefacts"]}
 
 
-def skip_without_ptrace(note):
+def skip_without_ptrace(note) -> None:
     if "ptrace" in note:
         pytest.skip(f"ptrace is not permitted here: {note}")
 
@@ -69,7 +69,7 @@ def state_of(pid):
 # --- asked for by name --------------------------------------------------------------------------------
 
 
-def test_cprofile_counts_every_call(busy, tmp_path):
+def test_cprofile_counts_every_call(busy, tmp_path) -> None:
     """Its file lies in the run's folder, is listed in the report, and opens with `pstats`."""
     ended = harness("watch", "--profiler", "cprofile", "--", sys.executable, busy, "1", cwd=tmp_path)
 
@@ -81,7 +81,7 @@ def test_cprofile_counts_every_call(busy, tmp_path):
     assert "calls on the threads of loops" in made["note"]
 
 
-def test_strace_sums_up_the_system_calls(busy, tmp_path):
+def test_strace_sums_up_the_system_calls(busy, tmp_path) -> None:
     """A table by time, which has the call in which the program waits."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
@@ -93,7 +93,7 @@ def test_strace_sums_up_the_system_calls(busy, tmp_path):
     assert "clock_nanosleep" in (ended.folder.path / made["path"]).read_text()
 
 
-def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path):
+def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path) -> None:
     """Recorded from the first loop to the end, without the time in which threads wait for work."""
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, busy, "2.5", cwd=tmp_path)
 
@@ -106,7 +106,7 @@ def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path):
     assert "hold" in export(load(ended.folder), "collapsed")
 
 
-def test_a_scenario_asks_for_the_same(tmp_path, busy):
+def test_a_scenario_asks_for_the_same(tmp_path, busy) -> None:
     """`--sample` and `--profiler` are changes of the scenario, and stand in the run's manifest."""
     (tmp_path / "scenario.toml").write_text(
         f"[target]\nkind = 'program'\ncommand = ['{sys.executable}', '{busy}', '1']\n"
@@ -133,7 +133,7 @@ def test_a_scenario_asks_for_the_same(tmp_path, busy):
         (["--profile-every", "3"], "need --profiler pyinstrument=SPAN"),
     ],
 )
-def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why):
+def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why) -> None:
     """Nothing is started, and the message says what there is."""
     ended = harness("watch", *options, "--", sys.executable, "-c", "pass", cwd=tmp_path)
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why):
     assert not ended.folder.path.exists()
 
 
-def test_a_profiler_that_is_not_installed_is_named_with_its_remedy(tmp_path):
+def test_a_profiler_that_is_not_installed_is_named_with_its_remedy(tmp_path) -> None:
     """Before anything is started."""
     ended = harness(
         "watch", "--profiler", "strace", "--", sys.executable, "-c", "pass",
@@ -189,7 +189,7 @@ SPANS = """
     ("options", "least", "most"),
     [([], 1, 1), (["--profile-every", "5"], 2, 4), (["--profile-slower-ms", "40"], 2, 4)],
 )
-def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most):
+def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most) -> None:
     """The first, every so manieth, or the slow ones; also where spans overlap; as a page and as a session."""
     pytest.importorskip("pyinstrument", reason="pyinstrument is not installed")
     pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
@@ -214,7 +214,7 @@ def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most):
 # --- a process that nobody prepared -------------------------------------------------------------------
 
 
-def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path):
+def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path) -> None:
     """Its lines with the most samples, and files for flame graphs; afterwards it goes on as before."""
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
         try:
@@ -234,7 +234,7 @@ def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["--native"]])
-def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_path, options):
+def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_path, options) -> None:
     """`kill -9` in the middle of a recording: the process runs on, and the message is a clear one."""
     command = [*COMMAND, "attach", "--sample", "10", "--out", "run", *options]
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
@@ -268,7 +268,7 @@ def recorder_of(pid):
     return None
 
 
-def test_attach_says_what_it_cannot_record(py_spy, tmp_path):
+def test_attach_says_what_it_cannot_record(py_spy, tmp_path) -> None:
     """No such process, and one that is not Python: one clear message each."""
     nobody = harness("attach", "4194303", "--sample", "1", cwd=tmp_path)
     with subprocess.Popen(["sleep", "30"]) as process:
@@ -282,7 +282,7 @@ def test_attach_says_what_it_cannot_record(py_spy, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_attach_says_that_it_may_not_look_into_a_process(py_spy, busy, tmp_path):
+def test_attach_says_that_it_may_not_look_into_a_process(py_spy, busy, tmp_path) -> None:
     """What the kernel does not permit is told as that, with what would help; the process goes on."""
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
         wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
@@ -301,7 +301,7 @@ def test_attach_says_that_it_may_not_look_into_a_process(py_spy, busy, tmp_path)
 # --- py-spy's format ----------------------------------------------------------------------------------
 
 
-def test_raw_stacks_become_samples():
+def test_raw_stacks_become_samples() -> None:
     """Process, thread and frames; stacks that wait for work are left out, native frames are kept."""
     loop = (
         "Runner.run (/lib/asyncio/runners.py:118);BaseEventLoop._run_once (/lib/asyncio/base_events.py:1922)"
@@ -328,7 +328,7 @@ def test_raw_stacks_become_samples():
     ]
 
 
-def test_the_record_lists_what_was_left(py_spy, busy, tmp_path):
+def test_the_record_lists_what_was_left(py_spy, busy, tmp_path) -> None:
     """A program without a loop: the profilers say that there was nothing to record."""
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, "-c", "pass", cwd=tmp_path)
 

@@ -43,7 +43,7 @@ def loaded(tmp_path):
         yield run
 
 
-def test_interrupted_it_stops_with_manners_and_reports(loaded):
+def test_interrupted_it_stops_with_manners_and_reports(loaded) -> None:
     """SIGINT: 130, the service drained, its ledger taken, the report there."""
     loaded.process.send_signal(signal.SIGINT)
     ended = loaded.ended()
@@ -59,7 +59,7 @@ def test_interrupted_it_stops_with_manners_and_reports(loaded):
     assert (ended.folder.path / "report.html").exists()
 
 
-def test_sigterm_is_as_good_as_sigint(loaded):
+def test_sigterm_is_as_good_as_sigint(loaded) -> None:
     """A service manager's SIGTERM: the same, and the record is whole."""
     loaded.process.send_signal(signal.SIGTERM)
     ended = loaded.ended()
@@ -69,7 +69,7 @@ def test_sigterm_is_as_good_as_sigint(loaded):
     assert loaded.all_gone()
 
 
-def test_a_second_interrupt_cuts_short(tmp_path):
+def test_a_second_interrupt_cuts_short(tmp_path) -> None:
     """A target that takes its time to end is killed, and the report is still written."""
     file = program(tmp_path, DEAF, more="stop_within_s = 60.0")
     with running("run", file, cwd=tmp_path) as run:
@@ -83,7 +83,7 @@ def test_a_second_interrupt_cuts_short(tmp_path):
     assert (ended.status, ended.report["run"]["target"]["exit"]) == (130, -signal.SIGKILL)
 
 
-def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded):
+def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded) -> None:
     """A driver that hangs holds nobody up: it is killed, and so is the target."""
     driver = loaded.pid_of("driver")
     os.kill(driver, signal.SIGSTOP)
@@ -103,7 +103,7 @@ def is_pending(pid, number):
     return int(pending.split()[1], 16) >> (number - 1) & 1
 
 
-def test_a_killed_target_leaves_a_report_of_what_was(loaded):
+def test_a_killed_target_leaves_a_report_of_what_was(loaded) -> None:
     """kill -9 of the target: crashed, 4, the load and the ledger up to then."""
     os.kill(loaded.wait_event(TargetStarted).pid, signal.SIGKILL)
     ended = loaded.ended()
@@ -118,7 +118,7 @@ def test_a_killed_target_leaves_a_report_of_what_was(loaded):
     assert report["ledger"]["acked_unsaved"] == 0
 
 
-def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded):
+def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded) -> None:
     """SIGTERM of the target from outside: it drained, nothing that was acked is lost, and it was not us."""
     os.kill(loaded.wait_event(TargetStarted).pid, signal.SIGTERM)
     ended = loaded.ended()
@@ -135,7 +135,7 @@ def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded):
     assert ledger["acked"] + ledger["waiting"] == ledger["published"]
 
 
-def test_a_killed_driver_makes_the_measurement_invalid(loaded):
+def test_a_killed_driver_makes_the_measurement_invalid(loaded) -> None:
     """kill -9 of the load driver: the run ends in order with 3, and says whose record was cut off."""
     driver = loaded.pid_of("driver")
     os.kill(driver, signal.SIGKILL)
@@ -151,7 +151,7 @@ def test_a_killed_driver_makes_the_measurement_invalid(loaded):
     assert report["ledger"]["lost"] == 0
 
 
-def test_nothing_outlives_a_killed_runner(tmp_path):
+def test_nothing_outlives_a_killed_runner(tmp_path) -> None:
     """kill -9 of the runner: target and driver end, and the record renders as a partial one."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -171,7 +171,7 @@ def test_nothing_outlives_a_killed_runner(tmp_path):
     assert "the runner (process " in again.stdout
 
 
-def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path):
+def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path) -> None:
     """What ignores its stop signal is killed after its time, with its children."""
     file = program(tmp_path, DEAF, "parent", more="stop_within_s = 0.5")
     with running("run", file, cwd=tmp_path) as run:
@@ -183,7 +183,7 @@ def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path):
         assert run.all_gone()
 
 
-def test_children_that_a_target_leaves_behind_are_ended(tmp_path):
+def test_children_that_a_target_leaves_behind_are_ended(tmp_path) -> None:
     """The next run finds ports and files free, although the target itself ended well."""
     text = DEAF.replace("    await asyncio.sleep(300)", "    await asyncio.sleep(0 if sys.argv[1:] else 300)")
     ended = harness("run", program(tmp_path, text, "parent"), cwd=tmp_path)
@@ -191,7 +191,7 @@ def test_children_that_a_target_leaves_behind_are_ended(tmp_path):
     assert (ended.status, ended.report["run"]["target"]["exit"]) == (0, 0)
 
 
-def test_a_target_that_does_not_get_ready_did_not_start(tmp_path):
+def test_a_target_that_does_not_get_ready_did_not_start(tmp_path) -> None:
     """Exit status 4, with its status and its last line."""
     ended = harness("run", program(tmp_path, "print('no database'); raise SystemExit(0)"), cwd=tmp_path)
 
@@ -200,7 +200,7 @@ def test_a_target_that_does_not_get_ready_did_not_start(tmp_path):
     assert why in ended.stdout
 
 
-def test_a_program_without_load_ends_when_it_wants(tmp_path):
+def test_a_program_without_load_ends_when_it_wants(tmp_path) -> None:
     """Without load the program's own good end is the end of the run; its block fails what is expected."""
     text = "import asyncio, time\nasync def main(): print('ready'); time.sleep(0.3)\nasyncio.run(main())"
     file = program(tmp_path, text, more='[expect]\n"blocks.max_held_ms" = "< 1000"')

@@ -67,19 +67,19 @@ def spans_by_trace(story):
     return traces
 
 
-def test_a_run_that_meets_its_expectations_ends_with_0(story):
+def test_a_run_that_meets_its_expectations_ends_with_0(story) -> None:
     """Exit status, outcome and reports of a run where all is well but for what was asked for."""
     assert (story.status, story.report["run"]["outcome"]) == (0, "passed")
     assert (story.folder.path / "report.html").read_text().startswith("<!doctype html>")
 
 
-def test_json_alone_goes_to_stdout(story):
+def test_json_alone_goes_to_stdout(story) -> None:
     """With --json, what is printed is report.json, and progress goes to stderr."""
     assert json.loads(story.stdout) == story.report
     assert re.match(r"scenario 0\.\d s  starting  ", story.stderr)
 
 
-def test_the_line_that_blocks_is_named(story):
+def test_the_line_that_blocks_is_named(story) -> None:
     """The injected block's file, line, function and span, and those that it made wait."""
     blocks = [block for block in story.report["blocks"] if block["fault"] == "stuck"]
     lines, first = inspect.getsourcelines(SimulatedHost.restart)
@@ -94,7 +94,7 @@ def test_the_line_that_blocks_is_named(story):
     assert sum(block["victims_total"] for block in blocks) > 0
 
 
-def test_faults_fire_and_are_undone(story):
+def test_faults_fire_and_are_undone(story) -> None:
     """Both faults took effect within their limits, and were rolled back."""
     faults = {fault["id"]: fault for fault in story.report["faults"]}
 
@@ -106,7 +106,7 @@ def test_faults_fire_and_are_undone(story):
     assert faults["bad-host"]["fired"] >= 1
 
 
-def test_nothing_is_lost_although_calls_failed(story):
+def test_nothing_is_lost_although_calls_failed(story) -> None:
     """Every message that was published was acked, and saved."""
     ledger, load = story.report["ledger"], story.report["load"]
 
@@ -115,7 +115,7 @@ def test_nothing_is_lost_although_calls_failed(story):
     assert ledger["drain_s"] is not None
 
 
-def test_a_message_is_one_trace(story, spans_by_trace):
+def test_a_message_is_one_trace(story, spans_by_trace) -> None:
     """From its publishing to its ack, in the driver and in the service, every span finds its parent."""
     sent = [event for _, event in Follower(story.folder.events).new_events() if isinstance(event, Sent)]
     whole = {"publish restart", "process restart", "restart host", "check health", "save", "ack"}
@@ -128,7 +128,7 @@ def test_a_message_is_one_trace(story, spans_by_trace):
         assert [span.name for span in spans if span.parent_id not in ids] == ["publish restart"]
 
 
-def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace):
+def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace) -> None:
     """Who waited for the block longer than a third of the lease asked for more time, as a child."""
     extended = [(span, spans) for spans in spans_by_trace.values() for span in spans if span.name == "extend"]
 
@@ -137,7 +137,7 @@ def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace):
         assert span.parent_id in {other.span_id for other in spans if other.name == "process restart"}
 
 
-def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace):
+def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace) -> None:
     """An SDK's health check runs in a thread of its own pool, as a child of the restart; others need none."""
     checks = [
         (span, next(other for other in spans if other.span_id == span.parent_id))
@@ -156,7 +156,7 @@ def artefact(story, tool):
     return next(event for event in events if isinstance(event, ArtefactWritten) and event.tool == tool)
 
 
-def test_pyinstrument_names_a_function_of_the_target(story):
+def test_pyinstrument_names_a_function_of_the_target(story) -> None:
     """The profile of one span lies in the run's folder."""
     written = artefact(story, "pyinstrument")
 
@@ -164,7 +164,7 @@ def test_pyinstrument_names_a_function_of_the_target(story):
     assert written.path in [made["path"] for made in story.report["profile"]["artefacts"]]
 
 
-def test_py_spy_names_a_function_of_the_target(story):
+def test_py_spy_names_a_function_of_the_target(story) -> None:
     """The recording from outside has stacks that lead into the service."""
     written = artefact(story, "py-spy")
     if not written.path and "permission" in written.note.lower():
@@ -174,7 +174,7 @@ def test_py_spy_names_a_function_of_the_target(story):
     assert re.search(r"serve \(\S*harness/mayhem", recording), written.note
 
 
-def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path):
+def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path) -> None:
     """The negative control of all the above; exit status 1, and the summary says what was missed."""
     ended = harness(
         "run", scenario(tmp_path, STORY), "--set", "faults=[]", "--set", "profile={}", cwd=tmp_path

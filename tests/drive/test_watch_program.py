@@ -38,7 +38,7 @@ def watch(tmp_path, text, *options, python=sys.executable, **how):
     return harness("watch", *options, "--", python, "program.py", cwd=tmp_path, **how)
 
 
-def test_stdin_stdout_and_status_are_the_programs(tmp_path):
+def test_stdin_stdout_and_status_are_the_programs(tmp_path) -> None:
     """Bytes in, bytes out, and the exit status; what the harness says goes to stderr."""
     program = (
         "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('own\\n'); sys.exit(5)"
@@ -57,7 +57,7 @@ def test_stdin_stdout_and_status_are_the_programs(tmp_path):
     assert "passed The program ran no event loop that the probe saw" in done.stderr
 
 
-def test_a_block_is_reported_and_does_not_change_the_status(tmp_path):
+def test_a_block_is_reported_and_does_not_change_the_status(tmp_path) -> None:
     """The program did well by its own account; the report is beside."""
     ended = watch(tmp_path, BLOCKS)
 
@@ -83,7 +83,7 @@ asyncio.run(main())
     ["await asyncio.sleep(0.5)  # what was written in the last 100 ms is lost with a process", "pass"],
     ids=["later", "in its first turn"],
 )
-def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path, before):
+def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path, before) -> None:
     """Only the runner has seen it, from outside: for the probe there was no way to say a word."""
     (tmp_path / "held.py").write_text(HELD.replace("BEFORE", before))
     with running("watch", "--", sys.executable, "held.py", cwd=tmp_path) as run:
@@ -96,7 +96,7 @@ def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path,
     assert block["held_ms"] > 100
 
 
-def test_fail_on_asks_otherwise(tmp_path):
+def test_fail_on_asks_otherwise(tmp_path) -> None:
     """The condition becomes an expectation of its opposite: 1 when it holds, the program's own when not."""
     failed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.count > 0", "--fail-on", "blocks.count>=9")
     passed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.max_held_ms > 5e4", out="again")
@@ -108,7 +108,7 @@ def test_fail_on_asks_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
-def test_death_by_a_signal_is_passed_on(tmp_path, number):
+def test_death_by_a_signal_is_passed_on(tmp_path, number) -> None:
     """Our caller sees the signal, as it would have without us."""
     ended = watch(tmp_path, f"import os; os.kill(os.getpid(), {number:d})")
 
@@ -116,7 +116,7 @@ def test_death_by_a_signal_is_passed_on(tmp_path, number):
     assert ended.report["run"]["target"]["exit"] == -number
 
 
-def test_sigterm_reaches_the_program(tmp_path):
+def test_sigterm_reaches_the_program(tmp_path) -> None:
     """It ends in its own way, and that is the end of the watch."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
@@ -129,7 +129,7 @@ def test_sigterm_reaches_the_program(tmp_path):
     assert ended.status == 7
 
 
-def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path):
+def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path) -> None:
     """A service manager may stop it by SIGINT, which then only we get."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path, start_new_session=True) as run:
@@ -142,7 +142,7 @@ def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path):
     assert "KeyboardInterrupt" in ended.stderr
 
 
-def test_a_typed_interrupt_reaches_the_program_once(tmp_path):
+def test_a_typed_interrupt_reaches_the_program_once(tmp_path) -> None:
     """The terminal sends a Ctrl-C to both; the program gets it once, and we stay for the report."""
     (tmp_path / "program.py").write_text(
         "import signal, time\n"
@@ -163,7 +163,7 @@ def test_a_typed_interrupt_reaches_the_program_once(tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_nothing_outlives_a_killed_watch(tmp_path):
+def test_nothing_outlives_a_killed_watch(tmp_path) -> None:
     """kill -9 of the watch: the program is asked to end as if we had been asked."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
@@ -175,7 +175,7 @@ def test_nothing_outlives_a_killed_watch(tmp_path):
         assert run.all_gone()
 
 
-def test_what_nohup_ignores_stays_ignored(tmp_path):
+def test_what_nohup_ignores_stays_ignored(tmp_path) -> None:
     """The program inherits an ignored signal as it would have without us."""
     text = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
     command = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "-c", text]
@@ -186,7 +186,7 @@ def test_what_nohup_ignores_stays_ignored(tmp_path):
     assert done.stdout == "True\n"
 
 
-def test_python_children_are_recorded(tmp_path):
+def test_python_children_are_recorded(tmp_path) -> None:
     """A worker of the program writes a record of its own."""
     (tmp_path / "worker.py").write_text(BLOCKS)
     text = "import subprocess, sys; subprocess.run([sys.executable, 'worker.py'], check=True)"
@@ -198,7 +198,7 @@ def test_python_children_are_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version):
+def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version) -> None:
     """A virtual environment of another Python, without anything of the harness, not even afterwards."""
     base = find_python(version)
     if base is None:
@@ -227,7 +227,7 @@ def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version):
     [(["sh", "-c", "exit 3"], 3), ([sys.executable, "-I", "-c", "print('isolated')"], 0)],
     ids=["not Python", "isolated"],
 )
-def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, command, status):
+def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, command, status) -> None:
     """The report says that nothing is known, and the status stays the program's own."""
     ended = harness("watch", "--", *command, cwd=tmp_path)
 
@@ -235,7 +235,7 @@ def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, comm
     assert "The probe never entered the program, so nothing is known of its loop." in ended.stderr
 
 
-def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path):
+def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path) -> None:
     """It was sent SIGTERM, and lived until somebody killed it."""
     stubborn = SERVES.replace("sys.exit(7)", 'print("no", flush=True)')
     (tmp_path / "program.py").write_text(stubborn)

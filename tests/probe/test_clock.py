@@ -38,7 +38,7 @@ FROZEN = """
 
 
 @pytest.mark.parametrize("at", [0, 1_900_000_000], ids=["long ago", "in years"])
-def test_a_program_whose_time_stands_still_is_watched_as_ever(tmp_path, at):
+def test_a_program_whose_time_stands_still_is_watched_as_ever(tmp_path, at) -> None:
     """The block is found with its real length and line, nothing fails, and the program is told of nothing."""
     seen = watched(FROZEN.format(at=at), tmp_path)
 

@@ -77,7 +77,7 @@ HOW = {
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_forked_child_holds_what_it_would_hold_without_the_probe(how, tmp_path):
+def test_a_forked_child_holds_what_it_would_hold_without_the_probe(how, tmp_path) -> None:
     """Its files, mapped pages, threads, timers, signal handlers and hooks are those of a bare child."""
     program = PROGRAM.replace("HOW", HOW[how])
     script = tmp_path / "bare.py"
@@ -90,7 +90,7 @@ def test_a_forked_child_holds_what_it_would_hold_without_the_probe(how, tmp_path
     assert seen.of(ProbeFailed) == []
 
 
-def test_nothing_answers_for_a_parent_that_is_gone(tmp_path):
+def test_nothing_answers_for_a_parent_that_is_gone(tmp_path) -> None:
     """While a child lives on, its parent's control socket refuses callers instead of letting them wait."""
     (tmp_path / "control").mkdir(mode=0o700)
     program = f"""

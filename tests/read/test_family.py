@@ -38,7 +38,7 @@ def add(tmp_path, monkeypatch):
     """Adds a file to a family for the time of a test."""
     added = []
 
-    def make(family, name, text):
+    def make(family, name, text) -> None:
         folder = tmp_path / family.__name__
         folder.mkdir()
         (folder / f"{name}.py").write_text(text)
@@ -61,7 +61,7 @@ def folder(record, look):
     return made.folder.path
 
 
-def test_a_rule_is_one_file(add, folder):
+def test_a_rule_is_one_file(add, folder) -> None:
     """What a new module of `rules/` finds is in the report, in the place that its order gives it."""
     add(rules, "patience", RULE)
 
@@ -74,7 +74,7 @@ def test_a_rule_is_one_file(add, folder):
     ]
 
 
-def test_the_rules_of_the_house_are_told_apart_by_their_order():
+def test_the_rules_of_the_house_are_told_apart_by_their_order() -> None:
     """Two rules with one order would stand in the order of their names."""
     orders = [rule.ORDER for rule in members(rules)]
     assert len(set(orders)) == len(orders) >= 11
@@ -83,7 +83,7 @@ def test_the_rules_of_the_house_are_told_apart_by_their_order():
 @pytest.mark.parametrize(
     ("kind", "text"), [("ReportFormat", "Report of 1\n"), ("RecordFormat", "History of events\n")]
 )
-def test_a_format_is_one_file(add, folder, tmp_path, kind, text):
+def test_a_format_is_one_file(add, folder, tmp_path, kind, text) -> None:
     """A new module of `renderers/` is a format by its name and its ending, and in the help."""
     add(renderers, "brief", FORMAT.format(kind=kind))
     output = tmp_path / "a.short.txt"
@@ -94,7 +94,7 @@ def test_a_format_is_one_file(add, folder, tmp_path, kind, text):
     assert "short" in CliRunner().invoke(report, ["--help"]).stdout
 
 
-def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own():
+def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own() -> None:
     """What helps to render lives elsewhere."""
     formats = [module.FORMAT for module in members(renderers)]
 
@@ -114,6 +114,6 @@ def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own():
         ("folder", ""),
     ],
 )
-def test_a_file_asks_for_a_format_by_its_ending(tmp_path, file, name):
+def test_a_file_asks_for_a_format_by_its_ending(tmp_path, file, name) -> None:
     """The longest ending that fits; one that is unknown is refused by its own name."""
     assert of_file(tmp_path / file) == name

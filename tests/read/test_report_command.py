@@ -26,7 +26,7 @@ def folder(full):
     return made.folder.path
 
 
-def test_without_a_format_the_reports_are_written_and_summed_up(invoke, folder):
+def test_without_a_format_the_reports_are_written_and_summed_up(invoke, folder) -> None:
     """Verdict on the standard output, both files in the folder, the run's own exit status."""
     done = invoke(folder)
 
@@ -36,7 +36,7 @@ def test_without_a_format_the_reports_are_written_and_summed_up(invoke, folder):
     assert (folder / "report.json").exists()
 
 
-def test_a_format_goes_to_the_standard_output(invoke, folder):
+def test_a_format_goes_to_the_standard_output(invoke, folder) -> None:
     """`--json` and `--format json` give the same document and write nothing."""
     by_format, by_flag = invoke(folder, "--format", "json"), invoke(folder, "--json")
 
@@ -45,7 +45,7 @@ def test_a_format_goes_to_the_standard_output(invoke, folder):
     assert not (folder / "report.json").exists()
 
 
-def test_an_output_file_tells_its_format_by_its_name(invoke, folder, tmp_path):
+def test_an_output_file_tells_its_format_by_its_name(invoke, folder, tmp_path) -> None:
     """What is asked for by name wins; else the suffix decides."""
     invoke(folder, "--output", tmp_path / "out.md")
     invoke(folder, "--format", "md", "--output", tmp_path / "out.txt")
@@ -54,7 +54,7 @@ def test_an_output_file_tells_its_format_by_its_name(invoke, folder, tmp_path):
     assert (tmp_path / "out.txt").read_text() == (tmp_path / "out.md").read_text()
 
 
-def test_a_record_that_was_cut_off_ends_with_status_3(invoke, full):
+def test_a_record_that_was_cut_off_ends_with_status_3(invoke, full) -> None:
     """The report is there, and CI is told that it is partial."""
     made = full(end=False)
     made.close()
@@ -68,13 +68,13 @@ def test_a_record_that_was_cut_off_ends_with_status_3(invoke, full):
     ("arguments", "error"),
     [(("--format", "sarif"), UsageError), (("--output", "/nowhere/at/all.md"), UsageError)],
 )
-def test_what_cannot_be_rendered_is_a_usage_error(invoke, folder, arguments, error):
+def test_what_cannot_be_rendered_is_a_usage_error(invoke, folder, arguments, error) -> None:
     """A format that does not exist, a file that cannot be written."""
     with pytest.raises(error):
         invoke(folder, *arguments)
 
 
-def test_a_folder_without_a_record_is_a_record_error(invoke, tmp_path):
+def test_a_folder_without_a_record_is_a_record_error(invoke, tmp_path) -> None:
     """Not a traceback of a missing file."""
     with pytest.raises(RecordError):
         invoke(tmp_path)

@@ -39,7 +39,7 @@ def _value(hint):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_an_event_comes_back_as_it_went(kind):
+def test_an_event_comes_back_as_it_went(kind) -> None:
     """Whole values, nested ones too, on one line."""
     before = example(kind)
     line = encode(before)
@@ -48,21 +48,21 @@ def test_an_event_comes_back_as_it_went(kind):
     assert decode(line) == before
 
 
-def test_nothing_is_nothing_after_the_way_as_well():
+def test_nothing_is_nothing_after_the_way_as_well() -> None:
     """Optional figures stay null."""
     before = Blocked(1, 2, True, 3, 0, samples=(), victims=(DelayedStep("a", "", "", 1),), victims_total=1)
 
     assert decode(encode(before)) == before
 
 
-def test_a_missing_field_takes_its_default():
+def test_a_missing_field_takes_its_default() -> None:
     """Records of older versions can be read."""
     line = '{"e":"Sample"}'.replace("Sample", "Completed").replace("}", ',"n":1,"done_ns":2,"ok":false}')
 
     assert decode(line) == event.Completed(1, 2, False, error="")
 
 
-def test_a_foreign_value_becomes_its_text():
+def test_a_foreign_value_becomes_its_text() -> None:
     """What JSON cannot say is kept as text rather than lost."""
     span = SpanEnded("s", "internal", "", "", "", 0, 1, "ok", "t", {"odd": object()})
 
@@ -72,13 +72,13 @@ def test_a_foreign_value_becomes_its_text():
 
 
 @pytest.mark.parametrize("line", ["[]", "1", '{"a":1}', '{"e":1}', "nonsense", '{"e":"Sent","n":1}'])
-def test_what_is_no_event_is_an_error(line):
+def test_what_is_no_event_is_an_error(line) -> None:
     """A value error, whatever is wrong."""
     with pytest.raises(ValueError):
         decode(line)
 
 
-def test_events_are_frozen_and_slotted():
+def test_events_are_frozen_and_slotted() -> None:
     """A misspelt field raises instead of being remembered."""
     sample = example(Sample)
 

@@ -111,7 +111,7 @@ def run(tmp_path, program):
     return run
 
 
-def test_a_new_kind_acts_in_a_scenario_and_is_undone(run, tmp_path):
+def test_a_new_kind_acts_in_a_scenario_and_is_undone(run, tmp_path) -> None:
     """The scenario accepts its parameters, the target acts, and the report has its description."""
     done = run(SCENARIO)
 
@@ -127,7 +127,7 @@ def test_a_new_kind_acts_in_a_scenario_and_is_undone(run, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "line\n" * 3
 
 
-def test_the_place_that_computes_because_of_a_fault_is_blamed(run):
+def test_the_place_that_computes_because_of_a_fault_is_blamed(run) -> None:
     """Not the code of the fault, which is the innermost frame."""
     done = run(SCENARIO.replace("note.write", "block.cpu").replace("note_lines = 3", "block_ms = 300"))
 
@@ -143,7 +143,7 @@ def test_the_place_that_computes_because_of_a_fault_is_blamed(run):
         ("note_lines = 3", "note_lines = 0", "note_lines: expected a whole number > 0, got 0"),
     ],
 )
-def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(run, was, becomes, message):
+def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(run, was, becomes, message) -> None:
     """As about any other kind."""
     done = run(SCENARIO.replace(was, becomes))
 
@@ -151,7 +151,7 @@ def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(run, was, becomes, 
     assert f"faults.0.{message}" in done.stderr
 
 
-def test_a_new_kind_is_listed_injected_and_healed_in_the_console(program, tmp_path, monkeypatch):
+def test_a_new_kind_is_listed_injected_and_healed_in_the_console(program, tmp_path, monkeypatch) -> None:
     """The list has its line, `help` its options, and a typical value stands in for one that is not given."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with consoled(tmp_path, program=program, allow=("chaos", "repl")) as running:
@@ -180,7 +180,7 @@ def of(running, kind):
 
 
 @pytest.mark.parametrize("kind", fault_kind.names())
-def test_a_fault_is_the_same_at_both_ends_of_a_request(kind):
+def test_a_fault_is_the_same_at_both_ends_of_a_request(kind) -> None:
     """Whatever its kind; the request is JSON."""
     parameters = fault_kind.parameters(fault_kind.find(kind))
     given = {name: one.typical if one.default is ... else one.default for name, one in parameters.items()}
@@ -189,7 +189,7 @@ def test_a_fault_is_the_same_at_both_ends_of_a_request(kind):
     assert Fault.from_request(json.loads(json.dumps(fault.to_request()))) == fault
 
 
-def test_a_fault_is_described_in_one_line():
+def test_a_fault_is_described_in_one_line() -> None:
     """What happens, where, and how often when that is not always."""
     request = {"id": "a", "in": "shop:total"}
     sleep = Fault.from_request({**request, "kind": "block.sleep", "block_ms": 300.0})
@@ -201,7 +201,7 @@ def test_a_fault_is_described_in_one_line():
     assert fail.describe() == "raises ConnectionError in shop:total, at most 3 times"
 
 
-def test_an_unknown_kind_is_refused():
+def test_an_unknown_kind_is_refused() -> None:
     """Also one that would be a module somewhere else."""
     for kind in ("earthquake", "", "..event", "block/sleep"):
         with pytest.raises(ValueError, match="no fault of the kind"):

@@ -9,14 +9,14 @@ from harness.record import hidden_thread
 from harness.record.hidden_thread import Background
 
 
-def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch):
+def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch) -> None:
     """The thread is over, and nobody was told."""
     told = []
     for module, hook in (sys, "unraisablehook"), (sys, "excepthook"), (threading, "excepthook"):
         monkeypatch.setattr(module, hook, lambda *args: told.append(args))
     before = hidden_thread.alive()
 
-    def work():
+    def work() -> None:
         raise OverflowError("timeout is too large")
 
     assert Background(work).join(timeout_s=10)
@@ -24,7 +24,7 @@ def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch):
     assert told == []
 
 
-def test_it_is_waited_for_no_longer_than_asked():
+def test_it_is_waited_for_no_longer_than_asked() -> None:
     """And counted for as long as it runs."""
     before, end = hidden_thread.alive(), threading.Event()
     running = Background(end.wait)

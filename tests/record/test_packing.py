@@ -10,7 +10,7 @@ from harness.record import packing
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1_000])
-def test_rows_come_back_as_they_were(count):
+def test_rows_come_back_as_they_were(count) -> None:
     """Whatever fits into 64 bits comes back, in order."""
     draw = random.Random(count)
     rows = [(draw.randint(-(2**63), 2**63 - 1), number, 17) for number in range(count)]
@@ -20,7 +20,7 @@ def test_rows_come_back_as_they_were(count):
     assert packing.unpack(packed, 3) == rows
 
 
-def test_a_log_is_short():
+def test_a_log_is_short() -> None:
     """Rows like those of a log take a fifth of what they are as text."""
     draw, numbers, at_ns = random.Random(0), [], 10**15
     for number in range(5_000):
@@ -31,7 +31,7 @@ def test_a_log_is_short():
 
 
 @pytest.mark.parametrize("text", ["AAAA", "not base64!"])
-def test_damage_is_told(text):
+def test_damage_is_told(text) -> None:
     """What is no packed text, or not rows of that width, is an error."""
     with pytest.raises(ValueError):
         packing.unpack(text, 2)

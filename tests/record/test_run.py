@@ -30,7 +30,7 @@ def manifest(**changes):
     return dataclasses.replace(run, **changes)
 
 
-def test_a_manifest_comes_back_as_it_went(tmp_path):
+def test_a_manifest_comes_back_as_it_went(tmp_path) -> None:
     """Whole values."""
     run = manifest()
     folder = create(tmp_path / "r", run)
@@ -40,7 +40,7 @@ def test_a_manifest_comes_back_as_it_went(tmp_path):
     assert folder.loops.is_dir()
 
 
-def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path):
+def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path) -> None:
     """The second run gets an error, the first one stays."""
     first = manifest()
     create(tmp_path, first)
@@ -60,7 +60,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path):
         ('{"format": 1}', "damaged manifest"),
     ],
 )
-def test_a_folder_without_a_good_manifest_is_one_clear_error(content, complaint, tmp_path):
+def test_a_folder_without_a_good_manifest_is_one_clear_error(content, complaint, tmp_path) -> None:
     """Where, and what is wrong."""
     if content is not None:
         (tmp_path / "run.json").write_text(content)
@@ -70,7 +70,7 @@ def test_a_folder_without_a_good_manifest_is_one_clear_error(content, complaint,
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path):
+def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path) -> None:
     """A file where a folder should be."""
     (tmp_path / "file").write_text("")
 
@@ -78,7 +78,7 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path):
         create(tmp_path / "file" / "run", manifest())
 
 
-def test_run_ids_sort_by_time_and_differ():
+def test_run_ids_sort_by_time_and_differ() -> None:
     """Two runs of the same second do not share a folder."""
     ids = {new_id("first") for _ in range(50)}
 
@@ -86,7 +86,7 @@ def test_run_ids_sort_by_time_and_differ():
     assert all(name.split("-")[2] == "first" for name in ids)
 
 
-def test_a_page_reads_back_what_was_counted(tmp_path):
+def test_a_page_reads_back_what_was_counted(tmp_path) -> None:
     """From outside, while it is mapped."""
     words = page.create(tmp_path / "p.page", started_ns=5, limit_ns=6)
     words[page.TURN], words[page.TURNS], words[page.COUNTS + 3], words[page.SUMS + 3] = 7, 8, 9, 10
@@ -98,7 +98,7 @@ def test_a_page_reads_back_what_was_counted(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"short", bytes(page.WORDS * 8)])
-def test_what_is_no_page_is_none(content, tmp_path):
+def test_what_is_no_page_is_none(content, tmp_path) -> None:
     """A page that is not ready yet, or something else."""
     (tmp_path / "p.page").write_bytes(content)
 
@@ -113,13 +113,13 @@ def test_what_is_no_page_is_none(content, tmp_path):
         ProbeConfig(folder="/run", limit_ns=1, control="/tmp/x", profile_span="process restart"),
     ],
 )
-def test_an_order_comes_back_as_it_went(order):
+def test_an_order_comes_back_as_it_went(order) -> None:
     """Through the environment variable's text; the folder is its first line."""
     assert dataclasses.replace(ProbeConfig.parse(order.text()), folder="/run") == order
     assert order.text().startswith("folder=/run\n")
 
 
-def test_a_text_that_is_no_order_is_an_error():
+def test_a_text_that_is_no_order_is_an_error() -> None:
     """Somebody else's variable of that name."""
     with pytest.raises(ValueError, match="expected at least folder= and limit_ns="):
         ProbeConfig.parse("1")

@@ -76,7 +76,7 @@ def complaint(path, *overrides):
 # --- what is accepted ---------------------------------------------------------------------------------
 
 
-def test_a_scenario_for_the_chaos_service(write):
+def test_a_scenario_for_the_chaos_service(write) -> None:
     """What is not said takes its default, and the file lends its name."""
     loaded = scenario.load(write(MAYHEM))
 
@@ -127,7 +127,7 @@ def test_a_scenario_for_the_chaos_service(write):
     }
 
 
-def test_a_scenario_for_any_program(write, tmp_path):
+def test_a_scenario_for_any_program(write, tmp_path) -> None:
     """A program's folder lies beside the scenario; what only the sender needs is apart from the schedule."""
     loaded = scenario.load(write(PROGRAM))
 
@@ -148,7 +148,7 @@ def test_a_scenario_for_any_program(write, tmp_path):
     }
 
 
-def test_a_program_runs_beside_its_scenario(write, tmp_path, monkeypatch):
+def test_a_program_runs_beside_its_scenario(write, tmp_path, monkeypatch) -> None:
     """Without a folder the program runs in the scenario's, wherever the command was given."""
     write(PROGRAM.replace('cwd = "shop"\n', ""))
     (tmp_path / "elsewhere").mkdir()
@@ -157,7 +157,7 @@ def test_a_program_runs_beside_its_scenario(write, tmp_path, monkeypatch):
     assert scenario.load(Path("../first.toml")).target.cwd == tmp_path.resolve()
 
 
-def test_each_kind_of_fault_is_a_class(write):
+def test_each_kind_of_fault_is_a_class(write) -> None:
     """A fault has the keys of its kind, and no others."""
     faults = """
 [[faults]]
@@ -189,21 +189,21 @@ limit = 3
         ("== -1", ("==", -1.0)),
     ],
 )
-def test_a_limit_is_a_comparison_with_a_number(write, text, limit):
+def test_a_limit_is_a_comparison_with_a_number(write, text, limit) -> None:
     """The five comparisons are read, with or without spaces."""
     loaded = scenario.load(write(MAYHEM.replace('"== 0"', f'"{text}"')))
 
     assert loaded.expectations[0] == Expectation("ledger.lost", *limit)
 
 
-def test_a_figure_may_be_written_without_quotes(write):
+def test_a_figure_may_be_written_without_quotes(write) -> None:
     """`ledger.lost = ...` is, to TOML, a table in a table; it means the same figure."""
     loaded = scenario.load(write(MAYHEM.replace('"ledger.lost"', "ledger.lost")))
 
     assert loaded.expectations[0] == Expectation("ledger.lost", "==", 0.0)
 
 
-def test_a_figure_may_be_that_of_a_named_span():
+def test_a_figure_may_be_that_of_a_named_span() -> None:
     """Where a figure has a name in its key, any name will do, but there must be one."""
     assert find("spans.by_name.process restart.p99_ms") in FIGURES
     assert find("spans.by_name.GET /a.b.p99_ms") in FIGURES
@@ -247,7 +247,7 @@ def test_a_figure_may_be_that_of_a_named_span():
         ("[[faults]]", "[faults]", "11: faults: expected a list, got a table"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, becomes, message):
+def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, becomes, message) -> None:
     """One line says where, what was expected and what came."""
     assert complaint(write(MAYHEM.replace(was, becomes, 1))) == [f"first.toml:{message}"]
 
@@ -313,7 +313,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, 
         ),
     ],
 )
-def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(write, was, becomes, words):
+def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(write, was, becomes, words) -> None:
     """An unknown key, kind or figure comes with the nearest valid one, and a note with all of them."""
     assert complaint(write(MAYHEM.replace(was, becomes, 1))) == words
 
@@ -337,12 +337,12 @@ def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(write, was, b
         ),
     ],
 )
-def test_a_wrong_program_or_sender_is_named(write, was, becomes, message):
+def test_a_wrong_program_or_sender_is_named(write, was, becomes, message) -> None:
     """The alternatives that pydantic tried are not in the path; only keys of the file are."""
     assert complaint(write(PROGRAM.replace(was, becomes))) == [f"first.toml:{message}"]
 
 
-def test_load_waits_for_a_sign_of_readiness(write):
+def test_load_waits_for_a_sign_of_readiness(write) -> None:
     """A program that is put under load must say when it is ready."""
     assert complaint(write(PROGRAM.replace("ready = {port = 8080}\n", ""))) == [
         "first.toml:1: target.ready: missing; load must not come before the program is ready",
@@ -350,7 +350,7 @@ def test_load_waits_for_a_sign_of_readiness(write):
     ]
 
 
-def test_the_first_of_several_in_the_file_is_the_message(write):
+def test_the_first_of_several_in_the_file_is_the_message(write) -> None:
     """Several mistakes are one error: the first in the file, the others as notes."""
     text = MAYHEM.replace("= 300", "= -1").replace("= 100", "= -5").replace('"< 500"', '"500"')
 
@@ -370,12 +370,12 @@ def test_the_first_of_several_in_the_file_is_the_message(write):
         (b"", "first.toml: target: missing; expected a table"),
     ],
 )
-def test_a_file_that_is_no_scenario(write, text, message):
+def test_a_file_that_is_no_scenario(write, text, message) -> None:
     """A file that is not TOML, not UTF-8 or empty is one line, too."""
     assert complaint(write(text)) == [message]
 
 
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch) -> None:
     """A missing file, or a folder, is named with the reason."""
     monkeypatch.chdir(tmp_path)
 
@@ -386,7 +386,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
 # --- overrides ----------------------------------------------------------------------------------------
 
 
-def test_overrides_change_what_they_name(write):
+def test_overrides_change_what_they_name(write) -> None:
     """Numbers, text without quotes, a list's item by id or index, a new table, and a later override wins."""
     loaded = scenario.load(
         write(MAYHEM),
@@ -414,7 +414,7 @@ def test_overrides_change_what_they_name(write):
     assert loaded.description == "a = b"
 
 
-def test_an_override_can_take_something_away(write):
+def test_an_override_can_take_something_away(write) -> None:
     """An empty list or table replaces what the file has."""
     loaded = scenario.load(write(MAYHEM), overrides=["faults=[]"])
 
@@ -448,7 +448,7 @@ def test_an_override_can_take_something_away(write):
         ("faults.stuck-sdk=3", ["--set faults.stuck-sdk=3: faults.0: expected a table, got 3"]),
     ],
 )
-def test_an_override_that_is_wrong_is_named_instead_of_a_line(write, override, words):
+def test_an_override_that_is_wrong_is_named_instead_of_a_line(write, override, words) -> None:
     """The file is right; the message is about the command line."""
     assert complaint(write(MAYHEM), override) == words
 
@@ -456,7 +456,7 @@ def test_an_override_that_is_wrong_is_named_instead_of_a_line(write, override, w
 # --- schema, example, reference -----------------------------------------------------------------------
 
 
-def test_the_example_is_a_scenario():
+def test_the_example_is_a_scenario() -> None:
     """The scenario that ships loads, and plants what its expectations promise."""
     loaded = scenario.load(ROOT / "scenarios" / "first.toml")
 
@@ -465,7 +465,7 @@ def test_the_example_is_a_scenario():
     assert Expectation("blocks.count", ">=", 1.0) in loaded.expectations
 
 
-def test_the_schema_accepts_what_loads_and_rejects_what_does_not():
+def test_the_schema_accepts_what_loads_and_rejects_what_does_not() -> None:
     """The schema is valid JSON Schema, and of one mind with the model about keys, types and ranges."""
     jsonschema = pytest.importorskip("jsonschema")
     example = tomllib.loads((ROOT / "scenarios" / "first.toml").read_text())
@@ -507,7 +507,7 @@ def keys_of(part):
     return keys
 
 
-def test_the_reference_has_every_key_and_no_other():
+def test_the_reference_has_every_key_and_no_other() -> None:
     """`docs/scenario.md` lists, section by section, the keys of the model, and the figures word by word."""
     documented, figures = reference()
     properties = scenario.schema()["properties"]

@@ -26,7 +26,7 @@ def sent(n):
     return Sent(n=n, intended_ns=n, sent_ns=n, trace_id="")
 
 
-def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_line(tmp_path):
+def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_line(tmp_path) -> None:
     """Every event comes back as it went in."""
     writer = Writer(tmp_path, "driver")
     for n in range(1000):
@@ -40,7 +40,7 @@ def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_l
     assert source.closed.dropped == source.damaged == source.unknown == 0
 
 
-def test_what_is_written_now_is_in_the_file_at_once(tmp_path):
+def test_what_is_written_now_is_in_the_file_at_once(tmp_path) -> None:
     """Whatever becomes of the writing thread; and after the end it is dropped, and counted."""
     writer = Writer(tmp_path, "driver")
     writer.write(sent(0))
@@ -54,7 +54,7 @@ def test_what_is_written_now_is_in_the_file_at_once(tmp_path):
     assert (writer.dropped, source.closed.dropped) == (1, 0)
 
 
-def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path):
+def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path) -> None:
     """Nothing blocks and nothing grows: what finds the buffer full is refused, counted, and reported."""
     writer = Writer(tmp_path, "driver", capacity=10)
     # The writing thread gathers for a while after the first event, so these arrive before it takes any.
@@ -67,7 +67,7 @@ def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path):
     assert len([e for e in events if isinstance(e, Sent)]) == taken.count(True)
 
 
-def test_a_record_does_not_grow_beyond_its_bound(tmp_path):
+def test_a_record_does_not_grow_beyond_its_bound(tmp_path) -> None:
     """Past the bound lines are dropped and counted; the last line still says how many."""
     writer = Writer(tmp_path, "driver", max_bytes=2_000)
     for n in range(500):
@@ -80,7 +80,7 @@ def test_a_record_does_not_grow_beyond_its_bound(tmp_path):
     assert source.closed.dropped == 500 - len(kept) > 0
 
 
-def test_writes_from_many_threads_are_each_one_line(tmp_path):
+def test_writes_from_many_threads_are_each_one_line(tmp_path) -> None:
     """Lines never mix, whoever writes."""
     import threading
 
@@ -100,7 +100,7 @@ def test_writes_from_many_threads_are_each_one_line(tmp_path):
     assert {event.n for event in events if isinstance(event, Sent)} == set(range(4000))
 
 
-def test_a_record_can_be_followed_while_it_is_written(tmp_path):
+def test_a_record_can_be_followed_while_it_is_written(tmp_path) -> None:
     """A half line is not read until it is whole."""
     path = tmp_path / "driver-1-1.jsonl"
     line = b'{"e":"Completed","n":1,"done_ns":2,"ok":true}\n'
@@ -116,7 +116,7 @@ def test_a_record_can_be_followed_while_it_is_written(tmp_path):
     assert list(follower.new_events()) == []
 
 
-def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path):
+def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path) -> None:
     """A reader takes what it can use, and says what it could not."""
     (tmp_path / "driver-1-1.jsonl").write_bytes(
         b'{"e":"Completed","n":1,"done_ns":2,"ok":true,"later_field":1}\n'
@@ -131,7 +131,7 @@ def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path):
     assert (source.damaged, source.unknown) == (2, 1)
 
 
-def test_a_record_of_a_newer_format_is_refused(tmp_path):
+def test_a_record_of_a_newer_format_is_refused(tmp_path) -> None:
     """Better no answer than a wrong one."""
     Writer(tmp_path, "driver").close()
     (path,) = tmp_path.iterdir()
@@ -162,7 +162,7 @@ def run(program, folder, **how):
 
 
 @pytest.mark.parametrize("ending", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path):
+def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path) -> None:
     """Whatever ends the process, what was written more than 100 ms before is in the file."""
     done = run(
         f"""
@@ -186,10 +186,10 @@ def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path
     assert (ended_ns - newest_ns) / 1e6 < 100 + 100
 
 
-def test_a_full_disk_is_counted_and_never_raised(tmp_path):
+def test_a_full_disk_is_counted_and_never_raised(tmp_path) -> None:
     """A file that may not grow: the program goes on, and knows how much was dropped."""
 
-    def no_more_than_4_kb():
+    def no_more_than_4_kb() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
@@ -211,7 +211,7 @@ def test_a_full_disk_is_counted_and_never_raised(tmp_path):
     assert kept + int(done.stdout) >= 1000
 
 
-def test_closing_does_not_wait_for_the_next_flush(tmp_path):
+def test_closing_does_not_wait_for_the_next_flush(tmp_path) -> None:
     """A program's end is not held up by the time that events are gathered for."""
     took = []
     for _ in range(5):
@@ -224,7 +224,7 @@ def test_closing_does_not_wait_for_the_next_flush(tmp_path):
     assert min(took) < 0.04
 
 
-def test_what_comes_after_the_end_is_dropped(tmp_path):
+def test_what_comes_after_the_end_is_dropped(tmp_path) -> None:
     """A closed writer takes nothing and says so."""
     writer = Writer(tmp_path, "driver")
     writer.close()

@@ -53,12 +53,12 @@ PROBE = Frame("/opt/x/harness/probe/control/faults.py", 7, "act")
         "lookalike",
     ],
 )
-def test_the_frame_to_blame(stack, blamed):
+def test_the_frame_to_blame(stack, blamed) -> None:
     """Own code before anything else, inside the turn only; an import is blamed on who asked for it."""
     assert TurnStack(stack, OWNERSHIP).blamed == blamed
 
 
-def test_an_import_is_told_by_the_frames_inside_the_turn():
+def test_an_import_is_told_by_the_frames_inside_the_turn() -> None:
     """A loop that is started while a module is imported does not make every block an import."""
     assert TurnStack((MAIN, RUN, OWN, IMPORT, PLUGIN), OWNERSHIP).imports
     assert TurnStack((MAIN, RUN, OWN, IMPORT, PLUGIN), OWNERSHIP).imported == "plugin"
@@ -77,12 +77,12 @@ def test_an_import_is_told_by_the_frames_inside_the_turn():
         ("/elsewhere/x.py", "x"),
     ],
 )
-def test_a_module_is_named_as_it_is_imported(file, name):
+def test_a_module_is_named_as_it_is_imported(file, name) -> None:
     """In full: `_asyncio` is a module of the standard library as well."""
     assert TurnStack((MAIN, RUN, OWN, IMPORT, Frame(file, 1, "<module>")), OWNERSHIP).imported == name
 
 
-def test_the_leaf_is_named_only_when_it_is_a_library_call():
+def test_the_leaf_is_named_only_when_it_is_a_library_call() -> None:
     """``module.function`` of the innermost library frame; nothing for own code or the blamed frame itself."""
     assert TurnStack((RUN, OWN, SOCKET), OWNERSHIP).leaf(OWN) == "socket.SocketIO.readinto"
     assert TurnStack((RUN, OWN, VENDOR), OWNERSHIP).leaf(OWN) == "vendor.reboot"
@@ -102,12 +102,12 @@ def test_the_leaf_is_named_only_when_it_is_a_library_call():
     ],
     ids=["called", "calls back", "no own code", "blamed itself", "framework", "outside the turn"],
 )
-def test_the_packages_frame_is_the_innermost_one_below_own_code(stack, blamed, named):
+def test_the_packages_frame_is_the_innermost_one_below_own_code(stack, blamed, named) -> None:
     """Neither the standard library, nor the framework that called the program."""
     assert TurnStack(stack, OWNERSHIP).library(blamed) == named
 
 
-def test_a_package_that_is_run_as_the_program_is_named_as_a_package():
+def test_a_package_that_is_run_as_the_program_is_named_as_a_package() -> None:
     """``python -m uvicorn`` in a folder that the virtual environment lies in."""
     site = "/srv/shop/.venv/lib/python3.12/site-packages/"
     ownership = CodeOwnership((site + "uvicorn/", "/srv/shop/"), ("/usr/lib/python3.12/", site))
@@ -125,12 +125,12 @@ def test_a_package_that_is_run_as_the_program_is_named_as_a_package():
         ("/elsewhere/x.py", "/elsewhere/x.py"),
     ],
 )
-def test_a_file_is_named_below_the_folder_that_holds_it(file, short):
+def test_a_file_is_named_below_the_folder_that_holds_it(file, short) -> None:
     """The program's files by the program's folder, libraries as they are imported, others in full."""
     assert OWNERSHIP.short(file) == short
 
 
-def test_the_outermost_folder_of_the_program_names_its_files():
+def test_the_outermost_folder_of_the_program_names_its_files() -> None:
     """A program whose main module lies in a folder of the working directory is named from the latter."""
     ownership = CodeOwnership(("/srv/shop/api/", "/srv/shop/", "/"), ("/usr/lib/python3.12/",))
 

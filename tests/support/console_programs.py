@@ -186,7 +186,7 @@ def row(program, name, command="ps"):
     return wait(lambda: [one for one in rows(program, command) if one["task"].strip() == name])[0]
 
 
-def settled(program, *names):
+def settled(program, *names) -> None:
     """Wait until each of these tasks waits for something."""
     for name in names:
         wait(lambda: row(program, name)["state"] == "waiting")  # noqa: B023
@@ -199,7 +199,7 @@ def refused(program, line):
     return answer["text"]
 
 
-def done(program, statement):
+def done(program, statement) -> None:
     """Execute a statement in the program, and wait until it is done."""
     program.do(statement)
     assert is_alive(program)

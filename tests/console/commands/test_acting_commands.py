@@ -114,7 +114,7 @@ def python(service, expression):
     return service.ask(f"repl {expression}")
 
 
-def done(service, statement):
+def done(service, statement) -> None:
     """Execute a statement in the program, and wait until it is done."""
     service.do(statement)
     assert is_alive(service)
@@ -131,7 +131,7 @@ def done(service, statement):
         ("forgiving", "finished", "swallowed its cancellation and finished"),
     ],
 )
-def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
+def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told) -> None:
     """The answer says whether the task was cancelled, failed, or swallowed its cancellation."""
     done(service, f"start({name})")
     number = service.ask(f"ps --filter task={name} --json")["rows"][0]["id"]
@@ -142,7 +142,7 @@ def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told):
     assert told in service.ask(f"cancel {name}")
 
 
-def test_a_task_that_swallows_its_cancellation_is_told(service):
+def test_a_task_that_swallows_its_cancellation_is_told(service) -> None:
     """After two seconds the command fails, and says where the task still runs."""
     done(service, "start(stubborn)")
     answer = service.request("cancel stubborn")
@@ -153,7 +153,7 @@ def test_a_task_that_swallows_its_cancellation_is_told(service):
     assert "stubborn" in answer["text"].partition("program.py:")[2]
 
 
-def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service):
+def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service) -> None:
     """On a blocked loop, `cancel` is refused with the blocking frame, and the task is not cancelled later."""
     done(service, "start(patient)")
     service.do("time.sleep(2.5)")
@@ -167,7 +167,7 @@ def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(servic
     assert "was cancelled" in service.ask("cancel patient")
 
 
-def test_there_must_be_such_a_task(service):
+def test_there_must_be_such_a_task(service) -> None:
     """`cancel` refuses a name that no task has."""
     assert "no pending task has the number or name 'nobody'" in refused(service, "cancel nobody")
 
@@ -175,7 +175,7 @@ def test_there_must_be_such_a_task(service):
 # --- signal -------------------------------------------------------------------------------------------
 
 
-def test_a_signal_reaches_its_handler(service):
+def test_a_signal_reaches_its_handler(service) -> None:
     """The program's handler on the loop runs; before that the client is told which handler there is."""
     answer = service.request("signal USR1")
 
@@ -186,7 +186,7 @@ def test_a_signal_reaches_its_handler(service):
     assert effects["SIGUSR1"].startswith("handled")
 
 
-def test_what_leaves_no_chance_needs_force(service):
+def test_what_leaves_no_chance_needs_force(service) -> None:
     """KILL and STOP are refused without --force, unknown signals always; the service lives on."""
     assert "--force" in refused(service, "signal kill")
     assert "--force" in refused(service, "signal SIGSTOP")
@@ -194,7 +194,7 @@ def test_what_leaves_no_chance_needs_force(service):
     assert is_alive(service)
 
 
-def test_a_signal_may_end_the_service(tmp_path):
+def test_a_signal_may_end_the_service(tmp_path) -> None:
     """A client that ends the service still receives the effect of the signal."""
     with consoled(tmp_path, program=PROGRAM, allow=("signal",)) as running:
         with running.connect() as client:
@@ -208,7 +208,7 @@ def test_a_signal_may_end_the_service(tmp_path):
 # --- faults -------------------------------------------------------------------------------------------
 
 
-def test_an_injected_fault_acts_and_is_healed(service):
+def test_an_injected_fault_acts_and_is_healed(service) -> None:
     """The function fails until the fault is healed; injection, effects and healing are in the record."""
     fault = service.ask("faults inject call.fail --in __main__:fetch --raises builtins:OSError --json")["id"]
     failing = service.request("repl fetch(7)")["text"]
@@ -229,7 +229,7 @@ def test_an_injected_fault_acts_and_is_healed(service):
     assert len([event for event in of(service, FaultFired) if event.id == fault]) == 1
 
 
-def test_a_fault_stops_by_itself(service):
+def test_a_fault_stops_by_itself(service) -> None:
     """After its time no fault is in force, and the function is the program's own again."""
     service.ask("faults inject block.sleep --in __main__:fetch --block-ms 1 --for 300ms")
     assert service.ask("faults --json")["total"] == 1
@@ -247,7 +247,7 @@ def test_a_fault_stops_by_itself(service):
         ("faults heal scenario-1", "has not injected scenario-1"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused(service, line, why):
+def test_a_fault_that_cannot_be_is_refused(service, line, why) -> None:
     """An impossible fault is refused, and none is in force afterwards."""
     assert why in refused(service, line)
     assert service.ask("faults --json")["total"] == 0
@@ -260,7 +260,7 @@ def level_of(service):
     return python(service, "log.level")
 
 
-def test_a_log_level_goes_back_by_itself(service):
+def test_a_log_level_goes_back_by_itself(service) -> None:
     """A level is changed for its time only; the loggers can be listed."""
     told = service.ask("log DEBUG shop --for 500ms")
     assert told.startswith("shop: DEBUG instead of NOTSET, for 0.5 s")
@@ -274,7 +274,7 @@ def test_a_log_level_goes_back_by_itself(service):
     wait(lambda: level_of(service) == "0")
 
 
-def test_a_log_level_can_be_reset_and_changed_again(service):
+def test_a_log_level_can_be_reset_and_changed_again(service) -> None:
     """A second change replaces the first; a reset restores the level from before both."""
     service.ask("log DEBUG shop")
     service.ask("log error shop")
@@ -285,7 +285,7 @@ def test_a_log_level_can_be_reset_and_changed_again(service):
     assert "has not changed shop" in refused(service, "log reset shop")
 
 
-def test_a_level_that_somebody_else_has_set_stays(service):
+def test_a_level_that_somebody_else_has_set_stays(service) -> None:
     """A later change by the program itself is not undone."""
     service.ask("log DEBUG shop")
     done(service, "log.setLevel(30)")
@@ -295,14 +295,14 @@ def test_a_level_that_somebody_else_has_set_stays(service):
     done(service, "log.setLevel(0)")
 
 
-def test_there_must_be_such_a_logger_and_level(service):
+def test_there_must_be_such_a_logger_and_level(service) -> None:
     """Unknown loggers and levels are refused, and no logger is made."""
     assert "no logger named shopp" in refused(service, "log DEBUG shopp")
     assert "no level LOUD" in refused(service, "log LOUD shop")
     assert python(service, "'shopp' in logging.root.manager.loggerDict") == "False"
 
 
-def test_debug_mode_goes_off_by_itself(service):
+def test_debug_mode_goes_off_by_itself(service) -> None:
     """The loop is in debug mode with the given limit for the given time, then as before."""
     state = "(lambda l: (l.get_debug(), l.slow_callback_duration))(asyncio.get_running_loop())"
     service.ask("debug on --for 700ms --slow-ms 250")
@@ -313,7 +313,7 @@ def test_debug_mode_goes_off_by_itself(service):
     assert "has not switched it on" in refused(service, "debug off")
 
 
-def test_debug_mode_can_be_switched_off(service):
+def test_debug_mode_can_be_switched_off(service) -> None:
     """`debug off` switches debug mode off at once."""
     assert service.ask("debug on --json")["debug"] is True
     service.ask("debug off")
@@ -324,7 +324,7 @@ def test_debug_mode_can_be_switched_off(service):
 # --- gc and memory ------------------------------------------------------------------------------------
 
 
-def test_a_collection_says_how_long_it_held_the_process(service):
+def test_a_collection_says_how_long_it_held_the_process(service) -> None:
     """`gc collect` reports its duration and the unreachable objects, `gc` the collector's statistics."""
     done(service, "import gc; gc.collect(); [(lambda x: x.append(x))([]) for _ in range(50)]")
     answer = service.ask("gc collect --json")
@@ -336,7 +336,7 @@ def test_a_collection_says_how_long_it_held_the_process(service):
     assert stats["enabled"] is True
 
 
-def test_the_line_that_allocates_is_named(service):
+def test_the_line_that_allocates_is_named(service) -> None:
     """The line that allocated most of what is still held comes first; tracing has ended by then."""
     service.do("asyncio.get_running_loop().call_later(0.4, hoard)")
     answer = service.ask("memory --for 1s --json")
@@ -349,7 +349,7 @@ def test_the_line_that_allocates_is_named(service):
     assert python(service, "__import__('tracemalloc').is_tracing()") == "False"
 
 
-def test_a_programs_own_tracing_is_left_alone(service):
+def test_a_programs_own_tracing_is_left_alone(service) -> None:
     """If the program traces allocations itself, `memory` is refused and does not stop it."""
     done(service, "import tracemalloc; tracemalloc.start()")
     assert "tracemalloc is on already" in refused(service, "memory --for 1s")
@@ -358,7 +358,7 @@ def test_a_programs_own_tracing_is_left_alone(service):
     done(service, "import tracemalloc; tracemalloc.stop()")
 
 
-def test_a_client_that_leaves_ends_its_tracing(service):
+def test_a_client_that_leaves_ends_its_tracing(service) -> None:
     """Tracing ends when its client disconnects."""
     with service.connect() as client:
         client.wait_for("> ")
@@ -372,7 +372,7 @@ def test_a_client_that_leaves_ends_its_tracing(service):
 # --- profile and record -------------------------------------------------------------------------------
 
 
-def test_a_profile_names_the_line_that_computes(service):
+def test_a_profile_names_the_line_that_computes(service) -> None:
     """Nearly all samples of a computing loop are in the line that computes."""
     done(service, "start(busy)")
     answer = service.ask("profile for 1s --format collapsed --json")
@@ -389,7 +389,7 @@ def test_a_profile_names_the_line_that_computes(service):
     wait(lambda: path in [event.path for event in of(service, ArtefactWritten)])
 
 
-def test_a_profile_can_be_started_and_stopped(service):
+def test_a_profile_can_be_started_and_stopped(service) -> None:
     """One profile runs at a time; its file is written at the announced path."""
     path = service.ask("profile start 30s --format speedscope --json")["path"]
     assert "is in force already" in refused(service, "profile for 1s")
@@ -400,7 +400,7 @@ def test_a_profile_can_be_started_and_stopped(service):
     assert python(service, "[s for s in range(34, 65) if signal.getsignal(s)]") == "[]"
 
 
-def test_a_profile_that_nobody_stops_ends_by_itself(service):
+def test_a_profile_that_nobody_stops_ends_by_itself(service) -> None:
     """A profile that is not stopped ends after its time, and its file is written."""
     path = service.ask("profile start 400ms --json")["path"]
 
@@ -409,7 +409,7 @@ def test_a_profile_that_nobody_stops_ends_by_itself(service):
     assert "samples of the busy loop" in Path(path).read_text()
 
 
-def test_pyinstrument_profiles_the_loops_thread(service):
+def test_pyinstrument_profiles_the_loops_thread(service) -> None:
     """With pyinstrument installed, there is a call tree; its profiler is removed afterwards."""
     pytest.importorskip("pyinstrument")
     done(service, "start(busy)")
@@ -423,7 +423,7 @@ def test_pyinstrument_profiles_the_loops_thread(service):
     assert "not collapsed" in refused(service, "profile for 1s --kind pyinstrument --format collapsed")
 
 
-def test_a_window_keeps_the_synchronous_calls(service):
+def test_a_window_keeps_the_synchronous_calls(service) -> None:
     """Calls within the window are in the record with their line; earlier and later ones are not."""
 
     def sleeps():
@@ -447,7 +447,7 @@ def test_a_window_keeps_the_synchronous_calls(service):
     assert "no window is open" in refused(service, "record stop")
 
 
-def test_a_window_closes_by_itself(service):
+def test_a_window_closes_by_itself(service) -> None:
     """After its time the functions are the original ones again."""
     service.ask("record for 300ms")
     assert python(service, "type(time.sleep).__name__") != "'builtin_function_or_method'"
@@ -473,7 +473,7 @@ def test_a_window_closes_by_itself(service):
         ("aiomonitor -- cancel 1", "expected one of aiomonitor's commands first"),
     ],
 )
-def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs):
+def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs) -> None:
     """Each refusal names the missing permission."""
     assert needs in refused(read_only, line)
 
@@ -484,7 +484,7 @@ def read_only(tmp_path_factory, runtime_of_module):
         yield running
 
 
-def test_what_changes_something_is_in_the_record(read_only):
+def test_what_changes_something_is_in_the_record(read_only) -> None:
     """Commands that change something are recorded even without a permission; those that read are not."""
     for line in (
         "log DEBUG shop --for 100ms",

@@ -92,7 +92,7 @@ def of(service, kind):
     return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
 
 
-def test_its_own_commands_work(service):
+def test_its_own_commands_work(service) -> None:
     """aiomonitor's commands see the program's tasks, by aiomonitor's own ids."""
     table = service.ask("aiomonitor ps")
     assert "patient" in table
@@ -103,7 +103,7 @@ def test_its_own_commands_work(service):
     assert service.ask("aiomonitor exit") == ""
 
 
-def test_custom_commands_work(service):
+def test_custom_commands_work(service) -> None:
     """Commands of the program work, also one that outputs from a background task."""
     assert service.ask("aiomonitor stock apples") == "apples: none"
     assert service.ask("aiomonitor --json wait")["output"] == "✓ waited"
@@ -111,7 +111,7 @@ def test_custom_commands_work(service):
     assert "stock [OPTIONS] WHAT" in service.ask("aiomonitor stock --help")
 
 
-def test_its_cancel_cancels(service):
+def test_its_cancel_cancels(service) -> None:
     """aiomonitor's `cancel` works with the permission `cancel`."""
     row = next(line for line in service.ask("aiomonitor ps").splitlines() if "patient" in line)
     number = row.strip("| ").split()[0]
@@ -124,7 +124,7 @@ def test_its_cancel_cancels(service):
     ("line", "why"),
     [("fail", "ValueError: out of order"), ("nope", "No such command 'nope'"), ("where", "Missing argument")],
 )
-def test_an_error_is_told(service, line, why):
+def test_an_error_is_told(service, line, why) -> None:
     """An error in an aiomonitor command is reported to the client, and the service goes on."""
     answer = service.request(f"aiomonitor {line}")
 
@@ -133,14 +133,14 @@ def test_an_error_is_told(service, line, why):
     assert is_alive(service)
 
 
-def test_what_it_may_not_is_refused(service):
+def test_what_it_may_not_is_refused(service) -> None:
     """aiomonitor's signals and Python prompt need the console's permissions."""
     assert "--allow signal" in service.request("aiomonitor signal SIGTERM")["text"]
     assert "--allow repl" in service.request("aiomonitor console")["text"]
     assert is_alive(service)
 
 
-def test_no_port_is_open_and_no_factory_is_set(service):
+def test_no_port_is_open_and_no_factory_is_set(service) -> None:
     """Running aiomonitor commands opens no port and sets no task factory."""
     service.ask("aiomonitor ps")
     service.do("print(asyncio.get_running_loop().get_task_factory(), flush=True)")
@@ -161,7 +161,7 @@ def listening(pid):
     return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
 
 
-def test_a_command_finds_the_programs_own_monitor(tmp_path):
+def test_a_command_finds_the_programs_own_monitor(tmp_path) -> None:
     """If the program runs a monitor of its own class, commands find its attributes."""
     pytest.importorskip("aiomonitor")
     with consoled(tmp_path, program=program(its_own=ITS_OWN)) as running:
@@ -169,7 +169,7 @@ def test_a_command_finds_the_programs_own_monitor(tmp_path):
         assert len(listening(running.process.pid)) == 2  # the monitor's own
 
 
-def test_without_it_one_sentence_says_so(tmp_path):
+def test_without_it_one_sentence_says_so(tmp_path) -> None:
     """Without aiomonitor in the program's environment, the command is refused."""
     (tmp_path / "aiomonitor.py").write_text("raise ImportError('not in this environment')")
     with consoled(tmp_path, program=program(has_aiomonitor=False)) as running:

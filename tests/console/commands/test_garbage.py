@@ -51,11 +51,11 @@ def left_by(service, line):
 
 
 @pytest.mark.parametrize("line", READING)
-def test_a_command_leaves_the_collector_nothing(service, line):
+def test_a_command_leaves_the_collector_nothing(service, line) -> None:
     """A reading command leaves no reference cycles: no parser, table or frame."""
     assert left_by(service, line) < 1
 
 
-def test_what_a_command_does_leave_is_counted(service):
+def test_what_a_command_does_leave_is_counted(service) -> None:
     """The control: a list that contains itself is counted."""
     assert left_by(service, "repl (lambda x: x.append(x))([])") >= 1

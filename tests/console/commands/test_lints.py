@@ -16,7 +16,7 @@ def lints(program):
     return {(one["lint"], one["task"]) for one in rows(program, "lints")}
 
 
-def test_a_program_that_does_nothing_wrong_has_no_lints(program):
+def test_a_program_that_does_nothing_wrong_has_no_lints(program) -> None:
     """The control: sleeping, waiting for what others refer to, timeouts and paced loops are not reported."""
     done(
         program,
@@ -30,7 +30,7 @@ def test_a_program_that_does_nothing_wrong_has_no_lints(program):
     assert {(lint, task) for lint, task in lints(program) if lint not in before} == set()
 
 
-def test_a_task_that_nobody_can_resume_is_found(program):
+def test_a_task_that_nobody_can_resume_is_found(program) -> None:
     """A task is reported if only the task itself refers to its future or queue."""
     done(program, "start(a=forsaken(), b=queue_of_its_own(), c=hopeful(), d=limited())")
     settled(program, *"abcd")
@@ -44,7 +44,7 @@ def test_a_task_that_nobody_can_resume_is_found(program):
 
 
 @ON_ASYNCIO
-def test_a_task_that_wakes_itself_is_found(program):
+def test_a_task_that_wakes_itself_is_found(program) -> None:
     """A loop around ``sleep(0)`` is reported, one with a pause is not."""
     done(program, "start(good=spin(0.002), bad=spin(0))")
     row(program, "bad")
@@ -55,7 +55,7 @@ def test_a_task_that_wakes_itself_is_found(program):
     assert found == {("self-waking", "bad")}
 
 
-def test_a_task_that_does_not_yield_is_found(program):
+def test_a_task_that_does_not_yield_is_found(program) -> None:
     """A step that does not end is reported until it ends."""
     blocked(program, "start(blocker=block(2))")
 
@@ -76,7 +76,7 @@ def test_a_task_that_does_not_yield_is_found(program):
         ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken was destroyed while pending"),
     ],
 )
-def test_what_got_lost_is_found(program, statement, lint, says):
+def test_what_got_lost_is_found(program, statement, lint, says) -> None:
     """Lost exceptions, coroutines, cancellations and tasks are reported from the record."""
     done(program, statement)
 
@@ -88,7 +88,7 @@ def test_what_got_lost_is_found(program, statement, lint, says):
     assert wait(found)[0]["level"] == "warning"
 
 
-def test_tasks_that_only_become_more_are_a_leak(tmp_path):
+def test_tasks_that_only_become_more_are_a_leak(tmp_path) -> None:
     """A growing number of tasks at one line is a leak; a pool of constant size is not."""
     body = """
     import asyncio, sys

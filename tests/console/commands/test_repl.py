@@ -89,12 +89,12 @@ def typed(client, *lines):
         ("x = [n for n in range(3)]   ;   x", "[0, 1, 2]"),
     ],
 )
-def test_an_expression_is_run_on_the_loop(service, code, answer):
+def test_an_expression_is_run_on_the_loop(service, code, answer) -> None:
     """The answer has the output and the value of the code, which may await at the top level."""
     assert service.ask(f"repl {code}") == answer
 
 
-def test_a_large_value_is_cut(service):
+def test_a_large_value_is_cut(service) -> None:
     """Long values and long outputs are shortened."""
     assert len(service.ask("repl list(range(10**6))")) < 10_000
     assert len(service.ask("repl print('x' * 10**7)")) < 200_000
@@ -116,7 +116,7 @@ def test_a_large_value_is_cut(service):
         ("'\\0'.encode('nope')", "LookupError: unknown encoding: nope"),
     ],
 )
-def test_an_error_is_told_to_the_client_alone(service, code, error):
+def test_an_error_is_told_to_the_client_alone(service, code, error) -> None:
     """The client gets the traceback of its own code; the service is not affected."""
     answer = service.request(f"repl {code}")
 
@@ -127,13 +127,13 @@ def test_an_error_is_told_to_the_client_alone(service, code, error):
     assert of(service, ExceptionLost) == []
 
 
-def test_what_takes_too_long_is_cancelled(service):
+def test_what_takes_too_long_is_cancelled(service) -> None:
     """Code is cancelled after --within; code that swallows the cancellation is reported as running."""
     assert service.request("repl --within 200ms await asyncio.sleep(60)")["text"] == "cancelled"
     assert "swallowed its cancellation" in service.request("repl --within 100ms await swallow()")["text"]
 
 
-def test_code_that_holds_the_loop_is_named(service):
+def test_code_that_holds_the_loop_is_named(service) -> None:
     """Code that blocks the loop is reported as unstoppable; other clients are refused with its frame."""
     told = service.request("repl --within 300ms time.sleep(4)")["text"]
     refused = service.request("repl 1")
@@ -145,7 +145,7 @@ def test_code_that_holds_the_loop_is_named(service):
     assert service.ask("repl 1") == "1"
 
 
-def test_a_conversation(service):
+def test_a_conversation(service) -> None:
     """Variables last, an empty line ends a block, ``_`` is the latest value, and an error ends nothing."""
     with prompt(service) as client:
         assert typed(client, "y = await ask()") == ""
@@ -167,7 +167,7 @@ def test_a_conversation(service):
     assert audited == ["await double(4)"]
 
 
-def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service):
+def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service) -> None:
     """Telnet's interrupt cancels the code, and the prompt comes back."""
     with prompt(service) as client:
         client.send("await asyncio.sleep(60)\n")
@@ -177,7 +177,7 @@ def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service):
         assert typed(client, "1") == "1\n"
 
 
-def test_a_client_that_leaves_takes_its_expression_along(service):
+def test_a_client_that_leaves_takes_its_expression_along(service) -> None:
     """The code of a client that disconnects is cancelled."""
     before = service.ask("repl len(asyncio.all_tasks())")
     with prompt(service) as client:
@@ -187,7 +187,7 @@ def test_a_client_that_leaves_takes_its_expression_along(service):
     wait(lambda: service.ask("repl len(asyncio.all_tasks())") == before)
 
 
-def test_what_others_print_is_not_the_clients(service):
+def test_what_others_print_is_not_the_clients(service) -> None:
     """The client gets the output of its own code only, and stdout is restored."""
     service.do("chatting = True; talk = asyncio.get_running_loop().create_task(chat())")
     assert service.process.stdout.readline() == "chat\n"

@@ -12,7 +12,7 @@ ON_UVLOOP = pytest.mark.parametrize("tasks_service", ["uvloop"], indirect=True)
 
 
 @ON_ASYNCIO
-def test_top_shows_who_uses_the_time(program):
+def test_top_shows_who_uses_the_time(program) -> None:
     """`top` shows busy time, ready time and polls of each task, the busiest first."""
     done(program, "start(busy=burn(0.02, 0.001), ready=spin(0), idle=sleep_long())")
     settled(program, "idle")
@@ -31,7 +31,7 @@ def test_top_shows_who_uses_the_time(program):
     assert by_ready[0]["task"] == "ready"
 
 
-def test_top_tells_of_the_step_that_goes_on(program):
+def test_top_tells_of_the_step_that_goes_on(program) -> None:
     """A task in a step that has not ended counts as busy, and comes first."""
     blocked(program, "start(blocker=block(2))")
     program.ask("top --json")
@@ -42,7 +42,7 @@ def test_top_tells_of_the_step_that_goes_on(program):
 
 
 @ON_ASYNCIO
-def test_top_sums_up_tasks_that_have_ended(program):
+def test_top_sums_up_tasks_that_have_ended(program) -> None:
     """Ended tasks are summed up by their coroutine."""
     done(program, "start(spawner=spawn())")
     row(program, "spawner")
@@ -53,7 +53,7 @@ def test_top_sums_up_tasks_that_have_ended(program):
 
 
 @ON_UVLOOP
-def test_top_says_what_it_does_not_know_of_uvloop(program):
+def test_top_says_what_it_does_not_know_of_uvloop(program) -> None:
     """On uvloop, busy time is marked as estimated, and polls and ready time are absent."""
     done(program, "start(busy=burn(0.05, 0.001))")
     row(program, "busy")
@@ -81,7 +81,7 @@ def briefly(program):
     done(program, f"{steps}.KEPT_ON_NS = 30_000_000_000")
 
 
-def test_top_leaves_nothing_behind(program, briefly):
+def test_top_leaves_nothing_behind(program, briefly) -> None:
     """When `top` was not used for a while, asyncio's functions are its own again."""
     assert program.ask(f"repl {HOOKS}").strip() != OWN
 
@@ -90,7 +90,7 @@ def test_top_leaves_nothing_behind(program, briefly):
 
 
 @ON_ASYNCIO
-def test_top_gets_along_with_others_who_replaced_the_same(program, briefly):
+def test_top_gets_along_with_others_who_replaced_the_same(program, briefly) -> None:
     """A replacement made after ours stays when ours ends, and is still called."""
     done(program, "exec(THEIRS, globals())")
     program.ask("top")
@@ -108,7 +108,7 @@ def test_top_gets_along_with_others_who_replaced_the_same(program, briefly):
 
 
 @ON_ASYNCIO
-def test_top_is_not_inherited_by_a_child(program, tmp_path):
+def test_top_is_not_inherited_by_a_child(program, tmp_path) -> None:
     """A forked child, which lacks the thread that ends the counting, does not count."""
     program.ask("top")
     seen = tmp_path / "seen"
@@ -124,7 +124,7 @@ def test_top_is_not_inherited_by_a_child(program, tmp_path):
 
 
 @ON_ASYNCIO
-def test_top_does_not_change_what_debug_mode_says(program):
+def test_top_does_not_change_what_debug_mode_says(program) -> None:
     """In debug mode, a handle's creation stack still ends in the program's line."""
     program.ask("top")
     done(program, "asyncio.get_running_loop().set_debug(True)")

@@ -38,7 +38,7 @@ PROGRAM = """
 """
 
 
-def test_both_count_the_same_steps(tmp_path):
+def test_both_count_the_same_steps(tmp_path) -> None:
     """With `top` in use while spans are decomposed, the times of both are right."""
     with consoled(tmp_path, program=PROGRAM, waits=1.0) as console:
 

@@ -35,7 +35,7 @@ GREET = """
 """
 
 
-def test_a_command_is_named_after_its_file():
+def test_a_command_is_named_after_its_file() -> None:
     """A command is found by its file's name, and by each prefix that no other command shares."""
     assert [registry.find(name).name for name in registry.names()] == registry.names()
     assert registry.find("wh") is registry.find("where")
@@ -43,7 +43,7 @@ def test_a_command_is_named_after_its_file():
         registry.find("t")
 
 
-def test_only_the_module_that_is_asked_for_is_imported(tmp_path):
+def test_only_the_module_that_is_asked_for_is_imported(tmp_path) -> None:
     """Using a command imports its module alone; only `help` imports all of them."""
     with consoled(tmp_path, allow=("repl",)) as console:
         imported = (
@@ -57,7 +57,7 @@ def test_only_the_module_that_is_asked_for_is_imported(tmp_path):
         assert console.ask(imported) == repr(registry.names())
 
 
-def test_a_new_command_is_one_file(tmp_path):
+def test_a_new_command_is_one_file(tmp_path) -> None:
     """A new file is listed, described, completed, abbreviated and permitted like any other command."""
     folder = tmp_path / "more"
     folder.mkdir()

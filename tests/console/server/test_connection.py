@@ -23,7 +23,7 @@ def lines_of(*chunks: bytes) -> list[str | None]:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\0", b"\r"], ids=repr)
-def test_every_line_end_is_one(end):
+def test_every_line_end_is_one(end) -> None:
     """CRLF, CR NUL, CR and LF each end one line, also byte by byte, and also after an empty line."""
     text = b"ps" + end + end + b"where 7" + end
 
@@ -31,7 +31,7 @@ def test_every_line_end_is_one(end):
     assert lines_of(*(bytes([byte]) for byte in text)) == ["ps", "", "where 7"]
 
 
-def test_telnets_commands_are_no_text():
+def test_telnets_commands_are_no_text() -> None:
     """Telnet commands are removed from the text wherever they are cut; an escaped 255 remains."""
     text = NEGOTIATION + b"p" + NEGOTIATION + b"s \xff\xff\r\n"
     whole = lines_of(text)
@@ -41,7 +41,7 @@ def test_telnets_commands_are_no_text():
         assert lines_of(text[:cut], text[cut:]) == whole
 
 
-def test_what_telnet_offers_or_asks_for_is_declined():
+def test_what_telnet_offers_or_asks_for_is_declined() -> None:
     """Each WILL is answered by DONT, each DO by WONT; WONT and DONT need no answer."""
     lines = Lines()
     lines.feed(NEGOTIATION)
@@ -50,7 +50,7 @@ def test_what_telnet_offers_or_asks_for_is_declined():
 
 
 @pytest.mark.parametrize("ctrl_c", [b"\xff\xf4", b"\xff\xf3", b"\x03"], ids=repr)
-def test_ctrl_c_gives_up_the_line(ctrl_c):
+def test_ctrl_c_gives_up_the_line(ctrl_c) -> None:
     """A Ctrl-C drops the partial line and is reported as an interrupt."""
     lines = Lines()
     lines.feed(b"cancel 7" + ctrl_c + b"ps\n")
@@ -59,7 +59,7 @@ def test_ctrl_c_gives_up_the_line(ctrl_c):
     assert lines.is_interrupted
 
 
-def test_a_line_has_a_bound():
+def test_a_line_has_a_bound() -> None:
     """A line over the limit is dropped as a whole, and the next one is intact."""
     longest = b"x" * LINE_BYTES
 
@@ -67,7 +67,7 @@ def test_a_line_has_a_bound():
     assert lines_of(b"x" + longest + b"\nps\n") == [None, "ps"]
 
 
-def test_random_bytes_keep_nothing():
+def test_random_bytes_keep_nothing() -> None:
     """After random bytes, lines still end at line ends, and an endless telnet command is not buffered."""
     dice = random.Random(7)
     lines = Lines()
@@ -91,7 +91,7 @@ def pair():
         yield Connection(ours), theirs
 
 
-def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
+def test_a_client_that_does_not_read_is_cut(pair, monkeypatch) -> None:
     """Sending to a client that does not read fails after a timeout."""
     connection, _ = pair
     connection._channel.settimeout(0.1)
@@ -101,7 +101,7 @@ def test_a_client_that_does_not_read_is_cut(pair, monkeypatch):
     assert connection.has_ended
 
 
-def test_a_client_that_ends_its_input_gets_its_answers(pair):
+def test_a_client_that_ends_its_input_gets_its_answers(pair) -> None:
     """A client that has ended its input, as a pipe does, is served until it hangs up."""
     connection, theirs = pair
     theirs.sendall(b"one\ntwo\n")
@@ -117,7 +117,7 @@ def test_a_client_that_ends_its_input_gets_its_answers(pair):
     assert connection.receive(within_s=5)
 
 
-def test_a_long_line_is_told(pair):
+def test_a_long_line_is_told(pair) -> None:
     """Reading a line over the limit raises an error of its own; the next line is read."""
     connection, theirs = pair
     theirs.sendall(b"x" * (LINE_BYTES + 1) + b"\nps\n")
@@ -127,7 +127,7 @@ def test_a_long_line_is_told(pair):
     assert connection.read_line(within_s=1) == "ps"
 
 
-def test_an_idle_client_is_told_and_left(pair):
+def test_an_idle_client_is_told_and_left(pair) -> None:
     """A session ends when its client has sent no line for the idle time."""
     connection, theirs = pair
     service: object = None

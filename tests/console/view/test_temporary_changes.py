@@ -26,7 +26,7 @@ def limits(errors):
     made.close()
 
 
-def test_it_goes_back_by_itself(limits):
+def test_it_goes_back_by_itself(limits) -> None:
     """A change is undone once, after its time."""
     undone, times = threading.Event(), []
     limits.begin("log shop", "DEBUG", for_s=0.05, undo=lambda: (times.append(1), undone.set()))
@@ -40,7 +40,7 @@ def test_it_goes_back_by_itself(limits):
     assert times == [1]
 
 
-def test_it_can_be_ended_at_once(limits):
+def test_it_can_be_ended_at_once(limits) -> None:
     """A change can be ended early, once."""
     times = []
     limits.begin("debug", "", for_s=LONG_S, undo=lambda: times.append(1))
@@ -50,7 +50,7 @@ def test_it_can_be_ended_at_once(limits):
     assert times == [1]
 
 
-def test_one_of_a_name_is_in_force(limits):
+def test_one_of_a_name_is_in_force(limits) -> None:
     """A second change of the same name is refused with a description of the first."""
     limits.begin("profile", "into a.txt", for_s=LONG_S, undo=lambda: None)
     limits.begin("memory", "", for_s=LONG_S / 2, undo=lambda: None)
@@ -60,7 +60,7 @@ def test_one_of_a_name_is_in_force(limits):
     assert [standing.name for standing in limits.in_force()] == ["memory", "profile"]
 
 
-def test_the_time_of_one_that_was_ended_is_not_its_successors(limits):
+def test_the_time_of_one_that_was_ended_is_not_its_successors(limits) -> None:
     """The timer of an ended change does not end its successor of the same name."""
     over, times = threading.Event(), []
     limits.begin("log shop", "first", for_s=0.05, undo=lambda: None)
@@ -73,7 +73,7 @@ def test_the_time_of_one_that_was_ended_is_not_its_successors(limits):
     assert times == []
 
 
-def test_a_change_that_fails_is_undone_at_once(limits):
+def test_a_change_that_fails_is_undone_at_once(limits) -> None:
     """If making a change raises, it is undone and the exception is passed on."""
     times = []
     with (
@@ -90,7 +90,7 @@ def test_a_change_that_fails_is_undone_at_once(limits):
     assert times == [1]
 
 
-def test_the_end_of_the_console_undoes_everything(limits, errors):
+def test_the_end_of_the_console_undoes_everything(limits, errors) -> None:
     """Closing undoes every change, also after one that fails, and refuses new ones."""
     times = []
     limits.begin("one", "", for_s=LONG_S, undo=lambda: 1 / 0)
@@ -106,19 +106,19 @@ def test_the_end_of_the_console_undoes_everything(limits, errors):
 @pytest.mark.parametrize(
     ("text", "length_s"), [("30s", 30), ("2m", 120), ("500ms", 0.5), ("7", 7), ("1.5s", 1.5)]
 )
-def test_lengths_of_time(text, length_s):
+def test_lengths_of_time(text, length_s) -> None:
     """Durations have a unit; a plain number means seconds."""
     assert seconds(text) == length_s
 
 
 @pytest.mark.parametrize("text", ["", "s", "0", "-1s", "nan", "inf", "1h", "3 s s", "ms5", "5sm"])
-def test_what_is_no_length_of_time(text):
+def test_what_is_no_length_of_time(text) -> None:
     """Anything else is refused with examples."""
     with pytest.raises(ArgumentTypeError, match="such as 30s, 2m or 500ms"):
         seconds(text)
 
 
-def test_a_length_of_time_may_have_a_limit():
+def test_a_length_of_time_may_have_a_limit() -> None:
     """A duration over the limit is refused."""
     assert up_to(60)("1m") == 60
     with pytest.raises(ArgumentTypeError, match="60 s at most, got '2m'"):

@@ -27,7 +27,7 @@ def serving(handler):
     ended = asyncio.Event()
     address = []
 
-    async def serve():
+    async def serve() -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -86,7 +86,7 @@ def read(folder, kind):
     return [event for _, event in Follower(folder).new_events() if isinstance(event, kind)]
 
 
-def wait_sent(folder, *, at_least):
+def wait_sent(folder, *, at_least) -> None:
     deadline_s = time.monotonic() + 30
     while len(read(folder, Sent)) < at_least:
         assert time.monotonic() < deadline_s
@@ -99,7 +99,7 @@ def closed_port():
         return unused.getsockname()[1]
 
 
-def test_every_request_is_sent_on_time_and_answered(order, tmp_path):
+def test_every_request_is_sent_on_time_and_answered(order, tmp_path) -> None:
     """A constant 200/s for 2 s is 400 requests, each due 5 ms after the other and sent within 5 ms."""
 
     async def answer(request):
@@ -121,7 +121,7 @@ def test_every_request_is_sent_on_time_and_answered(order, tmp_path):
     assert [closed.dropped for closed in read(tmp_path, WriterClosed)] == [0]
 
 
-def test_a_stalled_server_does_not_stall_the_schedule(order, tmp_path):
+def test_a_stalled_server_does_not_stall_the_schedule(order, tmp_path) -> None:
     """While the server is blocked for 500 ms the requests go on being sent, and all of them show the wait."""
     blocked_ns = []
 
@@ -145,7 +145,7 @@ def test_a_stalled_server_does_not_stall_the_schedule(order, tmp_path):
     assert max(done_ns[s.n] - s.intended_ns for s in during) > 400e6
 
 
-def test_the_target_can_join_the_drivers_trace(order, tmp_path):
+def test_the_target_can_join_the_drivers_trace(order, tmp_path) -> None:
     """Each request carries, besides the asked-for headers and body, the id of the driver's span for it."""
     seen = []
 
@@ -173,7 +173,7 @@ def test_the_target_can_join_the_drivers_trace(order, tmp_path):
     ("status", "expect_status", "error"),
     [(204, [], ""), (302, [], ""), (503, [], "status 503"), (503, [503], ""), (200, [503], "status 200")],
 )
-def test_the_status_decides_about_success(order, tmp_path, status, expect_status, error):
+def test_the_status_decides_about_success(order, tmp_path, status, expect_status, error) -> None:
     """A status below 400, or one of those that are expected, is success; any other is the request's error."""
 
     async def answer(request):
@@ -186,7 +186,7 @@ def test_the_status_decides_about_success(order, tmp_path, status, expect_status
     assert (completed.ok, completed.error) == (not error, error)
 
 
-def test_a_target_that_does_not_listen_fails_requests_and_not_the_driver(order, tmp_path):
+def test_a_target_that_does_not_listen_fails_requests_and_not_the_driver(order, tmp_path) -> None:
     """A refused connection is a failed request; the load goes on."""
     ended = run(order(f"http://127.0.0.1:{closed_port()}/", rate_per_s=20, duration_s=0.5))
     completed = read(tmp_path, Completed)
@@ -195,11 +195,11 @@ def test_a_target_that_does_not_listen_fails_requests_and_not_the_driver(order, 
     assert [(c.ok, c.error.partition(":")[0]) for c in completed] == [(False, "ClientConnectorError")] * 10
 
 
-def test_what_is_not_answered_stays_open(order, tmp_path):
+def test_what_is_not_answered_stays_open(order, tmp_path) -> None:
     """A request without an answer after `drain_s` has no completion, and the driver ends all the same."""
     give_up = asyncio.Event()
 
-    async def answer(request):
+    async def answer(request) -> None:
         await give_up.wait()
 
     with serving(answer) as url:
@@ -212,7 +212,7 @@ def test_what_is_not_answered_stays_open(order, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_schedule_in_good_order(order, tmp_path, number):
+def test_a_signal_ends_the_schedule_in_good_order(order, tmp_path, number) -> None:
     """After SIGTERM or SIGINT nothing more is sent, the record is closed, and the status is 0."""
     asked = order(f"http://127.0.0.1:{closed_port()}/", rate_per_s=50, duration_s=60)
     with subprocess.Popen(DRIVER, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
@@ -229,7 +229,7 @@ def test_a_signal_ends_the_schedule_in_good_order(order, tmp_path, number):
     assert len(read(tmp_path, WriterClosed)) == 1
 
 
-def test_a_killed_driver_leaves_a_readable_record(order, tmp_path):
+def test_a_killed_driver_leaves_a_readable_record(order, tmp_path) -> None:
     """After `kill -9` every line that was completed can be read; the end is missing."""
     asked = order(f"http://127.0.0.1:{closed_port()}/", rate_per_s=50, duration_s=60)
     with subprocess.Popen(DRIVER, stdin=subprocess.PIPE, text=True) as driver:
@@ -246,7 +246,7 @@ def test_a_killed_driver_leaves_a_readable_record(order, tmp_path):
     assert not any(isinstance(e, LoadEnded) for e in events)
 
 
-def test_a_missing_library_is_named(order):
+def test_a_missing_library_is_named(order) -> None:
     """Without aiohttp the driver ends with status 2, and says which extra brings it."""
     hidden = (
         "import sys; sys.modules['aiohttp'] = None; from harness.drive.load.driver import main; exit(main())"

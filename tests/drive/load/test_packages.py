@@ -39,7 +39,7 @@ duration_s = 1
     ("sender", "package", "text"),
     [("http", "aiohttp", PROGRAM), ("nats", "nats", SERVICE), ("redis", "redis", SERVICE)],
 )
-def test_a_missing_package_is_named_before_the_start(tmp_path, sender, package, text):
+def test_a_missing_package_is_named_before_the_start(tmp_path, sender, package, text) -> None:
     """Without the package of its sender a scenario is refused: 2, one error with the extra, no folder."""
     (tmp_path / "scenario.toml").write_text(text if sender == "http" else text.format(sender=sender))
     ended = subprocess.run(

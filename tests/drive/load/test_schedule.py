@@ -17,7 +17,7 @@ from harness.drive.load.driver_config import DriverConfig
 from harness.drive.load.pacer import ExactSelector, wait_until
 
 
-def test_constant_arrivals_are_exact():
+def test_constant_arrivals_are_exact() -> None:
     """Constant arrivals are n / rate, without rounding errors that add up."""
     times_s = list(itertools.islice(arrivals("constant", 30, seed=0), 30_001))
 
@@ -25,7 +25,7 @@ def test_constant_arrivals_are_exact():
     assert times_s[30_000] == 1000.0
 
 
-def test_poisson_arrivals_have_the_mean_and_the_spread_of_a_poisson_process():
+def test_poisson_arrivals_have_the_mean_and_the_spread_of_a_poisson_process() -> None:
     """The gaps of Poisson arrivals have the mean 1 / rate, and a deviation as large as their mean."""
     times_s = list(itertools.islice(arrivals("poisson", 100, seed=7), 20_000))
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(times_s)]
@@ -35,7 +35,7 @@ def test_poisson_arrivals_have_the_mean_and_the_spread_of_a_poisson_process():
     assert min(gaps_s) >= 0
 
 
-def test_a_seed_decides_the_poisson_arrivals():
+def test_a_seed_decides_the_poisson_arrivals() -> None:
     """The same seed gives the same times, another seed gives others."""
     first, again, other = (list(itertools.islice(arrivals("poisson", 50, seed=s), 100)) for s in (1, 1, 2))
 
@@ -43,11 +43,11 @@ def test_a_seed_decides_the_poisson_arrivals():
     assert first != other
 
 
-def test_waits_do_not_drift():
+def test_waits_do_not_drift() -> None:
     """A thousand waits of 1 ms end a second after the first, not a thousand wake-up delays later."""
     late_ns = []
 
-    async def keep_schedule():
+    async def keep_schedule() -> None:
         start_ns = time.monotonic_ns()
         for n in range(1_000):
             due_ns = start_ns + n * 1_000_000
@@ -62,7 +62,7 @@ def test_waits_do_not_drift():
     assert min(late_ns) > -1_000  # the loop's own resolution, far below a microsecond
 
 
-def test_a_late_schedule_catches_up_without_skipping():
+def test_a_late_schedule_catches_up_without_skipping() -> None:
     """After a delay every missed time is reached at once, and the rest keep their own."""
 
     async def catch_up():
@@ -82,7 +82,7 @@ def test_a_late_schedule_catches_up_without_skipping():
     assert reached_ns[9] - reached_ns[0] < 50e6  # these nine were 10 ms apart
 
 
-def test_the_selector_has_no_highest_descriptor():
+def test_the_selector_has_no_highest_descriptor() -> None:
     """The exact selector sees a descriptor beyond the 1024 that `select` knows; when idle, nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -100,7 +100,7 @@ def test_the_selector_has_no_highest_descriptor():
     assert ready == [high]
 
 
-def test_an_order_survives_json():
+def test_an_order_survives_json() -> None:
     """What the runner orders is what the driver reads."""
     order = DriverConfig("events", 12, "http", {"url": "http://127.0.0.1:1/"}, "poisson", 100.0, 2.5, 3, 10.0)
 

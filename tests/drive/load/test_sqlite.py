@@ -94,7 +94,7 @@ def rows(connection, *, at_least):
         time.sleep(0.005)
 
 
-def settle(connection, ids, *, at_s, state="acked", reason=None):
+def settle(connection, ids, *, at_s, state="acked", reason=None) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(
         "UPDATE message SET state = ?, settled_at = ?, reason = ? WHERE id = ?",
@@ -103,11 +103,11 @@ def settle(connection, ids, *, at_s, state="acked", reason=None):
     connection.execute("COMMIT")
 
 
-async def test_completions_are_neither_lost_nor_doubled(database, events):
+async def test_completions_are_neither_lost_nor_doubled(database, events) -> None:
     """With a service that settles in bursts, each message completes exactly once, when its row says."""
     settled_s = {}
 
-    def service():
+    def service() -> None:
         with closing(connected(database)) as connection:
             while len(settled_s) < 400:
                 waiting = rows(connection, at_least=1)
@@ -127,10 +127,10 @@ async def test_completions_are_neither_lost_nor_doubled(database, events):
     assert [over.offered for over in of(record, LoadEnded)] == [400]
 
 
-async def test_rows_of_one_instant_in_two_transactions_are_all_seen(database, events):
+async def test_rows_of_one_instant_in_two_transactions_are_all_seen(database, events) -> None:
     """Messages that settled at the same time complete, though some rows show up after others were read."""
 
-    def service():
+    def service() -> None:
         with closing(connected(database)) as connection:
             ids = rows(connection, at_least=20)
             now_s = time.time()
@@ -143,7 +143,7 @@ async def test_rows_of_one_instant_in_two_transactions_are_all_seen(database, ev
     assert sorted(c.n for c in of(record, Completed)) == list(range(20))
 
 
-def settled_out_of_order(database, settled_s):
+def settled_out_of_order(database, settled_s) -> None:
     """A service that settles the first of twenty messages before the others, and shows it after them."""
     with closing(connected(database)) as connection:
         first, *rest = rows(connection, at_least=20)
@@ -154,7 +154,7 @@ def settled_out_of_order(database, settled_s):
         settle(connection, [first], at_s=settled_s[0])
 
 
-async def test_a_row_that_shows_up_late_is_found(database, events):
+async def test_a_row_that_shows_up_late_is_found(database, events) -> None:
     """A message that settled long before the newest row was seen completes while the driver still waits."""
     settled_s = []
     asked = order(database, events, rate_per_s=200, duration_s=0.1, drain_s=40)
@@ -167,7 +167,7 @@ async def test_a_row_that_shows_up_late_is_found(database, events):
     assert done_ns[0] < min(done_ns[n] for n in range(1, 20)) - 300e6
 
 
-async def test_a_row_that_shows_up_at_the_very_end_is_found(database, events, monkeypatch):
+async def test_a_row_that_shows_up_at_the_very_end_is_found(database, events, monkeypatch) -> None:
     """The driver's last look goes back to the oldest message, so that none is missed between two sweeps."""
     monkeypatch.setattr("harness.drive.load.senders.sqlite.SWEEP_EVERY_S", math.inf)
     asked = order(database, events, rate_per_s=200, duration_s=0.1, drain_s=2)
@@ -176,10 +176,10 @@ async def test_a_row_that_shows_up_at_the_very_end_is_found(database, events, mo
     assert sorted(c.n for c in of(record, Completed)) == list(range(20))
 
 
-async def test_a_dead_letter_is_a_failure_with_its_reason(database, events):
+async def test_a_dead_letter_is_a_failure_with_its_reason(database, events) -> None:
     """A message that the service gave up completes as failed."""
 
-    def service():
+    def service() -> None:
         with closing(connected(database)) as connection:
             settle(
                 connection,
@@ -195,7 +195,7 @@ async def test_a_dead_letter_is_a_failure_with_its_reason(database, events):
     assert (completed.ok, completed.error) == (False, "dead: no such host")
 
 
-async def test_a_message_carries_the_trace_of_its_publish_span(database, events):
+async def test_a_message_carries_the_trace_of_its_publish_span(database, events) -> None:
     """A row holds what the service needs: the host, the event, the times and the publish span's id."""
     record = await carry_out(order(database, events, rate_per_s=10, duration_s=0.4, drain_s=0), events)
     with closing(connected(database)) as connection:
@@ -218,7 +218,7 @@ async def test_a_message_carries_the_trace_of_its_publish_span(database, events)
     assert [s.trace_id for s in spans] == [s.trace_id for s in of(record, Sent)]
 
 
-async def test_requests_beyond_the_limit_fail_at_once(database, events, monkeypatch):
+async def test_requests_beyond_the_limit_fail_at_once(database, events, monkeypatch) -> None:
     """With as many requests under way as may be, the next ones are not sent, and say why."""
     monkeypatch.setattr("harness.drive.load.in_flight.MOST", 3)
     record = await carry_out(order(database, events, rate_per_s=50, duration_s=0.2, drain_s=0), events)
@@ -230,7 +230,7 @@ async def test_requests_beyond_the_limit_fail_at_once(database, events, monkeypa
     assert [over.offered for over in of(record, LoadEnded)] == [10]
 
 
-async def test_an_insert_that_fails_is_a_failed_request(database, events):
+async def test_an_insert_that_fails_is_a_failed_request(database, events) -> None:
     """A message that the database does not take fails with the database's error; the load goes on."""
     with closing(connected(database)) as connection:
         connection.execute(
@@ -252,7 +252,7 @@ async def test_an_insert_that_fails_is_a_failed_request(database, events):
         (lambda path: path.write_text("not a database " * 100), "file is not a database"),
     ],
 )
-def test_without_a_broker_the_driver_does_not_start(tmp_path, events, make, why):
+def test_without_a_broker_the_driver_does_not_start(tmp_path, events, make, why) -> None:
     """A database that is missing, empty or none at all ends the driver with status 4 and one line."""
     path = tmp_path / "other.db"
     make(path)
@@ -267,10 +267,10 @@ def test_without_a_broker_the_driver_does_not_start(tmp_path, events, make, why)
     assert (ended.returncode, ended.stderr) == (4, f"load driver: {path}: not a broker's database: {why}\n")
 
 
-async def test_a_broker_that_vanishes_ends_the_load_with_its_name(database, events):
+async def test_a_broker_that_vanishes_ends_the_load_with_its_name(database, events) -> None:
     """When the table is gone in the middle of the load, the driver says so instead of waiting for ever."""
 
-    def service():
+    def service() -> None:
         with closing(connected(database)) as connection:
             rows(connection, at_least=1)
             connection.execute("DROP TABLE message")

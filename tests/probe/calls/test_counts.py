@@ -136,7 +136,7 @@ FAMILIES = """
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_every_family_is_counted_at_the_line_that_calls(version, tmp_path):
+def test_every_family_is_counted_at_the_line_that_calls(version, tmp_path) -> None:
     """Each marked line has its calls and no other line has any, on every Python."""
     seen = watched(FAMILIES, tmp_path, calls=True, python=python_of(version))
 
@@ -148,7 +148,7 @@ def test_every_family_is_counted_at_the_line_that_calls(version, tmp_path):
     assert not [call for call in found if call.function.endswith("comp>")]
 
 
-def test_a_count_has_its_function_caller_argument_and_time(tmp_path):
+def test_a_count_has_its_function_caller_argument_and_time(tmp_path) -> None:
     """Who called, in which task, with what, how often and for how long; secrets in arguments are not kept."""
     found = counts(watched(FAMILIES, tmp_path, calls=True))
     first = {call.call: call for call in reversed(found)}
@@ -214,7 +214,7 @@ NOT_THE_PROGRAMS = """
     ("version", "run"),
     [("3.11", "asyncio.run"), ("3.11", "uvloop"), ("3.12", "asyncio.run"), ("3.13", "asyncio.run")],
 )
-def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(version, run, tmp_path):
+def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(version, run, tmp_path) -> None:
     """Non-blocking sockets, asyncio's subprocesses, threads, and what runs before and after the loop."""
     python = python_of(version) if run != "uvloop" else sys.executable
     program = NOT_THE_PROGRAMS.replace("RUN", "__import__('uvloop').run" if run == "uvloop" else run)
@@ -278,7 +278,7 @@ BEHAVIOUR = """
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_a_program_does_not_notice(version, tmp_path):
+def test_a_program_does_not_notice(version, tmp_path) -> None:
     """What it prints is the same as without the probe: names, signatures, pickles, results, tracebacks."""
     python = python_of(version)
     seen = watched(BEHAVIOUR, tmp_path, calls=True, python=python)
@@ -324,7 +324,7 @@ REPLACED = """
 """
 
 
-def test_everything_is_put_back_when_the_probe_ends(tmp_path):
+def test_everything_is_put_back_when_the_probe_ends(tmp_path) -> None:
     """What is replaced while the loop runs is as before at the end, and names that were kept still work."""
     seen = watched(REPLACED, tmp_path, calls=True)
 
@@ -334,7 +334,7 @@ def test_everything_is_put_back_when_the_probe_ends(tmp_path):
     assert after["sleeps"] is None
 
 
-def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path):
+def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path) -> None:
     """Without the option, the program runs with Python's own functions."""
     seen = watched(REPLACED, tmp_path)
 
@@ -343,7 +343,7 @@ def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path):
     assert seen.of(CallsCounted) == []
 
 
-def test_a_killed_process_has_told_its_counts(tmp_path):
+def test_a_killed_process_has_told_its_counts(tmp_path) -> None:
     """Counts are written while the program runs, so `kill -9` loses the last half second only."""
     program = """
         import asyncio, os, sys
@@ -368,7 +368,7 @@ def test_a_killed_process_has_told_its_counts(tmp_path):
     assert [(call.argument, call.count) for call in counts(seen) if call.call == "os.stat"] == [(".", 100)]
 
 
-def test_a_forked_child_counts_for_itself(tmp_path):
+def test_a_forked_child_counts_for_itself(tmp_path) -> None:
     """In a child that a coroutine made no loop runs until it runs its own; the parent's counts stay."""
     program = """
         import asyncio, os, time
@@ -398,7 +398,7 @@ def test_a_forked_child_counts_for_itself(tmp_path):
     }
 
 
-def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_path):
+def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_path) -> None:
     """Of 1,100 functions a thousand are told apart, of twenty paths eight; no call is lost."""
     program = """
         import asyncio, os
@@ -423,7 +423,7 @@ def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_
     assert asked == {**{f"/{n}": 1 for n in range(8)}, "": 12}
 
 
-def test_a_library_is_not_blamed_for_the_program_that_calls_it(tmp_path):
+def test_a_library_is_not_blamed_for_the_program_that_calls_it(tmp_path) -> None:
     """The count stands at the program's line, however many library frames are between it and the call."""
     program = """
         import asyncio, logging

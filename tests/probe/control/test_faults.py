@@ -42,7 +42,7 @@ PROGRAM = """
 class Target:
     """A running program, its control socket and what it says."""
 
-    def __init__(self, process, sockets):
+    def __init__(self, process, sockets) -> None:
         self.process = process
         self._sockets = sockets
 
@@ -52,7 +52,7 @@ class Target:
         self.process.stdin.flush()
         return self.process.stdout.readline().rstrip()
 
-    async def inject(self, **fault):
+    async def inject(self, **fault) -> None:
         await control.ask(self._sockets, {"do": "inject", "kind": "call.fail", **fault})
 
     async def heal(self, fault_id):
@@ -69,7 +69,7 @@ def target(tmp_path):
         assert outcome(process, folder).status == 0
 
 
-async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target):
+async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target) -> None:
     """A static method stays one, and afterwards it is the same object."""
     await target.inject(id="a", **{"in": "__main__:Shop.total"}, kind="block.sleep", block_ms=1)
 
@@ -78,7 +78,7 @@ async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target):
     assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, True)"
 
 
-async def test_what_replaces_a_function_looks_like_it(target):
+async def test_what_replaces_a_function_looks_like_it(target) -> None:
     """Name, qualified name, file and first line are those of the function."""
     looks = "c.co_name, c.co_qualname, c.co_filename, c.co_firstlineno"
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
@@ -89,7 +89,7 @@ async def test_what_replaces_a_function_looks_like_it(target):
     assert target.do("return asyncio.iscoroutinefunction(Shop.sell)") == "True"
 
 
-async def test_a_forked_child_has_no_fault(target):
+async def test_a_forked_child_has_no_fault(target) -> None:
     """The child's function is the program's own; the parent's still misbehaves."""
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
     child = "pid = os.fork(); pid or os._exit(Shop.sell is own['sell']); return os.waitpid(pid, 0)[1] >> 8"
@@ -109,7 +109,7 @@ async def test_a_forked_child_has_no_fault(target):
         ("__main__:Shop.sell", {"kind": "earthquake"}, "ValueError: no fault of the kind 'earthquake'"),
     ],
 )
-async def test_a_fault_that_cannot_be_is_refused(target, place, more, why):
+async def test_a_fault_that_cannot_be_is_refused(target, place, more, why) -> None:
     """The answer says why, and nothing is replaced."""
     with pytest.raises(TargetError) as caught:
         await target.inject(id="a", **{"in": place}, **more)

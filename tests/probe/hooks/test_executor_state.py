@@ -12,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from harness.probe.hooks import executor_state
 
 
-def test_a_thread_shows_its_executor_and_its_call():
+def test_a_thread_shows_its_executor_and_its_call() -> None:
     """The function that it runs, the queue behind it, and nothing once it is idle."""
     started, release = threading.Event(), threading.Event()
 
-    def call():
+    def call() -> None:
         started.set()
         release.wait()
 
@@ -34,16 +34,16 @@ def test_a_thread_shows_its_executor_and_its_call():
         futures[1].result(timeout=10)
 
 
-def print_nothing(_future):
+def print_nothing(_future) -> None:
     """A callback to recognise."""
 
 
-def test_this_thread_runs_no_call_of_an_executor():
+def test_this_thread_runs_no_call_of_an_executor() -> None:
     """The control."""
     assert executor_state.running_call(sys._getframe()) is None
 
 
-def test_a_pool_of_processes_shows_its_size():
+def test_a_pool_of_processes_shows_its_size() -> None:
     """Its executor, while it is open, and its limit."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as executor:
         assert executor.submit(os.getpid).result(timeout=30) != os.getpid()
@@ -52,7 +52,7 @@ def test_a_pool_of_processes_shows_its_size():
         assert (pool.processes, pool.most) == (1, 1)
 
 
-async def test_a_future_for_a_thread_is_recognised():
+async def test_a_future_for_a_thread_is_recognised() -> None:
     """By its callback, which a plain future lacks."""
     loop = asyncio.get_running_loop()
     future, plain = loop.run_in_executor(None, len, ()), loop.create_future()

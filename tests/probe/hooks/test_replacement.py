@@ -24,7 +24,7 @@ class Parent:
 class Child(Parent): ...
 
 
-def test_an_inherited_method_is_inherited_again():
+def test_an_inherited_method_is_inherited_again() -> None:
     """Nothing is left in the class that had no attribute of its own."""
     replacement = Replacement(Child, "greet", lambda _: "ours")
     assert Child().greet() == "ours"
@@ -34,7 +34,7 @@ def test_an_inherited_method_is_inherited_again():
     assert Child().greet() == "hello"
 
 
-def test_a_static_method_is_put_back_as_one():
+def test_a_static_method_is_put_back_as_one() -> None:
     """What is put back is what the class has stored."""
     before = vars(Parent)["shout"]
     Replacement(Parent, "shout", staticmethod(lambda: "ours")).undo()
@@ -42,11 +42,11 @@ def test_a_static_method_is_put_back_as_one():
     assert vars(Parent)["shout"] is before
 
 
-def test_an_object_loses_the_attribute_that_hid_its_class():
+def test_an_object_loses_the_attribute_that_hid_its_class() -> None:
     """Of an object too, whatever its class does in `__setattr__`."""
 
     class Strict(Parent):
-        def __setattr__(self, name, value):
+        def __setattr__(self, name, value) -> None:
             raise AssertionError(name)
 
         __delattr__ = object.__delattr__
@@ -61,7 +61,7 @@ def test_an_object_loses_the_attribute_that_hid_its_class():
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_replacements_are_undone_in_any_order(order):
+def test_replacements_are_undone_in_any_order(order) -> None:
     """The last of them to go leaves what was there before the first."""
     one = Parent()
     replacements = [Replacement(one, "greet", lambda number=number: number) for number in range(3)]
@@ -74,7 +74,7 @@ def test_replacements_are_undone_in_any_order(order):
     assert vars(one) == {}
 
 
-def test_what_was_put_in_the_place_of_ours_stays():
+def test_what_was_put_in_the_place_of_ours_stays() -> None:
     """Also when it wraps ours, and is left alone even when one below and one above it are undone."""
     one = Parent()
     below = Replacement(one, "greet", lambda: "ours")
@@ -87,7 +87,7 @@ def test_what_was_put_in_the_place_of_ours_stays():
     assert one.greet is theirs
 
 
-def test_what_is_undone_is_freed_without_a_collection():
+def test_what_is_undone_is_freed_without_a_collection() -> None:
     """The function and its replacement do not keep each other alive."""
     one = Parent()
 

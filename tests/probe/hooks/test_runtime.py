@@ -13,7 +13,7 @@ from harness.record.event import ProbeClosed, ProbeFailed, StepLogUnavailable, T
 from tests.support.watched import watched
 
 
-def test_this_python_has_all_that_the_probe_needs():
+def test_this_python_has_all_that_the_probe_needs() -> None:
     """On every version that is supported nothing is left out."""
     assert runtime.why_no_loop_hook(asyncio.events) == ""
     assert runtime.why_no_epoll_timing() == ""
@@ -38,7 +38,7 @@ def test_this_python_has_all_that_the_probe_needs():
 )
 def test_steps_are_not_logged_where_asyncio_makes_handles_in_another_way(
     monkeypatch, owner, name, value, reason
-):
+) -> None:
     """The reason names the part that differs."""
     if value is None:
         monkeypatch.delattr(owner, name)
@@ -48,14 +48,14 @@ def test_steps_are_not_logged_where_asyncio_makes_handles_in_another_way(
     assert runtime.why_no_step_log() == reason
 
 
-def test_executors_are_left_alone_where_their_work_items_differ(monkeypatch):
+def test_executors_are_left_alone_where_their_work_items_differ(monkeypatch) -> None:
     """The reason names the part that differs."""
     monkeypatch.setattr(executors, "_WorkItem", type("_WorkItem", (), {"__init__": lambda self, task: None}))
 
     assert runtime.why_no_executor_hook() == "_WorkItem takes no fn"
 
 
-def test_a_program_runs_and_is_watched_where_parts_differ(tmp_path):
+def test_a_program_runs_and_is_watched_where_parts_differ(tmp_path) -> None:
     """The reasons are in the record, and nothing reaches the program."""
     program = """
         import asyncio, asyncio.tasks, time

@@ -15,14 +15,14 @@ async def started(*coroutines):
     return tasks
 
 
-async def cancel(tasks):
+async def cancel(tasks) -> None:
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def test_a_queue_shows_its_items_and_its_waiters():
+async def test_a_queue_shows_its_items_and_its_waiters() -> None:
     """Items, capacity, unfinished items, and a future for each task that waits to get or to put."""
     empty, full = asyncio.Queue(), asyncio.LifoQueue(2)
     full.put_nowait(1), full.put_nowait(2)
@@ -36,7 +36,7 @@ async def test_a_queue_shows_its_items_and_its_waiters():
     await cancel(tasks)
 
 
-async def test_locks_show_their_waiters():
+async def test_locks_show_their_waiters() -> None:
     """A future for each task that waits for a lock, semaphore, event or condition; none before."""
     lock, semaphore, event, condition = (
         asyncio.Lock(),
@@ -50,7 +50,7 @@ async def test_locks_show_their_waiters():
     await lock.acquire()
     await semaphore.acquire()
 
-    async def wait_notified():
+    async def wait_notified() -> None:
         async with condition:
             await condition.wait()
 
@@ -63,14 +63,14 @@ async def test_locks_show_their_waiters():
     await cancel(tasks)
 
 
-def test_only_a_bounded_semaphore_of_one_has_one_permit():
+def test_only_a_bounded_semaphore_of_one_has_one_permit() -> None:
     """A plain semaphore may be released more often than it was acquired."""
     assert sync_state.has_one_permit(asyncio.BoundedSemaphore(1))
     assert not sync_state.has_one_permit(asyncio.BoundedSemaphore(2))
     assert not sync_state.has_one_permit(asyncio.Semaphore(1))
 
 
-def test_an_object_without_these_attributes_has_nothing():
+def test_an_object_without_these_attributes_has_nothing() -> None:
     """A class of the program's own may implement the interface differently."""
     foreign = object()
 

@@ -38,7 +38,7 @@ def loop(request):
     return request.param
 
 
-async def nothing():
+async def nothing() -> None:
     pass
 
 
@@ -49,7 +49,7 @@ def line_of(function, text):
         return next(n for n, line in enumerate(file, 1) if n > code.co_firstlineno and text in line)
 
 
-def test_a_task_knows_the_line_that_made_it_and_its_makers(loop):
+def test_a_task_knows_the_line_that_made_it_and_its_makers(loop) -> None:
     """However it was made, it is the program's line; then comes the line that made the task that made it."""
 
     async def child():
@@ -77,7 +77,7 @@ def test_a_task_knows_the_line_that_made_it_and_its_makers(loop):
     assert [birth.parent for birth in found] == [made] * 3
 
 
-def test_a_task_from_before_is_not_known(loop):
+def test_a_task_from_before_is_not_known(loop) -> None:
     """Nothing is said of a task that nobody saw being made."""
 
     async def main():
@@ -86,7 +86,7 @@ def test_a_task_from_before_is_not_known(loop):
     assert run(main, loop=loop) is None
 
 
-def test_the_factory_is_the_programs_own(loop):
+def test_the_factory_is_the_programs_own(loop) -> None:
     """What the program sets is what it finds, is called with what it was given, and is left in place."""
     calls = []
 
@@ -107,7 +107,7 @@ def test_the_factory_is_the_programs_own(loop):
 
 
 @BEFORE_3_12
-def test_an_eager_task_has_its_birth_too():
+def test_an_eager_task_has_its_birth_too() -> None:
     """It has ended when it is made, and libraries that look for the eager factory go on to find it."""
     # On asyncio's loop alone: uvloop hands the factory a keyword that Python's own does not take.
 
@@ -120,7 +120,7 @@ def test_an_eager_task_has_its_birth_too():
     assert run(main, loop="asyncio") == (True, True, True)
 
 
-def test_a_keyword_that_only_the_factory_knows_reaches_it():
+def test_a_keyword_that_only_the_factory_knows_reaches_it() -> None:
     """Keywords differ from version to version: none is checked on the way."""
 
     class Loop(asyncio.SelectorEventLoop):
@@ -138,7 +138,7 @@ def test_a_keyword_that_only_the_factory_knows_reaches_it():
     assert origin_of(task).places[0].function == "test_a_keyword_that_only_the_factory_knows_reaches_it"
 
 
-def test_an_error_and_a_debug_traceback_do_not_show_us(loop):
+def test_an_error_and_a_debug_traceback_do_not_show_us(loop) -> None:
     """What `create_task` raises, and what debug mode keeps, reads as without."""
 
     async def main():
@@ -156,7 +156,7 @@ def test_an_error_and_a_debug_traceback_do_not_show_us(loop):
         assert task_hook.__file__ not in [frame.filename for frame in stack]
 
 
-def test_what_is_kept_goes_with_the_task(loop):
+def test_what_is_kept_goes_with_the_task(loop) -> None:
     """Ended tasks are not held, and a task that makes its own successor keeps a few places only."""
     ended = []
 
@@ -180,7 +180,7 @@ def test_what_is_kept_goes_with_the_task(loop):
     assert [ref for ref in ended if ref() is not None] == []
 
 
-def test_the_loop_is_left_as_it_was(loop):
+def test_the_loop_is_left_as_it_was(loop) -> None:
     """At the end its method is its own again; a wrapper that somebody put around ours only passes on."""
 
     async def main():

@@ -51,7 +51,7 @@ SERVER = """
 """
 
 
-def test_who_waited_for_a_socket_is_named_with_a_bound(tmp_path):
+def test_who_waited_for_a_socket_is_named_with_a_bound(tmp_path) -> None:
     """Of what arrived during a block it is known that it waited no longer than the block; who got nothing is
     no victim."""
     seen = watched(SERVER, tmp_path)

@@ -108,7 +108,7 @@ BLOCKING = {
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, tmp_path):
+def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, tmp_path) -> None:
     """One block, the line that blocks in the blamed frame, its task, its length, and who waited."""
     program = FRAME.format(body=BLOCKING[name].strip())
     lines = {n for n, line in enumerate(program.splitlines(), 1) if "# HERE" in line}
@@ -156,7 +156,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_loop_is_not_reported(name, tmp_path):
+def test_a_healthy_loop_is_not_reported(name, tmp_path) -> None:
     """No block where nothing blocks."""
     seen = watched(FRAME.format(body=HEALTHY[name].strip()), tmp_path)
 
@@ -165,7 +165,7 @@ def test_a_healthy_loop_is_not_reported(name, tmp_path):
     assert seen.blocks == []
 
 
-def test_every_block_of_a_program_is_one_block(tmp_path):
+def test_every_block_of_a_program_is_one_block(tmp_path) -> None:
     """Three blocks in three turns are three, however many looks each of them got."""
     body = """
     async def work():
@@ -180,7 +180,7 @@ def test_every_block_of_a_program_is_one_block(tmp_path):
     assert all(sum(s.count for s in b.samples) > 5 for b in seen.blocks)
 
 
-def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path):
+def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path) -> None:
     """With OpenTelemetry in the target, the spans and trace ids of holder and victims are in the block."""
     program = """
         import asyncio, json, time
@@ -216,7 +216,7 @@ def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path):
     assert [(v.span, v.trace_id) for v in block.victims] == [("search", seen.said["search"])]
 
 
-def test_a_loop_in_another_thread_is_watched(tmp_path):
+def test_a_loop_in_another_thread_is_watched(tmp_path) -> None:
     """A loop outside the main thread has its own number, and its blocks are found."""
     program = """
         import asyncio, threading, time
@@ -240,7 +240,7 @@ def test_a_loop_in_another_thread_is_watched(tmp_path):
     assert block.samples[0].coroutine == "main"
 
 
-def test_loops_one_after_the_other_share_one_page(tmp_path):
+def test_loops_one_after_the_other_share_one_page(tmp_path) -> None:
     """A thousand short loops leave one page of counters, one thread and no descriptor behind."""
     program = """
         import asyncio, json, os, threading
@@ -260,7 +260,7 @@ def test_loops_one_after_the_other_share_one_page(tmp_path):
     assert len(list(seen.folder.loops.iterdir())) == 1
 
 
-def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path):
+def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path) -> None:
     """One for the other, through a group and a gather, up to the main coroutine."""
     program = """
         import asyncio, time
@@ -287,7 +287,7 @@ def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("origins", [True, False])
-def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins, tmp_path):
+def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins, tmp_path) -> None:
     """The line that called the coroutine function; nothing without the option."""
     program = """
         import asyncio, time
@@ -313,7 +313,7 @@ APPLICATIONS = [((), "program"), (("handlers",), "serve"), (("site/handlers.py",
 
 
 @pytest.mark.parametrize(("asked", "blamed"), APPLICATIONS, ids=["found out", "package", "path"])
-def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path):
+def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path) -> None:
     """By default the program's own; else that of the named packages and paths alone."""
     site = tmp_path / "site"
     site.mkdir()
@@ -337,7 +337,7 @@ def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path):
     assert TurnStack(block.samples[0].stack, territory).blamed.function == blamed
 
 
-def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path):
+def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path) -> None:
     """Nobody inside can look while it runs, and it is over at once afterwards: it is among the suspects."""
     program = """
         import asyncio, random

@@ -8,21 +8,21 @@ import time
 from harness import watch_loop
 
 
-def busy(for_s):
+def busy(for_s) -> None:
     end = time.thread_time() + for_s
     while time.thread_time() < end:
         pass
 
 
-def short():
+def short() -> None:
     busy(0.00005)
 
 
-def long():
+def long() -> None:
     busy(0.2)
 
 
-async def start(*callbacks):
+async def start(*callbacks) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0.02)
     for callback in callbacks:
@@ -30,7 +30,7 @@ async def start(*callbacks):
     await asyncio.sleep(0.02)
 
 
-def test_many_short_callbacks_are_named_with_their_number():
+def test_many_short_callbacks_are_named_with_their_number() -> None:
     """No single one of them lasted long, so the block is that they are many; the queue tells how many."""
     with watch_loop(50) as watch:
         asyncio.run(start(*[short] * 5_000))
@@ -41,7 +41,7 @@ def test_many_short_callbacks_are_named_with_their_number():
     assert 1_000 < block.culprits[0].queued <= 5_000
 
 
-def test_one_long_callback_before_many_of_its_kind_is_no_crowd():
+def test_one_long_callback_before_many_of_its_kind_is_no_crowd() -> None:
     """The one that ran is the block, however many stand in the queue."""
     with watch_loop(50) as watch:
         asyncio.run(start(long, *[short] * 100))
@@ -51,7 +51,7 @@ def test_one_long_callback_before_many_of_its_kind_is_no_crowd():
     assert block.culprits == ()
 
 
-def test_two_long_callbacks_in_one_turn_are_two_blocks():
+def test_two_long_callbacks_in_one_turn_are_two_blocks() -> None:
     """Also when they are the same function, on the same line."""
     with watch_loop(50) as watch:
         asyncio.run(start(long, long))

@@ -33,7 +33,7 @@ FACTORIES = {
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_a_block_is_found_on_every_kind_of_loop(name, tmp_path):
+def test_a_block_is_found_on_every_kind_of_loop(name, tmp_path) -> None:
     """The place, the task and the length, to the accuracy that the loop allows."""
     if name == "uvloop":
         pytest.importorskip("uvloop")
@@ -50,7 +50,7 @@ def test_a_block_is_found_on_every_kind_of_loop(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_a_healthy_loop_of_any_kind_is_not_reported(name, tmp_path):
+def test_a_healthy_loop_of_any_kind_is_not_reported(name, tmp_path) -> None:
     """Waiting is no block."""
     if name == "uvloop":
         pytest.importorskip("uvloop")

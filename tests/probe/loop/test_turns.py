@@ -52,13 +52,13 @@ def turns(tmp_path, count):
     return counted.turns
 
 
-def test_every_turn_is_counted(tmp_path):
+def test_every_turn_is_counted(tmp_path) -> None:
     """A thousand turns more are counted as a thousand more, whatever the probe looks at between them."""
     assert turns(tmp_path, 1_010) - turns(tmp_path, 10) == 1_000
 
 
 @pytest.mark.parametrize("files", [1, 40, 300])
-def test_all_files_that_are_ready_are_told_in_one_turn(files, tmp_path):
+def test_all_files_that_are_ready_are_told_in_one_turn(files, tmp_path) -> None:
     """As many files as there may be: the turn that finds them ready runs the callbacks of all of them.
 
     That is the turn after the one of the write.

@@ -92,7 +92,7 @@ asyncio.run(main())
 """
 
 
-def test_shares_of_interleaving_tasks_are_the_true_ones(tmp_path):
+def test_shares_of_interleaving_tasks_are_the_true_ones(tmp_path) -> None:
     """Two tasks that take turns on one loop: each span has its share of the ticks, within 4 points."""
     seen = sampled(TWO_TASKS, tmp_path)
 
@@ -144,7 +144,7 @@ asyncio.run(main())
 """
 
 
-def test_no_sample_is_on_the_wrong_span(tmp_path):
+def test_no_sample_is_on_the_wrong_span(tmp_path) -> None:
     """Child tasks, a queue to a worker, and an executor: what burns in a span is sampled in this span."""
     seen = sampled(MIXED, tmp_path, hz=500)
 
@@ -174,7 +174,7 @@ print(json.dumps(truth))
 """
 
 
-def test_each_look_has_its_time(tmp_path):
+def test_each_look_has_its_time(tmp_path) -> None:
     """Those at one place within a second are one sample, and it is told of each when it was."""
     seen = sampled(TWICE, tmp_path, hz=100)
 
@@ -193,7 +193,7 @@ def test_each_look_has_its_time(tmp_path):
     assert found[""] <= 4
 
 
-def test_a_sample_names_task_coroutine_thread_and_line(tmp_path):
+def test_a_sample_names_task_coroutine_thread_and_line(tmp_path) -> None:
     """And the ids of its span, as in trace context; what stands around the turn is left out."""
     seen = sampled(TWO_TASKS, tmp_path)
 
@@ -221,7 +221,7 @@ asyncio.run(main())
 """
 
 
-def test_a_call_counts_for_all_the_ticks_it_has_missed(tmp_path):
+def test_a_call_counts_for_all_the_ticks_it_has_missed(tmp_path) -> None:
     """One that waits, and one in C that keeps the GIL: both have the share of time they took."""
     seen = sampled(CALLS, tmp_path)
 
@@ -246,7 +246,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("handler", ["", "with a signal handler of the loop's"])
-def test_an_idle_loop_is_left_in_peace(tmp_path, handler):
+def test_an_idle_loop_is_left_in_peace(tmp_path, handler) -> None:
     """A tick that finds it waiting is the last one until it is awake: neither samples nor wake-ups."""
     seen = sampled(IDLE.replace("{handler}", handler), tmp_path, hz=500)
 
@@ -255,7 +255,7 @@ def test_an_idle_loop_is_left_in_peace(tmp_path, handler):
     assert seen.of(ProbeClosed)[0].turns < 40
 
 
-def test_short_turns_between_waits_are_sampled_by_their_share(tmp_path):
+def test_short_turns_between_waits_are_sampled_by_their_share(tmp_path) -> None:
     """A turn that is shorter than the time between two ticks is met as often as it is long."""
     seen = sampled(
         """
@@ -295,7 +295,7 @@ asyncio.run(main())
 """
 
 
-def test_a_long_block_does_not_drown_the_programs_signals(tmp_path):
+def test_a_long_block_does_not_drown_the_programs_signals(tmp_path) -> None:
     """asyncio hears of signals through a small pipe: ticks leave room in it, and there is no warning."""
     seen = sampled(BLOCKED, tmp_path, hz=1000)
 
@@ -303,7 +303,7 @@ def test_a_long_block_does_not_drown_the_programs_signals(tmp_path):
     assert 1000 < by(seen, "coroutine")["main"] <= 1700
 
 
-def test_a_programs_own_alarms_and_exceptions_pass_through(tmp_path):
+def test_a_programs_own_alarms_and_exceptions_pass_through(tmp_path) -> None:
     """It has SIGALRM for itself; what its handler raises arrives, wherever it was interrupted."""
     seen = sampled(
         """
@@ -338,7 +338,7 @@ asyncio.run(main())
     assert rung == caught == 300
 
 
-def test_a_program_may_become_another_one(tmp_path):
+def test_a_program_may_become_another_one(tmp_path) -> None:
     """`exec` while ticks are on their way: none of them reaches the new program, which it would end."""
     seen = sampled(
         """
@@ -359,7 +359,7 @@ asyncio.run(main())
     assert len(seen.sources) == 13
 
 
-def test_a_forked_child_goes_on_alone(tmp_path):
+def test_a_forked_child_goes_on_alone(tmp_path) -> None:
     """The child of a process that is sampled has samples of its own loop, and both end well."""
     seen = sampled(
         """
@@ -383,7 +383,7 @@ else:
     assert len({sample.pid for sample in seen.of(Sampled)}) == 2
 
 
-def test_a_loop_in_another_thread_is_looked_at_from_beside(tmp_path):
+def test_a_loop_in_another_thread_is_looked_at_from_beside(tmp_path) -> None:
     """No signal is handled there; its samples are marked, and know task and span all the same."""
     seen = sampled(
         """
@@ -404,7 +404,7 @@ thread.join()
     assert set(ways) - {("thread", "aside", "main", "")} == {("thread", "aside", "main", "aside")}
 
 
-def test_uvloop_is_sampled_by_signal_too(tmp_path):
+def test_uvloop_is_sampled_by_signal_too(tmp_path) -> None:
     """It has no selector in Python to tell when it waits: what has no frame of the program is not counted."""
     pytest.importorskip("uvloop", reason="uvloop is not installed")
     seen = sampled(
@@ -430,7 +430,7 @@ uvloop.run(main())
     assert ticks[""] < expected / 4
 
 
-def test_an_exhausted_stack_does_not_break_the_program(tmp_path):
+def test_an_exhausted_stack_does_not_break_the_program(tmp_path) -> None:
     """Recursion to the very end, again and again: a tick that finds no room on the stack is lost, no more."""
     seen = watched(
         HEAD

@@ -68,7 +68,7 @@ DESTROYED = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path):
+def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path) -> None:
     """With their number and their definition; the program's own log says the same as ever."""
     seen = watched(program(DESTROYED.format(then="kept.clear()"), loop), tmp_path)
 
@@ -88,7 +88,7 @@ def report_again(seen: Outcome) -> Report:
     return report.build(history.load(seen.folder))
 
 
-def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path):
+def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path) -> None:
     """The same program with its references kept has nothing to report."""
     seen = watched(program(DESTROYED.format(then="")), tmp_path)
 
@@ -112,7 +112,7 @@ EXCEPTION = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path):
+def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path) -> None:
     """With its text and the line that raised it."""
     seen = watched(program(EXCEPTION.format(before="", then=""), loop), tmp_path)
 
@@ -128,7 +128,7 @@ def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path):
     assert seen.stderr.count("Task exception was never retrieved") == 1
 
 
-def test_an_exception_that_was_retrieved_is_no_finding(tmp_path):
+def test_an_exception_that_was_retrieved_is_no_finding(tmp_path) -> None:
     """Looking at the exception is enough; and the probe's own looks do not count as such."""
     seen = watched(program(EXCEPTION.format(before="", then="task.exception()")), tmp_path)
 
@@ -136,7 +136,7 @@ def test_an_exception_that_was_retrieved_is_no_finding(tmp_path):
     assert seen.stderr == ""
 
 
-def test_the_programs_own_exception_handler_is_still_called(tmp_path):
+def test_the_programs_own_exception_handler_is_still_called(tmp_path) -> None:
     """It gets the context that it always got, once."""
     own = "asyncio.get_running_loop().set_exception_handler(lambda _, c: print(sorted(c)))"
     seen = watched(program(EXCEPTION.format(before=own, then="")), tmp_path)
@@ -160,7 +160,7 @@ UNAWAITED = """
 """
 
 
-def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_path):
+def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_path) -> None:
     """And Python's own warning names the same line as without the probe, once per line."""
     text = program(UNAWAITED)
     seen = watched(text, tmp_path)
@@ -180,7 +180,7 @@ def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_pa
     assert f"program.py:{line}: RuntimeWarning: coroutine 'save' was never awaited" in seen.stderr
 
 
-def test_a_coroutine_that_was_closed_is_no_finding(tmp_path):
+def test_a_coroutine_that_was_closed_is_no_finding(tmp_path) -> None:
     """Nor one that is awaited."""
     body = """
         async def save():
@@ -213,7 +213,7 @@ LEAK = """
 
 @pytest.mark.parametrize("then", ["", "os._exit(0)", "os.kill(os.getpid(), 9)"])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path):
+def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path) -> None:
     """However the program ends: in good order, without its exit handlers, or killed."""
     seen = watched(program(LEAK.format(each="", then=then), loop), tmp_path)
 
@@ -252,7 +252,7 @@ FAST_LEAK = """
 """
 
 
-def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path):
+def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path) -> None:
     """A request leaks a task and ends; a hundred requests take less time than a pool may for its start."""
     seen = watched(program(FAST_LEAK), tmp_path)
 
@@ -301,7 +301,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path):
+def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path) -> None:
     """Tasks that come and go, and a pool that was there from the start, are no finding."""
     seen = watched(program(QUIET[name]), tmp_path)
 
@@ -310,7 +310,7 @@ def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path):
     assert report_again(seen).loop.tasks.leaked == 0
 
 
-def test_tasks_of_open_connections_are_noted_and_no_leak(tmp_path):
+def test_tasks_of_open_connections_are_noted_and_no_leak(tmp_path) -> None:
     """As many sockets were opened: whether they are meant to stay, nobody can know."""
     body = """
         async def serve(reader, writer):
@@ -359,7 +359,7 @@ CANCELLED = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path):
+def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path) -> None:
     """At the line where it waits, with the time that has passed at least."""
     body = CANCELLED.format(of="stubborn", then="task.cancel()", held_s=1.6)
     seen = watched(program(body, loop), tmp_path)
@@ -370,14 +370,14 @@ def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path):
     assert line == line_of("# goes on", tmp_path)
 
 
-def test_a_timeout_that_cancels_its_own_task_is_no_finding(tmp_path):
+def test_a_timeout_that_cancels_its_own_task_is_no_finding(tmp_path) -> None:
     """`asyncio.timeout` takes its cancellation back, however often; so does a task that nobody cancelled."""
     seen = watched(program(CANCELLED.format(of="patient", then="", held_s=1.6)), tmp_path)
 
     assert said(seen) == []
 
 
-def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path):
+def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path) -> None:
     """It swallowed the cancellation; one that lets it pass is no finding, nor one that failed."""
     body = """
         async def swallow():
@@ -413,7 +413,7 @@ def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path):
     )
 
 
-def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path):
+def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path) -> None:
     """asyncio knows it then, so it costs nothing more."""
     seen = watched(program(DESTROYED.format(then="kept.clear()")), tmp_path, env={"PYTHONASYNCIODEBUG": "1"})
 
@@ -423,7 +423,7 @@ def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_all_of_it_is_found_in_another_version(version, tmp_path):
+def test_all_of_it_is_found_in_another_version(version, tmp_path) -> None:
     """The register of tasks and the warnings of Python differ between versions; the findings do not."""
     python = find_python(version)
     if python is None:
@@ -460,7 +460,7 @@ def test_all_of_it_is_found_in_another_version(version, tmp_path):
     assert all(word in message for word, message in zip(words, messages, strict=True))
 
 
-def test_an_idle_program_is_left_alone(tmp_path):
+def test_an_idle_program_is_left_alone(tmp_path) -> None:
     """With a hundred tasks that wait, all of the probe's threads take next to nothing."""
     body = """
         async def main():
@@ -473,7 +473,7 @@ def test_an_idle_program_is_left_alone(tmp_path):
     assert closed.threads_cpu_ns < 4e9 * 0.03
 
 
-def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path):
+def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path) -> None:
     """With 30,000 tasks a census takes long, and the next one is so much later."""
     body = """
         async def main():

@@ -92,7 +92,7 @@ def is_look(event: Event) -> bool:
     ],
     ids=["loop", "signal.signal", "SIGINT", "uvloop", "uvloop, signal.signal"],
 )
-def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, number, tmp_path):
+def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, number, tmp_path) -> None:
     """Its main task comes first, with the line it waits at now and the one it waited at before."""
     seen = asked(service(**how), tmp_path, number, until=is_look)
 
@@ -117,7 +117,7 @@ def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, numb
     ],
     ids=["ends at once", "ends at once, signal.signal", "another signal"],
 )
-def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(program, number, tmp_path):
+def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(program, number, tmp_path) -> None:
     """It ends as it would have, and nothing is in its record."""
     seen = asked(program, tmp_path, number)
 
@@ -127,7 +127,7 @@ def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(progra
     assert all(source.closed for source in seen.sources)
 
 
-def test_a_thread_that_python_waits_for_is_seen(tmp_path):
+def test_a_thread_that_python_waits_for_is_seen(tmp_path) -> None:
     """The loop is over: there are no tasks, but the thread with its stack, and where the main thread is."""
     ends = "threading.Thread(target=self.drain_in_thread, name='drain').start()"
     method = "    def drain_in_thread(self):\n        time.sleep(60)\n\n    async def drain"
@@ -142,7 +142,7 @@ def test_a_thread_that_python_waits_for_is_seen(tmp_path):
     assert "_shutdown" in [frame.function for frame in look.stack]
 
 
-def test_a_process_that_leaves_without_a_word_says_so(tmp_path):
+def test_a_process_that_leaves_without_a_word_says_so(tmp_path) -> None:
     """`os._exit` after it was asked to end is an end of its own."""
     seen = asked(service(ends="os._exit(3)"), tmp_path)
 
@@ -208,7 +208,7 @@ print(signal.signal.__module__, signal.signal.__qualname__)
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_program_sees_its_own_handlers_alone(version, tmp_path):
+def test_the_program_sees_its_own_handlers_alone(version, tmp_path) -> None:
     """What it registers, gets back, raises and is told of a mistake is the same, and so is every stack."""
     python = find_python(version)
     if python is None:
@@ -221,7 +221,7 @@ def test_the_program_sees_its_own_handlers_alone(version, tmp_path):
     assert seen.stdout == alone.stdout
 
 
-def test_a_handler_from_before_asyncio_was_imported_is_heard(tmp_path):
+def test_a_handler_from_before_asyncio_was_imported_is_heard(tmp_path) -> None:
     """It was registered when nothing of the probe was there."""
     program = f"""
 import signal

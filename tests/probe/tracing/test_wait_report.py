@@ -43,7 +43,7 @@ def ended(tmp_path_factory):
     return harness("watch", "--waits", "--block-ms", 50, "--", sys.executable, "shop.py", cwd=folder)
 
 
-def test_the_report_tells_where_the_time_of_spans_went(ended):
+def test_the_report_tells_where_the_time_of_spans_went(ended) -> None:
     """`report.json` has the mean parts by name, a critical path, the parts of each span, and the blame."""
     report = ended.report
     by_name = {row["name"]: row for row in report["spans"]["by_name"]}
@@ -66,7 +66,7 @@ def test_the_report_tells_where_the_time_of_spans_went(ended):
     assert ("GET /cart", "hold") in [(row["span"], row["holder"]) for row in report["waits"]["blame"]]
 
 
-def test_the_summaries_have_a_table_of_it(ended):
+def test_the_summaries_have_a_table_of_it(ended) -> None:
     """The terminal and the Markdown show where the time went, and that it was measured at a price."""
     shown = ended.stderr
     markdown = _rendered(ended, "md")
@@ -77,7 +77,7 @@ def test_the_summaries_have_a_table_of_it(ended):
     assert "`GET /cart` | 1 |" in markdown
 
 
-def test_nothing_of_it_is_shown_unless_asked_for(tmp_path):
+def test_nothing_of_it_is_shown_unless_asked_for(tmp_path) -> None:
     """Without `--waits` a report has no such figures, and says so by nulls."""
     (tmp_path / "shop.py").write_text(dedent(PROGRAM))
     ended = harness("watch", "--", sys.executable, "shop.py", cwd=tmp_path)

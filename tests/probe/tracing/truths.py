@@ -28,7 +28,7 @@ def spend(name, part, since):
     return now()
 
 
-async def sleep(name, seconds):
+async def sleep(name, seconds) -> None:
     """Sleep; if it takes longer, the loop was late."""
     at = now()
     await asyncio.sleep(seconds)
@@ -36,22 +36,22 @@ async def sleep(name, seconds):
     truth[name]["ready"] += now() - at - seconds
 
 
-def compute(seconds):
+def compute(seconds) -> None:
     until = now() + seconds
     while now() < until:
         pass
 
 
-async def timer():
+async def timer() -> None:
     with span("timer"):
         await sleep("timer", 0.04)
 
 
-async def behind_a_block():
+async def behind_a_block() -> None:
     event, done = asyncio.Event(), asyncio.Event()
     set_at = 0.0
 
-    async def victim():
+    async def victim() -> None:
         with span("victim"):
             at = now()
             await event.wait()
@@ -59,7 +59,7 @@ async def behind_a_block():
             truth["victim"]["ready"] += now() - set_at
         done.set()
 
-    async def hold():
+    async def hold() -> None:
         nonlocal set_at
         await asyncio.sleep(0.02)
         set_at = now()
@@ -69,10 +69,10 @@ async def behind_a_block():
     await asyncio.gather(victim(), hold(), done.wait())
 
 
-async def queue_of_an_executor():
+async def queue_of_an_executor() -> None:
     begun = ended = 0.0
 
-    def job():
+    def job() -> None:
         nonlocal begun, ended
         begun = now()
         time.sleep(0.03)
@@ -87,10 +87,10 @@ async def queue_of_an_executor():
         await first
 
 
-async def convoy():
+async def convoy() -> None:
     lock = asyncio.Lock()
 
-    async def member(name):
+    async def member(name) -> None:
         with span(name):
             at = now()
             async with lock:
@@ -100,15 +100,15 @@ async def convoy():
     await asyncio.gather(member("head"), member("middle"), member("tail"))
 
 
-async def hop():
+async def hop() -> None:
     queue = asyncio.Queue()
 
-    async def produce():
+    async def produce() -> None:
         with span("produce"):
             await sleep("produce", 0.03)
             await queue.put("item")
 
-    async def consume():
+    async def consume() -> None:
         with span("consume"):
             at = now()
             await queue.get()
@@ -117,8 +117,8 @@ async def hop():
     await asyncio.gather(consume(), produce())
 
 
-async def cancelled():
-    async def victim():
+async def cancelled() -> None:
+    async def victim() -> None:
         with span("cancelled"):
             at = now()
             try:
@@ -132,14 +132,14 @@ async def cancelled():
     await asyncio.wait([task])
 
 
-async def without_the_gil():
+async def without_the_gil() -> None:
     at = now()
     sum(range(1_000_000))
     count = int(1_000_000 * 0.2 / (now() - at))
 
     over = False
 
-    def keep():
+    def keep() -> None:
         time.sleep(0.01)
         sum(range(count))  # keeps the GIL: it is one call in C
         while not over:
@@ -153,19 +153,19 @@ async def without_the_gil():
     thread.join()
 
 
-async def asleep_on_the_loop():
+async def asleep_on_the_loop() -> None:
     with span("asleep"):
         at = now()
         time.sleep(0.06)
         spend("asleep", "run", at)
 
 
-async def from_a_socket():
+async def from_a_socket() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     written = 0.0
 
-    def answer():
+    def answer() -> None:
         nonlocal written
         time.sleep(0.04)
         written = now()
@@ -180,18 +180,18 @@ async def from_a_socket():
     theirs.close()
 
 
-async def from_a_socket_behind_a_block():
+async def from_a_socket_behind_a_block() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
 
-    async def hold():
+    async def hold() -> None:
         await asyncio.sleep(0.02)
         at = now()
         theirs.send(b"x")
         time.sleep(0.07)
         spend("late socket", "ready", at)
 
-    async def receive():
+    async def receive() -> None:
         with span("late socket"):
             await asyncio.get_running_loop().sock_recv(ours, 1)
 
@@ -202,7 +202,7 @@ async def from_a_socket_behind_a_block():
     theirs.close()
 
 
-async def nested():
+async def nested() -> None:
     with span("outer"):
         at = now()
         compute(0.02)
@@ -215,8 +215,8 @@ async def nested():
         spend("outer", "run", at)
 
 
-async def interleaved():
-    async def turn_by_turn(name):
+async def interleaved() -> None:
+    async def turn_by_turn(name) -> None:
         with span(name):
             for _ in range(5):
                 at = now()
@@ -228,10 +228,10 @@ async def interleaved():
     await asyncio.gather(turn_by_turn("first trace"), turn_by_turn("second trace"))
 
 
-async def in_a_thread():
+async def in_a_thread() -> None:
     begun = ended = 0.0
 
-    def job():
+    def job() -> None:
         nonlocal begun, ended
         begun = now()
         with span("in the thread"):
@@ -246,15 +246,15 @@ async def in_a_thread():
         truth["to_thread"]["executor"] += ended - begun
 
 
-async def gathered():
+async def gathered() -> None:
     with span("gather"):
         at = now()
         await asyncio.gather(asyncio.sleep(0.02), asyncio.sleep(0.05))
         spend("gather", "task", at)
 
 
-async def group():
-    async def child(seconds):
+async def group() -> None:
+    async def child(seconds) -> None:
         with span(f"child {seconds}"):
             await sleep(f"child {seconds}", seconds)
 
@@ -266,7 +266,7 @@ async def group():
         spend("group", "task", at)
 
 
-async def given_up():
+async def given_up() -> None:
     with span("timeout"):
         at = now()
         try:
@@ -277,11 +277,11 @@ async def given_up():
             truth["timeout"]["ready"] += now() - at - 0.03
 
 
-async def bystanders():
+async def bystanders() -> None:
     """Tasks that belong to no trace keep a loop busy in short steps."""
     stop = False
 
-    async def tick():
+    async def tick() -> None:
         while not stop:
             compute(0.00005)
             await asyncio.sleep(0)
@@ -296,27 +296,27 @@ async def bystanders():
     await asyncio.gather(*ticking)
 
 
-async def get(name, seconds):
+async def get(name, seconds) -> None:
     with span(f"get /{name}"):
         await sleep(f"get /{name}", seconds)
 
 
-async def overlapping():
+async def overlapping() -> None:
     """The shape of jaeger-ui's issue 2371: `foo2` overlaps, and nobody waits for it."""
 
-    async def one():
+    async def one() -> None:
         await get("foo1", 0.03)
         await asyncio.sleep(0.03)
         await get("foo3", 0.09)
 
-    async def two():
+    async def two() -> None:
         await get("foo2", 0.06)
 
     with span("main"):
         await asyncio.gather(one(), two())
 
 
-async def main():
+async def main() -> None:
     for program in (
         timer,
         behind_a_block,
@@ -344,7 +344,7 @@ async def main():
             await asyncio.create_task(nested_eagerly())
 
 
-async def nested_eagerly():
+async def nested_eagerly() -> None:
     with span("eager child"):
         at = now()
         compute(0.02)

@@ -55,7 +55,7 @@ def advised(cause, kind, *stack):
         ("gil", "", [OWN, REQUESTS], "gil", "thread's work"),
     ],
 )
-def test_the_hint_fits_the_block(cause, kind, stack, section, word):
+def test_the_hint_fits_the_block(cause, kind, stack, section, word) -> None:
     """By the outermost known library below the program's code, else by the kind, else by the cause."""
     found = advised(cause, kind, *stack)
 
@@ -63,24 +63,24 @@ def test_the_hint_fits_the_block(cause, kind, stack, section, word):
     assert word in found.text
 
 
-def test_a_library_is_not_advised_where_it_is_used_already():
+def test_a_library_is_not_advised_where_it_is_used_already() -> None:
     """Its asynchronous client that resolves a name synchronously is a matter of the name."""
     assert advised("call", "dns", OWN, REDIS_ASYNC, RESOLVE).help == "docs/blocking.md#dns"
 
 
-def test_a_library_above_the_programs_code_did_not_call_what_waits():
+def test_a_library_above_the_programs_code_did_not_call_what_waits() -> None:
     """A framework that called the program is no reason for a hint, but for a handler of logging."""
     assert advised("call", "sleep", REQUESTS, OWN).help == "docs/blocking.md#sleep"
 
 
-def test_a_cause_of_a_newer_version_gets_no_hint():
+def test_a_cause_of_a_newer_version_gets_no_hint() -> None:
     """Nothing is made up."""
     found = hint("moonlight", "", ())
 
     assert (found.text, found.help) == ("", "")
 
 
-def test_every_section_that_a_hint_leads_to_is_there():
+def test_every_section_that_a_hint_leads_to_is_there() -> None:
     """And the guide has none to which no hint leads."""
     sections = set(re.findall(r"^## (\w+)$", (ROOT / "docs/blocking.md").read_text(), re.MULTILINE))
     named = {about.section for about in (*CAUSES.values(), *WAITS.values())}
@@ -88,7 +88,7 @@ def test_every_section_that_a_hint_leads_to_is_there():
     assert sections == named | set(ASYNCHRONOUS) | set(COMPUTING)
 
 
-def test_a_hint_is_one_sentence():
+def test_a_hint_is_one_sentence() -> None:
     """It ends with a full stop and has no other."""
     rows = [text for table in COMPUTING.values() for text in table.values()]
     remedies = [about.remedy for about in (*CAUSES.values(), *WAITS.values())]

@@ -27,7 +27,7 @@ def other(function, *, used_ms=0, syscall="running", name="worker", file="/srv/s
     return OtherThread(name, (LIBRARY, Frame(file, 7, function)), 500 * MS, used_ms * MS, syscall)
 
 
-def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made):
+def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made) -> None:
     """The loop woke up late and had run nothing: the place is the other thread's."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(other("to_decimal"),))
 
@@ -48,7 +48,7 @@ def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made):
         other("next_group", syscall="futex"),  # a lock of its own: it made no progress
     ],
 )
-def test_a_thread_that_waits_has_not_held_the_gil(made, bystander):
+def test_a_thread_that_waits_has_not_held_the_gil(made, bystander) -> None:
     """Late, and nobody had the GIL: the process got no processor."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(bystander,))
 
@@ -56,7 +56,7 @@ def test_a_thread_that_waits_has_not_held_the_gil(made, bystander):
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
 
 
-def test_threads_that_contend_for_the_gil_share_the_blame(made):
+def test_threads_that_contend_for_the_gil_share_the_blame(made) -> None:
     """Each with its share of what they used."""
     others = (other("crunch", used_ms=30, name="a"), other("crunch", used_ms=10, name="b"))
     made.blocked(4.0, 200, woke_ns=made.at(4.2), others=others)
@@ -66,7 +66,7 @@ def test_threads_that_contend_for_the_gil_share_the_blame(made):
     assert [(culprit.thread, culprit.share) for culprit in block.culprits] == [("a", 0.75), ("b", 0.25)]
 
 
-def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(made, look):
+def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(made, look) -> None:
     """The loop was due, and the stack shows code of its own."""
     made.blocked(4.0, 240, [look("app.py:9 on_hup", task="", coroutine="")] * 3, woke_ns=made.at(4.24))
 
@@ -74,7 +74,7 @@ def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(ma
     assert (block.function, block.line, block.cause) == ("on_hup", 9, "call")
 
 
-def test_a_long_collection_is_the_collectors(made, look):
+def test_a_long_collection_is_the_collectors(made, look) -> None:
     """More than half of the time was a pause of the collector."""
     pause = GcPause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
     made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,))
@@ -83,7 +83,7 @@ def test_a_long_collection_is_the_collectors(made, look):
     assert (block.function, block.cause, block.leaf) == ("compact", "gc", "collection of generation 2")
 
 
-def test_a_short_collection_is_not_the_cause(made, look):
+def test_a_short_collection_is_not_the_cause(made, look) -> None:
     """Less than half of the time."""
     pause = GcPause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
     sample = replace(look("cache.py:14 compact", count=40), syscall="pselect6")
@@ -102,7 +102,7 @@ def test_a_short_collection_is_not_the_cause(made, look):
         (5, (other("recv", syscall="recvfrom"),), "descheduled"),
     ],
 )
-def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(made, look, cpu_ms, others, cause):
+def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(made, look, cpu_ms, others, cause) -> None:
     """One look, at its end: nobody else got the GIL, so what matters is who used the processor."""
     whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS}
     made.blocked(4.0, 300, [look("log.py:9 parse")], others=others, **whole)
@@ -110,7 +110,7 @@ def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(made, look, cpu
     assert only_block(made).cause == cause
 
 
-def test_computing_less_than_the_limit_is_the_machines_fault(made, look):
+def test_computing_less_than_the_limit_is_the_machines_fault(made, look) -> None:
     """With the processor to itself, the turn would not have been late."""
     watch = {"cpu_ns": 30 * MS, "queued_ns": 40 * MS, "watched_ns": 75 * MS}
     made.blocked(4.0, 90, [look("a.py:1 f", count=10)], whole_cpu_ns=40 * MS, whole_ns=95 * MS, **watch)
@@ -122,7 +122,7 @@ def test_computing_less_than_the_limit_is_the_machines_fault(made, look):
     ("others", "blamed"),
     [((), ("serve", "descheduled")), ((other("crunch", used_ms=180),), ("crunch", "gil"))],
 )
-def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, others, blamed):
+def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, others, blamed) -> None:
     """Whoever started it waits with it; not so for a lock."""
     start = ("lib/threading.py:969 Thread.start", "lib/threading.py:629 Event.wait")
     wait = "lib/threading.py:327 Condition.wait"
@@ -138,7 +138,9 @@ def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, oth
 
 
 @pytest.mark.parametrize(("cpu_ms", "cause"), [(300, "cpu"), (40, "descheduled")])
-def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(made, look, cpu_ms, cause):
+def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(
+    made, look, cpu_ms, cause
+) -> None:
     """The processor was somebody else's for most of the time, but the turn was too long by itself."""
     watch = {"cpu_ns": cpu_ms * MS, "queued_ns": (2000 - cpu_ms) * MS, "watched_ns": 2000 * MS}
     made.blocked(
@@ -148,7 +150,7 @@ def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(
     assert only_block(made).cause == cause
 
 
-def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look):
+def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look) -> None:
     """Its thread made some progress, and others used the processor meanwhile."""
     sample = replace(look("a.py:1 f", count=10), syscall="futex")
     watch = {"cpu_ns": 20 * MS, "queued_ns": 0, "watched_ns": 200 * MS}
@@ -158,7 +160,7 @@ def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look):
     assert (block.function, block.cause) == ("crunch", "gil")
 
 
-def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made, look):
+def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made, look) -> None:
     """It made no progress at all, whatever other threads did."""
     sample = replace(look("a.py:1 f", count=40), syscall="futex")
     watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 200 * MS}
@@ -167,7 +169,7 @@ def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made, look):
     assert only_block(made).cause == "call"
 
 
-def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look):
+def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look) -> None:
     """Each has its own cause."""
     selector = Frame("/usr/lib/python3.12/asyncio/base_events.py", 1949, "BaseEventLoop._run_once")
     asleep = look(outside=(LIBRARY, selector))
@@ -187,7 +189,7 @@ def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look):
         (0, False, "the machine was busy"),
     ],
 )
-def test_why_there_was_no_processor_is_told(made, throttled_ms, stopped, why):
+def test_why_there_was_no_processor_is_told(made, throttled_ms, stopped, why) -> None:
     """By what the runner saw of the process before, during and after."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     for at_s, during in ((3.9, False), (4.15, True), (4.4, False)):

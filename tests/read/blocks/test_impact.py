@@ -29,7 +29,7 @@ def hurt(record, look):
     return make
 
 
-def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt):
+def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt) -> None:
     """Of the p99: 320 ms, but 20 ms without the block; nothing for a block that nobody waited for."""
     places = {place.function: place.p99_gain_ms for place in hurt().document().blockers}
 
@@ -37,7 +37,7 @@ def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt):
     assert places["Report.write"] == 0
 
 
-def test_a_failed_audit_tells_the_gain_and_a_passed_one_does_not(hurt):
+def test_a_failed_audit_tells_the_gain_and_a_passed_one_does_not(hurt) -> None:
     """The longest turn fails with what there is to be gained; whatever passes is last, and without."""
     audits = hurt().document().audits
 
@@ -45,14 +45,14 @@ def test_a_failed_audit_tells_the_gain_and_a_passed_one_does_not(hurt):
     assert not any(audit.gain for audit in audits if audit.passed)
 
 
-def test_with_several_loops_nothing_is_estimated(hurt):
+def test_with_several_loops_nothing_is_estimated(hurt) -> None:
     """Nobody knows which loop a request waited for."""
     made = hurt(loops=2)
 
     assert {place.p99_gain_ms for place in made.document().blockers} == {None}
 
 
-def test_without_load_nothing_is_estimated(record, look):
+def test_without_load_nothing_is_estimated(record, look) -> None:
     """There is no latency to be lower."""
     made = record()
     made.loop()

@@ -26,7 +26,7 @@ def made(record):
     return recording
 
 
-def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0.0):
+def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0.0) -> None:
     """A look from outside that found the thread *native_id* with the GIL in hand."""
     stack = (OUTSIDE, *(Frame(f"/srv/shop/{file}", line, function) for file, line, function in frames))
     threads = (ThreadDump(name, native_id, True, True, stack), ThreadDump("idle", 102, False, False, ()))
@@ -43,7 +43,7 @@ def only_block(made):
     return block
 
 
-def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made):
+def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made) -> None:
     """The line is the one it was seen on, not the one where it came to rest."""
     rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
@@ -54,7 +54,7 @@ def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made):
     assert [culprit.thread for culprit in block.culprits] == ["biller"]
 
 
-def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
+def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look) -> None:
     """Code in C on the loop's own thread: the look from outside finds the line and keeps the task."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
     whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
@@ -70,7 +70,7 @@ def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look):
     assert (block.task, block.span) == ("checkout-1", "checkout")
 
 
-def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
+def test_the_probe_found_with_the_gil_is_nobodys_culprit(made) -> None:
     """It has just got it, to look at the late loop."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     began = Frame("/opt/harness/record/hidden_thread.py", 33, "Background._run")
@@ -83,7 +83,7 @@ def test_the_probe_found_with_the_gil_is_nobodys_culprit(made):
 
 
 @pytest.mark.parametrize(("cpu_ms", "cause"), [(700, "cpu"), (20, "descheduled")])
-def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, cause):
+def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, cause) -> None:
     """On a full machine it got a part of the time only; more than the limit would have been late anywhere."""
     bystander = OtherThread(
         "biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 90 * MS, "running"
@@ -96,7 +96,7 @@ def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, ca
     assert (block.function, block.line, block.cause, block.culprits) == ("parse", 9, cause, ())
 
 
-def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look):
+def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look) -> None:
     """Code in C kept the GIL, and the probe looked once, after it: in that moment nothing was computed."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(5.999), last_ns=made.at(5.999), syscall="futex")
     watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 1 * MS}
@@ -117,7 +117,9 @@ def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look):
     [(4.29, True, 9), (4.31, True, 12), (4.31, False, 9)],
     ids=["in time", "too late", "too late, but all there is"],
 )
-def test_a_look_that_was_over_after_the_turn_is_not_preferred(made, look, over_s, was_looked_at, line):
+def test_a_look_that_was_over_after_the_turn_is_not_preferred(
+    made, look, over_s, was_looked_at, line
+) -> None:
     """It may have seen what came next."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
     whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
@@ -132,7 +134,7 @@ def test_a_look_that_was_over_after_the_turn_is_not_preferred(made, look, over_s
 
 
 @pytest.mark.parametrize("at_s", [3.9, 4.4])
-def test_a_look_at_another_time_says_nothing(made, at_s):
+def test_a_look_at_another_time_says_nothing(made, at_s) -> None:
     """Before the turn, or after it."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     witness(made, at_s, BILLER, ("bill.py", 10, "to_decimal"))
@@ -141,7 +143,7 @@ def test_a_look_at_another_time_says_nothing(made, at_s):
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed):
+def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed) -> None:
     """Who held the GIL is then known from inside only."""
     rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
@@ -154,7 +156,7 @@ def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed
     assert notes == ([guess] if failed else [])
 
 
-def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
+def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made) -> None:
     """A look from outside found no thread that had it: the process got no processor."""
     running = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(running,))
@@ -168,7 +170,7 @@ def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made):
 
 
 @pytest.mark.parametrize("native_id", [BILLER, LOOP])
-def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
+def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id) -> None:
     """It changed under the look, or had not begun."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     threads = (ThreadDump("biller", native_id, True, True, ()),)
@@ -183,7 +185,7 @@ def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id):
     [(("Log.parse", "serve"), "task 0"), (("parse", "Other.parse"), ""), (("serve", "watch"), "")],
     ids=["one fits", "two fit", "none fits"],
 )
-def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, coroutines, task):
+def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, coroutines, task) -> None:
     """By the function that the stack begins with; with two such tasks nobody knows."""
     suspects = tuple(
         StepCandidate(f"task {n}", coroutine, "parsing", "ab", "cd") for n, coroutine in enumerate(coroutines)
@@ -207,7 +209,7 @@ def unstopped(record):
     return recording
 
 
-def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_it(unstopped):
+def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_it(unstopped) -> None:
     """The probe never got the GIL again; what it was seen to do is told, until it was last heard of."""
     for at_s in (4.05, 4.3, 4.6):
         witness(unstopped, at_s, LOOP, ("log.py", 9, "parse"))
@@ -217,7 +219,7 @@ def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_i
     assert block.held_ms == pytest.approx(600)
 
 
-def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped):
+def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped) -> None:
     """The loop was due and never awake again: that thread is the culprit of the block."""
     unstopped.words[page.TURN], unstopped.words[page.DUE] = 0, unstopped.at(4.0)
     witness(unstopped, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
@@ -227,7 +229,7 @@ def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped):
     assert [culprit.thread for culprit in block.culprits] == ["biller"]
 
 
-def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped, look):
+def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped, look) -> None:
     """What it saw is told once."""
     unstopped.blocked(4.0, 300, [look("log.py:9 parse")], ended=False)
     witness(unstopped, 4.4, BILLER, ("bill.py", 10, "to_decimal"))
@@ -236,7 +238,7 @@ def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped, look):
     assert (block.function, block.held_ms) == ("parse", pytest.approx(300))
 
 
-def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped):
+def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped) -> None:
     """The loop was well again before the process ended."""
     witness(unstopped, 3.9, LOOP, ("log.py", 9, "parse"), began_s=3.8)
 

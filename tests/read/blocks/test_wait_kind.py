@@ -36,7 +36,7 @@ def waited(record, look):
         ("lock", "futex"),
     ],
 )
-def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(waited, kind, syscall):
+def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(waited, kind, syscall) -> None:
     """The stack ends at the program's own line."""
     block = waited((syscall, "cart.py:41 Cart.total"))
 
@@ -61,20 +61,20 @@ def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(waited, kind, s
         ("socket", "recvfrom", ["site/vendor/client.py:8 Client.get"]),
     ],
 )
-def test_a_library_that_tells_more_than_the_kernel_wins(waited, kind, syscall, calls):
+def test_a_library_that_tells_more_than_the_kernel_wins(waited, kind, syscall, calls) -> None:
     """A queue waits for a lock, and a name lookup in `poll`; a library that is not known changes nothing."""
     block = waited((syscall, "cart.py:41 Cart.total", *calls))
 
     assert (block.cause, block.waits_for) == ("call", kind)
 
 
-def test_a_library_is_enough_where_the_kernel_does_not_tell(waited):
+def test_a_library_is_enough_where_the_kernel_does_not_tell(waited) -> None:
     """As in a container that hides /proc."""
     assert waited(("", "cart.py:41 total", "lib/queue.py:171 Queue.get")).waits_for == "queue"
 
 
 @pytest.mark.parametrize("syscall", ["", "291"])
-def test_what_is_not_known_stays_open(waited, syscall):
+def test_what_is_not_known_stays_open(waited, syscall) -> None:
     """No guess without a known library or system call; the hint is that of any call."""
     block = waited((syscall, "cart.py:41 Cart.total"))
 
@@ -87,12 +87,12 @@ def test_what_is_not_known_stays_open(waited, syscall):
     [["cart.py:41 total", "queue.py:9 Queue.get"], ["lib/queue.py:171 Queue.get", "cart.py:41 total"]],
     ids=["a module of its own", "a library that called the program"],
 )
-def test_only_a_library_that_was_called_tells_something(waited, calls):
+def test_only_a_library_that_was_called_tells_something(waited, calls) -> None:
     """A file of the program called queue.py tells nothing, nor what lies outside of the program's code."""
     assert waited(("futex", *calls)).waits_for == "lock"
 
 
-def test_of_several_kinds_the_longest_counts(waited):
+def test_of_several_kinds_the_longest_counts(waited) -> None:
     """Two looks at a sleep, one at a socket, one at nothing."""
     line = "cart.py:41 Cart.total"
     looks = [("recvfrom", line), ("clock_nanosleep", line), ("clock_nanosleep", line), ("running", line)]
@@ -100,7 +100,7 @@ def test_of_several_kinds_the_longest_counts(waited):
     assert waited(*looks).waits_for == "sleep"
 
 
-def test_only_a_call_waits(waited):
+def test_only_a_call_waits(waited) -> None:
     """What computes is seen at a futex too, the GIL's: it waits for nothing."""
     block = waited(("futex", "cart.py:41 total"), cpu_ns=90_000_000)
 

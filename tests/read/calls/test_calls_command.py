@@ -39,7 +39,7 @@ def watch(cwd, *options, out):
     return harness("watch", *options, "--", sys.executable, "program.py", cwd=cwd, out=out)
 
 
-def test_calls_are_watched_summed_up_and_leave_the_program_alone(project):
+def test_calls_are_watched_summed_up_and_leave_the_program_alone(project) -> None:
     """The table is on stderr, the list in report.json; the program's output and status are its own."""
     ended = watch(project(), "--calls", out="run")
 
@@ -50,7 +50,7 @@ def test_calls_are_watched_summed_up_and_leave_the_program_alone(project):
     assert (call["call"], call["arguments"], call["count"]) == ("os.stat", ["settings.toml"], 1)
 
 
-def test_without_the_option_nothing_is_said_of_calls(project):
+def test_without_the_option_nothing_is_said_of_calls(project) -> None:
     """No table, and null in report.json."""
     ended = watch(project(), out="run")
 
@@ -58,7 +58,7 @@ def test_without_the_option_nothing_is_said_of_calls(project):
     assert ended.report["calls"] is None
 
 
-def test_with_a_baseline_only_new_calls_fail(project):
+def test_with_a_baseline_only_new_calls_fail(project) -> None:
     """Written by one run, it makes the next one pass; a call that is new fails it, and moved lines do not."""
     known = ("--calls", "--baseline", "baseline.json", "--fail-on", "calls.new > 0")
     first = watch(project(), *known, "--update-baseline", out="first")
@@ -73,7 +73,7 @@ def test_with_a_baseline_only_new_calls_fail(project):
     ]
 
 
-def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(project):
+def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(project) -> None:
     """`harness.toml` is found; without it the record gives the same report, and another with other rules."""
     folder = project()
     (folder / "harness.toml").write_text('[[calls.allow]]\ncall = "os.*"\nreason = "local disk"')
@@ -90,7 +90,7 @@ def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(proj
     assert [call["allowed"] for call in strictly["calls"]] == [False]
 
 
-def test_what_is_wrong_is_said_before_the_program_starts(project):
+def test_what_is_wrong_is_said_before_the_program_starts(project) -> None:
     """A wrong file, a missing baseline, options without calls: status 2, and nothing ran."""
     folder = project()
     (folder / "harness.toml").write_text('[[calls.alow]]\ncall = "os.*"')
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_said_before_the_program_starts(project):
     assert "--update-baseline needs --baseline FILE" in update.stderr
 
 
-def test_a_scenario_counts_calls_too(project):
+def test_a_scenario_counts_calls_too(project) -> None:
     """With `calls = true` under `[probe]`, and nothing else to say."""
     folder = project()
     (folder / "scenario.toml").write_text(

@@ -30,7 +30,7 @@ def shown(document):
     return out.getvalue()
 
 
-def test_what_got_slower_is_worse_and_the_rest_is_noise(runs):
+def test_what_got_slower_is_worse_and_the_rest_is_noise(runs) -> None:
     """The latency of a service that began to block is worse; a run against itself is within the noise."""
     before, after = runs
     verdicts = {change.name: change.verdict for change in comparison(before, after, "").changes}
@@ -43,7 +43,7 @@ def test_what_got_slower_is_worse_and_the_rest_is_noise(runs):
     assert back["latency, p99 of a step"] == "better"
 
 
-def test_a_place_that_blocks_now_is_new(runs):
+def test_a_place_that_blocks_now_is_new(runs) -> None:
     """With its count in either run; the other way round it is gone."""
     before, after = runs
     (new,), (gone,) = comparison(before, after, "").places, comparison(after, before, "").places
@@ -52,7 +52,7 @@ def test_a_place_that_blocks_now_is_new(runs):
     assert (gone.base_count, gone.head_count) == (14, 0)
 
 
-def test_what_may_be_chance_is_told_as_such(full):
+def test_what_may_be_chance_is_told_as_such(full) -> None:
     """Few blocks in one run and none in the other; as many as before are the same, also in a longer run."""
     none, few, many = (full(f"{n}", blocks=n).document() for n in (0, 3, 12))
     changes = [
@@ -70,7 +70,7 @@ def test_what_may_be_chance_is_told_as_such(full):
     assert block_changes(few.blocks, few.blocks * 2, 20.0, 40.0)[0].change == "same"
 
 
-def test_blocks_that_last_longer_are_a_change(full):
+def test_blocks_that_last_longer_are_a_change(full) -> None:
     """As many as before, but each of them half as long again; a twentieth is of no interest."""
     blocks = full(blocks=10).document().blocks
     longer, hardly = ([replace(block, held_ms=block.held_ms * by) for block in blocks] for by in (1.5, 1.04))
@@ -80,7 +80,7 @@ def test_blocks_that_last_longer_are_a_change(full):
     assert [place.change for place in block_changes(blocks, hardly, 20, 20)] == ["same"]
 
 
-def test_the_terminal_and_markdown_tell_what_changed(runs, full):
+def test_the_terminal_and_markdown_tell_what_changed(runs, full) -> None:
     """What got worse with its noise, the place that blocks now, and what cannot be compared."""
     before, after = runs
     between = replace(after, difference=comparison(before, after, "there are no samples of this run"))
@@ -98,7 +98,7 @@ def test_the_terminal_and_markdown_tell_what_changed(runs, full):
     assert "Against" not in render(after, "md")
 
 
-def test_functions_that_moved_are_in_every_report(runs):
+def test_functions_that_moved_are_in_every_report(runs) -> None:
     """Heavier and lighter ones with their time per request; those within the noise are left out."""
     before, after = runs
     shifts = (
@@ -120,7 +120,7 @@ def test_functions_that_moved_are_in_every_report(runs):
         assert "Host.check" not in text
 
 
-def test_the_command_shows_the_other_run(full):
+def test_the_command_shows_the_other_run(full) -> None:
     """`--against RUN` puts the difference into the page and into `report.json`; without it there is none."""
     before, after = full("before", blocks=0), full("after")
     assert "Against another run" not in render(after.document(), "html")

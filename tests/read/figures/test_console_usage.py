@@ -7,7 +7,7 @@ from harness.read.renderers import html, markdown
 from harness.record import event
 
 
-def test_the_latest_count_of_each_process_holds(record):
+def test_the_latest_count_of_each_process_holds(record) -> None:
     """Of two processes together; what was done is told with who did it, and when."""
     made = record()
     for pid in (1, 2):
@@ -39,7 +39,7 @@ def test_the_latest_count_of_each_process_holds(record):
     )
 
 
-def test_a_run_without_a_console(full):
+def test_a_run_without_a_console(full) -> None:
     """Has nothing to tell of one."""
     judged = full().document()
 

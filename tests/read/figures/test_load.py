@@ -6,7 +6,7 @@ from harness.read.figures.load import Late, Latency, Load
 from harness.record import event
 
 
-def test_latency_counts_from_when_a_request_was_due(record):
+def test_latency_counts_from_when_a_request_was_due(record) -> None:
     """A request sent late is as slow as its caller saw it, and the lateness is told apart."""
     made = record()
     made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.3))
@@ -26,7 +26,7 @@ def test_latency_counts_from_when_a_request_was_due(record):
     )
 
 
-def test_what_was_refused_or_never_answered_failed(record):
+def test_what_was_refused_or_never_answered_failed(record) -> None:
     """An error, a refusal before sending and silence are failures; silence lasts to the record's end."""
     made = record()
     made.write(
@@ -51,7 +51,7 @@ def test_what_was_refused_or_never_answered_failed(record):
     ]
 
 
-def test_a_run_without_load_has_no_figures_of_load(record):
+def test_a_run_without_load_has_no_figures_of_load(record) -> None:
     """Null, not zeros."""
     made = record()
     made.loop(turns_ms=[1])
@@ -60,7 +60,7 @@ def test_a_run_without_load_has_no_figures_of_load(record):
     assert made.document().load is None
 
 
-def test_two_drivers_with_the_same_numbers_are_kept_apart(record):
+def test_two_drivers_with_the_same_numbers_are_kept_apart(record) -> None:
     """Each shard counts its requests from 0."""
     made = record()
     for role, done in (("driver", 0.1), ("shard", 0.3)):
@@ -75,7 +75,7 @@ def test_two_drivers_with_the_same_numbers_are_kept_apart(record):
     assert (load.latency_ms.p50, load.latency_ms.max) == (100.0, 300.0)
 
 
-def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(record, look):
+def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(record, look) -> None:
     """Sent and latency stand at the request, answers at their time, blocks and busy share at the loop's."""
     made = record()
     made.loop()

@@ -67,7 +67,7 @@ def sampled(full):
 # --- samples ------------------------------------------------------------------------------------------
 
 
-def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled):
+def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled) -> None:
     """Thread, span, and the program's frames outermost first; nothing of the loop's own."""
     assert export(sampled(), "collapsed").splitlines() == [
         "MainThread;span restart host;Handler.handle (/srv/shop/service.py:31);"
@@ -77,7 +77,7 @@ def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled):
     ]
 
 
-def test_names_cannot_break_a_collapsed_line(sampled):
+def test_names_cannot_break_a_collapsed_line(sampled) -> None:
     """Neither a semicolon nor the end of a line in a name."""
     lines = export(sampled(hostile=HOSTILE), "collapsed").split("\n")[:-1]
 
@@ -140,7 +140,7 @@ SPEEDSCOPE = {
 }
 
 
-def test_speedscope_takes_its_file(sampled):
+def test_speedscope_takes_its_file(sampled) -> None:
     """By its format: each sample a stack of frames that exist, its weight beside it, in nanoseconds."""
     found = json.loads(export(sampled(), "speedscope"))
 
@@ -162,7 +162,7 @@ def test_speedscope_takes_its_file(sampled):
         assert all(index < len(frames) for stack in profile["samples"] for index in stack)
 
 
-def test_without_a_sampler_the_looks_at_late_turns_stand_in(full):
+def test_without_a_sampler_the_looks_at_late_turns_stand_in(full) -> None:
     """A run that was not sampled still shows what blocked, and says that it is no more than that."""
     made = full()
     made.close()
@@ -232,7 +232,7 @@ def pprof(data):
     return found
 
 
-def test_pprof_decodes_by_its_schema(sampled):
+def test_pprof_decodes_by_its_schema(sampled) -> None:
     """Stacks innermost first, ticks and nanoseconds, and the span as a label; every reference is kept."""
     found = pprof(export(sampled(), "pprof"))
     text = list(found.string_table)
@@ -293,7 +293,7 @@ def check_chrome(trace):
     return by_track, flows
 
 
-def test_the_timeline_keeps_every_slice(full):
+def test_the_timeline_keeps_every_slice(full) -> None:
     """All spans, blocks and faults are on it, strictly nested on their tracks; arrows have both ends."""
     made = full()
     made.close()
@@ -308,11 +308,11 @@ def test_the_timeline_keeps_every_slice(full):
     assert flows
 
 
-def test_spans_that_overlap_on_a_task_get_a_track_of_their_own(record):
+def test_spans_that_overlap_on_a_task_get_a_track_of_their_own(record) -> None:
     """Two that neither contain each other nor follow each other; a child in another task has an arrow."""
     made = record()
 
-    def span(name, span_id, task, start_s, end_s, parent=""):
+    def span(name, span_id, task, start_s, end_s, parent="") -> None:
         ids = {"trace_id": "1" * 32, "span_id": span_id, "parent_id": parent}
         times = {"start_ns": made.at(start_s), "end_ns": made.at(end_s)}
         kind = {"name": name, "kind": "internal", "status": "ok", "thread": "MainThread"}
@@ -350,7 +350,7 @@ def collector():
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             # The one thing in which OTLP's JSON is not that of protocol buffers.
             body = re.sub(
@@ -366,7 +366,7 @@ def collector():
             self.send_response(status)
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, *_) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
@@ -378,7 +378,7 @@ def collector():
         serving.join()
 
 
-def test_a_collector_takes_the_spans(full, collector):
+def test_a_collector_takes_the_spans(full, collector) -> None:
     """All of them, with ids of the right length, wall-clock times, and blocks as events of their spans."""
     made = full()
     made.close()
@@ -398,7 +398,7 @@ def test_a_collector_takes_the_spans(full, collector):
     assert {span.kind for span in spans} == {1, 3, 4, 5}
 
 
-def test_a_block_is_an_event_of_its_span(record, look, collector):
+def test_a_block_is_an_event_of_its_span(record, look, collector) -> None:
     """With the line that held the loop."""
     made = record()
     made.loop(turns_ms=[300])
@@ -420,7 +420,7 @@ def test_a_block_is_an_event_of_its_span(record, look, collector):
     assert span.start_time_unix_nano < blocked.time_unix_nano < span.end_time_unix_nano
 
 
-def test_prometheus_reads_the_figures(full):
+def test_prometheus_reads_the_figures(full) -> None:
     """By its own parser: every figure once for each set of labels, in seconds, with hostile names escaped."""
     parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
     document = full(hostile=HOSTILE).document()
@@ -441,7 +441,7 @@ def test_prometheus_reads_the_figures(full):
 # --- the command --------------------------------------------------------------------------------------
 
 
-def test_the_report_command_writes_every_format(sampled, tmp_path):
+def test_the_report_command_writes_every_format(sampled, tmp_path) -> None:
     """To a file, byte for byte what it prints."""
     history = sampled()
     for name in names():
@@ -461,7 +461,7 @@ def test_the_report_command_writes_every_format(sampled, tmp_path):
     assert history.of(event.Sampled)
 
 
-def test_the_report_tells_what_the_sampler_reached(sampled, tmp_path):
+def test_the_report_tells_what_the_sampler_reached(sampled, tmp_path) -> None:
     """The rate that was asked for, the one that was reached, and what was lost."""
     sampled()
     printed = CliRunner().invoke(report, [str(tmp_path / "sampled"), "--json"], standalone_mode=False)

@@ -32,7 +32,7 @@ HURT = f"{401:032x}"
 class Opened:
     """A page in the browser."""
 
-    def __init__(self, driver, path):
+    def __init__(self, driver, path) -> None:
         self.driver, self.path = driver, path
         for kind in ("browser", "performance"):  # what came before is of another page
             driver.get_log(kind)
@@ -45,7 +45,7 @@ class Opened:
         """What the page answers to a script."""
         return self.driver.execute_script(script, *arguments)
 
-    def press(self, *keys):
+    def press(self, *keys) -> None:
         """Press keys, one after the other, on what has the focus."""
         for key in keys:
             self.driver.switch_to.active_element.send_keys(key)
@@ -162,7 +162,7 @@ def compared(sampled, full):
 BOXES = "return [...document.querySelectorAll('#icicle-view > div')].map(box => box.textContent)"
 
 
-def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled):
+def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled) -> None:
     """No complaint on the console, no request, and the verdict of `report.json` as its heading."""
     page = opened(sampled)
 
@@ -176,7 +176,7 @@ def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled):
     assert page.complaints() == []
 
 
-def test_a_request_would_be_seen_and_is_refused(opened, full):
+def test_a_request_would_be_seen_and_is_refused(opened, full) -> None:
     """The page's own policy stops one, and the console tells: so its silence elsewhere means something."""
     page = opened(full())
     page.run("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/picture.png' }))")
@@ -187,7 +187,7 @@ def test_a_request_would_be_seen_and_is_refused(opened, full):
     assert "Content Security Policy" in complaints
 
 
-def test_a_click_on_a_stall_opens_its_stack(opened, full):
+def test_a_click_on_a_stall_opens_its_stack(opened, full) -> None:
     """The entry that the page has, or one that is made from its data; each time the focus is on it."""
     page = opened(full())
     closed = [
@@ -208,7 +208,7 @@ def test_a_click_on_a_stall_opens_its_stack(opened, full):
     assert page.complaints() == []
 
 
-def test_stalls_are_reached_by_keyboard(opened, full):
+def test_stalls_are_reached_by_keyboard(opened, full) -> None:
     """Arrows, Home and End go from stall to stall, Enter opens the one they stand on."""
     from selenium.webdriver.common.keys import Keys
 
@@ -224,7 +224,7 @@ def test_stalls_are_reached_by_keyboard(opened, full):
     assert page.focused() == "block-1"
 
 
-def test_the_lanes_have_one_cursor(opened, full):
+def test_the_lanes_have_one_cursor(opened, full) -> None:
     """What is pointed at in one lane is told for the same moment in all of them."""
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -240,7 +240,7 @@ def test_the_lanes_have_one_cursor(opened, full):
     assert len(set(page.run(f"return {values}"))) == 1
 
 
-def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled):
+def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled) -> None:
     """Each filter shows its part alone, with the time that was spent there; a search marks what it finds."""
     page = opened(sampled)
     choose = """
@@ -267,7 +267,7 @@ def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled):
     assert page.run(BOXES) == on_loop
 
 
-def test_samples_are_reached_by_keyboard(opened, sampled):
+def test_samples_are_reached_by_keyboard(opened, sampled) -> None:
     """Arrows go from caller to callee and beside, Enter looks closer, Escape comes back."""
     from selenium.webdriver.common.keys import Keys
 
@@ -281,7 +281,7 @@ def test_samples_are_reached_by_keyboard(opened, sampled):
     assert len(page.run(BOXES)) == 4
 
 
-def test_a_trace_has_its_samples(opened, sampled):
+def test_a_trace_has_its_samples(opened, sampled) -> None:
     """Beside the waterfall of the trace they were taken in: the line, and how it was reached."""
     page = opened(sampled)
 
@@ -290,7 +290,7 @@ def test_a_trace_has_its_samples(opened, sampled):
     assert "600 ms restart hosts.py:33 below handle" in " ".join(text.split())
 
 
-def test_samples_lie_on_the_waterfall(opened, compared):
+def test_samples_lie_on_the_waterfall(opened, compared) -> None:
     """Each below the bar of its span, at its time; the arrow keys go from one to the next and tell it."""
     from selenium.webdriver.common.keys import Keys
 
@@ -326,7 +326,7 @@ def test_samples_lie_on_the_waterfall(opened, compared):
 CONTRAST_BOXES = BOXES.replace("icicle-view", "contrast-view")
 
 
-def test_two_runs_are_one_icicle(opened, compared):
+def test_two_runs_are_one_icicle(opened, compared) -> None:
     """Each call with a sign, its colour and what it gained or lost; the same filters, and the same keys."""
     from selenium.webdriver.common.keys import Keys
 
@@ -366,7 +366,7 @@ def test_two_runs_are_one_icicle(opened, compared):
     assert page.complaints() == []
 
 
-def test_what_is_too_thin_can_be_looked_at_closer(opened, record, look):
+def test_what_is_too_thin_can_be_looked_at_closer(opened, record, look) -> None:
     """A thousand calls alike are one box; selected it shows a hundred of them, then a hundred more."""
     from selenium.webdriver.common.keys import Keys
 
@@ -395,7 +395,7 @@ THIN = """return [document.querySelectorAll("#icicle-view [data-call]").length,
     document.querySelector("#icicle-view .crumbs").getAttribute("aria-label")]"""
 
 
-def test_samples_open_in_speedscope(opened, sampled):
+def test_samples_open_in_speedscope(opened, sampled) -> None:
     """In a frame of its own, from the page alone, with the loop's thread first."""
     page = opened(sampled)
     page.run("document.querySelector('#speedscope summary').click()")
@@ -408,7 +408,7 @@ def test_samples_open_in_speedscope(opened, sampled):
     assert [text for text in page.complaints() if "speedscope v" not in text] == []
 
 
-def test_on_paper_all_audits_are_open(opened, full):
+def test_on_paper_all_audits_are_open(opened, full) -> None:
     """What is folded up cannot be opened there; afterwards it is as it was."""
     page = opened(full())
     folded = "return document.querySelectorAll('[aria-labelledby=audits] details:not([open])').length"
@@ -419,7 +419,7 @@ def test_on_paper_all_audits_are_open(opened, full):
     assert page.run(folded) == 2
 
 
-def test_the_page_can_be_light_or_dark(opened, full):
+def test_the_page_can_be_light_or_dark(opened, full) -> None:
     """As the system asks, until the button says otherwise."""
     page = opened(full())
     paper = "return getComputedStyle(document.body).backgroundColor"
@@ -437,7 +437,7 @@ def test_the_page_can_be_light_or_dark(opened, full):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(opened, compared, scheme):
+def test_text_can_be_read(opened, compared, scheme) -> None:
     """Every text stands out from what is behind it by a ratio of 4.5 at least (WCAG 2, level AA)."""
     page = opened(*compared)
     page.run("document.documentElement.dataset.theme = arguments[0]", scheme)
@@ -475,7 +475,7 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("width", [1280, 800, 390])
-def test_nothing_is_wider_than_the_window(opened, compared, width):
+def test_nothing_is_wider_than_the_window(opened, compared, width) -> None:
     """On a desk, on half of one, and on a telephone."""
     page = opened(*compared)
     page.driver.execute_cdp_cmd(
@@ -491,7 +491,7 @@ def test_nothing_is_wider_than_the_window(opened, compared, width):
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_what_can_be_used_has_a_name(opened, compared):
+def test_what_can_be_used_has_a_name(opened, compared) -> None:
     """Every control, link and heading says what it is; every id is there once; links lead somewhere."""
     page = opened(*compared)
 
@@ -512,7 +512,7 @@ ASTRAY = """
 """
 
 
-def test_a_big_run_opens_soon(opened, record, look):
+def test_a_big_run_opens_soon(opened, record, look) -> None:
     """5,000 blocks at a thousand places and 100,000 spans: opened within 3 s, below 900 kB, cuts are told."""
     made = record()
     made.loop(turns_ms=[1.0] * 1000 + [120.0] * 5000, ran_s=1000)
@@ -544,7 +544,7 @@ def test_a_big_run_opens_soon(opened, record, look):
 
 
 @pytest.mark.parametrize("kind", ["empty", "quiet", "cut off"])
-def test_every_run_is_a_page(opened, record, full, kind):
+def test_every_run_is_a_page(opened, record, full, kind) -> None:
     """A record without any event, a run with nothing wrong, and one whose runner was killed."""
     if kind == "empty":
         made = record()

@@ -31,7 +31,7 @@ def called(record):
     return made.document()
 
 
-def test_counted_calls_stand_on_the_page_and_in_markdown(called):
+def test_counted_calls_stand_on_the_page_and_in_markdown(called) -> None:
     """Each with its place, its figures, and whether it is new, known or allowed and why."""
     page, markdown = render(called, "html"), render(called, "md")
 
@@ -43,7 +43,7 @@ def test_counted_calls_stand_on_the_page_and_in_markdown(called):
     assert "| `open` | `shop.cart:load` `cart.py:7` | 3 | 3 ms | 2 ms | allowed |" in markdown
 
 
-def test_calls_that_were_not_counted_are_not_shown(full):
+def test_calls_that_were_not_counted_are_not_shown(full) -> None:
     """No section, and no table in Markdown."""
     document = full().document()
 
@@ -51,7 +51,7 @@ def test_calls_that_were_not_counted_are_not_shown(full):
     assert "call on the loop" not in render(document, "md")
 
 
-def test_where_time_went_is_told_in_words_and_in_parts(full):
+def test_where_time_went_is_told_in_words_and_in_parts(full) -> None:
     """The mean of each name that was decomposed, who made whom wait, and a waterfall in parts."""
     document = full().document()
     name = replace(
@@ -96,7 +96,7 @@ def test_where_time_went_is_told_in_words_and_in_parts(full):
     assert 'class="part' not in plain
 
 
-def test_a_loop_that_tells_nothing_of_its_steps_is_named(full):
+def test_a_loop_that_tells_nothing_of_its_steps_is_named(full) -> None:
     """Instead of parts there is the reason."""
     reason = "uvloop.Loop: its steps are not Python's"
     document = replace(full().document(), waits=WaitReport(1.0, 0, 0, 0, (reason,), (), ()))
@@ -104,7 +104,7 @@ def test_a_loop_that_tells_nothing_of_its_steps_is_named(full):
     assert "is not known on uvloop.Loop" in render(document, "html")
 
 
-def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monkeypatch):
+def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monkeypatch) -> None:
     """First without speedscope, then without the calls of two runs, then without the icicle; it says so."""
     before, after = full("before", blocks=2), full("after")
     base, head = before.document(), after.document()

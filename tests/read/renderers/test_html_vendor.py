@@ -11,7 +11,7 @@ VENDOR = Path(html.__file__).parent / "vendor"
 PACKAGES = json.loads((VENDOR / "manifest.json").read_text())
 
 
-def test_vendored_files_are_those_of_the_manifest():
+def test_vendored_files_are_those_of_the_manifest() -> None:
     """Every file has the hash that was taken when it was fetched, and there is no other file."""
     hashes = {name: digest for package in PACKAGES for name, digest in package["sha256"].items()}
 
@@ -20,7 +20,7 @@ def test_vendored_files_are_those_of_the_manifest():
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
 
 
-def test_vendored_packages_bring_their_licence(full):
+def test_vendored_packages_bring_their_licence(full) -> None:
     """A licence lies beside each, and stands in the page that embeds it."""
     page = render(full().document(), "html")
 
@@ -30,7 +30,7 @@ def test_vendored_packages_bring_their_licence(full):
         assert licence in page
 
 
-def test_a_page_embeds_only_what_it_uses(record):
+def test_a_page_embeds_only_what_it_uses(record) -> None:
     """Without samples there is no speedscope, without a loop no chart."""
     page = render(record().document(), "html")
 

@@ -24,12 +24,12 @@ VENDOR = Path(html.__file__).parent / "vendor"
 class Page(HTMLParser):
     """The text of a page by element, and every attribute that could load something."""
 
-    def __init__(self, text):
+    def __init__(self, text) -> None:
         super().__init__()
         self.path, self.texts, self.loads, self.tags, self.handlers = [], {}, [], [], []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, attrs) -> None:
         self.tags.append(tag)
         self.loads += [
             v for k, v in attrs if k in ("src", "href", "srcset", "data", "action") and v[:1] != "#"
@@ -38,12 +38,12 @@ class Page(HTMLParser):
         if tag not in ("meta", "br", "img"):
             self.path.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag) -> None:
         if tag in self.path:
             while self.path.pop() != tag:
                 pass
 
-    def handle_data(self, data):
+    def handle_data(self, data) -> None:
         if self.path:
             self.texts[self.path[-1]] = self.texts.get(self.path[-1], "") + data
 
@@ -64,7 +64,7 @@ def shown(document, *, width=120, **options):
     return out.getvalue()
 
 
-def test_the_verdict_is_the_same_sentence_everywhere(full, quiet):
+def test_the_verdict_is_the_same_sentence_everywhere(full, quiet) -> None:
     """The heading of the page, the JSON field and the first line of the terminal."""
     for document in (full().document(), quiet):
         page = Page(render(document, "html"))
@@ -73,7 +73,7 @@ def test_the_verdict_is_the_same_sentence_everywhere(full, quiet):
         assert shown(document).startswith(f"{document.run.outcome} {document.run.verdict}\n")
 
 
-def test_the_page_loads_nothing(full):
+def test_the_page_loads_nothing(full) -> None:
     """No attribute and no style rule of the page names anything outside of it."""
     text = render(full().document(), "html")
     page = Page(text)
@@ -84,7 +84,7 @@ def test_the_page_loads_nothing(full):
     assert "default-src 'none'" in text
 
 
-def test_names_from_the_target_are_text(full):
+def test_names_from_the_target_are_text(full) -> None:
     """Markup in the names of tasks and spans makes no element, no handler and no script."""
     page = Page(render(full("hostile", hostile=HOSTILE).document(), "html"))
     plain = Page(render(full("plain").document(), "html"))
@@ -95,7 +95,7 @@ def test_names_from_the_target_are_text(full):
     assert "<script>alert(1)</script>" in page.texts["h1"]
 
 
-def test_names_from_the_target_cannot_command_a_terminal(full):
+def test_names_from_the_target_cannot_command_a_terminal(full) -> None:
     """Escape sequences are shown, not obeyed; in Markdown they cannot leave their cell either."""
     document = full("hostile", hostile=HOSTILE).document()
 
@@ -106,7 +106,7 @@ def test_names_from_the_target_cannot_command_a_terminal(full):
     assert "<script>" not in markdown.replace("\\<", "")
 
 
-def test_a_thousand_blocks_stay_readable(full):
+def test_a_thousand_blocks_stay_readable(full) -> None:
     """The page stays under 500 kB, and says how many it left out; the JSON report has them all."""
     document = full("many", blocks=1000).document()
     text = render(document, "html")
@@ -117,7 +117,7 @@ def test_a_thousand_blocks_stay_readable(full):
     assert len(json.loads(render(document, "json"))["blocks"]) == 1000
 
 
-def test_many_places_are_cut_with_their_number(record, look):
+def test_many_places_are_cut_with_their_number(record, look) -> None:
     """Twelve places on the page, eight on the terminal, ten in Markdown, and how many more there are."""
     made = record()
     made.loop()
@@ -133,7 +133,7 @@ def test_many_places_are_cut_with_their_number(record, look):
     assert "… and 20 more places." in render(document, "md")
 
 
-def test_a_quiet_run_reads_as_one(quiet):
+def test_a_quiet_run_reads_as_one(quiet) -> None:
     """Nothing blocked, the expectation is met, no load and no messages are made up."""
     page = render(quiet, "html")
 
@@ -145,12 +145,12 @@ def test_a_quiet_run_reads_as_one(quiet):
 
 
 @pytest.mark.parametrize("name", ["html", "md"])
-def test_an_empty_run_says_that_nothing_is_known(record, name):
+def test_an_empty_run_says_that_nothing_is_known(record, name) -> None:
     """No figure is invented for a run of which there is only the manifest."""
     assert "never entered the program" in render(record().document(), name)
 
 
-def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, look, tmp_path):
+def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, look, tmp_path) -> None:
     """Seven lines, the blamed one marked; nothing but Python source, and nothing when the file is gone."""
     source = tmp_path / "cart.py"
     source.write_text("".join(f"line_{n} = '<{n}>'\n" for n in range(1, 20)))
@@ -172,7 +172,7 @@ def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, lo
     assert "secret&#39;" not in text
 
 
-def test_the_terminal_shows_what_it_rests_on(full, tmp_path):
+def test_the_terminal_shows_what_it_rests_on(full, tmp_path) -> None:
     """The blockers, load and loop, each expectation with its value, the overhead, where the report is."""
     text = shown(full().document(), report=tmp_path / "report.html")
 
@@ -187,7 +187,7 @@ def test_the_terminal_shows_what_it_rests_on(full, tmp_path):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_names_stay_whole_on_a_terminal(record, look, width):
+def test_names_stay_whole_on_a_terminal(record, look, width) -> None:
     """A function, its file and the name of a span stand on one line each, beside their figures."""
     made = record()
     made.loop()
@@ -203,7 +203,7 @@ def test_names_stay_whole_on_a_terminal(record, look, width):
     assert all(len(line) <= width for line in lines[1:])
 
 
-def test_hints_stand_beside_what_they_are_for(record, look):
+def test_hints_stand_beside_what_they_are_for(record, look) -> None:
     """Everywhere with the section of the guide; on the terminal for the worst three, once if they agree."""
     made = record()
     made.loop()
@@ -225,7 +225,7 @@ def test_hints_stand_beside_what_they_are_for(record, look):
     assert "| waiting for a queue |" in render(document, "md")
 
 
-def test_the_packages_frame_stands_beside_the_place(full):
+def test_the_packages_frame_stands_beside_the_place(full) -> None:
     """On the terminal, in Markdown and on the page."""
     document = full().document()
 
@@ -235,7 +235,7 @@ def test_the_packages_frame_stands_beside_the_place(full):
     assert f"hosts.py:41<br>through {frame}</div>" in render(document, "html")
 
 
-def test_an_unknown_format_lists_those_that_exist(quiet):
+def test_an_unknown_format_lists_those_that_exist(quiet) -> None:
     """A usage error, with the names in a note."""
     with pytest.raises(UsageError, match="no format 'sarif'") as raised:
         render(quiet, "sarif")
@@ -243,7 +243,7 @@ def test_an_unknown_format_lists_those_that_exist(quiet):
     assert raised.value.__notes__ == [f"There are: {', '.join(names())}."]
 
 
-def test_publishing_writes_both_reports(full):
+def test_publishing_writes_both_reports(full) -> None:
     """`report.json` and `report.html` in the run's folder, and nothing left beside them."""
     made = full()
     document = made.document()
@@ -257,7 +257,7 @@ def test_publishing_writes_both_reports(full):
     ]
 
 
-def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look):
+def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look) -> None:
     """When that is known; a block without has no such lines."""
     made = record()
     made.loop()

@@ -43,7 +43,7 @@ def judged(record):
     return judge
 
 
-def test_the_counts_of_one_line_are_one_entry(judged):
+def test_the_counts_of_one_line_are_one_entry(judged) -> None:
     """The newest of each count holds; processes and arguments are added up."""
     document = judged(
         counted(count=1),
@@ -87,7 +87,7 @@ def test_the_counts_of_one_line_are_one_entry(judged):
     ]
 
 
-def test_new_places_are_warnings_and_known_ones_notes_worst_first(judged):
+def test_new_places_are_warnings_and_known_ones_notes_worst_first(judged) -> None:
     """What is allowed is no finding at all; what is known is one after all that is new."""
     document = judged(
         counted(function="shop.cart:known", took_ms=90.0),
@@ -131,14 +131,14 @@ def _finding(level, function, line, took):
         ({"call": "open", "argument": "*.toml", "caller": "nobody"}, False),
     ],
 )
-def test_a_rule_covers_what_all_of_its_patterns_fit(allow, covered):
+def test_a_rule_covers_what_all_of_its_patterns_fit(allow, covered) -> None:
     """Call, function, caller and argument are globs over the whole text, and all count."""
     made = counted(argument="/etc/shop/settings.toml")
 
     assert AllowedCall(**allow, reason="tested").covers(made) is covered
 
 
-def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
+def test_an_argument_that_no_rule_allows_stands_by_itself(judged) -> None:
     """One line may read a file that is meant, and another that is not."""
     document = judged(
         counted(argument="/etc/shop/settings.toml", count=3),
@@ -152,7 +152,7 @@ def test_an_argument_that_no_rule_allows_stands_by_itself(judged):
     ]
 
 
-def test_places_that_were_not_told_apart_are_a_note(judged):
+def test_places_that_were_not_told_apart_are_a_note(judged) -> None:
     """What is beyond the bound has no place, and is never new."""
     document = judged(counted(function="", file="", line=0, caller="", argument="", count=50))
 
@@ -164,7 +164,7 @@ def test_places_that_were_not_told_apart_are_a_note(judged):
     assert [(call.where, call.new) for call in document.calls] == [("", False)]
 
 
-def test_without_the_option_there_are_no_calls(record):
+def test_without_the_option_there_are_no_calls(record) -> None:
     """Null, not an empty list: nobody looked."""
     made = record(expectations=[("calls.new", "<=", 0)])
     made.loop()
@@ -176,7 +176,7 @@ def test_without_the_option_there_are_no_calls(record):
 
 
 @pytest.mark.parametrize(("known", "passed"), [(set(), False), ({("open", "shop.cart:load")}, True)])
-def test_a_new_place_can_fail_a_run(judged, known, passed):
+def test_a_new_place_can_fail_a_run(judged, known, passed) -> None:
     """The figure `calls.new` counts the places that are neither allowed nor known."""
     document = judged(
         counted(), accept=Allowlist(known=frozenset(known)), expectations=[("calls.new", "<=", 0)]
@@ -185,7 +185,7 @@ def test_a_new_place_can_fail_a_run(judged, known, passed):
     assert [(e.value, e.passed) for e in document.expectations] == [(len({1} - {passed}), passed)]
 
 
-def test_an_old_record_is_judged_by_what_was_accepted_then_or_by_new_rules(record):
+def test_an_old_record_is_judged_by_what_was_accepted_then_or_by_new_rules(record) -> None:
     """The manifest keeps what was accepted; other rules can take its place."""
     then = Allowlist(allow=(AllowedCall("open", "then"),), known=frozenset({("os.stat", "shop.cart:load")}))
     made = record(settings={"calls": then.settings()})

@@ -47,7 +47,7 @@ def said(made) -> list[tuple[str, str, str | None, int | None]]:
     return [(f.level, f.message, f.file, f.line) for f in made.document().findings if f.rule == "ending"]
 
 
-def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(record):
+def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(record) -> None:
     """The innermost one that is not the standard library's, and what else is pending."""
     made = record()
     made.loop()
@@ -66,7 +66,7 @@ def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(recor
     ]
 
 
-def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record):
+def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record) -> None:
     """The runner saw when it ended; the last look was earlier."""
     made = record()
     made.loop()
@@ -81,7 +81,7 @@ def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record):
     )
 
 
-def test_one_that_goes_on_as_before_is_a_note(record):
+def test_one_that_goes_on_as_before_is_a_note(record) -> None:
     """The handler may have been for something else: the main task is where it was."""
     made = record()
     made.loop()
@@ -98,7 +98,7 @@ def test_one_that_goes_on_as_before_is_a_note(record):
     ]
 
 
-def test_without_a_main_task_what_is_pending_is_named(record):
+def test_without_a_main_task_what_is_pending_is_named(record) -> None:
     """The loop runs for ever."""
     made = record()
     made.loop()
@@ -110,7 +110,7 @@ def test_without_a_main_task_what_is_pending_is_named(record):
 
 
 @pytest.mark.parametrize("is_loop_over", [True, False], ids=["loop over", "loop waits for them"])
-def test_threads_that_hold_the_process_are_named(record, is_loop_over):
+def test_threads_that_hold_the_process_are_named(record, is_loop_over) -> None:
     """Those that have something to do; it does not matter whether the loop waits for them or Python does."""
     run = Frame(STDLIB + "threading.py", 975, "Thread.run")
     worker = Frame(STDLIB + "concurrent/futures/thread.py", 81, "_worker")
@@ -140,7 +140,7 @@ def test_threads_that_hold_the_process_are_named(record, is_loop_over):
     assert (file, line) == (resize.file, 12)
 
 
-def test_a_main_thread_that_does_not_come_to_its_end_is_named(record):
+def test_a_main_thread_that_does_not_come_to_its_end_is_named(record) -> None:
     """No loop runs, and no other thread is waited for."""
     made = record()
     made.loop()
@@ -173,7 +173,7 @@ def killed_soon(made) -> None:
 
 
 @pytest.mark.parametrize("how", [closed, left, exited, killed_soon])
-def test_ends_that_are_no_finding(record, how):
+def test_ends_that_are_no_finding(record, how) -> None:
     """A record with its last line, `os._exit`, an exit status, and a kill after a short time."""
     made = record()
     made.loop()
@@ -182,7 +182,7 @@ def test_ends_that_are_no_finding(record, how):
     assert said(made) == []
 
 
-def test_a_process_that_failed_to_become_another_program_still_runs(record):
+def test_a_process_that_failed_to_become_another_program_still_runs(record) -> None:
     """It said that it leaves, and was seen after that."""
     made = record()
     made.loop()

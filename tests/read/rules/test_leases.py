@@ -67,7 +67,7 @@ def saved(at_s):
     return ("save", at_s, at_s + 0.01, "unset")
 
 
-def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service):
+def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service) -> None:
     """The finding counts and names the messages, says how many took effect twice, and names the line."""
     service.handled("a", 1, 4.9, 6.6, saved(4.9), ("extend", 6.5, 6.6, "error"))
     service.handled("a", 2, 6.55, 6.7, saved(6.6))
@@ -83,7 +83,7 @@ def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service):
     ]
 
 
-def test_a_lease_begins_again_with_each_extension(blocked, service):
+def test_a_lease_begins_again_with_each_extension(blocked, service) -> None:
     """A message in hand for long, extended right before the block, is hurt by it as well."""
     service.handled("a", 1, 2.0, 6.6, ("extend", 4.7, 4.71, "unset"))
     service.handled("a", 2, 6.55, 6.7)
@@ -91,7 +91,7 @@ def test_a_lease_begins_again_with_each_extension(blocked, service):
     assert len(said(blocked)) == 1
 
 
-def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(blocked, service):
+def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(blocked, service) -> None:
     """It was handed out during the block, long before its handling began: so the next one came early."""
     service.handled("a", 1, 6.51, 6.7)
     service.handled("a", 2, 6.55, 6.9)
@@ -100,7 +100,7 @@ def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(blocked, servi
 
 
 @pytest.mark.parametrize("other", ["handed back", "long before", "another process", "once"])
-def test_what_comes_again_for_other_reasons_is_not_blamed_on_it(other, blocked, service):
+def test_what_comes_again_for_other_reasons_is_not_blamed_on_it(other, blocked, service) -> None:
     """A message that was handed back, one of another time or process, and one that came once."""
     match other:
         case "handed back":

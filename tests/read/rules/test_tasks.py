@@ -46,7 +46,7 @@ def said(made) -> list[tuple[str, str, int | None]]:
     return [(f.level, f.message, f.line) for f in made.document().findings if f.rule == "tasks"]
 
 
-def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record):
+def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> None:
     """The warning has the number, the time in which they came, and the innermost line of the application."""
     made = record()
     censuses(made, range(0, 100, 5))
@@ -74,7 +74,7 @@ def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record):
     ],
     ids=["constant", "there soon after the start", "too few", "they turn over", "they end", "all at once"],
 )
-def test_crowds_that_are_no_leak(record, counts, more):
+def test_crowds_that_are_no_leak(record, counts, more) -> None:
     """A pool, a handful, tasks at work, tasks that end, and a burst."""
     made = record()
     censuses(made, counts, **more)
@@ -102,7 +102,9 @@ def test_crowds_that_are_no_leak(record, counts, more):
         "names of their own",
     ],
 )
-def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, each, others, python, told):
+def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(
+    record, each, others, python, told
+) -> None:
     """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
     made = record()
     opened = event.WriterOpened(made.at(0), 0, "target", LOOP_PID, 1, python, ("python", "-m", "shop"))
@@ -127,7 +129,7 @@ def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, eac
     assert [level for level, *_ in said(made)] == told
 
 
-def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record):
+def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record) -> None:
     """Its tasks may belong to connections that are meant to stay."""
     made = record()
     censuses(made, range(0, 100, 5), descriptors=1)
@@ -139,7 +141,7 @@ def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record):
 
 
 @pytest.mark.parametrize("ending", ["closing", "stopping"])
-def test_what_was_pending_before_the_end_counts(record, ending):
+def test_what_was_pending_before_the_end_counts(record, ending) -> None:
     """A target that was asked to end cancels what it has leaked."""
     made = record()
     censuses(made, [*range(0, 100, 5), 0, 0], closing_from=20 if ending == "closing" else None)
@@ -149,7 +151,7 @@ def test_what_was_pending_before_the_end_counts(record, ending):
     assert [level for level, _, _ in said(made)] == ["warning"]
 
 
-def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record):
+def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record) -> None:
     """With the longest time that was seen."""
     made = record()
     censuses(made, [1, 1], cancelled=1, cancelled_ns=3_200_000_000)
@@ -164,7 +166,7 @@ def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record):
     ]
 
 
-def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record):
+def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record) -> None:
     """Slow, but it obeyed."""
     made = record()
     censuses(made, [1, 0], cancelled=1, cancelled_ns=3_200_000_000)
@@ -172,7 +174,7 @@ def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record):
     assert [level for level, _, _ in said(made)] == ["note"]
 
 
-def test_of_a_loss_that_was_written_again_the_whole_count_holds(record):
+def test_of_a_loss_that_was_written_again_the_whole_count_holds(record) -> None:
     """The probe writes a loss again as it is repeated; another one of the same moment stays its own."""
     made = record()
     made.loop()
@@ -187,7 +189,7 @@ def test_of_a_loss_that_was_written_again_the_whole_count_holds(record):
     ]
 
 
-def test_an_exception_of_a_plain_callback_has_its_line(record):
+def test_an_exception_of_a_plain_callback_has_its_line(record) -> None:
     """asyncio reports what a callback raised in the same way; no task is to blame."""
     made = record()
     made.loop()
@@ -210,7 +212,7 @@ def test_an_exception_of_a_plain_callback_has_its_line(record):
     ]
 
 
-def test_without_a_census_nothing_is_known_of_tasks(record):
+def test_without_a_census_nothing_is_known_of_tasks(record) -> None:
     """Null and not zero: the probe of another loop or version may not have looked."""
     made = record()
     made.loop()
