@@ -7,47 +7,9 @@ An event may gain fields with a default; a field that stands here keeps its name
 
 from __future__ import annotations
 
-from .observation import CADENCE as CADENCE
-from .observation import FORMAT as FORMAT
-from .observation import ArtefactWritten as ArtefactWritten
-from .observation import AwaitSite as AwaitSite
-from .observation import Blocked as Blocked
-from .observation import Cadence as Cadence
-from .observation import CallsCounted as CallsCounted
-from .observation import CancelSwallowed as CancelSwallowed
-from .observation import ConsoleAudited as ConsoleAudited
-from .observation import ConsoleCounted as ConsoleCounted
-from .observation import ConsoleOpened as ConsoleOpened
-from .observation import Coroutine as Coroutine
-from .observation import DelayedStep as DelayedStep
-from .observation import ExceptionLost as ExceptionLost
-from .observation import FaultFired as FaultFired
-from .observation import Frame as Frame
-from .observation import FrameTable as FrameTable
-from .observation import GcPause as GcPause
-from .observation import LoopStarted as LoopStarted
-from .observation import NeverAwaited as NeverAwaited
-from .observation import NonDaemonThread as NonDaemonThread
-from .observation import Observation as Observation
-from .observation import OtherThread as OtherThread
-from .observation import ProbeClosed as ProbeClosed
-from .observation import ProbeFailed as ProbeFailed
-from .observation import ProcessExiting as ProcessExiting
-from .observation import QueuedCallbacks as QueuedCallbacks
-from .observation import Sample as Sample
-from .observation import Sampled as Sampled
-from .observation import SamplesCounted as SamplesCounted
-from .observation import ShutdownStalled as ShutdownStalled
-from .observation import SpanEnded as SpanEnded
-from .observation import StepCandidate as StepCandidate
-from .observation import StepLogUnavailable as StepLogUnavailable
-from .observation import StepsTaken as StepsTaken
-from .observation import TaskCluster as TaskCluster
-from .observation import TaskDestroyed as TaskDestroyed
-from .observation import TasksCounted as TasksCounted
-from .observation import WaitingTasks as WaitingTasks
-from .observation import WriterClosed as WriterClosed
-from .observation import WriterOpened as WriterOpened
+# All of it: readers and runners take every event from here.
+from .observation import *  # noqa: F403
+from .observation import Frame, Observation
 from .value import Value
 
 # --- the runner ---------------------------------------------------------------------------------------
