@@ -17,8 +17,7 @@ from pathlib import Path
 from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
-from ..record.event import LedgerTaken, RunEnded
-from ..record.exit_status import describe_status
+from ..record.event import LedgerTaken, RunEnded, describe_status
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario

@@ -7,6 +7,8 @@ An event may gain fields with a default; a field that stands here keeps its name
 
 from __future__ import annotations
 
+import signal
+
 # All of it: readers and runners take every event from here.
 from .observation import *  # noqa: F403
 from .observation import Frame, Observation
@@ -34,6 +36,16 @@ class TargetStopping(Value):
 
     at_ns: int
     signal: str  # "SIGTERM"
+
+
+def describe_status(status: int) -> str:
+    """How a process ended, from its `returncode`: ``with status 1``, ``by SIGKILL``."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:  # real-time signals have no name
+        return f"by signal {-status}"
 
 
 class TargetExited(Value):

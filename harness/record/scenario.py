@@ -31,8 +31,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
-from . import fault_kind, metric
-from .fault import Fault
+from . import metric
+from .fault import kind
+from .fault.fault import Fault
 from .run import Expectation
 from .toml import document, override, validation
 from .toml.lines import Key, dotted
@@ -259,9 +260,9 @@ class PlannedFault(_ScenarioTable):
 
 
 def _planned(name: str) -> type[PlannedFault]:
-    kind = fault_kind.find(name)
+    kind = kind.find(name)
     fields: dict[str, Any] = {"kind": (Literal[name], ...)}
-    for key, parameter in fault_kind.parameters(kind).items():
+    for key, parameter in kind.parameters(kind).items():
         constraints = Field(parameter.default, description=parameter.help, gt=parameter.above)
         fields[key] = (Place if parameter.is_place else parameter.type, constraints)
     return create_model(
@@ -272,7 +273,7 @@ def _planned(name: str) -> type[PlannedFault]:
 if TYPE_CHECKING:
     AnyFault = PlannedFault
 else:
-    AnyFault = Annotated[reduce(or_, map(_planned, fault_kind.names())), Field(discriminator="kind")]
+    AnyFault = Annotated[reduce(or_, map(_planned, kind.names())), Field(discriminator="kind")]
 
 
 # --- the whole ----------------------------------------------------------------------------------------

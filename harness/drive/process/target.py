@@ -12,8 +12,7 @@ from time import monotonic_ns
 from typing import Self
 
 from ...errors import TargetError
-from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping
-from ...record.exit_status import describe_status
+from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping, describe_status
 from ...record.probe_config import ProbeConfig
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from ..targets.spec import TargetSpec

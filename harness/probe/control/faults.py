@@ -30,7 +30,7 @@ class FaultInjector:
             LookupError: The program has nothing of that name.
             TypeError: What has that name is not a Python function, or a parameter is wrong.
         """
-        from ...record.fault import Fault
+        from ...record.fault.fault import Fault
         from .injected_fault import InjectedFault
 
         injected = InjectedFault(Fault.from_request(request), request.get("seed", 0), self._write)

@@ -18,7 +18,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from ...record.clock import monotonic_ns
-from ...record.fault import Fault
+from ...record.fault.fault import Fault
 from ...record.observation import FaultFired, Observation
 from . import active_fault
 

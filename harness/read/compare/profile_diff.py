@@ -20,14 +20,7 @@ from ...record.event import Frame
 from ...stacks.turn_stack import TurnStack
 from ..figures import loop
 from ..history import History
-from ..samples.flame_graph import (
-    LETTERS,
-    Called,
-    CallTree,
-    Interned,
-    ThreadSamples,
-    thread_of,
-)
+from ..samples.flame_graph import LETTERS, Called, CallTree, Interned, ThreadSamples, thread_of
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 from ..samples.sampling_error import SampleVariance
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ...record.event import RunEnded
-from ...record.exit_status import describe_status
+from ...record.event import RunEnded, describe_status
 from ..figures.target import crash, failed
 from ..finding import Finding, Level
 from ..history import History

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...record.exit_status import describe_status
+from ...record.event import describe_status
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
 from ..blocks.starvation import Starvation

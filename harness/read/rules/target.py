@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from ...record.event import TargetExited, TargetStopping
-from ...record.exit_status import describe_status
+from ...record.event import TargetExited, TargetStopping, describe_status
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
 from ..finding import Finding, Level

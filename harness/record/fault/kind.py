@@ -1,6 +1,6 @@
-"""The kinds of faults: what a call that is hit does, one kind per file of `faults/`.
+"""The kinds of faults: what a call that is hit does, one kind per file of `kinds/`.
 
-The file `faults/block_sleep.py` is the kind ``block.sleep``. Its `KIND` is a dataclass with the methods
+The file `kinds/block_sleep.py` is the kind ``block.sleep``. Its `KIND` is a dataclass with the methods
 of `FaultKind`. Its docstring is the line for people, its fields are the parameters. The scenario's model, the
 console's options, the text in the record and the act in the target are all derived from that class.
 """
@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
 from typing import Any, Protocol
 
-from . import faults
+from . import kinds
 
 Resolve = Callable[[str], object]  # from "module:qualified.name" to what stands there in the target
 
@@ -62,7 +62,7 @@ def names() -> list[str]:
     """Every kind, sorted."""
     import pkgutil  # here: a target asks for one kind, by name
 
-    return sorted(member.name.replace("_", ".", 1) for member in pkgutil.iter_modules(faults.__path__))
+    return sorted(member.name.replace("_", ".", 1) for member in pkgutil.iter_modules(kinds.__path__))
 
 
 def find(name: str) -> type[FaultKind]:
@@ -71,7 +71,7 @@ def find(name: str) -> type[FaultKind]:
     Raises:
         ValueError: There is none.
     """
-    module = f"{faults.__name__}.{name.replace('.', '_')}"
+    module = f"{kinds.__name__}.{name.replace('.', '_')}"
     try:
         kind: type[FaultKind] = import_module(module).KIND
     except ModuleNotFoundError as exc:
