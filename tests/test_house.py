@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -57,3 +58,43 @@ def test_links_of_a_page_lead_somewhere(page) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
 
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+# Families, found by name: a new member is a new file, so their number is no sign of disorder.
+FAMILIES = {
+    "commands",
+    "renderers",
+    "rules",
+    "faults",
+    "senders",
+    "targets",
+    "brokers",
+    "stores",
+    "hosts",
+    "hooks",
+}
+MODULES = 16
+
+
+def test_a_folder_can_be_read_at_a_glance():
+    """At most so many modules side by side, families aside: more want a room of their own."""
+    folders = [path.parent for path in (ROOT / "harness").rglob("__init__.py")]
+    crowded = {
+        str(folder.relative_to(ROOT)): count
+        for folder in folders
+        if folder.name not in FAMILIES
+        and (count := len([p for p in folder.glob("*.py") if p.name != "__init__.py"])) > MODULES
+    }
+
+    assert crowded == {}
+
+
+def test_a_class_name_stands_in_one_file():
+    """Whoever reads it, or searches for it, finds one class."""
+    files: dict[str, set[str]] = {}
+    for path in (ROOT / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                files.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
+
+    assert {name: where for name, where in files.items() if len(where) > 1} == {}

@@ -32,7 +32,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
 from . import metric
-from .fault import kind
+from .fault import catalogue
 from .fault.fault import Fault
 from .run import Expectation
 from .toml import document, override, validation
@@ -260,9 +260,9 @@ class PlannedFault(_ScenarioTable):
 
 
 def _planned(name: str) -> type[PlannedFault]:
-    kind = kind.find(name)
+    kind = catalogue.find(name)
     fields: dict[str, Any] = {"kind": (Literal[name], ...)}
-    for key, parameter in kind.parameters(kind).items():
+    for key, parameter in catalogue.parameters(kind).items():
         constraints = Field(parameter.default, description=parameter.help, gt=parameter.above)
         fields[key] = (Place if parameter.is_place else parameter.type, constraints)
     return create_model(
@@ -273,7 +273,7 @@ def _planned(name: str) -> type[PlannedFault]:
 if TYPE_CHECKING:
     AnyFault = PlannedFault
 else:
-    AnyFault = Annotated[reduce(or_, map(_planned, kind.names())), Field(discriminator="kind")]
+    AnyFault = Annotated[reduce(or_, map(_planned, catalogue.names())), Field(discriminator="kind")]
 
 
 # --- the whole ----------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import sys
 from textwrap import dedent
 
 import pytest
-from harness.record.fault.fault.fault import Fault
 
 from harness.record.event import FaultUndone
-from harness.record.fault.fault import kind
+from harness.record.fault import catalogue
+from harness.record.fault.fault import Fault
 from harness.record.reader import Follower
 from tests.support.commanded import wait
 from tests.support.consoled import consoled
@@ -23,7 +23,7 @@ KIND = '''
     from dataclasses import dataclass
     from pathlib import Path
 
-    from ..kind import parameter
+    from ..catalogue import parameter
 
 
     @dataclass(frozen=True, slots=True)
@@ -179,12 +179,12 @@ def of(running, kind):
     return [event for _, event in Follower(running.folder.events).new_events() if isinstance(event, kind)]
 
 
-@pytest.mark.parametrize("kind", kind.names())
+@pytest.mark.parametrize("kind", catalogue.names())
 def test_a_fault_is_the_same_at_both_ends_of_a_request(kind) -> None:
     """Whatever its kind; the request is JSON."""
-    parameters = kind.parameters(kind.find(kind))
+    parameters = catalogue.parameters(catalogue.find(kind))
     given = {name: one.typical if one.default is ... else one.default for name, one in parameters.items()}
-    fault = Fault("a", kind, "shop:total", kind.find(kind)(**given), probability=0.5, limit=3)
+    fault = Fault("a", kind, "shop:total", catalogue.find(kind)(**given), probability=0.5, limit=3)
 
     assert Fault.from_request(json.loads(json.dumps(fault.to_request()))) == fault
 
@@ -205,4 +205,4 @@ def test_an_unknown_kind_is_refused() -> None:
     """Also one that would be a module somewhere else."""
     for kind in ("earthquake", "", "..event", "block/sleep"):
         with pytest.raises(ValueError, match="no fault of the kind"):
-            kind.find(kind)
+            catalogue.find(kind)

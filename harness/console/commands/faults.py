@@ -13,9 +13,9 @@ from math import isfinite
 from typing import Any
 
 from ...record.clock import monotonic_ns
-from ...record.fault import kind
+from ...record.fault import catalogue
+from ...record.fault.catalogue import Parameter
 from ...record.fault.fault import Fault
-from ...record.fault.kind import Parameter
 from ..protocol import duration
 from ..protocol.command import READS, Command, CommandClient
 from ..protocol.errors import CommandError
@@ -77,7 +77,7 @@ def _list(process: ProcessView) -> CommandResult:
         (fault["id"], fault["kind"], fault["place"], fault["fired"], left_s.get(_limit(fault["id"])))
         for fault in process.control({"do": "faults"})["faults"]
     ]
-    kinds = {name: _summary(name) for name in kind.names()}
+    kinds = {name: _summary(name) for name in catalogue.names()}
     return CommandResult(
         lines=(
             f"{len(rows) or 'no'} fault{'' if len(rows) == 1 else 's'} in force; the kinds are:",
@@ -129,13 +129,13 @@ def _heal(fault_id: str | None, process: ProcessView) -> CommandResult:
 
 
 def _fault(options: Namespace) -> Fault:
-    names = kind.names()
+    names = catalogue.names()
     if options.subject not in names or options.place is None:
         raise CommandError(f"expected faults inject KIND --in MODULE:NAME, with one of {', '.join(names)}")
     if not 0 < options.probability <= 1:
         raise CommandError("a probability is above 0 and at most 1")
     given = {}
-    for name, parameter in kind.parameters(kind.find(options.subject)).items():
+    for name, parameter in catalogue.parameters(catalogue.find(options.subject)).items():
         value = getattr(options, name)
         given[name] = value = _default(parameter) if value is None else value
         if parameter.above is not None and not (isfinite(value) and value > parameter.above):
@@ -149,15 +149,15 @@ def _fault(options: Namespace) -> Fault:
 def _parameters() -> dict[str, tuple[Parameter, list[str]]]:
     """The parameters of all kinds by name, and the kinds that have each."""
     found: dict[str, tuple[Parameter, list[str]]] = {}
-    for kind in kind.names():
-        for name, parameter in kind.parameters(kind.find(kind)).items():
+    for kind in catalogue.names():
+        for name, parameter in catalogue.parameters(catalogue.find(kind)).items():
             found.setdefault(name, (parameter, []))[1].append(kind)
     return found
 
 
 def _summary(kind: str) -> str:
-    found = kind.find(kind)
-    return f"{_clause(found.__doc__ or '')}: {', '.join(kind.parameters(found))}"
+    found = catalogue.find(kind)
+    return f"{_clause(found.__doc__ or '')}: {', '.join(catalogue.parameters(found))}"
 
 
 def _clause(sentence: str) -> str:

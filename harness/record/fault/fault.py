@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import kind
-from .kind import FaultKind
+from . import catalogue
+from .catalogue import FaultKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Fault:
     """What goes wrong, where, and how often; when is up to the one who injects it."""
 
     id: str
-    kind: str  # as `kind.names` has it
+    kind: str  # as `catalogue.names` has it
     place: str  # the function that misbehaves, "module:qualified.name"
     effect: FaultKind
     probability: float = 1.0  # that a call is hit
@@ -35,7 +35,7 @@ class Fault:
             "in": self.place,
             "probability": self.probability,
             "limit": self.limit,
-            **{name: getattr(self.effect, name) for name in kind.parameters(type(self.effect))},
+            **{name: getattr(self.effect, name) for name in catalogue.parameters(type(self.effect))},
         }
 
     @classmethod
@@ -45,8 +45,8 @@ class Fault:
         Raises:
             ValueError: Its kind is not known.
         """
-        kind = kind.find(request["kind"])
-        given = {name: request[name] for name in kind.parameters(kind) if name in request}
+        kind = catalogue.find(request["kind"])
+        given = {name: request[name] for name in catalogue.parameters(kind) if name in request}
         return cls(
             id=request["id"],
             kind=request["kind"],

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..kind import Resolve, parameter
+from ..catalogue import Resolve, parameter
 
 
 @dataclass(frozen=True, slots=True)

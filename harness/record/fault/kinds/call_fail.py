@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..kind import Resolve, parameter
+from ..catalogue import Resolve, parameter
 
 
 @dataclass(frozen=True, slots=True)
