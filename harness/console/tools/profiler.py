@@ -60,7 +60,7 @@ class SpanSampler:
     def end(self) -> None:
         if self._sampler is not None:
             self._sampler.end(self._turns)
-            # On this thread: a timer's signal is released where it was acquired.
+            # On this thread: a timer's signal is given back where it was taken.
             self._sampler.leave()
 
     def text(self, form: str) -> str:

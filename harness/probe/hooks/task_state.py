@@ -15,6 +15,8 @@ from types import CellType
 from typing import Any
 from weakref import ref
 
+from .runtime import task_register
+
 TaskRef = ref[Task[Any]]
 
 
@@ -53,13 +55,11 @@ def context(task: Task[Any]) -> Context | None:
     return next((held for held in gc.get_referents(task) if type(held) is Context), None)
 
 
-def registered_tasks() -> set[TaskRef]:
-    """asyncio's own register of every task that was made and still exists, on all loops; do not change it."""
+def registered_tasks() -> set[TaskRef] | None:
+    """asyncio's own register of the tasks of all loops, not to be changed; `None` if it has none."""
     # `asyncio.all_tasks` is limited to one loop and keeps every task alive while it iterates.
-    tasks: Any = asyncio.tasks
-    # Python 3.12 renamed it.
-    register = tasks._scheduled_tasks if hasattr(tasks, "_scheduled_tasks") else tasks._all_tasks
-    return register.data  # type: ignore[no-any-return]
+    register: Any = task_register()
+    return register.data if register is not None else None
 
 
 def eager_tasks() -> Iterable[Task[Any]]:

@@ -1,0 +1,108 @@
+"""What this Python has of the private parts that the probe needs: the one module that knows versions.
+
+Found by looking at the parts themselves where that is possible: a version says nothing of a patched
+interpreter, or of the next one. Each ``why_no_...`` returns the reason why a part of the probe cannot work
+here, "" when it can; that part is then left out, and the others go on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Task
+    from types import FunctionType, ModuleType
+    from typing import Any
+    from weakref import WeakSet
+
+# The fields that `step_hook.py` fills in for a handle, instead of `Handle.__init__`.
+_HANDLE_FIELDS = {"_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback"}
+_CALL_SOON = ("self", "callback", "args", "context")
+_WORK_ITEM = ("fn",)
+
+
+def warns_about_fork() -> bool:
+    """Whether `os.fork` warns of a process with several threads: written in C, so nothing shows it."""
+    return sys.version_info >= (3, 12)
+
+
+def why_no_loop_hook(events: ModuleType) -> str:
+    """*events* is `asyncio.events`."""
+    return _missing(events, "_set_running_loop", "_get_running_loop")
+
+
+def why_no_epoll_timing() -> str:
+    import selectors
+
+    epoll = getattr(selectors, "EpollSelector", None)
+    if epoll is None:
+        return "selectors has no EpollSelector"
+    code = getattr(epoll.select, "__code__", None)
+    lacking = {"_selector", "_fd_to_key"}.difference(code.co_names if code is not None else ())
+    return f"EpollSelector.select uses no {', '.join(sorted(lacking))}" if lacking else ""
+
+
+def why_no_step_log() -> str:
+    from asyncio import BaseEventLoop, Handle
+
+    if reason := _missing(BaseEventLoop, "_call_soon", "_check_closed", "_write_to_self") or _missing(
+        Handle, "_run", *_HANDLE_FIELDS
+    ):
+        return reason
+    if unknown := set(Handle.__slots__) - _HANDLE_FIELDS - {"__weakref__"}:
+        return f"asyncio.Handle has unknown fields: {', '.join(sorted(unknown))}"
+    taken = BaseEventLoop._call_soon.__code__.co_varnames  # type: ignore[attr-defined]
+    if taken[: len(_CALL_SOON)] != _CALL_SOON:
+        return f"BaseEventLoop._call_soon takes {', '.join(taken)}"
+    return ""
+
+
+def why_no_executor_hook() -> str:
+    from concurrent.futures import thread as executors
+
+    item = getattr(executors, "_WorkItem", None)
+    if item is None:
+        return "concurrent.futures.thread has no _WorkItem"
+    if lacking := set(_WORK_ITEM) - set(item.__init__.__code__.co_varnames):
+        return f"_WorkItem takes no {', '.join(sorted(lacking))}"
+    return _missing(item, "run")
+
+
+def why_no_census() -> str:
+    import asyncio.tasks
+
+    return "" if task_register() is not None else _missing(asyncio.tasks, "_scheduled_tasks")
+
+
+def task_register() -> WeakSet[Task[Any]] | None:
+    """asyncio's register of all tasks, which Python 3.12 renamed; `None` if there is none."""
+    import asyncio.tasks
+
+    tasks: Any = asyncio.tasks
+    found = getattr(tasks, "_scheduled_tasks", None)
+    register: WeakSet[Task[Any]] | None = found if found is not None else getattr(tasks, "_all_tasks", None)
+    return register
+
+
+def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
+    """The function with which Python warns of a coroutine that was never awaited; `None`: it has none."""
+    from types import FunctionType
+
+    found = getattr(warnings, "_warn_unawaited_coroutine", None)
+    return found if isinstance(found, FunctionType) else None
+
+
+def resume_opcode() -> int:
+    """The instruction with which a function begins and a coroutine goes on; -1 if there is none."""
+    from opcode import opmap
+
+    return opmap.get("RESUME", -1)
+
+
+def _missing(owner: Any, *names: str) -> str:
+    for name in names:
+        if not hasattr(owner, name):
+            module = "" if isinstance(owner, type(sys)) else f"{owner.__module__.partition('.')[0]}."
+            return f"{module}{owner.__name__} has no {name}"
+    return ""
