@@ -37,7 +37,7 @@ UNYIELDING_NS = 1_000_000_000
 POLLS, ITSELF = 20, 0.5
 # A leak: tasks at one line that grew in each of this many censuses, and to this number.
 CENSUSES, LEAKED = 4, 20
-# More tasks that are pending for ever are only counted.
+# Rows for tasks that are pending for ever; further tasks are only counted.
 ORPHANED = 50
 
 Row = tuple[str, str, int | None, str | None, str, str | None, int]

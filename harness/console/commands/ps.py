@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..protocol.table import counted
@@ -28,20 +27,14 @@ class PsCommand(Command):
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         tasks = TaskView(process)
-        refs: list[TaskRef] = []
-        keys: list[str] = []
         count = dict.fromkeys(_RANK, 0)
 
-        def visit(task: Task[Any], weak: TaskRef) -> None:
+        def key(task: Task[Any]) -> str | None:
             state = tasks.state(task)
             count[state] += 1
-            if options.state in (None, state):
-                refs.append(weak)
-                keys.append(_RANK[state] + task_table.name_key(task))
+            return _RANK[state] + task_table.name_key(task) if options.state in (None, state) else None
 
-        task_table.walk(visit)
-        in_order = [refs[index] for index in task_table.ordered(keys)]
-        rows = task_table.TaskRows(in_order, lambda task, _: tasks.row(task), task_view.COLUMNS)
+        rows = task_table.sorted_rows(key, lambda task, _: tasks.row(task), task_view.COLUMNS)
         states = ", ".join(f"{number} {state}" for state, number in count.items())
         return CommandResult(
             lines=(f"{counted(sum(count.values()), 'task')}: {states}",),

@@ -30,7 +30,7 @@ COLUMNS = (
     *("loop", "lag_ms", "worst_60s_ms", "turns_per_s", "busy_ratio", "tasks", "running", "ready", "waiting"),
     "blocks",
 )
-# Over which the current rates are taken.
+# The window of the current rates.
 RECENT_S = 10
 MINUTE_NS = 60_000_000_000
 BLOCKERS, NAMES = 3, 5

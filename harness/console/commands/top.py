@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
 from ...probe.tasks import identity
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
@@ -37,26 +36,21 @@ class TopCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         window = STEPS.window(process, client)
         tasks = TaskView(process)
-        refs: list[TaskRef] = []
-        keys: list[float] = []
-
-        def visit(task: Task[Any], weak: TaskRef) -> None:
-            refs.append(weak)
-            keys.append(-_weight(window, window.of(task), id(task), options.by))
-
-        task_table.walk(visit)
-        in_order = [refs[index] for index in task_table.ordered(keys)]
-        rows = task_table.TaskRows(in_order, lambda task, _: _row(task, window, tasks), COLUMNS)
+        rows = task_table.sorted_rows(
+            lambda task: -_weight(window, window.of(task), id(task), options.by),
+            lambda task, _: _row(task, window, tasks),
+            COLUMNS,
+        )
         length_ms = window.length_ns / 1e6
         return CommandResult(
             lines=(
-                f"{counted(len(refs), 'task')}, in the last {length_ms / 1e3:.1f} s",
+                f"{counted(len(rows), 'task')}, in the last {length_ms / 1e3:.1f} s",
                 *_ended(window),
                 *_notes(window),
             ),
             rows=Rows(COLUMNS, rows),
             data={
-                "tasks": len(refs),
+                "tasks": len(rows),
                 "window_ms": length_ms,
                 "estimated": window.samples > 0,
                 "callbacks": window.callbacks.count,

@@ -24,7 +24,7 @@ HZ = 200.0
 INTERVAL_S = 0.001
 # Lines of each table of a text.
 SHOWN = 25
-# Failures of the sampler that are reported.
+# At most this many failures of the sampler are reported.
 ERRORS = 5
 
 

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from ...probe.hooks.replacement import Replacement
+
 # More output than this is of no use at a console.
 CHARS = 100_000
 
 _here: ContextVar[Captured | None] = ContextVar("harness_captured", default=None)
 _lock = threading.Lock()
 _users = 0
+_stdout: Replacement | None = None
 
 
 class Captured:
@@ -61,16 +64,16 @@ def capture_here() -> Captured:
 @contextmanager
 def replaced_stdout() -> Iterator[None]:
     """Make captures effective, for the duration of the ``with`` block."""
-    global _users
+    global _stdout, _users
     with _lock:
         _users += 1
         if _users == 1 and sys.stdout is not None:
-            sys.stdout = _Stdout(sys.stdout)
+            _stdout = Replacement(sys, "stdout", _Stdout(sys.stdout))
     try:
         yield
     finally:
         with _lock:
             _users -= 1
-            # A later replacement by the program stays.
-            if not _users and isinstance(sys.stdout, _Stdout):
-                sys.stdout = sys.stdout.own
+            if not _users and _stdout is not None:
+                _stdout.undo()  # a later replacement by the program stays
+                _stdout = None

@@ -19,7 +19,6 @@ class LoopView:
     number: int
     loop: AbstractEventLoop
     thread_ident: int
-    native_thread_id: int
     words: memoryview  # its page of counters (`record/page.py`), brought up to date
     turns: Turns = field(repr=False)  # for a profiler; commands read *words*
 
@@ -33,7 +32,7 @@ class LoopView:
         # A copy: the page itself also holds what the watchdog and the loop write at any moment.
         words = memoryview(bytearray(turns.words)).cast("q")
         words[page.TURN], words[page.DUE] = turns.state()
-        return cls(number, loop, turns.thread_ident, turns.native_thread_id, words, turns)
+        return cls(number, loop, turns.thread_ident, words, turns)
 
     def late_ns(self, now_ns: int) -> int:
         """How long its turn has lasted, or how long it has been due; 0 while it waits."""

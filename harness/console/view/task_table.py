@@ -137,6 +137,25 @@ class TaskRows(Sequence[Row]):
         return self._row(task, index) if task is not None else self._gone
 
 
+def sorted_rows(
+    key: Callable[[Task[Any]], str | float | None],
+    row: Callable[[Task[Any], int], Row],
+    columns: tuple[str, ...],
+) -> TaskRows:
+    """The rows of all pending tasks by ascending *key*, without those whose key is `None`."""
+    refs: list[TaskRef] = []
+    keys: list[str | float] = []
+
+    def visit(task: Task[Any], weak: TaskRef) -> None:
+        value = key(task)
+        if value is not None:
+            refs.append(weak)
+            keys.append(value)
+
+    walk(visit)
+    return TaskRows([refs[index] for index in ordered(keys)], row, columns)
+
+
 def _visit(weak: TaskRef, visit: Callable[[Task[Any], TaskRef], None]) -> None:
     task = weak()
     if task is not None and not task.done():

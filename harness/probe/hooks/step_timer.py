@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...record.clock import monotonic_ns
+from .replacement import Replacement
 
 # Cancelled callbacks leave their time stamps behind.
 STAMPS = 100_000
@@ -35,19 +36,21 @@ class StepTimer:
         self.ready: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._on_step = on_step
         self._on_callback = on_callback
-        self._undo: list[Callable[[], None]] = []
+        self._replaced: tuple[Replacement, ...] = ()
 
     def begin(self) -> None:
         """Time every step from now on."""
         self.is_on = True
-        self._replace(Handle, "_run", self._timed(vars(Handle)["_run"]))
-        self._replace(BaseEventLoop, "_call_soon", self._stamped(vars(BaseEventLoop)["_call_soon"]))
+        self._replaced = (
+            Replacement(Handle, "_run", self._timed(vars(Handle)["_run"])),
+            Replacement(BaseEventLoop, "_call_soon", self._stamped(vars(BaseEventLoop)["_call_soon"])),
+        )
 
     def end(self) -> None:
-        """Restore what was replaced."""
+        """Restore both. If other code has replaced one since, that stays, and ours only passes calls on."""
         self.is_on = False
-        while self._undo:
-            self._undo.pop()()
+        for replacement in self._replaced:
+            replacement.undo()
         self.began.clear()
         self.ready.clear()
 
@@ -55,17 +58,6 @@ class StepTimer:
         """Forget the time stamps if there are too many."""
         if len(self.ready) > STAMPS:
             self.ready.clear()
-
-    def _replace(self, owner: Any, name: str, ours: object) -> None:
-        own = vars(owner)[name]
-        setattr(owner, name, ours)
-
-        def undo() -> None:
-            # A later replacement by somebody else stays; ours then only passes calls on.
-            if vars(owner).get(name) is ours:
-                setattr(owner, name, own)
-
-        self._undo.append(undo)
 
     def _timed(self, own: Callable[[Handle], None]) -> Callable[[Handle], None]:
         # Runs for every callback, so everything it uses is a local of this closure, or one attribute away.
