@@ -22,15 +22,8 @@ from .calls_option import CallsAsked, calls_options
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", metavar="F", help=f"One of {', '.join(FORMATS)}.")
 @click.option("--json", "name", flag_value="json", help="Same as --format json.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output."
-)
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Compare with the record in the folder RUN.",
-)
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Compare with this run.")
 @calls_options
 @click.pass_context
 def report(
