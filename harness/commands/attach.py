@@ -41,9 +41,7 @@ from .prompt import WIDE, Prompt
 )
 @click.option("--native", is_flag=True, help="With --sample: include the frames of C libraries.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="With --sample: the run's folder.  [default: reports/<run id>]",
+    "--out", type=click.Path(path_type=Path), help="With --sample: its folder.  [default: reports/<run id>]"
 )
 def attach(
     which: str | None,
@@ -62,7 +60,7 @@ def attach(
     harness attach -c "top --json"
     harness attach 4711 --sample 10
 
-    Without RUN or PID, open the only open console. In the console, `help` lists the commands.
+    Without RUN or PID, attach to the only open console. In the console, `help` lists the commands.
 
     \b
     Exit status:

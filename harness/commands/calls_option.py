@@ -28,8 +28,7 @@ class CallsAsked:
         """The accepted calls, for the manifest of a run; empty for a run that does not count calls.
 
         Raises:
-            UsageError: An option is given, but the option *by*, which counts calls, is not; or a file is
-            wrong.
+            UsageError: An option is given without *by*, the option that counts calls; or a file is wrong.
         """
         if not counted:
             if self.config or self.baseline:

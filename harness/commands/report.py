@@ -31,15 +31,8 @@ class _FormatOption(click.Option):
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", cls=_FormatOption, metavar="F")
 @click.option("--json", "name", flag_value="json", help="Same as --format json.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output."
-)
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Compare with the record in the folder RUN.",
-)
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Compare with this run.")
 @calls_options
 @click.pass_context
 def report(

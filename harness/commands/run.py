@@ -29,13 +29,7 @@ from .waits_option import waits_option
 @click.command(short_help="Run a scenario: load a service and break it.")
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a value of the scenario; repeatable.",
-)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the scenario.")
 @click.option("--seed", type=int, metavar="N", help="Same seed, same schedule of load and faults.")
 @profile_options
 @waits_option

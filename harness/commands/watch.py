@@ -53,10 +53,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 @click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
 @click.option(
-    "--fail-on",
-    multiple=True,
-    metavar="CONDITION",
-    help='Exit with 1 if it holds, such as "blocks.count > 0"; repeatable.',
+    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds: "blocks.count > 0"'
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
@@ -118,7 +115,7 @@ def watch(
         click.echo(f"harness: {exc}", err=True)
         judged = exc.exit_code
     except Exception:
-        # Nor must a bug in the harness; the record remains, to try again.
+        # Nor must a bug in the harness. The record remains, so the report can be repeated.
         click.echo(f"harness: the report failed; the record is in {folder.path}", err=True)
         click.echo(traceback.format_exc(), err=True)
         judged = 1

@@ -344,7 +344,7 @@ async def a_lease_that_ends_brings_the_message_again(bench: Bench) -> None:
 
 @_check(SHORT_LEASE_S)
 async def an_extended_lease_lasts_from_the_extension(bench: Bench) -> None:
-    """An extension restarts the lease with its full length, and no more."""
+    """An extension restarts the lease at its full length, and not longer."""
     delivery = await _one(bench)
     await bench.wait_s(bench.lease_s * 0.7)
     since_s = bench.now_s()

@@ -1,4 +1,4 @@
-"""What keeps a process from running from outside: a stop signal, or the CPU limit of its cgroup (Linux)."""
+"""External reasons why a process does not run: a stop signal, or the CPU limit of its cgroup (Linux)."""
 
 from __future__ import annotations
 

@@ -90,9 +90,8 @@ class TargetProcess:
                         raise TargetError(f"the target did not start: it ended {await self.wait_ended()}")
                     await asyncio.sleep(POLL_EVERY_S)
         except TimeoutError:
-            raise TargetError(
-                self._with_last_line(f"the target was not ready within {within_s:g} s")
-            ) from None
+            message = self._with_last_line(f"the target was not ready within {within_s:g} s")
+            raise TargetError(message) from None
         self._write(TargetReady(monotonic_ns()))
 
     async def wait_ended(self) -> str:

@@ -1,6 +1,6 @@
 """``strace -c``: the system calls of a process and its threads, with counts and times.
 
-Each system call stops twice for it, which slows the process down: no figure of the report is valid under it.
+Each system call stops the process twice, so no time in the report is valid under strace.
 """
 
 from __future__ import annotations

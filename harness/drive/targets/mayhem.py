@@ -78,7 +78,7 @@ def _accepted(options: list[str], env: dict[str, str]) -> dict[str, object]:
 
 
 def _of_this_run(broker: str, folder: RunFolder) -> str:
-    """The broker's URL, on a server with a queue for this run alone, whose messages are counted."""
+    """The broker's URL; on a server, with a queue for this run alone, whose messages can be counted."""
     if not re.match(r"\w+://", broker) or "?" in broker:
         return broker
     return f"{broker}?queue={re.sub(r'[^A-Za-z0-9_-]', '-', folder.path.name)[-64:]}"

@@ -24,7 +24,7 @@ from . import active_fault
 
 
 class InjectedFault:
-    """A fault with the count of the calls that it hit, to be planted once.
+    """A fault in this process, and the number of calls that it hit; it can be planted once.
 
     Raises:
         LookupError, TypeError: As `FaultKind.prepare`.

@@ -1,8 +1,8 @@
-"""A way for the runner to reach into the target: one UNIX socket per process, one JSON object per line.
+"""Serves the runner's requests to the target: one UNIX socket per process, one JSON object per line.
 
-The socket lies in a folder that only its owner may enter, and each caller's uid is checked. The thread that
-serves it waits in the kernel and costs nothing. A request is ``{"do": NAME, ...}``, an answer
-``{"ok": true, ...}`` or ``{"ok": false, "error": TEXT}``.
+The socket is in a folder that only its owner can enter, and the uid of each caller is checked. The serving
+thread waits in the kernel and costs nothing. A request is ``{"do": NAME, ...}``, an answer ``{"ok": true,
+...}`` or ``{"ok": false, "error": TEXT}``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...record.hidden_thread import Background
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
-# A request is a fault's few fields; a longer line is not from the runner.
+# A request has the few fields of a fault; a longer line is not from the runner.
 LINE_BYTES = 64 * 1024
 IDLE_S = 10.0
 

@@ -1,4 +1,4 @@
-"""A fault: one function of the target that misbehaves on purpose, as one value for all who speak of it."""
+"""A fault in one function of the target, as the value that scenario, runner, probe and console share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .catalogue import FaultKind
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, where, and how often; when is up to the one who injects it."""
+    """What goes wrong, where and how often; when it is injected and undone is not part of it."""
 
     id: str
     kind: str  # as `catalogue.names` has it
-    place: str  # the function that misbehaves, "module:qualified.name"
+    place: str  # the function that is replaced, "module:qualified.name"
     effect: FaultKind
-    probability: float = 1.0  # that a call is hit
-    limit: int | None = None  # on the calls that are hit
+    probability: float = 1.0  # of a call being hit
+    limit: int | None = None  # maximum number of calls that are hit
 
     def describe(self) -> str:
         """The fault as people read it: ``time.sleep(0.3) in shop.cart:Cart.total, 20% of the calls``."""
@@ -28,7 +28,7 @@ class Fault:
         return f"{self.effect.describe()} in {self.place}{often}"
 
     def to_request(self) -> dict[str, object]:
-        """The fields of a request to inject it, for JSON."""
+        """The fields of a request to inject it, as JSON values."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -40,10 +40,10 @@ class Fault:
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Fault:
-        """The fault that a request asks for; what is left out takes its default.
+        """The fault that a request describes; missing fields take their defaults.
 
         Raises:
-            ValueError: Its kind is not known.
+            ValueError: The kind is unknown.
         """
         kind = catalogue.find(request["kind"])
         given = {name: request[name] for name in catalogue.parameters(kind) if name in request}
