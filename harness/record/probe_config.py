@@ -1,4 +1,4 @@
-"""What the runner asks of the probe, as the text of one environment variable that child processes inherit."""
+"""The probe's configuration, as the text of one environment variable that child processes inherit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
-# What a console can be allowed besides reading.
+# What a console can be permitted, apart from reading.
 PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 
 
@@ -15,37 +15,35 @@ PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 class ConsoleConfig:
     """A console, always on a UNIX socket."""
 
-    port: int | None = None  # of loopback, a door for telnet as well; 0: any free port
-    allow: tuple[str, ...] = ()  # what it may do besides reading
+    port: int | None = None  # also listen for telnet on this port of loopback; 0: any free port
+    allow: tuple[str, ...] = ()  # its permissions apart from reading, of `PERMISSIONS`
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeConfig:
-    """Where to write, and what to switch on."""
+    """Where the probe writes, and which features it opens."""
 
-    folder: Path  # the run's
-    limit_ns: int  # a turn longer than this is a block
-    control: str = ""  # folder for the control sockets, "" for none
+    folder: Path  # of the run
+    limit_ns: int  # a turn of at least this length is a block
+    control: str = ""  # the folder for the control sockets, "" for none
     console: ConsoleConfig | None = None
     profile_span: str = ""  # profile one span of this name with pyinstrument
     calls: bool = False  # count the synchronous calls on the threads of loops
-    origins: bool = False  # keep where coroutines are made
-    profile_every: int = 1  # of these spans, consider every so manieth ...
-    profile_slower_ms: float = (
-        0.0  # ... and keep the profiles of those that took as long, 0 for the first one only
-    )
+    origins: bool = False  # record where coroutines are created
+    profile_every: int = 1  # profile every Nth of these spans, ...
+    profile_slower_ms: float = 0.0  # ... keep those that took at least this long; with neither, the first one
     cprofile: bool = False  # count and time the calls of loops' threads with cProfile
-    sample_hz: int = 0  # take a sample of the loop so often per second while it is in a turn
-    waits: float = 0.0  # of the traces, the share whose spans are decomposed ...
-    waits_for_s: float = 0.0  # ... for so long since the start of a loop, 0: until the end
+    sample_hz: int = 0  # samples per second of a loop while it is in a turn
+    waits: float = 0.0  # the share of traces whose steps are logged ...
+    waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
     application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
 
     @property
     def features(self) -> dict[str, str]:
-        """The modules that this asks for, by the name of what they add, in the order of their opening.
+        """The module of each feature that is switched on, by the feature's name, in the order of opening.
 
-        They are below the package of the harness. The probe imports no other, so a process that is not asked
-        for a feature does not pay for it.
+        The names are relative to the harness's package. The probe imports no other feature, so a process does
+        not pay for what it does not use.
         """
         asked = (
             ("origins", "probe.tasks.coroutine_origins", self.origins),
@@ -62,7 +60,7 @@ class ProbeConfig:
     def text(self) -> str:
         """The variable's text: ``key=value`` lines, the folder first.
 
-        Not JSON: `json` is an import that a process without a loop would not need.
+        It is not JSON, so that a process without a loop need not import `json`.
         """
         lines = [f"folder={self.folder}", f"limit_ns={self.limit_ns}"]
         lines += [f"control={self.control}"] if self.control else []
@@ -83,10 +81,10 @@ class ProbeConfig:
 
     @classmethod
     def parse(cls, text: str) -> ProbeConfig:
-        """The order of a text.
+        """The configuration in *text*.
 
         Raises:
-            ValueError: The text is no order.
+            ValueError: A field is missing or malformed.
         """
         values = dict(line.partition("=")[::2] for line in text.splitlines())
         if not {"folder", "limit_ns"} <= values.keys():

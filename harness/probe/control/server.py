@@ -1,8 +1,8 @@
-"""A way for the runner to reach into the target: one UNIX socket per process, one JSON object per line.
+"""The control socket by which the runner reaches into the target: one UNIX socket per process.
 
-The socket lies in a folder that only its owner may enter, and each caller's uid is checked. The thread that
-serves it waits in the kernel and costs nothing. A request is ``{"do": NAME, ...}``, an answer
-``{"ok": true, ...}`` or ``{"ok": false, "error": TEXT}``.
+It is in a folder that only its owner may enter, and each caller's uid is checked. The serving thread waits in
+the kernel and costs nothing meanwhile. The protocol is one JSON object per line: a request ``{"do": NAME,
+...}``, and an answer ``{"ok": true, ...}`` or ``{"ok": false, "error": TEXT}``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...record.hidden_thread import Background
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
-# A request is a fault's few fields; a longer line is not from the runner.
+# A request has the few fields of a fault; a longer line is not from the runner.
 LINE_BYTES = 64 * 1024
 IDLE_S = 10.0
 
@@ -51,7 +51,7 @@ class ControlServer:
         """Close the parent's sockets in a child after `fork`: nothing answers there."""
         self._listening.close()
         if (caller := self._caller) is not None:
-            # Not `close`: the stream of the thread that is not here would keep it open.
+            # `close` would wait for the stream of the parent's thread, which is never closed here.
             os.close(caller.detach())
 
     def _serve(self) -> None:
