@@ -1,4 +1,4 @@
-"""What the timing of a turn, and the log of a step, cost in this very process, measured when it ends."""
+"""Measures, when the process ends, what timing one turn and logging one step cost in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDS = 3
 
 
 def per_turn_ns() -> float:
-    """Nanoseconds that one turn takes longer than with the selector's own `select`; at least 0."""
+    """Nanoseconds added to one turn by the probe's `select`, compared with the selector's own; at least 0."""
     with selectors.DefaultSelector() as selector:
         loop: Any = SimpleNamespace(_selector=selector)
         turns = _no_turns()
@@ -35,9 +35,12 @@ def per_turn_ns() -> float:
 
 
 def per_step_ns() -> float:
-    """Nanoseconds that one step of a chosen trace takes longer when it is logged; at least 0."""
-    # Only where steps were logged, so that it is there already. To import it now would define dataclasses, by
-    # `exec` of a text, and that makes Python forget that it ends by a Ctrl-C: its exit status would change.
+    """Nanoseconds added to one step of a chosen trace by logging it; at least 0.
+
+    To be called only where steps were logged. There this module has been imported before: importing it now
+    would define dataclasses, by `exec`, after which Python no longer knows that a Ctrl-C ended it, and the
+    exit status would change.
+    """
     from .hooks.step_hook import log_steps
 
     loop = BaseEventLoop()
@@ -46,7 +49,7 @@ def per_step_ns() -> float:
     plain, logged = [], []
     for _ in range(ROUNDS):
         plain.append(_time_steps(loop))
-        stepping = log_steps(
+        hook = log_steps(
             loop,
             _no_turns(),
             first=0,
@@ -55,9 +58,9 @@ def per_step_ns() -> float:
             runner_of=lambda *_: -1,
             working={},
         )
-        stepping.look_at(traced)
+        hook.use_variable(traced)
         logged.append(_time_steps(loop))
-        stepping.stop()
+        hook.stop()
     loop.close()
     return max(0.0, (min(logged) - min(plain)) / STEPS)
 
@@ -65,7 +68,7 @@ def per_step_ns() -> float:
 def _time_steps(loop: BaseEventLoop) -> int:
     task = Task(_nothing(), loop=loop)
     run_first(loop)
-    step, context = task.done, copy_context()  # a method of a task, as every step of one is
+    step, context = task.done, copy_context()  # a method of a task, like every step of a task
     began = monotonic_ns()
     for _ in range(STEPS):
         loop.call_soon(step, context=context)

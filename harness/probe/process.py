@@ -1,8 +1,8 @@
 """The probe in one process: waits for a loop to run, and opens a `ProbeSession` then.
 
-A process that never runs a loop pays for one small file. Whatever goes wrong in here is written to the
-record, or counted, and never reaches the target. The imports at the top are what every Python process of the
-target has to pay, so there are hardly any.
+A process that never runs a loop pays for one small file. Errors in here are written to the record or counted;
+they never reach the target. Every Python process of the target pays for the imports at the top, so there are
+hardly any.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class _ForkIsFine:
-    """A filter for the next warning of a fork with several threads; it goes when that has come.
+    """Suppresses the next warning about a fork with several threads, then removes itself.
 
-    Python warns after the hooks have run (3.13), so the filter cannot be taken away by one.
+    Python warns after the fork hooks have run (3.13), so a hook cannot remove the filter.
     """
 
     def __init__(self, filters: list[object]) -> None:
@@ -35,14 +35,14 @@ class _ForkIsFine:
         filters.insert(0, self._entry)
 
     def match(self, text: str) -> bool:
-        """As a regular expression does, in whose place this stands."""
+        """Duck-types `re.Pattern.match`, for `warnings.filters`."""
         if not text.startswith("This process (pid="):
             return False
         self.leave()
         return True
 
     def leave(self) -> None:
-        """Filter no more."""
+        """Remove the filter."""
         self._filters[:] = [entry for entry in self._filters if entry is not self._entry]
 
 
@@ -58,8 +58,8 @@ class ProbedProcess:
         self._filter: _ForkIsFine | None = None
 
     def enter(self) -> None:
-        """Be there from now on."""
-        self._leave_a_mark()
+        """Wait for asyncio, uvloop and OpenTelemetry to be imported, and for the process to fork or end."""
+        self._mark_process()
         hooks = PostImportHook()
         hooks.watch("asyncio.events", self._hook_loops)
         hooks.watch("asyncio.base_events", self._hook_tasks)
@@ -69,9 +69,9 @@ class ProbedProcess:
             self._intercept(hooks)
         os.register_at_fork(after_in_child=self._forked)
         os.register_at_fork(before=self._before_fork)
-        # These three end the program that runs here without a word to Python's own exit handlers.
+        # These three end the program without running Python's exit handlers.
         for name in ("_exit", "execv", "execve"):
-            self._say_farewell_before(name)
+            self._flush_before(name)
 
     def _hook_loops(self, events: ModuleType) -> None:
         from .hooks import runtime
@@ -81,15 +81,15 @@ class ProbedProcess:
         if reason := runtime.why_no_loop_hook(events):
             sys.stderr.write(f"harness: the probe cannot watch loops: {reason}\n")
             return
-        subscribe(self._running)
-        install(self._asked_to_end)
+        subscribe(self._loop_changed)
+        install(self._shutdown_requested)
 
-    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+    def _shutdown_requested(self, number: int, frame: FrameType | None) -> None:
         session = self._session
         if session is not None:
-            session.asked_to_end(number, frame)
+            session.shutdown_requested(number, frame)
 
-    def _running(self, loop: AbstractEventLoop | None) -> None:
+    def _loop_changed(self, loop: AbstractEventLoop | None) -> None:
         session = self._open_session() if loop is not None else self._session
         if session is not None:
             session.loop_changed(loop)
@@ -110,7 +110,7 @@ class ProbedProcess:
     def _intercept(self, hooks: PostImportHook) -> None:
         from .calls.interception import Interception
 
-        # Now, not with the session: a program imports functions by name before it runs a loop.
+        # Before the session opens: a program imports functions by name before it runs a loop.
         self._interception = Interception()
         self._interception.install(hooks)
 
@@ -126,16 +126,16 @@ class ProbedProcess:
 
                 self._session = ProbeSession(self._order, self._interception)
             except Exception as exc:
-                # The run's folder is gone, or full; the target must not notice.
+                # The run's folder is gone, or the disk is full; the target must not notice.
                 self._broken = True
                 sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
         return self._session
 
     def _before_fork(self) -> None:
-        """Keep Python from warning of a fork with several threads, if the others are the probe's alone.
+        """Suppress Python's warning about a fork with several threads if all the others are the probe's.
 
-        As an error, or as a line on stderr, that would be news to the program. What the child needs is never
-        locked by the probe's threads.
+        The warning, as an error or a line on stderr, would change what the program does. The probe's threads
+        hold no lock that the child needs.
         """
         session, warnings = self._session, sys.modules.get("warnings")
         if session is None or warnings is None:
@@ -158,12 +158,12 @@ class ProbedProcess:
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
-        self._leave_a_mark()
+        self._mark_process()
 
-    def _say_farewell_before(self, name: str) -> None:
+    def _flush_before(self, name: str) -> None:
         own = getattr(os, name)
 
-        def farewell(*args: object, **kwargs: object) -> None:
+        def flushing(*args: object, **kwargs: object) -> None:
             session = self._session
             if session is not None:
                 session.leave()
@@ -173,13 +173,13 @@ class ProbedProcess:
                 hide_frame(exc)
                 raise
 
-        setattr(os, name, BuiltinShim(farewell, own, "os"))
+        setattr(os, name, BuiltinShim(flushing, own, "os"))
 
-    def _leave_a_mark(self) -> None:
-        """A file named after this process: a report can tell "no loop ran" from "the probe never entered"."""
+    def _mark_process(self) -> None:
+        """Create a file named after this process, so that a report can tell "no loop ran" from "no probe"."""
         folder = self._order.partition("\n")[0].removeprefix("folder=")
         try:
             with open(f"{folder}/processes/{os.getpid()}-{monotonic_ns():x}", "x") as file:
                 file.write("\n".join(sys.orig_argv))
         except OSError:
-            pass  # the run's folder is gone: there is nobody left to tell
+            pass  # the run's folder is gone

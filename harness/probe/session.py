@@ -1,4 +1,4 @@
-"""What the probe holds in a process that runs loops: the record's writer, the watched loops, the features."""
+"""The probe of a process that runs loops: the record's writer, the watched loops, and the features."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class ProbeSession:
         self.interception = interception
         self.folder = RunFolder(self.config.folder)
         self.spans_dropped = 0
-        # What the runner and the console may ask for, by name; features add to it.
+        # Requests of the runner and the console, by name; features add theirs.
         self.handlers: dict[str, Handler] = {}
         self._errors = 0
-        # Those that override these calls: there may be many thousands of them in a second.
+        # Only the features that override these calls, for there may be many thousands of calls per second.
         self._event_takers: list[Feature] = []
         self._span_followers: list[Feature] = []
         self._writer = Writer(self.folder.events, "target")
@@ -69,7 +69,7 @@ class ProbeSession:
         )
         census = Census(write=self.write, on_swallowed=self._losses.swallowed, on_error=self.failed)
         self._features: list[Feature] = [self._losses, self._shutdown, census]
-        # What a run does not ask for is not imported either: each import delays the target's start.
+        # Only the features of this configuration are imported: each import delays the target's start.
         for name, module in self.config.features.items():
             self._guarded(name, self._open, name, module)
         atexit.register(self.close)
@@ -98,7 +98,7 @@ class ProbeSession:
         """Called when *loop* begins to run in this thread; with `None` when the running one has stopped."""
         if loop is not None:
             self._each(self._features, lambda feature: feature.loop_begins(loop))
-            # After all that takes time: from here on the time is the program's.
+            # After everything that takes time: from here on the time counts as the program's.
             self._guarded("loops", self.loops.changed, loop)
             if (running := self.loops.here()) is not None:
                 number, turns = running
@@ -108,7 +108,7 @@ class ProbeSession:
             _, turns = running
             self._each(reversed(self._features), lambda feature: feature.turns_end(turns))
         self._guarded("loops", self.loops.changed, None)
-        # After the timing has ended: the last census takes longer than many a turn.
+        # After the timing has ended: the last census would look like a long turn.
         self._each(reversed(self._features), lambda feature: feature.loop_stopped())
 
     def span_began(self, span: Any) -> None:
@@ -127,26 +127,26 @@ class ProbeSession:
         """Called when Python warns that *coroutine* was never awaited."""
         self._guarded("tasks", self._losses.unawaited, coroutine)
 
-    def asked_to_end(self, number: int, frame: FrameType | None) -> None:
+    def shutdown_requested(self, number: int, frame: FrameType | None) -> None:
         """Called before a handler of the program runs for this signal, which interrupted *frame*."""
-        self._guarded("ending", self._shutdown.asked, number, frame)
+        self._guarded("ending", self._shutdown.signalled, number, frame)
 
     def leave(self) -> None:
-        """The process ends without running its exit handlers, or becomes another: write what is known."""
+        """Write what is known: the process is about to end without its exit handlers, or to `exec`."""
         self._guarded("loops", self.loops.write_pages)
         self._each(reversed(self._features), lambda feature: feature.leave())
         self._writer.flush(timeout_s=0.2)
 
     def close(self) -> None:
-        """The process ends: close the features, record what the probe has cost, and close the record."""
-        # The latest first: what stands on the replacement of another one goes before it.
+        """Close the features, record what the probe has cost, and close the record."""
+        # The latest first, because its replacements may be on top of those of earlier ones.
         self._each(reversed(self._features), lambda feature: feature.close())
         self._guarded("loops", self.loops.close)
         self._guarded("cost", self._write_cost)
         self._writer.close()
 
     def abandon(self) -> None:
-        """Release in a child after `fork` what is the parent's."""
+        """Release what is the parent's, in a child after `fork`."""
         atexit.unregister(self.close)
         self._guarded("loops", self.loops.abandon)
         self._each(reversed(self._features), lambda feature: feature.abandon())
@@ -167,7 +167,7 @@ class ProbeSession:
             self._span_followers.append(feature)
 
     def _each(self, features: Iterable[Feature], call: Callable[[Feature], object]) -> None:
-        """Make one call to each of the features; one that raises keeps none of the others from it."""
+        """Make a call to each feature, even if it raises in others."""
         for feature in features:
             self._guarded(feature.name, call, feature)
 
@@ -178,7 +178,7 @@ class ProbeSession:
             self.failed(where, exc)
 
     def _write_cost(self) -> None:
-        from . import overhead  # here: most of its imports are there by now, or were not asked for
+        from . import overhead  # only needed at the end
 
         costs: dict[str, int] = {}
         for feature in self._features:

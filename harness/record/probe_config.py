@@ -1,4 +1,4 @@
-"""The configuration of the probe, as the text of an environment variable, which child processes inherit."""
+"""The probe's configuration, as the text of one environment variable that child processes inherit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
-# What a console can be permitted besides reading.
+# What a console can be permitted, apart from reading.
 PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 
 
@@ -15,35 +15,35 @@ PERMISSIONS = ("cancel", "signal", "repl", "chaos")
 class ConsoleConfig:
     """A console, which always listens on a UNIX socket."""
 
-    port: int | None = None  # loopback port for telnet as well; 0: any free port
-    allow: tuple[str, ...] = ()  # of `PERMISSIONS`
+    port: int | None = None  # also listen for telnet on this port of loopback; 0: any free port
+    allow: tuple[str, ...] = ()  # its permissions apart from reading, of `PERMISSIONS`
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeConfig:
-    """Where the probe writes, and what it does."""
+    """Where the probe writes, and which features it opens."""
 
-    folder: Path  # the run's folder
-    limit_ns: int  # a turn longer than this is a block
-    control: str = ""  # folder for the control sockets, "" for none
+    folder: Path  # of the run
+    limit_ns: int  # a turn of at least this length is a block
+    control: str = ""  # the folder for the control sockets, "" for none
     console: ConsoleConfig | None = None
     profile_span: str = ""  # profile spans of this name with pyinstrument ...
     calls: bool = False  # count the synchronous calls on the threads of loops
     origins: bool = False  # record where coroutines are created
-    profile_every: int = 1  # ... every Nth of them ...
-    profile_slower_ms: float = 0.0  # ... keeping those of spans that took at least this; 0: only the first
+    profile_every: int = 1  # profile every Nth of these spans, ...
+    profile_slower_ms: float = 0.0  # ... keep those that took at least this long; with neither, the first one
     cprofile: bool = False  # count and time the calls of loops' threads with cProfile
-    sample_hz: int = 0  # samples of the loop per second of its turns
-    waits: float = 0.0  # share of the traces whose spans' time is broken down ...
-    waits_for_s: float = 0.0  # ... for this long after the start of a loop, 0: until the end
-    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
+    sample_hz: int = 0  # samples per second of a loop while it is in a turn
+    waits: float = 0.0  # the share of traces whose steps are logged ...
+    waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
+    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
 
     @property
     def features(self) -> dict[str, str]:
-        """The modules that this asks for, by the name of what they add, in the order of their opening.
+        """The module of each feature that is switched on, by the feature's name, in the order of opening.
 
-        They are below the package of the harness. The probe imports no other, so a process that is not asked
-        for a feature does not pay for it.
+        The names are relative to the harness's package. The probe imports no other feature, so a process does
+        not pay for what it does not use.
         """
         asked = (
             ("origins", "probe.tasks.coroutine_origins", self.origins),
@@ -60,7 +60,7 @@ class ProbeConfig:
     def text(self) -> str:
         """The text of the variable: ``key=value`` lines, the folder first.
 
-        Not JSON, because a process without a loop would have to import `json` only for this.
+        It is not JSON, so that a process without a loop need not import `json`.
         """
         lines = [f"folder={self.folder}", f"limit_ns={self.limit_ns}"]
         lines += [f"control={self.control}"] if self.control else []
@@ -84,7 +84,7 @@ class ProbeConfig:
         """The configuration in *text*.
 
         Raises:
-            ValueError: The text is not a configuration.
+            ValueError: A field is missing or malformed.
         """
         values = dict(line.partition("=")[::2] for line in text.splitlines())
         if not {"folder", "limit_ns"} <= values.keys():

@@ -1,7 +1,7 @@
-"""Counts the synchronous calls that are made on the thread of a running loop, by who makes them.
+"""Counts the synchronous calls on the threads of running loops, by the place that makes them.
 
 There is one count for each kind of call, place in the program's code, coroutine of the running task, and
-argument (a path, a host). Calls in other threads, and those from before a loop runs, are none of them.
+argument (a path, a host). Calls in other threads, and before a loop runs, are not counted.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from ..loop.turns import Turns
     from ..session import ProbeSession
 
-# What is beyond this is counted together for each kind of call: memory is bounded.
+# Calls from further places are counted together for each kind of call, which bounds the memory.
 PLACES = 1_000
-# The same for the arguments at one place: a single line may read a thousand files.
+# The same for the arguments of one place: a single line may read a thousand files.
 ARGUMENTS = 8
 ARGUMENT_CHARS = 200
-# A process that is killed loses the counts of this time. Each count that grew costs a line.
-TELL_EVERY_S = 0.5
+# A process that is killed loses the counts of at most this time. Each count that has grown is one line.
+FLUSH_EVERY_S = 0.5
 
 
 class CallCounts(Feature):
-    """The counts of this process, told every now and then while they grow."""
+    """The counts of this process, written now and then while they grow."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class CallCounts(Feature):
         on_error: Callable[[str, BaseException], None],
         sites: CallSite,
     ) -> None:
-        self._cost_ns = 0  # what the counting took of the loops' time
+        self._cost_ns = 0  # the loops' time spent on counting
         self._write = write
         self._on_error = on_error
         self._sites = sites
@@ -54,11 +54,11 @@ class CallCounts(Feature):
         self.resume(interception)
 
     def resume(self, interception: Interception) -> None:
-        """Go on counting after `close`: what was counted before is part of the counts."""
+        """Continue to count after `close`, on top of the earlier counts."""
         self._interception = interception
         self._is_over = threading.Event()
         interception.listener = self._count
-        Background(functools.partial(self._keep_telling, self._is_over))
+        Background(functools.partial(self._flush_periodically, self._is_over))
 
     def turns_begin(self, turns: Turns, number: int) -> None:
         self._interception.enter_thread()
@@ -67,36 +67,36 @@ class CallCounts(Feature):
         self._interception.leave_thread()
 
     def leave(self) -> None:
-        self.tell()
+        self.flush()
 
     def cost(self) -> dict[str, int]:
         return {"calls_ns": self._cost_ns}
 
-    def tell(self) -> None:
-        """Write every count that has grown since it was written last."""
+    def flush(self) -> None:
+        """Write every count that has grown since it was last written."""
         for place in list(self._places.values()):
             for argument, count in list(place.counts.items()):
-                if count.told < count.calls:
-                    count.told = count.calls
+                if count.written < count.calls:
+                    count.written = count.calls
                     self._write(_event(place, argument, count))
 
     def close(self) -> None:
-        """Put back what was replaced, and write what is left to write."""
+        """Undo the interception, and write what is left."""
         self._interception.remove()
         self._is_over.set()
         self._grown.set()
-        self.tell()
+        self.flush()
 
     def abandon(self) -> None:
         # The counts are the parent's, and so is the loop that was running.
         self._interception.forget_threads()
 
-    def _keep_telling(self, is_over: threading.Event) -> None:
-        # A thread that waits for something to tell: a timer would wake an idle process.
+    def _flush_periodically(self, is_over: threading.Event) -> None:
+        # It waits until a count grows: a timer would wake an idle process.
         while self._grown.wait() and not is_over.is_set():
-            time.sleep(TELL_EVERY_S)
+            time.sleep(FLUSH_EVERY_S)
             self._grown.clear()
-            self.tell()
+            self.flush()
 
     def _count(
         self,
@@ -118,7 +118,7 @@ class CallCounts(Feature):
 
     def _place(self, call: str, site: FrameType) -> _Place:
         coroutine = running_coroutine()
-        # By its code: each task has a coroutine of its own.
+        # By the coroutine's code: each task has another coroutine object.
         key = (call, site.f_code, site.f_lineno, getattr(coroutine, "cr_code", type(coroutine)))
         place = self._places.get(key)
         if place is None and len(self._places) >= PLACES:
@@ -141,7 +141,7 @@ def create(session: ProbeSession) -> Feature:
 
 
 class _Place:
-    """Where calls of one kind are made; without a function it stands for all that are not told apart."""
+    """A place that makes calls of one kind; without a function, all the places beyond the limit."""
 
     __slots__ = ("call", "caller", "counts", "file", "function", "line")
 
@@ -166,11 +166,11 @@ class _Place:
 
 
 class _Count:
-    __slots__ = ("calls", "longest_ns", "told", "total_ns")
+    __slots__ = ("calls", "longest_ns", "total_ns", "written")
 
     def __init__(self) -> None:
         self.calls = self.total_ns = self.longest_ns = 0
-        self.told = 0  # how many of the calls are in the record
+        self.written = 0  # the number of calls already in the record
 
 
 def _event(place: _Place, argument: str, count: _Count) -> CallsCounted:
@@ -190,7 +190,7 @@ def _event(place: _Place, argument: str, count: _Count) -> CallsCounted:
 
 
 def _text(argument: object) -> str:
-    """An argument as the record keeps it, "" for what only the program's own code could put into words."""
+    """An argument as the record keeps it, "" for types whose text would need the program's own code."""
     match argument:
         case str():
             text = argument

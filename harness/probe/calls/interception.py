@@ -1,12 +1,11 @@
-"""Replaces the synchronous calls that an event loop has to wait for, and puts every one of them back.
+"""Replaces the synchronous calls that block an event loop, reversibly, to time them.
 
-Each replacement does what it replaces and, on the thread of a running loop, tells how long that took.
-Everywhere else it is a look at a dictionary. A program must not notice: a replacement has the name, the
-signature and the pickled form of what it stands for, classes stay the classes they are, and an exception
-comes out with the traceback that it would have had.
+Each replacement calls the original and, on the thread of a running loop, reports how long that took. In other
+threads it adds one dictionary look-up. The program must not notice: a replacement has the name, the signature
+and the pickled form of the original, classes keep their identity, and exceptions keep their traceback.
 
-Functions are replaced before the program can import them by name; those of a module that is not loaded yet,
-right after it is. Nothing here is imported unless it was asked for.
+Functions are replaced before the program can import them by name, those of a module that is not loaded yet
+right after its import. This module is imported only if calls are counted.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
 
     Arguments = tuple[Any, ...]
     Keywords = dict[str, Any]
-    Argument = Callable[[Arguments, Keywords], object]  # the one that tells a call from others of its kind
+    Argument = Callable[[Arguments, Keywords], object]  # the argument by which calls of a kind are told apart
 
     class CallListener(Protocol):
-        """Told of each call in its own thread, when it is over; must not raise."""
+        """Called after each intercepted call, in its thread; must not raise."""
 
         def __call__(
             self,
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
-# Not `read` and `write`: on the thread of a loop they are mostly for pipes that never wait, those of
-# process pools and of asyncio itself. Files that `open` opened are seen below.
+# Without `read` and `write`: on a loop's thread these are mostly for pipes that never block, those of process
+# pools and of asyncio itself. Files from `open` are covered by `_FILE`.
 _OS = (
     "access", "chmod", "chown", "fdatasync", "fsync", "link", "listdir", "lstat", "mkdir", "open", "readlink",
     "remove", "rename", "replace", "rmdir", "scandir", "stat", "statvfs", "symlink", "truncate", "unlink",
@@ -61,8 +60,8 @@ _SOCKET_TRANSFERRING = (
 _SSL_SOCKET = ("do_handshake", "read", "send", "unwrap")
 _SSL_CONTEXT = ("load_cert_chain", "load_default_certs", "load_verify_locations", "set_default_verify_paths")
 _SUBPROCESS = ("call", "run")
-# The layers of a file above this one only move bytes in memory. Which of the methods is taken depends on the
-# size of the file, so readings share a name.
+# The methods of the raw layer: those above only move bytes in memory. Which reading method is called depends
+# on the size of the file, so these share a name.
 _FILE = {"read": "file.read", "readall": "file.read", "readinto": "file.read", "write": "file.write"}
 _SQLITE_CONNECTION = {
     "__exit__": "sqlite3.commit", "commit": "sqlite3.commit", "execute": "sqlite3.execute",
@@ -81,14 +80,14 @@ class Interception:
 
     def __init__(self) -> None:
         self.listener: CallListener | None = None
-        # For each thread that runs a loop: whether it is inside a call that is told of. Calls within that
-        # one, and those that telling of it needs, are parts of it.
+        # For each thread that runs a loop: whether it is in a reported call. Calls within that call, and
+        # those made to report it, are part of it.
         self._inside: dict[int, bool] = {}
         self._replacements: list[Replacement] = []
         self._over = False
 
     def install(self, hooks: PostImportHook) -> None:
-        """Replace what is loaded, and have *hooks* bring the rest."""
+        """Replace the calls of loaded modules, and by *hooks* those of modules that are imported later."""
         import _frozen_importlib
         import _io
         import builtins
@@ -101,7 +100,7 @@ class Interception:
         for name in _OS:
             self._function((os,), name, f"os.{name}", _first)
         self._function((os,), "system", "os.system", _program)
-        # Called for what is not in `sys.modules` only: statements that find their module there cost nothing.
+        # Called only for modules that are not in `sys.modules` yet, so other imports cost nothing.
         self._function((_frozen_importlib,), "_find_and_load", "import", _first)
         for name, call in _FILE.items():
             self._builtin_method(_io.FileIO, name, call, _name)
@@ -111,20 +110,20 @@ class Interception:
         hooks.watch("sqlite3", self._in_sqlite)
 
     def enter_thread(self) -> None:
-        """A loop runs in this thread from now on."""
+        """Report the calls of this thread, which runs a loop, from now on."""
         self._inside[get_ident()] = False
 
     def leave_thread(self) -> None:
-        """This thread's loop has stopped."""
+        """Stop reporting the calls of this thread."""
         self._inside.pop(get_ident(), None)
 
     def forget_threads(self) -> None:
-        """In a child after `fork`: the loop that ran here is the parent's."""
+        """Stop reporting in a child after `fork`, for the loop that ran is the parent's."""
         self._inside.clear()
         self.listener = None
 
     def remove(self) -> None:
-        """Put everything back. Replacements that somebody has kept only pass on from now on."""
+        """Undo everything. A replacement that the program has stored only calls the original from now on."""
         self._over = True
         self._inside.clear()
         while self._replacements:
@@ -163,7 +162,7 @@ class Interception:
     def _function(self, modules: Sequence[ModuleType], name: str, call: str, argument: Argument) -> None:
         """Replace one function under the same name in several modules."""
         own = getattr(modules[0], name, None)
-        if own is None or self._over:  # not on this system; or the interpreter is on its way out
+        if own is None or self._over:  # not on this system; or the interception has ended
             return
         replacement: Any = self._timed(own, call, argument)
         if not hasattr(own, "__code__"):
@@ -180,17 +179,16 @@ class Interception:
         argument: Argument,
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> None:
-        """Replace a method, in a class written in Python that has it itself or inherits it."""
+        """Replace an own or inherited method of a class written in Python."""
         own = getattr(owner, name, None)
         if own is not None and not self._over:
             timed = self._timed(own, call, argument, may_wait)
             self._replacements.append(Replacement(owner, name, timed))
 
     def _builtin_method(self, owner: type, name: str, call: str, argument: Argument) -> None:
-        """Replace a method in a class written in C.
+        """Replace a method of a class written in C.
 
-        Python refuses to change such a class. Its namespace can be reached all the same; a subclass in its
-        place would change the type of every file, and files that are open already would be missed.
+        Replacing the class by a subclass would change the type of every file, and miss files that are open.
         """
         if self._over:
             return
@@ -204,7 +202,7 @@ class Interception:
         argument: Argument,
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> Callable[..., Any]:
-        """A function that does *own*, and tells of it as *call*."""
+        """A function that calls *own* and reports it as *call*."""
         inside = self._inside
 
         @functools.wraps(own)
@@ -246,7 +244,7 @@ class _MethodInC(Replacement):
 
 
 def _has_timeout(args: Arguments) -> bool:
-    """Whether the socket may wait: it has a timeout, or none at all; asyncio's have the timeout 0."""
+    """Whether the socket may block: it has a timeout other than 0, or none. asyncio's have the timeout 0."""
     return bool(args[0].gettimeout() != 0)
 
 
@@ -267,10 +265,10 @@ def _name(args: Arguments, _kwargs: Keywords) -> object:
 
 
 def _program(args: Arguments, kwargs: Keywords) -> object:
-    """The program of a command; its arguments may be secrets."""
+    """The program of a command, without its arguments, which may be secrets."""
     command = args[0] if args else kwargs.get("args", kwargs.get("command", ""))
     words = command.split() if isinstance(command, (str, bytes)) else command
-    # A path alone is a command, too.
+    # A single path is a command, too.
     return next(iter(words), "") if isinstance(words, (list, tuple)) else words
 
 

@@ -51,7 +51,7 @@ class ControlServer:
         """Close the parent's sockets in a child after `fork`: nothing answers there."""
         self._listening.close()
         if (caller := self._caller) is not None:
-            # Not `close`: the stream of the thread that is not here would keep it open.
+            # `close` would wait for the stream of the parent's thread, which is never closed here.
             os.close(caller.detach())
 
     def _serve(self) -> None:

@@ -1,8 +1,8 @@
-"""How the probe gets into a program without a change to it: Python's start imports this file.
+"""Loads the probe into an unmodified program: Python imports this file when it starts.
 
-Its folder stands first on PYTHONPATH, alone; nothing else of the harness becomes importable. The probe is
-loaded under a private name, so a target that has its own ``harness``, or another version of this one, never
-meets it. A ``sitecustomize`` that the environment has of its own runs as it would have.
+Only this folder is added to PYTHONPATH, in first place, so nothing else of the harness becomes importable.
+The probe is loaded under a private name, so it does not clash with a ``harness`` of the target or with
+another version of this one. The environment's own ``sitecustomize`` still runs.
 """
 
 import os
@@ -42,6 +42,6 @@ def _run_the_environments_own() -> None:
 try:
     _enter()
 except Exception as exc:
-    # The target must start whatever is wrong with the probe.
+    # The target must start even when the probe cannot.
     sys.stderr.write(f"harness: the probe could not enter this process: {exc!r}\n")
 _run_the_environments_own()

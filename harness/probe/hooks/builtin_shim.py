@@ -1,4 +1,4 @@
-"""What keeps a program from noticing that a function was replaced."""
+"""Hides from a program that one of its functions was replaced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for 
         function.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` reads the signature from it
         super().__init__(function)
         self._own = own
-        # Pickled by this and its name, as functions are; `os.stat` says that it is in `posix`.
+        # A function is pickled by its module and name; the module of `os.stat` is `posix`.
         self.__module__ = module
 
     def __eq__(self, other: object) -> bool:

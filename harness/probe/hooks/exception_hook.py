@@ -1,7 +1,7 @@
-"""Overhears what asyncio and Python report of work that got lost; who was meant to hear it still does.
+"""Observes what asyncio and Python report about lost work; the reports go where they would have gone.
 
-Both are called rarely, and at any time: by a finalizer, in any thread. The imports are what every process
-pays that imports asyncio, with a loop or without.
+Finalizers make such reports, rarely, at any time and in any thread. Every process that imports asyncio pays
+for the imports here, even without a loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def install_exception_handler(kind: type, session: Callable[[], ProbeSession | None]) -> None:
-    """Have the loops of this class pass on what they tell their exception handler."""
+    """Pass on to the session what loops of this class report to their exception handler."""
     own = kind.call_exception_handler  # type: ignore[attr-defined]  # every loop has it
 
     @functools.wraps(own)
@@ -35,10 +35,10 @@ def install_exception_handler(kind: type, session: Callable[[], ProbeSession | N
 
 
 def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
-    """Have Python pass on the coroutines that it warns of because they were never awaited.
+    """Pass on to the session the coroutines that Python warns about because they were never awaited.
 
-    The function that warns looks for its caller's line, so it cannot be wrapped. It is copied, and in the
-    copy `warn` is one that looks a level further.
+    The function that warns reports its caller's line, so it cannot be wrapped. It is copied instead, with
+    another `warn` that skips one more frame.
     """
     own = unawaited_warning(warnings)
     if own is None:

@@ -1,4 +1,4 @@
-"""Runs a callback right after a module was first imported, and costs nothing until then."""
+"""Runs a callback right after the first import of a module, and costs nothing until then."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class PostImportHook:
-    """A finder that stands first, lets the others find, and adds a step to the loading of a few modules."""
+    """A finder that leaves finding to the others, and adds a step to the loading of some modules."""
 
     def __init__(self) -> None:
         self._steps: dict[str, Callable[[ModuleType], None]] = {}
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
-        """Call *step* with the module *name*: at once when it is imported already, else right after it is."""
+        """Call *step* with the module *name*: now if it is imported already, else right after its import."""
         module = sys.modules.get(name)
         if module is not None:
             step(module)
@@ -48,7 +48,7 @@ class PostImportHook:
 
 
 class _HookedLoader:
-    """The module's own loader, and the step after it. The module keeps its own loader in its spec."""
+    """Runs the module's own loader, then the step. The module's spec gets its own loader back."""
 
     def __init__(self, own: Loader, step: Callable[[ModuleType], None]) -> None:
         self._own = own

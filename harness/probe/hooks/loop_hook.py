@@ -1,8 +1,8 @@
-"""Which loop runs in which thread: told in that thread, whenever one begins to run and when it stops.
+"""Reports when a loop begins to run in a thread and when it stops, in that thread.
 
-Whatever runs a loop says so by `asyncio._set_running_loop`. That function is replaced while somebody
-listens; no loop's own class is touched, but for uvloop's when it was imported before: it keeps the function
-that it has found then.
+All loops announce this to asyncio by `asyncio._set_running_loop`. That function is replaced while there are
+subscribers. The classes of loops are left alone, except uvloop's if it was imported before: it has kept the
+original function.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .replacement import Replacement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # A process that runs no loop has imported neither.
+    # A process that runs no loop has not imported these.
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -28,7 +28,7 @@ _lock = threading.Lock()
 def subscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Call *listener* with each loop that begins to run from now on, and with `None` when it stops.
 
-    It is called in the thread that runs the loop, sometimes twice with the same, and must not raise.
+    It is called in the loop's thread, sometimes twice with the same loop, and must not raise.
     """
     with _lock:
         if not _listeners:
@@ -38,7 +38,7 @@ def subscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
 
 
 def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
-    """Call *listener* no more; with the last one, everything is put back."""
+    """Stop calling *listener*; when it was the last one, undo the replacement."""
     with _lock:
         _listeners.remove(listener)
         while _replacements and not _listeners:
@@ -46,8 +46,8 @@ def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
 
 
 def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
-    """The loops that run in other threads now. uvloop's are not found: they have no frame in Python."""
-    # Not at the top: this module is loaded while asyncio still is.
+    """The loops that run in other threads now, except uvloop's, which have no frame in Python."""
+    # Not at the top: this module is imported while asyncio is being imported.
     from asyncio import BaseEventLoop
 
     from ..threads import other_threads
@@ -67,7 +67,7 @@ def _replace_asyncios() -> None:
 
     def _set_running_loop(loop: AbstractEventLoop | None) -> None:
         own(loop)
-        _tell(loop)
+        _notify(loop)
 
     modules = [module for module in (events, sys.modules.get("asyncio")) if module is not None]
     _replacements.extend(
@@ -86,15 +86,15 @@ def _replace_uvloops() -> None:
 
     @functools.wraps(own)
     def run_forever(loop: AbstractEventLoop) -> None:
-        _tell(loop)
+        _notify(loop)
         try:
             own(loop)
         finally:
-            _tell(running())
+            _notify(running())
 
     _replacements.append(Replacement(uvloop.Loop, "run_forever", run_forever))
 
 
-def _tell(loop: AbstractEventLoop | None) -> None:
+def _notify(loop: AbstractEventLoop | None) -> None:
     for listener in tuple(_listeners):
         listener(loop)

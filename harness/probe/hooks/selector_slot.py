@@ -1,8 +1,8 @@
-"""Where asyncio finds a selector's `select`: taken for as long as a loop is watched, then given back.
+"""Replaces a selector's `select` while its loop is watched.
 
-CPython has no short cut to an attribute that hides a method of its object's class: to find it takes some
-30 ns of every turn. So while epoll's own is replaced, the loop has a twin of its selector, which is the same
-but for one thing: its `select` lies in a slot, where it is found at once.
+CPython looks up an attribute that hides a method of the object's class slowly: some 30 ns in every turn. So
+where epoll's own `select` is replaced, the loop gets a twin of its selector. The twin differs in one thing:
+its `select` is in a slot, which is found at once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .runtime import why_no_epoll_timing
 if TYPE_CHECKING:
     from selectors import EpollSelector as _Epoll
 else:
-    # Where there is no epoll, this is a class that no selector is of, and so none has a twin.
+    # Without epoll, an abstract class: no selector is exactly of this type, so none gets a twin.
     _Epoll = getattr(selectors, "EpollSelector", selectors.BaseSelector)
 
 
 class _SlottedSelector(_Epoll):
-    """Shares all attributes with the selector that it stands for, and so the files that are waited for."""
+    """A twin that shares all attributes with its original, and with them the registered files."""
 
     __slots__ = ("select", "stands_for")
     select: Any
@@ -30,13 +30,13 @@ class _SlottedSelector(_Epoll):
     __module__, __qualname__ = _Epoll.__module__, _Epoll.__qualname__
 
     def __init__(self, selector: _Epoll) -> None:
-        # Not the class's own `__init__`, which opens an epoll.
+        # The class's own `__init__` would open another epoll.
         self.__dict__ = selector.__dict__
         self.stands_for = selector
         self.reset()
 
     def __delattr__(self, name: str) -> None:
-        """Removing `select` uncovers the selector's own, as it does on the other one."""
+        """Removing `select` uncovers the selector's own, as it does on the original."""
         if name == "select":
             self.reset()
         else:
@@ -44,7 +44,7 @@ class _SlottedSelector(_Epoll):
 
     def reset(self) -> None:
         """Put the selector's own `select` into the slot."""
-        # Bound to the other one: bound to itself, it would be garbage that only the collector frees.
+        # Bound to the original: bound to the twin, it would be garbage that only the collector frees.
         self.select = _Epoll.select.__get__(self.stands_for)
 
 
@@ -52,17 +52,17 @@ _SlottedSelector.__name__ = _Epoll.__name__
 
 
 class SelectorSlot:
-    """The place of `select` in one loop's selector."""
+    """The replaceable `select` of one loop's selector."""
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Self | None:
-        """`None`: the loop has no selector in Python, or one whose `select` cannot be replaced."""
+        """The slot of *loop*; `None` if its selector is not in Python or has no replaceable `select`."""
         selector = getattr(loop, "_selector", None)
         is_replaceable = getattr(selector, "select", None) is not None and hasattr(selector, "__dict__")
         return cls(loop, selector) if is_replaceable else None
 
     def __init__(self, loop: AbstractEventLoop, selector: Any) -> None:
-        """Nothing is taken yet."""
+        """Nothing is replaced yet."""
         self.selector = selector
         self.own: Any = selector.select  # what asyncio would call now
         self._loop = loop
@@ -81,14 +81,14 @@ class SelectorSlot:
 
     def take(self, select: Any) -> None:
         """Have asyncio call this function instead, from the next turn on."""
-        # A class that computes its selector would not take another.
+        # A loop class with a computed selector would not accept another one.
         if self.is_epolls_own and not hasattr(type(self._loop), "_selector"):
             self.selector = _SlottedSelector(self.selector)
             object.__setattr__(self._loop, "_selector", self.selector)
         self._replacement = _SelectReplacement(self.selector, "select", select)
 
     def leave(self) -> None:
-        """Give the place back as it was; from any thread."""
+        """Restore `select`; from any thread."""
         replacement, self._replacement = self._replacement, None
         if replacement is None:
             return
@@ -100,7 +100,7 @@ class SelectorSlot:
 
 
 class _SelectReplacement(Replacement):
-    """The replaced `select` of a selector: an attribute of most, the slot of a `_SlottedSelector`."""
+    """A replaced `select`: the slot of a `_SlottedSelector`, an attribute of any other selector."""
 
     def stored(self) -> Any:
         if type(self.owner) is not _SlottedSelector:

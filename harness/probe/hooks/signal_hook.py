@@ -1,8 +1,8 @@
-"""Hears when a handler of the program is called for a signal that asks the process to end.
+"""Observes the program's handlers for the signals that ask a process to end.
 
-Python calls handlers between any two instructions of the main thread, and so calls ours. A handler is kept
-inside an `_ObservedHandler`, which calls it. `signal.getsignal` still returns the program's: both functions
-behind the module `signal` are replaced, and asyncio and uvloop go through them.
+Each such handler is wrapped in an `_ObservedHandler`, which Python calls between two instructions of the main
+thread. `signal.getsignal` still returns the program's own: both functions of the module behind `signal` are
+replaced, and asyncio and uvloop use these.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object]
 
-# What a service manager, a container's runtime and a terminal send. The others mean what a program likes.
+# Sent by service managers, container runtimes and terminals. Other signals have no fixed meaning.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 
 
 class _ObservedHandler:
-    """A handler of the program, and who else is told; it has no part in what the handler does."""
+    """A handler of the program, and a function that is called before it."""
 
-    __slots__ = ("own", "tell")
+    __slots__ = ("notify", "own")
 
-    def __init__(self, own: Handler, tell: Handler) -> None:
+    def __init__(self, own: Handler, notify: Handler) -> None:
         self.own = own
-        self.tell = tell
+        self.notify = notify
 
     def __call__(self, number: int, frame: FrameType | None) -> object:
-        self.tell(number, frame)
+        self.notify(number, frame)
         try:
             return self.own(number, frame)
         except BaseException as exc:
@@ -40,40 +40,40 @@ class _ObservedHandler:
             raise
 
 
-def install(tell: Handler) -> None:
-    """Call *tell* before each handler that is called for one of `ENDING` from now on; it must not raise."""
+def install(notify: Handler) -> None:
+    """Call *notify* before each call of a handler for one of `ENDING` from now on; it must not raise."""
     set_own, get_own = _signal.signal, _signal.getsignal
 
     def signal(signalnum: int, handler: object, /) -> object:
         try:
-            return _bare(set_own(signalnum, _heard(signalnum, handler)))
+            return _own_handler(set_own(signalnum, _observed(signalnum, handler)))
         except BaseException as exc:
             hide_frame(exc)
             raise
 
     def getsignal(signalnum: int, /) -> object:
         try:
-            return _bare(get_own(signalnum))
+            return _own_handler(get_own(signalnum))
         except BaseException as exc:
             hide_frame(exc)
             raise
 
-    def _heard(number: int, handler: object) -> object:
-        # Not Python's own for SIGINT: what follows from KeyboardInterrupt is no handler's doing.
+    def _observed(number: int, handler: object) -> object:
+        # Python's own handler for SIGINT only raises KeyboardInterrupt.
         if number not in ENDING or not callable(handler) or handler is _signal.default_int_handler:
             return handler
-        return _ObservedHandler(handler, tell)
+        return _ObservedHandler(handler, notify)
 
     _signal.signal = BuiltinShim(signal, set_own, "_signal")
     _signal.getsignal = BuiltinShim(getsignal, get_own, "_signal")
     for number in ENDING:
         before = get_own(number)
-        if _heard(number, before) is not before:
+        if _observed(number, before) is not before:
             try:
                 signal(number, before)
             except ValueError:  # asyncio is imported in another thread than the main one
                 return
 
 
-def _bare(handler: object) -> object:
+def _own_handler(handler: object) -> object:
     return handler.own if type(handler) is _ObservedHandler else handler

@@ -1,13 +1,13 @@
-"""Stands in for how asyncio makes a callback ready and runs it, and logs both: the steps of one loop.
+"""Logs the steps of one loop: when each callback became ready, what made it ready, and when it ran.
 
-A step is one run of a callback; a task is one callback from each wait to the next. Its handle is asyncio's
-own with room for the time at which it became ready, and for the step that made it so. Timers and files need
-no room: a timer is ready when it is due, a file when the turn begins. Nothing that is logged refers to a
-task, or to anything else of the program's: those would live longer than they do without the probe.
+A step is one run of a callback; a task takes one step from each wait to the next. A step's handle is
+asyncio's own with two more fields, for the time at which it became ready and for the step that made it ready.
+Timers and files need none: a timer is ready when it is due, a file when the turn begins. The log refers to no
+task, nor to any other object of the program, which would otherwise live longer than without the probe.
 
-Four functions of asyncio's classes are replaced while the steps of a loop are logged. `call_soon`, by which
-nearly every step becomes ready, does the whole work itself, down to the fields of the handle: each call
-around or below it would cost another twentieth of the shortest steps.
+Four functions of asyncio's classes are replaced while the steps of a loop are logged. `call_soon` makes
+nearly every step ready. It does all the work itself, down to the fields of the handle: each further call
+would add a twentieth to the shortest steps.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ..loop.turns import Turns
 from .builtin_shim import hide_frame
 from .replacement import Replacement
 
-# A step that holds the loop for longer is logged whosesoever it is.
+# A longer step is logged whether or not it is of a chosen trace.
 LONG_NS = 100_000
-# Of one that is as long as this, the CPU time is asked for: that is a system call.
+# The CPU time of a step of at least this length is read, which is a system call.
 CPU_ASKED_NS = 5_000_000
-# What short steps held the loop together, without a pause between them, is logged from here on.
+# A run of short steps, with no longer pause than PAUSE_NS between two, is logged from this total on.
 TOGETHER_NS, PAUSE_NS = 50_000, 100_000
-# After so many steps since the log was emptied nothing more is logged. A row takes some 240 bytes of memory.
+# The most steps that are logged before the log is written. A row takes some 240 bytes of memory.
 ROOM = 100_000
 WIDTH, LONG_WIDTH = 6, 3
-# How a callback becomes ready: as programs and tasks say it, what that calls, and from another thread.
+# How a callback becomes ready: by programs and tasks, what that calls, and from another thread.
 _SOON = ("call_soon", "_call_soon", "call_soon_threadsafe")
 
 
 @dataclass(slots=True)
 class StepBuffers:
-    """What was logged and is not written yet; the loop's thread adds to it, the writer's takes away."""
+    """The rows that are not written yet: the loop's thread adds them, the writing thread takes them."""
 
     rows: list[int]
     long_rows: list[int]
@@ -53,11 +53,11 @@ class StepHook:
     """The logging of one loop's steps."""
 
     log: StepBuffers
-    number: Callable[[], int]  # of the step that runs, or ran last: how many there were
-    want: Callable[[], None]  # have the running step logged, whatever it does
-    go_on: Callable[[], None]  # the log was emptied
-    look_at: Callable[[ContextVar[Any]], None]  # OpenTelemetry's variable, once there is one
-    stop: Callable[[], None]  # put everything back; from any thread
+    number: Callable[[], int]  # of the running step, or of the last one: steps are counted from 1
+    keep: Callable[[], None]  # log the running step in any case
+    resume: Callable[[], None]  # to be called when rows were taken from the log
+    use_variable: Callable[[ContextVar[Any]], None]  # set OpenTelemetry's variable, once there is one
+    stop: Callable[[], None]  # undo all replacements; from any thread
 
 
 def log_steps(
@@ -74,19 +74,19 @@ def log_steps(
 
     Args:
         turns: Of the loop.
-        first: How many steps there were in earlier loops.
-        is_chosen: Whether what is current in a context is of a trace to be logged; `None`: all are.
-        number_of: The number of a task that has none yet.
-        runner_of: What stands for a callback, which is a method of the second.
-        working: By thread, the work that an executor's threads do, as a waker.
+        first: The number of steps in earlier loops.
+        is_chosen: Whether OpenTelemetry's values in a context are of a trace to be logged; `None`: all are.
+        number_of: Numbers a task that has no number yet.
+        runner_of: The number in the log for a callback, whose `__self__` is the second argument.
+        working: The work of executors' threads, by thread ident, as a waker.
     """
-    # Everything that a step touches is a local of this closure.
+    # Everything that a step uses is a local of this closure.
     watched: Any = loop
     ident, clock = get_ident(), monotonic_ns
     variable: ContextVar[Any] = ContextVar("harness_nothing")
     number = first
-    wanted = -1  # the latest step that is logged because of what it did
-    look_ns = 0  # until then nothing but a step itself needs to be looked at
+    kept = -1  # the latest step that is logged because of what it did
+    plain_until_ns = 0  # until this time a step of a chosen trace needs no further checks
     short_ns = short_since_ns = short_until_ns = 0
     log = StepBuffers([], [])
     extend, until = log.rows.extend, first + ROOM
@@ -94,31 +94,31 @@ def log_steps(
     below_soon, below_make, below_threadsafe = [vars(BaseEventLoop)[name] for name in _SOON]
 
     class Step(Handle):
-        """A handle that knows since when it is ready, and why."""
+        """A handle that knows when it became ready, and why."""
 
         __slots__ = ("is_traced", "ready_ns", "waker")
         is_traced: bool
         ready_ns: int
         waker: int
-        # asyncio's needs the handle's fields as arguments, and asks the loop for its debug mode.
+        # asyncio's takes the fields as arguments and reads the loop's debug mode, which takes longer.
         __init__ = object.__init__
 
-    # It is shown to people, in the messages of exceptions and of asyncio's debug mode.
+    # The name appears in the messages of exceptions and of asyncio's debug mode.
     Step.__name__ = Step.__qualname__ = Handle.__name__
 
     make: Any = Step
 
-    # Each variable of the closure that a function knows costs every call of it: so `call_soon` and `_run`
-    # know few, and leave what is rare to others.
+    # Each closure variable that a function uses adds to the cost of every call, so `call_soon` and `_run` use
+    # few, and leave rare cases to other functions.
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
-        nonlocal wanted
+        nonlocal kept
         if self is not watched or self._debug or self._closed:
             try:
                 handle = below_soon(self, callback, *args, context=context)
             except BaseException as exc:
                 hide_frame(exc)
                 raise
-            # In debug mode a handle keeps the stack on which it was made: without this frame.
+            # In debug mode a handle keeps the stack on which it was created; remove this frame from it.
             if handle._source_traceback:
                 del handle._source_traceback[-1]
             return handle  # type: ignore[no-any-return]
@@ -135,7 +135,7 @@ def log_steps(
         step.waker = number
         try:
             if variable in context and (is_chosen is None or is_chosen(context[variable])):
-                step.is_traced, wanted = True, number
+                step.is_traced, kept = True, number
             else:
                 step.is_traced = False
         except Exception:  # no context of Python's, but something that also has a `run`
@@ -144,8 +144,8 @@ def log_steps(
         return step  # type: ignore[no-any-return]
 
     def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
-        """The same, for those who call what is below `call_soon`, and for other threads."""
-        nonlocal wanted
+        """The same, for callers of `_call_soon` itself and for other threads."""
+        nonlocal kept
         if self is not watched or self._debug:
             handle = below_make(self, callback, args, context)
             if handle._source_traceback:
@@ -164,7 +164,7 @@ def log_steps(
         step.waker = waker or number
         step.is_traced = is_in_trace(context)
         if step.is_traced:
-            wanted = number
+            kept = number
         self._ready.append(step)
         return step  # type: ignore[no-any-return]
 
@@ -177,17 +177,17 @@ def log_steps(
         return handle
 
     def _run(self: Any) -> None:
-        # Named as the original's: a stack is searched for the handle (`tasks.py`).
+        # The parameter has the original's name: `tasks/identity.py` reads it from the stack.
         nonlocal number
         if self._loop is not watched:
             run(self)
             return
-        own = number = number + 1  # another loop may run inside of this step: nobody keeps a program from it
+        own = number = number + 1  # another loop may run inside this step
         began_ns = clock()
         run(self)
         ended_ns = clock()
         # Most steps are of a task of a chosen trace, or there would be little to log.
-        if ended_ns < look_ns and type(self) is Step and self.is_traced:
+        if ended_ns < plain_until_ns and type(self) is Step and self.is_traced:
             try:
                 owner = self._callback.__self__
                 if type(owner) is Task:
@@ -195,15 +195,15 @@ def log_steps(
                     extend((own, self.ready_ns, began_ns, ended_ns, self.waker, runner))
                     return
             except Exception:
-                owner = None  # a function, or a callback of somebody's own making
-        look(self, own, began_ns, ended_ns)
+                owner = None  # a function, or a callable of the program's own class
+        log_step(self, own, began_ns, ended_ns)
 
-    def look(handle: Any, own: int, began_ns: int, ended_ns: int) -> None:
-        """Log a step, or not: of whatever kind it is, and however long it took."""
-        nonlocal look_ns, short_ns, short_since_ns, short_until_ns
+    def log_step(handle: Any, own: int, began_ns: int, ended_ns: int) -> None:
+        """Decide whether to log a step of any kind and length, and log it."""
+        nonlocal plain_until_ns, short_ns, short_since_ns, short_until_ns
         took_ns = ended_ns - began_ns
         try:
-            is_traced = wanted == own or took_ns > LONG_NS
+            is_traced = kept == own or took_ns > LONG_NS
             if type(handle) is Step:
                 is_traced = is_traced or handle.is_traced
             if not is_traced and not is_in_trace(handle._context):
@@ -211,7 +211,7 @@ def log_steps(
                     short_ns, short_since_ns = 0, began_ns
                 short_ns += took_ns
                 short_until_ns = ended_ns
-                look_ns = 0  # what is gathered here is to be logged before the next one
+                plain_until_ns = 0  # the sum must be logged before the next step
                 return
             if short_ns:
                 if short_ns > TOGETHER_NS:
@@ -220,8 +220,8 @@ def log_steps(
             if own > until:
                 log.dropped += 1
                 return
-            # What begins after this one and ends before then needs no CPU time asked for.
-            look_ns = ended_ns + CPU_ASKED_NS
+            # A step that begins after this one and ends before then is too short to read its CPU time.
+            plain_until_ns = ended_ns + CPU_ASKED_NS
             ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) is Step else unmarked(handle)
             callback = handle._callback
             runner = runner_of(callback, getattr(callback, "__self__", None))
@@ -230,7 +230,7 @@ def log_steps(
                 marked_ns, marked_cpu_ns = turns.marked
                 log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
         except Exception:
-            log.dropped += 1  # a callback of somebody's own making
+            log.dropped += 1  # a callable of the program's own class
 
     def is_in_trace(context: Context) -> bool:
         try:
@@ -239,22 +239,22 @@ def log_steps(
             return False
 
     def unmarked(handle: Any) -> tuple[int, int]:
-        """When it became ready, and why; of a handle that was not made by the above."""
+        """When a handle that is no `Step` became ready, and what made it ready."""
         if isinstance(handle, TimerHandle):
             return int(handle.when() * 1e9), TIMER  # the loop's clock is `time.monotonic`
         if isinstance(getattr(handle._callback, "__self__", None), Task):
-            return 0, 0  # made before, or in debug mode
+            return 0, 0  # created before, or in debug mode
         return int(turns.running_since_s() * 1e9), FILE
 
-    def want() -> None:
-        nonlocal wanted
-        wanted = number
+    def keep() -> None:
+        nonlocal kept
+        kept = number
 
-    def go_on() -> None:
+    def resume() -> None:
         nonlocal until
         until = number + ROOM
 
-    def look_at(traced: ContextVar[Any]) -> None:
+    def use_variable(traced: ContextVar[Any]) -> None:
         nonlocal variable
         variable = traced
 
@@ -264,10 +264,10 @@ def log_steps(
         for replacement in replacements:
             replacement.undo()
 
-    # A loop that has its own way below `call_soon` is called as ever.
+    # A loop class with a `_call_soon` of its own keeps its `call_soon`.
     is_stock = type(loop)._call_soon is below_make  # type: ignore[attr-defined]
     ours = {"_call_soon": _call_soon, "call_soon_threadsafe": call_soon_threadsafe}
     ours |= {"call_soon": call_soon} if is_stock else {}
     replacements = [Replacement(BaseEventLoop, name, function) for name, function in ours.items()]
     replacements.append(Replacement(Handle, "_run", _run))
-    return StepHook(log, lambda: number, want, go_on, look_at, stop)
+    return StepHook(log, lambda: number, keep, resume, use_variable, stop)

@@ -1,9 +1,8 @@
-"""Keeps where and when each task is made, while somebody wants to know: the console does.
+"""Records where and when each task is created, while a console is open.
 
-No task factory is set. `create_task` is replaced on the loop itself, around whatever factory there is or
-comes, so `get_task_factory` goes on to tell what the program has set: libraries look there for the eager
-factory, and behave differently. What is kept is raw, is put into words when it is asked for, and goes with
-its task: a task written in C takes attributes, though it has no ``__dict__`` to show them in.
+No task factory is set, because libraries check `get_task_factory` for the eager factory and behave
+accordingly. Instead `create_task` is replaced on the loop itself, around any factory. The origin is kept as
+an attribute of the task, even of one in C, in raw form; names and lines are looked up when they are needed.
 """
 
 from __future__ import annotations
@@ -24,28 +23,26 @@ from .builtin_shim import hide_frame
 from .replacement import Replacement
 from .task_state import creation_stack
 
-# How many places are kept of a task: its own, its maker's, and so on. They are copied, not linked, so a task
-# that makes its own successor for ever does not keep the whole line.
+# The number of places kept for a task: its own, its creator's, and so on. They are copied, not linked, so a
+# task that creates its own successor again and again does not keep the whole chain alive.
 PLACES = 4
-# When, the task that made it, then a code and an instruction for each place: the tuple on a task.
+# The tuple on a task: the time, the task that created it, then a code and an instruction for each place.
 _AT, _PARENT, _FIRST = 0, 1, 2
-# What asyncio does on behalf of its caller is not where a task is made.
+# The globals of asyncio's modules that create tasks on behalf of their callers.
 _ON_BEHALF = vars(asyncio.tasks), vars(asyncio.taskgroups)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOrigin:
-    """Where a task comes from."""
+    """Where and when a task was created."""
 
     at_ns: int
-    places: tuple[Frame, ...]  # the line that made it, then the line that made its maker, and so on
-    parent: Task[Any] | None = field(
-        repr=False
-    )  # the task that made it, if there was one and it is still there
+    places: tuple[Frame, ...]  # the line that created it, then the line that created its creator, and so on
+    parent: Task[Any] | None = field(repr=False)  # the task that created it, if it still exists
 
 
 def origin_of(task: Task[Any]) -> TaskOrigin | None:
-    """What is known of where *task* was made; `None` for one that nobody saw being made."""
+    """The origin of *task*; `None` for one whose creation was not observed."""
     kept: tuple[Any, ...] | None = getattr(task, "_harness_birth", None)
     if kept is None:
         return None
@@ -55,28 +52,28 @@ def origin_of(task: Task[Any]) -> TaskOrigin | None:
 
 
 class TaskHook:
-    """Sees every task being made on the loops that it is told of."""
+    """Observes the creation of tasks on the loops that are passed to `begin`."""
 
     def __init__(self) -> None:
         self.missed = 0  # tasks that could not be marked
         self._over = False
-        # Kept by the functions, which the loops keep: a loop must not live longer than without this.
+        # Weak: the replaced functions keep these, so that a loop does not live longer than without the hook.
         self._replacements: WeakSet[Replacement] = WeakSet()
 
     def begin(self, loop: AbstractEventLoop) -> None:
-        """See the tasks of *loop* being made from now on; from any thread, and again at will."""
+        """Observe the tasks that *loop* creates from now on; a second call has no effect. From any thread."""
         known = any(replacement.owner is loop for replacement in tuple(self._replacements))
         if not (self._over or known) and hasattr(loop, "__dict__"):
             self._replacements.add(Replacement(loop, "create_task", self._noting(loop, loop.create_task)))
 
     def end(self) -> None:
-        """Leave every loop as it was. What somebody has put around ours only passes on from now on."""
+        """Undo the replacement on every loop. Where other code has wrapped it, it only calls the original."""
         self._over = True
         for replacement in tuple(self._replacements):
             replacement.undo()
 
     def _noting(self, loop: AbstractEventLoop, own: Callable[..., Task[Any]]) -> Callable[..., Task[Any]]:
-        # Runs for every task: everything it touches is a local of this closure.
+        # Runs for every task: everything it uses is a local of this closure.
         tasks, groups = _ON_BEHALF
         frame_at, clock, current_task = sys._getframe, monotonic_ns, asyncio.current_task
 
@@ -99,10 +96,10 @@ class TaskHook:
                 else:
                     before = getattr(parent, "_harness_birth", ())[_FIRST : 2 * PLACES]
                     task._harness_birth = (clock(), ref(parent), frame.f_code, frame.f_lasti, *before)
-                if made := creation_stack(task):  # asyncio's debug mode keeps the stack: without this frame
+                if made := creation_stack(task):  # in debug mode: remove this frame
                     made[:] = [entry for entry in made if entry.filename != __file__]
             except Exception:
-                # A task of somebody's own making, that takes no attributes.
+                # A task of the program's own class, which takes no attributes.
                 self.missed += 1
             return task  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""Turns a late loop into `Blocked` events: when it is first seen over the limit, and when it is over."""
+"""Writes a `Blocked` event when a loop is first sampled over the limit, and another when the turn is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .gc_pauses import GcPauses
 from .turns import Turns
 from .watchdog import BUSY_SHARE, Stall
 
-# Who was late by less than this was not hurt; the rest of a loop's bookkeeping takes about as long.
+# Delays below this are not reported as victims: the loop's own bookkeeping takes about as long.
 LEAST_DELAY_NS = 1_000_000
 
 
@@ -30,26 +30,26 @@ class BlockWriter:
         self._write = write
 
     def seen(self, stall: Stall) -> None:
-        """A loop is late and still is: a process that is killed now has named its block."""
+        """Called while the loop is late, so that a process which is then killed has named its block."""
         self._write(self._blocked(stall, monotonic_ns(), ended=False))
 
     def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
-        """The loop has woken up late; on its thread, before any callback has run."""
+        """Called on the loop's thread when it has woken up late, before any callback has run."""
         stall.woke_ns = woke_ns
         if turns.loop is not None:
-            stall.waiting.look_at_timers(turns.loop, woke_ns)
-            stall.waiting.look_at_files(turns.ready_files(), stall.began_ns)
-        _look_around(stall, woke_ns)
+            stall.waiting.scan_timers(turns.loop, woke_ns)
+            stall.waiting.scan_files(turns.ready_files(), stall.began_ns)
+        _note_other_threads(stall, woke_ns)
 
     def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> None:
-        """A late turn has ended; on the loop's thread, before the callbacks that waited are run."""
-        _look_around(stall, ended_ns)
+        """Called on the loop's thread after a late turn, before the callbacks that waited have run."""
+        _note_other_threads(stall, ended_ns)
         victims: tuple[DelayedStep, ...] = ()
         total = 0
         if turns.loop is not None:
-            stall.waiting.look(turns.loop, ended_ns)
-            stall.waiting.look_at_timers(turns.loop, ended_ns)
-            stall.waiting.look_at_files(turns.ready_files(), stall.began_ns)
+            stall.waiting.scan_ready(turns.loop, ended_ns)
+            stall.waiting.scan_timers(turns.loop, ended_ns)
+            stall.waiting.scan_files(turns.ready_files(), stall.began_ns)
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
         if turns.loop is not None and not any(sample.task for sample in event.samples):
@@ -94,10 +94,10 @@ class BlockWriter:
         )
 
 
-def _look_around(stall: Stall, now_ns: int) -> None:
-    """Note the other threads, if the watchdog had no chance to.
+def _note_other_threads(stall: Stall, now_ns: int) -> None:
+    """Sample the other threads, if the watchdog had no chance to.
 
-    Whoever held the GIL has lost it to this thread just now, and still stands where it was.
+    A thread that held the GIL has lost it to this one just now, and is still at the same line.
     """
     if stall.others is None:
         stacks = other_threads.stacks(sys._current_frames(), threading.get_ident())

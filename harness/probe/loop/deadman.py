@@ -1,8 +1,8 @@
-"""A dead-man's timer: somebody is woken only when it was NOT set again in time.
+"""A dead-man's timer: it wakes the watchdog only when the loop did NOT set it again in time.
 
-The loop sets it while it lives; the watchdog waits for it in the kernel, without the GIL, and so costs
-nothing while the loop is well. A periodic thread would need the GIL at every tick, and a busy loop makes it
-wait for that (tens of milliseconds each time), which costs the loop as well.
+The watchdog waits for it in the kernel, without the GIL, so it costs nothing while the loop is on time. A
+thread that wakes up periodically would need the GIL at every tick; beside a busy loop it waits tens of
+milliseconds for it each time, and slows the loop down as well.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class DeadMan(Protocol):
         """Start over: run out *after_ns* from now. Callable from any thread."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
 
 
 class TimerFd:
-    """A Linux timerfd, through ctypes: Python has it from 3.13, and there it releases the GIL for each call.
+    """A Linux timerfd, by ctypes: Python's own, from 3.13 on, releases the GIL in each call.
 
-    A call that releases the GIL invites every waiting thread in, and costs the loop a switch.
+    Releasing the GIL lets a waiting thread run, and costs the loop a switch.
 
     Raises:
         OSError: The system has no timerfd.
@@ -54,11 +54,11 @@ class TimerFd:
         argument = self._made.get(after_ns)
         if argument is None:
             argument = self._itimerspec(0, 0, *divmod(after_ns, 1_000_000_000))
-            if len(self._made) < 8:  # the loop asks for the same time again and again
+            if len(self._made) < 8:  # the loop sets the same time again and again
                 self._made[after_ns] = argument
         self._settime(self.fd, 0, argument, None)
 
     def close(self) -> None:
-        # Forgotten first: a turn in another thread may still set it, and the number is soon another file's.
+        # Cleared first: another thread may still set the timer, and the number is soon another file's.
         fd, self.fd = self.fd, -1
         os.close(fd)

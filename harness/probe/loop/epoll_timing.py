@@ -1,8 +1,8 @@
-"""Stands in for a selector's `select`, and times the turns between its calls.
+"""Replacements for a selector's `select` that time the turns between its calls.
 
-`timed_epoll` does the whole work of `EpollSelector.select` itself: wrapping it would cost a fifth of the
-shortest turns. It adds one clock reading to a turn that continues at once; everything else about a turn
-is worked out only when it was not short, after a few dozen short ones, or by the watchdog.
+`timed_epoll` does all the work of `EpollSelector.select` itself: wrapping it would add a fifth to the
+shortest turns. It adds one clock reading to a turn after which the loop does not wait; everything else is
+computed only after a turn that was not short, after a batch of short ones, or by the watchdog.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any, Protocol
 from ...record.clock import monotonic
 from ..hooks import loop_state
 
-# A turn shorter than this is only counted. It is the length of the page's bucket `SHORT_BUCKET`.
+# A turn shorter than this is only counted: the upper bound of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16
 SHORT_S = 2**SHORT_BUCKET / 1e9
-# Short turns are counted down in numbers that Python has ready made: to make one takes as long as the rest.
+# Short turns are counted down in small integers, which Python caches: creating one would double the cost.
 MOST_LEFT = 250
-# So much later than it is due may a sign of life come, because nobody looks before the count is over.
+# How late a sign of life may be, as a share of its interval: it is only checked after a batch of short turns.
 LATER = 0.25
-# Room for so many files at a time is got without asking how many there are, and costs no more than for one.
+# Up to this many ready files are fetched without computing how many there are; it costs no more than one.
 ROOM = 32
 NOT_IN, NOT_OUT = (~getattr(system, name, 0) for name in ("EPOLLIN", "EPOLLOUT"))
-# A wait without an end is never too late.
+# When a wait without a timeout is due.
 NEVER = float("inf")
 
 Ready = list[tuple[selectors.SelectorKey, int]]
@@ -36,64 +36,64 @@ Select = Callable[..., Ready]
 
 
 class TurnListener(Protocol):
-    """Who is told of the turns. Times are seconds of `time.monotonic`."""
+    """Receives what the timing measures. Times are seconds of `time.monotonic`."""
 
     set_every_s: float
-    # Told of the beginning and end of every wait.
+    # Called at the beginning and at the end of every wait.
     on_wait: Callable[[float], None] | None
     on_wake: Callable[[float], None] | None
 
     def long_turn(self, began_s: float, ended_s: float) -> None:
-        """One turn that was not short is over."""
+        """Called after a turn that was not short."""
 
     def short_turns(self, number: int, total_s: float) -> None:
-        """So many short turns are over, which took so long together."""
+        """Called after *number* short turns, which took *total_s* together."""
 
     def overslept(self, due_s: float, woke_s: float) -> None:
-        """The loop woke up later than it should have; no callback has run yet."""
+        """Called when the loop woke up later than it should have, before any callback has run."""
 
     def alive(self, now_s: float) -> None:
-        """A sign of life: the loop is at the beginning of a turn, on time."""
+        """Called at a sign of life: the loop begins a turn, on time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A timed `select`, and what it knows."""
+    """A timed `select`, and access to its state."""
 
     select: Select
-    # When the running turn began, and when the loop should be awake again: one of the two, the other is 0.
+    # When the running turn began, and when the waiting loop is due: one of the two is 0.
     state: Callable[[], tuple[float, float]]
-    # Tell the listener of the short turns so far.
+    # Report the short turns so far to the listener.
     fold: Callable[[], None]
 
 
 def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
-    """In the place of `EpollSelector.select`, for a turn that began then."""
-    # Everything the fast path touches is a local of this closure: no attribute look-ups per turn. The clock
-    # is the function itself, which nobody finds in here to replace.
+    """A replacement for `EpollSelector.select`; the running turn began at *began*."""
+    # Everything that the fast path uses is a local of this closure: no attribute look-ups per turn. The clock
+    # is the function itself, which a test that freezes time cannot replace in here.
     clock, (poll, keys) = monotonic.func, loop_state.epoll(selector)
     set_every = listener.set_every_s
     due = 0.0
-    short, total, run_began = 0, 0.0, began  # a run: turns that follow each other at once
+    short, total, run_began = 0, 0.0, began  # a run: turns without a wait between them
     set_again = began + set_every
-    # How many short turns may follow until the next look at all the rest, and how many there were to be.
+    # How many short turns may follow before everything else is checked: left of those given.
     at_most = max(1, min(MOST_LEFT, int(set_every * LATER / SHORT_S)))
     left = given = at_most
 
-    # Each variable of the closure that a function knows costs every call of it: so this one knows few.
+    # Each closure variable that a function uses adds to the cost of every call, so this one uses few.
     def select(timeout: float | None = None) -> Ready:
         nonlocal began, left
         now = clock()
         if timeout == 0 and left and now - began < SHORT_S:
             left -= 1
-            # The next turn begins here: what the poll takes belongs to it, and next to nothing it is,
-            # unless somebody else keeps the GIL meanwhile.
+            # The next turn begins here. It includes the poll, which takes next to no time unless another
+            # thread keeps the GIL meanwhile.
             began = now
             happened = poll(0, ROOM)
             if not happened:
                 return happened  # type: ignore[no-any-return]
             if len(happened) == ROOM:
-                # There may be more: all are told at once, as the selector itself does.
+                # There may be more: all are returned at once, as the selector itself does.
                 happened = poll(0, len(keys))
         else:
             happened = wait(timeout, now)
@@ -106,7 +106,7 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
         return ready
 
     def wait(timeout: float | None, now: float) -> list[tuple[int, int]]:
-        """What has happened, to a loop that is going to wait; also after a long turn, and now and then."""
+        """The slow path: before a wait, after a turn that was not short, and after a batch of short ones."""
         nonlocal began, due, short, total, run_began, set_again, left, given
         happened: list[tuple[int, int]]
         wait_s: float
@@ -129,7 +129,7 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
             if timeout is None:
                 due, wait_s = NEVER, -1
             else:
-                # epoll waits whole milliseconds; asyncio wants at least the time it asked for.
+                # epoll waits whole milliseconds; asyncio must not be woken before its timeout.
                 wait_s = ceil(timeout * 1e3) * 1e-3
                 due = now + wait_s
             try:
@@ -143,8 +143,8 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
                 began = due
                 listener.overslept(due, now)
             run_began, due = began, 0.0
-        # Not when it is late: what a late turn is compared with is from before it all began. As soon as it is
-        # well again, then, and not a while later: the next turn may be the late one.
+        # Not while the loop is late: the baseline of a late turn must be from before it began. But at once
+        # when the loop is on time again: the next turn may be the late one.
         if now >= set_again and now - began < set_every:
             set_again = now + set_every
             listener.alive(now)
@@ -167,7 +167,7 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
 
 
 def timed_select(own: Select, listener: TurnListener, began: float) -> Timing:
-    """Around a `select` that is not epoll's, or that somebody else has replaced."""
+    """A wrapper around a `select` that is not epoll's own, or that other code has replaced."""
     due = 0.0
     set_again = began + listener.set_every_s
 

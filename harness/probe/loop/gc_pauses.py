@@ -1,4 +1,4 @@
-"""Notes the runs of the garbage collector that take long: a pause of every thread that no stack shows."""
+"""Records long runs of the garbage collector: they pause every thread, and no stack shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from ...record.clock import monotonic_ns
 from ...record.observation import GcPause
 
-# Shorter ones are not what makes a loop late.
+# Shorter ones do not make a loop late.
 LEAST_NS = 5_000_000
 KEPT = 64
 
@@ -21,20 +21,20 @@ class GcPauses:
         self._began_ns = 0
 
     def install(self) -> None:
-        """Listen from now on."""
+        """Begin to record."""
         gc.callbacks.append(self._called)
 
     def remove(self) -> None:
-        """Listen no more."""
+        """Stop recording."""
         if self._called in gc.callbacks:
             gc.callbacks.remove(self._called)
 
     def between(self, began_ns: int, ended_ns: int) -> tuple[GcPause, ...]:
-        """The pauses in that time, oldest first."""
+        """The pauses that began within these times, oldest first."""
         return tuple(pause for pause in self._pauses if began_ns <= pause.at_ns < ended_ns)
 
     def _called(self, phase: str, info: dict[str, int]) -> None:
-        # Runs for each collection, the smallest too: as short as it can be.
+        # Runs at every collection, even the smallest, so it does as little as possible.
         now_ns = monotonic_ns()
         if phase == "start":
             self._began_ns = now_ns

@@ -1,8 +1,8 @@
-"""Times a loop that has no selector in Python (uvloop): by a callback that should come at a steady beat.
+"""Times a loop that has no selector in Python (uvloop), by a callback at a steady interval.
 
-A beat that comes late means that the loop was held. When that began is only known to lie between two beats:
-the middle is taken, so the length is right to half a beat. Unlike the timing of turns, this wakes an idle
-loop at every beat.
+A callback that runs late means that the loop was held. The block began somewhere between two beats: the
+middle is assumed, so its length is right to half a beat. Unlike the timing of turns, this wakes an idle loop
+at every beat.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ...record import page
 from ...record.clock import monotonic_ns
 from .deadman import DeadMan
 
-# uvloop's clock counts whole milliseconds; a faster beat would not be a finer one.
+# uvloop's clock counts whole milliseconds, so shorter intervals would not be more precise.
 SHORTEST_NS = 5_000_000
 
 
 class BeatListener(Protocol):
-    """Who takes what the beats tell."""
+    """Receives what the beats measure."""
 
     words: memoryview
     look_after_ns: int
@@ -31,7 +31,7 @@ class BeatListener(Protocol):
 
 
 class Heartbeat:
-    """The beat of one loop, from now on until its `end`; made on the loop's thread."""
+    """The beats of one loop, from now until `end`; to be created on the loop's thread."""
 
     def __init__(self, loop: AbstractEventLoop, timer: DeadMan, counter: BeatListener) -> None:
         self._loop = loop
@@ -44,7 +44,7 @@ class Heartbeat:
         self._schedule(monotonic_ns())
 
     def end(self) -> None:
-        """Beat no more; count what has held the loop since the last beat, if it did."""
+        """Stop, and count what has held the loop since the last beat, if anything did."""
         if self._next is not None:
             self._next.cancel()
         now_ns = monotonic_ns()
@@ -52,13 +52,13 @@ class Heartbeat:
             self._count(now_ns)
 
     def silence(self) -> None:
-        """Beat no more and count nothing; also from another thread, where nothing can be cancelled."""
+        """Stop without counting; also from another thread, which cannot cancel the callback."""
         self._silent = True
 
     def _schedule(self, now_ns: int) -> None:
         self._counter.mark(now_ns)
         self._due_ns = now_ns + self._every_ns
-        # If the loop is late for this beat, it has been held since about the middle of the wait for it.
+        # If this beat is late, the loop has been held since about the middle of the interval.
         self._counter.words[page.DUE] = self._due_ns - self._every_ns // 2
         self._timer.set(self._every_ns + self._counter.look_after_ns)
         self._next = self._loop.call_later(self._every_ns / 1e9, self._beat)

@@ -1,4 +1,4 @@
-"""The loops of this process that run now, each under watch."""
+"""The running loops of this process, each with the parts that watch it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OnError = Callable[[str, BaseException], None]
 
 
 class Loops:
-    """Every loop of this process under watch: a lane for each that runs at the same time, one watchdog."""
+    """Watches every loop of this process: one lane for each that runs at the same time, and one watchdog."""
 
     def __init__(
         self,
@@ -37,11 +37,16 @@ class Loops:
         on_error: OnError,
         application: Sequence[str] = (),
     ) -> None:
-        """*folder* takes the pages of counters; without one they stay in memory, unshared.
+        """Watch the loops that begin to run from now on.
 
-        *announce* writes that a loop begins, if *write* may take too long for a loop whose first turn is the
-        end of its process.
-        *application* names what is the program's own code, if that is not to be found out.
+        Args:
+            folder: Of the run, for the pages of counters; `None` keeps them in memory, unshared.
+            limit_ns: A turn of at least this length is a block.
+            write: Puts an event into the record.
+            announce: Writes that a loop begins, where *write* is too slow for a loop that may end its process
+                in its first turn.
+            on_error: Called with the name of a part that raised.
+            application: The program's own code, as paths or packages; (): found out.
         """
         self._folder = folder
         self.limit_ns = limit_ns
@@ -60,11 +65,11 @@ class Loops:
         self._collector.install()
 
     def turns(self) -> int:
-        """How many turns were timed so far."""
+        """The number of turns timed so far."""
         return sum(int(lane.turns.words[page.TURNS]) for lane in self._lanes)
 
     def running(self) -> list[tuple[int, Turns]]:
-        """The loops that run now: the number of each, and its turns."""
+        """The number and the turns of each loop that runs now."""
         return [(lane.number, lane.turns) for lane in self._lanes if lane.turns.loop is not None]
 
     def watchdog_cpu_ns(self) -> int:
@@ -72,7 +77,7 @@ class Loops:
         return self._watchdog.cpu_ns
 
     def ignore(self, thread: threading.Thread) -> None:
-        """What runs in *thread* is the harness's own."""
+        """Do not watch loops that run in *thread*: they are the harness's own."""
         self._ignored.add(thread)
 
     def write_pages(self) -> None:
@@ -81,15 +86,15 @@ class Loops:
             lane.turns.write_page()
 
     def close(self) -> None:
-        """Bring every page up to date, for the last time."""
+        """Bring every page up to date, and mark it as stopped."""
         self.write_pages()
         for lane in self._lanes:
             lane.turns.words[page.STOPPED_NS] = monotonic_ns()
 
     def leave(self) -> None:
-        """Watch no loop any more, and leave nothing behind in a process that goes on.
+        """Stop watching and undo everything, in a process that goes on.
 
-        A turn that goes on in this thread is counted up to here. Those of other threads are not.
+        The running turn of this thread is counted up to here, those of other threads are not.
         """
         with self._lock:
             self._left = True
@@ -100,14 +105,14 @@ class Loops:
         self._collector.remove()
 
     def abandon(self) -> None:
-        """In a child after `fork`: leave alone what the parent counts into, and the loop it was running."""
+        """Release in a child after `fork` the parent's pages, timers and running loop."""
         self._collector.remove()
         self._watchdog.abandon()
         for lane in self._lanes:
             lane.abandon()
 
     def changed(self, loop: AbstractEventLoop | None) -> None:
-        """*loop* begins to run in this thread, or `None`: the one that ran has stopped."""
+        """Called when *loop* begins to run in this thread; with `None` when the running one has stopped."""
         if threading.current_thread() in self._ignored:
             return
         with self._lock:
@@ -119,7 +124,7 @@ class Loops:
                 lane.run(loop, self._watchdog)
 
     def here(self) -> tuple[int, Turns] | None:
-        """The number and the turns of the loop under watch that runs in this thread."""
+        """The number and the turns of the loop that runs in this thread, if it is watched."""
         lane: _Lane | None = getattr(self._here, "lane", None)
         return (lane.number, lane.turns) if lane is not None else None
 
@@ -152,7 +157,7 @@ class Loops:
 
 
 class _Lane:
-    """Counters and a page for loops that run one after the other, so that their number stays bounded."""
+    """The counters and the page for loops that run one after the other, which bounds the number of pages."""
 
     def __init__(
         self,
@@ -176,10 +181,10 @@ class _Lane:
         self._kinds: set[str] = set()
 
     def run(self, loop: AbstractEventLoop, watchdog: Watchdog) -> None:
-        """*loop* is about to run in this thread."""
+        """Watch *loop*, which is about to run in this thread."""
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        # Before the first turn begins: to find the program's places takes milliseconds, and imports, which
-        # are not the program's.
+        # Before the first turn begins: finding the program's code takes milliseconds and imports, for which
+        # the program must not be blamed.
         started = self._started(kind) if kind not in self._kinds else None
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
@@ -192,17 +197,17 @@ class _Lane:
             self._announce(replace(started, mechanism=mechanism))
 
     def stop(self, watchdog: Watchdog) -> None:
-        """The loop has stopped."""
+        """Stop watching: the loop has stopped."""
         self.turns.end()
         self._forget(watchdog)
 
     def let_go(self, watchdog: Watchdog) -> None:
-        """Have nothing more to do with the loop, if one runs; it may be in the middle of a turn."""
+        """Stop watching the loop, if one runs; it may be in the middle of a turn."""
         self.turns.detach()
         self._forget(watchdog)
 
     def abandon(self) -> None:
-        """In a child after `fork`: count nothing more, and close what the parent has open."""
+        """Count nothing more in a child after `fork`, and close what the parent has open."""
         self.turns.abandon()
         if self._watched is not None:
             self._watched.timer.close()
@@ -248,7 +253,7 @@ class _Lane:
 
 
 def _new_page(folder: RunFolder | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
-    """A page of counters, and its place in the run's folder, "" for one in memory."""
+    """A page of counters, and its path within the run's folder, "" for one in memory."""
     now_ns = monotonic_ns()
     if folder is None:
         words = memoryview(bytearray(page.WORDS * 8)).cast("q")

@@ -1,4 +1,4 @@
-"""Which tasks may have taken a step in a turn that nobody could look at, because its code held the GIL."""
+"""Which tasks may have run in a turn that could not be sampled, because its code held the GIL."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from ...record.observation import StepCandidate
 from ..hooks import loop_state
 from ..tasks import census, identity
-from .victims import LOOKED_AT
+from .victims import MOST_CALLBACKS
 
-# With more than this the one that ran would not be told from the others.
+# More candidates than this would say nothing about the one that ran.
 NAMED = 100
 
 
 def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
-    """The tasks that ended in the turn, and those that live; none if they are too many.
+    """The tasks that ended in the turn, and those that are pending; none if there are too many.
 
-    On the loop's thread, between the turn and the next.
+    To be called on the loop's thread, between this turn and the next.
     """
     found = dict.fromkeys(islice((*_ended(loop), *_alive(loop)), NAMED + 1))
     if len(found) > NAMED:
@@ -28,8 +28,8 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 
 
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
-    """A task that ends is handed to those who waited for it, and they are ready now."""
-    for handle in islice(loop_state.ready(loop), LOOKED_AT):
+    """The tasks that have just ended: they are arguments of the ready callbacks that waited for them."""
+    for handle in islice(loop_state.ready(loop), MOST_CALLBACKS):
         yield from (arg for arg in loop_state.arguments(handle) if isinstance(arg, Task) and arg.done())
 
 

@@ -1,4 +1,4 @@
-"""Who had to wait because a loop was late; looked at only then, so a healthy loop pays nothing."""
+"""Finds the callbacks that a late loop delayed; nothing is done while the loop is on time."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ from ...record.observation import DelayedStep, QueuedCallbacks
 from ..hooks import loop_state
 from ..tasks import identity
 
-# Looking at more waiting callbacks than this would itself be a block.
-LOOKED_AT = 1_000
-# A report shows the worst; the rest is counted.
+# Scanning more waiting callbacks than this would itself be a block.
+MOST_CALLBACKS = 1_000
+# A report names the most delayed ones; the others are counted.
 NAMED = 100
-# With fewer callbacks in the queue the one that runs is the news, and not their number.
+# In a shorter queue, the callback that runs is the cause, not the number of callbacks.
 LONG_QUEUE = 20
 KINDS = 5
 
 
 def kinds_of(queue: Sequence[Handle]) -> tuple[QueuedCallbacks, ...]:
-    """What a long ready queue is made of: the most frequent kinds. Evenly spaced ones stand for all."""
+    """The most frequent kinds of callbacks in a long ready queue, estimated from an evenly spaced sample."""
     if len(queue) < LONG_QUEUE:
         return ()
-    stride = -(-len(queue) // LOOKED_AT)
+    stride = -(-len(queue) // MOST_CALLBACKS)
     counts = Counter(identity.kind_of(handle) for handle in queue[::stride])
     return tuple(QueuedCallbacks(kind, count * stride) for kind, count in counts.most_common(KINDS))
 
 
 class _Delayed(NamedTuple):
     handle: Handle
-    task: Task[Any] | None  # known only while it waits: a future forgets whom it resumed
+    task: Task[Any] | None  # found while it waits: a future forgets the task that it has resumed
     since_ns: int
-    at_most: bool  # it waits since some later time
+    at_most: bool  # the wait began at this time or later
 
 
 class DelayedCallbacks:
-    """The callbacks that were seen waiting during one stall, each with the time it waits since."""
+    """The callbacks found waiting during one stall, and the time since when each has waited."""
 
     def __init__(self) -> None:
         self._seen: dict[int, _Delayed] = {}
 
-    def look(self, loop: AbstractEventLoop, since_ns: int) -> None:
-        """Remember who is in the ready queue and was not seen before: they wait since *since_ns*."""
-        for handle in tuple(loop_state.ready(loop))[-LOOKED_AT:]:
+    def scan_ready(self, loop: AbstractEventLoop, since_ns: int) -> None:
+        """Add the callbacks in the ready queue that are not known yet, as waiting since *since_ns*."""
+        for handle in tuple(loop_state.ready(loop))[-MOST_CALLBACKS:]:
             if not loop_state.is_housekeeping(handle, loop):
                 self._remember(handle, since_ns)
 
-    def look_at_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
-        """Remember the timers that are due and have not been run: they wait since their own time.
+    def scan_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
+        """Add the timers that are due and have not run, as waiting since their own time.
 
-        On the loop's thread only: elsewhere the schedule may change under the look.
+        On the loop's thread only: on another one the heap may change during the scan.
         """
-        for handle in islice(loop_state.timers(loop), LOOKED_AT):
+        for handle in islice(loop_state.timers(loop), MOST_CALLBACKS):
             due_ns = int(handle.when() * 1e9)  # the loop's clock is `time.monotonic`
             if due_ns <= now_ns:
                 self._remember(handle, due_ns)
 
-    def look_at_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int) -> None:
-        """Remember who is to be called for the files that are *ready*: they wait since *since_ns* at most.
+    def scan_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int) -> None:
+        """Add the callbacks for the files that are *ready*, as waiting since *since_ns* at the earliest.
 
-        When a file became ready, nobody knows: the loop had no time to ask.
+        It is not known when a file became ready: the loop has not polled since.
         """
-        for key, events in ready[:LOOKED_AT]:
+        for key, events in ready[:MOST_CALLBACKS]:
             handles = key.data if isinstance(key.data, tuple) else ()
             for event, handle in enumerate(handles, start=EVENT_READ):  # asyncio's (reader, writer)
                 if handle is not None and events & event and not loop_state.wakes_loop(handle):
@@ -76,11 +76,11 @@ class DelayedCallbacks:
             self._seen[id(handle)] = _Delayed(handle, identity.behind(handle), since_ns, at_most)
 
     def victims(self, began_ns: int, ended_ns: int, *, least_ns: int) -> tuple[tuple[DelayedStep, ...], int]:
-        """Those who waited at least *least_ns* of that time, worst first; and how many there were.
+        """The callbacks that waited at least *least_ns* of that time, most delayed first, and their number.
 
-        Those whose wait is known come before those of whom only its bound is, and tasks before plain
-        callbacks, of which each kind is named once: ten thousand callbacks that wait for each other must not
-        hide the one request that waited for all of them.
+        Tasks come before plain callbacks, and known waits before those with only an upper bound. Each kind of
+        plain callback is named once, so that ten thousand callbacks do not hide the one request that waited
+        for all of them.
         """
         waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
         late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]
@@ -89,7 +89,7 @@ class DelayedCallbacks:
         of_callbacks: dict[str, DelayedStep] = {}
         for delayed_ns, seen in late:
             if len(of_tasks) == NAMED:
-                break  # nobody further on is named, and the loop waits for this
+                break  # no others are named, and the loop waits for this
             if seen.task:
                 who = identity.of_task(seen.task)
             else:

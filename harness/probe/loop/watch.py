@@ -1,4 +1,4 @@
-"""The loops of a program that was started without the probe, under watch while somebody asks for it."""
+"""Watches the loops of a program that was started without the probe, for as long as it asks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .loops import Loops, OnError, Write
 
 
 class LoopWatch:
-    """The loop that runs in this thread, those that run in others, and all that begin to run meanwhile."""
+    """Watches the loops that run in this thread and in others, and all that begin to run meanwhile."""
 
     def __init__(
         self,
@@ -23,26 +23,26 @@ class LoopWatch:
         on_error: OnError,
         on_running: Callable[[AbstractEventLoop], object] | None = None,
     ) -> None:
-        """*folder* takes the pages of counters, if others shall read them. *on_running* is called on the
-        thread of each loop."""
+        """*folder* is for the pages of counters, if other processes read them. *on_running* is called on the
+        thread of each loop, before it is watched."""
         self.loops = Loops(folder, limit_ns=limit_ns, write=write, on_error=on_error)
         self._on_error = on_error
         self._on_running = on_running
 
     def begin(self) -> None:
-        """Watch from now on."""
+        """Begin to watch."""
         _open.add(self)
         loop_hook.subscribe(self._changed)
         self._changed(loop_state.running_loop())
         for loop in loop_hook.loops_in_other_threads():
             try:
-                # A loop must be taken under watch in its own thread.
+                # Watching a loop must begin on its own thread.
                 loop.call_soon_threadsafe(self._changed, loop)
             except RuntimeError:  # it was closed meanwhile
                 continue
 
     def end(self) -> bool:
-        """Watch no more; false in a child that was forked meanwhile, where it was over already."""
+        """Stop watching; false in a child that was forked meanwhile, where the watch ended with the fork."""
         if self not in _open:
             return False
         _open.remove(self)
@@ -51,7 +51,7 @@ class LoopWatch:
         return True
 
     def abandon(self) -> None:
-        """In a child after `fork`: leave the watching to the parent, whose threads are not here."""
+        """Release in a child after `fork` what is the parent's."""
         loop_hook.unsubscribe(self._changed)
         self.loops.abandon()
 

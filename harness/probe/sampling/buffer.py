@@ -1,7 +1,7 @@
-"""Samples gathered in memory, and written into the record every second or so.
+"""Collects samples in memory and writes them to the record about once a second.
 
-`add` is what a signal handler calls: it takes no lock, calls nothing of the program's, and only counts. What
-a sample is called in the record is worked out by a thread of the tally's own.
+A signal handler calls `add`: it takes no lock, calls nothing of the program's, and only counts. The buffer's
+own thread makes the events for the record.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from ..hooks.executor_hook import RUN_WORK_ITEM
 from ..hooks.loop_state import RUN_ONCE
 from ..tasks import identity
 
-# A process that is killed loses the samples of this time.
-TELL_EVERY_S = 1.0
-# Memory is bounded: of what is gathered until it is written, and of the calls that have a number.
+# A process that is killed loses the samples of at most this time.
+FLUSH_EVERY_S = 1.0
+# The most different samples between two flushes, and the most numbered calls: both bound the memory.
 KEPT, NUMBERED = 10_000, 50_000
-# Of one place within about a second. The looks beyond these count, but when they were taken is not told.
+# The most times that are kept of one stack between two flushes. Samples beyond these are only counted.
 TIMED = 100
 
 # Deeper stacks lose their outermost frames.
 DEPTH = 100
-# What stands around a turn, and around a thread's work, is the same in every sample, and is left out of them.
+# The frames around a turn, and around an executor's work, are the same in every sample, so they are left out.
 TURN, WORK = RUN_ONCE, RUN_WORK_ITEM
 
 
 @dataclass(slots=True)
 class SampleContext:
-    """For whom a thread works: a task, by its names, and the current span."""
+    """What a thread works for: a task, by its names, and the current span."""
 
     task: str = ""
     coroutine: str = ""
@@ -56,11 +56,11 @@ class _Entry:
     codes: list[CodeType]  # innermost first, as the two that follow
     offsets: list[int]
     count: int
-    looks: list[int]  # of each: when, and for how many ticks it stands
+    looks: list[int]  # for each sample, its time and the number of ticks that it stands for
 
 
 class SampleBuffer:
-    """The samples of one process. Who adds those of a loop keeps its figures, too."""
+    """The samples of one process. A sampler of loops also updates `looks`, `ticks`, `lost` and `cost_ns`."""
 
     def __init__(self, hz: float, write: Callable[[Observation], object]) -> None:
         self._hz = hz
@@ -68,12 +68,12 @@ class SampleBuffer:
         self._write = write
         self._seen: dict[tuple[object, ...], _Entry] = {}
         self._calls = _FrameNumbers()
-        # Reentrant, as a lock is not: a handler may interrupt itself.
-        self._bell: SimpleQueue[bool] = SimpleQueue()
-        self._has_rung = False
-        self._telling = threading.Lock()
+        # Its `put` is reentrant, which a lock is not: a signal handler may interrupt it.
+        self._wakeups: SimpleQueue[bool] = SimpleQueue()
+        self._is_awake = False
+        self._flush_lock = threading.Lock()
         self._is_closed = False
-        Background(self._keep_telling)
+        Background(self._flush_periodically)
 
     def add(
         self,
@@ -85,7 +85,7 @@ class SampleBuffer:
         frame: FrameType | None,
         count: int,
     ) -> None:
-        """Count a look at the stack that ends in *frame*, which stands for so many ticks."""
+        """Count one sample of the stack that ends in *frame*; it stands for *count* ticks."""
         codes: list[CodeType] = []
         offsets: list[int] = []
         while frame is not None and len(codes) < DEPTH:
@@ -95,7 +95,7 @@ class SampleBuffer:
             codes.append(code)
             offsets.append(frame.f_lasti)
             frame = frame.f_back
-        # By identity: to hash a code takes longer than the rest. The entry keeps what it counts alive.
+        # Ids, because hashing a code takes longer than everything else. The entry keeps the objects alive.
         key = (way, thread, who.task, id(who.span), *map(id, codes), *offsets)
         entry = self._seen.get(key)
         if entry is not None:
@@ -106,16 +106,16 @@ class SampleBuffer:
             self._seen[key] = _Entry(at_ns, way, hz, thread, who, codes, offsets, count, [at_ns, count])
         else:
             self.lost += count
-        if not self._has_rung:
-            self._has_rung = True
-            self._bell.put(True)
+        if not self._is_awake:
+            self._is_awake = True
+            self._wakeups.put(True)
 
-    def tell(self) -> None:
-        """Write what was gathered."""
-        with self._telling:
+    def flush(self) -> None:
+        """Write the collected samples to the record."""
+        with self._flush_lock:
             seen, self._seen = self._seen, {}
-            self._has_rung = False
-            # A list at once: a handler under way still has the old dictionary in hand.
+            self._is_awake = False
+            # Copied at once: a signal handler that was interrupted may still add to the old dictionary.
             events = [event for entry in list(seen.values()) if (event := self._event(entry)) is not None]
             new = self._calls.take_new()
             if new is not None:
@@ -126,7 +126,7 @@ class SampleBuffer:
                 self._write(self.counted())
 
     def counted(self) -> SamplesCounted:
-        """What was reached so far."""
+        """The totals so far."""
         return SamplesCounted(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
@@ -140,13 +140,13 @@ class SampleBuffer:
     def close(self) -> None:
         """Write what is left, and end the thread."""
         self._is_closed = True
-        self._bell.put(True)
-        self.tell()
+        self._wakeups.put(True)
+        self.flush()
 
-    def _keep_telling(self) -> None:
-        while self._bell.get() and not self._is_closed:
-            time.sleep(TELL_EVERY_S)
-            self.tell()
+    def _flush_periodically(self) -> None:
+        while self._wakeups.get() and not self._is_closed:
+            time.sleep(FLUSH_EVERY_S)
+            self.flush()
 
     def _event(self, entry: _Entry) -> Sampled | None:
         stack = 0
@@ -174,16 +174,16 @@ class SampleBuffer:
 
 
 class _FrameNumbers:
-    """The calls of all stacks as a tree whose nodes have numbers."""
+    """The calls of all stacks, as a tree of numbered nodes."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, Frame], int] = {}
-        # What a look has in hand; the code is kept, so that its identity stays its own.
+        # By what a sample holds. The code is kept alive, so that its id is not used again.
         self._by_offset: dict[tuple[int, int, int], tuple[CodeType, int]] = {}
-        self._told = 0
+        self._written = 0
 
     def number(self, caller: int, code: CodeType, offset: int) -> int:
-        """The number of a call, 0 when there is no more room."""
+        """The number of a call, 0 if there is no more room."""
         known = self._by_offset.get((caller, id(code), offset))
         if known is not None:
             return known[1]
@@ -195,23 +195,23 @@ class _FrameNumbers:
         return number
 
     def take_new(self) -> FrameTable | None:
-        """Those that got a number since the last time."""
-        new = tuple(islice(self._numbers, self._told, None))
+        """The calls that were numbered since the last time, `None` if there are none."""
+        new = tuple(islice(self._numbers, self._written, None))
         if not new:
             return None
         seen = FrameTable(
             at_ns=monotonic_ns(),
             pid=os.getpid(),
-            first=self._told + 1,
+            first=self._written + 1,
             callers=tuple(caller for caller, _ in new),
             frames=tuple(frame for _, frame in new),
         )
-        self._told += len(new)
+        self._written += len(new)
         return seen
 
 
 def sample_context(task: Task[Any] | None, span: Any) -> SampleContext:
-    """The names of a task, if there is one, and its span."""
+    """The names of *task*, if there is one, and *span*."""
     if task is None:
         return SampleContext(span=span)
     coroutine = task.get_coro()
@@ -220,7 +220,7 @@ def sample_context(task: Task[Any] | None, span: Any) -> SampleContext:
 
 
 def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:
-    """The looks of an entry as they stand in the record; nothing for one that stands for all."""
+    """The times of an entry's samples as the record keeps them; () for a single sample."""
     if len(looks) == 2:
         return ()
     return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(looks))

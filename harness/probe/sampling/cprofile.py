@@ -1,6 +1,7 @@
 """Counts and times every call on the threads of loops with cProfile: exact counts, a quarter more CPU time.
 
-It knows nothing of tasks: what a coroutine awaits is not its own time, and each step of it counts as a call.
+cProfile does not know tasks: each step of a coroutine counts as a call, and the time it awaits is not
+included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CProfile(Feature):
-    """A profile of each thread that runs a loop, and all of them together in one file at the end."""
+    """Profiles each thread that runs a watched loop, and writes one file for all of them at the end."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Observation], object]) -> None:
         self._folder = folder

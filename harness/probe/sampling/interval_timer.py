@@ -1,8 +1,8 @@
-"""A timer of the kernel that sends one thread a signal at a steady rate.
+"""A kernel timer that sends a signal to one thread at a steady rate.
 
-A POSIX timer through ctypes, and not `signal.setitimer`: its signal goes to this thread alone, so that no
-other thread's system call is interrupted; it uses none of the three timers, nor SIGALRM, which a program or
-a test's timeout may have taken; and it does not survive `exec`, where its signal would end the new program.
+It is a POSIX timer, by ctypes, instead of `signal.setitimer`. Its signal goes to one thread only, so it
+interrupts no other thread's system call. It uses neither the three timers nor SIGALRM, which a program or a
+test's timeout may need. And it does not survive `exec`, where its signal would kill the new program.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 
 
 class IntervalTimer:
-    """Stopped until it is started.
+    """A timer, not started yet.
 
     Raises:
         OSError: The system has no such timers.
@@ -21,17 +21,18 @@ class IntervalTimer:
     _SIGEV_THREAD_ID = 4
 
     def __init__(self, number: int, native_thread_id: int) -> None:
-        """Send the signal *number* to that thread of this process."""
+        """Set up the signal *number* for that thread of this process."""
         import ctypes
 
-        # It keeps the GIL: these calls are shorter than to give it away and to get it back.
+        # PyDLL keeps the GIL: these calls take less time than releasing and reacquiring it.
         library = ctypes.PyDLL(None, use_errno=True)
         try:
             create, self._settime = library["timer_create"], library["timer_settime"]
             self._delete = library["timer_delete"]
         except AttributeError as exc:
             raise OSError("this system has no POSIX timers") from exc
-        # A `sigevent`: a value for the receiver, here none, then the signal, how to notify, and the thread.
+        # A `sigevent`: a value for the receiver (unused), the signal, the kind of notification, and the
+        # thread.
         event = (ctypes.c_int * 16)(0, 0, number, self._SIGEV_THREAD_ID, native_thread_id)
         timer = ctypes.c_void_p()
         if create(self._CLOCK_MONOTONIC, event, ctypes.byref(timer)):
@@ -41,31 +42,31 @@ class IntervalTimer:
         self._spec = (ctypes.c_long * 4)()
 
     def start(self, first_ns: int, every_ns: int) -> None:
-        """Tick in *first_ns* for the first time, at least 1, and every so often from then on."""
+        """Tick after *first_ns*, at least 1, and every *every_ns* from then on."""
         spec = self._spec
         spec[0], spec[1] = divmod(every_ns, 1_000_000_000)
         spec[2], spec[3] = divmod(first_ns, 1_000_000_000)
         self._settime(self._timer, 0, spec, None)
 
     def stop(self) -> None:
-        """Tick no more, until it is started again."""
+        """Stop ticking until the next `start`."""
         self._spec[:] = [0, 0, 0, 0]
         self._settime(self._timer, 0, self._spec, None)
 
     def close(self) -> None:
-        """Give the timer back."""
+        """Delete the timer."""
         self._delete(self._timer)
 
 
 def free_signal() -> int:
-    """A real-time signal that nobody has a use for.
+    """A real-time signal that the process does not use.
 
     Raises:
         OSError: There is none.
     """
     if hasattr(signal, "SIGRTMIN"):
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        # From the top: programs that use these signals begin at the lower end.
+        # From the highest: programs that use these signals begin with the lowest.
         for number in range(signal.SIGRTMAX, signal.SIGRTMIN, -1):
             if signal.getsignal(number) is signal.SIG_DFL and number not in blocked:
                 return number

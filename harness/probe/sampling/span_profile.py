@@ -1,8 +1,8 @@
-"""pyinstrument profiles of single spans: deep dives into messages or requests of the target.
+"""pyinstrument profiles of single spans, for a close look at one message or request of the target.
 
-Strict about its task (``async_mode="strict"``): the looser mode puts a third of other tasks' blocking into
-this one's profile. pyinstrument comes from the target's own environment, and costs a loop that calls many
-functions half as much again and more: one span at a time, and few of them.
+Profiles follow one task only (``async_mode="strict"``): the looser mode attributes a third of other tasks'
+blocking to it. pyinstrument comes from the target's own environment. It slows down a loop that calls many
+functions by half or more, so only one span is profiled at a time, and few in all.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..feature import Feature
 if TYPE_CHECKING:
     from ..session import ProbeSession
 
-# Spans that pass before one is profiled: the first ones of a process pay for lazy imports.
+# The first spans of a process, which include lazy imports, are not profiled.
 WARM_UP = 5
-# Seconds between two looks; a message lasts some ten milliseconds.
+# Seconds between two samples; a message takes about ten milliseconds.
 INTERVAL_S = 0.0005
-# Of spans that are chosen for their length, or by their number.
+# The most profiles to keep, if spans are chosen by their duration or by `profile_every`.
 KEPT = 10
 
 
 class SpanProfile(Feature):
-    """Profiles spans of one name after the warm-up: the first, or those that the order chooses.
+    """Profiles spans of one name after the warm-up: the first, or those that the configuration chooses.
 
     Raises:
         ImportError: The target's environment has no pyinstrument.
@@ -37,7 +37,7 @@ class SpanProfile(Feature):
 
     def __init__(
         self,
-        order: ProbeConfig,
+        config: ProbeConfig,
         folder: RunFolder,
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
@@ -45,22 +45,22 @@ class SpanProfile(Feature):
         from pyinstrument import Profiler
 
         self._new_profiler = Profiler
-        self._order = order
+        self._config = config
         self._folder = folder
         self._write = write
         self._on_error = on_error
         self._seen = 0
-        chooses = order.profile_every > 1 or order.profile_slower_ms > 0
+        chooses = config.profile_every > 1 or config.profile_slower_ms > 0
         self._left = KEPT if chooses else 1
         self._profiler: Any = None
         self._span_id = 0
 
     def span_began(self, span: Any) -> None:
-        if span.name != self._order.profile_span or not self._left:
+        if span.name != self._config.profile_span or not self._left:
             return
         self._seen += 1
-        is_chosen = self._seen > WARM_UP and (self._seen - WARM_UP - 1) % self._order.profile_every == 0
-        # Two at once would see each other's work; pyinstrument refuses it in one thread.
+        is_chosen = self._seen > WARM_UP and (self._seen - WARM_UP - 1) % self._config.profile_every == 0
+        # Two at once would include each other's work; pyinstrument refuses that in one thread.
         if is_chosen and self._profiler is None:
             self._span_id = span.get_span_context().span_id
             self._profiler = self._new_profiler(interval=INTERVAL_S, async_mode="strict")
@@ -73,12 +73,12 @@ class SpanProfile(Feature):
         profiler, self._profiler = self._profiler, None
         profiler.stop()
         took_ms = (span.end_time - span.start_time) / 1e6
-        if took_ms < self._order.profile_slower_ms:
+        if took_ms < self._config.profile_slower_ms:
             return
         self._left -= 1
-        # A thread, not here: laying out the page takes longer than many a block.
+        # In a thread: rendering the page would block the loop.
         writing = threading.Thread(
-            target=self._leave,
+            target=self._write_profile,
             args=(profiler, f"{ids.trace_id:032x}", f"{ids.span_id:016x}", took_ms),
             name="harness-profile",
             daemon=True,
@@ -90,13 +90,13 @@ class SpanProfile(Feature):
         if profiler is not None:
             profiler.stop()
 
-    def _leave(self, profiler: Any, trace_id: str, span_id: str, took_ms: float) -> None:
+    def _write_profile(self, profiler: Any, trace_id: str, span_id: str, took_ms: float) -> None:
         try:
             path = self._folder.artefacts / f"pyinstrument-{trace_id}-{span_id}.html"
             path.write_text(profiler.output_html(), encoding="utf-8")
-            # The same for pyinstrument itself: ``pyinstrument --load``.
+            # Also in pyinstrument's own format, for ``pyinstrument --load``.
             profiler.last_session.save(str(path.with_suffix(".pyisession")))
-            note = f"span {self._order.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
+            note = f"span {self._config.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
             self._write(
                 ArtefactWritten(
                     monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note

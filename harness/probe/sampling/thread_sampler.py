@@ -1,7 +1,7 @@
-"""Samples that one thread takes of others: of executors at work, and of loops that no signal can reach.
+"""Samples executors' threads, and loops outside the main thread, from a thread.
 
-They are biased: the thread that looks gets the GIL when another lets go of it, so calls that do so are seen
-too often. Whatever they see says so (`Sampled.way`).
+These samples are biased: this thread gets the GIL when another releases it, so calls that release it are
+sampled too often. The record marks them (`Sampled.way`).
 """
 
 from __future__ import annotations
@@ -20,85 +20,85 @@ from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
 from .executor_work import ExecutorWork
 
-# From beside no more is reached, and each look takes the GIL from somebody.
+# A thread reaches no higher rate, and each sample takes the GIL from another thread.
 MOST_HZ = 100.0
-EMPTY_LOOKS = 100
+EMPTY_SAMPLES = 100
 
 
 class ThreadSampler:
-    """Looks while there is something to look at; sleeps otherwise."""
+    """Samples while executors work or loops are added; sleeps otherwise."""
 
-    def __init__(self, tally: SampleBuffer, on_error: Callable[[str, BaseException], None]) -> None:
-        self._tally = tally
+    def __init__(self, buffer: SampleBuffer, on_error: Callable[[str, BaseException], None]) -> None:
+        self._buffer = buffer
         self._on_error = on_error
         self._every_s = 1 / MOST_HZ
         self._loops: dict[int, tuple[str, Turns]] = {}
-        self._workers = ExecutorWork(self._ring)
-        self._bell: SimpleQueue[bool] = SimpleQueue()
+        self._executors = ExecutorWork(self._wake)
+        self._wakeups: SimpleQueue[bool] = SimpleQueue()
         self._is_awake = False
         self._is_started = False
 
     def watch_executors(self, hz: float) -> None:
-        """Look at the threads of executors while they work."""
+        """Sample the threads of executors while they work."""
         self._every_s = 1 / min(hz, MOST_HZ)
-        self._workers.install()
+        self._executors.install()
         if not self._is_started:
             self._is_started = True
             Background(self._run)
 
     def add(self, turns: Turns, name: str) -> None:
-        """Look at the loop that runs in this thread, whose name that is."""
+        """Sample the loop that runs in this thread, which is called *name*."""
         self._loops[turns.thread_ident] = (name, turns)
-        self._ring()
+        self._wake()
 
     def remove(self, turns: Turns) -> None:
-        """Look at that loop no more."""
+        """Stop sampling that loop."""
         self._loops.pop(turns.thread_ident, None)
 
     def close(self) -> None:
-        """Look at nobody any more."""
+        """Stop sampling, and end the thread."""
         self._loops.clear()
-        self._workers.remove()
-        self._workers.running.clear()
-        self._bell.put(False)
+        self._executors.remove()
+        self._executors.running.clear()
+        self._wakeups.put(False)
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         if not self._is_awake:
             self._is_awake = True
-            self._bell.put(True)
+            self._wakeups.put(True)
 
     def _run(self) -> None:
-        while self._bell.get():
-            looked_ns, empty = monotonic_ns(), 0
-            # On for a while when there is nothing: looks that began with the work would all miss short work.
-            while empty < EMPTY_LOOKS:
+        while self._wakeups.get():
+            sampled_ns, empty = monotonic_ns(), 0
+            # It goes on for a while without work: sampling that begins with the work misses all short work.
+            while empty < EMPTY_SAMPLES:
                 time.sleep(self._every_s)
-                # First of all, while the GIL is still here.
+                # First of all, before this thread releases the GIL.
                 frames, now_ns = sys._current_frames(), monotonic_ns()
-                count = max(1, round((now_ns - looked_ns) / 1e9 / self._every_s))
-                looked_ns = now_ns
-                empty = 0 if self._loops or self._workers.running else empty + 1
+                count = max(1, round((now_ns - sampled_ns) / 1e9 / self._every_s))
+                sampled_ns = now_ns
+                empty = 0 if self._loops or self._executors.running else empty + 1
                 try:
-                    self._look(frames, now_ns, count)
+                    self._sample(frames, now_ns, count)
                 except Exception as exc:
                     self._on_error("sampler", exc)
-                # Not held any longer: who drops a frame last runs the finalizers of what it held.
+                # At once: the thread that drops the last reference to a frame runs the finalizers.
                 frames.clear()
             self._is_awake = False
-            if self._loops or self._workers.running:  # since the last look
-                self._ring()
+            if self._loops or self._executors.running:  # since the last sample
+                self._wake()
 
-    def _look(self, frames: dict[int, FrameType], now_ns: int, count: int) -> None:
+    def _sample(self, frames: dict[int, FrameType], now_ns: int, count: int) -> None:
         hz = 1 / self._every_s
         for ident, (name, turns) in list(self._loops.items()):
             frame = frames.get(ident)
             if frame is not None and turns.loop is not None and turns.running_since_s():
                 task = current_task(turns.loop)
                 span = identity.span_of(task) if task is not None else None
-                self._tally.looks += 1
-                self._tally.ticks += count
-                self._tally.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
-        for ident, (name, who) in list(self._workers.running.items()):
+                self._buffer.looks += 1
+                self._buffer.ticks += count
+                self._buffer.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
+        for ident, (name, who) in list(self._executors.running.items()):
             frame = frames.get(ident)
             if frame is not None:
-                self._tally.add(now_ns, "executor", hz, name, who, frame, count)
+                self._buffer.add(now_ns, "executor", hz, name, who, frame, count)

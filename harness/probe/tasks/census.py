@@ -1,8 +1,8 @@
-"""Counts the pending tasks of this process by where they wait, from time to time and from outside its loops.
+"""Counts the pending tasks of this process by where they wait, now and then, in a thread of its own.
 
-No task is touched when it is made, and none when it ends: a census reads asyncio's own register. Seen again
-and again, a crowd that only grows is a leak, and a task that goes on after it was cancelled shows. How often
-a census is taken follows from what the last one took, so the cost is bounded whatever the number of tasks.
+Creating and ending a task costs nothing more: a census reads asyncio's own register. Over several censuses, a
+cluster that only grows is a leak, and tasks that go on after their cancellation show up. The interval follows
+from what the last censuses cost, so the cost is bounded whatever the number of tasks.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from ..hooks.task_state import TaskRef
 from . import coroutine
 from .coroutine import Place
 
-# All censuses together take one part in so many of the time: a quarter of a percent of one processor, and
-# with what it costs a busy loop to give way about twice that. What they may take at once at the start is less
-# than Python's own start, and lets a short program be seen growing.
+# All censuses together take 1/REST of the time: a quarter of a percent of one processor, and about twice that
+# with the GIL switches of a busy loop. The allowance at the start is less than Python's own start takes, and
+# lets a census see growth in a short program.
 REST = 400
 ALLOWANCE_NS = 3_000_000
-# The older a program, the rarer they are: as many between its tenth and twentieth second as between its first
-# and second. An idle one is woken hardly ever.
+# The interval grows with the age of the program: there are as many censuses between its tenth and twentieth
+# second as between its first and second. An idle program is hardly ever woken up.
 SHORTEST_NS, LONGEST_NS = 10_000_000, 5_000_000_000
 OF_AGE = 5
-# Tasks that are looked at in one go, while no other thread can run: half a millisecond. Then the others
-# get a chance. A pause also keeps the census from being the last to hold a task: who drops the last reference
-# runs its finalizer, and that belongs into the loop's thread.
+# Tasks inspected in one go, in which no other thread can run: half a millisecond. In the pause, other threads
+# run. It also keeps the census from holding the last reference to a task, whose finalizer would then run in
+# this thread instead of the loop's.
 AT_ONCE = 500
 PAUSE_S = 0.0002
-# To look at more tasks than this would take too long, however rarely.
+# Inspecting more tasks than this would take too long, at any interval.
 LOOKED_AT = 200_000
-# Smaller crowds are not worth a line, and of those that are, a record keeps the largest.
+# Smaller clusters are not recorded; of the others, the largest are listed.
 CROWD, LISTED = 5, 50
-# Places that were empty at the last census are forgotten beyond this number.
+# Beyond this number of places, those without tasks at the last census are forgotten.
 PLACES = 2_000
-# A cancelled task may take its time to clean up.
+# How long a cancelled task may take to clean up.
 CANCEL_NS = 1_000_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
-# So many frames from here these are at most; half a dozen of them are the probe's.
+# How far up the stack they are looked for; half a dozen of these frames are the probe's.
 FRAMES = 16
 
 Ref = TaskRef
@@ -63,7 +63,7 @@ Ref = TaskRef
 
 @dataclass(slots=True)
 class _Standing:
-    """The tasks at one place, at the last census and over the time."""
+    """The tasks at one place: those of the last census, and totals over time."""
 
     tasks: set[Ref] = field(default_factory=set)
     seen: int = 0
@@ -74,13 +74,13 @@ class _Standing:
 
 @dataclass(slots=True)
 class _Counted:
-    """What one census has found."""
+    """The result of one census."""
 
     at_ns: int
     pending: int = 0
     places: dict[Place, set[Ref]] = field(default_factory=dict)
-    cancelled: dict[Ref, int] = field(default_factory=dict)  # since when that is known
-    ended: set[Ref] = field(default_factory=set)  # cancelled, and came to a good end
+    cancelled: dict[Ref, int] = field(default_factory=dict)  # since when it is known to be cancelled
+    ended: set[Ref] = field(default_factory=set)  # cancelled, but ended without an exception
 
 
 class Census(Feature):
@@ -108,7 +108,7 @@ class Census(Feature):
         self._began_ns = monotonic_ns()
         self._spent_ns = -ALLOWANCE_NS
         self._next_ns = 0  # not before
-        # The loop's thread takes a census as well, at its end.
+        # The loop's thread takes a census as well, when the loop stops.
         self._lock = threading.Lock()
         self._closed = threading.Event()
         if reason := why_no_census():
@@ -122,7 +122,7 @@ class Census(Feature):
         self._running[threading.get_ident()] = loop in self._wound_up
 
     def loop_stopped(self) -> None:
-        # What is pending now was left behind. Loops that run for a moment only must not pay each time.
+        # Tasks that are pending now were left behind. A program with many short loops must not pay each time.
         if monotonic_ns() >= self._next_ns:
             self.count()
         self._running.pop(threading.get_ident(), None)
@@ -168,10 +168,10 @@ class Census(Feature):
             if start and threading.get_ident() not in self._running:
                 time.sleep(PAUSE_S)
             for task in refs[start : start + AT_ONCE]:
-                self._look(task, count)
+                self._inspect(task, count)
         crowds = self._settle(count)
         if self._quiet and not crowds:
-            return  # as it was: the record, and the thread that writes it, need not be troubled
+            return  # nothing has changed since the last census in the record
         self._quiet = not crowds
         self._write(
             TasksCounted(
@@ -185,12 +185,12 @@ class Census(Feature):
             )
         )
 
-    def _look(self, register: Ref, count: _Counted) -> None:
+    def _inspect(self, register: Ref, count: _Counted) -> None:
         task = register()
         if task is None:
             return
         if task.done():
-            # Not `task.exception()`: it counts as retrieved then.
+            # `task.exception()` would mark the exception as retrieved.
             if task.cancelling() and not task.cancelled() and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
@@ -205,7 +205,7 @@ class Census(Feature):
             count.cancelled[register] = self._last.cancelled.get(register, count.at_ns)
 
     def _settle(self, count: _Counted) -> tuple[TaskCluster, ...]:
-        """Compare with the census before; the crowds to write down, largest first."""
+        """Compare with the previous census, and return the clusters to record, largest first."""
         crowds = []
         for place, tasks in count.places.items():
             standing = self._standing.setdefault(place, _Standing())
@@ -234,12 +234,12 @@ class Census(Feature):
         return tuple(crowds[:LISTED])
 
     def _introduce(self, standing: _Standing, place: Place, tasks: set[Ref]) -> bool:
-        """Give the place a number, and say once what it is; false when nobody is there any more to tell."""
+        """Number the place and describe it in the record, once; false when its tasks have all left it."""
         if standing.number >= 0:
             return True
         for task in filter(None, (register() for register in islice(tasks, AT_ONCE))):
             kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
-            # The loop goes on meanwhile: who has left since has nothing to say of the place, or of another.
+            # The loop runs meanwhile: a task that has left the place since does not describe it.
             if coroutine.place_of(task.get_coro()) == place:
                 self._numbers, standing.number = self._numbers + 1, self._numbers
                 standing.kept = kept
@@ -249,16 +249,16 @@ class Census(Feature):
 
 
 def registered() -> list[Ref] | None:
-    """asyncio's register of tasks; `None` for one that is too long to look at."""
+    """asyncio's register of tasks; `None` if it has none, or one too long to inspect."""
     register = task_state.registered_tasks()
-    # In one step, so that nobody can change it meanwhile.
+    # Copied in one step of the interpreter, so that no other thread can change it meanwhile.
     return list(register) if register is not None and len(register) <= LOOKED_AT else None
 
 
 def _highest_number(tasks: set[Ref]) -> int:
-    """The highest of the numbers by which asyncio has named these tasks: it counts all that are made."""
+    """The highest number in asyncio's default names of these tasks, which count all tasks of the process."""
     names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
-    # A name of the program's own may be digits alone; and after the prefix there may be many of them.
+    # The program may have named a task with digits alone, or with many digits after the prefix.
     numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-"))
     return max((int(number) for number in numbers if number.isdecimal() and len(number) < 16), default=0)
 
@@ -266,14 +266,14 @@ def _highest_number(tasks: set[Ref]) -> int:
 def _descriptors() -> int:
     folder = "/proc/self/fd"
     with suppress(OSError):
-        # The size is their number from Linux 6.2 on. To list them gives the GIL away for each one, and a busy
-        # loop has to give it back as often.
+        # From Linux 6.2 on, the size is their number. Listing them releases the GIL for each one, and a busy
+        # loop would have to hand it back as often.
         return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208
     return 0
 
 
 def _is_winding_up(frame: FrameType | None) -> bool:
-    """Whether the loop is started once more to cancel what is left of its tasks."""
+    """Whether the loop is run once more only to cancel its remaining tasks."""
     for _ in range(FRAMES):
         if frame is None:
             return False

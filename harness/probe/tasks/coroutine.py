@@ -1,4 +1,4 @@
-"""A coroutine as the record keeps it: its definition, where it waits, and where it was made if known."""
+"""Describes a coroutine for the record: its definition, where it waits, and where it was created."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 from ...record.observation import Coroutine, Frame
 from ..hooks import task_state
 
-# Longer chains of coroutines that wait for each other lose their inner end.
+# Longer chains of coroutines that await each other lose their inner end.
 DEPTH = 50
 
-# What tasks have in common that run the same coroutine and wait at the same line: its code, the code of the
-# innermost coroutine, and the instruction there. By identity: to hash a code takes longer than the rest.
+# Equal for tasks that run the same coroutine and wait at the same line: the ids of its code and of the
+# innermost coroutine's code, and the instruction there. Ids, because hashing a code takes longer than
+# everything else.
 Place = tuple[int, int, int]
 
-# What `__await__` of a coroutine, and `asend` and `athrow` of an asynchronous generator return.
+# What a coroutine's `__await__`, and an asynchronous generator's `asend` and `athrow` return.
 _WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
 
 
@@ -35,15 +36,15 @@ _NAMES: dict[type, _Names] = {
 
 
 def of_task(task: Task[Any]) -> Coroutine:
-    """What *task* runs."""
-    # asyncio's debug mode keeps the stack on which the task was made.
+    """The coroutine of *task*."""
+    # asyncio's debug mode keeps the stack on which the task was created.
     made = task_state.creation_stack(task) or ()
     created = tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in made)
     return of_work(task.get_coro(), created)
 
 
 def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
-    """The coroutine *work*, which waits, has not begun, or has ended."""
+    """The coroutine *work*, which is suspended, has not begun, or has ended."""
     name = getattr(work, "__qualname__", None) or type(work).__qualname__
     names = _NAMES.get(type(work))
     if names is None:
@@ -60,7 +61,7 @@ def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
 
 
 def place_of(work: Any) -> Place:
-    """Where the task waits that runs *work*; as cheap as it can be, for it is asked of every task."""
+    """Where the task that runs *work* waits. A census calls this for every task, so it is cheap."""
     inner = work
     if type(work) is CoroutineType:
         while type(awaited := inner.cr_await) is CoroutineType:
@@ -68,7 +69,7 @@ def place_of(work: Any) -> Place:
         if type(awaited) not in _NAMES and type(awaited).__name__ not in _WRAPPERS:
             frame = inner.cr_frame
             return id(work.cr_code), id(inner.cr_code), frame.f_lasti if frame is not None else 0
-    # There is a generator in between, or something that is not written in Python.
+    # There is a generator in between, or an awaitable that is not written in Python.
     chain = links(work)
     if not chain:
         return id(type(work)), 0, 0
@@ -77,16 +78,16 @@ def place_of(work: Any) -> Place:
 
 
 def kept_by(work: object) -> tuple[object, ...]:
-    """What must stay alive for the `Place` of *work* to stay its own."""
+    """The objects that must stay alive so that the ids in the `Place` of *work* are not used again."""
     return tuple(code_of(link) for link in links(work)) or (type(work),)
 
 
 def links(work: object) -> list[Any]:
-    """*work*, what it waits for, and so on, as far as it is written in Python."""
+    """*work*, what it awaits, and so on, up to the first awaitable that is not written in Python."""
     chain: list[Any] = []
     link: Any = work
     while link is not None and len(chain) < DEPTH:
-        if type(link) is CoroutineType:  # nearly all of them: the short way
+        if type(link) is CoroutineType:  # nearly always
             chain.append(link)
             link = link.cr_await
         elif type(link) in _NAMES:
@@ -98,10 +99,10 @@ def links(work: object) -> list[Any]:
 
 
 def _behind(awaitable: object) -> object:
-    """The coroutine or generator inside of a wrapper, `None` for anything else."""
+    """The coroutine or generator inside a wrapper, `None` for anything else."""
     if type(awaitable).__name__ not in _WRAPPERS:
         return None
-    # They keep it to themselves, but show it to the collector.
+    # A wrapper does not expose it, but the collector can reach it.
     return next((held for held in gc.get_referents(awaitable) if type(held) in _NAMES), None)
 
 

@@ -1,7 +1,7 @@
-"""Has Python keep where each coroutine is made, while a loop runs; off unless asked for.
+"""Makes Python record where each coroutine is created, while a loop runs; off by default.
 
-It is what asyncio's debug mode does, without the rest of that mode: one frame is noted for each coroutine.
-A warning about a coroutine that was never awaited then tells where it was made, as in debug mode.
+This is the part of asyncio's debug mode that keeps one frame for each coroutine. As in debug mode, a warning
+about a coroutine that was never awaited then says where it was created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEPTH = 1
 
 
 class CoroutineOrigins(Feature):
-    """The thread's own setting, and ours while its loop runs."""
+    """Sets the depth of origin tracking while a thread's loop runs, and restores the thread's own."""
 
     def __init__(self) -> None:
         self._here = threading.local()

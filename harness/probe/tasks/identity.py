@@ -1,6 +1,6 @@
-"""Who runs, and in which span: read from outside the task, only when there is something to report.
+"""Names the task or callback that runs, and its span, when there is something to report about it.
 
-OpenTelemetry is looked at only when the target has imported it itself.
+OpenTelemetry is used only if the target has imported it itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ..hooks import loop_state, task_state
 from ..hooks.span_state import span_in, span_variable
 from ..hooks.task_state import futures_in as futures_in  # the console imports it from here
 
-# Longer chains of tasks that wait for each other lose their outer end.
+# Longer chains of tasks that await each other lose their outer end.
 CHAIN = 20
 
 
 class Identity(NamedTuple):
-    """What a task or callback is called in a report."""
+    """The names of a task or callback in a report, and of its span."""
 
     task: str = ""
     coroutine: str = ""
@@ -30,7 +30,7 @@ class Identity(NamedTuple):
 
 
 def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
-    """Who holds a loop: its current task, or the callback whose `Handle` is on the stack of *frame*."""
+    """What holds a loop: its current task, else the callback whose `Handle` is on the stack of *frame*."""
     if task is not None:
         return of_task(task)
     run = loop_state.run_code()
@@ -48,7 +48,7 @@ def of_task(task: Task[Any]) -> Identity:
 
 
 def awaited_by(task: Task[Any]) -> tuple[str, ...]:
-    """The names of the tasks that wait for *task*, one for the other, the next one first."""
+    """The names of the task that waits for *task*, of the one that waits for that task, and so on."""
     names: list[str] = []
     waiter = next(waiters_of(task), None)
     while waiter is not None and len(names) < CHAIN:
@@ -58,7 +58,7 @@ def awaited_by(task: Task[Any]) -> tuple[str, ...]:
 
 
 def waiters_of(future: Future[Any]) -> Iterator[Task[Any]]:
-    """The tasks that are resumed or told when *future* is done: directly, by a group, by gather or wait."""
+    """The tasks that wait for *future*: directly, in a task group, or by `gather`, `shield` or `wait`."""
     futures = [future]
     for one in futures:
         for callback in task_state.callbacks(one):
@@ -91,20 +91,20 @@ def behind(handle: Handle) -> Task[Any] | None:
 
 
 def kind_of(handle: Handle) -> str:
-    """What many callbacks have in common: the name of the coroutine that one resumes, or its own."""
+    """The name by which similar callbacks are counted: of the coroutine that it resumes, else its own."""
     task = behind(handle)
     return _name(task.get_coro()) if task is not None else callback_name(handle)
 
 
 def of_callback(handle: Handle) -> Identity:
-    """The name of a callback that is no task's, and the span that was current where it was scheduled."""
+    """A callback that resumes no task: its name, and the span that was current where it was scheduled."""
     return _in_context(loop_state.context(handle), callback_name(handle))
 
 
 def of_file(handle: Handle) -> Identity:
-    """What a file or socket is read or written for, when no task waits for it.
+    """What a ready file or socket belongs to, if no task waits for it.
 
-    Without a span: such a callback has the context of its registration.
+    There is no span: the context of such a callback is that of its registration.
     """
     if loop_state.accepts_connections(handle):
         return Identity(task="a new connection")
@@ -123,20 +123,20 @@ def callback_name(handle: Handle) -> str:
 def of_context(context: Context | None) -> Identity:
     """The span that is current in *context*."""
     variable = span_variable()
-    # An empty Context is falsy, so compare with None.
+    # An empty Context is falsy.
     if context is None or variable is None:
         return Identity()
     return of_span(span_in(context.get(variable)))
 
 
 def running_span() -> Any:
-    """The span that is current here and now, as OpenTelemetry's own object; `None` for none."""
+    """The current span, as OpenTelemetry's own object; `None` if there is none."""
     variable = span_variable()
     return span_in(variable.get(None)) if variable is not None else None
 
 
 def span_of(task: Task[Any]) -> Any:
-    """The same of another task, which may run in another thread."""
+    """The current span of another task, which may run in another thread."""
     context, variable = task_state.context(task), span_variable()
     return span_in(context.get(variable)) if context is not None and variable is not None else None
 

@@ -1,7 +1,7 @@
-"""Writes what became of work that nobody asked after: destroyed, never awaited, failed or ended in silence.
+"""Records lost work: destroyed tasks, unawaited coroutines, unretrieved exceptions, swallowed cancellations.
 
-Each is told once and then counted: a program that loses every task must not fill its record. All of it may be
-called from a finalizer, in the middle of anything, so there is no lock.
+Each kind is written once and then counted, so that a program which loses every task does not fill its record.
+Finalizers call this at any time, so there is no lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from . import coroutine
 
 Loss = TaskDestroyed | ExceptionLost | NeverAwaited | CancelSwallowed
 
-# More kinds than this come from code that is made as it runs.
+# A program has more kinds than this only if it generates code.
 KINDS = 1_000
 ERROR_CHARS = 200
 
@@ -46,26 +46,26 @@ class TaskLosses(Feature):
         self._written: dict[object, int] = {}
 
     def reported(self, context: dict[str, Any]) -> None:
-        """asyncio told a loop's exception handler of this."""
+        """Called when asyncio reports *context* to a loop's exception handler."""
         error, worker = context.get("exception"), context.get("task") or context.get("future")
         of = coroutine.of_task(worker) if isinstance(worker, Task) else None
         if isinstance(error, BaseException):
             self._lost_exception(str(context.get("message", "")), error, of)
         elif of is not None and "destroyed" in context.get("message", ""):
-            # Where it waited is known or not, by the order in which the collector finalizes things.
+            # Whether its stack is still known depends on the order in which the collector finalizes objects.
             of = replace(of, stack=())
             self._count(of, TaskDestroyed(monotonic_ns(), os.getpid(), of, 1))
 
     def unawaited(self, work: CoroutineType[Any, Any, Any]) -> None:
-        """Python warns of this coroutine."""
+        """Called when Python warns that *work* was never awaited."""
         stack = stack_of(_behind_the_warning(sys._getframe(1)))
         of = coroutine.of_work(work)
         self._count((of, stack), NeverAwaited(monotonic_ns(), os.getpid(), of, stack, 1))
 
     def swallowed(self, task: Task[Any]) -> None:
-        """This task was cancelled, and ended as if it had not been."""
+        """Called for a task that was cancelled but ended normally."""
         of = coroutine.of_task(task)
-        # Apart from tasks of the same coroutine that were destroyed.
+        # The key differs from that of destroyed tasks of the same coroutine.
         self._count(("swallowed", of), CancelSwallowed(monotonic_ns(), os.getpid(), of, 1))
 
     def leave(self) -> None:
@@ -75,13 +75,13 @@ class TaskLosses(Feature):
         """Bring the counts in the record up to date."""
         for key, loss in tuple(self._losses.items()):
             if loss.count != self._written.get(key):
-                self._tell(key, loss)
+                self._write_loss(key, loss)
 
     def _lost_exception(self, message: str, error: BaseException, of: Coroutine | None) -> None:
         stack = _raised(error.__traceback__)
         key = (message, type(error), stack, of)
         known = self._losses.get(key)
-        # The text of the first one stands for all: it is the target's own code that makes it.
+        # Only the text of the first one is used: `str` of an exception runs the target's code.
         text = known.error if isinstance(known, ExceptionLost) else _text(error)
         self._count(key, ExceptionLost(monotonic_ns(), os.getpid(), message, text, stack, of, 1))
 
@@ -92,17 +92,17 @@ class TaskLosses(Feature):
         elif len(self._losses) >= KINDS:
             return
         self._losses[key] = loss
-        # Powers of two: what is lost with a process that is killed is at most half of the count.
+        # At powers of two, so that a process which is killed loses at most half of the count.
         if loss.count & (loss.count - 1) == 0:
-            self._tell(key, loss)
+            self._write_loss(key, loss)
 
-    def _tell(self, key: object, loss: Loss) -> None:
+    def _write_loss(self, key: object, loss: Loss) -> None:
         self._written[key] = loss.count
         self._write(loss)
 
 
 def _behind_the_warning(frame: FrameType | None) -> FrameType | None:
-    """Who let go of the coroutine, outside of the function with which Python warns of it."""
+    """The frame that dropped the coroutine: the one outside Python's function that warns."""
     while frame is not None and frame.f_code.co_name != "_warn_unawaited_coroutine":
         frame = frame.f_back
     return frame and frame.f_back

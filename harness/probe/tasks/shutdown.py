@@ -1,7 +1,7 @@
-"""What keeps a process running that was asked to end: its tasks and threads, looked at some time later.
+"""Records what keeps a process running after SIGTERM or SIGINT: its pending tasks and non-daemon threads.
 
-Nothing is looked at, and no thread runs, before a handler of the program was called for such a signal. A
-process that ends within a second is never looked at.
+Nothing is done, and no thread runs, before a handler of the program is called for such a signal. A process
+that ends within a second is never sampled.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from . import coroutine
 from .census import AT_ONCE, PAUSE_S, Ref, registered
 from .coroutine import Place
 
-# Seconds after the signal. Who waits for a process to end kills it after five, ten, thirty or ninety.
-LOOKS_S = (1, 2, 3, 5, 8, 12, 20, 29, 60, 89)
-# Of the kinds of tasks and the threads, so many are named.
+# Seconds after the signal. Service managers kill a process after five, ten, thirty or ninety.
+WRITE_AFTER_S = (1, 2, 3, 5, 8, 12, 20, 29, 60, 89)
+# The most kinds of tasks, and the most threads, that are listed.
 LISTED = 10
-# Who runs a loop until something is done, and what the thing is called there. Under uvloop only the second is
-# seen.
+# The functions that run a loop until a future is done, and their names for it. Under uvloop only the second
+# has a frame in Python.
 _RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
 
 
 class ShutdownWatch(Feature):
-    """Looks again and again from the signal on, until the process has ended."""
+    """Samples the process at growing intervals, from the signal until its end."""
 
     name = "ending"
 
@@ -58,23 +58,23 @@ class ShutdownWatch(Feature):
         is_running: Callable[[], bool],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """*is_running* tells whether a loop runs."""
+        """*is_running* returns whether a loop runs."""
         self._cpu_ns = 0
         self._write = write
         self._is_running = is_running
         self._on_error = on_error
-        self._asked_ns = 0  # 0: nobody has asked, or it was so long ago that there are no more looks
+        self._asked_ns = 0  # 0: there was no signal, or the last sample after it has been taken
 
-    def asked(self, number: int, frame: FrameType | None) -> None:
-        """A handler is about to be called for this signal; *frame* is what it interrupts in the main thread.
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Called before the program's handler for this signal, which has interrupted *frame*.
 
-        Called between two instructions of the program, so it takes no lock and imports nothing.
+        This runs between two instructions of the program, so it takes no lock and imports nothing.
         """
         if self._asked_ns:
             return
         self._asked_ns = monotonic_ns()
         name, before = Signals(number).name, _awaited_in(frame)
-        Background(lambda: self._look_again(name, before))
+        Background(lambda: self._write_periodically(name, before))
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -83,17 +83,17 @@ class ShutdownWatch(Feature):
         if self._asked_ns:
             self._write(ProcessExiting(monotonic_ns(), os.getpid()))
 
-    def _look_again(self, name: str, before: Coroutine | None) -> None:
-        for after_s in LOOKS_S:
+    def _write_periodically(self, name: str, before: Coroutine | None) -> None:
+        for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
             try:
-                self._write(self._look(name, before))
+                self._write(self._stalled(name, before))
             except Exception as exc:
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
         self._asked_ns = 0
 
-    def _look(self, name: str, before: Coroutine | None) -> ShutdownStalled:
+    def _stalled(self, name: str, before: Coroutine | None) -> ShutdownStalled:
         pending, waiting = _pending() if self._is_running() else (0, ())
         frames, main = other_threads.frames(), threading.main_thread().ident or 0
         return ShutdownStalled(
@@ -110,7 +110,7 @@ class ShutdownWatch(Feature):
 
 
 def _awaited_in(frame: FrameType | None) -> Coroutine | None:
-    """What the loop that runs in *frame* runs for, and where that waits now."""
+    """The coroutine of the task until whose end the loop in *frame* runs, and where it waits now."""
     while frame is not None:
         for code, name in _RUNNERS:
             if frame.f_code is code and isinstance(awaited := frame.f_locals.get(name), Task):
@@ -120,7 +120,7 @@ def _awaited_in(frame: FrameType | None) -> Coroutine | None:
 
 
 def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
-    """The number of pending tasks, and what they run and where: those first that a loop runs for."""
+    """The number of pending tasks, and the largest groups of them: those that a loop runs for come first."""
     crowds: dict[tuple[bool, Place], list[Ref]] = {}
     refs = registered() or []
     for start in range(0, len(refs), AT_ONCE):
@@ -141,13 +141,13 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
 
 
 def _is_awaited_by_loop(task: Task[Any]) -> bool:
-    """Whether a loop runs until this task is done, asyncio's or uvloop's."""
+    """Whether a loop, asyncio's or uvloop's, runs until this task is done."""
     names = (getattr(callback, "__qualname__", "") for callback in task_state.callbacks(task))
     return any("run_until_complete" in name for name in names)
 
 
 def _lasting(frames: dict[int, FrameType], main: int) -> tuple[NonDaemonThread, ...]:
-    """The threads that Python waits for at its end."""
+    """The threads for which Python waits before it exits."""
     return tuple(
         NonDaemonThread(thread.name, stack_of(frames[ident]))
         for ident, thread in known_threads()

@@ -1,4 +1,4 @@
-"""The other threads of the process: looked at when a loop is late, for one of them may hold the GIL."""
+"""Samples the other threads of the process when a loop is late: one of them may hold the GIL."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ..hooks.thread_state import known_threads
 from . import usage
 from .stack import stack_of
 
-# The probe's threads that `threading` knows of, for a console or a profile, have names of this kind.
+# The prefix of the names of the probe's own threads, where `threading` knows them.
 OWN = "harness-"
-# Each costs two small files of /proc.
-LOOKED_AT = 64
+# Each thread takes reading two small files of /proc.
+MOST_THREADS = 64
 
 
 def total() -> int:
-    """How many threads this process has, counted by the kernel, as Python does before a fork."""
+    """The number of threads of this process, from the kernel, as Python counts them before a fork."""
     return len(os.listdir("/proc/self/task"))  # noqa: PTH208
 
 
 def own() -> int:
-    """How many of them are the probe's."""
+    """The number of the probe's own threads."""
     return hidden_thread.alive() + sum(str(thread.name).startswith(OWN) for _, thread in known_threads())
 
 
 def frames() -> dict[int, FrameType]:
     """The innermost frame of every thread but this one, by its ident.
 
-    With its own, whoever keeps them in a variable would be kept by them, and with it everything that the
-    other threads have in theirs, until the collector comes.
+    A caller's own frame would refer to the result, and the result to it: all these frames and their variables
+    would then live until the next collection.
     """
     found = sys._current_frames()
     del found[threading.get_ident()]
@@ -42,7 +42,7 @@ def frames() -> dict[int, FrameType]:
 
 
 class ThreadSighting(NamedTuple):
-    """One thread at one look."""
+    """One thread in one sample."""
 
     name: str
     stack: tuple[Frame, ...]
@@ -56,22 +56,25 @@ Stacks = list[tuple[int, str, tuple[Frame, ...]]]
 def stacks(frames: dict[int, FrameType], loop_thread: int) -> Stacks:
     """The native id, name and stack of every thread but the loop's and the probe's.
 
-    *frames* are of this moment, and the GIL was not given away since: a thread that lost it just now still
-    stands at the call in which it had it.
+    *frames* must have been taken just now, without releasing the GIL since: then a thread that held the GIL
+    is still in the call in which it held it.
     """
     return [
         (thread.native_id or 0, thread.name, stack_of(frames[ident]))
-        for ident, thread in known_threads()[:LOOKED_AT]
+        for ident, thread in known_threads()[:MOST_THREADS]
         if ident in frames and ident != loop_thread and not thread.name.startswith(OWN)
     ]
 
 
 def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, ThreadSighting]:
-    """Those of the threads that ever used so much, by native id: who held the GIL used as much."""
+    """The threads that have used at least *least_cpu_ns* in their life, by native id.
+
+    A thread that held the GIL for the time in question has used at least that much.
+    """
     seen = {}
     for native_id, name, stack in stacks:
         used = usage.usage(native_id)
-        if used is None:  # it has ended since, so it did not wait for anything
+        if used is None:  # it has ended since, so it was not waiting for anything
             seen[native_id] = ThreadSighting(name, stack, 0, "running")
         elif used.cpu_ns >= least_cpu_ns:
             seen[native_id] = ThreadSighting(name, stack, used.cpu_ns, usage.syscall(native_id))
@@ -79,7 +82,7 @@ def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, ThreadSighting]:
 
 
 def since(first: dict[int, ThreadSighting]) -> tuple[OtherThread, ...]:
-    """The threads of a first look, and what each has used since then."""
+    """The threads of an earlier sample, with the CPU time that each has used since."""
     others = []
     for native_id, seen in first.items():
         used = usage.usage(native_id)

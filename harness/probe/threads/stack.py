@@ -1,4 +1,4 @@
-"""A thread's stack as the record keeps it."""
+"""Converts a thread's stack for the record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import FrameType
 
 from ...record.observation import Frame
 
-# Deeper ones lose their outermost frames.
+# Deeper stacks lose their outermost frames.
 DEPTH = 100
 
 

@@ -1,11 +1,11 @@
-"""What the kernel knows of a thread of this process (Linux): read only while a loop is late."""
+"""Reads from /proc what a thread of this process does and has used (Linux); only while a loop is late."""
 
 from __future__ import annotations
 
 import os
 from typing import NamedTuple
 
-# The calls in which threads of Python programs are found, by their numbers; others stay numbers.
+# The system calls in which threads of Python programs are found, by number; others are recorded as numbers.
 _X86_64 = {
     0: "read", 1: "write", 4: "stat", 6: "lstat", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv",
     20: "writev", 21: "access", 23: "select", 26: "msync", 35: "nanosleep", 40: "sendfile", 42: "connect",
@@ -30,14 +30,14 @@ _NAMES = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine, {})
 
 
 class Usage(NamedTuple):
-    """Since the thread began."""
+    """The times of a thread since it began."""
 
     cpu_ns: int
-    queued_ns: int  # runnable, but other programs had the processors
+    queued_ns: int  # runnable, but not running: other threads had the processors
 
 
 def usage(native_thread_id: int) -> Usage | None:
-    """How long the thread ran, and waited to run; `None` where the kernel does not tell."""
+    """How long the thread has run, and has waited to run; `None` where the kernel does not show it."""
     try:
         cpu_ns, queued_ns = _read(native_thread_id, "schedstat").split()[:2]
         return Usage(int(cpu_ns), int(queued_ns))
@@ -46,7 +46,7 @@ def usage(native_thread_id: int) -> Usage | None:
 
 
 def syscall(native_thread_id: int) -> str:
-    """The system call that the thread is in, or "running"; "" where the kernel does not tell."""
+    """The system call that the thread is in, or "running"; "" where the kernel does not show it."""
     try:
         first = _read(native_thread_id, "syscall").split(maxsplit=1)[0].decode()
     except (OSError, IndexError):

@@ -1,7 +1,7 @@
-"""Hands every finished OpenTelemetry span of the target to the record.
+"""Writes every finished OpenTelemetry span of the target to the record.
 
-Works when the target sets up a `TracerProvider` of the SDK itself; each provider gets one more processor.
-A target without OpenTelemetry has no spans, and nothing of it is imported.
+Each `TracerProvider` of the SDK that the target sets up gets one more processor. If the target does not
+import OpenTelemetry, there are no spans, and nothing of it is imported.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ..hooks.loop_state import running_loop
 if TYPE_CHECKING:
     from ..session import ProbeSession
 
-# What one span may bring along; the rest of its attributes stays behind.
+# The most attributes that are recorded of one span, and the most characters of a text.
 ATTRIBUTES = 16
 TEXT = 200
 
 
 def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
-    """Have each `TracerProvider` of the module `opentelemetry.sdk.trace` tell of its spans."""
+    """Add a processor to each `TracerProvider` of the module `opentelemetry.sdk.trace`."""
     own = sdk.TracerProvider.__init__
     processor = _processor(sdk.SpanProcessor, session)
 
@@ -61,7 +61,7 @@ def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
 
 def _record(session: ProbeSession, span: Any) -> None:
     ids, parent = span.get_span_context(), span.parent
-    # Spans carry wall-clock times; the record has one clock.
+    # Spans have wall-clock times; the record uses the monotonic clock.
     offset_ns = time.time_ns() - monotonic_ns()
     event = SpanEnded(
         name=span.name,

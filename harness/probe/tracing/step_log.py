@@ -1,8 +1,8 @@
-"""Logs who waited for whom: the steps of a loop for chosen traces, and what executors do for them.
+"""Logs the steps of a loop for chosen traces, and what executors do for them: the causes of each wait.
 
-Off by default: it costs each step of a task nearly half a microsecond. The reader interprets the log
-(`read/spans/step_log.py`). Only one loop of a process is logged at a time: all the state that a step touches
-belongs to one loop.
+Off by default: it adds nearly half a microsecond to each step of a task. The reader interprets the log
+(`read/spans/step_log.py`). Only one loop of a process is logged at a time, so that a step's state needs no
+look-up.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ from .executor_log import ExecutorLog
 if TYPE_CHECKING:
     from ..session import ProbeSession
 
-# A process that is killed loses the log of this time.
-TELL_EVERY_S = 0.2
-# So many steps are written at a time: to pack them holds the GIL for a fraction of a millisecond. While there
-# are as many, they are fetched more often, so that the log stays short.
+# A process that is killed loses the log of at most this time.
+FLUSH_EVERY_S = 0.2
+# The most steps written at a time: packing them holds the GIL for a fraction of a millisecond. If there are
+# more, they are taken more often, so that the log stays short.
 CHUNK, HURRY_S = 4_096, 0.02
-# Different functions that have a number; further ones have no name.
+# The most functions that are numbered; further ones have no name in the log.
 PLACES = 10_000
 TASK_WIDTH, WORK_WIDTH, SPAN_WIDTH = 2, 6, 4
-# A trace is chosen by its id, whatever made that one: its bits are mixed first, by the golden ratio.
+# A trace is chosen by its id. Not every generator makes random ids, so the bits are mixed by the golden
+# ratio.
 MIX, BITS = 0x9E3779B97F4A7C15, 64
 LOWER = 32
 
 
 class StepLogger(Feature):
-    """The log of this process."""
+    """Logs the steps of this process and writes them to the record."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class StepLogger(Feature):
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """Choose that *share* of the traces; end *for_s* after the first loop began, 0: with the process."""
+        """Log a *share* of the traces, for *for_s* seconds after the first loop begins, 0: until the end."""
         self._share = share
         self._limit = round(share * (1 << BITS))
         self._is_chosen = self._is_of_chosen_trace if share < 1 else None
@@ -63,8 +64,8 @@ class StepLogger(Feature):
         self._on_error = on_error
         self._loop: AbstractEventLoop | None = None
         self._ident = self._loop_number = 0
-        self._stepping: StepHook | None = None
-        self._taken = self._dropped = 0  # of loops that have stopped
+        self._hook: StepHook | None = None
+        self._taken = self._dropped = 0  # in loops that have stopped
         self._task_numbers = count(1)
         self._task_rows: list[int] = []
         self._span_rows: list[int] = []
@@ -72,13 +73,13 @@ class StepLogger(Feature):
         self._coroutines: dict[str, tuple[object, int]] = {}  # the latest of each name
         self._place_numbers = count(1)
         self._new_places: list[tuple[int, Frame]] = []
-        self._unknown: set[str] = set()
-        self._works = ExecutorLog(self._submitting_step, self._place_of)
+        self._unavailable: set[str] = set()
+        self._executors = ExecutorLog(self._submitting_step, self._place_of)
         self._cpu_ns = 0
-        # Reentrant: a signal handler may end the process while this very thread is telling.
-        self._telling = threading.RLock()
+        # Reentrant: a signal handler may end the process while this very thread writes.
+        self._flush_lock = threading.RLock()
         self._is_over = threading.Event()
-        Background(self._keep_telling)
+        Background(self._flush_periodically)
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -92,73 +93,73 @@ class StepLogger(Feature):
 
     @property
     def taken(self) -> int:
-        """How many steps there were so far, logged or not."""
-        return self._stepping.number() if self._stepping is not None else self._taken
+        """The number of steps so far, logged or not."""
+        return self._hook.number() if self._hook is not None else self._taken
 
     def turns_begin(self, turns: Turns, number: int) -> None:
-        """Log the steps of the loop that these turns are of."""
+        """Log the steps of the loop of these turns."""
         loop = turns.loop
         if self._is_over.is_set() or loop is None or loop is self._loop:
             return
         if not isinstance(loop, BaseEventLoop):
-            self._tell_unknown(loop, "its steps are not Python's")
+            self._write_unavailable(loop, "its steps are not Python's")
         elif reason := why_no_step_log():
-            self._tell_unknown(loop, reason)
+            self._write_unavailable(loop, reason)
         elif self._loop is not None:
-            self._tell_unknown(loop, "another loop was logged at the same time")
+            self._write_unavailable(loop, "another loop was logged at the same time")
         else:
             now_ns = monotonic_ns()
             self._until_ns = self._until_ns or (now_ns + self._for_ns if self._for_ns else 0)
             self._loop, self._ident, self._loop_number = loop, get_ident(), number
-            self._stepping = log_steps(
+            self._hook = log_steps(
                 loop,
                 turns,
                 first=self._taken,
                 is_chosen=self._is_chosen,
                 number_of=self._number_of,
                 runner_of=self._runner_of,
-                working=self._works.working,
+                working=self._executors.working,
             )
             if (variable := span_variable()) is not None:
-                self._stepping.look_at(variable)
+                self._hook.use_variable(variable)
 
     def turns_end(self, turns: Turns) -> None:
         if get_ident() == self._ident:
             self._leave_loop()
 
     def span_began(self, span: Any) -> None:
-        """Note where a span begins: its time is that of the task, or of the executor's work."""
-        stepping, ids = self._stepping, span.get_span_context()
-        if stepping is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
+        """Note which task, or which work of an executor, a span begins in."""
+        hook, ids = self._hook, span.get_span_context()
+        if hook is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
             return
         if (variable := span_variable()) is not None:
-            stepping.look_at(variable)
+            hook.use_variable(variable)
         if get_ident() == self._ident:
-            stepping.want()
+            hook.keep()
             task = current_task(self._loop)
             runner = self._runner_of(None, task) if task is not None else 0
         else:
-            runner = self._works.working.get(get_ident(), 0)
+            runner = self._executors.working.get(get_ident(), 0)
         upper, lower = divmod(ids.span_id, 1 << LOWER)
         self._span_rows.extend((upper, lower, runner, monotonic_ns()))
 
-    def tell(self) -> None:
-        """Write what was logged."""
-        with self._telling:
-            while self._tell_chunk():
+    def flush(self) -> None:
+        """Write the log."""
+        with self._flush_lock:
+            while self._flush_chunk():
                 pass
 
-    def _tell_chunk(self) -> bool:
-        """Write a part of what was logged; whether there was so much that there may be more."""
-        stepping = self._stepping
-        rows = _take(stepping.log.rows, WIDTH) if stepping is not None else []
-        long_rows = _take(stepping.log.long_rows, LONG_WIDTH) if stepping is not None else []
-        works, spans = _take(self._works.rows, WORK_WIDTH), _take(self._span_rows, SPAN_WIDTH)
-        # After the rows: whoever is in them is here, or was told before.
+    def _flush_chunk(self) -> bool:
+        """Write a part of the log; return whether there may be more."""
+        hook = self._hook
+        rows = _take(hook.log.rows, WIDTH) if hook is not None else []
+        long_rows = _take(hook.log.long_rows, LONG_WIDTH) if hook is not None else []
+        works, spans = _take(self._executors.rows, WORK_WIDTH), _take(self._span_rows, SPAN_WIDTH)
+        # After the rows: every task and place in them is in these, or was written before.
         born = _take(self._task_rows, TASK_WIDTH)
         places, self._new_places = self._new_places, []
-        if stepping is not None:
-            stepping.go_on()
+        if hook is not None:
+            hook.resume()
         if not (rows or works or spans):
             return False
         self._write(
@@ -175,53 +176,53 @@ class StepLogger(Feature):
                 places=tuple(frame for _, frame in places),
                 share=self._share,
                 taken=self.taken,
-                dropped=self._dropped + (stepping.log.dropped if stepping is not None else 0),
+                dropped=self._dropped + (hook.log.dropped if hook is not None else 0),
             )
         )
         return CHUNK in (len(rows) // WIDTH, len(works) // WORK_WIDTH, len(spans) // SPAN_WIDTH)
 
     def leave(self) -> None:
-        self.tell()
+        self.flush()
 
     def close(self) -> None:
-        """Log no more, and write what is left."""
+        """Stop logging, and write what is left."""
         self._is_over.set()
-        self._works.stop()
+        self._executors.stop()
         self._leave_loop()
 
     def abandon(self) -> None:
         # What was logged is the parent's to write.
         self._is_over.set()
-        self._works.stop()
-        if self._stepping is not None:
-            self._stepping.stop()
+        self._executors.stop()
+        if self._hook is not None:
+            self._hook.stop()
 
     def _leave_loop(self) -> None:
-        stepping = self._stepping
-        if stepping is None:
+        hook = self._hook
+        if hook is None:
             return
-        stepping.stop()
-        self.tell()
-        self._taken, self._dropped = stepping.number(), self._dropped + stepping.log.dropped
-        self._loop = self._stepping = None
+        hook.stop()
+        self.flush()
+        self._taken, self._dropped = hook.number(), self._dropped + hook.log.dropped
+        self._loop = self._hook = None
 
-    def _keep_telling(self) -> None:
-        pause_s, taken = TELL_EVERY_S, 0
+    def _flush_periodically(self) -> None:
+        pause_s, taken = FLUSH_EVERY_S, 0
         while not self._is_over.wait(pause_s):
-            pause_s, taken = HURRY_S if self.taken - taken > CHUNK else TELL_EVERY_S, self.taken
+            pause_s, taken = HURRY_S if self.taken - taken > CHUNK else FLUSH_EVERY_S, self.taken
             try:
                 if self._until_ns and monotonic_ns() > self._until_ns:
                     self.close()
                 else:
-                    self.tell()
+                    self.flush()
             except Exception as exc:
                 self._on_error("waits", exc)
             self._cpu_ns = thread_time_ns()
 
-    def _tell_unknown(self, loop: AbstractEventLoop, reason: str) -> None:
+    def _write_unavailable(self, loop: AbstractEventLoop, reason: str) -> None:
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        if kind + reason not in self._unknown:
-            self._unknown.add(kind + reason)
+        if kind + reason not in self._unavailable:
+            self._unavailable.add(kind + reason)
             self._write(StepLogUnavailable(monotonic_ns(), os.getpid(), kind, reason))
 
     # --- which traces
@@ -230,27 +231,27 @@ class StepLogger(Feature):
         return (trace_id * MIX) % (1 << BITS) < self._limit
 
     def _is_of_chosen_trace(self, values: Any) -> bool:
-        """Whether OpenTelemetry's values of a context are of a trace that is chosen; they keep the answer."""
+        """Whether OpenTelemetry's values in a context are of a chosen trace; the result is kept on them."""
         try:
             known: bool | None = getattr(values, "_harness_chosen", None)
             if known is None:
                 span = span_in(values)
                 known = span is not None and self._chooses(span.get_span_context().trace_id)
                 values._harness_chosen = known
-        except Exception:  # whatever somebody has put there; it is asked for in the midst of the program
+        except Exception:  # the program may have put anything there, and must not see an error
             known = False
         return known
 
     def _submitting_step(self) -> int:
         """The number of the step that submits work to an executor, if its trace is chosen; else 0."""
-        stepping, variable = self._stepping, span_variable()
-        if stepping is None or variable is None or get_ident() != self._ident:
+        hook, variable = self._hook, span_variable()
+        if hook is None or variable is None or get_ident() != self._ident:
             return 0
         values = variable.get(None)
         if values is None or not (self._is_chosen is None or self._is_chosen(values)):
             return 0
-        stepping.want()
-        return stepping.number()
+        hook.keep()
+        return hook.number()
 
     # --- names
 
@@ -261,30 +262,30 @@ class StepLogger(Feature):
         return -self._place_of(callback)
 
     def _number_of(self, task: Task[Any]) -> int:
-        """Number a task. It takes attributes, though it shows no `__dict__`; so the number goes with it."""
+        """Number a task. The number is an attribute of the task, even of one in C, so it lives as long."""
         number = next(self._task_numbers)
         work: Any = task.get_coro()
         try:
             known = self._coroutines.get(work.__qualname__)
             if known is None or known[0] is not work.cr_code:
                 known = self._coroutines[work.__qualname__] = (work.cr_code, self._place_of(work))
-        except AttributeError:  # a generator, or an awaitable of somebody's own making
+        except AttributeError:  # a generator, or an awaitable of the program's own class
             known = (None, self._place_of(work))
         self._task_rows.extend((number, known[1]))
-        # One that is over after its first step is never asked for its number again.
+        # The number of a task that is done after its first step is not needed again.
         if not task.done():
             task._harness_number = number  # type: ignore[attr-defined]
         return number
 
     def _place_of(self, thing: Any) -> int:
-        """The number of where a function or coroutine begins, 0 when there is no more room."""
+        """The number of the place where a function or coroutine begins, 0 if there is no more room."""
         while isinstance(thing, partial):
             thing = thing.func
-        # A coroutine is asked once for each of its functions, a callback at every step.
+        # Called once for each function of a coroutine, and at every step for a callback.
         code = getattr(thing, "__code__", None) or getattr(thing, "cr_code", None)
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-        # By identity: to hash a code takes longer than the rest; it is kept, so that this stays its own. And
-        # by name: a decorator's code is that of many functions.
+        # By id, because hashing a code takes longer than everything else; the code is kept alive, so that its
+        # id is not used again. And by name, because a decorator's code is shared by many functions.
         known = self._places.get((id(code), name))
         if known is not None:
             return known[0]
@@ -303,7 +304,7 @@ def create(session: ProbeSession) -> Feature:
 
 
 def _take(rows: list[int], width: int) -> list[int]:
-    """The oldest rows, which are then no more in the list; others may add to it meanwhile."""
+    """Remove and return the oldest rows; other threads may append meanwhile."""
     taken = rows[: CHUNK * width]
     del rows[: len(taken)]
     return taken
