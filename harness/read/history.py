@@ -162,7 +162,8 @@ def _first_ns(event: Event) -> int:
             return event.done_ns
         case SpanEnded():
             return event.start_ns
-    return event.at_ns
+    at_ns: int = event.at_ns  # type: ignore[attr-defined]  # every other kind has it
+    return at_ns
 
 
 def _last_ns(event: Event) -> int:

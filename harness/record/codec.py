@@ -33,7 +33,7 @@ def decode(line: str) -> Event | None:
     raw = json.loads(line)
     if not isinstance(raw, dict) or not isinstance(raw.get("e"), str):
         raise ValueError("not an event: an object with the key 'e' is expected")
-    kind = _kinds().get(raw["e"])
+    kind = kinds().get(raw["e"])
     if kind is None:
         return None
     try:
@@ -50,11 +50,15 @@ def _fields(item: object) -> dict[str, object]:
 
 
 @cache
-def _kinds() -> dict[str, type]:
-    # Imported here: a target only encodes, and would pay for classes that it never uses.
-    from .event import Event
+def kinds() -> dict[str, type[Event]]:
+    """Every class of event, by its name."""
+    # Here, not above: a target only writes, and would pay for every class it never uses.
+    from . import event
 
-    return {kind.__name__: kind for kind in typing.get_args(Event)}
+    found = [event.Event]
+    for base in found:
+        found += base.__subclasses__()
+    return {kind.__name__: kind for kind in found if fields_of(kind)}
 
 
 @cache

@@ -11,13 +11,13 @@ import signal
 
 # All of it: readers and runners take every event from here.
 from .observation import *  # noqa: F403
-from .observation import Frame, Observation
+from .observation import Event, Frame
 from .value import Value
 
 # --- the runner ---------------------------------------------------------------------------------------
 
 
-class TargetStarted(Value):
+class TargetStarted(Event):
     """The runner started the target."""
 
     at_ns: int
@@ -25,13 +25,13 @@ class TargetStarted(Value):
     command: tuple[str, ...]
 
 
-class TargetReady(Value):
+class TargetReady(Event):
     """The target said that it is ready for load."""
 
     at_ns: int
 
 
-class TargetStopping(Value):
+class TargetStopping(Event):
     """The runner asked the target to end."""
 
     at_ns: int
@@ -48,7 +48,7 @@ def describe_status(status: int) -> str:
         return f"by signal {-status}"
 
 
-class TargetExited(Value):
+class TargetExited(Event):
     """The target ended. *expected* is false when nobody had asked it to."""
 
     at_ns: int
@@ -56,7 +56,7 @@ class TargetExited(Value):
     expected: bool
 
 
-class FaultInjected(Value):
+class FaultInjected(Event):
     """A fault of the scenario became active."""
 
     at_ns: int
@@ -65,7 +65,7 @@ class FaultInjected(Value):
     detail: str  # one line for people: "time.sleep(0.3) in shop.cart:Cart.total"
 
 
-class FaultUndone(Value):
+class FaultUndone(Event):
     """A fault was rolled back."""
 
     at_ns: int
@@ -73,7 +73,7 @@ class FaultUndone(Value):
     fired: int  # how often it took effect
 
 
-class FaultFailed(Value):
+class FaultFailed(Event):
     """A fault could not be injected or undone."""
 
     at_ns: int
@@ -81,7 +81,7 @@ class FaultFailed(Value):
     error: str
 
 
-class LoopSampled(Value):
+class LoopSampled(Event):
     """A loop's counters at one instant, read from outside; the difference of two is the time between."""
 
     at_ns: int
@@ -106,7 +106,7 @@ class ThreadDump(Value):
     stack: tuple[Frame, ...]  # outermost first
 
 
-class ThreadsDumped(Value):
+class ThreadsDumped(Event):
     """The target's threads, seen from outside while a loop was late and its own watchdog got no chance."""
 
     at_ns: int
@@ -118,14 +118,14 @@ class ThreadsDumped(Value):
     over_ns: int = 0  # when the look was over, which began at `at_ns`; 0: not known
 
 
-class DumpFailed(Value):
+class DumpFailed(Event):
     """No look from outside was possible; there will be no more tries."""
 
     at_ns: int
     reason: str
 
 
-class LedgerTaken(Value):
+class LedgerTaken(Event):
     """What became of every message, by the chaos service's own books, after it ended."""
 
     at_ns: int
@@ -141,14 +141,14 @@ class LedgerTaken(Value):
     drain_s: float | None  # from the stop signal to the end; null when it was not drained
 
 
-class QueueLeft(Value):
+class QueueLeft(Event):
     """The queue that the run alone has used was left on its server."""
 
     at_ns: int
     why: str
 
 
-class RunEnded(Value):
+class RunEnded(Event):
     """The runner's last word. A record without it is partial."""
 
     at_ns: int
@@ -159,7 +159,7 @@ class RunEnded(Value):
 # --- the load driver ----------------------------------------------------------------------------------
 
 
-class LoadStarted(Value):
+class LoadStarted(Event):
     """The driver begins its schedule; request *n* is due at a time that does not depend on the target."""
 
     at_ns: int
@@ -169,7 +169,7 @@ class LoadStarted(Value):
     duration_s: float
 
 
-class Sent(Value):
+class Sent(Event):
     """Request *n* left the driver. *intended_ns* is when it was due: latency counts from there."""
 
     n: int
@@ -178,7 +178,7 @@ class Sent(Value):
     trace_id: str
 
 
-class Completed(Value):
+class Completed(Event):
     """Request *n* was answered, or its message settled."""
 
     n: int
@@ -187,30 +187,8 @@ class Completed(Value):
     error: str = ""
 
 
-class LoadEnded(Value):
+class LoadEnded(Event):
     """The schedule is over. *offered* requests were due; those neither sent nor completed show by absence."""
 
     at_ns: int
     offered: int
-
-
-Event = (
-    Observation
-    | TargetStarted
-    | TargetReady
-    | TargetStopping
-    | TargetExited
-    | FaultInjected
-    | FaultUndone
-    | FaultFailed
-    | LoopSampled
-    | ThreadsDumped
-    | DumpFailed
-    | LedgerTaken
-    | QueueLeft
-    | RunEnded
-    | LoadStarted
-    | Sent
-    | Completed
-    | LoadEnded
-)

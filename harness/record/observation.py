@@ -39,10 +39,18 @@ class Cadence(NamedTuple):
 CADENCE = Cadence()
 
 
+class Event(Value):
+    """What can stand in a record by itself, as one line; every other value is a part of one."""
+
+
+class Observation(Event):
+    """An event that a target's probe can write."""
+
+
 # --- every writer -------------------------------------------------------------------------------------
 
 
-class WriterOpened(Value):
+class WriterOpened(Observation):
     """The first line of every file: who writes here."""
 
     at_ns: int
@@ -55,7 +63,7 @@ class WriterOpened(Value):
     format: int = FORMAT
 
 
-class WriterClosed(Value):
+class WriterClosed(Observation):
     """The last line of a file whose writer ended in good order; without it the writer was cut off."""
 
     at_ns: int
@@ -65,7 +73,7 @@ class WriterClosed(Value):
 # --- the target, written by the probe -----------------------------------------------------------------
 
 
-class LoopStarted(Value):
+class LoopStarted(Observation):
     """An event loop runs. Loops that run one after the other share a number, and the page of counters."""
 
     at_ns: int
@@ -147,7 +155,7 @@ class QueuedCallbacks(Value):
     count: int  # of a long queue an estimate
 
 
-class Blocked(Value):
+class Blocked(Observation):
     """A loop was late by more than the limit, seen as a run of samples.
 
     A turn lasted too long; or the loop should have been awake at *at_ns* and was not before *woke_ns*:
@@ -179,7 +187,7 @@ class Blocked(Value):
     suspects: tuple[StepCandidate, ...] = ()  # who may have run, when no task was seen in the turn
 
 
-class SpanEnded(Value):
+class SpanEnded(Observation):
     """An OpenTelemetry span of the target, or one of the driver's publish spans."""
 
     name: str
@@ -196,7 +204,7 @@ class SpanEnded(Value):
     task: str = ""  # in which it ended, by its name; "" for none
 
 
-class FaultFired(Value):
+class FaultFired(Observation):
     """An injected fault took effect once."""
 
     at_ns: int
@@ -213,7 +221,7 @@ class Coroutine(Value):
     created: tuple[Frame, ...] = ()  # innermost last; asyncio's debug mode knows
 
 
-class TaskDestroyed(Value):
+class TaskDestroyed(Observation):
     """Tasks were collected before they had ended: nobody kept a reference to them.
 
     Written again as *count* grows, with the same *at_ns*; so are the three events that follow.
@@ -225,7 +233,7 @@ class TaskDestroyed(Value):
     count: int
 
 
-class ExceptionLost(Value):
+class ExceptionLost(Observation):
     """An exception reached nobody: asyncio told its exception handler, and that is all."""
 
     at_ns: int
@@ -237,7 +245,7 @@ class ExceptionLost(Value):
     count: int
 
 
-class NeverAwaited(Value):
+class NeverAwaited(Observation):
     """A coroutine was made, and collected without having begun."""
 
     at_ns: int
@@ -247,7 +255,7 @@ class NeverAwaited(Value):
     count: int
 
 
-class CancelSwallowed(Value):
+class CancelSwallowed(Observation):
     """Tasks were cancelled, and came to a good end all the same."""
 
     at_ns: int
@@ -256,7 +264,7 @@ class CancelSwallowed(Value):
     count: int
 
 
-class AwaitSite(Value):
+class AwaitSite(Observation):
     """The first sight of pending tasks of one coroutine that wait at one line."""
 
     at_ns: int
@@ -276,7 +284,7 @@ class TaskCluster(Value):
     newest: int = 0  # about the highest number that asyncio named one of them by, "Task-12"; 0 for none
 
 
-class TasksCounted(Value):
+class TasksCounted(Observation):
     """A census of the pending tasks of a process; of those in a row without crowds, only the first."""
 
     at_ns: int
@@ -303,7 +311,7 @@ class NonDaemonThread(Value):
     stack: tuple[Frame, ...]  # outermost first
 
 
-class ShutdownStalled(Value):
+class ShutdownStalled(Observation):
     """A handler of the process was called for a signal that asks it to end, and it runs some time later.
 
     Written at growing distances from the signal; the latest holds.
@@ -320,14 +328,14 @@ class ShutdownStalled(Value):
     threads: tuple[NonDaemonThread, ...] = ()
 
 
-class ProcessExiting(Value):
+class ProcessExiting(Observation):
     """A process that was asked to end calls `os._exit`, or becomes another program."""
 
     at_ns: int
     pid: int
 
 
-class CallsCounted(Value):
+class CallsCounted(Observation):
     """Synchronous calls that were made on the thread of a running loop, at one place in the program.
 
     Written again as *count* grows; of those that differ in the figures alone, the latest holds.
@@ -346,7 +354,7 @@ class CallsCounted(Value):
     max_ns: int
 
 
-class ConsoleOpened(Value):
+class ConsoleOpened(Observation):
     """A process has a console. Its token is not here: a record may be read by others."""
 
     at_ns: int
@@ -356,7 +364,7 @@ class ConsoleOpened(Value):
     note: str = ""  # why it is not as asked
 
 
-class ConsoleAudited(Value):
+class ConsoleAudited(Observation):
     """Somebody came to the console, was refused, or did something there that is more than reading."""
 
     at_ns: int
@@ -366,7 +374,7 @@ class ConsoleAudited(Value):
     outcome: str  # "connected", "done", "refused: wrong token", ...
 
 
-class ConsoleCounted(Value):
+class ConsoleCounted(Observation):
     """What the console was used for so far, and its cost. Written again as it grows; the latest holds."""
 
     at_ns: int
@@ -379,7 +387,7 @@ class ConsoleCounted(Value):
     process_cpu_ns: int
 
 
-class ProbeClosed(Value):
+class ProbeClosed(Observation):
     """What the probe itself cost this process, written when it ends in good order."""
 
     at_ns: int
@@ -393,7 +401,7 @@ class ProbeClosed(Value):
     steps_ns: int = 0  # ... and on logging steps
 
 
-class ProbeFailed(Value):
+class ProbeFailed(Observation):
     """Something inside the probe raised; it was contained, and that part may be missing."""
 
     at_ns: int
@@ -404,7 +412,7 @@ class ProbeFailed(Value):
 # --- what more than one of them writes ---------------------------------------------------------------
 
 
-class ArtefactWritten(Value):
+class ArtefactWritten(Observation):
     """A profiler or console left a file; *path* is relative to the run's folder."""
 
     at_ns: int
@@ -416,7 +424,7 @@ class ArtefactWritten(Value):
 # --- samples ------------------------------------------------------------------------------------------
 
 
-class FrameTable(Value):
+class FrameTable(Observation):
     """Calls that samples of this process refer to by number: a stack is known by its innermost call."""
 
     at_ns: int
@@ -426,7 +434,7 @@ class FrameTable(Value):
     frames: tuple[Frame, ...]
 
 
-class Sampled(Value):
+class Sampled(Observation):
     """Ticks of the sampler, within about a second, that met the same thread in the same place."""
 
     at_ns: int  # of the first one
@@ -446,7 +454,7 @@ class Sampled(Value):
     looks: tuple[int, ...] = ()
 
 
-class SamplesCounted(Value):
+class SamplesCounted(Observation):
     """What the sampler of a process has reached so far; the latest holds."""
 
     at_ns: int
@@ -465,7 +473,7 @@ class SamplesCounted(Value):
 TIMER, FILE, THREAD, WORK = -1, -2, -3, -16
 
 
-class StepsTaken(Value):
+class StepsTaken(Observation):
     """Steps of a loop, since the log of them was last emptied: callbacks, and tasks from wait to wait.
 
     Only those of chosen traces, those that woke one of them, and those that held the loop for long; what the
@@ -493,40 +501,10 @@ class StepsTaken(Value):
     dropped: int = 0  # of those to be logged: there was no room, or they were of no known kind
 
 
-class StepLogUnavailable(Value):
+class StepLogUnavailable(Observation):
     """The steps of a loop cannot be logged."""
 
     at_ns: int
     pid: int
     kind: str  # "uvloop.Loop"
     reason: str
-
-
-Observation = (
-    WriterOpened
-    | WriterClosed
-    | ArtefactWritten
-    | LoopStarted
-    | Blocked
-    | SpanEnded
-    | FaultFired
-    | TaskDestroyed
-    | ExceptionLost
-    | NeverAwaited
-    | CancelSwallowed
-    | AwaitSite
-    | TasksCounted
-    | ShutdownStalled
-    | ProcessExiting
-    | CallsCounted
-    | ConsoleOpened
-    | ConsoleAudited
-    | ConsoleCounted
-    | FrameTable
-    | Sampled
-    | SamplesCounted
-    | StepsTaken
-    | StepLogUnavailable
-    | ProbeClosed
-    | ProbeFailed
-)
