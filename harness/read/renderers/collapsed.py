@@ -1,7 +1,7 @@
-"""Samples as collapsed stacks: one line each, frames outermost first, and how many ticks it stands for.
+"""Samples as collapsed stacks: a line per stack, frames outermost first, then its number of ticks.
 
-The format of flamegraph.pl, which inferno, speedscope and others read as well. Below the thread stands the
-span, so that a flame graph can be searched for it.
+The format of flamegraph.pl, which inferno, speedscope and others read as well. The span is a frame below the
+thread, so that a flame graph can be searched for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..samples.sample import SamplingWay, stack_samples
 
 
 def render(history: History) -> str:
-    """The lines, those of the most ticks first."""
+    """The lines, most ticks first."""
     counts: Counter[str] = Counter()
     for sample in stack_samples(history):
         way = "" if sample.way in (SamplingWay.SIGNAL, SamplingWay.EXECUTOR) else f" ({sample.way})"
@@ -30,7 +30,7 @@ def _name(frame: Frame) -> str:
 
 
 def _escaped(part: str) -> str:
-    # What separates frames and lines cannot be part of a name.
+    # A name cannot contain the separators of frames and lines.
     return part.replace(";", ",").replace("\n", " ").replace("\r", " ")
 
 

@@ -1,7 +1,7 @@
-"""Everything that was sampled in a run, as stacks with their weight: what a flame graph is drawn from.
+"""The stack samples of a run with their weights, from which flame graphs are drawn.
 
-A run with the sampler, or with a recording from outside, has its ticks. Without either there are the looks
-that the probe took at late turns: they show what blocked, and nothing of the rest.
+They come from the sampler or from a recording from outside. In a run without either they come from the
+watchdog, which samples late turns only: they show what blocked, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ...record.event import Blocked, Frame, FrameTable, Sampled
 from ..blame import folded, own_frames
 from ..history import History
 
-# Between two looks at a late turn (`probe/loop/watchdog.py`).
-LOOK_NS = 5_000_000
+# The time between two samples of a late turn (`probe/loop/watchdog.py`).
+PERIOD_NS = 5_000_000
 
 
 class SamplingWay(StrEnum):
@@ -34,7 +34,7 @@ class SamplingWay(StrEnum):
 
 
 class Tick(NamedTuple):
-    """The time that one look at a stack stands for: it was taken at the end of it."""
+    """The time that one sample stands for; it was taken at its end."""
 
     from_ns: int
     to_ns: int
@@ -42,9 +42,9 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StackSample:
-    """Samples of one thread that saw the same thing."""
+    """Samples of one thread with the same stack, task and span."""
 
-    at_ns: int  # the first one, by the record's clock
+    at_ns: int  # of the first one, by the record's clock
     pid: int
     thread: str
     way: SamplingWay
@@ -56,20 +56,19 @@ class StackSample:
     trace_id: str
     span_id: str
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
-    looks: tuple[Tick, ...] = field(repr=False)  # as far as it is known when each was; one at least
+    ticks: tuple[Tick, ...] = field(repr=False)  # those whose times are known; at least one
 
 
 def stack_samples(history: History) -> tuple[StackSample, ...]:
     """The samples of a run, in order of time."""
-    ticks = tuple(_ticks(history))
-    return ticks or tuple(_looks(history))
+    return tuple(_sampled(history)) or tuple(_late(history))
 
 
-def _ticks(history: History) -> Iterator[StackSample]:
+def _sampled(history: History) -> Iterator[StackSample]:
     calls: dict[tuple[int, int], tuple[int, Frame]] = {}
-    for seen in history.of(FrameTable):
-        for number, call in enumerate(zip(seen.callers, seen.frames, strict=True), seen.first):
-            calls[seen.pid, number] = call
+    for table in history.of(FrameTable):
+        for number, call in enumerate(zip(table.callers, table.frames, strict=True), table.first):
+            calls[table.pid, number] = call
     stacks: dict[tuple[int, int], tuple[Frame, ...]] = {}
     for event in history.of(Sampled):
         key = event.pid, event.stack
@@ -88,11 +87,11 @@ def _ticks(history: History) -> Iterator[StackSample]:
             trace_id=event.trace_id,
             span_id=event.span_id,
             stack=stacks[key],
-            looks=_each(event),
+            ticks=_each(event),
         )
 
 
-def _looks(history: History) -> Iterator[StackSample]:
+def _late(history: History) -> Iterator[StackSample]:
     threads = {(loop.started.pid, loop.started.loop): loop.started.thread for loop in history.loops}
     for turn in history.of(Blocked):
         for sample in turn.samples if turn.ended else ():
@@ -102,39 +101,39 @@ def _looks(history: History) -> Iterator[StackSample]:
                 thread=threads.get((turn.pid, turn.loop), ""),
                 way=SamplingWay.LATE,
                 count=sample.count,
-                weight_ns=sample.last_ns - sample.first_ns + LOOK_NS,
+                weight_ns=sample.last_ns - sample.first_ns + PERIOD_NS,
                 task=sample.task,
                 coroutine=sample.coroutine,
                 span=sample.span,
                 trace_id=sample.trace_id,
                 span_id=sample.span_id,
                 stack=_inside(sample.stack),
-                looks=(Tick(sample.first_ns, sample.last_ns + LOOK_NS),),
+                ticks=(Tick(sample.first_ns, sample.last_ns + PERIOD_NS),),
             )
 
 
 def _each(event: Sampled) -> tuple[Tick, ...]:
-    """When the looks were that an event tells of; records of older versions tell of the first one alone."""
+    """The ticks of an event; records of older versions have the time of the first one only."""
     tick_ns = 1e9 / event.hz
     if len(event.looks) < 2:
         return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
-    looks = []
+    ticks = []
     for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
         at_ns = event.at_ns + since_us * 1000
-        looks.append(Tick(round(at_ns - count * tick_ns), at_ns))
-    return tuple(looks)
+        ticks.append(Tick(round(at_ns - count * tick_ns), at_ns))
+    return tuple(ticks)
 
 
 def _stack(calls: dict[tuple[int, int], tuple[int, Frame]], pid: int, number: int) -> tuple[Frame, ...]:
     frames = []
-    while (call := calls.get((pid, number))) is not None:  # a damaged line may have taken some with it
+    while (call := calls.get((pid, number))) is not None:  # some may be lost with a damaged line
         number, frame = call
         frames.append(frame)
     return tuple(reversed(frames))
 
 
 def _inside(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """What a turn, or a thread of an executor, does: without what runs the loop, or the work."""
+    """The stack without the frames that run the loop or an executor's work."""
     frames = own_frames(folded(stack))
     start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
     return frames[start:]
