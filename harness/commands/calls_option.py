@@ -78,9 +78,9 @@ def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     path = click.Path(path_type=Path)
     for option in (
-        click.option("--update-baseline", is_flag=True, help="Write the baseline anew from what was seen."),
-        click.option("--baseline", type=path, metavar="FILE", help="Warn of calls only that it has not."),
-        click.option("--calls-config", type=path, metavar="FILE", help="Instead of ./harness.toml."),
+        click.option("--update-baseline", is_flag=True, help="Rewrite the baseline from this run."),
+        click.option("--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."),
+        click.option("--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"),
     ):
         collected = option(collected)
     return collected

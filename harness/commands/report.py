@@ -32,7 +32,7 @@ class _FormatOption(click.Option):
 @click.option("--format", "name", cls=_FormatOption, metavar="F")
 @click.option("--json", "name", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the standard output.")
-@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what differs from it.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Compare with another run.")
 @calls_options
 @click.pass_context
 def report(
