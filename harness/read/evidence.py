@@ -1,4 +1,4 @@
-"""A record with what several rules and figures need of it, each computed once and only when it is used."""
+"""A record, with the figures that several rules and sections of the report need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .units import seconds
 
 @dataclass(frozen=True, eq=False)  # not slotted: `cached_property` keeps its values in the instance
 class Evidence:
-    """The record, and the allowlist by which its calls are judged."""
+    """The record and the allowlist for its calls; each figure is computed once, when it is first used."""
 
     history: History
     allowlist: Allowlist
@@ -51,7 +51,7 @@ class Evidence:
 
     @property
     def held_ms(self) -> float:
-        """How long all blocks together held their loops."""
+        """The time of all blocks together."""
         return sum(block.held_ms for block in self.blocks)
 
     @cached_property
@@ -69,7 +69,7 @@ class Evidence:
 
     @property
     def new_calls(self) -> int | None:
-        """How many places called that are not on the allowlist; `None` when calls were not counted."""
+        """How many places made calls not on the allowlist; `None` when calls were not counted."""
         return None if self.calls is None else sum(call.new for call in self.calls)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A finding: one full sentence about the run that a rule has reached, for people and for CI."""
+"""A finding: one sentence of a rule about the run, for people and for CI."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What *rule* says of the run, and of which line where one is to blame."""
+    """What *rule* found, and the line to blame where there is one."""
 
-    rule: str  # the subject of the rule: the module's name in `rules/`
+    rule: str  # the name of its module in `rules/`
     level: Level
     message: str
     file: str | None = None

@@ -1,7 +1,7 @@
-"""A record, read back: the manifest and everything that happened, in order of time.
+"""A record, read back: the manifest and all events, in order of time.
 
-Works while the record is written and after any of its writers was killed: what is missing is missing, and
-`History.sources` tells whose last words were lost.
+A record can be read while it is written and after any of its writers was killed; `History.sources` shows
+which writers were cut off.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of the load driver, from when it was due to what became of it."""
+    """One request of the load driver, from its due time to its result."""
 
-    intended_ns: int | None  # None: never sent, so it has no place on the schedule that is known
+    intended_ns: int | None  # None: never sent, so its due time is not known
     sent_ns: int | None
     done_ns: int | None  # None: no answer was recorded
     ok: bool
@@ -35,23 +35,23 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """The loops of one process that ran one after the other, with their counters as they were last seen."""
+    """The loops that ran one after the other in one process, with the last state of their counters."""
 
     started: LoopStarted  # the newest
     page: page.Page | None
-    ended_ns: int  # when it stopped, or when its process was last heard of
+    ended_ns: int  # when it stopped, else the last event of its process
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Everything that is known of a run; nothing in it is judged yet."""
+    """Everything that was recorded about a run, without any judgement."""
 
     run: Run
     sources: tuple[Source, ...]
-    entered: int  # processes of the target that the probe got into, with a loop or without
+    entered: int  # processes of the target that the probe entered, with a loop or without
     loops: tuple[Loop, ...]
     requests: tuple[Request, ...]
-    ended_ns: int  # the runner's last word, or the last moment that anybody wrote about
+    ended_ns: int  # the runner's last event, else the latest time in the record
     _events: dict[type, list[Event]] = field(repr=False)
 
     def of(self, kind: type[E]) -> list[E]:
@@ -73,15 +73,15 @@ class History:
         )
 
     def since_start_ns(self, at_ns: int) -> int:
-        """An instant of the record's clock, counted from the run's start."""
+        """The time from the run's start to an instant of the record's clock."""
         return at_ns - self.run.started_ns
 
 
 def load(folder: RunFolder) -> History:
-    """Read the record in *folder* as far as it was written.
+    """Read the record in *folder*, as far as it is written.
 
     Raises:
-        RecordError: There is no record, its manifest is damaged, or it is of a newer format.
+        RecordError: There is no record, its manifest is damaged, or its format is newer.
     """
     run = folder.manifest()
     follower = Follower(folder.events)
@@ -89,8 +89,8 @@ def load(folder: RunFolder) -> History:
     sent: dict[tuple[Path, int], Sent] = {}
     completed: dict[tuple[Path, int], Completed] = {}
     loops: dict[tuple[int, int], tuple[Path, LoopStarted]] = {}
-    heard_ns: dict[Path, int] = {}  # by writer: the last moment it wrote about
-    seen_ns: dict[int, int] = {}  # by process: when its counters were last read from outside
+    heard_ns: dict[Path, int] = {}  # by writer: the latest time in its events
+    sampled_ns: dict[int, int] = {}  # by process: when the runner last read its counters
     for source, event in follower.new_events():
         events[type(event)].append(event)
         heard_ns[source.path] = max(heard_ns.get(source.path, 0), _last_ns(event))
@@ -102,7 +102,7 @@ def load(folder: RunFolder) -> History:
             case LoopStarted():
                 loops[event.pid, event.loop] = (source.path, event)
             case LoopSampled():
-                seen_ns[event.pid] = event.at_ns
+                sampled_ns[event.pid] = event.at_ns
     for happened in events.values():
         happened.sort(key=_first_ns)
     ended = events.get(RunEnded)
@@ -111,7 +111,7 @@ def load(folder: RunFolder) -> History:
         sources=tuple(follower.sources),
         entered=sum(1 for _ in folder.processes.glob("*")),
         loops=tuple(
-            _loop(folder, started, max(heard_ns[path], seen_ns.get(started.pid, 0)))
+            _loop(folder, started, max(heard_ns[path], sampled_ns.get(started.pid, 0)))
             for path, started in loops.values()
         ),
         requests=tuple(_request(sent.get(key), completed.get(key)) for key in {**sent, **completed}),
@@ -121,7 +121,7 @@ def load(folder: RunFolder) -> History:
 
 
 def in_memory(run: Run, events: Iterable[Event]) -> History:
-    """What a process saw of itself, for rules that ask for events alone: nobody keeps a record."""
+    """The events that a process recorded about itself, for rules that need no more than events."""
     by_kind: dict[type, list[Event]] = defaultdict(list)
     for event in events:
         by_kind[type(event)].append(event)

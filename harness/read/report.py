@@ -1,4 +1,4 @@
-"""The whole report as one value, `report.json` as one dictionary. Every renderer works from it alone."""
+"""The report as one value, from which the renderers of reports work, and `report.json` as one dictionary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunHead:
     outcome: OutcomeName
     reason: str  # why it is invalid, aborted or crashed
     verdict: str
-    partial: bool  # the runner's last word is missing
+    partial: bool  # the runner's last event is missing
     seed: int
     python: str
     commit: str
@@ -61,24 +61,24 @@ class Report:
     profile: overhead.ProfileFigures
     overhead: overhead.Overhead
     blockers: tuple[Blocker, ...]
-    calls: tuple[Call, ...] | None  # null when they were not counted
-    waits: WaitReport | None  # null when no spans were to be decomposed
-    console: console_usage.ConsoleUsage | None  # null when none was opened
+    calls: tuple[Call, ...] | None  # null if they were not counted
+    waits: WaitReport | None  # null without `--waits`
+    console: console_usage.ConsoleUsage | None  # null if none was opened
     audits: tuple[health_check.HealthCheck, ...]
-    difference: Comparison | None  # to another run, when that is asked for
+    difference: Comparison | None  # with another run; null without `--against`
     timeline: timeline.Timeline = field(repr=False)
     traces: tuple[span.Waterfall, ...] = field(repr=False)
     icicle: flame_graph.FlameGraph | None = field(repr=False)  # null without samples
 
     @property
     def roots(self) -> tuple[span.SpanName, ...]:
-        """The spans with which traces begin and whose time was decomposed, by name; the most time first."""
+        """The names of decomposed spans that are the root of a trace, most time first."""
         names = self.waits.roots if self.waits is not None else ()
         return tuple(name for name in self.spans.by_name if name.name in names and name.decomposed)
 
 
 def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
-    """Judge the record; its calls by the *allowlist* of its manifest, or by another one."""
+    """The report of a record, its calls judged by *allowlist* instead of the one in its manifest if given."""
     evidence = Evidence(history, allowlist or Allowlist.of_run(history.run))
     found = rulebook.findings(evidence)
     judged = expectation.judge(history.run.expectations, expectation.figures(evidence))
@@ -109,12 +109,12 @@ def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
 
 
 def as_json(document: Report) -> dict[str, object]:
-    """The document in the shape of `report.json`: objects, lists, strings, numbers and nulls."""
+    """The report in the shape of `report.json`: objects, lists, strings, numbers and nulls."""
     return {name.name: plain(getattr(document, name.name)) for name in dataclasses.fields(document)}
 
 
 def plain(value: object) -> object:
-    """*value* with every dataclass as a dictionary and every tuple as a list; frames are objects too."""
+    """*value* with dataclasses and frames as dictionaries, and tuples as lists."""
     if isinstance(value, Frame):
         return value._asdict()
     if dataclasses.is_dataclass(value):
@@ -125,7 +125,7 @@ def plain(value: object) -> object:
 
 
 def exit_status(document: Report) -> int:
-    """What a command ends with that showed this run."""
+    """The exit status of a command that reports this run."""
     return RunOutcome(document.run.outcome, document.run.reason).exit_status
 
 

@@ -1,4 +1,4 @@
-"""The end of a run on the terminal: the verdict first, then what it rests on."""
+"""The summary of a run on the terminal: the verdict first, then the figures behind it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red
 
 
 def show(document: Report, console: Console, *, report: Path | None = None) -> None:
-    """Print the summary; *report* is where the whole of it lies."""
+    """Print the summary; *report* is the path of the full report."""
     for part in _parts(document, report):
         console.print(part, soft_wrap=isinstance(part, Text))
 
@@ -83,7 +83,7 @@ def _blockers(places: tuple[Blocker, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("times", "longest", "waited"):
         table.add_column(name, justify="right", no_wrap=True)
-    # Last and with the rest of the width, so that names stay whole.
+    # Last, with the rest of the width, so that names stay whole.
     table.add_column("blocked by", overflow="fold")
     for place in places[:PLACES]:
         name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
@@ -97,7 +97,7 @@ def _blockers(places: tuple[Blocker, ...]) -> Table:
 
 
 def _circumstances(place: Blocker) -> str:
-    """How it blocked, and where: ``sleeping at cart.py:41 in span checkout``."""
+    """How and where it blocked: ``sleeping at cart.py:41 in span checkout``."""
     text = advice(place.cause, place.waits_for).label
     if place.where:
         text += f" at {place.where}"
@@ -109,7 +109,7 @@ def _circumstances(place: Blocker) -> str:
 
 
 def _hints(places: tuple[Blocker, ...]) -> Table:
-    """What helps against the worst, said once where it is the same for several."""
+    """The hints for the worst places; several places with the same hint share a row."""
     functions: dict[tuple[str, str], list[str]] = {}
     for place in filter(lambda place: place.hint, places[:HINTS]):
         functions.setdefault((place.hint, place.help), []).append(place.function)
@@ -139,10 +139,10 @@ def _calls(calls: list[Call]) -> Table:
 
 
 def _waits(roots: tuple[SpanName, ...]) -> Table:
-    """Where the time of a message went: the mean of the spans at the roots of traces, by their name."""
+    """Mean time by state of the spans at the roots of traces, by name."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     shown = [part for part in Part if any(getattr(root, f"{part}_ms") for root in roots)]
-    table.add_column("mean time went", overflow="fold", min_width=len("mean time went"))
+    table.add_column("mean time by state", overflow="fold", min_width=len("mean time by state"))
     for name in ("spans", *shown):
         table.add_column(name, justify="right", no_wrap=True)
     for root in roots:
@@ -188,7 +188,7 @@ def _call_figures(calls: tuple[Call, ...]) -> str:
 
 def _expectations(document: Report) -> Iterator[Text]:
     for judged in document.expectations:
-        value = "no such figure in this run" if judged.value is None else f"{judged.value:g}"
+        value = "not measured in this run" if judged.value is None else f"{judged.value:g}"
         sign, style = ("✓", "green") if judged.passed else ("✗", "bold red")
         yield _row(sign, Text(f"{printable(judged.name)} {judged.limit}: {value}"), style)
 
@@ -196,7 +196,7 @@ def _expectations(document: Report) -> Iterator[Text]:
 def _overhead(document: Report) -> str:
     cost = document.overhead
     if cost.cpu_ratio is None:
-        text = "not measured: the target did not end in good order"
+        text = "not measured: the target did not exit cleanly"
     else:
         text = f"CPU ×{cost.cpu_ratio:.3f}, the probe used {cost.probe_cpu_s or 0:.3f} s"
     if (waits := document.waits) is not None:

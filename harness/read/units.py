@@ -14,7 +14,7 @@ def seconds(time_ns: float) -> float:
 
 
 def duration(value_ms: float | None) -> str:
-    """A length of time with about three digits: ``42 µs``, ``0.42 ms``, ``301 ms``, ``1.50 s``."""
+    """A duration with about three digits: ``42 µs``, ``0.42 ms``, ``301 ms``, ``1.50 s``."""
     if value_ms is None:
         return "–"
     if value_ms >= 999.5:
@@ -26,7 +26,7 @@ def duration(value_ms: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as a whole percentage; small ones keep a digit, so that little is not nothing."""
+    """A share as a whole percentage; below 10 % with one decimal."""
     if share is None:
         return "–"
     return f"{share * 100:.0f} %" if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
@@ -38,7 +38,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* from the target with everything escaped that a terminal could obey."""
+    """*text* from the target with control characters escaped, which a terminal would obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -27,7 +27,7 @@ def test_what_a_held_loop_does_to_leases(name, again, tmp_path) -> None:
     assert bool(findings) is again
     for finding in findings:
         told = re.search(
-            r"leases? of 1.00 s ended while SdkHost.restart \(.*sdk.py:(\d+)\) held", finding["message"]
+            r"leases? of 1.00 s expired while SdkHost.restart \(.*sdk.py:(\d+)\) held", finding["message"]
         )
         assert told
         assert finding["line"] == int(told[1])

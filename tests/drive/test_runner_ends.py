@@ -167,7 +167,7 @@ def test_nothing_outlives_a_killed_runner(tmp_path) -> None:
     command = [*COMMAND, "report", loaded.folder.path]
     again = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert again.returncode == 3
-    assert again.stdout.startswith("aborted Partial record (the runner was killed, or is still at work): ")
+    assert again.stdout.startswith("aborted Partial record (the runner was killed or is still running): ")
     assert "the runner (process " in again.stdout
 
 

@@ -54,7 +54,7 @@ def test_stdin_stdout_and_status_are_the_programs(tmp_path) -> None:
 
     assert (done.returncode, done.stdout) == (5, "HELLO\n")
     assert done.stderr.startswith("own\n")
-    assert "passed The program ran no event loop that the probe saw" in done.stderr
+    assert "passed The probe detected no event loop in the program" in done.stderr
 
 
 def test_a_block_is_reported_and_does_not_change_the_status(tmp_path) -> None:
@@ -232,7 +232,7 @@ def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, comm
     ended = harness("watch", "--", *command, cwd=tmp_path)
 
     assert ended.status == status
-    assert "The probe never entered the program, so nothing is known of its loop." in ended.stderr
+    assert "The probe never entered the program, so no loop was measured." in ended.stderr
 
 
 def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path) -> None:
@@ -252,5 +252,5 @@ def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path) 
 
     assert ended.status == -signal.SIGKILL
     (message,) = [found["message"] for found in ended.report["findings"] if found["rule"] == "target"]
-    told = r"the target was asked to end by SIGTERM, ran on for .*s, and ended by SIGKILL only"
+    told = r"the target was asked to end by SIGTERM, ran for another .*s, and ended by SIGKILL"
     assert re.fullmatch(told, message)

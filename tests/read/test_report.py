@@ -100,7 +100,7 @@ def test_faults_tell_what_they_did_and_whether_they_are_gone(record) -> None:
         ("broken", None, None, False, False, 0),
     ]
     assert [(f.level, f.message) for f in document.findings] == [
-        ("warning", "fault stays was not rolled back within the record"),
+        ("warning", "fault stays was not rolled back before the record ended"),
         ("warning", "fault idle was active, but never took effect"),
         ("error", "fault broken failed: nothing of that name"),
     ]

@@ -53,7 +53,7 @@ def _row(number: int, one: BlockSummary, process: ProcessView) -> tuple[object, 
         turn.ended,
         turn.loop,
         found.cause,
-        f"{process.territory.short(found.frame.file)}:{found.frame.line}" if found.frame.file else None,
+        f"{process.ownership.short(found.frame.file)}:{found.frame.line}" if found.frame.file else None,
         found.frame.function,
         sample.task or None,
         sample.coroutine or None,
@@ -67,7 +67,7 @@ def _row(number: int, one: BlockSummary, process: ProcessView) -> tuple[object, 
 
 def _one(number: int, one: BlockSummary, process: ProcessView) -> CommandResult:
     turn, sample = one.turn, one.found.sample
-    stack = [frame for frame in one.found.stack if not process.territory.is_harness(frame)]
+    stack = [frame for frame in one.found.stack if not process.ownership.is_harness(frame)]
     victims = [(v.label, v.delayed_ns / 1e6, v.span or None, v.trace_id or None) for v in turn.victims]
     data = dict(zip(COLUMNS, _row(number, one, process), strict=True))
     return CommandResult(
@@ -76,7 +76,7 @@ def _one(number: int, one: BlockSummary, process: ProcessView) -> CommandResult:
             + ("" if turn.ended else ", and goes on")
             + (f", in task {sample.task}" if sample.task else "")
             + (f", span {sample.span} of trace {sample.trace_id}" if sample.span else ""),
-            *(f"  {process.territory.short(f.file)}:{f.line} {f.function}" for f in stack),
+            *(f"  {process.ownership.short(f.file)}:{f.line} {f.function}" for f in stack),
             f"{turn.victims_total} had to wait",
         ),
         rows=Rows(VICTIMS, victims),

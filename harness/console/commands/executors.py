@@ -67,7 +67,7 @@ class _Worker:
 
 
 def _workers(process: ProcessView) -> Iterator[_Worker]:
-    frames, territory = other_threads.frames(), process.territory
+    frames, ownership = other_threads.frames(), process.ownership
     for thread, pool in executor_state.pool_threads():
         if thread.name.startswith(other_threads.OWN):
             continue
@@ -83,8 +83,8 @@ def _workers(process: ProcessView) -> Iterator[_Worker]:
             is_idle=not work and names[-1:] == [executor_state.WAITS],
             runs=_name(call.function) if call is not None else None,
             awaited_by=_awaited_by(call) if call is not None else None,
-            where=territory.place(TurnStack(work, territory).blamed) or None,
-            stack=tuple(map(territory.place, work)),
+            where=ownership.place(TurnStack(work, ownership).blamed) or None,
+            stack=tuple(map(ownership.place, work)),
         )
 
 

@@ -53,7 +53,7 @@ class LintsCommand(Command):
         rows = [
             *_never_yielded(process, tasks),
             *_of_tasks(window, tasks),
-            *_recorded(process, process.territory),
+            *_recorded(process, process.ownership),
         ]
         rows.sort(key=lambda row: row[0], reverse=True)
         warnings = sum(row[0] == WARNING for row in rows)
@@ -109,7 +109,7 @@ def _about(level: str, lint: str, task: Task[Any], what: str, tasks: TaskView) -
     return level, lint, task_table.number(task), task.get_name(), what, tasks.place(task), 1
 
 
-def _recorded(process: ProcessView, territory: CodeOwnership) -> Iterator[Row]:
+def _recorded(process: ProcessView, ownership: CodeOwnership) -> Iterator[Row]:
     """What the probe has recorded about tasks. An event is repeated when its count grows."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
@@ -132,14 +132,14 @@ def _recorded(process: ProcessView, territory: CodeOwnership) -> Iterator[Row]:
                 continue
             case _:
                 continue
-        where = f"{territory.short(of.file)}:{of.line}" if of is not None else None
+        where = f"{ownership.short(of.file)}:{of.line}" if of is not None else None
         latest[type(event), event.at_ns] = (*row, where, count)
     yield from latest.values()
-    yield from _leaked(censuses[-CENSUSES:], places, territory)
+    yield from _leaked(censuses[-CENSUSES:], places, ownership)
 
 
 def _leaked(
-    censuses: list[TasksCounted], places: dict[int, Coroutine], territory: CodeOwnership
+    censuses: list[TasksCounted], places: dict[int, Coroutine], ownership: CodeOwnership
 ) -> Iterator[Row]:
     """Tasks at one line whose number only grew, and of which hardly any has left the line."""
     if len(censuses) < CENSUSES:
@@ -149,6 +149,6 @@ def _leaked(
         of = places.get(cluster.place)
         grew = all(before < after for before, after in pairwise(sizes))
         if of is not None and grew and cluster.count >= LEAKED and cluster.count >= cluster.seen * 0.8:
-            where = f"{territory.short(of.file)}:{of.line}"
+            where = f"{ownership.short(of.file)}:{of.line}"
             what = f"{of.name}: from {sizes[0]} to {cluster.count} tasks at this line; hardly any has left it"
             yield WARNING, "leaked", None, None, what, where, cluster.count

@@ -71,7 +71,7 @@ def _trace(for_s: float, process: ProcessView, client: CommandClient) -> Command
 def _result(
     grown: list[StatisticDiff], process: ProcessView, lasted_s: float, *, rss_before: int, was_cut: bool
 ) -> CommandResult:
-    short = process.territory.short
+    short = process.ownership.short
     rows = [
         (f"{short(stat.traceback[0].filename)}:{stat.traceback[0].lineno}", stat.size_diff, stat.count_diff)
         for stat in grown

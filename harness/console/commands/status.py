@@ -103,13 +103,13 @@ def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) 
 def _blockers(process: ProcessView) -> _Part:
     worst = block_summary.blockers(block_summary.kept(process))[:BLOCKERS]
     lines = [
-        f"blocker: {process.territory.place(one.worst.found.frame)}, {one.count} x, "
+        f"blocker: {process.ownership.place(one.worst.found.frame)}, {one.count} x, "
         f"{one.total_ms:.0f} ms in all, {one.worst.held_ms:.0f} ms at most, {one.worst.found.cause}"
         for one in worst
     ]
     data = [
         {
-            "where": process.territory.place(one.worst.found.frame),
+            "where": process.ownership.place(one.worst.found.frame),
             "count": one.count,
             "total_ms": one.total_ms,
             "max_ms": one.worst.held_ms,

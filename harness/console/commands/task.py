@@ -50,7 +50,7 @@ class TaskCommand(Command):
                 }
         tasks = TaskView(process)
         data = {**_facts(task, tasks), **polls}
-        short = tasks.territory.short
+        short = tasks.ownership.short
         return CommandResult(
             lines=tuple(
                 f"{name.replace('_', ' ')}: {_text(value)}"

@@ -141,7 +141,7 @@ def _is_hit(block: BlockSummary, trace_id: str) -> bool:
 
 
 def _describe(block: BlockSummary, zero_ns: int, process: ProcessView) -> str:
-    where = process.territory.place(block.found.frame)
+    where = process.ownership.place(block.found.frame)
     after_ms = (block.found.at_ns - zero_ns) / 1e6
     return f"after {after_ms:.1f} ms loop {block.turn.loop} was held for {block.held_ms:.1f} ms by {where}"
 

@@ -60,7 +60,7 @@ def _rows(task: Task[Any], tasks: TaskView, depth: int, known: set[int]) -> Iter
     number, stack = task_table.number(task), tasks.stack(task)
     for index, frame in enumerate(stack):
         waits_for = tasks.waits_for(task) if index == len(stack) - 1 else None
-        yield depth, number, frame.function, f"{tasks.territory.short(frame.file)}:{frame.line}", waits_for
+        yield depth, number, frame.function, f"{tasks.ownership.short(frame.file)}:{frame.line}", waits_for
     for awaited in task_waits.awaited(task) if depth < DEPTH else ():
         if id(awaited) not in known and len(known) < TASKS:
             yield from _rows(awaited, tasks, depth + 1, known)

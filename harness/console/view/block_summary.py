@@ -66,7 +66,7 @@ def kept(process: ProcessView) -> list[BlockSummary]:
     return [
         BlockSummary(turn, found)
         for turn in turns
-        for found in diagnose(turn, process.territory, limit_ns=process.limit_ns)
+        for found in diagnose(turn, process.ownership, limit_ns=process.limit_ns)
     ]
 
 

@@ -51,7 +51,7 @@ class ProcessView:
         self.closing = threading.Event()
         self.history = LoopHistory()
         self.limit_ns = loops.limit_ns  # a turn longer than this is a block
-        self.territory = CodeOwnership(code_paths.application(loops.application), code_paths.libraries())
+        self.ownership = CodeOwnership(code_paths.application(loops.application), code_paths.libraries())
         self.write = write  # an event into the record
         self.start_thread = threads.start  # for work that outlives the client; its CPU time is counted
         self.ignore = loops.ignore  # a thread whose loops are the console's own, not the program's
@@ -85,10 +85,10 @@ class ProcessView:
         since_ns = turn_ns or due_ns
         if not since_ns or monotonic_ns() - since_ns < turns.look_after_ns:
             return None
-        frame = TurnStack(stack_of(sys._current_frames().get(view.thread_ident)), self.territory).blamed
+        frame = TurnStack(stack_of(sys._current_frames().get(view.thread_ident)), self.ownership).blamed
         if frame is None:
             return None
-        return BlockingFrame(since_ns, self.territory.short(frame.file), frame.line, frame.function)
+        return BlockingFrame(since_ns, self.ownership.short(frame.file), frame.line, frame.function)
 
     def on_loop(self, view: LoopView, step: Callable[[], T], *, within_s: float = 1.0) -> T:
         """Run *step* on the loop's own thread, between two of its callbacks. Its exceptions are raised here.

@@ -26,7 +26,7 @@ class TaskView:
     """Describes tasks, as of the moment it is made. It keeps no task alive."""
 
     def __init__(self, process: ProcessView) -> None:
-        self.territory = process.territory
+        self.ownership = process.ownership
         self._now_ns = monotonic_ns()
         views = process.loops()
         self._loops = {id(view.loop): view.number for view in views}
@@ -61,11 +61,11 @@ class TaskView:
 
     def place(self, task: Task[Any]) -> str:
         """``FILE:LINE function`` of the program's own code where *task* is."""
-        return self.territory.place(TurnStack(self.stack(task), self.territory).blamed)
+        return self.ownership.place(TurnStack(self.stack(task), self.ownership).blamed)
 
     def waits_for(self, task: Task[Any]) -> str | None:
         """A description of what it waits for."""
-        wait = task_waits.of(task, self.territory)
+        wait = task_waits.of(task, self.ownership)
         return str(wait) if wait is not None else None
 
     def age_s(self, task: Task[Any]) -> float | None:
@@ -76,7 +76,7 @@ class TaskView:
     def made_at(self, task: Task[Any]) -> list[str] | None:
         """The line that made it, the line that made its maker, and so on; `None` if that is unknown."""
         origin = origin_of(task)
-        return [self.territory.place(place) for place in origin.places] if origin is not None else None
+        return [self.ownership.place(place) for place in origin.places] if origin is not None else None
 
     def loop(self, task: Task[Any]) -> int | None:
         """The number of its loop; `None` if the loop does not run."""

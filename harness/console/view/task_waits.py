@@ -85,10 +85,10 @@ def number(thing: object) -> int:
     return _ids.number(thing)
 
 
-def of(task: Task[Any], territory: CodeOwnership | None = None) -> Wait | None:
+def of(task: Task[Any], ownership: CodeOwnership | None = None) -> Wait | None:
     """What *task* waits for; `None` if it does not wait.
 
-    With a *territory*, a wait for anything but asyncio's own objects is named after the library function that
+    With a *ownership*, a wait for anything but asyncio's own objects is named after the library function that
     the program waits in.
     """
     future = task_state.awaited_future(task)
@@ -106,7 +106,7 @@ def of(task: Task[Any], territory: CodeOwnership | None = None) -> Wait | None:
         return known
     if any(map(executor_state.chains_to_thread, task_state.callbacks(future))):
         return Wait("executor")
-    return Wait(_function(links, territory) if territory else "future")
+    return Wait(_function(links, ownership) if ownership else "future")
 
 
 def awaited(task: Task[Any]) -> list[Task[Any]]:
@@ -234,12 +234,12 @@ def _first(kind: type, link: object) -> Any:
     return next((held for held in gc.get_referents(link) if issubclass(type(held), kind)), None)
 
 
-def _function(links: list[Any], territory: CodeOwnership) -> str:
+def _function(links: list[Any], ownership: CodeOwnership) -> str:
     """The library function in which the program's own code waits."""
     names = []
     for link in reversed(links):
         code = coroutine.code_of(link)
-        if territory.is_application(Frame(code.co_filename, 0, "")):
+        if ownership.is_application(Frame(code.co_filename, 0, "")):
             break
         names.append(code.co_qualname)
     return names[-1] if names else "future"

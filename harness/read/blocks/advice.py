@@ -1,7 +1,7 @@
-"""What a block means, and what usually helps: by its cause, by what it waited for, and by its library.
+"""What a block means and what usually helps, by its cause, by what it waited for, and by its library.
 
-Every remedy is one sentence with a section of the guide, `docs/blocking.md`, behind it. A library that is
-missing here is a line in one of the tables.
+Each remedy is one sentence and has a section in the guide, `docs/blocking.md`. To add a library, add a line
+to one of the tables.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ GUIDE = "docs/blocking.md"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One cause or kind of waiting in words."""
+    """The texts for one cause or kind of waiting."""
 
     label: str  # two to four words
     meaning: str
     remedy: str
     section: str  # of the guide
+
+    @property
+    def past(self) -> str:
+        """The label in the past tense: ``slept``, ``waited for a socket``."""
+        return self.label.replace("sleeping", "slept").replace("waiting", "waited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,8 @@ CAUSES = {
     "cpu": Advice(
         "computing",
         "The loop's thread was on the processor the whole time.",
-        "Do less at once, or move it to a process; a thread helps where the GIL is let go, as hashing, key "
-        "derivation and compression do.",
+        "Do less at once, or move it to a process; a thread helps if the GIL is released, as in hashing, key "
+        "derivation and compression.",
         "computing",
     ),
     "gil": Advice(
@@ -55,7 +60,7 @@ CAUSES = {
     "gc": Advice(
         "garbage collection",
         "The collector stopped the loop.",
-        "Call gc.freeze() after start, keep fewer long-lived containers, or collect at quiet moments.",
+        "Call gc.freeze() after startup, keep fewer long-lived containers, or collect at quiet moments.",
         "gc",
     ),
     "import": Advice(
@@ -72,32 +77,32 @@ CAUSES = {
     ),
     "descheduled": Advice(
         "no processor",
-        "The thread could run, but the machine gave it no processor. The line is only where it stood.",
-        "Not this code's fault: give the process more CPU, and measure on a quieter machine.",
+        "The thread could run, but the machine gave it no processor. The line is only where it stopped.",
+        "This code is not the cause: give the process more CPU, and measure on a quieter machine.",
         "descheduled",
     ),
 }
 
-# What a block of the cause "call" waited for.
+# What a block with the cause "call" waited for.
 WAITS = {
     "sleep": Advice(
         "sleeping",
         "The loop's thread slept.",
-        # SQLite sleeps between its tries to get at a locked file; it is C, and has no frame to be known by.
-        "Use await asyncio.sleep(...); where SQLite waits for another writer, aiosqlite or a thread.",
+        # SQLite sleeps between attempts to lock its file; being C code, it has no frame to recognize it by.
+        "Use await asyncio.sleep(...); if SQLite waits for another writer, use aiosqlite or a thread.",
         "sleep",
     ),
     "socket": Advice(
         "waiting for a socket",
         "The loop's thread waited for the other end of a connection.",
-        "Use asyncio's streams or loop.sock_recv(...) and the like, the library's asynchronous client, or a "
-        "thread.",
+        "Use asyncio's streams, loop.sock_recv(...) or its siblings, the library's asynchronous client, or "
+        "a thread.",
         "socket",
     ),
     "dns": Advice(
         "waiting for DNS",
-        "The loop's thread waited for a name to be resolved.",
-        "Use await loop.getaddrinfo(...), which asks in a thread.",
+        "The loop's thread waited for a name lookup.",
+        "Use await loop.getaddrinfo(...), which resolves in a thread.",
         "dns",
     ),
     "file": Advice(
@@ -114,26 +119,26 @@ WAITS = {
     ),
     "lock": Advice(
         "waiting for a lock",
-        "The loop's thread waited for another thread to let go of a lock.",
-        "Use asyncio.Lock among tasks; do what needs a lock of threads in a thread: "
+        "The loop's thread waited for another thread to release a lock.",
+        "Use asyncio.Lock between tasks; do work under a threading lock in a thread: "
         "await asyncio.to_thread(...).",
         "lock",
     ),
     "queue": Advice(
         "waiting for a queue",
         "The loop's thread waited for another thread to use a queue.",
-        "Use asyncio.Queue; other threads put into it by loop.call_soon_threadsafe(queue.put_nowait, item).",
+        "Use asyncio.Queue; other threads add to it with loop.call_soon_threadsafe(queue.put_nowait, item).",
         "queue",
     ),
     "future": Advice(
         "waiting for a future",
-        "The loop's thread waited for work that it had given to others.",
+        "The loop's thread waited for work that it had submitted elsewhere.",
         "Use await asyncio.wrap_future(future), or await loop.run_in_executor(...) from the start.",
         "future",
     ),
 }
 
-# By section: a library whose calls wait, and what waits without holding the loop.
+# By section: a library whose calls wait, and its asynchronous replacement.
 ASYNCHRONOUS = {
     "http": {
         "boto3": "aiobotocore",
@@ -179,8 +184,8 @@ ASYNCHRONOUS = {
 }
 
 # By section: a library that computes, and what to do about it.
-_IN_A_THREAD = "Use await asyncio.to_thread(...): it lets go of the GIL for most of its work."
-_IN_A_PROCESS = "It holds the GIL, so a thread does not help: do it in a process, or in smaller pieces."
+_IN_A_THREAD = "Use await asyncio.to_thread(...): it releases the GIL for most of its work."
+_IN_A_PROCESS = "It holds the GIL, so a thread does not help: use a process, or smaller pieces."
 COMPUTING = {
     "computing": {
         "PIL": _IN_A_THREAD,
@@ -196,19 +201,19 @@ COMPUTING = {
         "numpy": _IN_A_THREAD,
         "passlib": _IN_A_THREAD,
         "pickle": _IN_A_PROCESS,
-        "re": "A pattern that backtracks holds the GIL: write it without nested repeats, or use a process.",
+        "re": "A backtracking pattern holds the GIL: avoid nested repeats, or use a process.",
         "tarfile": _IN_A_THREAD,
         "xml": _IN_A_PROCESS,
-        "yaml": "Use yaml.CSafeLoader, and a process for what is still slow: it holds the GIL.",
+        "yaml": "Use yaml.CSafeLoader, and a process if that is still slow: it holds the GIL.",
         "zipfile": _IN_A_THREAD,
     },
     "file": {
         "shutil": WAITS["file"].remedy,
-        "ssl.create_default_context": "Make one TLS context at the start: it reads every certificate.",
+        "ssl.create_default_context": "Create the TLS context once, at startup: it reads every certificate.",
         "tempfile": WAITS["file"].remedy,
     },
     "logging": {
-        "logging": "Log through logging.handlers.QueueHandler; a QueueListener's thread does the writing.",
+        "logging": "Log through logging.handlers.QueueHandler, so that a QueueListener writes in its thread.",
     },
 }
 
@@ -229,16 +234,16 @@ _BY_LIBRARY = {
 
 
 def advice(cause: str, waits_for: str = "") -> Advice:
-    """The words for *cause* and what it waited for; a cause that this version does not know names itself."""
+    """The texts for *cause* and what it waited for; a cause unknown to this version is its own label."""
     return WAITS.get(waits_for) or CAUSES.get(cause) or Advice(cause, "", "", "")
 
 
 def hint(cause: str, waits_for: str, calls: Sequence[str]) -> Hint:
-    """What to do about a block: for the outermost known library among *calls*, else for its kind or cause.
+    """What to do about a block: by the outermost known library among *calls*, else by its kind or cause.
 
-    Both parts are "" for a cause that this version does not know.
+    Both parts are "" for a cause unknown to this version.
     """
-    # A library whose asynchronous side is in use already is not told to use it.
+    # Do not recommend the asynchronous part of a library that is already in use.
     adopted = {_package(call) for call in calls if "async" in call.lower()}
     table = _BY_LIBRARY.get(cause, {})
     known = (find(call, table) for call in calls if _package(call) not in adopted)

@@ -1,4 +1,4 @@
-"""A block: a length of time for which a loop was held, and the frame to blame for it."""
+"""A block: an interval in which a loop was held, and the frame to blame for it."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from ...stacks.wait_kind import WaitKind
 
 @dataclass(frozen=True, slots=True)
 class BlockVictim:
-    """A task or callback that was due and had to wait."""
+    """A task or callback that was due during a block and had to wait."""
 
     task: str
     span: str
     trace_id: str
     delayed_ms: float
-    at_most: bool  # it waited for a file or socket, which became ready at an unknown time during the block
+    at_most: bool  # an upper bound: its file or socket became ready at an unknown time within the block
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A length of time for which a loop was held, and the frame to blame."""
+    """One interval in which a loop was held, and the frame to blame."""
 
     at_s: float
     held_ms: float
     count: int  # always 1: repeated blocks are grouped in `blockers`
     cause: Cause
     waits_for: WaitKind  # in a call; "" for the other causes
-    hint: str  # what usually helps, in one sentence
-    help: str  # where the guide says more
+    hint: str  # what usually helps, one sentence
+    help: str  # the section of the guide
     function: str
     file: str
     line: int
-    where: str  # file and line below the application's folder, for people
-    leaf: str  # the library call that was going on, or "import NAME"; "" for none
-    library: str  # the frame of an installed package that was called, with its place; "" for none
+    where: str  # file relative to the application's folder, and line
+    leaf: str  # the library call in progress, or "import NAME"; "" for none
+    library: str  # the innermost frame of an installed package, with its place; "" for none
     task: str
     coroutine: str
-    awaited_by: tuple[str, ...]  # the tasks that await this one, the nearest first
-    created: tuple[Frame, ...]  # where the task's coroutine was made, if that was kept; innermost last
+    awaited_by: tuple[str, ...]  # the chain of tasks that wait for this one, nearest first
+    created: tuple[Frame, ...]  # where the task's coroutine was created, if recorded; innermost last
     span: str
     trace_id: str
     span_id: str
     labels: dict[str, str]
     stack: tuple[Frame, ...] = field(repr=False)
-    own: tuple[int, ...] = field(repr=False)  # which frames of the stack are the program's own code
+    own: tuple[int, ...] = field(repr=False)  # indices of the frames that are the program's own code
     samples: int
     culprits: tuple[Culprit, ...] = field(repr=False)
     victims: tuple[BlockVictim, ...] = field(repr=False)
     victims_total: int
     fault: str | None
-    ended: bool  # false: the process ended inside this block; *held_ms* is a lower bound
+    ended: bool  # false: the process ended inside this block, and `held_ms` is a lower bound
     pid: int
     loop: int
-    span_path: tuple[str, ...] = ()  # the enclosing spans and the span itself, outermost first
+    span_path: tuple[str, ...] = ()  # the names of the enclosing spans and the span, outermost first

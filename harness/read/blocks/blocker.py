@@ -1,4 +1,4 @@
-"""The places that blocked, worst first: all blocks of one frame and cause as one entry."""
+"""The places that blocked, worst first: the blocks grouped by frame and cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .block import Block
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One line of code with everything it did to the loop."""
+    """One line of code with the sums over its blocks."""
 
     function: str
     file: str
@@ -28,13 +28,13 @@ class Blocker:
     total_ms: float
     max_ms: float
     victims_total: int
-    spans: tuple[str, ...]  # the names of the spans it happened in, the most frequent first
+    spans: tuple[str, ...]  # the names of the spans it blocked in, most frequent first
     faults: tuple[str, ...]
-    p99_gain_ms: float | None = None  # of latency, were it not for this place: an estimate (`gain.py`)
+    p99_gain_ms: float | None = None  # how much lower p99 latency would be without it (`impact.py`)
 
 
 def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:
-    """The blocks by the frame to blame and the cause, those with the most time first."""
+    """The blocks grouped by the frame to blame and the cause, most time first."""
     places: dict[tuple[str, str, int, str], list[Block]] = {}
     for block in blocks:
         places.setdefault((block.function, block.file, block.line, block.cause), []).append(block)
@@ -43,7 +43,7 @@ def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:
 
 
 def is_at(block: Block, blocker: Blocker) -> bool:
-    """Whether *block* is one of those that *blocker* counts."""
+    """Whether *block* is counted in *blocker*."""
     mine = (block.function, block.file, block.line, block.cause)
     return mine == (blocker.function, blocker.file, blocker.line, blocker.cause)
 
@@ -73,7 +73,7 @@ def _blocker(members: list[Block]) -> Blocker:
 
 
 def _example(members: list[Block]) -> Block:
-    """The longest block of those with the call that took the most time."""
+    """The longest block with the library call that took the most time."""
     spent_ms: defaultdict[str, float] = defaultdict(float)
     for block in members:
         spent_ms[block.leaf] += block.held_ms

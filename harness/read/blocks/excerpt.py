@@ -1,4 +1,4 @@
-"""The lines of source around a blamed one, where the file can still be read."""
+"""The source lines around a blamed line, if the file can still be read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AROUND = 3
-# Paths come from the target: nothing but source text of a sane size may get into a report.
+# Paths come from the target: only source text of a reasonable size may enter a report.
 MAX_BYTES = 2_000_000
 
 
@@ -21,7 +21,7 @@ class SourceLine:
 
 
 def excerpt(file: str, line: int) -> tuple[SourceLine, ...]:
-    """The blamed line with a few around it; empty when there is no such file, or it has fewer lines."""
+    """The blamed line and those around it; empty if there is no such file or line."""
     path = Path(file)
     try:
         about = path.stat()

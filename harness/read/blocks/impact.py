@@ -1,12 +1,12 @@
-"""What would be gained if a place did not block: an estimate from the requests of the same run.
+"""How much lower latency would be if a place did not block: an estimate from the requests of the same run.
 
-From each answered request the time is taken away in which the place held the loop between when the request
-was due and its answer; what is left has a percentile of its own. It is a sum, not a simulation:
+From the latency of each answered request, subtract the time for which the place held the loop meanwhile, and
+take the percentile of the remainders. This is a sum, not a simulation. The estimate is
 
-- too much is gained where a request would have waited for something else in that time anyhow;
-- too little where a queue built up behind the block, and later requests waited for its end.
+- too high where a request would have waited for something else in that time;
+- too low where a queue built up behind the block, and later requests waited for it to drain.
 
-With several loops nobody knows which of them a request waited for, so nothing is estimated.
+With several loops there is no estimate, because it is unknown which of them a request waited for.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..units import ms
 from .block import Block
 from .blocker import Blocker, is_at
 
-# Of so many places, the worst; each costs a walk over all requests.
+# Only for the worst places: each costs a pass over all requests.
 PLACES = 12
 
 
 def with_impact(
     history: History, blocks: tuple[Block, ...], places: tuple[Blocker, ...]
 ) -> tuple[Blocker, ...]:
-    """The places with what each costs in latency by itself, where that can be told."""
+    """The places with the latency that each costs by itself, where it can be estimated."""
     return (
         *(
             replace(place, p99_gain_ms=p99_ms(history, (block for block in blocks if is_at(block, place))))
@@ -40,7 +40,7 @@ def with_impact(
 
 
 def p99_ms(history: History, blocks: Iterable[Block]) -> float | None:
-    """How much lower the p99 of latency would be without *blocks*; `None` where that cannot be told."""
+    """How much lower p99 latency would be without *blocks*; `None` where it cannot be estimated."""
     due = [
         (request.intended_ns, request.done_ns)
         for request in history.requests
@@ -59,7 +59,7 @@ def p99_ms(history: History, blocks: Iterable[Block]) -> float | None:
 
 
 class _Held:
-    """For how long some blocks, none of which overlap, held the loop."""
+    """The time held by blocks that do not overlap."""
 
     def __init__(self, history: History, blocks: Iterable[Block]) -> None:
         spans = sorted(
@@ -70,7 +70,7 @@ class _Held:
         self._before = list(accumulate(self._lengths, initial=0))
 
     def between(self, from_ns: int, to_ns: int) -> int:
-        """The time that was held from one instant to the other."""
+        """The time held between two instants."""
         return self._until(to_ns) - self._until(from_ns)
 
     def _until(self, at_ns: int) -> int:

@@ -1,7 +1,7 @@
-"""Which synchronous calls of a program are accepted: those meant to be there, and those known before.
+"""Which synchronous calls of a program need no warning: those that are allowed, and those in the baseline.
 
-What was accepted when a run began stands in its manifest, so that a record gives the same report for ever.
-An old record can be judged by other rules as well.
+The allowlist of a run is in its manifest, so that a record always gives the same report. An old record can be
+judged by another allowlist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SETTING = "calls"
 
 @dataclass(frozen=True, slots=True)
 class AllowedCall:
-    """Calls that are meant to be there. Patterns are globs (``*``, ``?``, ``[ab]``), case counts."""
+    """Calls that are allowed. The patterns are case-sensitive globs (``*``, ``?``, ``[ab]``)."""
 
     call: str
     reason: str
@@ -27,7 +27,7 @@ class AllowedCall:
     argument: str = "*"
 
     def covers(self, made: CallsCounted) -> bool:
-        """Whether these calls are meant."""
+        """Whether these calls are allowed."""
         pairs = (
             (made.call, self.call),
             (made.function, self.function),
@@ -39,13 +39,13 @@ class AllowedCall:
 
 @dataclass(frozen=True, slots=True)
 class Allowlist:
-    """What of a program's calls nobody needs to be warned of."""
+    """The calls of a program that need no warning."""
 
     allow: tuple[AllowedCall, ...] = ()
-    known: frozenset[tuple[str, str]] = frozenset()  # call and function, of which the baseline has told
+    known: frozenset[tuple[str, str]] = frozenset()  # call and function, from the baseline
 
     def settings(self) -> dict[str, object]:
-        """The form that a manifest keeps."""
+        """The allowlist as a manifest stores it."""
         return {"allow": [asdict(allowance) for allowance in self.allow], "known": sorted(self.known)}
 
     @classmethod

@@ -1,6 +1,6 @@
-"""The synchronous calls that are known of a project: a file to commit, so that only new ones are warned of.
+"""The baseline: a file to commit with the known synchronous calls of a project, so that only new ones warn.
 
-A call is known by what is called and by the function that calls, not by its line: code moves.
+A call is identified by what is called and by the calling function, not by its line: code moves.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ SCHEMA = 1
 
 
 def load(path: Path) -> frozenset[tuple[str, str]]:
-    """The known calls, each with its function.
+    """The known calls, each with its calling function.
 
     Raises:
-        UsageError: The file cannot be read, or is no baseline.
+        UsageError: The file cannot be read or is not a baseline.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -37,7 +37,7 @@ def load(path: Path) -> frozenset[tuple[str, str]]:
 
 
 def save(calls: Iterable[Call], path: Path) -> int:
-    """Write a baseline that knows *calls* and no others, but for those that a rule allows; how many it has.
+    """Write a baseline of *calls*, without those that are allowed; returns how many it has.
 
     Raises:
         UsageError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""The project's own file, ``harness.toml``: which synchronous calls of its code are meant to be there."""
+"""The project's file ``harness.toml``: which synchronous calls of its code are allowed."""
 
 from __future__ import annotations
 

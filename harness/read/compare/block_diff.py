@@ -1,7 +1,7 @@
-"""The places that block in one run or in another: new, gone, more or less often, longer or shorter.
+"""The places that block in one run or another: new, gone, more or less often, longer or shorter.
 
-Blocks come by chance. In as much time the one run may have more or fewer than the other, about as many as the
-root of their number; only what lies beyond twice that is called a change.
+Blocks occur at random: the number in one run varies by about its square root. Only differences beyond twice
+that count as changes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from statistics import fmean, variance
 
 from ..blocks.block import Block
 
-# From fewer blocks of a run nobody can tell how much their lengths vary.
+# Minimum number of blocks to estimate how much their lengths vary.
 LEAST_BLOCKS = 4
-# Of their mean length: what is less is of no interest, however sure it is.
+# Minimum change of the mean length, as a share of it; smaller ones are of no interest.
 LEAST_APART = 0.05
 
 
 class Trend(StrEnum):
-    """What became of the blocks of one place."""
+    """How the blocks of one place changed."""
 
     NEW = "new"
     GONE = "gone"
@@ -49,19 +49,19 @@ class BlockChange:
     head_count: int
     head_ms: float
     change: Trend
-    by_chance: bool  # it may be: the runs are too short, or the blocks too few, to tell
+    by_chance: bool  # the runs are too short, or the blocks too few, to be sure
 
 
 def block_changes(
     base: Iterable[Block], head: Iterable[Block], base_s: float, head_s: float
 ) -> tuple[BlockChange, ...]:
-    """The places of both runs, those whose time moved most first.
+    """The places of both runs, largest change of their time first.
 
     Args:
         base: The blocks of the other run.
-        head: Those of the run that is reported.
+        head: The blocks of the run that is reported.
         base_s: How long the loops of the other run ran.
-        head_s: How long those of this one did.
+        head_s: How long the loops of this run ran.
     """
     # By function and file, not by line: between two versions of a program code moves.
     before, after = _by_function(base), _by_function(head)
@@ -107,7 +107,7 @@ def _change(base: list[Block], head: list[Block], base_s: float, head_s: float) 
 
 
 def _length(base: list[Block], head: list[Block]) -> tuple[Trend, bool] | None:
-    """Whether the blocks of a place last longer than they did, or shorter; `None` where nobody can tell."""
+    """Whether the blocks of a place last longer or shorter than before; `None` if it is not certain."""
     if min(len(base), len(head)) < LEAST_BLOCKS:
         return None
     before, after = [block.held_ms for block in base], [block.held_ms for block in head]

@@ -1,9 +1,9 @@
-"""Two runs side by side: which figures moved, and which places block now that did not before.
+"""Two runs side by side: which figures changed, and which places block more or less than before.
 
-One run of each tells how much a figure varies within a run, from step to step of its timeline, not how much
-it varies from run to run. So a figure is called different only when the means over the steps lie further
-apart than twice the standard error of their difference; and a real verdict wants repeated runs. Means, for a
-median over the steps does not see what hurts a few of them.
+One run of each shows how much a figure varies within a run, from step to step of its timeline, but not how
+much it varies from run to run. A figure counts as different if the means over the steps differ by more than
+twice the standard error of their difference; a final verdict needs repeated runs. The mean is used because a
+median over the steps hides what affects only a few of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .profile_diff import ProfileDiff
 if TYPE_CHECKING:
     from ..report import Report
 
-# From fewer steps a standard error is a guess.
+# Minimum number of steps for a standard error.
 LEAST_STEPS = 8
 
 
 class ChangeVerdict(StrEnum):
-    """Whether a figure moved by more than noise."""
+    """Whether a figure changed by more than noise."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -36,7 +36,7 @@ class ChangeVerdict(StrEnum):
 
     @property
     def moved(self) -> bool:
-        """Whether it is a change for certain."""
+        """Whether it is a change beyond the noise."""
         return self in (ChangeVerdict.BETTER, ChangeVerdict.WORSE)
 
 
@@ -48,25 +48,25 @@ class Change:
     unit: str  # "ms", "share", "per second", or what is counted
     base: float | None
     head: float | None
-    band: float | None  # how far apart they may lie by noise within the runs; null for a plain count
+    band: float | None  # how far apart noise within the runs may put them; null for a plain count
     verdict: ChangeVerdict
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The base is the other run, the head is the one that is reported."""
+    """The base is the other run, the head the one that is reported."""
 
     base_id: str
     base_verdict: str
     base_outcome: OutcomeName
     changes: tuple[Change, ...]
-    places: tuple[BlockChange, ...]  # those that moved most first
-    contrast: ProfileDiff | None = field(repr=False)  # of what was sampled; null where there is none ...
+    places: tuple[BlockChange, ...]  # largest change first
+    contrast: ProfileDiff | None = field(repr=False)  # of the samples; null if they cannot be compared ...
     no_contrast: str  # ... and why
 
 
 def comparison(base: Report, head: Report, samples: ProfileDiff | str) -> Comparison:
-    """What changed from *base* to *head*, with what `contrast` says of their *samples*."""
+    """What changed from *base* to *head*; *samples* is the result of `profile_diff` on their records."""
     return Comparison(
         base_id=base.run.id,
         base_verdict=base.run.verdict,
@@ -88,7 +88,7 @@ def _changes(base: Report, head: Report) -> Iterator[Change]:
 
 
 def _rates(document: Report) -> list[float | None]:
-    """Answers per second, from the first request to the last: before and after there was no load."""
+    """Answers per second in each step from the first request to the last."""
     line = document.timeline
     loaded = [index for index, sent in enumerate(line.sent) if sent]
     if not loaded:
@@ -108,7 +108,7 @@ def _change(
     low, high = _mean(before), _mean(after)
     if low is None or high is None or min(len(before), len(after)) < LEAST_STEPS:
         return Change(name, unit, low, high, None, ChangeVerdict.UNKNOWN)
-    # Neighbouring steps are alike, so this is rather too small than too large.
+    # Neighbouring steps are correlated, so this is an underestimate.
     band = 2 * math.sqrt(variance(before) / len(before) + variance(after) / len(after))
     verdict = ChangeVerdict.BETTER if (high > low) is more_is_better else ChangeVerdict.WORSE
     if abs(high - low) <= band:
@@ -124,7 +124,7 @@ def _counts(base: Report, head: Report) -> Iterator[Change]:
     yield _count("blocks", "blocks", len(base.blocks), len(head.blocks))
     yield _count("held by blocks", "ms", _held_ms(base), _held_ms(head))
     if base.load is not None and head.load is not None:
-        # Of all requests together: what hurts a few steps hardly moves the mean over the steps.
+        # Of all requests together, because a few slow steps hardly change the mean over the steps.
         yield _count("latency, p99 of all", "ms", base.load.latency_ms.p99, head.load.latency_ms.p99)
     yield _count("longest turn", "ms", base.loop.lag_ms.max, head.loop.lag_ms.max)
     if base.load is not None and head.load is not None:

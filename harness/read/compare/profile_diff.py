@@ -1,10 +1,9 @@
-"""The samples of two runs side by side: which calls became heavier, which lighter, and which only seem so.
+"""The samples of two runs side by side: which calls became heavier, which lighter, beyond the noise.
 
-Runs of different length are compared by the time per request that was answered well; without load in both, by
-the time per second that the loops ran. Calls are told apart by function and file, not by line: between two
-versions of a program code moves. Within the noise is what lies no further apart than twice the standard
-error of the difference, as the samples themselves tell it (`visit.py`). How much two runs of the same program
-differ for other reasons, they cannot tell.
+Runs of different length are compared by time per successful request; without load in both, by time per second
+that the loops ran. Calls are identified by function and file, not by line: code moves between versions. Noise
+is twice the standard error of the difference, estimated from the samples (`samples/sampling_error.py`); it
+does not include how much two runs of the same program differ for other reasons.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ..samples.flame_graph import LETTERS, Called, CallTree, Interned, ThreadSam
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 from ..samples.sampling_error import SampleVariance
 
-# Fewer than an icicle of one run has, for a row has more to say.
+# Fewer than in the flame graph of one run, because a row has more values.
 CALLS, ROWS = 1_000, 5_000
 SHIFTS = 20
 
@@ -45,7 +44,7 @@ class Weight(StrEnum):
 
 
 class SampleGroup(NamedTuple):
-    """What the page filters by; a sample is in one group."""
+    """The attributes that the page filters by; each sample is in one group."""
 
     thread: ThreadSamples
     coroutine: str
@@ -53,10 +52,10 @@ class SampleGroup(NamedTuple):
 
 
 class TimeChange(NamedTuple):
-    """Time in one call; the first four are numbers of the lists, and call 0 is the loop itself.
+    """Time in one call; the first four are indices into the lists, and call 0 is the loop itself.
 
-    *base_ms* and *head_ms* are of the call by itself, per unit. *variance* is that of their difference, but
-    of the call and all below it: it has no parts to be made of.
+    *base_ms* and *head_ms* are of the call by itself, per unit. *variance* is of the difference in the call
+    with all below it, because variances cannot be added up.
     """
 
     thread: int
@@ -70,55 +69,55 @@ class TimeChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FunctionChange:
-    """Time on the loop, per unit, that went into one function of the program's and the libraries below it."""
+    """Time on the loop, per unit, in one function of the program with the libraries below it."""
 
     function: str
     where: str
     base_ms: float
     head_ms: float
-    band_ms: float  # how far apart they may lie by chance
+    band_ms: float  # how far apart noise may put them
     verdict: Weight
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileDiff:
-    """The base is the other run, the head is the one that is reported. The lists are those of an `Icicle`."""
+    """The base is the other run, the head the one that is reported. The lists are those of a `FlameGraph`."""
 
     per: PerUnit
     base_units: float
     head_units: float
-    only_late: bool  # there were no samples but the looks at late turns
+    only_late: bool  # only late turns were sampled
     threads: tuple[ThreadSamples, ...]
     coroutines: tuple[str, ...]
     spans: tuple[str, ...]
-    lines: tuple[Called, ...] = field(repr=False)  # whose *where* is a file
+    lines: tuple[Called, ...] = field(repr=False)  # their *where* is a file
     callers: tuple[int, ...] = field(repr=False)
     called: tuple[int, ...] = field(repr=False)
     rows: tuple[TimeChange, ...] = field(repr=False)
-    shifts: tuple[FunctionChange, ...]  # those that moved most first
-    left_out_ms: float  # per unit and of both runs together, in calls that found no place here
+    shifts: tuple[FunctionChange, ...]  # largest change first
+    left_out_ms: float  # per unit and of both runs together, in calls beyond the bounds
 
 
 def profile_diff(base: History, head: History) -> ProfileDiff | str:
-    """What changed from *base* to *head*; the reason why nothing can be said, where that is so."""
+    """What changed from *base* to *head*, or the reason why the samples cannot be compared."""
     before, after = stack_samples(base), stack_samples(head)
     for samples, which in ((before, "the other run"), (after, "this run")):
         if not samples:
             return f"there are no samples of {which}"
     late = {samples[0].way == SamplingWay.LATE for samples in (before, after)}
     if len(late) > 1:
-        return "only one of the runs was sampled; of the other only late turns were looked at"
+        return "only one of the runs was sampled; the other has samples of late turns only"
     answered = [sum(request.ok for request in history.requests) for history in (base, head)]
     per = PerUnit.REQUEST if all(answered) else PerUnit.SECOND
     units = answered if all(answered) else [loop.ran_s(history) for history in (base, head)]
     if not all(units):
         return "no loop ran in one of the runs"
     sides = _Side(base, before, units[0]), _Side(head, after, units[1])
-    return _contrast(*sides, per, only_late=late == {True})
+    return _diff(*sides, per, only_late=late == {True})
 
 
 class _Side:
-    """The samples of one run with what they are counted by."""
+    """The samples of one run, and the units that their time is divided by."""
 
     def __init__(self, history: History, samples: tuple[StackSample, ...], units: float) -> None:
         self.samples, self.units = samples, units
@@ -130,14 +129,14 @@ class _Side:
 
     def stack(self, sample: StackSample) -> tuple[Called, ...]:
         """The calls of a sample, each as a function in a file."""
-        return self._seen(sample)[0]
+        return self._calls(sample)[0]
 
     def blamed(self, sample: StackSample) -> tuple[Called, ...]:
-        """The one call of a sample on a loop that the time is put down to; none for the loop itself."""
-        return self._seen(sample)[1] if sample.way != SamplingWay.EXECUTOR else ()
+        """The call of a sample on a loop that its time is attributed to; none for the loop itself."""
+        return self._calls(sample)[1] if sample.way != SamplingWay.EXECUTOR else ()
 
     def group(self, sample: StackSample) -> SampleGroup:
-        """What the page filters the sample by."""
+        """The group of a sample."""
         key = sample.thread, sample.way, sample.coroutine, sample.span
         if key not in self._groups:
             names = sample.coroutine[:LETTERS], sample.span[:LETTERS]
@@ -152,7 +151,7 @@ class _Side:
         """A variance per unit, in ms²."""
         return variance_ns2 / 1e12 / self.units**2
 
-    def _seen(self, sample: StackSample) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
+    def _calls(self, sample: StackSample) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
         key = id(sample.stack)
         if key not in self._stacks:
             blamed = TurnStack(sample.stack, self._whose).candidates[-1:]
@@ -167,7 +166,7 @@ class _Side:
         return self._known[key]
 
 
-def _contrast(base: _Side, head: _Side, per: PerUnit, *, only_late: bool) -> ProfileDiff:
+def _diff(base: _Side, head: _Side, per: PerUnit, *, only_late: bool) -> ProfileDiff:
     groups, stacks = Interned[SampleGroup](), Interned[tuple[Called, ...]]()
     numbered = [
         [(groups.of(side.group(sample)), stacks.of(side.stack(sample))) for sample in side.samples]
@@ -179,7 +178,8 @@ def _contrast(base: _Side, head: _Side, per: PerUnit, *, only_late: bool) -> Pro
             took[pair][index] += side.per_unit_ms(sample.weight_ns)
     by_number = tuple(stacks)
     tree, left_out_ms = CallTree(CALLS), 0.0
-    # By group and call: the time of the call by itself. Each pair of a group and a stack is in so many calls.
+    # By group and call: the time in the call by itself. Each pair of a group and a stack counts in all calls
+    # of the stack.
     itself: dict[tuple[int, int], list[float]] = {}
     inside: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
     for pair, times in sorted(took.items(), key=lambda item: -sum(item[1])):
@@ -257,5 +257,5 @@ def _shift(called: Called, before_ms: float, after_ms: float, band_ms: float) ->
 
 
 def _digits(value: float) -> float:
-    """Four digits: more would be noise, and the page has a bound."""
+    """*value* with four digits: more would be noise, and the page has a bound."""
     return float(f"{value:.4g}")

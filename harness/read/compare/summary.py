@@ -10,7 +10,7 @@ from .block_diff import BlockChange, Trend
 from .comparison import Change, ChangeVerdict, Comparison
 from .profile_diff import FunctionChange, PerUnit, Weight
 
-NOTE = "Noise is that within the two runs; how much runs differ by themselves, one of each cannot tell."
+NOTE = "Bands come from within each run. Run-to-run variation needs repeated runs."
 PLACES = 6
 SHIFTS = 5
 
@@ -36,19 +36,19 @@ def lines(between: Comparison, code: Callable[[str], str]) -> Iterator[ChangeLin
         yield ChangeLine("≈", f"within the noise: {'; '.join(still)}")
     plain = [change for change in changes if change.verdict == ChangeVerdict.UNKNOWN and change.unit == "ms"]
     if counts := "; ".join(f"{change.name} {_figures(change)}" for change in plain):
-        yield ChangeLine(" ", f"without a noise to hold them against: {counts}")
+        yield ChangeLine(" ", f"no noise estimate: {counts}")
     yield from (_place(place, code) for place in between.places[:PLACES])
     if (more := len(between.places) - PLACES) > 0:
-        yield ChangeLine(" ", f"and {plural(more, 'more place')} that block, which moved less")
+        yield ChangeLine(" ", f"and {plural(more, 'more place')} that block, with smaller changes")
     if between.contrast is None:
-        yield ChangeLine(" ", f"what the time went into cannot be compared: {between.no_contrast}")
+        yield ChangeLine(" ", f"samples cannot be compared: {between.no_contrast}")
         return
     shifts = [shift for shift in between.contrast.shifts if shift.verdict != Weight.NOISE]
     yield from (_shift(shift, between.contrast.per, code) for shift in shifts[:SHIFTS])
     if (more := len(shifts) - SHIFTS) > 0:
-        yield ChangeLine(" ", f"and {plural(more, 'more function')} that moved less")
+        yield ChangeLine(" ", f"and {plural(more, 'more function')} with smaller changes")
     if not shifts:
-        text = "no function of the program's heavier or lighter beyond the noise of the samples"
+        text = "no function of the program became heavier or lighter beyond the noise of the samples"
         yield ChangeLine("≈", text)
 
 
@@ -69,7 +69,7 @@ def _place(place: BlockChange, code: Callable[[str], str]) -> ChangeLine:
         return ChangeLine("≈", f"{text}, within the noise")
     sign = "▼" if place.change.improved else "▲"
     if place.by_chance:
-        return ChangeLine(sign, f"{text}, {place.change}, but so few may be chance")
+        return ChangeLine(sign, f"{text}, {place.change}, but may be chance")
     verdict = ChangeVerdict.BETTER if place.change.improved else ChangeVerdict.WORSE
     return ChangeLine(sign, f"{text}, {place.change}", verdict)
 

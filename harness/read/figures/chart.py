@@ -1,4 +1,4 @@
-"""The timeline of a report as data for its chart: lanes over one axis of time, with faults and stalls."""
+"""The timeline of a report as data for its chart: lanes on one time axis, with faults and blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..blocks.block import Block
 from ..report import Report
 from .timeline import Timeline
 
-# A stall for each of so many columns: those that would lie on top of each other are one, the longest.
+# The chart has this many columns, and shows the longest block of each.
 COLUMNS = 240
 BANDS = 12
 
@@ -30,14 +30,14 @@ class Series:
 
     name: str
     unit: str  # "ms", "share" or "per second"
-    tone: str  # its colour: a variable of the style sheet
+    tone: str  # its colour, a variable of the style sheet
     style: SeriesStyle
     values: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One figure over the time of the run."""
+    """One subject over the time of the run."""
 
     title: str
     series: tuple[Series, ...]
@@ -45,7 +45,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The time in which a fault was active; *row* so that no two lie on top of each other."""
+    """The time in which a fault was active; bands that overlap are in different rows."""
 
     label: str
     from_s: float
@@ -55,23 +55,23 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that the page draws over time."""
+    """All data of the chart."""
 
     whole_s: float
     step_s: float
     limit_ms: float
     lanes: tuple[Lane, ...]
     bands: tuple[Band, ...]
-    stalls: tuple[tuple[int, Block], ...]  # by their index in the document, in order of time
+    stalls: tuple[tuple[int, Block], ...]  # with their index in the report, in order of time
 
 
 def chart(document: Report) -> Chart:
-    """The lanes that this run has something to say in; the loop's is always there."""
+    """The lanes for which this run has data; the loop's is always there."""
     line = document.timeline
     whole_s = line.step_s * len(line.sent)
     lanes = [
         Lane(
-            "Event loop: longest turn, and busy share behind",
+            "Event loop: longest turn and busy share",
             (
                 Series("busy", "share", "--busy", SeriesStyle.AREA, line.busy_ratio),
                 Series("longest turn", "ms", "--line", SeriesStyle.POINTS, line.longest_ms),
@@ -81,7 +81,7 @@ def chart(document: Report) -> Chart:
     if document.load is not None:
         lanes += [
             Lane(
-                "Latency, from when a request was due",
+                "Latency from the due time of a request",
                 (
                     Series("p50", "ms", "--good", SeriesStyle.LINE, line.p50_ms),
                     Series("p99", "ms", "--line", SeriesStyle.LINE, line.p99_ms),
@@ -112,7 +112,7 @@ def _rates(counts: Sequence[int], step_s: float) -> tuple[float, ...]:
 
 
 def _bands(document: Report, whole_s: float) -> Iterator[Band]:
-    rows: list[float] = []  # until when each is taken
+    rows: list[float] = []  # the end of the last band in each
     for fault in [fault for fault in document.faults if fault.injected][:BANDS]:
         from_s = fault.at_s or 0.0
         to_s = min(whole_s, from_s + fault.for_s) if fault.for_s is not None else whole_s

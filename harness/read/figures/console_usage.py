@@ -1,4 +1,4 @@
-"""What the console was used for, and what it cost: of every process of the target that had one."""
+"""The use and the cost of the consoles of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..units import seconds
 
 @dataclass(frozen=True, slots=True)
 class ConsoleAccess:
-    """Somebody came, was refused, or did something that is more than reading."""
+    """A connection, a refusal, or a command that does more than read."""
 
     at_s: float
     pid: int
@@ -23,26 +23,26 @@ class ConsoleAccess:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleUsage:
-    """*cpu_ratio* is the share of the console's threads in the CPU time of its processes; null: not told."""
+    """*cpu_ratio* is the share of the console's threads in the CPU time of their processes; null: unknown."""
 
     connections: int
     refused: int
-    commands: dict[str, int]  # by name, the most used first
+    commands: dict[str, int]  # how often each was used, most used first
     audited: tuple[ConsoleAccess, ...]
-    unlisted: int  # audited, but beyond what is kept
+    unlisted: int  # beyond the bound on *audited*
     cpu_ratio: float | None
 
     @property
-    def deeds(self) -> tuple[ConsoleAccess, ...]:
-        """What was done, or refused to those who asked for it."""
+    def actions(self) -> tuple[ConsoleAccess, ...]:
+        """The commands among them, carried out or refused."""
         return tuple(event for event in self.audited if event.line)
 
 
 def console_usage(history: History) -> ConsoleUsage | None:
-    """The consoles of a run together; `None` without any."""
+    """All consoles of a run together; `None` if none was opened."""
     if not history.of(ConsoleOpened):
         return None
-    # Written again as it grows: of each process, the latest holds.
+    # Cumulative: the latest event of each process holds.
     counted = {event.pid: event for event in history.of(ConsoleCounted)}.values()
     commands = Counter[str]()
     for event in counted:

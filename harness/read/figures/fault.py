@@ -1,4 +1,4 @@
-"""The faults of a run: which became active, for how long, and whether they were rolled back."""
+"""The faults of a run: which were injected, for how long, and whether they were rolled back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..units import seconds
 
 @dataclass(frozen=True, slots=True)
 class FaultFigures:
-    """One planted fault. *for_s* is null for one that was never rolled back."""
+    """One fault. *for_s* is null if it was never rolled back."""
 
     id: str
     kind: str
@@ -26,14 +26,14 @@ class FaultFigures:
 
 
 def faults(history: History) -> tuple[FaultFigures, ...]:
-    """Every fault that was injected or could not be, in order of time."""
+    """Every fault that was injected, in order of time, and those that could not be."""
     injected = {event.id: event for event in history.of(FaultInjected)}
     undone = {event.id: event for event in history.of(FaultUndone)}
     failed = {event.id: event.error for event in history.of(FaultFailed)}
-    seen = Counter(event.id for event in history.of(FaultFired))
+    fired = Counter(event.id for event in history.of(FaultFired))
     return tuple(
         _fault(
-            history, fault_id, injected.get(fault_id), undone.get(fault_id), failed.get(fault_id, ""), seen
+            history, fault_id, injected.get(fault_id), undone.get(fault_id), failed.get(fault_id, ""), fired
         )
         for fault_id in [*injected, *(id_ for id_ in failed if id_ not in injected)]
     )
@@ -45,7 +45,7 @@ def _fault(
     began: FaultInjected | None,
     ended: FaultUndone | None,
     error: str,
-    seen: Counter[str],
+    fired: Counter[str],
 ) -> FaultFigures:
     return FaultFigures(
         id=fault_id,
@@ -54,8 +54,8 @@ def _fault(
         for_s=seconds(ended.at_ns - began.at_ns) if began and ended else None,
         injected=began is not None,
         undone=ended is not None,
-        # The runner's count is complete; the target's own events stop when it is killed, or are dropped.
-        fired=max(ended.fired if ended else 0, seen[fault_id]),
+        # The runner's count is complete; the target's own events are lost when it is killed, or dropped.
+        fired=max(ended.fired if ended else 0, fired[fault_id]),
         detail=began.detail if began else "",
         error=error,
     )

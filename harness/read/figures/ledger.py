@@ -1,4 +1,4 @@
-"""What became of every message, by the chaos service's own books."""
+"""The messages of the chaos service, by its own ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..history import History
 
 @dataclass(frozen=True, slots=True)
 class LedgerFigures:
-    """What became of every message, by the chaos service's own books."""
+    """How many messages met which fate."""
 
     published: int
     acked: int
@@ -25,7 +25,7 @@ class LedgerFigures:
 
 
 def ledger(history: History) -> LedgerFigures | None:
-    """The last ledger that was taken; `None` for a target without one."""
+    """The figures of the last ledger in the record; `None` for a target without one."""
     taken = history.last(LedgerTaken)
     if taken is None:
         return None

@@ -1,7 +1,7 @@
-"""What the load was and how the target answered it, from the moments the requests were due.
+"""The load and the latency of its requests, measured from when they were due.
 
-A request that was never answered counts as failed, and its latency as at least the time from when it was due
-to the end of the record: leaving it out would make a target look faster the more it loses.
+A request that was never answered counts as failed, with the time from its due time to the end of the record
+as its latency: without it a target would look faster the more requests it loses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..units import ms
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """How much later than due the driver sent; the driver's fault, never the target's."""
+    """How late the driver sent requests, in ms; caused by the driver, never by the target."""
 
     p50: float | None
     p99: float | None
@@ -25,7 +25,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From when a request was due to its answer."""
+    """From the due time of a request to its answer, in ms."""
 
     p50: float | None
     p90: float | None
@@ -37,7 +37,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """*sent* requests and the ones refused before that are *completed* (answered well) or *failed*."""
+    """Every request is *completed* (answered successfully) or *failed*, sent or refused before."""
 
     offered: int  # due by the schedule
     sent: int
@@ -62,7 +62,7 @@ def load(history: History) -> Load | None:
         if request.intended_ns is not None
     ]
     return Load(
-        # A driver that was killed did not say how many it would have sent.
+        # A driver that was killed did not record how many requests were due.
         offered=max(sum(event.offered for event in history.of(LoadEnded)), len(requests)),
         sent=len(late),
         completed=completed,

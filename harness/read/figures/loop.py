@@ -1,9 +1,9 @@
-"""How busy the event loops were, and how late a thing would have started that became due at any moment.
+"""How busy the event loops were, and their lag: how late work starts that becomes due at a random moment.
 
-Lag is weighted by time, not by turns: a moment inside a turn waits for the rest of that turn, a moment
-outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns longer than x, divided by
-the time the loop ran. A histogram of turns would call a loop healthy that idles quickly a million times and
-is dead for a tenth of the time.
+Lag is weighted by time, not by turns: work that becomes due inside a turn waits for the rest of that turn,
+work that becomes due outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns
+longer than x, divided by the time the loop ran. A histogram of turns would call a loop healthy that makes a
+million short turns and is blocked for a tenth of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .task import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late something started that became due at a random moment; *max* is the longest turn."""
+    """How late work starts that becomes due at a random moment, in ms; *max* is the longest turn."""
 
     p50: float | None
     p99: float | None
@@ -32,12 +32,12 @@ class LoopFigures:
     busy_ratio: float | None
     lag_ms: Lag
     tasks: Tasks
-    blocked_turns: int  # turns over the limit by the loops' own counters, seen or not
+    blocked_turns: int  # turns over the limit by the loops' own counters, recorded or not
     ran_s: float
 
 
 def figures(history: History, tasks: Tasks) -> LoopFigures:
-    """What the loops' counters say; figures without a value where no loop was timed."""
+    """The figures of the loops' counters; null where no loop was timed."""
     turns = [turn for loop in history.loops for turn in _turns(loop)]
     ran_ns = sum(map(_ran_ns, history.loops))
     busy_ns = sum(count * length for count, length in turns)
@@ -53,17 +53,17 @@ def figures(history: History, tasks: Tasks) -> LoopFigures:
 
 
 def ran_s(history: History) -> float:
-    """How long the loops ran, added up."""
+    """The time all loops ran, added up."""
     return seconds(sum(map(_ran_ns, history.loops)))
 
 
 def lag_ns(turns: list[tuple[int, float]], ran_ns: float, share: float) -> float:
-    """The smallest lag that *share* of all moments do not exceed.
+    """The smallest lag that *share* of all moments does not exceed.
 
     Args:
-        turns: How many turns of which length in nanoseconds; the lengths of a bucket count as equal.
+        turns: Pairs of a number of turns and their length in nanoseconds.
         ran_ns: How long the loop ran, > 0.
-        share: Of the moments, 0 to 1.
+        share: A share of all moments, 0 to 1.
     """
     beyond_ns = (1 - share) * ran_ns
     count, total = 0, 0.0
@@ -87,7 +87,7 @@ def _turns(loop: Loop) -> list[tuple[int, float]]:
 
 
 def _unended(loop: Loop) -> list[int]:
-    """The turn in which the process was killed or read: it counts as far as it is known."""
+    """The turn in progress when the process was killed or the counters were read, up to that moment."""
     page = loop.page
     if page is None or not page.turn_ns or page.stopped_ns:
         return []

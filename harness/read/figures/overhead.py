@@ -1,4 +1,4 @@
-"""What the measurement itself cost, and what it lost; measured in the target, not estimated."""
+"""What the measurement cost and what it lost, measured in the target, not estimated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..units import seconds
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """*cpu_ratio* is the target's CPU time with the probe, as a multiple of that without; null: not told."""
+    """*cpu_ratio* is the target's CPU time with the probe as a multiple of that without; null: unknown."""
 
     cpu_ratio: float | None
     probe_cpu_s: float | None
@@ -29,10 +29,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class ProfileFigures:
-    """What the samplers reached.
-
-    Without the sampler, *samples* counts the looks at late turns, and there is no steady rate to tell.
-    """
+    """What the samplers reached; without `--sample`, *samples* counts those of late turns."""
 
     sampler_hz: float | None
     reached_hz: float | None
@@ -42,7 +39,7 @@ class ProfileFigures:
 
 
 def overhead(history: History) -> Overhead:
-    """The cost in all processes that ended in good order, together."""
+    """The cost in all processes together that exited cleanly."""
     closed = history.of(ProbeClosed)
     dropped = sum(source.closed.dropped for source in history.sources if source.closed)
     if not closed:
@@ -61,7 +58,7 @@ def overhead(history: History) -> Overhead:
 
 
 def profile(history: History) -> ProfileFigures:
-    """The samples taken, and what other profilers wrote."""
+    """The samples, and the files of other profilers."""
     artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
     looks, ticks = sum(event.looks for event in counted), sum(event.ticks for event in counted)

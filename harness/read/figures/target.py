@@ -1,4 +1,4 @@
-"""The measured program: how it was started, how it ended, and whether the probe saw a loop in it."""
+"""The measured program: how it was started and ended, and whether the probe timed a loop in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TargetReport:
 
 
 def target(history: History) -> TargetReport:
-    """The target of the run."""
+    """The target's command and process."""
     started, exited = history.last(TargetStarted), history.last(TargetExited)
     return TargetReport(
         command=history.run.command,
@@ -48,5 +48,5 @@ def unwatched(history: History) -> str:
     if history.loops:
         return f"the turns of {history.loops[0].started.kind} could not be timed"
     if history.entered or any(source.opened and source.opened.role == "target" for source in history.sources):
-        return "the program ran no event loop that the probe saw"
+        return "the probe detected no event loop in the program"
     return "the probe never entered the program"

@@ -1,8 +1,8 @@
-"""What became of the tasks: which crowds of them only grew, and which were cancelled and went on.
+"""What became of the tasks: which leaked, and which kept running after a cancellation.
 
-A crowd is the pending tasks of one coroutine that wait at one line, as the probe's censuses saw it. One that
-turns over is at work: those that were seen there have left. One that came at once is a pool. What is left
-grew while the program worked, and nobody ever left it.
+The probe's censuses count clusters: the pending tasks of one coroutine that wait at one line. A cluster whose
+members change is working; one that appeared all at once is a pool. A leak is a cluster that grew while the
+program worked, and that hardly any task ever left.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from ..units import ms, seconds
 
 L = TypeVar("L", TaskDestroyed, ExceptionLost, NeverAwaited, CancelSwallowed)
 
-# Fewer tasks may be anything.
+# Smaller clusters are not reported.
 LEAST = 20
-# Of those that ever came to the place, at least so many are still there.
+# Share of the tasks ever seen at the place that must still be there.
 STAYED = 0.8
-# Between a tenth and nine tenths, the crowd was seen to grow for at least this part of the time that was
-# watched, and of the work that was done: a pool is there at once. Mostly by the work, for a small program
-# works for a moment, and waits from then on.
+# Between a tenth and nine tenths of its size, a leak grows for at least this share of the observed time and
+# of the CPU time used in it, while a pool is there at once. CPU time counts more, because a small program
+# works for a moment and then waits.
 GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
-# ... and not within one burst at the start, which is all that is known of it when there was no later census.
-# A pool is made in one go. Where so many other tasks came and ended for each, it may be fast: that was work.
+# It also takes at least this long, to tell it from a burst at the start. It may be faster if OTHERS tasks
+# came and ended for each of its own, because then the program was working.
 GROWTH_NS = 200_000_000
 OTHERS = 0.5
-# Before 3.12 `wait_for` runs what it waits for in a task: one more for each that a pool has connected so.
+# Before 3.12 `wait_for` runs its awaitable in a task of its own: one more for each connection of a pool.
 TASK_OF_WAIT_FOR = 1
-# It still grew after this part of the work: a pool that takes its time is there soon after the start.
+# A leak still grows after this share of the CPU time; even a slow pool is complete soon after the start.
 LATEST_OF_CPU = 0.25
-# As many new descriptors for so many new tasks: they serve connections that are open.
+# New descriptors per new task from which on the tasks probably serve open connections.
 CONNECTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """What became of the tasks; null where nothing in the record tells."""
+    """How many tasks met which fate; null where it is not known."""
 
-    started: int | None = None  # to count them, each would have to be touched
+    started: int | None = None  # counting them would cost time in each
     finished: int | None = None
     leaked: int | None = None
     destroyed_pending: int | None = None
@@ -61,30 +61,30 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A crowd that only grew."""
+    """A cluster that only grew."""
 
     pid: int
     coroutine: Coroutine
     count: int
-    from_s: float  # since the run's start: when a tenth of it was there ...
+    from_s: float  # since the run's start: when it had a tenth of its size ...
     to_s: float  # ... and nine tenths
-    left: int  # of those that were seen there, so many are there no more
-    connected: bool  # open files or sockets grew with it
+    left: int  # how many tasks seen there have left
+    connected: bool  # the number of open files or sockets grew with it
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Tasks at one place that had been cancelled and were still pending long after."""
+    """Tasks at one place that were still pending long after they were cancelled."""
 
     pid: int
     coroutine: Coroutine
     count: int
-    after_ms: float  # since the cancellation, at least
+    after_ms: float  # since the cancellation, a lower bound
     pending: bool  # at the end of the record
 
 
 def figures(history: History, leaks: Iterable[Leak]) -> Tasks:
-    """The figures of the report; without a census in the record nothing is known."""
+    """The figures of the report; all null without a census in the record."""
     if not history.of(TasksCounted):
         return Tasks()
     return Tasks(
@@ -94,13 +94,13 @@ def figures(history: History, leaks: Iterable[Leak]) -> Tasks:
 
 
 def leaks(history: History) -> tuple[Leak, ...]:
-    """Every crowd that only grew until its process was asked to end, largest first."""
+    """The clusters that only grew until their process was asked to end, largest first."""
     found = [leak for pid, taken in _by_process(history).items() for leak in _leaks_of(pid, taken, history)]
     return tuple(sorted(found, key=lambda leak: -leak.count))
 
 
 def cancelled(history: History) -> tuple[Cancelled, ...]:
-    """The coroutines whose tasks went on after a cancellation, those that did so longest first."""
+    """The coroutines whose tasks kept running after a cancellation, longest first."""
     places = _places(history)
     longest: dict[tuple[int, str, int], Cancelled] = {}
     for pid, taken in _by_process(history).items():
@@ -109,7 +109,7 @@ def cancelled(history: History) -> tuple[Cancelled, ...]:
                 of = places.get((pid, crowd.place))
                 if of is None or not crowd.cancelled:
                     continue
-                # It may have moved on to another line in the meantime.
+                # By coroutine, because it may have moved on to another line.
                 key = (pid, of.file, of.line)
                 item = Cancelled(pid, of, crowd.cancelled, ms(crowd.cancelled_ns), census is taken[-1])
                 if key not in longest or item.after_ms >= longest[key].after_ms:
@@ -118,14 +118,14 @@ def cancelled(history: History) -> tuple[Cancelled, ...]:
 
 
 def latest(losses: Iterable[L]) -> list[L]:
-    """One event for each kind of loss: the one with the whole count."""
+    """One event per kind of loss: the last one, which has the final count."""
     return list({(loss.pid, loss.at_ns, loss.coroutine): loss for loss in losses}.values())
 
 
 def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator[Leak]:
     stopping = history.last(TargetStopping)
     stopped_ns = stopping.at_ns if stopping else history.ended_ns
-    # What is pending while a loop is wound up has been cancelled already.
+    # Tasks that are pending while a loop shuts down have been cancelled already.
     taken = [census for census in taken if not census.closing and census.at_ns <= stopped_ns]
     if not taken:
         return
@@ -138,7 +138,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
             continue
         few = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.1)
         most = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.9)
-        # The latest moment at which it certainly had not come so far: censuses may lie far apart.
+        # The last census before it had nine tenths of its size: censuses may lie far apart.
         growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
         least_ns = 0 if _others_ended(few, most, crowd.place, others) else GROWTH_NS
         if (
@@ -173,7 +173,7 @@ def _crowd(census: TasksCounted, place: int) -> TaskCluster | None:
 
 
 def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
-    """Whether others came and ended between the two, at least so many for each that came to the place."""
+    """Whether, between the two, *least* other tasks came and ended for each one that arrived at *place*."""
     before, after = _crowd(few, place), _crowd(most, place)
     if before is None or after is None or not before.newest:
         return False
@@ -182,7 +182,7 @@ def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: floa
 
 
 def _python(pid: int, history: History) -> tuple[int, ...]:
-    """The version of the interpreter; this one's for a watch in code, which has no record."""
+    """The Python version of the process *pid*; this one's for a watch in code, which has no record."""
     opened = (source.opened for source in history.sources if source.opened is not None)
     version = next((one.python for one in opened if one.pid == pid), "")
     return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]

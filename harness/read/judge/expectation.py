@@ -1,7 +1,7 @@
-"""What was expected of a run, judged: each limit of the manifest against the figure it names.
+"""The expectations of a run: each limit of the manifest against the figure it names.
 
-A figure is named by its dotted path in `report.json`; `record/metric.py` lists them. The blocks are summed up
-there, and a span goes by its name. A figure that this run does not have fails what is expected of it.
+A figure is named by its dotted path in `report.json`; `record/metric.py` lists them. There are sums over the
+blocks, and spans by name. An expectation about a figure that this run does not have fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMPARISONS = {
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """One expectation with what came; *value* is null when the run has no such figure."""
+    """One expectation and its value, null when the run has no such figure."""
 
     name: str
     limit: str  # "< 50"
@@ -39,7 +39,7 @@ def judge(expectations: Iterable[Expectation], figures: Mapping[str, float]) -> 
 
 
 def figures(evidence: Evidence) -> dict[str, float]:
-    """Every number of a report that can be expected, by its dotted path in `report.json`."""
+    """Every number that an expectation can name, by its dotted path in `report.json`."""
     blocks = evidence.blocks
     parts = {
         "run": {"duration_s": evidence.duration_s},
@@ -66,7 +66,7 @@ def figures(evidence: Evidence) -> dict[str, float]:
 
 
 def _judged(expectation: Expectation, value: float | None) -> ExpectationResult:
-    # A comparison that this version does not know must not pass.
+    # A comparison unknown to this version must not pass.
     compare = _COMPARISONS.get(expectation.comparison)
     passed = value is not None and compare is not None and bool(compare(value, expectation.limit))
     return ExpectationResult(

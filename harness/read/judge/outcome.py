@@ -1,4 +1,4 @@
-"""How a run ended: one word, why, and the exit status that goes with it."""
+"""How a run ended: one word, the reason, and the exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INTERRUPTED_STATUS = 130
 
 
 class OutcomeName(StrEnum):
-    """The word of the contract."""
+    """How a run ended, in one word of the contract."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,31 +38,31 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended, and the reason in a few words, "" for passed and failed."""
+    """How a run ended, and the reason in a few words; "" for passed and failed."""
 
     name: OutcomeName
     reason: str = ""
 
     @property
     def exit_status(self) -> int:
-        """What a command ends with that showed this run."""
+        """The exit status of a command that reports this run."""
         return _INTERRUPTED_STATUS if self.reason == INTERRUPTED else _STATUS[self.name]
 
 
 def outcome(
     history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
 ) -> RunOutcome:
-    """The gravest of what applies: a dead target, a broken run, wrong load, a missed expectation."""
+    """The worst outcome that applies: a dead target, a broken run, wrong load, a failed expectation."""
     ended = history.last(RunEnded)
     if (crashed := crash(history)) is not None:
         return RunOutcome(OutcomeName.CRASHED, describe_status(crashed.status))
     if ended is None:
-        return RunOutcome(OutcomeName.ABORTED, "the runner was killed, or is still at work")
+        return RunOutcome(OutcomeName.ABORTED, "the runner was killed or is still running")
     if ended.interrupted:
         return RunOutcome(OutcomeName.ABORTED, INTERRUPTED)
     if failed(history):
         return RunOutcome(OutcomeName.CRASHED, ended.error)
-    # Errors of the load and of the record are about the measurement; the others are about the target.
+    # Errors of the load and of the record concern the measurement, the others the target.
     broken = next((f for f in findings if f.level == Level.ERROR and f.rule in ("load", "record")), None)
     if broken is not None:
         return RunOutcome(OutcomeName.INVALID, broken.message)

@@ -1,7 +1,7 @@
-"""Every rule of `rules/`, found by its file.
+"""The rules of `rules/`, each found by its file.
 
-A rule is a module with ``findings(evidence: Evidence) -> Iterator[Finding]`` and ``ORDER``: its findings come
-after those of rules with a smaller one.
+A rule is a module with ``findings(evidence: Evidence) -> Iterator[Finding]`` and an ``ORDER``: the report
+lists the findings of rules with a lower order first.
 """
 
 from __future__ import annotations

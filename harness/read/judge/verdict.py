@@ -14,14 +14,14 @@ from .outcome import OutcomeName, RunOutcome
 
 # Where the frame alone would mislead: it was not this code that took the time.
 _HOW = {
-    "gc": "the garbage collector in",
-    "gil": "another thread that held the GIL during",
-    "many": "many short callbacks, most of the time",
+    "gc": "the garbage collector ran in",
+    "gil": "another thread held the GIL in",
+    "many": "many short callbacks ran, most of the time",
 }
 
 
 def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
-    """What happened to the loop; before it, what makes the record less than whole."""
+    """What happened to the loop, after what makes the measurement doubtful, if anything does."""
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
     return f"{before}: {happened}" if before else happened
 
@@ -44,11 +44,11 @@ def _happened(evidence: Evidence) -> str:
     if evidence.blocks:
         return _blocked(evidence)
     if reason := unwatched(history):
-        return f"{reason[0].upper()}{reason[1:]}, so nothing is known of its loop."
+        return f"{reason[0].upper()}{reason[1:]}, so no loop was measured."
     limit = duration(ms(history.run.block_limit_ns))
     if loop.blocked_turns:
         turns = plural(loop.blocked_turns, "turn")
-        return f"Loop blocked by {turns} of up to {duration(loop.lag_ms.max)}, of which nothing was recorded."
+        return f"Loop blocked by {turns} of up to {duration(loop.lag_ms.max)}; no details were recorded."
     lag = f"p99 lag {duration(loop.lag_ms.p99)} over {loop.ran_s:.1f} s"
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
@@ -57,9 +57,14 @@ def _blocked(evidence: Evidence) -> str:
     blocks, places, total_ms = evidence.blocks, evidence.blockers, evidence.held_ms
     ran_ms = (evidence.loop.ran_s or evidence.duration_s) * 1000
     worst = places[0]
-    share = "all" if len(places) == 1 else f"{worst.total_ms / total_ms * 100:.0f} % of it"
     text = f"Loop blocked {percent(min(1.0, total_ms / ran_ms))} of the run: {plural(len(blocks), 'block')}"
-    text += f", {share} by {_place(worst)}" if len(blocks) > 1 else f" by {_place(worst)}"
+    happened = _what_happened(worst)
+    if len(places) > 1:
+        text += f", {worst.total_ms / total_ms * 100:.0f} % of the time {happened}"
+    elif len(blocks) > 1:
+        text += f", each time {happened}"
+    else:
+        text += f" {happened}" if happened.startswith("in ") else f": {happened}"
     waits = sum(block.victims_total for block in blocks)
     longest = max((victim.delayed_ms for block in blocks for victim in block.victims), default=None)
     if waits and longest is not None:
@@ -67,17 +72,19 @@ def _blocked(evidence: Evidence) -> str:
     return text + "."
 
 
-def _place(place: Blocker) -> str:
-    text = place.function
-    if place.cause == "descheduled":
-        starved = place.leaf == Starvation.BUSY or not place.leaf
-        text = f"a machine too full to run {text}" if starved else f"a process {place.leaf} in {text}"
-    elif place.leaf:
-        text = f"{place.leaf} <- {text}"
-    if place.cause in _HOW:
+def _what_happened(place: Blocker) -> str:
+    """``main slept (prog.py:5)``, or ``in main (prog.py:5)`` where no verb is known for it."""
+    text = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+    if place.cause == "descheduled" and place.leaf not in ("", Starvation.BUSY):
+        text = f"the process was {place.leaf} in {place.function}"
+    elif place.cause == "descheduled":
+        text = f"the machine was too busy to run {place.function}"
+    elif place.cause in _HOW:
         text = f"{_HOW[place.cause]} {text}"
-    if place.waits_for:
-        text += f" {advice(place.cause, place.waits_for).label}"
+    elif place.waits_for:
+        text += f" {advice(place.cause, place.waits_for).past}"
+    else:
+        text = f"in {text}"
     if place.where:
         text += f" ({place.where})"
     if place.spans:

@@ -1,7 +1,7 @@
-"""Samples as collapsed stacks: one line each, frames outermost first, and how many ticks it stands for.
+"""Samples as collapsed stacks: a line per stack, frames outermost first, then its number of ticks.
 
-The format of flamegraph.pl, which inferno, speedscope and others read as well. Below the thread stands the
-span, so that a flame graph can be searched for it.
+The format of flamegraph.pl, which inferno, speedscope and others read as well. The span is a frame below the
+thread, so that a flame graph can be searched for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..samples.sample import SamplingWay, StackSample, stack_samples
 
 
 def render(history: History) -> str:
-    """The lines, those of the most ticks first."""
+    """The lines, most ticks first."""
     return collapsed((_parts(sample), sample.count) for sample in stack_samples(history))
 
 

@@ -1,8 +1,8 @@
-"""`report.html`: one file that needs nothing else, and no network.
+"""`report.html`: one self-contained file that needs no network.
 
-Everything that can be reckoned is reckoned here, in `chart.py` or in `icicle.py`; the templates in `page/`
-lay it out, each one section, and the scripts beside them make it answer to mouse and keyboard. All text goes
-through Jinja's escaping or comes as JSON, because names come from the target.
+All computation is done here, in `figures/chart.py` or in `samples/flame_graph.py`; the templates in `page/`
+lay out one section each, and the scripts beside them handle mouse and keyboard. All text is escaped by Jinja
+or passed as JSON, because names come from the target.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from ..samples.flame_graph import Called, FlameGraph
 from ..spans.span import Waterfall
 from ..units import duration, measured, percent, plural
 
-# So that it can be mailed. Of what may be large the last part goes first, until the page is small enough.
+# Small enough to be mailed. The large parts are left out from the last one on until the page fits.
 MAX_BYTES = 900_000
-LARGE = ("icicle", "contrast", "speedscope")
+LARGE = ("icicle", "diff_tree", "speedscope")
 PLACES = 12
 OCCURRENCES = 4
 SHADES = 20
-# Of a deep stack the inner frames tell what happened, the outer ones how it was reached.
+# How many frames of a deep stack are shown: the outer ones show how the inner ones were reached.
 OUTER, INNER = 6, 24
-# The page has a bound: so many lines of stacks for the timeline, and so many letters of each name in them.
+# Bounds on the stacks of the timeline: lines in total, and letters per name.
 LINES, LETTERS = 1_000, 80
 LIMITS = {"letters": LETTERS, "victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One blocker with what the report shows of it."""
+    """One blocker with what the page shows about it."""
 
     blocker: Blocker
     advice: Advice
     source: tuple[SourceLine, ...]
-    shown: tuple[tuple[int, Block], ...]  # its longest blocks, by their index in the document
+    shown: tuple[tuple[int, Block], ...]  # its longest blocks, with their index in the report
 
 
 @dataclass(frozen=True, slots=True)
 class BlockerRow:
-    """One line of a shown stack; without a frame it stands for *skipped* ones."""
+    """One line of a stack; without a frame it stands for the *skipped* ones."""
 
     frame: Frame | None
     own: bool = False
@@ -67,7 +67,7 @@ class BlockerRow:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of a waterfall, in percent of its trace."""
+    """An interval of a waterfall, in percent of its trace."""
 
     left: float
     width: float
@@ -92,7 +92,7 @@ def _page(document: Report, kept: tuple[str, ...]) -> str:
         stalls=_stalls(drawn.stalls, places),
         places=places,
         icicle=plain(document.icicle) if "icicle" in kept else None,
-        contrast=_drawn(document.difference) if "contrast" in kept else None,
+        diff_tree=_drawn(document.difference) if "diff_tree" in kept else None,
         speedscope=document.icicle is not None and "speedscope" in kept,
         sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
@@ -125,7 +125,7 @@ def _template() -> Template:
 
 @cache
 def _asset(path: str) -> Markup:
-    """A style sheet, a script or a licence as it is: it is ours, or vendored."""
+    """A style sheet, script or licence, unescaped: all of them are part of the package."""
     return Markup((Path(__file__).parent / path).read_text(encoding="utf-8"))  # noqa: S704
 
 
@@ -141,7 +141,7 @@ def _code(text: str) -> Markup:
 
 
 def _drawn(between: Comparison | None) -> object:
-    """What the icicle of two runs is drawn from."""
+    """The data of the icicle of two runs."""
     samples = between.contrast if between is not None else None
     return plain(replace(samples, shifts=())) if samples is not None else None
 
@@ -155,7 +155,7 @@ def _place(document: Report, blocker: Blocker) -> Place:
 
 
 def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> dict[str, object]:
-    """The blocks of the timeline; with a stack those that stand nowhere else, while there is room."""
+    """The blocks of the timeline; with a stack those not shown elsewhere, while there is room."""
     listed = {index for place in places for index, _ in place.shown}
     lines: dict[tuple[str, str], int] = {}
 
@@ -188,7 +188,7 @@ def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> di
 
 
 def _stack(block: Block) -> list[BlockerRow]:
-    """The block's stack, outermost first, with the middle of a very deep one left out."""
+    """The block's stack, outermost first, without the middle of a very deep one."""
     blamed = (block.file, block.line, block.function)
     own = frozenset(block.own)
     rows = [BlockerRow(frame, i in own, tuple(frame) == blamed) for i, frame in enumerate(block.stack)]
@@ -198,7 +198,7 @@ def _stack(block: Block) -> list[BlockerRow]:
 
 
 def _sampled(icicle: FlameGraph | None) -> dict[str, list[tuple[float, Called, list[str]]]]:
-    """By trace: how long it was met in which line, and the program's own functions above that."""
+    """By trace: the time sampled in each line, and the program's own functions that called it."""
     found: dict[str, list[tuple[float, Called, list[str]]]] = defaultdict(list)
     if icicle is None:
         return found
@@ -213,7 +213,7 @@ def _sampled(icicle: FlameGraph | None) -> dict[str, list[tuple[float, Called, l
 
 
 def _bar(trace: Waterfall, at_s: float, took_ms: float) -> Bar:
-    """Where a stretch of time lies in a trace, cut off at its ends."""
+    """The position of an interval in a trace, clipped to it."""
     whole_ms = trace.took_ms or 0.001
     start = (at_s - trace.at_s) * 1000 / whole_ms * 100
     left, right = max(0.0, start), min(100.0, start + took_ms / whole_ms * 100)
@@ -221,14 +221,14 @@ def _bar(trace: Waterfall, at_s: float, took_ms: float) -> Bar:
 
 
 def _held_in(trace: Waterfall, blocks: tuple[Block, ...]) -> list[tuple[Bar, Block]]:
-    """The longest blocks that lie in the time of a trace."""
+    """The longest blocks within the time of a trace."""
     bars = ((_bar(trace, block.at_s, block.held_ms), block) for block in blocks)
     inside = sorted(((bar, block) for bar, block in bars if bar.width > 0), key=lambda item: -item[0].width)
     return inside[:SHADES]
 
 
 def _tail(file: str) -> str:
-    """The last parts of a path: enough to know a frame by."""
+    """The last parts of a path: enough to recognize a frame."""
     return "/".join(PurePath(file).parts[-2:])
 
 

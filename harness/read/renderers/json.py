@@ -1,4 +1,4 @@
-"""`report.json`: the document itself, for machines."""
+"""`report.json`: the report for machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..report import Report, as_json
 
 
 def render(document: Report) -> str:
-    """The document as JSON text, pure ASCII."""
+    """The report as JSON, ASCII only."""
     return json.dumps(as_json(document), indent=1) + "\n"
 
 

@@ -25,7 +25,7 @@ ROOTS = 5
 
 
 def render(document: Report) -> str:
-    """The verdict, what was expected, what blocked, and the figures that go with it."""
+    """The verdict, the expectations, what blocked, and the figures."""
     return "\n".join(_lines(document)) + "\n"
 
 
@@ -87,11 +87,11 @@ def _changes(between: Comparison) -> Iterator[str]:
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
     yield from (
         "",
-        "| call on the loop | made by | times | in all | longest | |",
+        "| call on the loop | made by | times | total | longest | |",
         "|---|---|--:|--:|--:|---|",
     )
     for call in calls[:CALLS]:
-        made_by = f"{_code(call.function)} {_code(call.where)}" if call.function else "further places"
+        made_by = f"{_code(call.function)} {_code(call.where)}" if call.function else "other places"
         standing = "new" if call.new else "allowed" if call.allowed else "known" if call.known else ""
         yield (
             f"| {_code(call.call)} | {made_by} | {call.count:,} | {duration(call.total_ms)} | "
@@ -104,7 +104,7 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
 def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
     yield from (
         "",
-        f"| mean time went | spans | {' | '.join(Part)} |",
+        f"| mean time by state | spans | {' | '.join(Part)} |",
         f"|---|--:|{'--:|' * len(Part)}",
     )
     for root in roots[:ROOTS]:
@@ -130,7 +130,7 @@ def _figures(document: Report) -> Iterator[str]:
         cpu = "" if share is None else f"; {percent(share)} of the CPU time"
         yield (
             f"- Console: {plural(use.connections, 'connection')}, {use.refused:,} refused, "
-            f"{plural(sum(use.commands.values()), 'command')}, {plural(len(use.deeds), 'action')}{cpu}"
+            f"{plural(sum(use.commands.values()), 'command')}, {plural(len(use.actions), 'action')}{cpu}"
         )
     ratio = "not measured" if cost.cpu_ratio is None else f"CPU ×{cost.cpu_ratio:.3f}"
     if (waits := document.waits) is not None:
@@ -139,7 +139,7 @@ def _figures(document: Report) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """*text* with everything escaped that Markdown or HTML would read."""
+    """*text* with all markup of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>#|~@!])", r"\\\1", printable(text))
 
 
@@ -149,7 +149,7 @@ def _where(place: Blocker) -> str:
 
 
 def _code(text: str) -> str:
-    """*text* as code inside a table; it cannot end the code, nor the cell."""
+    """*text* as code inside a table; it can end neither the code nor the cell."""
     return "`" + printable(text).replace("`", "'").replace("|", "¦") + "`"
 
 

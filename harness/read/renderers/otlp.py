@@ -1,4 +1,4 @@
-"""Spans as OTLP in JSON: what a collector takes at ``/v1/traces``, or reads as a line of a file.
+"""Spans as OTLP in JSON, which a collector accepts at ``/v1/traces`` or reads as a line of a file.
 
 Ids are hexadecimal, times are strings, enumerations are numbers: https://opentelemetry.io/docs/specs/otlp/. A
 block of the loop is an event of the span that held it.
@@ -23,7 +23,7 @@ STATUSES = {"unset": 0, "ok": 1, "error": 2}
 def render(history: History) -> str:
     """One request with all spans, in one line."""
     opened = history.of(WriterOpened)
-    # The record has the machine's clock, a collector wants the wall's.
+    # The record has monotonic times, a collector expects wall clock times.
     offset_ns = opened[0].wall_ns - opened[0].at_ns if opened else 0
     blocks: dict[str, list[Block]] = defaultdict(list)
     for block in blocks_rule.blocks(history):

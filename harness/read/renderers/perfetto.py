@@ -1,8 +1,8 @@
-"""The run on a timeline, for ui.perfetto.dev: tasks and threads as tracks, flows between them.
+"""The run on a timeline, for ui.perfetto.dev: tasks and threads as tracks, with flows between them.
 
-Chrome's JSON, which other viewers read as well. In it the slices of a track must lie strictly inside each
-other: viewers drop, in silence, those that overlap. So what does not fit goes to a further track of the same
-name. An arrow leads from a span to its child on another track, and from a block to whom it made late.
+The format is Chrome's JSON, which other viewers read as well. The slices of a track must be nested: viewers
+silently drop those that overlap. So a slice that does not fit goes to another track of the same name. Arrows
+lead from a span to its child on another track, and from a block to the spans it delayed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Slice:
 
 @dataclass(slots=True)
 class _Tracks:
-    """Slices by process and name of their track; each name may become several."""
+    """Slices by process and name of their track; a name may become several tracks."""
 
     slices: dict[tuple[int, int, str], list[_Slice]] = field(default_factory=lambda: defaultdict(list))
 
@@ -62,7 +62,7 @@ def render(history: History) -> str:
 def _add_spans(
     history: History, tracks: _Tracks, arrows: list[tuple[_Slice, _Slice]]
 ) -> dict[str, list[_Slice]]:
-    """The spans; what is returned are their slices by trace."""
+    """Add the spans; returns their slices by trace."""
     slices: dict[str, tuple[SpanEnded, _Slice, str]] = {}
     by_trace: dict[str, list[_Slice]] = defaultdict(list)
     for span in history.of(SpanEnded):
@@ -114,7 +114,7 @@ def _faults(history: History) -> Iterator[tuple[FaultInjected, int, int]]:
         yield fault, fault.at_ns, undone.get(fault.id, history.ended_ns)
 
 
-# --- in Chrome's words --------------------------------------------------------------------------------
+# --- Chrome's events ----------------------------------------------------------------------------------
 
 
 def _names(history: History) -> Iterator[dict[str, object]]:
@@ -128,10 +128,10 @@ def _metadata(what: str, pid: int, tid: int, **arguments: object) -> dict[str, o
 
 
 def _placed(history: History, tracks: _Tracks) -> Iterator[dict[str, object]]:
-    """Every slice on a track where it lies strictly inside the others; and the names of the tracks."""
+    """Every slice, on a track where it nests with the others, and the names of the tracks."""
     number = 0
     for (pid, kind, name), slices in sorted(tracks.slices.items(), key=lambda item: item[0]):
-        open_ends: list[list[int]] = []  # of each track of this name: the ends of the slices that are open
+        open_ends: list[list[int]] = []  # of each track of this name: the ends of its open slices
         first = number + 1
         for item in sorted(slices, key=lambda item: (item.start_ns, -item.end_ns)):
             lane = _lane(open_ends, item)
@@ -188,7 +188,7 @@ def _busy(history: History) -> Iterator[dict[str, object]]:
 def _arrow(
     history: History, number: int, source: tuple[_Slice, int], target: tuple[_Slice, int]
 ) -> list[dict[str, object]]:
-    """Both ends, each inside of its slice: a viewer drops an arrow that has one only."""
+    """Both ends, each inside its slice: a viewer drops an arrow with one end only."""
     (begin, begin_pid), (end, end_pid) = source, target
     at_ns = min(max(begin.start_ns, end.start_ns), begin.end_ns)
     lands_ns = max(at_ns, end.start_ns)

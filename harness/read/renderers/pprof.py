@@ -1,7 +1,7 @@
-"""Samples as a pprof profile: gzipped protocol buffers, for ``go tool pprof`` and what speaks its language.
+"""Samples as a pprof profile: gzipped protocol buffers, for ``go tool pprof`` and compatible tools.
 
-The message is small and has not changed for years, so it is encoded here, without a library: a field is its
-number and type, then its value; whole numbers have seven bits to a byte.
+The message is small and has not changed for years, so it is encoded here without a library: a field is its
+number and type, then its value; integers have seven bits per byte.
 https://github.com/google/pprof/blob/main/proto/profile.proto
 """
 
@@ -21,11 +21,11 @@ Fields = Iterable[tuple[int, "int | bytes"]]
 
 
 def render(history: History) -> bytes:
-    """The profile; each sample has its span, task and thread as labels."""
+    """The profile; each sample has its span, task, thread and ids as labels."""
     strings: _Numbered[str] = _Numbered(first=0)
     functions: _Numbered[tuple[str, str]] = _Numbered()
     locations: _Numbered[Frame] = _Numbered()
-    strings[""]  # the first one has to be
+    strings[""]  # must be the first
     profile: list[tuple[int, int | bytes]] = [
         (1, _message([(1, strings["samples"]), (2, strings["count"])])),
         (1, _message([(1, strings["wall"]), (2, strings["nanoseconds"])])),
@@ -59,7 +59,7 @@ def render(history: History) -> bytes:
 
 
 class _Numbered(dict[K, int]):
-    """Gives each key a number of its own."""
+    """Numbers its keys in order of first use."""
 
     def __init__(self, first: int = 1) -> None:
         self._first = first

@@ -1,6 +1,6 @@
 """The figures of a report as Prometheus text, for a push gateway or a node exporter's text files.
 
-By Prometheus' customs: seconds and ratios, units in the names, one label set per line.
+By Prometheus conventions: seconds and ratios, units in the names, one label set per line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NONE: Labels = {}
 
 
 def render(document: Report) -> str:
-    """Gauges, for a run is over when it is reported; what was not measured is left out."""
+    """All figures as gauges, because the run is over; figures that were not measured are left out."""
     lines: list[str] = []
     for name, meaning, samples in _metrics(document):
         known = [(labels, value) for labels, value in samples if value is not None]
@@ -31,12 +31,12 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     run, loop, cost = document.run, document.loop, document.overhead
     info = {name: str(getattr(run, name)) for name in ("id", "scenario", "outcome", "python", "commit")}
     yield "run_info", "The run, always 1.", [(info, 1)]
-    yield "run_start_time_seconds", "When it started, unix time.", [(NONE, _unix_s(run.started))]
-    yield "run_duration_seconds", "From its start to its end.", [(NONE, run.duration_s)]
+    yield "run_start_time_seconds", "Start of the run, Unix time.", [(NONE, _unix_s(run.started))]
+    yield "run_duration_seconds", "Duration of the run.", [(NONE, run.duration_s)]
     yield "loop_turns", "Turns of the event loops.", [(NONE, loop.turns)]
-    yield "loop_busy_ratio", "Share of the time in a turn.", [(NONE, loop.busy_ratio)]
+    yield "loop_busy_ratio", "Share of the time that the loops spent in turns.", [(NONE, loop.busy_ratio)]
     lag = {"0.5": loop.lag_ms.p50, "0.99": loop.lag_ms.p99, "1": loop.lag_ms.max}
-    yield "loop_lag_seconds", "How late something due at a random moment starts.", _quantiles(lag)
+    yield "loop_lag_seconds", "How late work starts that becomes due at a random moment.", _quantiles(lag)
     yield from _blocks(document)
     yield from _load(document)
     by_name = document.spans.by_name
@@ -47,18 +47,26 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
         for span in by_name
         for labels, value in _quantiles({"0.5": span.p50_ms, "0.99": span.p99_ms})
     ]
-    yield "span_seconds", "How long spans took, by name.", took
-    yield "spans_dropped", "Spans lost on the way to the record.", [(NONE, document.spans.dropped)]
+    yield "span_seconds", "Duration of spans, by name.", took
+    yield "spans_dropped", "Spans that did not reach the record.", [(NONE, document.spans.dropped)]
     if document.ledger is not None:
         for name in ("published", "acked", "nacked", "redelivered", "duplicated", "lost", "dead_lettered"):
             yield (
                 f"ledger_{name}",
-                "Messages, by the books of the service.",
+                "Messages, by the ledger of the service.",
                 [(NONE, getattr(document.ledger, name))],
             )
-    yield "sampler_hz", "Samples per second that were asked for.", [(NONE, document.profile.sampler_hz)]
-    yield "sampler_reached_hz", "Samples per second of turns.", [(NONE, document.profile.reached_hz)]
-    yield "overhead_cpu_ratio", "CPU time with the probe to that without.", [(NONE, cost.cpu_ratio)]
+    yield "sampler_hz", "Requested samples per second.", [(NONE, document.profile.sampler_hz)]
+    yield (
+        "sampler_reached_hz",
+        "Samples per second of turns, as reached.",
+        [(NONE, document.profile.reached_hz)],
+    )
+    yield (
+        "overhead_cpu_ratio",
+        "CPU time with the probe, as a multiple of that without.",
+        [(NONE, cost.cpu_ratio)],
+    )
     yield "events_dropped", "Events that did not reach the record.", [(NONE, cost.events_dropped)]
     passed: Samples = [
         ({"figure": judged.name, "limit": judged.limit}, int(judged.passed))
@@ -72,9 +80,13 @@ def _blocks(document: Report) -> Iterator[tuple[str, str, Samples]]:
         ({"function": p.function, "file": p.file, "line": str(p.line), "cause": p.cause}, p)
         for p in document.blockers
     ]
-    yield "blocks", "Blocks of the loop, by who held it.", [(labels, p.count) for labels, p in places]
+    yield (
+        "blocks",
+        "Blocks of the loop, by the code that held it.",
+        [(labels, p.count) for labels, p in places],
+    )
     held: Samples = [(labels, p.total_ms / 1000) for labels, p in places]
-    yield "block_seconds", "How long they lasted together.", held
+    yield "block_seconds", "Total time of the blocks.", held
     longest = max((block.held_ms for block in document.blocks), default=0.0)
     yield "block_max_seconds", "The longest block.", [(NONE, longest / 1000)]
 
@@ -88,7 +100,7 @@ def _load(document: Report) -> Iterator[tuple[str, str, Samples]]:
     latency = load.latency_ms
     quantiles = {"0.5": latency.p50, "0.9": latency.p90, "0.95": latency.p95, "0.99": latency.p99}
     quantiles |= {"0.999": latency.p999, "1": latency.max}
-    yield "load_latency_seconds", "From when a request was due to its answer.", _quantiles(quantiles)
+    yield "load_latency_seconds", "From the due time of a request to its answer.", _quantiles(quantiles)
 
 
 def _quantiles(values_ms: Mapping[str, float | None]) -> Samples:

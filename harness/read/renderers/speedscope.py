@@ -1,6 +1,6 @@
 """Samples for speedscope (https://www.speedscope.app): a profile for each thread of each process.
 
-Below everything stands the span, as a frame of its own: its "left heavy" view is then one of spans first.
+The root frame of each stack is its span, so that the "left heavy" view is grouped by span.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
-# What the way in which a thread was sampled means for the reader.
+# What the reader needs to know about the way of sampling.
 BIAS = {
     SamplingWay.THREAD: ", biased",
     SamplingWay.EXECUTOR: ", biased",

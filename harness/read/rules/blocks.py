@@ -1,4 +1,4 @@
-"""What held the loops, and what is not known of the blocks."""
+"""What held the loops, and what is not known about the blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER = 70
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """One warning per place that blocked, worst first; notes on what is not known of the blocks."""
+    """One warning per place that blocked, worst first; notes on what is not known about the blocks."""
     history, blocks = evidence.history, evidence.blocks
     for place in evidence.blockers:
         times = plural(place.count, "time")
@@ -26,10 +26,10 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("blocks", Level.NOTE, message, block.file or None, block.line or None)
     failed = history.last(DumpFailed)
     if failed is not None and any(block.cause == "gil" for block in blocks):
-        message = f"no look from outside ({failed.reason}): who held the GIL is a well-founded guess"
+        message = f"no sample from outside ({failed.reason}): who held the GIL is inferred from CPU time"
         yield Finding("blocks", Level.NOTE, message)
     counted = evidence.loop.blocked_turns
     recorded = sum(turn.ended for turn in history.of(Blocked))
     if counted > recorded:
         unseen = plural(counted - recorded, "turn")
-        yield Finding("blocks", Level.NOTE, f"{unseen} over the limit counted, but not recorded")
+        yield Finding("blocks", Level.NOTE, f"{unseen} over the limit counted but not recorded")

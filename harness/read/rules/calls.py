@@ -16,9 +16,9 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     for call in evidence.calls or ():
         if call.allowed:
             continue
-        took = f"{plural(call.count, 'time')}, {duration(call.total_ms)} in all"
+        took = f"{plural(call.count, 'time')}, {duration(call.total_ms)} in total"
         if not call.function:
-            message = f"{call.call} was called on the loop at further places: {took}"
+            message = f"{call.call} was called on the loop in other places: {took}"
             yield Finding("calls", Level.NOTE, message)
             continue
         message = f"{call.function} called {call.call} on the loop: {took}"

@@ -1,7 +1,7 @@
 """Processes that were asked to end and did not, and what they waited for.
 
-Only where nothing in the record says that the process came to an end of its own: a slow end may be meant.
-What a signal is for is the program's own affair, too, so a process that went on as before is a note.
+A process that came to an end by itself is left out: a slow shutdown may be intended. A process that went on
+as before is a note only, because a program may use the signal for something else.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ ORDER = 30
 
 # As long as the runner itself waits for a target before it sends SIGKILL.
 _PATIENCE_NS = 5_000_000_000
-# Of the tasks that are pending besides, so many kinds are named.
+# How many kinds of other pending tasks are named.
 _NAMED = 3
-# Where a thread of an executor stands that has nothing to do.
+# The innermost frame of an idle executor thread.
 _IDLE = ("concurrent/futures/thread.py", "_worker")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """What held each process that had to be killed, or that its record outlives."""
+    """What kept each process from ending that had to be killed, or that still ran when the record ended."""
     history = evidence.history
     for last in _unended(history):
         why, where = _why(last, history.ownership(last.pid))
         who = "the target" if _exit(last, history) is not None else f"process {last.pid}"
         after = duration(ms(_end_ns(last, history) - last.asked_ns))
-        message = f"{who} still ran {after} after it was asked to end by {last.signal}: {why}"
+        message = f"{who} was still running {after} after it was asked to end by {last.signal}: {why}"
         if went_on_as_before := _stands_as_before(last):
-            message += ", as it did when it was asked"
+            message += ", as it was when the signal came"
         level = Level.NOTE if went_on_as_before else Level.WARNING
         yield Finding("ending", level, message, where.file if where else None, where.line if where else None)
 
 
 def _unended(history: History) -> list[ShutdownStalled]:
-    """The last look at each process that was asked to end, ran on for long, and came to no end of its own."""
+    """The last state of each process that was asked to end, kept running, and did not end by itself."""
     latest = {look.pid: look for look in history.of(ShutdownStalled)}
     return [
         look
@@ -66,7 +66,7 @@ def _ended_well(last: ShutdownStalled, history: History) -> bool:
 
 
 def _end_ns(last: ShutdownStalled, history: History) -> int:
-    """The end of the process if somebody saw it, else when it last ran for certain."""
+    """When the process ended if that was observed, else when it last ran for certain."""
     exited = _exit(last, history)
     return exited.at_ns if exited is not None else last.at_ns
 
@@ -77,7 +77,7 @@ def _exit(last: ShutdownStalled, history: History) -> TargetExited | None:
 
 
 def _stands_as_before(last: ShutdownStalled) -> bool:
-    """Whether what the loop runs for waits at the very line where it did when the signal came."""
+    """Whether the main task waits at the same line as when the signal came."""
     before = last.before
     return before is not None and any(
         waiting.main and waiting.coroutine.stack == before.stack for waiting in last.waiting
@@ -85,7 +85,7 @@ def _stands_as_before(last: ShutdownStalled) -> bool:
 
 
 def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | None]:
-    """What it waits for, and the innermost line of it that is not the standard library's."""
+    """What it waits for, and the innermost line of that outside the standard library."""
     found = [
         (f"{waiting.coroutine.name} waits in {_at(frame, ownership)}", frame)
         for waiting in last.waiting
@@ -111,8 +111,8 @@ def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | 
             where = where or frame
             named.append(waiting.coroutine.name + (f" in {_at(frame, ownership)}" if frame else ""))
         count = last.pending - sum(waiting.count for waiting in last.waiting if waiting.main)
-        parts.append(f"{plural(count, 'task')} pending{' besides' if found else ''}: {', '.join(named)}")
-    return "; ".join(parts) or "nothing is known of what it waited for", where
+        parts.append(f"{plural(count, 'other task' if found else 'task')} pending: {', '.join(named)}")
+    return "; ".join(parts) or "what it waited for is not known", where
 
 
 def _place(stack: tuple[Frame, ...], ownership: CodeOwnership) -> Frame | None:

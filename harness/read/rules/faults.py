@@ -1,4 +1,4 @@
-"""Whether every fault became active, took effect, and was rolled back."""
+"""Whether every fault was injected, took effect, and was rolled back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ ORDER = 60
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """An error for a fault that failed, warnings for one that stayed or did nothing."""
+    """An error for a fault that failed, warnings for one that stayed active or did nothing."""
     for fault in evidence.faults:
         if fault.error:
             yield Finding("faults", Level.ERROR, f"fault {fault.id} failed: {fault.error}")
         elif not fault.undone:
-            yield Finding("faults", Level.WARNING, f"fault {fault.id} was not rolled back within the record")
+            yield Finding(
+                "faults", Level.WARNING, f"fault {fault.id} was not rolled back before the record ended"
+            )
         elif not fault.fired:
             yield Finding("faults", Level.WARNING, f"fault {fault.id} was active, but never took effect")

@@ -1,7 +1,7 @@
-"""Messages that came twice because a blocked loop let their leases end: nobody could extend them.
+"""Messages delivered twice because a blocked loop could not extend their leases in time.
 
-The chaos service says on the span of each handling which delivery it is and how long its lease lasts; each
-``extend`` within it that went well begins the lease again.
+The span of each delivery has its number and the length of its lease as attributes; each successful ``extend``
+span within it restarts the lease.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ORDER = 80
 
 _MESSAGE, _DELIVERY, _LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
 _SHOWN = 5
-# Of a lease: an extension is due each third of it, so a loop that runs for half of the time sends one.
+# Share of the lease: an extension is due at each third, so a loop that runs for half of the lease sends one.
 _HELD = 0.5
 
 _Place = tuple[str, int, str]
@@ -29,12 +29,12 @@ _Place = tuple[str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A message that was handed out again, and the lease of the delivery before, which had ended."""
+    """A message that was delivered again, and the expired lease of the delivery before."""
 
     message: str
     from_s: float
     to_s: float
-    saved: int  # how often the message was saved, in all its deliveries
+    saved: int  # how often the message was saved, in all deliveries together
     pid: int
 
     @property
@@ -42,13 +42,13 @@ class _Again:
         return self.to_s - self.from_s
 
     def held_s(self, block: Block) -> float:
-        """For how much of the lease the block held the loop that should have extended it."""
+        """For how much of the lease the block held the loop that extends it."""
         over_s = block.at_s + block.held_ms / 1000
         return min(self.to_s, over_s) - max(self.from_s, block.at_s) if block.pid == self.pid else 0.0
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """A warning per place that held a loop for longer than messages could bear."""
+    """A warning per place that held a loop until leases expired."""
     hurt: dict[_Place, list[_Again]] = defaultdict(list)
     worst: dict[_Place, Block] = {}
     for again in _handed_out_again(evidence.history):
@@ -69,8 +69,8 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
     return Finding(
         "leases",
         Level.WARNING,
-        f"{plural(len(ids), 'message')} came again, {twice:,} of them took effect twice: "
-        f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} ended "
+        f"{plural(len(ids), 'message')} redelivered, and {twice:,} of them took effect twice: "
+        f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} expired "
         f"while {block.function} ({block.where}) held the loop for up to {duration(block.held_ms)}: {shown}",
         block.file or None,
         block.line or None,
@@ -78,9 +78,11 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
 
 
 def _handed_out_again(history: History) -> Iterator[_Again]:
-    """The deliveries that were followed by another one, though they were not handed back."""
+    """The deliveries that were followed by another one although they were not nacked."""
     handled: dict[str, dict[int, SpanEnded]] = defaultdict(dict)
-    within: dict[str, list[SpanEnded]] = defaultdict(list)  # what went well, by the span of the handling
+    within: dict[str, list[SpanEnded]] = defaultdict(
+        list
+    )  # the successful spans, by the span of the delivery
     for span in history.of(SpanEnded):
         if _DELIVERY in span.attributes:
             handled[str(span.attributes.get(_MESSAGE, ""))][int(span.attributes[_DELIVERY])] = span
@@ -97,7 +99,7 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
             begun_ns = max(
                 (step.start_ns for step in steps[number] if _kept(step, after)), default=span.start_ns
             )
-            # What came to a blocked loop was handed out before its span begins: then the next one tells.
+            # A blocked loop starts the span of a delivery late; the lease has ended by the next delivery.
             to_s = min(
                 seconds(history.since_start_ns(begun_ns)) + lease_s,
                 seconds(history.since_start_ns(after.start_ns)),
@@ -106,5 +108,5 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
 
 
 def _kept(extension: SpanEnded, after: SpanEnded) -> bool:
-    """Whether the extension was in time, before the message was handed out again."""
+    """Whether the extension succeeded before the message was delivered again."""
     return extension.name == "extend" and extension.status != "error" and extension.end_ns < after.start_ns

@@ -1,4 +1,4 @@
-"""Whether the chaos service kept its promise: nothing lost, nothing acked unsaved; and what it left."""
+"""Whether the chaos service lost messages or acked them unsaved, and what it left on a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER = 50
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Errors for lost messages, a warning for doubled ones, a note for a queue that is still there."""
+    """Errors for lost messages, a warning for duplicates, a note for a queue that was not removed."""
     for left in evidence.history.of(QueueLeft):
         yield Finding("ledger", Level.NOTE, f"the queue of the run was left on its server: {left.why}")
     ledger = evidence.ledger

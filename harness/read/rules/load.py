@@ -1,4 +1,4 @@
-"""Whether the load came as the scenario asked; if it did not, the run measured something else."""
+"""Whether the load arrived on schedule; if it did not, the run measured something else."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ ORDER = 40
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """An error for load that came late; a warning for requests that failed."""
+    """An error for late load, a warning for failed requests."""
     history, load = evidence.history, evidence.load
     if load is None:
         return
     limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99
     if limit_ms is not None and late_ms is not None and late_ms > limit_ms:
-        message = f"the load came late: p99 {duration(late_ms)}, and the limit is {duration(limit_ms)}"
+        message = f"the load came late: p99 {duration(late_ms)}, limit {duration(limit_ms)}"
         yield Finding("load", Level.ERROR, message)
     if load.failed:
         unanswered = sum(request.done_ns is None for request in history.requests)
-        part = f", {unanswered:,} of them without any answer" if unanswered else ""
+        part = f", {unanswered:,} of them without an answer" if unanswered else ""
         yield Finding("load", Level.WARNING, f"{plural(load.failed, 'request')} failed{part}")

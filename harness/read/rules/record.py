@@ -1,4 +1,4 @@
-"""What the record lacks: writers that were cut off, events that were dropped, lines that were damaged."""
+"""What is missing from the record: writers cut off, events dropped, lines damaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER = 10
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Notes on what is missing, and an error for what the runner could not carry out."""
+    """Notes on what is missing, and an error for what the runner could not do."""
     history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:
@@ -22,9 +22,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         opened, closed = source.opened, source.closed
         who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
         if closed is None:
-            message = (
-                f"{who} was cut off: its record ends without its last line, and up to 100 ms may be missing"
-            )
+            message = f"{who} was cut off: its last line is missing, and with it up to 100 ms of events"
             yield Finding("record", Level.NOTE, message)
         elif closed.dropped:
             level = Level.ERROR if opened is not None and opened.role == "driver" else Level.WARNING
@@ -33,9 +31,9 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("record", Level.WARNING, f"{who} left {plural(source.damaged, 'damaged line')}")
         if source.unknown:
             unknown = plural(source.unknown, "event")
-            yield Finding(
-                "record", Level.NOTE, f"{who} wrote {unknown} of a kind that this version does not know"
-            )
+            yield Finding("record", Level.NOTE, f"{who} wrote {unknown} of a kind unknown to this version")
     for failure in history.of(ProbeFailed):
         message = f"the probe failed in {failure.where}, and that part may be missing: {failure.error}"
+        if failure.where == "profile" and failure.error.startswith("ModuleNotFoundError: "):
+            message = "pyinstrument is not installed in the program's environment; no profile was taken"
         yield Finding("record", Level.WARNING, message)

@@ -1,4 +1,4 @@
-"""Whether the traces are whole."""
+"""Whether the traces are complete."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ORDER = 100
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """A warning for parents that are missing, and for spans that were dropped."""
+    """Warnings for missing parents and for dropped spans."""
     spans = evidence.spans
     if spans.orphans:
-        message = f"{plural(spans.orphans, 'span')} with a parent that is not in the record"
+        message = f"{plural(spans.orphans, 'span')} whose parent is not in the record"
         yield Finding("spans", Level.WARNING, message)
     if spans.dropped:
         yield Finding("spans", Level.WARNING, f"{plural(spans.dropped, 'span')} dropped")

@@ -1,4 +1,4 @@
-"""Whether the target lived as long as it was meant to, and whether the probe got in."""
+"""Whether the target ran until it was asked to end, and whether the probe watched it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     if exited is not None and asked is not None and exited.status == -signal.SIGKILL:
         ran_on = duration(ms(exited.at_ns - asked.at_ns))
         message = (
-            f"the target was asked to end by {asked.signal}, ran on for {ran_on}, and ended by SIGKILL only"
+            f"the target was asked to end by {asked.signal}, ran for another {ran_on}, and ended by SIGKILL"
         )
         yield Finding("target", Level.WARNING, message)
     if reason := unwatched(history):

@@ -1,4 +1,4 @@
-"""Lost work: tasks that leaked, were destroyed or cancelled in vain, exceptions and coroutines of no use."""
+"""Lost work: leaked, destroyed and uncancellable tasks, unhandled exceptions, coroutines never awaited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = 90
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Warnings for what is lost, notes for what may be meant."""
+    """Warnings for lost work, notes for what may be intended."""
     history = evidence.history
     for leak in evidence.leaks:
         yield _leak(leak, history.ownership(leak.pid))
@@ -37,10 +37,10 @@ def _leak(leak: task.Leak, ownership: CodeOwnership) -> Finding:
     left = f"{leak.left:,}" if leak.left else "none"
     message = (
         f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {_short(where, ownership)}: "
-        f"they came from {leak.from_s:.1f} s to {leak.to_s:.1f} s into the run, and {left} of them ended"
+        f"they arrived from {leak.from_s:.1f} s to {leak.to_s:.1f} s into the run, and {left} of them left"
     )
     if leak.connected:
-        message += "; as many files or sockets were opened, so they may belong to connections"
+        message += "; as many files or sockets were opened, so they may serve connections"
     return _found(Level.NOTE if leak.connected else Level.WARNING, message, leak.coroutine, where, ownership)
 
 
@@ -49,18 +49,18 @@ def _cancelled(late: task.Cancelled, ownership: CodeOwnership) -> Finding:
     who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
     at = f"at {_short(where, ownership)}, at least {duration(late.after_ms)} after the cancellation"
     if late.pending:
-        level, message = Level.WARNING, f"{who} cancelled, and still pending {at}"
+        level, message = Level.WARNING, f"{who} cancelled but still pending {at}"
     else:
         level, message = Level.NOTE, f"{who} slow to end: still pending {at}"
     return _found(level, message, late.coroutine, where, ownership)
 
 
 def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
-    # Mostly its definition: the collector closes a coroutine before it finds the task.
+    # Usually its definition: the collector closes a coroutine before it finds the task.
     where = _waiting(loss.coroutine, ownership)
     message = (
         f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, ownership)}) "
-        "destroyed while pending: nobody kept a reference"
+        "destroyed while pending: no reference to it was kept"
     )
     return _found(Level.WARNING, message, loss.coroutine, where, ownership)
 
@@ -68,10 +68,10 @@ def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
 def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
     own = [frame for frame in loss.stack if ownership.is_application(frame)] or loss.stack[-1:]
     who = f" of {loss.coroutine.name}" if loss.coroutine else ""
-    message = f"{plural(loss.count, 'exception')}{who} reached nobody: {loss.error}"
+    message = f"{plural(loss.count, 'exception')}{who} went unhandled: {loss.error}"
     if own:
         message += f", raised in {own[-1].function} ({_short(own[-1], ownership)})"
-    message += f"; asyncio said: {loss.message}"
+    message += f"; asyncio reported: {loss.message}"
     if own:
         return Finding("tasks", Level.WARNING, message, own[-1].file, own[-1].line)
     if (of := loss.coroutine) is None:
@@ -91,23 +91,23 @@ def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
 
 def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
-    message = f"{tasks} swallowed a cancellation: cancelled, and ended as if nothing had been asked"
+    message = f"{tasks} swallowed a cancellation: cancelled, but ended normally"
     return Finding("tasks", Level.NOTE, message, loss.coroutine.file or None, loss.coroutine.line or None)
 
 
 def _found(
     level: Level, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership
 ) -> Finding:
-    """The finding, at the line where the coroutine was made when that is known, else at *where*."""
+    """The finding, at the line that created the coroutine when that is known, else at *where*."""
     made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
-        message += f"; made in {made[-1].function} ({_short(made[-1], ownership)})"
+        message += f"; created in {made[-1].function} ({_short(made[-1], ownership)})"
         where = made[-1]
     return Finding("tasks", level, message, where.file or None, where.line or None)
 
 
 def _waiting(coroutine: Coroutine, ownership: CodeOwnership) -> Frame:
-    """The line to look at: the innermost of the program's own, else the coroutine's."""
+    """The innermost line of the program's own code, else of the coroutine itself."""
     own = [frame for frame in coroutine.stack if ownership.is_application(frame)]
     return (own[-1:] or list(coroutine.stack[:1]) or [_definition(coroutine)])[0]
 

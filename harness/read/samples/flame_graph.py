@@ -1,7 +1,7 @@
-"""The samples of a run added up: which calls made which, for how long, in which thread, span and coroutine.
+"""The samples of a run added up to a call tree, by thread, span and coroutine.
 
-Tasks are told apart by their coroutine: there are too many of them, and those of one coroutine do the same.
-All is numbered, so that it stays small enough for a page.
+Tasks are grouped by coroutine, because there are many and those of one coroutine do the same. Everything is
+referred to by index, so that the result is small enough for a page.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from .trace_samples import TraceSamples, marked
 
 T = TypeVar("T")
 
-# Calls beyond these would be too thin to be seen; what they took is told. So is what rows beyond these took.
+# Bounds; further calls would be too thin to see. The time in what is left out is counted.
 CALLS, ROWS = 2_000, 4_000
-# Longer names are cut: they come from the target, and the page has a bound.
+# Maximum length of a name: names come from the target, and the page has a bound.
 LETTERS = 80
-# Of each trace, the calls that it was met in most.
+# Calls listed per trace: those with the most time.
 TRACED = 5
 
 
 class Called(NamedTuple):
-    """A line that calls."""
+    """A line of code in the tree."""
 
     function: str
-    where: str  # file and line below the application's folder, for people
+    where: str  # file relative to the application's folder, and line
     own: bool  # the program's own code
 
 
 class SelfTime(NamedTuple):
-    """The time that was spent in one call by itself; all but the last are numbers of the icicle's lists."""
+    """The time spent in one call by itself; all but the last are indices into the lists."""
 
     thread: int
     coroutine: int
@@ -46,7 +46,7 @@ class SelfTime(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A call that a trace was met in."""
+    """A call in which a trace was sampled."""
 
     trace_id: str
     call: int
@@ -55,7 +55,7 @@ class Traced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ThreadSamples:
-    """Where samples came from."""
+    """The thread that was sampled, and how."""
 
     name: str
     way: SamplingWay
@@ -64,22 +64,27 @@ class ThreadSamples:
 
 @dataclass(frozen=True, slots=True)
 class FlameGraph:
-    """The tree of calls, numbered from 1; *callers* has for each the one it was made by, 0 for none."""
+    """The call tree. Calls are numbered from 1; *callers* has the caller of each, 0 for none."""
 
     threads: tuple[ThreadSamples, ...]
     coroutines: tuple[str, ...]  # "" for a plain callback
     spans: tuple[str, ...]  # "" for none
     lines: tuple[Called, ...] = field(repr=False)
     callers: tuple[int, ...] = field(repr=False)
-    called: tuple[int, ...] = field(repr=False)  # of each call: its line
-    rows: tuple[SelfTime, ...] = field(repr=False)  # those with the most time first
+    called: tuple[int, ...] = field(repr=False)  # the line of each call
+    rows: tuple[SelfTime, ...] = field(repr=False)  # most time first
     traced: tuple[Traced, ...] = field(repr=False)
     marked: TraceSamples = field(repr=False)  # the samples of the traces that the report shows
-    left_out_ms: float  # in calls that found no place here
+    left_out_ms: float  # in calls beyond the bounds
+
+    @property
+    def only_late(self) -> bool:
+        """Whether late turns alone were sampled, without `--sample`."""
+        return any(thread.way == SamplingWay.LATE for thread in self.threads)
 
 
 def flame_graph(history: History, traces: tuple[Waterfall, ...]) -> FlameGraph | None:
-    """What was sampled, and where on *traces*; `None` without samples."""
+    """The samples of a run, and those on *traces*; `None` without samples."""
     samples = stack_samples(history)
     took_ns: Counter[tuple[ThreadSamples, str, str, tuple[Frame, ...]]] = Counter()
     traced_ns: dict[str, Counter[tuple[Frame, ...]]] = defaultdict(Counter)
@@ -97,7 +102,7 @@ def flame_graph(history: History, traces: tuple[Waterfall, ...]) -> FlameGraph |
     def call_of(stack: tuple[Frame, ...]) -> int | None:
         return tree.call(lines.of_stack(stack))
 
-    # First, while there is room: a trace that is shown is looked at closely.
+    # First, while there is room: shown traces need their calls.
     traced = [
         Traced(trace_id, call, _tenths(spent_ns))
         for trace_id, stacks in traced_ns.items()
@@ -129,29 +134,29 @@ def flame_graph(history: History, traces: tuple[Waterfall, ...]) -> FlameGraph |
 
 
 def thread_of(sample: StackSample) -> ThreadSamples:
-    """The thread that was looked at."""
+    """The thread of a sample."""
     return ThreadSamples(sample.thread[:LETTERS], sample.way, on_loop=sample.way != SamplingWay.EXECUTOR)
 
 
 class Interned(dict[T, int]):
-    """Things, each with the number it was given when it was first asked for; from 0."""
+    """Things with their index, in order of first use, from 0."""
 
     def of(self, thing: T) -> int:
-        """The number of *thing*, which may be new."""
+        """The index of *thing*, which may be new."""
         return self.setdefault(thing, len(self))
 
 
 class CallTree:
-    """Calls by number, each known by who made it and the line it is in."""
+    """A call tree: numbered calls, each identified by its caller and its line."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self.calls = Interned[tuple[int, int]]()
         self.lines = Interned[Called]()
-        self.callers: list[int] = []  # of each call, as its key has it
+        self.callers: list[int] = []  # of each call
 
     def call(self, stack: tuple[Called, ...]) -> int | None:
-        """The number of the innermost call, from 1, or 0 without any; `None` when there is no more room."""
+        """The number of the innermost call, from 1; 0 for an empty stack, `None` if there is no room."""
         if len(self.calls) + len(stack) > self._room:
             return self._known(stack)
         call = 0
@@ -172,7 +177,7 @@ class CallTree:
 
 
 class _FrameLines:
-    """The lines of frames as people read them; each frame is looked into once."""
+    """The lines of frames as people read them, each made once."""
 
     def __init__(self, whose: CodeOwnership) -> None:
         self._whose = whose

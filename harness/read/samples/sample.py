@@ -1,7 +1,7 @@
-"""Everything that was sampled in a run, as stacks with their weight: what a flame graph is drawn from.
+"""The stack samples of a run with their weights, from which flame graphs are drawn.
 
-A run with the sampler, or with a recording from outside, has its ticks. Without either there are the looks
-that the probe took at late turns: they show what blocked, and nothing of the rest.
+They come from the sampler or from a recording from outside. In a run without either they come from the
+watchdog, which samples late turns only: they show what blocked, and nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SamplingWay(StrEnum):
 
 
 class Tick(NamedTuple):
-    """The time that one look at a stack stands for: it was taken at the end of it."""
+    """The time that one sample stands for; it was taken at its end."""
 
     from_ns: int
     to_ns: int
@@ -41,9 +41,9 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StackSample:
-    """Samples of one thread that saw the same thing."""
+    """Samples of one thread with the same stack, task and span."""
 
-    at_ns: int  # the first one, by the record's clock
+    at_ns: int  # of the first one, by the record's clock
     pid: int
     thread: str
     way: SamplingWay
@@ -55,16 +55,15 @@ class StackSample:
     trace_id: str
     span_id: str
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
-    looks: tuple[Tick, ...] = field(repr=False)  # as far as it is known when each was; one at least
+    ticks: tuple[Tick, ...] = field(repr=False)  # those whose times are known; at least one
 
 
 def stack_samples(history: History) -> tuple[StackSample, ...]:
     """The samples of a run, in order of time."""
-    ticks = tuple(_ticks(history))
-    return ticks or tuple(_looks(history))
+    return tuple(_sampled(history)) or tuple(_late(history))
 
 
-def _ticks(history: History) -> Iterator[StackSample]:
+def _sampled(history: History) -> Iterator[StackSample]:
     tables = FrameTables()
     for table in history.of(FrameTable):
         tables.add(table)
@@ -86,11 +85,11 @@ def _ticks(history: History) -> Iterator[StackSample]:
             trace_id=event.trace_id,
             span_id=event.span_id,
             stack=stacks[key],
-            looks=_each(event),
+            ticks=_each(event),
         )
 
 
-def _looks(history: History) -> Iterator[StackSample]:
+def _late(history: History) -> Iterator[StackSample]:
     started = {(loop.started.pid, loop.started.loop): loop.started for loop in history.loops}
     for turn in history.of(Blocked):
         loop, ownership = started.get((turn.pid, turn.loop)), history.ownership(turn.pid)
@@ -109,20 +108,20 @@ def _looks(history: History) -> Iterator[StackSample]:
                 trace_id=sample.trace_id,
                 span_id=sample.span_id,
                 stack=_inside(sample.stack, ownership),
-                looks=(Tick(sample.first_ns, sample.last_ns + every_ns),),
+                ticks=(Tick(sample.first_ns, sample.last_ns + every_ns),),
             )
 
 
 def _each(event: Sampled) -> tuple[Tick, ...]:
-    """When the looks were that an event tells of; records of older versions tell of the first one alone."""
+    """The ticks of an event; records of older versions have the time of the first one only."""
     tick_ns = 1e9 / event.hz
     if len(event.looks) < 2:
         return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
-    looks = []
+    ticks = []
     for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
         at_ns = event.at_ns + since_us * 1000
-        looks.append(Tick(round(at_ns - count * tick_ns), at_ns))
-    return tuple(looks)
+        ticks.append(Tick(round(at_ns - count * tick_ns), at_ns))
+    return tuple(ticks)
 
 
 def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:

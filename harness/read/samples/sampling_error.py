@@ -1,8 +1,8 @@
-"""How much a sampled time may be off by chance alone.
+"""The sampling error of a sampled time.
 
-Samples that follow each other in one place are one visit there, be it one tick long or three hundred: that a
-visit fell into this run was chance, its ticks were not. So the visits are what is counted, and the variance
-of their sum is the sum of their squares, as it is for events that come independently of each other.
+Consecutive samples of one task in one place are one occurrence, whether one tick long or three hundred: that
+it happened in this run was chance, that its ticks followed each other was not. So occurrences are counted,
+and the variance of their sum is the sum of their squares, as for independent events.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from .sample import SamplingWay, StackSample
 
 K = TypeVar("K", bound=Hashable)
 
-# Two looks at one place are one visit when at most so many ticks are missing between them.
+# Samples with at most this many ticks missing between them belong to one occurrence.
 GAP_TICKS = 1
 
 
 @dataclass(slots=True)
-class _Visit:
+class _Occurrence:
     who: tuple[int, str, str, str]
     until_ns: int
     took_ns: float
 
 
 class SampleVariance(Generic[K]):
-    """The variance of the time that was sampled in each place of the kind *K*, in ns²."""
+    """The variance of the time sampled in each place of type *K*, in ns²."""
 
     def __init__(self, samples: Iterable[StackSample], places: Iterable[tuple[K, ...]]) -> None:
-        """For each of *samples* the *places* that it was in at once, as all the calls of its stack."""
+        """For each of *samples*, *places* has all its places, for example the calls of its stack."""
         self.variance: defaultdict[K, float] = defaultdict(float)
-        self._open: dict[K, _Visit] = {}
-        looks = []
+        self._open: dict[K, _Occurrence] = {}
+        ticks = []
         for sample, at_once in zip(samples, places, strict=True):
             tick_ns = sample.weight_ns / max(sample.count, 1)
             # A recording from outside only counts: which of its ticks followed each other is not known.
@@ -42,24 +42,28 @@ class SampleVariance(Generic[K]):
                 for place in at_once:
                     self.variance[place] += sample.count * tick_ns**2
                 continue
-            known_ns = sum(look.to_ns - look.from_ns for look in sample.looks)
-            # Of very many looks not all are listed; those that are stand for the others.
+            known_ns = sum(tick.to_ns - tick.from_ns for tick in sample.ticks)
+            # Of very many ticks not all are listed; those listed stand for the others.
             scale = sample.weight_ns / known_ns if known_ns else 0.0
             who = sample.pid, sample.thread, sample.task, sample.span_id
-            looks += [(look, scale, tick_ns, who, at_once) for look in sample.looks]
-        looks.sort(key=lambda look: look[0])
-        for (from_ns, to_ns), scale, tick_ns, who, at_once in looks:
+            ticks += [(tick, scale, tick_ns, who, at_once) for tick in sample.ticks]
+        ticks.sort(key=lambda tick: tick[0])
+        for (from_ns, to_ns), scale, tick_ns, who, at_once in ticks:
             for place in at_once:
-                visit = self._open.get(place)
-                if visit is not None and visit.who == who and from_ns - visit.until_ns <= GAP_TICKS * tick_ns:
-                    visit.took_ns += (to_ns - from_ns) * scale
-                    visit.until_ns = max(to_ns, visit.until_ns)
+                occurrence = self._open.get(place)
+                if (
+                    occurrence is not None
+                    and occurrence.who == who
+                    and from_ns - occurrence.until_ns <= GAP_TICKS * tick_ns
+                ):
+                    occurrence.took_ns += (to_ns - from_ns) * scale
+                    occurrence.until_ns = max(to_ns, occurrence.until_ns)
                 else:
                     self._end(place)
-                    self._open[place] = _Visit(who, to_ns, (to_ns - from_ns) * scale)
+                    self._open[place] = _Occurrence(who, to_ns, (to_ns - from_ns) * scale)
         for place in list(self._open):
             self._end(place)
 
     def _end(self, place: K) -> None:
-        if (visit := self._open.pop(place, None)) is not None:
-            self.variance[place] += visit.took_ns**2
+        if (occurrence := self._open.pop(place, None)) is not None:
+            self.variance[place] += occurrence.took_ns**2

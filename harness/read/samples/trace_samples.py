@@ -1,4 +1,4 @@
-"""Where on a trace's waterfall the samples lie that were taken in it: in which span, when, in which call."""
+"""The samples of a trace as marks on its waterfall: in which span, when, and in which call."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ..spans.span import Waterfall
 from ..units import ms
 from .sample import StackSample
 
-# Of each trace. Where there are more, those that follow each other in one place become one mark; then the
-# longest ones stay.
+# Maximum number of marks per trace. Beyond it, consecutive marks of one place are merged; then the longest
+# stay.
 MARKS = 240
-# Two marks of one place are one stay there when no more than a tick is missing between them.
+# Marks of one place are consecutive if at most one tick is missing between them.
 GAP_MS = 1.0
 
 
 class SampleMark(NamedTuple):
-    """One look on a waterfall, or several that were joined. Times count from the trace's start."""
+    """One sample on a waterfall, or several that were merged. Times count from the trace's start."""
 
     trace: int  # its number in the report
     span: int  # its row
     from_ms: float  # the time that it stands for ...
     to_ms: float  # ... up to when it was taken
-    looks: int
-    thread: int  # a number of the icicle's, as the next
+    samples: int  # how many samples it stands for
+    thread: int  # its index in the flame graph, like the next
     call: int  # 0 for none: the loop itself
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSamples:
-    """The marks of all traces, in order of time, and how many looks found no place."""
+    """The marks of all traces, in order of time, and how many samples were left out."""
 
     marks: tuple[SampleMark, ...]
     left_out: int
@@ -48,7 +48,7 @@ def marked(
     thread_of: Callable[[StackSample], int],
     call_of: Callable[[tuple[Frame, ...]], int | None],
 ) -> TraceSamples:
-    """The samples of these *traces* on their spans; those of a span that is not shown are left out."""
+    """The samples of *traces* on their spans; those of a span that is not shown are left out."""
     numbers = {trace.trace_id: number for number, trace in enumerate(traces)}
     rows = [{span.span_id: row for row, span in enumerate(trace.spans)} for trace in traces]
     found: dict[int, list[SampleMark]] = defaultdict(list)
@@ -58,44 +58,44 @@ def marked(
             continue
         row, call = rows[number].get(sample.span_id), call_of(sample.stack)
         if row is None or call is None:
-            left_out += len(sample.looks)
+            left_out += len(sample.ticks)
             continue
         trace, span = traces[number], traces[number].spans[row]
         starts_ms = (span.at_s - trace.at_s) * 1000
-        for look in sample.looks:
-            # The time before the span's start belongs to what ran then.
-            from_ms = max(starts_ms, _since_ms(history, trace, look.from_ns))
-            to_ms = min(starts_ms + span.took_ms, _since_ms(history, trace, look.to_ns))
+        for tick in sample.ticks:
+            # The time before the span's start belongs to what ran before it.
+            from_ms = max(starts_ms, _since_ms(history, trace, tick.from_ns))
+            to_ms = min(starts_ms + span.took_ms, _since_ms(history, trace, tick.to_ns))
             times = round(min(from_ms, to_ms), 2), round(to_ms, 2)
             found[number].append(SampleMark(number, row, *times, 1, thread_of(sample), call))
     marks: list[SampleMark] = []
     for members in found.values():
         kept = _bounded(sorted(members, key=_place))
-        left_out += sum(mark.looks for mark in members) - sum(mark.looks for mark in kept)
+        left_out += sum(mark.samples for mark in members) - sum(mark.samples for mark in kept)
         marks += kept
     return TraceSamples(tuple(marks), left_out)
 
 
 def _bounded(marks: list[SampleMark]) -> list[SampleMark]:
-    """*marks* of one trace, in order of their rows and of time; no more than there is room for."""
+    """At most `MARKS` of the *marks* of one trace, in order of rows and time."""
     if len(marks) > MARKS:
-        marks = _joined(marks)
+        marks = _merged(marks)
     longest = sorted(marks, key=lambda mark: mark.from_ms - mark.to_ms)[:MARKS]
     return sorted(longest, key=_place)
 
 
-def _joined(marks: list[SampleMark]) -> list[SampleMark]:
-    joined = marks[:1]
+def _merged(marks: list[SampleMark]) -> list[SampleMark]:
+    merged = marks[:1]
     for before, mark in pairwise(marks):
         gap_ms = max(GAP_MS, before.to_ms - before.from_ms)
         if (before.span, before.thread, before.call) == (mark.span, mark.thread, mark.call) and (
             mark.from_ms - before.to_ms <= gap_ms
         ):
-            last = joined[-1]
-            joined[-1] = last._replace(to_ms=max(last.to_ms, mark.to_ms), looks=last.looks + mark.looks)
+            last = merged[-1]
+            merged[-1] = last._replace(to_ms=max(last.to_ms, mark.to_ms), samples=last.samples + mark.samples)
         else:
-            joined.append(mark)
-    return joined
+            merged.append(mark)
+    return merged
 
 
 def _place(mark: SampleMark) -> tuple[int, int, float, float]:

@@ -1,4 +1,4 @@
-"""A stretch of a span's time, or of a trace's critical path, and what it went into."""
+"""Segments of a span's time or of a critical path, and what they were spent on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Part(StrEnum):
-    """What a span's time can go into."""
+    """What time is spent on."""
 
     RUN = "run"  # on the loop
     READY = "ready"  # ready to run, but the loop was held
@@ -20,21 +20,21 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch; those of a span follow each other without a gap, oldest first."""
+    """One segment; those of a span follow each other without a gap, oldest first."""
 
     at_s: float
     took_ms: float
     what: Part
-    who: str  # who ran, held the loop, worked or was waited for; "" when that is not known
-    where: str  # file and line of that, for people
-    span: str  # in which span that was, "" for none
-    cpu_ms: float | None = None  # of a long run: the CPU time in it at most; far less is no running
-    at_most: bool = False  # ready since some time of this stretch: a file tells no better
+    who: str  # the function or coroutine that ran, held the loop, worked or was waited for; "" if unknown
+    where: str  # its file and line, for people
+    span: str  # the span it was in, "" for none
+    cpu_ms: float | None = None  # of a long run: an upper bound of the CPU time in it
+    at_most: bool = False  # an upper bound: it became ready at an unknown time within the segment
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How much of a time went into what, in milliseconds; together it is the whole."""
+    """How a time was spent, in milliseconds; the sum is the whole."""
 
     run_ms: float
     ready_ms: float
@@ -46,5 +46,5 @@ class Parts:
 
     @property
     def wait_ms(self) -> float:
-        """What it waited for anything but the loop."""
+        """The time spent waiting for anything but the loop."""
         return self.io_ms + self.timer_ms + self.queued_ms + self.executor_ms + self.task_ms

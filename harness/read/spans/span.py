@@ -1,4 +1,4 @@
-"""The target's spans: how many, how long by name, and the traces worth looking at."""
+"""The target's spans: their number and duration by name, and the traces that the report shows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .segment import Parts, Segment
 from .wait_report import SpanTimes
 
 TRACES = 6
-# A trace with more spans than this is shown by its first ones; the rest is counted.
+# Maximum number of spans shown of a trace: the first ones; the others are counted.
 TRACE_SPANS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class SpanName:
-    """All spans of one name. Where their time went is the mean of those decomposed; null without any."""
+    """All spans of one name. The parts of their time are means over those decomposed; null if none was."""
 
     name: str
     count: int
@@ -28,7 +28,7 @@ class SpanName:
     p99_ms: float
     run_ms: float | None = None
     ready_ms: float | None = None
-    wait_ms: float | None = None  # for anything but the loop, the sum of what follows:
+    wait_ms: float | None = None  # for anything but the loop: the sum of the following
     io_ms: float | None = None
     timer_ms: float | None = None
     queued_ms: float | None = None  # in an executor's queue ...
@@ -39,12 +39,12 @@ class SpanName:
 
 @dataclass(frozen=True, slots=True)
 class SpanFigures:
-    """What was recorded; *orphans* name a parent that is not in the record."""
+    """What was recorded; *orphans* are spans whose parent is not in the record."""
 
     recorded: int
     dropped: int
     orphans: int
-    by_name: tuple[SpanName, ...]  # those with the most time first
+    by_name: tuple[SpanName, ...]  # most time first
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class TraceSpan:
     status: str
     thread: str
     span_id: str = ""
-    parts: tuple[Segment, ...] | None = None  # where its time went; null when that is not known
+    parts: tuple[Segment, ...] | None = None  # null if they are not known
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """One trace, from its first span's start to its last one's end."""
+    """One trace, from the start of its first span to the end of its last one."""
 
     trace_id: str
     at_s: float
@@ -72,7 +72,7 @@ class Waterfall:
     spans: tuple[TraceSpan, ...]
     spans_total: int
     blocked: bool  # one of its spans held the loop, or waited for it
-    path: tuple[Segment, ...] | None = None  # the critical one, through the first span whose own is known
+    path: tuple[Segment, ...] | None = None  # the critical path of the first span that has one
 
 
 def spans(history: History, decomposed: SpanTimes) -> SpanFigures:
@@ -102,7 +102,7 @@ def _with_parts(took: SpanName, decomposed: int, mean: Parts) -> SpanName:
 
 
 def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -> tuple[Waterfall, ...]:
-    """The slowest traces; half of the places are kept for those that held a loop, or waited for it.
+    """The slowest traces; half of the list is reserved for those that held a loop or waited for it.
 
     The slowest of those that held a loop comes first, because its waterfall shows the block itself.
     """
@@ -150,24 +150,24 @@ def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *,
 
 def _depth(span_id: str, parents: dict[str, str]) -> int:
     above: set[str] = set()
-    # Ids come from the target: a ring of parents must end here as well.
+    # Ids come from the target, so parents may form a cycle.
     while (span_id := parents.get(span_id, "")) in parents and span_id not in above:
         above.add(span_id)
     return len(above)
 
 
 def with_paths(history: History, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks with the names of the spans around each, as far as those have ended."""
+    """The blocks with the names of their enclosing spans, as far as those have ended."""
     ended = {span.span_id: span for span in history.of(SpanEnded)} if blocks else {}
     return tuple(replace(block, span_path=_path(block, ended)) for block in blocks)
 
 
 def _path(block: Block, ended: dict[str, SpanEnded]) -> tuple[str, ...]:
     path = [block.span] if block.span else []
-    seen, above = {""}, block.span_id
-    # Ids come from the target: a ring of parents must end here as well.
-    while (span := ended.get(above)) is not None and span.parent_id not in seen:
-        seen.add(above)
+    passed, above = {""}, block.span_id
+    # Ids come from the target, so parents may form a cycle.
+    while (span := ended.get(above)) is not None and span.parent_id not in passed:
+        passed.add(above)
         above = span.parent_id
         path += [ended[above].name] if above in ended else []
     return tuple(reversed(path))

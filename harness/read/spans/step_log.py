@@ -1,4 +1,4 @@
-"""The log of a process's steps, read back: who ran when, who made whom ready, and whose spans these were."""
+"""The step log of a process, read back: what ran when, what made it ready, and in which span."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ...record.observation import WORK
 from ..history import History
 
 NOBODY = Frame("", 0, "")
-# A task without a span of its own has that of whoever made it; longer lines of such makers are cut.
+# A task without a span has that of the task that created it, up to this many creators.
 MAKERS = 20
-# Between the end of a step and the beginning of the next one in the same turn lies less.
+# Steps of one turn follow each other within this time.
 GAP_NS = 200_000
 
 
@@ -33,10 +33,10 @@ class Step(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a thread of an executor did."""
+    """One piece of work of an executor's thread."""
 
     number: int
-    step: int  # that has submitted it
+    step: int  # the one that submitted it
     submitted_ns: int
     began_ns: int
     ended_ns: int
@@ -47,29 +47,29 @@ class Work(NamedTuple):
 class StepLog:
     """The steps of one process."""
 
-    steps: list[Step] = field(default_factory=list)  # by the time at which they began
+    steps: list[Step] = field(default_factory=list)  # in order of their start
     of_task: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
     by_number: dict[int, Step] = field(default_factory=dict)
     works: dict[int, Work] = field(default_factory=dict)
     places: dict[int, Frame] = field(default_factory=dict)
     tasks: dict[int, int] = field(default_factory=dict)  # number -> place
-    # By their runner, in the order of their beginnings; and until when those so far had ended.
+    # Both by runner: the spans in order of their start, and the latest end up to each of them.
     spans: dict[int, list[SpanEnded]] = field(default_factory=lambda: defaultdict(list))
     ended_ns: dict[int, list[int]] = field(default_factory=dict)
-    worked: list[Work] = field(default_factory=list)  # by the time at which it ended
+    worked: list[Work] = field(default_factory=list)  # in order of its end
     cpu: dict[int, tuple[int, int]] = field(default_factory=dict)  # step -> CPU time until its end, and since
     together: dict[int, int] = field(default_factory=dict)  # began -> how long short steps held the loop
 
     def frame_of(self, runner: int) -> Frame:
-        """Where the function of a task or callback begins."""
+        """The first line of the function of a task or callback."""
         return self.places.get(self.tasks.get(runner, 0) if runner > 0 else -runner, NOBODY)
 
     def before(self, step: Step) -> Step | None:
-        """The step of the same task before that one."""
+        """The previous step of the same task."""
         return self._neighbour(step, -1)
 
     def after(self, step: Step) -> Step | None:
-        """The step of the same task after that one."""
+        """The next step of the same task."""
         return self._neighbour(step, 1)
 
     def last_of(self, task: int, before_ns: int) -> Step | None:
@@ -85,10 +85,10 @@ class StepLog:
         return steps[index] if index < len(steps) else None
 
     def between(self, from_ns: int, to_ns: int) -> Iterator[Step]:
-        """Whoever held the loop in that time, oldest first."""
+        """The steps that overlap that time, oldest first."""
         index = bisect_left(self.steps, from_ns, key=_began_ns)
         while index and self.steps[index - 1].ended_ns > from_ns:
-            index -= 1  # steps do not overlap, unless a loop runs inside of one
+            index -= 1  # steps do not overlap, unless a loop runs inside one
         while index < len(self.steps) and self.steps[index].began_ns < to_ns:
             if self.steps[index].ended_ns > from_ns:
                 yield self.steps[index]
@@ -106,7 +106,7 @@ class StepLog:
         return self.worked[index] if index >= 0 and self.worked[index].ended_ns > from_ns else None
 
     def span_at(self, task: int, at_ns: int) -> SpanEnded | None:
-        """The innermost span of a task at that time, or of the one that made it."""
+        """The innermost span of a task at that time, or of the task that created it."""
         for _ in range(MAKERS):
             own = self._own_span_at(task, at_ns)
             if own is not None:
@@ -142,39 +142,39 @@ def _start_ns(span: SpanEnded) -> int:
 
 
 def step_logs(history: History) -> dict[int, StepLog]:
-    """The steps of every process that logged them, by its number."""
+    """The steps of each process that logged them, by its id."""
     found: dict[int, StepLog] = defaultdict(StepLog)
     begun: dict[tuple[int, int], int] = {}
     for event in history.of(StepsTaken):
-        journey = found[event.pid]
-        journey.places.update(zip(event.place_numbers, event.places, strict=True))
-        journey.tasks.update(packing.unpack(event.tasks, 2))  # type: ignore[arg-type]  # rows of two
-        journey.works.update((row[0], Work(*row)) for row in packing.unpack(event.works, 6))
-        journey.cpu.update((row[0], (row[1], row[2])) for row in packing.unpack(event.long_steps, 3))
+        log = found[event.pid]
+        log.places.update(zip(event.place_numbers, event.places, strict=True))
+        log.tasks.update(packing.unpack(event.tasks, 2))  # type: ignore[arg-type]  # rows of two
+        log.works.update((row[0], Work(*row)) for row in packing.unpack(event.works, 6))
+        log.cpu.update((row[0], (row[1], row[2])) for row in packing.unpack(event.long_steps, 3))
         for upper, lower, runner, _ in packing.unpack(event.spans, 4):
             begun[event.pid, (upper << 32) + lower] = runner
         for row in packing.unpack(event.steps, 6):
             step = Step(*row)
             if step.number:
-                journey.by_number[step.number] = step
+                log.by_number[step.number] = step
             else:
-                journey.together[step.began_ns] = step.waker
-            journey.steps.append(step)
+                log.together[step.began_ns] = step.waker
+            log.steps.append(step)
             if step.runner > 0:
-                journey.of_task[step.runner].append(step)
-    for journey in found.values():
-        journey.steps.sort(key=_began_ns)
-        for steps in journey.of_task.values():
+                log.of_task[step.runner].append(step)
+    for log in found.values():
+        log.steps.sort(key=_began_ns)
+        for steps in log.of_task.values():
             steps.sort(key=_began_ns)
     for span in history.of(SpanEnded):
         began_in = begun.get((span.pid, int(span.span_id or "0", 16)))
         if began_in is not None:
             found[span.pid].spans[began_in].append(span)
-    for journey in found.values():
-        journey.worked = sorted(journey.works.values(), key=lambda work: work.ended_ns)
-        for runner, spans in journey.spans.items():
+    for log in found.values():
+        log.worked = sorted(log.works.values(), key=lambda work: work.ended_ns)
+        for runner, spans in log.spans.items():
             spans.sort(key=_start_ns)
-            journey.ended_ns[runner] = list(accumulate((span.end_ns for span in spans), max))
+            log.ended_ns[runner] = list(accumulate((span.end_ns for span in spans), max))
     return dict(found)
 
 

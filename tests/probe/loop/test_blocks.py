@@ -333,8 +333,8 @@ def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path) -> None:
 
     (block,) = seen.blocks
     (started,) = seen.of(LoopStarted)
-    territory = CodeOwnership(started.application or (), (str(site), *started.libraries))
-    assert TurnStack(block.samples[0].stack, territory).blamed.function == blamed
+    ownership = CodeOwnership(started.application or (), (str(site), *started.libraries))
+    assert TurnStack(block.samples[0].stack, ownership).blamed.function == blamed
 
 
 def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path) -> None:

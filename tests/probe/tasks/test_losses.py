@@ -76,7 +76,7 @@ def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path) -> Non
     assert said(seen) == [
         (
             "warning",
-            f"3 tasks of forever (program.py:{line}) destroyed while pending: nobody kept a reference",
+            f"3 tasks of forever (program.py:{line}) destroyed while pending: no reference to it was kept",
             line,
         )
     ]
@@ -120,8 +120,8 @@ def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path) -> None:
     assert said(seen) == [
         (
             "warning",
-            "1 exception of fetch reached nobody: ValueError: no such host, raised in fetch "
-            f"(program.py:{line}); asyncio said: Task exception was never retrieved",
+            "1 exception of fetch went unhandled: ValueError: no such host, raised in fetch "
+            f"(program.py:{line}); asyncio reported: Task exception was never retrieved",
             line,
         )
     ]
@@ -226,7 +226,7 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path) -> None:
     assert line in [line_of(text, tmp_path) for text in known]
     count = int(message.split()[0])
     assert "tasks of Hub.wait wait at program.py:" in message
-    assert message.endswith("none of them ended")
+    assert message.endswith("none of them left")
     assert 60 <= count <= 80
     assert report_again(seen).loop.tasks.leaked == sum(int(text.split()[0]) for _, text, _ in told)
 
@@ -366,7 +366,7 @@ def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path) -> 
 
     ((level, message, line),) = said(seen)
     assert level == "warning"
-    assert message.startswith("1 task of stubborn cancelled, and still pending at program.py:")
+    assert message.startswith("1 task of stubborn cancelled but still pending at program.py:")
     assert line == line_of("# goes on", tmp_path)
 
 
@@ -408,7 +408,7 @@ def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path) -> Non
     (found,) = said(seen)
     assert found == (
         "note",
-        "2 tasks of swallow swallowed a cancellation: cancelled, and ended as if nothing had been asked",
+        "2 tasks of swallow swallowed a cancellation: cancelled, but ended normally",
         line_of("async def swallow", tmp_path),
     )
 
@@ -419,7 +419,7 @@ def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path) -> None:
 
     ((_, message, line),) = said(seen)
     assert line == line_of("kept = [", tmp_path)
-    assert message.endswith(f"; made in main (program.py:{line})") or "<listcomp>" in message
+    assert message.endswith(f"; created in main (program.py:{line})") or "<listcomp>" in message
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
@@ -454,7 +454,7 @@ def test_all_of_it_is_found_in_another_version(version, tmp_path) -> None:
     seen = watched(program(body), tmp_path, python=python)
 
     assert seen.status == 0, seen.stderr
-    words = ["none of them ended", "destroyed while", "reached nobody", "never awaited", "swallowed"]
+    words = ["none of them left", "destroyed while", "went unhandled", "never awaited", "swallowed"]
     messages = [message for _, message, _ in said(seen)]
     assert len(messages) == len(words), messages
     assert all(word in message for word, message in zip(words, messages, strict=True))

@@ -37,12 +37,12 @@ def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt) -> None:
     assert places["Report.write"] == 0
 
 
-def test_a_failed_audit_tells_the_gain_and_a_passed_one_does_not(hurt) -> None:
+def test_a_failed_health_check_has_the_gain_and_a_passed_one_does_not(hurt) -> None:
     """The longest turn fails with what there is to be gained; whatever passes is last, and without."""
-    audits = hurt().document().audits
+    checks = hurt().document().audits
 
-    assert [audit.passed for audit in audits] == sorted(audit.passed for audit in audits)
-    assert not any(audit.gain for audit in audits if audit.passed)
+    assert [check.passed for check in checks] == sorted(check.passed for check in checks)
+    assert not any(check.gain for check in checks if check.passed)
 
 
 def test_with_several_loops_nothing_is_estimated(hurt) -> None:

@@ -89,9 +89,11 @@ def test_the_terminal_and_markdown_tell_what_changed(runs, full) -> None:
     for text in (terminal_said, markdown_said.replace("`", "")):
         assert re.search(r"▲ +latency, p99 of a step: [\d.]+ ms → [\d.]+ ms ± [\d.]+ ms, worse", text)
         assert "blocks in Host.restart hosts.py:41: none → 14 × in 4.21 s, new" in text
-        assert re.search(r"without a noise .*latency, p99 of all [\d.]+ ms → [\d.]+ ms; longest turn", text)
+        assert re.search(
+            r"no noise estimate: .*latency, p99 of all [\d.]+ ms → [\d.]+ ms; longest turn", text
+        )
         assert "cannot be compared: there are no samples of this run" in text
-        assert "how much runs differ by themselves, one of each cannot tell" in text
+        assert "Run-to-run variation needs repeated runs" in text
     assert f"against  {before.run.id}, passed: No block" in terminal_said
     assert "- **▲ blocks in `Host.restart`" in markdown_said
     assert "against" not in shown(after)
@@ -123,14 +125,14 @@ def test_functions_that_moved_are_in_every_report(runs) -> None:
 def test_the_command_shows_the_other_run(full) -> None:
     """`--against RUN` puts the difference into the page and into `report.json`; without it there is none."""
     before, after = full("before", blocks=0), full("after")
-    assert "Against another run" not in render(after.document(), "html")
+    assert "Comparison with another run" not in render(after.document(), "html")
     before.close()
 
     arguments = [str(after.folder.path), "--against", str(before.folder.path)]
     page = CliRunner().invoke(report, [*arguments, "--format", "html"]).output
     document = json.loads(CliRunner().invoke(report, [*arguments, "--json"]).output)
 
-    assert "Against another run" in page
+    assert "Comparison with another run" in page
     assert '<span class="chip bad">new</span>' in page
-    assert "Nothing can be said: there are no samples of the other run" in page
+    assert "No comparison: there are no samples of the other run" in page
     assert document["difference"]["base_verdict"].startswith("No block")

@@ -47,7 +47,7 @@ def test_what_was_refused_or_never_answered_failed(record) -> None:
     assert (load.offered, load.sent, load.completed, load.failed) == (4, 3, 1, 3)
     assert load.latency_ms.max == 2000.0
     assert [f.message for f in document.findings if f.rule == "load"] == [
-        "3 requests failed, 1 of them without any answer"
+        "3 requests failed, 1 of them without an answer"
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_record_without_the_runners_last_word_is_partial(record) -> None:
     assert ending(document) == ("aborted", 3)
     assert document.run.partial
     assert document.run.verdict == (
-        "Partial record (the runner was killed, or is still at work): "
+        "Partial record (the runner was killed or is still running): "
         "No block: no turn of the loop took longer than 100 ms; p99 lag 0.53 ms over 20.0 s."
     )
 
@@ -133,8 +133,8 @@ def test_events_that_the_driver_dropped_are_no_measurement(record) -> None:
 def test_the_verdict_names_the_line_that_blocked(full) -> None:
     """Share, count, call, place, span and who waited, in one sentence."""
     assert full().document().run.verdict == (
-        "Loop blocked 7.5 % of the run: 5 blocks, all by socket.SocketIO.readinto <- Host.restart "
-        'waiting for a socket (hosts.py:41) in span "restart host", fault stuck-sdk; '
+        "Loop blocked 7.5 % of the run: 5 blocks, each time socket.SocketIO.readinto <- Host.restart "
+        'waited for a socket (hosts.py:41) in span "restart host", fault stuck-sdk; '
         "tasks waited 115 times, for up to 301 ms."
     )
 
@@ -148,7 +148,7 @@ def test_the_verdict_names_the_worst_of_several_lines(record, look) -> None:
     made.ended()
 
     assert made.document().run.verdict == (
-        "Loop blocked 2.0 % of the run: 2 blocks, 75 % of it by f (a.py:1)."
+        "Loop blocked 2.0 % of the run: 2 blocks, 75 % of the time in f (a.py:1)."
     )
 
 
@@ -170,8 +170,8 @@ def test_turns_that_were_counted_but_not_recorded_are_not_called_quiet(record) -
     made.ended()
 
     document = made.document()
-    assert document.run.verdict == "Loop blocked by 1 turn of up to 250 ms, of which nothing was recorded."
-    assert [f.message for f in document.findings] == ["1 turn over the limit counted, but not recorded"]
+    assert document.run.verdict == "Loop blocked by 1 turn of up to 250 ms; no details were recorded."
+    assert [f.message for f in document.findings] == ["1 turn over the limit counted but not recorded"]
 
 
 def test_a_program_without_probe_is_not_called_quiet(record) -> None:
@@ -179,9 +179,7 @@ def test_a_program_without_probe_is_not_called_quiet(record) -> None:
     made = record()
     made.ended()
 
-    assert made.document().run.verdict == (
-        "The probe never entered the program, so nothing is known of its loop."
-    )
+    assert made.document().run.verdict == ("The probe never entered the program, so no loop was measured.")
 
 
 def test_a_program_without_loop_is_told_from_one_without_probe(record) -> None:
@@ -191,7 +189,7 @@ def test_a_program_without_loop_is_told_from_one_without_probe(record) -> None:
     made.ended()
 
     assert made.document().run.verdict == (
-        "The program ran no event loop that the probe saw, so nothing is known of its loop."
+        "The probe detected no event loop in the program, so no loop was measured."
     )
 
 
@@ -202,6 +200,5 @@ def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record) -> None:
     made.ended()
 
     assert made.document().run.verdict == (
-        "The turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed, "
-        "so nothing is known of its loop."
+        "The turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed, so no loop was measured."
     )

@@ -287,7 +287,7 @@ def test_a_trace_has_its_samples(opened, sampled) -> None:
 
     page.run("document.querySelector('.trace summary').click()")
     text = page.run("return document.querySelector('.trace details').innerText")
-    assert "600 ms restart hosts.py:33 below handle" in " ".join(text.split())
+    assert "600 ms restart hosts.py:33 called by handle" in " ".join(text.split())
 
 
 def test_samples_lie_on_the_waterfall(opened, compared) -> None:
@@ -323,7 +323,7 @@ def test_samples_lie_on_the_waterfall(opened, compared) -> None:
     assert page.complaints() == []
 
 
-CONTRAST_BOXES = BOXES.replace("icicle-view", "contrast-view")
+DIFF_BOXES = BOXES.replace("icicle-view", "diff-view")
 
 
 def test_two_runs_are_one_icicle(opened, compared) -> None:
@@ -331,10 +331,8 @@ def test_two_runs_are_one_icicle(opened, compared) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page = opened(*compared)
-    boxes = page.run(CONTRAST_BOXES)
-    looks = page.run(
-        "return [...document.querySelectorAll('#contrast-view > div')].map(box => box.className)"
-    )
+    boxes = page.run(DIFF_BOXES)
+    looks = page.run("return [...document.querySelectorAll('#diff-view > div')].map(box => box.className)")
     by_function = {text.rpartition(" ")[0].rpartition(" ")[2]: text for text in boxes}
     tones = dict(zip(by_function, looks, strict=True))
 
@@ -344,25 +342,25 @@ def test_two_runs_are_one_icicle(opened, compared) -> None:
     assert tones["restart"] == "own heavier"
     assert tones["parse"] == "own lighter"
     assert tones["check"] == "own"
-    legend = page.run("return document.querySelector('#difference ~ .parts-legend').innerText")
+    legend = page.run("return document.querySelector('#comparison ~ .parts-legend').innerText")
     assert [line.strip()[:1] for line in legend.splitlines()] == ["▲", "▼", "≈"]
 
-    page.run("document.querySelector('#contrast-view [tabindex=\"0\"]').focus()")
+    page.run("document.querySelector('#diff-view [tabindex=\"0\"]').focus()")
     page.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    told = page.run("return document.getElementById('contrast-told').textContent")
+    told = page.run("return document.getElementById('diff-details').textContent")
     assert "restart hosts.py: " in told
-    assert "with a noise of ±" in told
+    assert "ms ± " in told
     assert "heavier" in told
     page.press(Keys.ENTER)
-    assert len(page.run(CONTRAST_BOXES)) == 3
+    assert len(page.run(DIFF_BOXES)) == 3
     page.press(Keys.ESCAPE)
-    assert page.run(CONTRAST_BOXES) == boxes
+    assert page.run(DIFF_BOXES) == boxes
     page.run(
-        """const field = document.getElementById("contrast-filter").elements.coroutine;
+        """const field = document.getElementById("diff-filter").elements.coroutine;
         field.value = [...field.options].find(option => option.textContent === "Health.beat").value;
         field.dispatchEvent(new Event("change", { bubbles: true }));"""
     )
-    assert [text.split()[1] for text in page.run(CONTRAST_BOXES)] == ["everything", "handle", "check"]
+    assert [text.split()[1] for text in page.run(DIFF_BOXES)] == ["everything", "handle", "check"]
     assert page.complaints() == []
 
 
@@ -381,7 +379,7 @@ def test_what_is_too_thin_can_be_looked_at_closer(opened, record, look) -> None:
 
     assert page.run(BOXES)[1:] == ["1000 more, each too thin to draw"]
     assert "1000 calls, 100.0 % of what is shown" in page.run(
-        "return document.getElementById('icicle-told').textContent"
+        "return document.getElementById('icicle-details').textContent"
     )
     page.press(Keys.ENTER)
     assert page.run(THIN) == [101, "900 more, each too thin to draw"]
@@ -408,10 +406,10 @@ def test_samples_open_in_speedscope(opened, sampled) -> None:
     assert [text for text in page.complaints() if "speedscope v" not in text] == []
 
 
-def test_on_paper_all_audits_are_open(opened, full) -> None:
+def test_on_paper_all_checks_are_open(opened, full) -> None:
     """What is folded up cannot be opened there; afterwards it is as it was."""
     page = opened(full())
-    folded = "return document.querySelectorAll('[aria-labelledby=audits] details:not([open])').length"
+    folded = "return document.querySelectorAll('[aria-labelledby=checks] details:not([open])').length"
     assert page.run(folded) == 2
     page.run("dispatchEvent(new Event('beforeprint'))")
     assert page.run(folded) == 0
@@ -539,7 +537,7 @@ def test_a_big_run_opens_soon(opened, record, look) -> None:
     assert page.took_s < 3
     text = page.run("return document.body.innerText")
     assert "240 of 5,000" in text
-    assert "and 988 more places that took less" in text
+    assert "and 988 more places with less time" in text
     assert page.complaints() == []
 
 

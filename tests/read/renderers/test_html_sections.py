@@ -88,7 +88,10 @@ def test_where_time_went_is_told_in_words_and_in_parts(full) -> None:
     page, plain = render(decomposed, "html"), render(document, "html")
 
     assert "from 7 spans of 50 % of the traces" in page
-    assert 'aria-label="running 5 ms, ready, but the loop was held 10 ms, a file or socket 35 ms"' in page
+    assert (
+        'aria-label="running 5 ms, ready, but the loop was held 10 ms, waiting for a file or socket 35 ms"'
+        in page
+    )
     assert '<span class="part io" style="width:70.00%"' in page
     assert "the loop, held by <code>Host.restart</code>" in page
     assert page.count('<b class="part ready" style="left:50.0%;width:50.0%"') == 2
@@ -104,6 +107,17 @@ def test_a_loop_that_tells_nothing_of_its_steps_is_named(full) -> None:
     assert "is not known on uvloop.Loop" in render(document, "html")
 
 
+def test_samples_too_deep_for_the_page_are_left_out(record, look) -> None:
+    """A stack with more calls than the icicle has room for: the page says how long it was sampled."""
+    made = record()
+    made.loop()
+    made.blocked(4.0, 400, [look(*["walk.py:7 walk"] * 3000)])
+    document = made.document()
+
+    assert (document.icicle.threads, document.icicle.rows) == ((), ())
+    assert "401 ms in rare calls left out" in render(document, "html")
+
+
 def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monkeypatch) -> None:
     """First without speedscope, then without the calls of two runs, then without the icicle; it says so."""
     before, after = full("before", blocks=2), full("after")
@@ -111,7 +125,7 @@ def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monke
     samples = profile_diff(load(before.folder), load(after.folder))
     document = replace(head, difference=comparison(base, head, samples))
     whole = render(document, "html")
-    parts = ('id="speedscope-code"', 'id="contrast-data"', 'id="icicle-data"')
+    parts = ('id="speedscope-code"', 'id="diff-data"', 'id="icicle-data"')
     smaller, found = whole, []
     for _ in parts:
         monkeypatch.setattr(html, "MAX_BYTES", len(smaller.encode()) - 1)
@@ -120,5 +134,5 @@ def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monke
 
     assert [part in whole for part in parts] == [True, True, True]
     assert found == [[False, True, True], [False, False, True], [False, False, False]]
-    assert smaller.count("for the page would be too large") == 2
-    assert "for the page would be too large" not in whole
+    assert smaller.count("because the page would be too large") == 2
+    assert "because the page would be too large" not in whole

@@ -128,7 +128,7 @@ def test_many_places_are_cut_with_their_number(record, look) -> None:
 
     html = render(document, "html")
     assert html.count('<article class="place"') == 12
-    assert "and 18 more places that took less" in html
+    assert "and 18 more places with less time" in html
     assert "and 22 more places" in shown(document)
     assert "… and 20 more places." in render(document, "md")
 
@@ -214,7 +214,7 @@ def test_hints_stand_beside_what_they_are_for(record, look) -> None:
     document = made.document()
 
     text = " ".join(shown(document).split())
-    assert "hint f0, f2: Use await loop.getaddrinfo(...), which asks in a thread." in text
+    assert "hint f0, f2: Use await loop.getaddrinfo(...), which resolves in a thread." in text
     assert "See docs/blocking.md#dns hint f1: Use asyncio.Queue" in text
     assert "f3:" not in text
     page = Page(render(document, "html"))
@@ -267,7 +267,7 @@ def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look) 
     page = render(made.document(), "html")
 
     assert '<dt>awaited by</dt><dd class="mono">middle, main</dd>' in page
-    assert '<dt>made at</dt><dd class="mono">/srv/shop/app.py:7</dd>' in page
+    assert '<dt>created at</dt><dd class="mono">/srv/shop/app.py:7</dd>' in page
 
     other = record("other")
     other.loop()

@@ -111,7 +111,7 @@ def test_new_places_are_warnings_and_known_ones_notes_worst_first(judged) -> Non
 
 
 def _finding(level, function, line, took):
-    message = f"{function} called open on the loop: {took} in all"
+    message = f"{function} called open on the loop: {took} in total"
     return Finding("calls", level, message, "/srv/shop/cart.py", line)
 
 
@@ -159,7 +159,7 @@ def test_places_that_were_not_told_apart_are_a_note(judged) -> None:
     (found,) = [found for found in document.findings if found.rule == "calls"]
     assert (found.level, found.message) == (
         "note",
-        "open was called on the loop at further places: 50 times, 50 ms in all",
+        "open was called on the loop in other places: 50 times, 50 ms in total",
     )
     assert [(call.where, call.new) for call in document.calls] == [("", False)]
 

@@ -57,8 +57,8 @@ def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(recor
     assert said(made) == [
         (
             "warning",
-            "process 4242 still ran 8.00 s after it was asked to end by SIGTERM: Server.serve waits in "
-            "Server.shutdown (webserver/server.py:283); 3 tasks pending besides: "
+            "process 4242 was still running 8.00 s after it was asked to end by SIGTERM: Server.serve "
+            "waits in Server.shutdown (webserver/server.py:283); 3 other tasks pending: "
             "Request.run in stream (app.py:8)",
             SHUTDOWN.file,
             283,
@@ -77,7 +77,7 @@ def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record) -> N
     ((level, message, _, line),) = said(made)
     assert (level, line) == ("warning", 283)
     assert message.startswith(
-        "the target still ran 7.50 s after it was asked to end by SIGTERM: Server.serve"
+        "the target was still running 7.50 s after it was asked to end by SIGTERM: Server.serve"
     )
 
 
@@ -90,8 +90,8 @@ def test_one_that_goes_on_as_before_is_a_note(record) -> None:
     assert said(made) == [
         (
             "note",
-            "process 4242 still ran 8.00 s after it was asked to end by SIGTERM: Server.serve waits in "
-            "Server.main_loop (webserver/server.py:230), as it did when it was asked",
+            "process 4242 was still running 8.00 s after it was asked to end by SIGTERM: Server.serve "
+            "waits in Server.main_loop (webserver/server.py:230), as it was when the signal came",
             MAIN_LOOP.file,
             230,
         )

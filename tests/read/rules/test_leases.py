@@ -76,7 +76,7 @@ def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service) -> Non
 
     assert said(blocked) == [
         (
-            "2 messages came again, 1 of them took effect twice: their leases of 1.00 s ended "
+            "2 messages redelivered, and 1 of them took effect twice: their leases of 1.00 s expired "
             "while Host.restart (hosts.py:44) held the loop for up to 1.50 s: a, b",
             44,
         )

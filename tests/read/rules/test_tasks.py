@@ -54,8 +54,8 @@ def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> N
     assert said(made) == [
         (
             "warning",
-            "95 tasks of watch wait at hub.py:30: they came from 2.0 s to 18.0 s into the run, "
-            "and none of them ended",
+            "95 tasks of watch wait at hub.py:30: they arrived from 2.0 s to 18.0 s into the run, "
+            "and none of them left",
             30,
         )
     ]
@@ -136,7 +136,7 @@ def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record) -> None:
 
     ((level, message, _),) = said(made)
     assert level == "note"
-    assert message.endswith("as many files or sockets were opened, so they may belong to connections")
+    assert message.endswith("as many files or sockets were opened, so they may serve connections")
     assert made.document().loop.tasks.leaked == 0
 
 
@@ -159,7 +159,7 @@ def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record) -> None:
     assert said(made) == [
         (
             "warning",
-            "1 task of watch cancelled, and still pending at hub.py:30, "
+            "1 task of watch cancelled but still pending at hub.py:30, "
             "at least 3.20 s after the cancellation",
             30,
         )
@@ -184,8 +184,12 @@ def test_of_a_loss_that_was_written_again_the_whole_count_holds(record) -> None:
     made.write("target", event.TaskDestroyed(made.at(1), LOOP_PID, library, 1))
 
     assert said(made) == [
-        ("warning", "1,000 tasks of watch (hub.py:30) destroyed while pending: nobody kept a reference", 30),
-        ("warning", "1 task of poll (sdk/poll.py:3) destroyed while pending: nobody kept a reference", 3),
+        (
+            "warning",
+            "1,000 tasks of watch (hub.py:30) destroyed while pending: no reference to it was kept",
+            30,
+        ),
+        ("warning", "1 task of poll (sdk/poll.py:3) destroyed while pending: no reference to it was kept", 3),
     ]
 
 
@@ -205,8 +209,8 @@ def test_an_exception_of_a_plain_callback_has_its_line(record) -> None:
     assert said(made) == [
         (
             "warning",
-            "2 exceptions reached nobody: KeyError: 'a', raised in tick (hub.py:50); "
-            "asyncio said: Exception in callback tick()",
+            "2 exceptions went unhandled: KeyError: 'a', raised in tick (hub.py:50); "
+            "asyncio reported: Exception in callback tick()",
             50,
         )
     ]

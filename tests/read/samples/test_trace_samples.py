@@ -58,7 +58,7 @@ RESTART = f"{1:016x}"
 def test_each_look_stands_at_its_time(traced) -> None:
     """On the row of its span, as long as the ticks that it stands for, and in order of time."""
     icicle = traced((1.3, 2, RESTART, (0, 1, 10_000, 1, 60_000, 5)), (1.25, 1, RESTART, ()))
-    spots = [(m.span, m.from_ms, m.to_ms, m.looks) for m in icicle.marked.marks]
+    spots = [(m.span, m.from_ms, m.to_ms, m.samples) for m in icicle.marked.marks]
     lines = [icicle.lines[icicle.called[m.call - 1]].function for m in icicle.marked.marks]
 
     assert spots == [
@@ -99,7 +99,7 @@ def test_very_many_marks_become_few(traced, monkeypatch) -> None:
     joined = traced((1.25, 1, RESTART, row), name="joined").marked
     alone = traced(*((1.25 + n / 20, 1 + n % 2, RESTART, ()) for n in range(6)), name="alone").marked
 
-    assert [(m.from_ms, m.to_ms, m.looks) for m in joined.marks] == [(240, 440, 20)]
+    assert [(m.from_ms, m.to_ms, m.samples) for m in joined.marks] == [(240, 440, 20)]
     assert joined.left_out == 0
     assert (len(alone.marks), alone.left_out) == (3, 3)
     assert list(alone.marks) == sorted(alone.marks, key=lambda m: m.from_ms)

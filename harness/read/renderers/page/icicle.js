@@ -1,15 +1,15 @@
 "use strict";
-// Samples as an icicle: callers above what they call. Calls have higher numbers than those that make them. What a
-// row says after its call, and how that looks, is the business of *kind*: of one run, or of two (`samples.js`).
+// Samples as an icicle: callers above what they call. A call has a higher number than its caller. *kind* defines the
+// values of a row and how they are shown: those of one run, or of two (`samples.js`).
 const icicle = (name, data, kind) => {
-  const [view, form, told] = ["view", "filter", "told"].map(part => document.getElementById(`${name}-${part}`));
+  const [view, form, details] = ["view", "filter", "details"].map(part => document.getElementById(`${name}-${part}`));
   const HEIGHT = 20, THINNEST = 0.0025;
-  // Half a letter tells nothing, and half a number something wrong.
+  // Narrower boxes get no text, because a truncated number would be wrong.
   const LEGIBLE = 0.03;
   const ROOM = 100, CRUMBS = 0.05, SOME = 5;
   const children = Array.from({ length: data.callers.length + 1 }, () => []);
   data.callers.forEach((caller, index) => children[caller].push(index + 1));
-  // For each value of a row what all calls have of it, and how wide each call is.
+  // For each value of a row its sum by call, and the width of each call.
   let sums = [], spent = [], above = 0, skipped = null;
   const valuesOf = call => sums.map(sum => sum[call]);
   const itselfOf = call => sums.map(sum => sum[call] - children[call].reduce((all, callee) => all + sum[callee], 0));
@@ -45,7 +45,7 @@ const icicle = (name, data, kind) => {
   const box = (call, depth, left, width) => {
     const [name, where, own] = call ? lineOf(call) : ["everything", "", false];
     const made = element("div", { tabIndex: -1, textContent: width < LEGIBLE ? kind.sign(valuesOf(call)) : kind.label(call ? `${name} ${where}` : "everything", valuesOf(call), !call) });
-    made.className = [own ? "own" : "", kind.look(valuesOf(call)), call && found(call) ? "found" : ""].join(" ").trim();
+    made.className = [own ? "own" : "", kind.tone(valuesOf(call)), call && found(call) ? "found" : ""].join(" ").trim();
     made.style.setProperty("--strength", kind.strength(valuesOf(call), valuesOf(0)));
     place(made, depth, left, width);
     made.setAttribute("role", "treeitem");
@@ -55,8 +55,8 @@ const icicle = (name, data, kind) => {
     return made;
   };
 
-  // What is too thin to be drawn, together: the callees of a call from a number on. Selected, they have the whole
-  // width, as many at a time as it has room for.
+  // One box for the callees of a call that are too thin to draw. Selecting it gives them the whole width, as many
+  // at a time as fit.
   const crumbs = (caller, from, depth, left, width) => {
     const text = `${calleesOf(caller).length - from} more, each too thin to draw`;
     const made = element("div", { className: "crumbs", tabIndex: -1, textContent: width < 5 * LEGIBLE ? "" : text });
@@ -102,27 +102,27 @@ const icicle = (name, data, kind) => {
     if (focused !== undefined) first.focus();
     const matching = searched() ? boxes.filter(one => one.classList.contains("found")).length : null;
     form.querySelector("output").textContent = kind.brief(valuesOf(0)) + (matching === null ? "" : `, ${matching} found`);
-    tell(above);
+    show(above);
   };
 
-  const tell = call => {
-    if (!call) { told.textContent = spent[0] ? kind.whole(valuesOf(0)) : "Nothing was sampled there."; return; }
+  const show = call => {
+    if (!call) { details.textContent = spent[0] ? kind.whole(valuesOf(0)) : "No samples."; return; }
     const [name, where, own] = lineOf(call);
-    told.replaceChildren(element("code", { textContent: name }), ` ${where}${own ? "" : " (library)"}: ${kind.tell(valuesOf(call), itselfOf(call), valuesOf(0))}`);
+    details.replaceChildren(element("code", { textContent: name }), ` ${where}${own ? "" : " (library)"}: ${kind.details(valuesOf(call), itselfOf(call), valuesOf(0))}`);
   };
 
-  const tellOf = at => {
-    if (at.dataset.call) return tell(+at.dataset.call);
+  const showAt = at => {
+    if (at.dataset.call) return show(+at.dataset.call);
     const rest = calleesOf(+at.dataset.caller).slice(+at.dataset.from);
     const some = rest.slice(0, SOME).map(call => `${lineOf(call)[0]} ${lineOf(call)[1]}`).join(", ");
-    told.textContent = `${rest.length} calls, ${(sumOf(rest) / spent[0] * 100).toFixed(1)} % of what is shown; select them to look closer. The largest: ${some}`;
+    details.textContent = `${rest.length} calls, ${(sumOf(rest) / spent[0] * 100).toFixed(1)} % of what is shown; select them to zoom in. The largest: ${some}`;
   };
   const boxAt = event => event.target.closest("[role=treeitem]");
-  const closer = (call, from = null) => { [above, skipped] = [call, from]; draw(call); };
-  const closerAt = at => at.dataset.call ? closer(+at.dataset.call) : closer(+at.dataset.caller, +at.dataset.from);
-  view.addEventListener("click", event => { const at = boxAt(event); if (at) closerAt(at); });
-  view.addEventListener("pointerover", event => { const at = boxAt(event); if (at) tellOf(at); });
-  view.addEventListener("focusin", event => { const at = boxAt(event); if (at) tellOf(at); });
+  const zoom = (call, from = null) => { [above, skipped] = [call, from]; draw(call); };
+  const zoomAt = at => at.dataset.call ? zoom(+at.dataset.call) : zoom(+at.dataset.caller, +at.dataset.from);
+  view.addEventListener("click", event => { const at = boxAt(event); if (at) zoomAt(at); });
+  view.addEventListener("pointerover", event => { const at = boxAt(event); if (at) showAt(at); });
+  view.addEventListener("focusin", event => { const at = boxAt(event); if (at) showAt(at); });
   view.addEventListener("keydown", event => {
     const at = boxAt(event);
     if (!at) return;
@@ -135,8 +135,8 @@ const icicle = (name, data, kind) => {
       ArrowLeft: () => same[index - 1],
       ArrowRight: () => same[index + 1],
     }[event.key];
-    if (event.key === "Enter" || event.key === " ") closerAt(at);
-    else if (event.key === "Escape") closer(0);
+    if (event.key === "Enter" || event.key === " ") zoomAt(at);
+    else if (event.key === "Escape") zoom(0);
     else if (next) {
       const to = next();
       if (to) { at.tabIndex = -1; to.tabIndex = 0; to.focus(); }

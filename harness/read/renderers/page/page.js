@@ -1,5 +1,5 @@
 "use strict";
-// What every part of the page uses: its data, its colours as they are now, and figures as people read them.
+// Shared by all parts of the page: its data, its current colours, and formatting of figures.
 const dataOf = name => JSON.parse(document.getElementById(name + "-data").textContent);
 
 const duration = ms => {
@@ -15,7 +15,7 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
-// A canvas wants a colour and not a variable.
+// A canvas needs a colour, not a variable.
 const colour = name => {
   const probe = document.body.appendChild(element("i"));
   probe.style.color = `var(${name})`;
@@ -41,10 +41,10 @@ const colour = name => {
   button.textContent = isDark() ? "Light" : "Dark";
 }
 
-// On paper nothing can be opened: the audits are short enough to stand there all.
+// On paper nothing can be opened, so the checks are printed in full.
 let opened = [];
 addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("section[aria-labelledby=audits] details:not([open])")];
+  opened = [...document.querySelectorAll("section[aria-labelledby=checks] details:not([open])")];
   opened.forEach(entry => { entry.open = true; });
 });
 addEventListener("afterprint", () => opened.forEach(entry => { entry.open = false; }));

@@ -1,22 +1,22 @@
 "use strict";
-// What the two icicles show of a call: the time of one run, or that of two runs and what lies between them.
+// What the two icicles show of a call: the time in one run, or the times in two runs and their difference.
 {
   const time = {
     adds: [true],
     width: ([ms]) => ms,
-    look: () => "",
+    tone: () => "",
     sign: () => "",
     strength: () => 0,
     label: (name, values, isAll) => isAll ? `${name}: ${time.brief(values)}` : name,
     brief: ([ms]) => duration(ms),
     whole: () => "",
-    tell: (values, itself, whole) => `${time.brief(values)}, ${(values[0] / whole[0] * 100).toFixed(1)} % of what is shown; ${time.brief(itself)} by itself`,
+    details: (values, itself, whole) => `${time.brief(values)}, ${(values[0] / whole[0] * 100).toFixed(1)} % of what is shown; ${time.brief(itself)} by itself`,
   };
   if (document.getElementById("icicle-data")) icicle("icicle", dataOf("icicle"), time);
 }
-if (document.getElementById("contrast-data")) {
-  const data = dataOf("contrast");
-  // Of the variance there is no sum: each call has that of all below it.
+if (document.getElementById("diff-data")) {
+  const data = dataOf("diff");
+  // Variances do not add up: that of each call includes all below it.
   const apart = ([base, head]) => head - base;
   const noise = ([, , variance]) => 2 * Math.sqrt(variance);
   const moved = values => Math.abs(apart(values)) <= noise(values) ? 0 : Math.sign(apart(values));
@@ -27,14 +27,14 @@ if (document.getElementById("contrast-data")) {
     adds: [true, true, false],
     sign,
     width: ([base, head]) => (base + head) / 2,
-    look: values => ({ "1": "heavier", "0": "", "-1": "lighter" })[moved(values)],
-    // Of what moved in all, so that a large change stands out from a sure one.
+    tone: values => ({ "1": "heavier", "0": "", "-1": "lighter" })[moved(values)],
+    // Relative to the total change, so that large changes stand out, not merely certain ones.
     strength: (values, whole) => Math.round(14 + 34 * Math.min(1, Math.abs(apart(values)) / Math.max(Math.abs(apart(whole)), difference.width(whole) / 4, 1e-9))),
     label: (name, values) => [sign(values), moved(values) ? signed(values) : "", name].filter(Boolean).join(" "),
     brief: values => `${duration(values[0])} → ${duration(values[1])} per ${data.per}`,
-    whole: values => difference.tell(values),
-    tell: (values, itself) => `${difference.brief(values)}, ${signed(values)} with a noise of ± ${duration(noise(values))}: ${said(values)}` +
+    whole: values => difference.details(values),
+    details: (values, itself) => `${difference.brief(values)}, ${signed(values)} ± ${duration(noise(values))}: ${said(values)}` +
       (itself ? `; by itself ${duration(itself[0])} → ${duration(itself[1])}` : ""),
   };
-  icicle("contrast", data, difference);
+  icicle("diff", data, difference);
 }

@@ -1,10 +1,10 @@
 "use strict";
-// The samples in speedscope, which lies in the page packed and is unpacked when it is asked for: in a frame of
-// its own, because it takes a whole window.
+// The samples in speedscope, which is packed in the page and unpacked when it is opened, in a frame because it needs
+// a window of its own.
 {
   const entry = document.getElementById("speedscope");
 
-  // One profile for each thread. The samples are added up, so "left heavy" and "sandwich" are the views that tell.
+  // One profile per thread. The samples are added up, so only the views "left heavy" and "sandwich" have a meaning.
   const profile = () => {
     const data = dataOf("icicle");
     const frames = data.lines.map(([name, where]) => ({ name, file: where.replace(/:\d+$/, ""), line: +where.split(":").at(-1) }));
@@ -31,8 +31,8 @@
   const show = async () => {
     const json = new TextEncoder().encode(JSON.stringify(profile()));
     const text = btoa(Array.from(json, byte => String.fromCharCode(byte)).join(""));
-    // It remembers its theme where a page from a file may not. And it would fetch the file that its address
-    // names; what is there is handed over instead.
+    // It stores its theme, which a page from a file may not do. And it would fetch the file named in its address;
+    // the data is passed directly instead.
     const start = `Object.defineProperty(window, "localStorage", { value: {} });
       const append = document.head.appendChild;
       document.head.appendChild = node => node.src ? node : append.call(document.head, node);`;

@@ -1,6 +1,6 @@
 "use strict";
-// A link to a block opens it. The longest blocks of each place are in the page; of the others that the timeline
-// shows the stack is among the data, and becomes an entry when it is asked for.
+// A link to a block opens it. The longest blocks of each place are in the page; the stacks of the others on the
+// timeline are in the data, and are added to the page when they are opened.
 const stalls = dataOf("stalls");
 
 {
@@ -24,7 +24,7 @@ const stalls = dataOf("stalls");
       : element("p", { textContent: "No sample fell into this turn." });
     const entry = element("details", { id }, summary, element("div", { className: "body" }, stack));
     if (stall.place) {
-      entry.lastChild.append(element("a", { href: `#place-${stall.place}`, textContent: "its place, with the source and a hint" }));
+      entry.lastChild.append(element("a", { href: `#place-${stall.place}`, textContent: "Source and fix" }));
     }
     document.getElementById("further").prepend(entry);
     return entry;

@@ -1,14 +1,14 @@
 "use strict";
-// The lanes over one axis of time, on one cursor: faults as bands, blocks as links that stand where they lasted.
+// The lanes on one time axis with one cursor: faults as bands, blocks as links.
 {
   const data = dataOf("timeline"), box = document.getElementById("chart");
   const at = data.lanes[0].series[0].values.map((_, index) => (index + 0.5) * data.step_s);
-  const say = {
+  const format = {
     "ms": duration,
     "share": value => value == null ? "–" : (value * 100).toFixed(value < 0.0995 && value ? 1 : 0) + " %",
     "per second": value => value == null ? "–" : +value.toFixed(1) + "/s",
   };
-  // The limit has to be seen as well, and room above the longest block.
+  // Includes the limit, and room above the longest block.
   const highest = 1.15 * Math.max(data.limit_ms, ...data.lanes[0].series[1].values, ...stalls.stalls.map(one => one.held_ms));
 
   const strip = element("div", { className: "fault-rows" });
@@ -90,7 +90,7 @@
         ...lane.series.map(one => ({
           label: one.name,
           scale: one.unit,
-          value: (_, value) => say[one.unit](value),
+          value: (_, value) => format[one.unit](value),
           stroke: () => colour(one.tone),
           fill: one.style === "area" ? () => colour(one.tone) : undefined,
           dash: one.style === "dashed" ? [4, 4] : undefined,
@@ -103,13 +103,13 @@
         drawClear: [banded],
         draw: first ? [limited, placed] : [],
         init: first ? [chart => chart.over.append(...marks)] : [],
-        // A look closer is one in all lanes.
+        // All lanes zoom together.
         setScale: [(chart, key) => key === "x" && zoomed(chart)],
       },
     }, [at, ...lane.series.map(one => one.values)], element("div"));
   };
 
-  // A value between two gaps has no line.
+  // A value between two gaps needs a point, because it has no line.
   const lonely = values => values.some((value, index) => value != null && values[index - 1] == null && values[index + 1] == null);
 
   let charts = [];
@@ -142,7 +142,7 @@
   marks.forEach((mark, index) => {
     mark.addEventListener("keydown", event => { if (go(index, event.key)) event.preventDefault(); });
     mark.addEventListener("focus", () => charts[0].setCursor({ left: charts[0].valToPos(stalls.stalls[index].at_s, "x"), top: 1 }));
-    // Otherwise a press begins to drag.
+    // Otherwise a press starts dragging.
     mark.addEventListener("mousedown", event => event.stopPropagation());
   });
 }

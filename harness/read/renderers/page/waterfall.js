@@ -1,5 +1,5 @@
 "use strict";
-// The samples of the traces, on their spans: each at the time that it stands for.
+// The samples of the traces, each on its span at its time.
 {
   const data = dataOf("icicle");
   const FRAMES = 10;
@@ -10,13 +10,13 @@
     return calls;
   };
 
-  const told = (output, [, , from, to, looks, thread, call], span) => {
+  const describe = (output, [, , from, to, count, thread, call], span) => {
     const calls = stackOf(call), shown = calls.slice(-FRAMES);
     const frames = shown.flatMap((at, index) => {
       const [name, where, own] = lineOf(at);
       return [index ? " › " : "", element(own ? "b" : "span", { textContent: name }), ` ${where}`];
     });
-    output.replaceChildren(`${duration(from)} to ${duration(to)} in the trace, in ${span}, ${looks === 1 ? "1 sample" : `${looks} samples`} of ${data.threads[thread].name || "a thread"}: `,
+    output.replaceChildren(`${duration(from)} to ${duration(to)} in the trace, in ${span}, ${count === 1 ? "1 sample" : `${count} samples`} of ${data.threads[thread].name || "a thread"}: `,
       calls.length > shown.length ? `… ${calls.length - shown.length} frames › ` : "", ...(frames.length ? frames : ["the loop itself"]));
   };
 
@@ -24,28 +24,28 @@
     const marks = data.marked.marks.filter(mark => mark[0] === number);
     if (!marks.length) return;
     const whole = +fall.dataset.tookMs || 0.001, rows = [...fall.querySelectorAll("[data-span]")];
-    const output = element("p", { className: "told" });
-    output.textContent = "Point at a sample, or go to it with Tab and the arrow keys, for its stack.";
+    const output = element("p", { className: "details" });
+    output.textContent = "Hover a sample, or focus it with Tab and the arrow keys, to see its stack.";
     output.setAttribute("aria-live", "polite");
     fall.setAttribute("role", "group");
-    fall.setAttribute("aria-label", "The samples of this trace; the arrow keys go from one to the next");
+    fall.setAttribute("aria-label", "Samples of this trace; the arrow keys move between them");
     const ticks = marks.map((mark, index) => {
-      const [, row, from, to, looks, , call] = mark, name = rows[row].dataset.span;
+      const [, row, from, to, count, , call] = mark, name = rows[row].dataset.span;
       const [line, where] = call ? lineOf(call) : ["the loop itself", ""];
       const tick = element("button", { type: "button", className: "tick", tabIndex: index ? -1 : 0 });
       if (stackOf(call).some(at => lineOf(at)[2])) tick.classList.add("own");
       tick.style.left = from / whole * 100 + "%";
       tick.style.width = (to - from) / whole * 100 + "%";
-      tick.setAttribute("aria-label", `${looks === 1 ? "sample" : `${looks} samples`} at ${duration(to)} in ${name}: ${line} ${where}`);
+      tick.setAttribute("aria-label", `${count === 1 ? "sample" : `${count} samples`} at ${duration(to)} in ${name}: ${line} ${where}`);
       const show = () => {
-        told(output, mark, name);
+        describe(output, mark, name);
         ticks.forEach((other, at) => other.classList.toggle("same", marks[at][6] === call));
       };
       tick.addEventListener("pointerover", show);
       tick.addEventListener("focus", show);
       tick.addEventListener("keydown", event => {
         const middle = (from + to) / 2;
-        // In the next row that has any, the one that is nearest in time.
+        // The sample nearest in time, in the next row that has samples.
         const beside = step => {
           const further = marks.map((other, at) => [other, at]).filter(([other]) => step * (other[1] - row) > 0);
           const next = further.length && further.reduce((a, b) => step * (b[0][1] - a[0][1]) < 0 ? b : a)[0][1];
