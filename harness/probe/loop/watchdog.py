@@ -43,7 +43,7 @@ BUSY_SHARE = 10
 Frames = dict[int, FrameType]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Stall:
     """What is known of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
 
@@ -92,7 +92,7 @@ class Stall:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WatchedThread:
     """One thread's loops under watch."""
 
