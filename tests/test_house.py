@@ -61,18 +61,7 @@ def test_links_of_a_page_lead_somewhere(page) -> None:
 
 
 # Families, found by name: a new member is a new file, so their number is no sign of disorder.
-FAMILIES = {
-    "commands",
-    "renderers",
-    "rules",
-    "faults",
-    "senders",
-    "targets",
-    "brokers",
-    "stores",
-    "hosts",
-    "hooks",
-}
+FAMILIES = {"brokers", "commands", "hosts", "kinds", "renderers", "rules", "senders", "stores", "targets"}
 MODULES = 16
 
 
@@ -98,3 +87,58 @@ def test_a_class_name_stands_in_one_file():
                 files.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
 
     assert {name: where for name, where in files.items() if len(where) > 1} == {}
+
+
+# Documented, in spite of their names.
+DOCUMENTED = {
+    "sys._getframe",  # the stack of this thread: `sys`, "System-specific parameters and functions"
+    "sys._current_frames",  # the stacks of all threads, there as well
+    "os._exit",  # `os`, "Process Management"
+}
+# aiomonitor's private parts, not Python's: it has no public way to run one of its commands.
+OTHERS = {"console/commands/aiomonitor.py"}
+
+
+def test_only_the_hooks_reach_into_private_parts():
+    """What the next Python may change is used in one folder: no other file uses foreign private parts."""
+    house = ROOT / "harness"
+    files = [file for room in ("probe", "console") for file in (house / room).rglob("*.py")]
+    outside = [file for file in files if "probe/hooks" not in file.as_posix()]
+    found = {str(file.relative_to(house)): foreign_parts(ast.parse(file.read_text())) for file in outside}
+
+    assert {file: parts for file, parts in found.items() if parts and file not in OTHERS} == {}
+
+
+def test_only_one_module_knows_versions():
+    """Everything else asks it what this Python has."""
+    files = [file for room in ("probe", "console") for file in (ROOT / "harness" / room).rglob("*.py")]
+
+    assert [file.name for file in files if "sys.version_info" in file.read_text()] == ["runtime.py"]
+
+
+def foreign_parts(tree: ast.Module) -> list[str]:
+    """The private attributes in a module that it does not define itself, as they are written."""
+    own, parts = set(), []
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                own.add(name)
+            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.AnnAssign(target=ast.Name(id=name)):
+                own.add(name)
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name):
+                parts.append((name, node))
+            case ast.Call(
+                func=ast.Name(id="getattr" | "hasattr"), args=[_, ast.Constant(value=str(name)), *_]
+            ):
+                parts.append((name, node))
+            case ast.ImportFrom(level=0, names=names):
+                parts += [(name.name, node) for name in names]
+    texts = [ast.unparse(node) for name, node in parts if is_private(name) and name not in own]
+    return [text for text in texts if text not in DOCUMENTED]
+
+
+def is_private(name: str) -> bool:
+    # Ours on foreign objects, such as the number of a task, say so.
+    return name.startswith("_") and not name.startswith(("__", "_harness"))

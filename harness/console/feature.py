@@ -1,4 +1,4 @@
-"""The console as a feature of the probe: opened where the configuration asks for one."""
+"""The console as a feature of the probe."""
 
 from __future__ import annotations
 

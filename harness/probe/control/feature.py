@@ -1,4 +1,4 @@
-"""What the runner and the console may do inside the target: put faults in force, and undo them."""
+"""The faults that the runner and the console inject into the target, as a feature of the probe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Control(Feature):
-    """The faults in force in this process, and the socket by which the runner asks for them."""
+    """The faults in force in this process, and the control socket for the runner."""
 
     def __init__(self, session: ProbeSession) -> None:
         self._session = session
@@ -26,7 +26,7 @@ class Control(Feature):
             "inject": lambda request: self._faults().inject(request),
             "heal": lambda request: self._faults().heal(request),
         }
-        # The runner asked for its faults itself; only the console needs the list.
+        # The runner knows its faults; only the console needs the list.
         session.handlers |= {**faults, "faults": lambda request: self._faults().in_force(request)}
         if session.config.control:
             from .server import ControlServer
@@ -46,9 +46,9 @@ class Control(Feature):
             self._injector.heal_all()
 
     def _faults(self) -> FaultInjector:
-        with self._lock:  # the runner and the console ask in different threads
+        with self._lock:  # requests of the runner and the console come in different threads
             if self._injector is None:
-                # Only now: most runs have no faults, and would pay for its imports at the target's start.
+                # Not earlier: runs without faults need not pay for these imports at the target's start.
                 from .faults import FaultInjector
 
                 self._injector = FaultInjector(self._session.write)

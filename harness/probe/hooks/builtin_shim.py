@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
-    """Stands for a function written in C.
+    """Replaces a function written in C.
 
     A static method, because such a function does not become a method when it is stored in a class
-    (``pause = time.sleep``), as a function written in Python would. It equals the function it stands for:
+    (``pause = time.sleep``), as a function written in Python would. It equals the original:
     `shutil` checks whether ``os.stat`` is in ``os.supports_dir_fd``, and removes trees in a less safe way
     when it is not.
     """

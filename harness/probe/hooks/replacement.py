@@ -1,4 +1,4 @@
-"""One attribute of a module, a class or an object, replaced so that it can be put back."""
+"""Replaces one attribute of a module, a class or an object, and restores it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Stands for an attribute that the owner itself does not have.
+# The value of an attribute that the owner itself does not have.
 ABSENT: Any = object()
 
 
 class Replacement:
-    """*ours* in the place of an attribute, until `undo`.
+    """Sets an attribute of *owner* to *ours* until `undo`.
 
-    Replacements of the same attribute may be undone in any order. What other code has put in the place of
-    *ours* stays: it goes on to call *ours*, which must then only pass on.
+    Replacements of the same attribute may be undone in any order. If other code has replaced *ours*
+    meanwhile, its value stays, and it may still call *ours*, which must then only call the original.
     """
 
     def __init__(self, owner: Any, name: str, ours: Any) -> None:
@@ -26,17 +26,17 @@ class Replacement:
         self.store(ours)
         try:  # noqa: SIM105  # no process imports `contextlib` because of this
             ours._harness_replacement = self
-        except AttributeError:  # it takes no attributes; then those above it must be undone before it
+        except AttributeError:  # a value without attributes: later replacements must be undone before it
             pass
 
     def undo(self) -> None:
-        """Put back what was there before; a second call has no effect."""
-        ours, self._ours = self._ours, None  # they refer to each other, and only a collection would free them
+        """Restore the attribute; a second call has no effect."""
+        ours, self._ours = self._ours, None  # breaks a reference cycle
         if ours is None or self.stored() is not ours:
             return
         before = self._before
-        # One that stood below this one may have been undone meanwhile. The mark alone does not tell: wrappers
-        # copy the attributes of what they wrap.
+        # An earlier replacement may have been undone meanwhile: skip its value. The id is compared as well,
+        # because `functools.wraps` copies the attribute to the program's own wrappers.
         while (below := getattr(before, "_harness_replacement", None)) is not None:
             if below._ours is not None or below._ident != id(before):
                 break
@@ -44,13 +44,13 @@ class Replacement:
         self.store(before)
 
     def stored(self) -> Any:
-        """What the owner itself has under the name, as it is stored: a static method is not unwrapped."""
+        """The owner's own attribute as it is stored (a static method is not unwrapped), else `ABSENT`."""
         return vars(self.owner).get(self.name, ABSENT)
 
     def store(self, value: Any) -> None:
-        """Put *value* there; `ABSENT`: nothing, so that what the owner inherits is found again."""
+        """Set the owner's own attribute; `ABSENT` deletes it, which uncovers an inherited one."""
         namespace = vars(self.owner)
-        # An object's class may give `setattr` and `delattr` a meaning of its own, as a mock does.
+        # Not by `setattr`: an object's class may redefine it, as a mock does.
         if type(namespace) is dict:
             if value is ABSENT:
                 del namespace[self.name]

@@ -1,8 +1,8 @@
-"""What this Python has of the private parts that the probe needs: the one module that knows versions.
+"""Checks which private parts of CPython and asyncio exist here: the one module that knows versions.
 
-Found by looking at the parts themselves where that is possible: a version says nothing of a patched
-interpreter, or of the next one. Each ``why_no_...`` returns the reason why a part of the probe cannot work
-here, "" when it can; that part is then left out, and the others go on.
+The parts themselves are checked where that is possible, because a version number does not describe a patched
+interpreter or a future one. Each ``why_no_...`` function returns the reason why a part of the probe cannot
+work here, or "" if it can. A part that cannot work is left out; the others are not affected.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ _WORK_ITEM = ("fn",)
 
 
 def warns_about_fork() -> bool:
-    """Whether `os.fork` warns of a process with several threads: written in C, so nothing shows it."""
+    """Whether `os.fork` warns about several threads; it does so in C, so only the version shows it."""
     return sys.version_info >= (3, 12)
 
 
 def why_no_loop_hook(events: ModuleType) -> str:
-    """*events* is `asyncio.events`."""
+    """Why loops cannot be observed; *events* is `asyncio.events`."""
     return _missing(events, "_set_running_loop", "_get_running_loop")
 
 
 def why_no_epoll_timing() -> str:
+    """Why `EpollSelector.select` cannot be reimplemented; it can still be wrapped."""
     import selectors
 
     epoll = getattr(selectors, "EpollSelector", None)
@@ -44,6 +45,7 @@ def why_no_epoll_timing() -> str:
 
 
 def why_no_step_log() -> str:
+    """Why handles cannot be created as `step_hook.py` does."""
     from asyncio import BaseEventLoop, Handle
 
     if reason := _missing(BaseEventLoop, "_call_soon", "_check_closed", "_write_to_self") or _missing(
@@ -59,6 +61,7 @@ def why_no_step_log() -> str:
 
 
 def why_no_executor_hook() -> str:
+    """Why the work of thread pools cannot be observed."""
     from concurrent.futures import thread as executors
 
     item = getattr(executors, "_WorkItem", None)
@@ -70,13 +73,14 @@ def why_no_executor_hook() -> str:
 
 
 def why_no_census() -> str:
+    """Why the tasks of this process cannot be counted."""
     import asyncio.tasks
 
     return "" if task_register() is not None else _missing(asyncio.tasks, "_scheduled_tasks")
 
 
 def task_register() -> WeakSet[Task[Any]] | None:
-    """asyncio's register of all tasks, which Python 3.12 renamed; `None` if there is none."""
+    """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none."""
     import asyncio.tasks
 
     tasks: Any = asyncio.tasks
@@ -86,7 +90,7 @@ def task_register() -> WeakSet[Task[Any]] | None:
 
 
 def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
-    """The function with which Python warns of a coroutine that was never awaited; `None`: it has none."""
+    """Python's function that warns about a coroutine that was never awaited, or `None`."""
     from types import FunctionType
 
     found = getattr(warnings, "_warn_unawaited_coroutine", None)
@@ -94,7 +98,7 @@ def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
 
 
 def resume_opcode() -> int:
-    """The instruction with which a function begins and a coroutine goes on; -1 if there is none."""
+    """The instruction with which a function begins and a coroutine resumes; -1 if there is none."""
     from opcode import opmap
 
     return opmap.get("RESUME", -1)

@@ -39,7 +39,7 @@ WIDTH, LONG_WIDTH = 6, 3
 _SOON = ("call_soon", "_call_soon", "call_soon_threadsafe")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class StepBuffers:
     """The rows that are not written yet: the loop's thread adds them, the writing thread takes them."""
 
@@ -48,7 +48,7 @@ class StepBuffers:
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StepHook:
     """The logging of one loop's steps."""
 

@@ -56,7 +56,7 @@ class TurnListener(Protocol):
         """Called at a sign of life: the loop begins a turn, on time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Timing:
     """A timed `select`, and access to its state."""
 

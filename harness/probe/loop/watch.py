@@ -1,4 +1,4 @@
-"""Watches the loops of a program that was started without the probe, for as long as it asks."""
+"""Watches the loops of a program that was started without the probe, between two calls."""
 
 from __future__ import annotations
 

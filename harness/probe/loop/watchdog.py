@@ -40,7 +40,7 @@ BUSY_SHARE = 10
 Frames = dict[int, FrameType]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Stall:
     """What is known of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
 
@@ -89,7 +89,7 @@ class Stall:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WatchedThread:
     """One thread's loops under watch."""
 
@@ -101,7 +101,7 @@ class WatchedThread:
     next_look_ns: int = 0
     stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
 
-    reported_ns: int = 0  # when the turn began whose end was reported last: reporting it takes time as well
+    reported_ns: int = 0  # when the turn began that was reported last; the report is part of it
 
     def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
         """The stall that is over; it is sampled no more.

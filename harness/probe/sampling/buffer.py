@@ -37,7 +37,7 @@ DEPTH = 100
 TURN, WORK = RUN_ONCE, RUN_WORK_ITEM
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class SampleContext:
     """What a thread works for: a task, by its names, and the current span."""
 
@@ -46,7 +46,7 @@ class SampleContext:
     span: Any = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Entry:
     at_ns: int
     way: str

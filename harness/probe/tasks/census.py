@@ -61,7 +61,7 @@ FRAMES = 16
 Ref = TaskRef
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Standing:
     """The tasks at one place: those of the last census, and totals over time."""
 
@@ -72,7 +72,7 @@ class _Standing:
     kept: tuple[object, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Counted:
     """The result of one census."""
 

@@ -110,7 +110,7 @@ class ShutdownWatch(Feature):
 
 
 def _awaited_in(frame: FrameType | None) -> Coroutine | None:
-    """The coroutine of the task until whose end the loop in *frame* runs, and where it waits now."""
+    """The coroutine of the task for which the loop in *frame* runs, and where it waits now."""
     while frame is not None:
         for code, name in _RUNNERS:
             if frame.f_code is code and isinstance(awaited := frame.f_locals.get(name), Task):
