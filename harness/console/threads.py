@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..probe.hooks.thread_state import forget_this_thread
+from ..probe.hooks.state.thread_state import forget_this_thread
 from ..record.hidden_thread import Background
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..record import page
 from ..record.clock import monotonic_ns
-from .hooks.loop_state import run_first
-from .hooks.loop_state import selector as loop_selector
+from .hooks.state.loop_state import run_first
+from .hooks.state.loop_state import selector as loop_selector
 from .loop.turns import Turns
 
 TURNS = 500

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.hooks import task_state
+from ...probe.hooks.state import task_state
 from ...record.clock import monotonic
 from ..protocol.command import Command, CommandClient
 from ..protocol.errors import CommandError

@@ -9,8 +9,8 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.hooks import executor_state, task_state
-from ...probe.hooks.executor_state import PoolCall, ProcessPool
+from ...probe.hooks.state import executor_state, task_state
+from ...probe.hooks.state.executor_state import PoolCall, ProcessPool
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of

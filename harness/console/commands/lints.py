@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state.task_state import TaskRef
 from ...record.clock import monotonic_ns
 from ...record.observation import (
     AwaitSite,

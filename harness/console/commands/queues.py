@@ -9,8 +9,8 @@ from asyncio import Task
 from typing import Any
 from weakref import ref
 
-from ...probe.hooks import sync_state
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state import sync_state
+from ...probe.hooks.state.task_state import TaskRef
 from ...probe.tasks import coroutine, identity
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows

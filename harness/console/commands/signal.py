@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from functools import partial
 
-from ...probe.hooks import loop_state
+from ...probe.hooks.state import loop_state
 from ..protocol.command import READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows

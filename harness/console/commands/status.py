@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state.task_state import TaskRef
 from ...record import page
 from ...record.clock import monotonic_ns
 from ..protocol.command import Command, CommandClient

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from asyncio import Task
 from typing import Any
 
-from ...probe.hooks import task_state
+from ...probe.hooks.state import task_state
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import identity
 from ..protocol.command import Command, CommandClient

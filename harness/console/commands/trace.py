@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state.task_state import TaskRef
 from ...probe.tasks import identity
 from ...record.clock import monotonic_ns
 from ..protocol.command import Command, CommandClient

@@ -7,7 +7,7 @@ from asyncio import Task
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state.task_state import TaskRef
 from ...probe.tasks import identity
 from ..gil_yield import yielding
 from ..protocol.command import Command, CommandClient

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...probe.hooks.thread_state import forget_this_thread
+from ...probe.hooks.state.thread_state import forget_this_thread
 from ...record.clock import monotonic
 from ..protocol import registry, table
 from ..protocol.command import ACTS, READS, Command

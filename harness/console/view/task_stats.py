@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ...probe.hooks import loop_state
+from ...probe.hooks.state import loop_state
 from ...probe.hooks.step_timer import StepTimer
 from ...record.clock import monotonic_ns
 

@@ -7,7 +7,7 @@ from asyncio import Task
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
-from ...probe.hooks.task_state import TaskRef
+from ...probe.hooks.state.task_state import TaskRef
 from ...probe.tasks.census import LOOKED_AT, registered
 from ..gil_yield import BATCH, GilYielder, yielding
 from ..protocol.errors import CommandError

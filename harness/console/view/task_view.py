@@ -6,7 +6,7 @@ import sys
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any
 
-from ...probe.hooks import task_state
+from ...probe.hooks.state import task_state
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic_ns

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any
 
-from ...probe.hooks import executor_state, sync_state, task_state
+from ...probe.hooks.state import executor_state, sync_state, task_state
 from ...probe.tasks import coroutine, identity
 from ...record.clock import monotonic
 from ...record.observation import Frame

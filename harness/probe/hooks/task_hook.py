@@ -21,7 +21,7 @@ from ...record.clock import monotonic_ns
 from ...record.observation import Frame
 from .builtin_shim import hide_frame
 from .replacement import Replacement
-from .task_state import creation_stack
+from .state.task_state import creation_stack
 
 # The number of places kept for a task: its own, its creator's, and so on. They are copied, not linked, so a
 # task that creates its own successor again and again does not keep the whole chain alive.

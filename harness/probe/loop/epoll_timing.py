@@ -16,7 +16,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
 from ...record.clock import monotonic
-from ..hooks import loop_state
+from ..hooks.state import loop_state
 
 # A turn shorter than this is only counted: the upper bound of the page's bucket `SHORT_BUCKET`.
 SHORT_BUCKET = 16

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ...record.observation import StepCandidate
-from ..hooks import loop_state
+from ..hooks.state import loop_state
 from ..tasks import census, identity
 from .victims import MOST_CALLBACKS
 

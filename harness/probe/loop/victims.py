@@ -10,7 +10,7 @@ from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
 from ...record.observation import DelayedStep, QueuedCallbacks
-from ..hooks import loop_state
+from ..hooks.state import loop_state
 from ..tasks import identity
 
 # Scanning more waiting callbacks than this would itself be a block.

@@ -7,7 +7,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 from ...record.run import RunFolder
-from ..hooks import loop_hook, loop_state
+from ..hooks import loop_hook
+from ..hooks.state import loop_state
 from .loops import Loops, OnError, Write
 
 

@@ -22,7 +22,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
 from ...record.value import replace
-from ..hooks import loop_state
+from ..hooks.state import loop_state
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.stack import stack_of

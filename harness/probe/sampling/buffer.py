@@ -21,7 +21,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, FrameTable, Observation, Sampled, SamplesCounted
 from ..hooks.executor_hook import RUN_WORK_ITEM
-from ..hooks.loop_state import RUN_ONCE
+from ..hooks.state.loop_state import RUN_ONCE
 from ..tasks import identity
 
 # A process that is killed loses the samples of at most this time.

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..hooks import executor_hook
 from ..hooks.executor_hook import Begin, End
-from ..hooks.loop_state import running_loop
+from ..hooks.state.loop_state import running_loop
 from ..tasks import identity
 from .buffer import SampleContext, sample_context
 

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
 from ..feature import Feature
-from ..hooks import loop_state
 from ..hooks.runtime import resume_opcode
+from ..hooks.state import loop_state
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context

@@ -25,9 +25,9 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
 from ..feature import Feature
-from ..hooks import task_state
 from ..hooks.runtime import why_no_census
-from ..hooks.task_state import TaskRef
+from ..hooks.state import task_state
+from ..hooks.state.task_state import TaskRef
 from . import coroutine
 from .coroutine import Place
 

@@ -8,7 +8,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any, NamedTuple
 
 from ...record.observation import Coroutine, Frame
-from ..hooks import task_state
+from ..hooks.state import task_state
 
 # Longer chains of coroutines that await each other lose their inner end.
 DEPTH = 50

@@ -11,9 +11,9 @@ from contextvars import Context
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ..hooks import loop_state, task_state
-from ..hooks.span_state import span_in, span_variable
-from ..hooks.task_state import futures_in as futures_in  # the console imports it from here
+from ..hooks.state import loop_state, task_state
+from ..hooks.state.span_state import span_in, span_variable
+from ..hooks.state.task_state import futures_in as futures_in  # the console imports it from here
 
 # Longer chains of tasks that await each other lose their outer end.
 CHAIN = 20

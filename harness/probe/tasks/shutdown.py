@@ -29,8 +29,8 @@ from ...record.observation import (
     WaitingTasks,
 )
 from ..feature import Feature
-from ..hooks import task_state
-from ..hooks.thread_state import known_threads
+from ..hooks.state import task_state
+from ..hooks.state.thread_state import known_threads
 from ..threads import other_threads
 from ..threads.stack import stack_of
 from . import coroutine

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...record import hidden_thread
 from ...record.observation import Frame, OtherThread
-from ..hooks.thread_state import known_threads
+from ..hooks.state.thread_state import known_threads
 from . import usage
 from .stack import stack_of
 

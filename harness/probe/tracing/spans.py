@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
-from ..hooks.loop_state import running_loop
+from ..hooks.state.loop_state import running_loop
 
 if TYPE_CHECKING:
     from ..session import ProbeSession

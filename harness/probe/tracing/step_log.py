@@ -23,7 +23,7 @@ from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
 from ..feature import Feature
 from ..hooks.runtime import why_no_step_log
-from ..hooks.span_state import span_in, span_variable
+from ..hooks.state.span_state import span_in, span_variable
 from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
 from .executor_log import ExecutorLog

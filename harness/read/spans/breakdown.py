@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...record.event import Frame
 from ...record.observation import FILE, THREAD, TIMER, WORK
 from .segment import Part
-from .step_log import NOBODY, Step, StepLog, is_work
+from .step_log import NOBODY, LoggedStep, StepLog, is_work
 
 # A loop wakes up in whole milliseconds, so a timer can be this late although nothing held the loop.
 TIMER_LATE_NS = 1_500_000
@@ -49,10 +49,10 @@ class WakeReason:
 
     waker: int  # as in `StepsTaken`; if it is a step, a step of a task
     at_ns: int
-    through: tuple[Step, ...]  # the step itself first
+    through: tuple[LoggedStep, ...]  # the step itself first
 
 
-def cause_of(log: StepLog, step: Step) -> WakeReason:
+def cause_of(log: StepLog, step: LoggedStep) -> WakeReason:
     """The event that made a step ready."""
     through = [step]
     while len(through) < CHAIN:
@@ -94,7 +94,7 @@ def _of_task(log: StepLog, task: int, from_ns: int, to_ns: int) -> Iterator[Slic
         yield Slice(at_ns, to_ns, Part.TASK)  # its task is over, and another one ended the span
 
 
-def wait(log: StepLog, step: Step, since_ns: int) -> Iterator[Slice]:
+def wait(log: StepLog, step: LoggedStep, since_ns: int) -> Iterator[Slice]:
     """The wait of a task from *since_ns*, the end of its previous step, to *step*."""
     cause = cause_of(log, step)
     happened_ns = max(since_ns, cause.at_ns) if cause.at_ns else step.began_ns

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ...record.observation import WORK
 from .breakdown import Slice, cause_of, for_cause, for_loop
 from .segment import Part
-from .step_log import GAP_NS, NOBODY, Step, StepLog, is_work
+from .step_log import GAP_NS, NOBODY, LoggedStep, StepLog, is_work
 
 # Maximum number of steps of a path; the oldest are cut.
 STEPS = 20_000
@@ -62,7 +62,7 @@ def _backwards(log: StepLog, runner: int, to_ns: int) -> Iterator[Slice]:
             return
 
 
-def _step_at(log: StepLog, runner: int, at_ns: int) -> Step | None:
+def _step_at(log: StepLog, runner: int, at_ns: int) -> LoggedStep | None:
     """The step in which a span of the task *runner* ended."""
     if runner <= 0:
         return None

@@ -21,7 +21,7 @@ MAKERS = 20
 GAP_NS = 200_000
 
 
-class Step(NamedTuple):
+class LoggedStep(NamedTuple):
     """One run of a callback, or of a task from one wait to the next; as in `StepsTaken`."""
 
     number: int
@@ -47,9 +47,9 @@ class Work(NamedTuple):
 class StepLog:
     """The steps of one process."""
 
-    steps: list[Step] = field(default_factory=list)  # in order of their start
-    of_task: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
-    by_number: dict[int, Step] = field(default_factory=dict)
+    steps: list[LoggedStep] = field(default_factory=list)  # in order of their start
+    of_task: dict[int, list[LoggedStep]] = field(default_factory=lambda: defaultdict(list))
+    by_number: dict[int, LoggedStep] = field(default_factory=dict)
     works: dict[int, Work] = field(default_factory=dict)
     places: dict[int, Frame] = field(default_factory=dict)
     tasks: dict[int, int] = field(default_factory=dict)  # number -> place
@@ -64,27 +64,27 @@ class StepLog:
         """The first line of the function of a task or callback."""
         return self.places.get(self.tasks.get(runner, 0) if runner > 0 else -runner, NOBODY)
 
-    def before(self, step: Step) -> Step | None:
+    def before(self, step: LoggedStep) -> LoggedStep | None:
         """The previous step of the same task."""
         return self._neighbour(step, -1)
 
-    def after(self, step: Step) -> Step | None:
+    def after(self, step: LoggedStep) -> LoggedStep | None:
         """The next step of the same task."""
         return self._neighbour(step, 1)
 
-    def last_of(self, task: int, before_ns: int) -> Step | None:
+    def last_of(self, task: int, before_ns: int) -> LoggedStep | None:
         """The last step of a task that began before then."""
         steps = self.of_task.get(task, [])
         index = bisect_left(steps, before_ns, key=_began_ns)
         return steps[index - 1] if index else None
 
-    def first_of(self, task: int, since_ns: int) -> Step | None:
+    def first_of(self, task: int, since_ns: int) -> LoggedStep | None:
         """The first step of a task that began then or later."""
         steps = self.of_task.get(task, [])
         index = bisect_left(steps, since_ns, key=_began_ns)
         return steps[index] if index < len(steps) else None
 
-    def between(self, from_ns: int, to_ns: int) -> Iterator[Step]:
+    def between(self, from_ns: int, to_ns: int) -> Iterator[LoggedStep]:
         """The steps that overlap that time, oldest first."""
         index = bisect_left(self.steps, from_ns, key=_began_ns)
         while index and self.steps[index - 1].ended_ns > from_ns:
@@ -94,7 +94,7 @@ class StepLog:
                 yield self.steps[index]
             index += 1
 
-    def just_before(self, at_ns: int) -> Step | None:
+    def just_before(self, at_ns: int) -> LoggedStep | None:
         """The step that ended right before then."""
         index = bisect_left(self.steps, at_ns, key=_began_ns)
         step = self.steps[index - 1] if index else None
@@ -127,13 +127,13 @@ class StepLog:
             index -= 1
         return None
 
-    def _neighbour(self, step: Step, distance: int) -> Step | None:
+    def _neighbour(self, step: LoggedStep, distance: int) -> LoggedStep | None:
         steps = self.of_task[step.runner]
         index = bisect_left(steps, step.began_ns, key=_began_ns) + distance
         return steps[index] if 0 <= index < len(steps) else None
 
 
-def _began_ns(step: Step) -> int:
+def _began_ns(step: LoggedStep) -> int:
     return step.began_ns
 
 
@@ -154,7 +154,7 @@ def step_logs(history: History) -> dict[int, StepLog]:
         for upper, lower, runner, _ in packing.unpack(event.spans, 4):
             begun[event.pid, (upper << 32) + lower] = runner
         for row in packing.unpack(event.steps, 6):
-            step = Step(*row)
+            step = LoggedStep(*row)
             if step.number:
                 log.by_number[step.number] = step
             else:

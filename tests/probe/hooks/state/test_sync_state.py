@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from harness.probe.hooks import sync_state
+from harness.probe.hooks.state import sync_state
 
 
 async def started(*coroutines):

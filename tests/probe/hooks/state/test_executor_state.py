@@ -9,7 +9,7 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
-from harness.probe.hooks import executor_state
+from harness.probe.hooks.state import executor_state
 
 
 def test_a_thread_shows_its_executor_and_its_call() -> None:

@@ -15,7 +15,7 @@ from types import CellType
 from typing import Any
 from weakref import ref
 
-from .runtime import task_register
+from ..runtime import task_register
 
 TaskRef = ref[Task[Any]]
 
