@@ -79,8 +79,12 @@ def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
     path = click.Path(path_type=Path)
     for option in (
         click.option("--update-baseline", is_flag=True, help="Rewrite the baseline from this run."),
-        click.option("--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."),
-        click.option("--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"),
+        click.option(
+            "--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."
+        ),
+        click.option(
+            "--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"
+        ),
     ):
         collected = option(collected)
     return collected

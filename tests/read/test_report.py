@@ -81,7 +81,7 @@ def test_the_overhead_is_what_the_probe_measured(full):
     assert cost.cpu_ratio == pytest.approx(2.6 / (2.6 - probe_s), abs=1e-4)
 
 
-def test_faults_tell_what_they_did_and_whether_they_are_gone(record):
+def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record):
     """Rolled back, never rolled back, idle and failed are told apart."""
     made = record()
     made.loop(turns_ms=[1])

@@ -74,7 +74,7 @@ def _blocked(evidence: Evidence) -> str:
 
 def _what_happened(place: Blocker) -> str:
     """``main slept (prog.py:5)``, or ``in main (prog.py:5)`` where no verb is known for it."""
-    text = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+    text = place.title
     if place.cause == "descheduled" and place.leaf not in ("", Starvation.BUSY):
         text = f"the process was {place.leaf} in {place.function}"
     elif place.cause == "descheduled":

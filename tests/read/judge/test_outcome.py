@@ -45,7 +45,7 @@ def test_a_figure_that_the_run_does_not_have_fails(record):
     assert ending(document) == ("failed", 1)
 
 
-def test_every_figure_that_can_be_expected_is_reckoned(full):
+def test_every_figure_that_can_be_expected_is_computed(full):
     """What `record/metric.py` offers is in a whole run's figures, save what it does not record."""
     made = full()
     made.close()
@@ -182,7 +182,7 @@ def test_a_program_without_probe_is_not_called_quiet(record):
     assert made.document().run.verdict == ("The probe never entered the program, so no loop was measured.")
 
 
-def test_a_program_without_loop_is_told_from_one_without_probe(record):
+def test_a_program_without_loop_differs_from_one_without_probe(record):
     """The probe was there, and saw no loop."""
     made = record()
     made.write("target", event.ProbeClosed(made.at(1), 0, 0.0, 0, 0, 0))

@@ -46,7 +46,7 @@ def said(made) -> list[tuple[str, str, int | None]]:
     return [(f.level, f.message, f.line) for f in made.document().findings if f.rule == "tasks"]
 
 
-def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record):
+def test_a_cluster_that_only_grows_is_a_leak_at_the_programs_own_line(record):
     """The warning has the number, the time in which they came, and the innermost line of the application."""
     made = record()
     censuses(made, range(0, 100, 5))
@@ -74,7 +74,7 @@ def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record):
     ],
     ids=["constant", "there soon after the start", "too few", "they turn over", "they end", "all at once"],
 )
-def test_crowds_that_are_no_leak(record, counts, more):
+def test_clusters_that_are_no_leak(record, counts, more):
     """A pool, a handful, tasks at work, tasks that end, and a burst."""
     made = record()
     censuses(made, counts, **more)
@@ -102,7 +102,7 @@ def test_crowds_that_are_no_leak(record, counts, more):
         "names of their own",
     ],
 )
-def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, each, others, python, told):
+def test_a_cluster_that_grew_fast_is_a_leak_when_others_came_and_ended(record, each, others, python, told):
     """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
     made = record()
     opened = event.WriterOpened(made.at(0), 0, "target", LOOP_PID, 1, python, ("python", "-m", "shop"))
@@ -127,7 +127,7 @@ def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(record, eac
     assert [level for level, *_ in said(made)] == told
 
 
-def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record):
+def test_a_cluster_that_grows_with_the_open_sockets_is_a_note(record):
     """Its tasks may belong to connections that are meant to stay."""
     made = record()
     censuses(made, range(0, 100, 5), descriptors=1)
