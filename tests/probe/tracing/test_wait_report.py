@@ -71,9 +71,9 @@ def test_the_summaries_have_a_table_of_it(ended):
     shown = ended.stderr
     markdown = _rendered(ended, "md")
 
-    assert "mean time went" in shown
+    assert "mean time by state" in shown
     assert "100 % of traces decomposed" in shown
-    assert "| mean time went | spans | run | ready | io | timer | queued | executor | task |" in markdown
+    assert "| mean time by state | spans | run | ready | io | timer | queued | executor | task |" in markdown
     assert "`GET /cart` | 1 |" in markdown
 
 
@@ -86,7 +86,7 @@ def test_nothing_of_it_is_shown_unless_asked_for(tmp_path):
     assert ended.report["waits"] is None
     assert by_name["GET /cart"]["run_ms"] is None
     assert ended.report["traces"][0]["path"] is None
-    assert "mean time went" not in ended.stderr
+    assert "mean time by state" not in ended.stderr
 
 
 def _rendered(ended, name):
