@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -22,18 +23,14 @@ from .spans.segment import Part
 from .spans.span import SpanName
 from .units import duration, percent, plural, printable
 
+T = TypeVar("T")
+
 PLACES = 8
 HINTS = 3
 FINDINGS = 8
 ROOTS = 5
 LABEL = 9  # columns, before each line below the tables
-_COLOURS = {
-    OutcomeName.PASSED: "green",
-    OutcomeName.FAILED: "red",
-    OutcomeName.INVALID: "yellow",
-    OutcomeName.ABORTED: "yellow",
-    OutcomeName.CRASHED: "red",
-}
+_COLOURS = dict(zip(OutcomeName, ("green", "red", "yellow", "yellow", "red"), strict=True))
 _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red"}
 
 
@@ -48,18 +45,10 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
     yield Text.assemble(
         (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
     )
-    if document.blockers:
-        yield Padding(_blockers(document.blockers), (1, 0, 0, 0))
-        if (more := len(document.blockers) - PLACES) > 0:
-            yield Text(f"  and {plural(more, 'more place')}", style="dim")
-    if new := [call for call in document.calls or () if call.new]:
-        yield Padding(_calls(new), (1, 0, 0, 0))
-        if (more := len(new) - PLACES) > 0:
-            yield Text(f"  and {plural(more, 'more place')}", style="dim")
-    if roots := document.roots:
-        yield Padding(_waits(roots[:ROOTS]), (1, 0, 0, 0))
-        if (more := len(roots) - ROOTS) > 0:
-            yield Text(f"  and {plural(more, 'more name')}", style="dim")
+    new = [call for call in document.calls or () if call.new]
+    yield from _section(_blockers, document.blockers, PLACES, "more place")
+    yield from _section(_calls, new, PLACES, "more place")
+    yield from _section(_waits, document.roots, ROOTS, "more name")
     if document.difference is not None:
         yield Text()
         yield from _changes(document.difference)
@@ -79,19 +68,27 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
         yield _row("report", Text(printable(str(report))))
 
 
-def _blockers(places: tuple[Blocker, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _section(
+    table: Callable[[Sequence[T]], Table], rows: Sequence[T], room: int, noun: str
+) -> Iterator[RenderableType]:
+    if rows:
+        yield Padding(table(rows[:room]), (1, 0, 0, 0))
+    if (more := len(rows) - room) > 0:
+        yield Text(f"  and {plural(more, noun)}", style="dim")
+
+
+def _blockers(places: Sequence[Blocker]) -> Table:
+    table = _table()
     for name in ("times", "longest", "waited"):
         table.add_column(name, justify="right", no_wrap=True)
     # Last, with the rest of the width, so that names stay whole.
     table.add_column("blocked by", overflow="fold")
-    for place in places[:PLACES]:
-        name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+    for place in places:
         table.add_row(
             f"{place.count:,}",
             duration(place.max_ms),
             f"{place.victims_total:,}",
-            Text.assemble((printable(name), "bold"), "\n", printable(_circumstances(place))),
+            Text.assemble((printable(place.title), "bold"), "\n", printable(_circumstances(place))),
         )
     return table
 
@@ -121,13 +118,13 @@ def _hints(places: tuple[Blocker, ...]) -> Table:
     return grid
 
 
-def _calls(calls: list[Call]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _calls(calls: Sequence[Call]) -> Table:
+    table = _table()
     table.add_column("called on the loop", overflow="fold")
     table.add_column("where", overflow="fold")
     for name in ("times", "total", "longest"):
         table.add_column(name, justify="right", no_wrap=True)
-    for call in calls[:PLACES]:
+    for call in calls:
         table.add_row(
             Text(printable(f"{call.call} <- {call.function}"), style="bold"),
             Text(printable(call.where)),
@@ -138,9 +135,9 @@ def _calls(calls: list[Call]) -> Table:
     return table
 
 
-def _waits(roots: tuple[SpanName, ...]) -> Table:
+def _waits(roots: Sequence[SpanName]) -> Table:
     """Mean time by state of the spans at the roots of traces, by name."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = _table()
     shown = [part for part in Part if any(getattr(root, f"{part}_ms") for root in roots)]
     table.add_column("mean time by state", overflow="fold", min_width=len("mean time by state"))
     for name in ("spans", *shown):
@@ -202,6 +199,10 @@ def _overhead(document: Report) -> str:
     if (waits := document.waits) is not None:
         text += f"; {percent(waits.share)} of traces decomposed, {plural(waits.dropped, 'step')} dropped"
     return f"{text}; {plural(cost.events_dropped, 'event')} dropped"
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
 
 
 def _row(label: str, text: Text, style: str = "dim") -> Text:

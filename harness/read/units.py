@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def ms(time_ns: float) -> float:
     """Milliseconds, to the microsecond: finer digits would be noise."""
     return round(time_ns / 1e6, 3)
+
+
+def in_ms(times_ns: Iterable[float | None]) -> tuple[float | None, ...]:
+    """Each time in milliseconds; `None` stays."""
+    return tuple(None if time_ns is None else ms(time_ns) for time_ns in times_ns)
 
 
 def seconds(time_ns: float) -> float:

@@ -74,7 +74,7 @@ def test_a_rule_is_one_file(add, folder) -> None:
     ]
 
 
-def test_the_rules_of_the_house_are_told_apart_by_their_order() -> None:
+def test_every_rule_has_an_order_of_its_own() -> None:
     """Two rules with one order would stand in the order of their names."""
     orders = [rule.ORDER for rule in members(rules)]
     assert len(set(orders)) == len(orders) >= 11

@@ -81,7 +81,7 @@ def test_the_overhead_is_what_the_probe_measured(full) -> None:
     assert cost.cpu_ratio == pytest.approx(2.6 / (2.6 - probe_s), abs=1e-4)
 
 
-def test_faults_tell_what_they_did_and_whether_they_are_gone(record) -> None:
+def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record) -> None:
     """Rolled back, never rolled back, idle and failed are told apart."""
     made = record()
     made.loop(turns_ms=[1])
@@ -229,3 +229,18 @@ def test_a_block_has_the_spans_around_its_own(record, look) -> None:
         made.write("target", event.SpanEnded(name, "internal", "t", span_id, parent_id, *times, "ok", "m"))
 
     assert [block.span_path for block in made.document().blocks] == [("request", "checkout", "price"), ()]
+
+
+def test_a_profiler_that_is_not_installed_is_named(record) -> None:
+    """The target's environment has no pyinstrument; any other failure of the probe is quoted."""
+    made = record()
+    made.loop(turns_ms=[1])
+    missing = "ModuleNotFoundError: No module named 'pyinstrument'"
+    made.write("target", event.ProbeFailed(made.at(1), "profile", missing))
+    made.write("target", event.ProbeFailed(made.at(1), "profile", "RuntimeError: no"))
+    made.ended()
+
+    assert [found.message for found in made.document().findings] == [
+        "pyinstrument is not installed in the program's environment; no profile was taken",
+        "the probe failed in profile, and that part may be missing: RuntimeError: no",
+    ]

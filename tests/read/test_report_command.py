@@ -45,7 +45,7 @@ def test_a_format_goes_to_the_standard_output(invoke, folder) -> None:
     assert not (folder / "report.json").exists()
 
 
-def test_an_output_file_tells_its_format_by_its_name(invoke, folder, tmp_path) -> None:
+def test_an_output_files_name_chooses_the_format(invoke, folder, tmp_path) -> None:
     """What is asked for by name wins; else the suffix decides."""
     invoke(folder, "--output", tmp_path / "out.md")
     invoke(folder, "--format", "md", "--output", tmp_path / "out.txt")

@@ -32,6 +32,11 @@ class Blocker:
     faults: tuple[str, ...]
     p99_gain_ms: float | None = None  # how much lower p99 latency would be without it (`impact.py`)
 
+    @property
+    def title(self) -> str:
+        """The function, with the library call that was in progress: ``socket.recv <- Cart.load``."""
+        return f"{self.leaf} <- {self.function}" if self.leaf else self.function
+
 
 def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:
     """The blocks grouped by the frame to blame and the cause, most time first."""

@@ -121,7 +121,7 @@ class _Side:
 
     def __init__(self, history: History, samples: tuple[StackSample, ...], units: float) -> None:
         self.samples, self.units = samples, units
-        self._whose = history.ownership()
+        self._ownership = history.ownership()
         self._known: dict[tuple[str, str], Called] = {}
         # By identity: `stack_samples` interns equal stacks, and hashing one takes longer than the rest.
         self._stacks: dict[int, tuple[tuple[Called, ...], tuple[Called, ...]]] = {}
@@ -154,15 +154,15 @@ class _Side:
     def _calls(self, sample: StackSample) -> tuple[tuple[Called, ...], tuple[Called, ...]]:
         key = id(sample.stack)
         if key not in self._stacks:
-            blamed = TurnStack(sample.stack, self._whose).candidates[-1:]
+            blamed = TurnStack(sample.stack, self._ownership).candidates[-1:]
             self._stacks[key] = tuple(map(self._called, sample.stack)), tuple(map(self._called, blamed))
         return self._stacks[key]
 
     def _called(self, frame: Frame) -> Called:
         key = frame.function, frame.file
         if key not in self._known:
-            where = self._whose.short(frame.file)[-LETTERS:]
-            self._known[key] = Called(frame.function[:LETTERS], where, self._whose.is_application(frame))
+            where = self._ownership.short(frame.file)[-LETTERS:]
+            self._known[key] = Called(frame.function[:LETTERS], where, self._ownership.is_application(frame))
         return self._known[key]
 
 

@@ -31,31 +31,25 @@ def faults(history: History) -> tuple[FaultFigures, ...]:
     undone = {event.id: event for event in history.of(FaultUndone)}
     failed = {event.id: event.error for event in history.of(FaultFailed)}
     fired = Counter(event.id for event in history.of(FaultFired))
+    ids = dict.fromkeys([*injected, *failed])
     return tuple(
-        _fault(
-            history, fault_id, injected.get(fault_id), undone.get(fault_id), failed.get(fault_id, ""), fired
-        )
-        for fault_id in [*injected, *(id_ for id_ in failed if id_ not in injected)]
+        _fault(id_, history, injected.get(id_), undone.get(id_), failed.get(id_, ""), fired[id_])
+        for id_ in ids
     )
 
 
 def _fault(
-    history: History,
-    fault_id: str,
-    began: FaultInjected | None,
-    ended: FaultUndone | None,
-    error: str,
-    fired: Counter[str],
+    id_: str, history: History, began: FaultInjected | None, ended: FaultUndone | None, error: str, fired: int
 ) -> FaultFigures:
     return FaultFigures(
-        id=fault_id,
+        id=id_,
         kind=began.kind if began else "",
         at_s=seconds(history.since_start_ns(began.at_ns)) if began else None,
         for_s=seconds(ended.at_ns - began.at_ns) if began and ended else None,
         injected=began is not None,
         undone=ended is not None,
         # The runner's count is complete; the target's own events are lost when it is killed, or dropped.
-        fired=max(ended.fired if ended else 0, fired[fault_id]),
+        fired=max(ended.fired if ended else 0, fired),
         detail=began.detail if began else "",
         error=error,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...record.event import LoadEnded, LoadStarted
 from ..history import History
 from ..percentile import percentiles
-from ..units import ms
+from ..units import in_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,6 @@ def load(history: History) -> Load | None:
         sent=len(late),
         completed=completed,
         failed=len(requests) - completed,
-        late_ms=Late(*_in_ms(percentiles(late, (0.5, 0.99, 1)))),
-        latency_ms=Latency(*_in_ms(percentiles(latency, (0.5, 0.9, 0.95, 0.99, 0.999, 1)))),
+        late_ms=Late(*in_ms(percentiles(late, (0.5, 0.99, 1)))),
+        latency_ms=Latency(*in_ms(percentiles(latency, (0.5, 0.9, 0.95, 0.99, 0.999, 1)))),
     )
-
-
-def _in_ms(values_ns: tuple[float | None, ...]) -> tuple[float | None, ...]:
-    return tuple(None if value is None else ms(value) for value in values_ns)

@@ -61,10 +61,10 @@ def profile(history: History) -> ProfileFigures:
     """The samples, and the files of other profilers."""
     artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
-    looks, ticks = sum(event.looks for event in counted), sum(event.ticks for event in counted)
+    samples, ticks = sum(event.looks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)
-    if not looks:
+    if not samples:
         late = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)
         return ProfileFigures(None, None, late, None, artefacts)
     hz = max(event.hz for event in counted)
-    return ProfileFigures(hz, round(hz * looks / (ticks + lost), 1), looks, lost, artefacts)
+    return ProfileFigures(hz, round(hz * samples / (ticks + lost), 1), samples, lost, artefacts)

@@ -105,13 +105,13 @@ def cancelled(history: History) -> tuple[Cancelled, ...]:
     longest: dict[tuple[int, str, int], Cancelled] = {}
     for pid, taken in _by_process(history).items():
         for census in taken:
-            for crowd in census.crowds:
-                of = places.get((pid, crowd.place))
-                if of is None or not crowd.cancelled:
+            for cluster in census.crowds:
+                of = places.get((pid, cluster.place))
+                if of is None or not cluster.cancelled:
                     continue
                 # By coroutine, because it may have moved on to another line.
                 key = (pid, of.file, of.line)
-                item = Cancelled(pid, of, crowd.cancelled, ms(crowd.cancelled_ns), census is taken[-1])
+                item = Cancelled(pid, of, cluster.cancelled, ms(cluster.cancelled_ns), census is taken[-1])
                 if key not in longest or item.after_ms >= longest[key].after_ms:
                     longest[key] = item
     return tuple(sorted(longest.values(), key=lambda item: -item.after_ms))
@@ -132,29 +132,29 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
     first, last, places = taken[0], taken[-1], _places(history)
     others = OTHERS + (TASK_OF_WAIT_FOR if _python(pid, history) < (3, 12) else 0)
     time_ns, cpu_ns = last.at_ns - first.at_ns, last.cpu_ns - first.cpu_ns
-    for crowd in last.crowds:
-        of = places.get((pid, crowd.place))
-        if of is None or crowd.count < LEAST or crowd.count < crowd.seen * STAYED:
+    for cluster in last.crowds:
+        of = places.get((pid, cluster.place))
+        if of is None or cluster.count < LEAST or cluster.count < cluster.seen * STAYED:
             continue
-        few = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.1)
-        most = next(census for census in taken if _count(census, crowd.place) >= crowd.count * 0.9)
+        few = next(census for census in taken if _count(census, cluster.place) >= cluster.count * 0.1)
+        most = next(census for census in taken if _count(census, cluster.place) >= cluster.count * 0.9)
         # The last census before it had nine tenths of its size: censuses may lie far apart.
         growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
-        least_ns = 0 if _others_ended(few, most, crowd.place, others) else GROWTH_NS
+        least_ns = 0 if _others_ended(few, most, cluster.place, others) else GROWTH_NS
         if (
             growing.at_ns - few.at_ns < max(least_ns, time_ns * GROWTH_OF_TIME)
             or growing.cpu_ns - few.cpu_ns < cpu_ns * GROWTH_OF_CPU
             or growing.cpu_ns - first.cpu_ns < cpu_ns * LATEST_OF_CPU
         ):
             continue
-        grown = _count(most, crowd.place) - _count(few, crowd.place)
+        grown = _count(most, cluster.place) - _count(few, cluster.place)
         yield Leak(
             pid=pid,
             coroutine=of,
-            count=crowd.count,
+            count=cluster.count,
             from_s=seconds(history.since_start_ns(few.at_ns)),
             to_s=seconds(history.since_start_ns(most.at_ns)),
-            left=crowd.seen - crowd.count,
+            left=cluster.seen - cluster.count,
             connected=most.descriptors - few.descriptors >= grown * CONNECTED,
         )
 
@@ -164,17 +164,17 @@ def _when(census: TasksCounted) -> int:
 
 
 def _count(census: TasksCounted, place: int) -> int:
-    crowd = _crowd(census, place)
-    return crowd.count if crowd is not None else 0
+    cluster = _cluster(census, place)
+    return cluster.count if cluster is not None else 0
 
 
-def _crowd(census: TasksCounted, place: int) -> TaskCluster | None:
-    return next((crowd for crowd in census.crowds if crowd.place == place), None)
+def _cluster(census: TasksCounted, place: int) -> TaskCluster | None:
+    return next((cluster for cluster in census.crowds if cluster.place == place), None)
 
 
 def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
     """Whether, between the two, *least* other tasks came and ended for each one that arrived at *place*."""
-    before, after = _crowd(few, place), _crowd(most, place)
+    before, after = _cluster(few, place), _cluster(most, place)
     if before is None or after is None or not before.newest:
         return False
     ended = (after.newest - before.newest) - (most.pending - few.pending)
@@ -189,7 +189,7 @@ def _python(pid: int, history: History) -> tuple[int, ...]:
 
 
 def _places(history: History) -> dict[tuple[int, int], Coroutine]:
-    return {(seen.pid, seen.place): seen.coroutine for seen in history.of(AwaitSite)}
+    return {(site.pid, site.place): site.coroutine for site in history.of(AwaitSite)}
 
 
 def _by_process(history: History) -> dict[int, list[TasksCounted]]:

@@ -15,7 +15,7 @@ from ...record.event import LoopSampled
 from ..blocks.block import Block
 from ..history import History
 from ..percentile import percentiles
-from ..units import ms, seconds
+from ..units import in_ms, ms, seconds
 
 # A quarter of a second shows a single block; a long run has as many steps as fit on a screen.
 STEP_S = 0.25
@@ -58,7 +58,7 @@ def timeline(history: History, blocks: tuple[Block, ...]) -> Timeline:
         elif request.intended_ns is not None:
             # Its latency is only known as a lower bound, which would dwarf all others.
             failed[step(request.intended_ns)] += 1
-    tails = [_in_ms(percentiles(latency[index], (0.5, 0.99, 1))) for index in range(steps)]
+    tails = [in_ms(percentiles(latency[index], (0.5, 0.99, 1))) for index in range(steps)]
     busy, held = _loops(history, steps, step_s)
     for block in blocks:
         first, last = int(block.at_s / step_s), int((block.at_s + block.held_ms / 1000) / step_s)
@@ -104,7 +104,3 @@ def _loops(history: History, steps: int, step_s: float) -> tuple[list[float | No
                 share = min(1.0, max(0.0, busy_s[index] / whole_s))
                 busiest[index] = round(max(busiest[index] or 0.0, share), 4)
     return busiest, longest
-
-
-def _in_ms(values_ns: tuple[float | None, ...]) -> tuple[float | None, ...]:
-    return tuple(None if value is None else ms(value) for value in values_ns)

@@ -27,13 +27,7 @@ class OutcomeName(StrEnum):
     CRASHED = "crashed"
 
 
-_STATUS = {
-    OutcomeName.PASSED: 0,
-    OutcomeName.FAILED: 1,
-    OutcomeName.INVALID: 3,
-    OutcomeName.ABORTED: 3,
-    OutcomeName.CRASHED: 4,
-}
+_STATUS = dict(zip(OutcomeName, (0, 1, 3, 3, 4), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from .outcome import OutcomeName, RunOutcome
 
 # Where the frame alone would mislead: it was not this code that took the time.
 _HOW = {
-    "gc": "the garbage collector ran in",
     "gil": "another thread held the GIL in",
     "many": "many short callbacks ran, most of the time",
 }
@@ -74,11 +73,13 @@ def _blocked(evidence: Evidence) -> str:
 
 def _what_happened(place: Blocker) -> str:
     """``main slept (prog.py:5)``, or ``in main (prog.py:5)`` where no verb is known for it."""
-    text = f"{place.leaf} <- {place.function}" if place.leaf else place.function
+    text = place.title
     if place.cause == "descheduled" and place.leaf not in ("", Starvation.BUSY):
         text = f"the process was {place.leaf} in {place.function}"
     elif place.cause == "descheduled":
         text = f"the machine was too busy to run {place.function}"
+    elif place.cause == "gc":
+        text = f"a {place.leaf or 'garbage collection'} ran in {place.function}"
     elif place.cause in _HOW:
         text = f"{_HOW[place.cause]} {text}"
     elif place.waits_for:

@@ -44,10 +44,9 @@ def _lines(document: Report) -> Iterator[str]:
         yield from ("", "| blocked by | where | cause | times | longest | total | waited |")
         yield "|---|---|---|--:|--:|--:|--:|"
         for place in document.blockers[:PLACES]:
-            name = f"{place.leaf} <- {place.function}" if place.leaf else place.function
             label = advice(place.cause, place.waits_for).label
             yield (
-                f"| {_code(name)} | {_where(place)} | {label} | {place.count:,} | "
+                f"| {_code(place.title)} | {_where(place)} | {label} | {place.count:,} | "
                 f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
             )
         if (more := len(document.blockers) - PLACES) > 0:

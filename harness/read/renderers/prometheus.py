@@ -51,22 +51,11 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     yield "spans_dropped", "Spans that did not reach the record.", [(NONE, document.spans.dropped)]
     if document.ledger is not None:
         for name in ("published", "acked", "nacked", "redelivered", "duplicated", "lost", "dead_lettered"):
-            yield (
-                f"ledger_{name}",
-                "Messages, by the ledger of the service.",
-                [(NONE, getattr(document.ledger, name))],
-            )
+            count = getattr(document.ledger, name)
+            yield f"ledger_{name}", "Messages, by the ledger of the service.", [(NONE, count)]
     yield "sampler_hz", "Requested samples per second.", [(NONE, document.profile.sampler_hz)]
-    yield (
-        "sampler_reached_hz",
-        "Samples per second of turns, as reached.",
-        [(NONE, document.profile.reached_hz)],
-    )
-    yield (
-        "overhead_cpu_ratio",
-        "CPU time with the probe, as a multiple of that without.",
-        [(NONE, cost.cpu_ratio)],
-    )
+    yield "sampler_reached_hz", "Actual samples per second.", [(NONE, document.profile.reached_hz)]
+    yield "overhead_cpu_ratio", "CPU time with the probe divided by that without.", [(NONE, cost.cpu_ratio)]
     yield "events_dropped", "Events that did not reach the record.", [(NONE, cost.events_dropped)]
     passed: Samples = [
         ({"figure": judged.name, "limit": judged.limit}, int(judged.passed))
@@ -80,11 +69,7 @@ def _blocks(document: Report) -> Iterator[tuple[str, str, Samples]]:
         ({"function": p.function, "file": p.file, "line": str(p.line), "cause": p.cause}, p)
         for p in document.blockers
     ]
-    yield (
-        "blocks",
-        "Blocks of the loop, by the code that held it.",
-        [(labels, p.count) for labels, p in places],
-    )
+    yield "blocks", "Blocks of the loop, by place and cause.", [(labels, p.count) for labels, p in places]
     held: Samples = [(labels, p.total_ms / 1000) for labels, p in places]
     yield "block_seconds", "Total time of the blocks.", held
     longest = max((block.held_ms for block in document.blocks), default=0.0)

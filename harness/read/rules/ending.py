@@ -42,11 +42,11 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
 
 def _unended(history: History) -> list[ShutdownStalled]:
     """The last state of each process that was asked to end, kept running, and did not end by itself."""
-    latest = {look.pid: look for look in history.of(ShutdownStalled)}
+    latest = {state.pid: state for state in history.of(ShutdownStalled)}
     return [
-        look
-        for look in latest.values()
-        if _end_ns(look, history) - look.asked_ns >= _PATIENCE_NS and not _ended_well(look, history)
+        state
+        for state in latest.values()
+        if _end_ns(state, history) - state.asked_ns >= _PATIENCE_NS and not _ended_well(state, history)
     ]
 
 

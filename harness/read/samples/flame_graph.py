@@ -179,8 +179,8 @@ class CallTree:
 class _FrameLines:
     """The lines of frames as people read them, each made once."""
 
-    def __init__(self, whose: CodeOwnership) -> None:
-        self._whose = whose
+    def __init__(self, ownership: CodeOwnership) -> None:
+        self._ownership = ownership
         self._known: dict[Frame, Called] = {}
 
     def of_stack(self, stack: tuple[Frame, ...]) -> tuple[Called, ...]:
@@ -188,8 +188,8 @@ class _FrameLines:
 
     def _of(self, frame: Frame) -> Called:
         if frame not in self._known:
-            where = f"{self._whose.short(frame.file)}:{frame.line}"
-            called = Called(frame.function[:LETTERS], where[-LETTERS:], self._whose.is_application(frame))
+            where = f"{self._ownership.short(frame.file)}:{frame.line}"
+            called = Called(frame.function[:LETTERS], where[-LETTERS:], self._ownership.is_application(frame))
             self._known[frame] = called
         return self._known[frame]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sampled
+from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sample, Sampled
 from ...stacks.frame_table import FrameTables
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
@@ -79,13 +79,9 @@ def _sampled(history: History) -> Iterator[StackSample]:
             way=SamplingWay(event.way),
             count=event.count,
             weight_ns=round(event.count * 1e9 / event.hz),
-            task=event.task,
-            coroutine=event.coroutine,
-            span=event.span,
-            trace_id=event.trace_id,
-            span_id=event.span_id,
             stack=stacks[key],
             ticks=_each(event),
+            **_context(event),
         )
 
 
@@ -102,14 +98,14 @@ def _late(history: History) -> Iterator[StackSample]:
                 way=SamplingWay.LATE,
                 count=sample.count,
                 weight_ns=sample.last_ns - sample.first_ns + every_ns,
-                task=sample.task,
-                coroutine=sample.coroutine,
-                span=sample.span,
-                trace_id=sample.trace_id,
-                span_id=sample.span_id,
                 stack=_inside(sample.stack, ownership),
                 ticks=(Tick(sample.first_ns, sample.last_ns + every_ns),),
+                **_context(sample),
             )
+
+
+def _context(event: Sampled | Sample) -> dict[str, str]:
+    return {name: getattr(event, name) for name in ("task", "coroutine", "span", "trace_id", "span_id")}
 
 
 def _each(event: Sampled) -> tuple[Tick, ...]:

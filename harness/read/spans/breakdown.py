@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...record.event import Frame
 from ...record.observation import FILE, THREAD, TIMER, WORK
 from .segment import Part
-from .step_log import NOBODY, LoggedStep, StepLog, is_work
+from .step_log import NO_FRAME, LoggedStep, StepLog, is_work
 
 # A loop wakes up in whole milliseconds, so a timer can be this late although nothing held the loop.
 TIMER_LATE_NS = 1_500_000
@@ -33,7 +33,7 @@ class Slice(NamedTuple):
     from_ns: int
     to_ns: int
     what: Part
-    who: Frame = NOBODY
+    who: Frame = NO_FRAME
     task: int = 0  # the number of the task *who*
     step: int = 0  # the number of the step that ran or held the loop
     at_most: bool = False
@@ -67,7 +67,7 @@ def of_span(log: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]:
     """The slices of a span that began in the task *runner*, or in that work of an executor."""
     if is_work(runner):
         work = log.works.get(WORK - runner)
-        who = log.places.get(work.place, NOBODY) if work is not None else NOBODY
+        who = log.places.get(work.place, NO_FRAME) if work is not None else NO_FRAME
         return [Slice(from_ns, to_ns, Part.EXECUTOR, who)]
     return list(_clipped(_of_task(log, runner, from_ns, to_ns), from_ns, to_ns))
 
@@ -115,7 +115,7 @@ def for_cause(log: StepLog, cause: WakeReason, since_ns: int, until_ns: int) -> 
         for held in _held(log, held_ns, until_ns):
             yield held._replace(at_most=True)
     elif waker <= WORK and (work := log.works.get(WORK - waker)) is not None:
-        who = log.places.get(work.place, NOBODY)
+        who = log.places.get(work.place, NO_FRAME)
         begun_ns = min(max(since_ns, work.began_ns), until_ns)
         submitted_ns = min(max(since_ns, work.submitted_ns), begun_ns)
         yield Slice(since_ns, submitted_ns, Part.TASK)
@@ -126,7 +126,7 @@ def for_cause(log: StepLog, cause: WakeReason, since_ns: int, until_ns: int) -> 
     else:
         other = log.by_number.get(waker)
         task = other.runner if other is not None else 0
-        yield Slice(since_ns, until_ns, Part.TASK, log.frame_of(task) if task else NOBODY, task)
+        yield Slice(since_ns, until_ns, Part.TASK, log.frame_of(task) if task else NO_FRAME, task)
 
 
 def for_loop(log: StepLog, cause: WakeReason, since_ns: int) -> Iterator[Slice]:

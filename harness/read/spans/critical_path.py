@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ...record.observation import WORK
 from .breakdown import Slice, cause_of, for_cause, for_loop
 from .segment import Part
-from .step_log import GAP_NS, NOBODY, LoggedStep, StepLog, is_work
+from .step_log import GAP_NS, NO_FRAME, LoggedStep, StepLog, is_work
 
 # Maximum number of steps of a path; the oldest are cut.
 STEPS = 20_000
@@ -51,7 +51,7 @@ def _backwards(log: StepLog, runner: int, to_ns: int) -> Iterator[Slice]:
         if maker is not None:
             step, at_ns = maker, min(happened_ns, maker.ended_ns)
         elif work is not None and work.step in log.by_number:
-            who = log.places.get(work.place, NOBODY)
+            who = log.places.get(work.place, NO_FRAME)
             yield Slice(work.began_ns, happened_ns, Part.EXECUTOR, who)
             yield Slice(work.submitted_ns, work.began_ns, Part.QUEUED, who)
             step, at_ns = log.by_number[work.step], work.submitted_ns

@@ -14,7 +14,7 @@ from ...record.event import Frame, SpanEnded, StepsTaken
 from ...record.observation import WORK
 from ..history import History
 
-NOBODY = Frame("", 0, "")
+NO_FRAME = Frame("", 0, "")
 # A task without a span has that of the task that created it, up to this many creators.
 MAKERS = 20
 # Steps of one turn follow each other within this time.
@@ -62,7 +62,7 @@ class StepLog:
 
     def frame_of(self, runner: int) -> Frame:
         """The first line of the function of a task or callback."""
-        return self.places.get(self.tasks.get(runner, 0) if runner > 0 else -runner, NOBODY)
+        return self.places.get(self.tasks.get(runner, 0) if runner > 0 else -runner, NO_FRAME)
 
     def before(self, step: LoggedStep) -> LoggedStep | None:
         """The previous step of the same task."""

@@ -14,7 +14,7 @@ from ..units import ms, seconds
 from . import breakdown, critical_path
 from .breakdown import LATE, Slice
 from .segment import Part, Parts, Segment
-from .step_log import NOBODY, StepLog, is_work, step_logs
+from .step_log import NO_FRAME, StepLog, is_work, step_logs
 
 # Of more spans, an evenly spaced selection is decomposed for the means: one takes some 30 µs.
 SPANS = 20_000
@@ -51,9 +51,7 @@ class WaitReport:
     spans: int
     steps: int  # of all tasks and callbacks of the loops
     dropped: int
-    unknown: tuple[
-        str, ...
-    ]  # loops that tell nothing of their steps: "uvloop.Loop: its steps are not Python's"
+    unknown: tuple[str, ...]  # loops without a step log, with the reason: "uvloop.Loop: its steps are ..."
     roots: tuple[str, ...]  # names of decomposed spans that are not part of another one
     blame: tuple[WaitedOn, ...]  # most time first
 
@@ -237,4 +235,4 @@ def _with_occupant(log: StepLog, piece: Slice) -> Slice:
         return piece
     # The end of one work and the start of the next on its thread are two readings of the clock.
     before = log.occupant(piece.from_ns, piece.to_ns + LITTLE_NS)
-    return piece._replace(who=log.places.get(before.place, NOBODY)) if before is not None else piece
+    return piece._replace(who=log.places.get(before.place, NO_FRAME)) if before is not None else piece

@@ -52,7 +52,7 @@ def test_a_place_that_blocks_now_is_new(runs) -> None:
     assert (gone.base_count, gone.head_count) == (14, 0)
 
 
-def test_what_may_be_chance_is_told_as_such(full) -> None:
+def test_what_may_be_chance_is_marked_as_such(full) -> None:
     """Few blocks in one run and none in the other; as many as before are the same, also in a longer run."""
     none, few, many = (full(f"{n}", blocks=n).document() for n in (0, 3, 12))
     changes = [
@@ -80,7 +80,7 @@ def test_blocks_that_last_longer_are_a_change(full) -> None:
     assert [place.change for place in block_changes(blocks, hardly, 20, 20)] == ["same"]
 
 
-def test_the_terminal_and_markdown_tell_what_changed(runs, full) -> None:
+def test_the_terminal_and_markdown_show_what_changed(runs, full) -> None:
     """What got worse with its noise, the place that blocks now, and what cannot be compared."""
     before, after = runs
     between = replace(after, difference=comparison(before, after, "there are no samples of this run"))

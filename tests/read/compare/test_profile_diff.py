@@ -49,7 +49,7 @@ def verdicts(found):
     return {shift.function: shift.verdict for shift in found.shifts}
 
 
-def test_more_visits_than_chance_brings_are_heavier(profiled) -> None:
+def test_more_occurrences_than_by_chance_are_heavier(profiled) -> None:
     """Forty instead of ten are beyond the noise, in either direction; eleven instead of ten are not."""
     base, head = profiled("base", {"total": (10, 1)}), profiled("head", {"total": (40, 1)})
     near = profiled("near", {"total": (11, 1)})
@@ -60,7 +60,7 @@ def test_more_visits_than_chance_brings_are_heavier(profiled) -> None:
     assert verdicts(profile_diff(base, base)) == {"total": "noise"}
 
 
-def test_a_long_visit_is_one_event(profiled) -> None:
+def test_a_long_occurrence_is_one_event(profiled) -> None:
     """One of 30 ticks may be chance, 30 of one tick each are not: the ticks of a visit hang together."""
     none = profiled("none", {"handle": (20, 1)})
     (long,) = [
@@ -120,7 +120,7 @@ def test_each_row_has_its_call_and_the_noise_of_all_below(profiled) -> None:
     assert found.callers == (0, 1)
 
 
-def test_visits_end_where_another_task_comes(profiled, record) -> None:
+def test_occurrences_end_where_another_task_follows(profiled, record) -> None:
     """Ticks of two tasks in turn are a visit each, however close they lie; of one task they are one."""
     alone = profiled("alone", {"total": (1, 6)})
 
@@ -149,7 +149,7 @@ def test_visits_end_where_another_task_comes(profiled, record) -> None:
     assert two.band_ms == pytest.approx(2 * ((36 + 6) * 0.01) ** 0.5, rel=1e-3)
 
 
-def test_a_recording_from_outside_has_ticks_and_no_visits(profiled) -> None:
+def test_in_a_recording_from_outside_each_tick_is_an_event(profiled) -> None:
     """py-spy only counts, and all of a stack is one event: its ticks are taken as visits of their own."""
     base = profiled("base", {"total": (1, 10)}, way="outside")
     (shift,) = profile_diff(base, profiled("head", {"total": (1, 60)}, way="outside")).shifts
@@ -173,7 +173,7 @@ def test_where_nothing_can_be_compared_there_is_a_reason(profiled, record, full)
     assert profile_diff(load(late.folder), load(late.folder)).only_late
 
 
-def test_calls_beyond_the_bound_are_told(profiled, monkeypatch) -> None:
+def test_calls_beyond_the_bound_are_counted(profiled, monkeypatch) -> None:
     """The page has room for so many; the time of the others is not lost without a word."""
     base = profiled("base", {"handle": (10, 1), "total": (6, 1), "dumps": (2, 1)})
     monkeypatch.setattr("harness.read.compare.profile_diff.CALLS", 3)

@@ -8,7 +8,7 @@ from harness.read.figures.loop import lag_ns
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 0.999])
-def test_lag_is_what_a_visitor_at_a_random_moment_would_wait(share) -> None:
+def test_lag_is_the_wait_of_work_due_at_a_random_moment(share) -> None:
     """The formula agrees with visitors who come at random moments of a simulated loop."""
     dice = random.Random(11)
     turns = [dice.choice((1e6, 2e6, 40e6, 300e6)) for _ in range(400)]

@@ -1,11 +1,16 @@
 """How a run is judged: expectations, the outcome, the verdict."""
 
+from dataclasses import replace
+
 import pytest
 
+from harness.read.blocks.starvation import Starvation
 from harness.read.calls.allowlist import Allowlist
 from harness.read.evidence import Evidence
 from harness.read.history import load
 from harness.read.judge.expectation import figures, judge
+from harness.read.judge.outcome import OutcomeName, RunOutcome
+from harness.read.judge.verdict import sentence
 from harness.read.report import exit_status
 from harness.record import event
 from harness.record.metric import FIGURES, NAME
@@ -45,7 +50,7 @@ def test_a_figure_that_the_run_does_not_have_fails(record) -> None:
     assert ending(document) == ("failed", 1)
 
 
-def test_every_figure_that_can_be_expected_is_reckoned(full) -> None:
+def test_every_figure_that_can_be_expected_is_computed(full) -> None:
     """What `record/metric.py` offers is in a whole run's figures, save what it does not record."""
     made = full()
     made.close()
@@ -152,6 +157,35 @@ def test_the_verdict_names_the_worst_of_several_lines(record, look) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cause", "waits_for", "leaf", "text"),
+    [
+        ("call", "sleep", "", ": f slept (a.py:1)"),
+        ("call", "dns", "socket.getaddrinfo", ": socket.getaddrinfo <- f waited for DNS (a.py:1)"),
+        ("call", "", "", " in f (a.py:1)"),
+        ("cpu", "", "json.dumps", " in json.dumps <- f (a.py:1)"),
+        ("import", "", "import anyio", " in import anyio <- f (a.py:1)"),
+        ("gil", "", "", ": another thread held the GIL in f (a.py:1)"),
+        ("gc", "", "collection of generation 2", ": a collection of generation 2 ran in f (a.py:1)"),
+        ("many", "", "", ": many short callbacks ran, most of the time f (a.py:1)"),
+        ("descheduled", "", Starvation.BUSY, ": the machine was too busy to run f (a.py:1)"),
+        ("descheduled", "", Starvation.STOPPED, ": the process was stopped by a signal in f (a.py:1)"),
+    ],
+)
+def test_the_verdict_says_what_happened_by_the_cause(record, look, cause, waits_for, leaf, text) -> None:
+    """One sentence for each cause; the frame alone would mislead where other code took the time."""
+    made = healthy(record)
+    made.blocked(1, 300, [look("a.py:1 f", span="")])
+    made.ended()
+    made.close()
+    evidence = Evidence(load(made.folder), Allowlist())
+    place = replace(evidence.blockers[0], cause=cause, waits_for=waits_for, leaf=leaf)
+    vars(evidence)["blockers"] = (place,)
+
+    said = sentence(evidence, RunOutcome(OutcomeName.PASSED))
+    assert said == f"Loop blocked 1.5 % of the run: 1 block{text}."
+
+
 def test_the_verdict_of_a_quiet_run_says_what_was_measured(record) -> None:
     """The limit, the lag and how long it was watched."""
     made = record()
@@ -182,7 +216,7 @@ def test_a_program_without_probe_is_not_called_quiet(record) -> None:
     assert made.document().run.verdict == ("The probe never entered the program, so no loop was measured.")
 
 
-def test_a_program_without_loop_is_told_from_one_without_probe(record) -> None:
+def test_a_program_without_loop_differs_from_one_without_probe(record) -> None:
     """The probe was there, and saw no loop."""
     made = record()
     made.write("target", event.ProbeClosed(made.at(1), 0, 0.0, 0, 0, 0))

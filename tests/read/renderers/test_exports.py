@@ -162,7 +162,7 @@ def test_speedscope_takes_its_file(sampled) -> None:
         assert all(index < len(frames) for stack in profile["samples"] for index in stack)
 
 
-def test_without_a_sampler_the_looks_at_late_turns_stand_in(full) -> None:
+def test_without_a_sampler_there_are_samples_of_late_turns(full) -> None:
     """A run that was not sampled still shows what blocked, and says that it is no more than that."""
     made = full()
     made.close()
@@ -461,7 +461,7 @@ def test_the_report_command_writes_every_format(sampled, tmp_path) -> None:
     assert history.of(event.Sampled)
 
 
-def test_the_report_tells_what_the_sampler_reached(sampled, tmp_path) -> None:
+def test_the_report_has_what_the_sampler_reached(sampled, tmp_path) -> None:
     """The rate that was asked for, the one that was reached, and what was lost."""
     sampled()
     printed = CliRunner().invoke(report, [str(tmp_path / "sampled"), "--json"], standalone_mode=False)

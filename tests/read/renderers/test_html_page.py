@@ -162,7 +162,7 @@ def compared(sampled, full):
 BOXES = "return [...document.querySelectorAll('#icicle-view > div')].map(box => box.textContent)"
 
 
-def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled) -> None:
+def test_the_page_opens_from_a_file_without_a_request(opened, sampled) -> None:
     """No complaint on the console, no request, and the verdict of `report.json` as its heading."""
     page = opened(sampled)
 
@@ -176,7 +176,7 @@ def test_the_page_opens_from_a_file_and_asks_nobody(opened, sampled) -> None:
     assert page.complaints() == []
 
 
-def test_a_request_would_be_seen_and_is_refused(opened, full) -> None:
+def test_a_request_would_be_noticed_and_is_refused(opened, full) -> None:
     """The page's own policy stops one, and the console tells: so its silence elsewhere means something."""
     page = opened(full())
     page.run("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/picture.png' }))")
@@ -364,7 +364,7 @@ def test_two_runs_are_one_icicle(opened, compared) -> None:
     assert page.complaints() == []
 
 
-def test_what_is_too_thin_can_be_looked_at_closer(opened, record, look) -> None:
+def test_calls_too_thin_to_draw_can_be_zoomed_into(opened, record, look) -> None:
     """A thousand calls alike are one box; selected it shows a hundred of them, then a hundred more."""
     from selenium.webdriver.common.keys import Keys
 

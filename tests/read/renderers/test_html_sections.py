@@ -51,7 +51,7 @@ def test_calls_that_were_not_counted_are_not_shown(full) -> None:
     assert "call on the loop" not in render(document, "md")
 
 
-def test_where_time_went_is_told_in_words_and_in_parts(full) -> None:
+def test_where_time_went_is_shown_as_text_and_as_segments(full) -> None:
     """The mean of each name that was decomposed, who made whom wait, and a waterfall in parts."""
     document = full().document()
     name = replace(
@@ -99,7 +99,7 @@ def test_where_time_went_is_told_in_words_and_in_parts(full) -> None:
     assert 'class="part' not in plain
 
 
-def test_a_loop_that_tells_nothing_of_its_steps_is_named(full) -> None:
+def test_a_loop_without_a_step_log_is_named(full) -> None:
     """Instead of parts there is the reason."""
     reason = "uvloop.Loop: its steps are not Python's"
     document = replace(full().document(), waits=WaitReport(1.0, 0, 0, 0, (reason,), (), ()))

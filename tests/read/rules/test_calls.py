@@ -152,7 +152,7 @@ def test_an_argument_that_no_rule_allows_stands_by_itself(judged) -> None:
     ]
 
 
-def test_places_that_were_not_told_apart_are_a_note(judged) -> None:
+def test_places_that_were_counted_together_are_a_note(judged) -> None:
     """What is beyond the bound has no place, and is never new."""
     document = judged(counted(function="", file="", line=0, caller="", argument="", count=50))
 

@@ -66,7 +66,7 @@ def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(recor
     ]
 
 
-def test_a_target_that_had_to_be_killed_is_told_with_its_whole_time(record) -> None:
+def test_a_target_that_had_to_be_killed_is_reported_with_its_whole_time(record) -> None:
     """The runner saw when it ended; the last look was earlier."""
     made = record()
     made.loop()

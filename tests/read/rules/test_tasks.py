@@ -46,7 +46,7 @@ def said(made) -> list[tuple[str, str, int | None]]:
     return [(f.level, f.message, f.line) for f in made.document().findings if f.rule == "tasks"]
 
 
-def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> None:
+def test_a_cluster_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> None:
     """The warning has the number, the time in which they came, and the innermost line of the application."""
     made = record()
     censuses(made, range(0, 100, 5))
@@ -74,7 +74,7 @@ def test_a_crowd_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> N
     ],
     ids=["constant", "there soon after the start", "too few", "they turn over", "they end", "all at once"],
 )
-def test_crowds_that_are_no_leak(record, counts, more) -> None:
+def test_clusters_that_are_no_leak(record, counts, more) -> None:
     """A pool, a handful, tasks at work, tasks that end, and a burst."""
     made = record()
     censuses(made, counts, **more)
@@ -102,7 +102,7 @@ def test_crowds_that_are_no_leak(record, counts, more) -> None:
         "names of their own",
     ],
 )
-def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(
+    """Within 90 ms each of its tasks was the last of a number, of which a number of others are still pending."""
     record, each, others, python, told
 ) -> None:
     """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
@@ -129,7 +129,7 @@ def test_a_crowd_that_came_fast_is_a_leak_when_others_came_and_ended(
     assert [level for level, *_ in said(made)] == told
 
 
-def test_a_crowd_that_grows_with_the_open_sockets_is_a_note(record) -> None:
+def test_a_cluster_that_grows_with_the_open_sockets_is_a_note(record) -> None:
     """Its tasks may belong to connections that are meant to stay."""
     made = record()
     censuses(made, range(0, 100, 5), descriptors=1)

@@ -55,7 +55,7 @@ def traced(record):
 RESTART = f"{1:016x}"
 
 
-def test_each_look_stands_at_its_time(traced) -> None:
+def test_each_sample_is_at_its_time(traced) -> None:
     """On the row of its span, as long as the ticks that it stands for, and in order of time."""
     icicle = traced((1.3, 2, RESTART, (0, 1, 10_000, 1, 60_000, 5)), (1.25, 1, RESTART, ()))
     spots = [(m.span, m.from_ms, m.to_ms, m.samples) for m in icicle.marked.marks]
@@ -71,14 +71,14 @@ def test_each_look_stands_at_its_time(traced) -> None:
     assert icicle.marked.left_out == 0
 
 
-def test_a_look_begins_no_earlier_than_its_span(traced) -> None:
+def test_a_sample_begins_no_earlier_than_its_span(traced) -> None:
     """A tick that came 2 ms into a span says nothing of the 8 ms before it."""
     (made,) = traced((1.202, 1, RESTART, ())).marked.marks
 
     assert (made.from_ms, made.to_ms) == (200, 202)
 
 
-def test_a_record_without_the_looks_has_one_mark_for_all(traced) -> None:
+def test_a_record_without_tick_times_has_one_mark_for_all(traced) -> None:
     """Records of older versions tell of the first look alone, and of how many there were."""
     icicle = traced((1.5, 1, RESTART, (0, 30)), name="older")
 
