@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.console_programs import done, line_of, row, rows, settled
+from tests.support.console_programs import done, marked_place, row, rows, settled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
@@ -14,7 +14,7 @@ def test_executors_tell_what_each_thread_does(program) -> None:
     """A busy thread is shown with its function and the awaiting task; later it is idle."""
     done(program, "start(worker=asyncio.to_thread(nap, 1))")
     seen = wait(lambda: [one for one in rows(program, "executors") if one["runs"] == "nap"])[0]
-    assert (seen["state"], seen["where"]) == ("at work", f"{line_of(program, 'naps')} nap")
+    assert (seen["state"], seen["where"]) == ("at work", f"{marked_place(program, 'naps')} nap")
     assert seen["awaited_by"].endswith("(worker)")
 
     assert wait(
@@ -65,7 +65,7 @@ def test_queues_tell_how_full_they_are_and_who_waits(program) -> None:
     assert queues["Queue"]["waiting"] == str(row(program, "a")["id"])
     full = queues["LifoQueue"]
     assert (full["size"], full["maxsize"], full["putters"], full["unfinished"]) == (3, 3, 1, 3)
-    assert full["where"] == f"{line_of(program, 'puts')} produce"
+    assert full["where"] == f"{marked_place(program, 'puts')} produce"
     assert len(queues) == 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.console_programs import blocked, done, line_of, refused, row, rows, settled
+from tests.support.console_programs import blocked, done, marked_place, refused, row, rows, settled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
@@ -21,9 +21,9 @@ def test_every_task_is_shown_with_what_it_waits_for(program) -> None:
     wait(lambda: row(program, "c")["waits_for"] == f"task {number}")
     settled(program, *"abd")
     assert row(program, "a")["waits_for"].startswith("Queue.get of Queue ")
-    assert row(program, "a")["where"] == f"{line_of(program, 'gets')} items"
+    assert row(program, "a")["where"] == f"{marked_place(program, 'gets')} items"
     assert row(program, "b")["waits_for"].startswith("sleep")
-    assert row(program, "b")["where"] == f"{line_of(program, 'sleeps')} sleep_long"
+    assert row(program, "b")["where"] == f"{marked_place(program, 'sleeps')} sleep_long"
     assert row(program, "d")["waits_for"] == "gather, 1 of 1 left"
 
 
@@ -32,7 +32,7 @@ def test_a_wait_of_a_library_is_called_after_its_function(program) -> None:
     done(program, "start(a=read_line(), b=asyncio.to_thread(nap, 0.5), c=asyncio.Event().wait())")
 
     assert wait(lambda: row(program, "a")["waits_for"] == "StreamReader.readline")
-    assert row(program, "a")["where"] == f"{line_of(program, 'reads')} read_line"
+    assert row(program, "a")["where"] == f"{marked_place(program, 'reads')} read_line"
     settled(program, "c")
     assert row(program, "b")["waits_for"] == "executor"
     assert row(program, "c")["waits_for"].startswith("Event.wait of Event ")
@@ -45,7 +45,7 @@ def test_a_task_that_blocks_is_the_running_one(program) -> None:
     blocked(program, "start(blocker=block(2))")
 
     assert [(one["task"], one["where"]) for one in rows(program, "ps --state running")] == [
-        ("blocker", f"{line_of(program, 'naps')} nap")
+        ("blocker", f"{marked_place(program, 'naps')} nap")
     ]
     assert row(program, "sleeper")["state"] == "waiting"
 

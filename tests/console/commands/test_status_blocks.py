@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.console_programs import blocked, line_of, refused, rows
+from tests.support.console_programs import blocked, marked_place, refused, rows
 from tests.support.consoled import is_alive
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
@@ -26,13 +26,13 @@ def test_status_of_a_quiet_program(program) -> None:
 def test_status_names_what_holds_the_loop(program) -> None:
     """The blocking line is named while it blocks; afterwards it is one of the blockers."""
     late = blocked(program, "start(blocker=block(2))")[0]
-    assert f"program.py:{late['line']}" == line_of(program, "naps")
+    assert f"program.py:{late['line']}" == marked_place(program, "naps")
     assert (late["function"], late["loop"]) == ("nap", 0)
     assert "LATE" in program.ask("status")
 
     assert is_alive(program)
     told = program.ask("status --json")
-    worst = {one["where"]: one for one in told["blockers"]}[f"{line_of(program, 'naps')} nap"]
+    worst = {one["where"]: one for one in told["blockers"]}[f"{marked_place(program, 'naps')} nap"]
     assert told["late"] == []
     assert worst["max_ms"] >= 1900
     assert worst["cause"] == "call"
@@ -57,7 +57,7 @@ def test_blocks_tell_the_line_and_who_had_to_wait(program) -> None:
     block = next(one for one in new if one["task"] == "blocker")
     told = program.ask(f"blocks --stack {block['block']} --json")
 
-    assert block["where"] == line_of(program, "naps")
+    assert block["where"] == marked_place(program, "naps")
     assert (block["function"], block["coroutine"], block["cause"]) == ("nap", "block", "call")
     assert 350 < block["held_ms"] < 2000
     assert [f["function"] for f in told["stack"]][-2:] == ["block", "nap"]

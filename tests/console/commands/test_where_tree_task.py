@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.console_programs import LOOPS, TASKS, blocked, done, line_of, row, rows, settled
+from tests.support.console_programs import LOOPS, TASKS, blocked, done, marked_place, row, rows, settled
 from tests.support.consoled import consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
@@ -24,8 +24,8 @@ def test_where_goes_through_generators_and_tasks(program) -> None:
         (1, "items"),
         (1, "Queue.get"),
     ]
-    assert stack[0]["where"] == line_of(program, "gathers")
-    assert stack[1]["where"] == line_of(program, "iterates")
+    assert stack[0]["where"] == marked_place(program, "gathers")
+    assert stack[1]["where"] == marked_place(program, "iterates")
     assert stack[-1]["waits_for"].startswith("Queue.get of Queue ")
 
 
@@ -35,8 +35,8 @@ def test_where_shows_the_line_that_blocks(program) -> None:
     stack = rows(program, "where blocker")
 
     assert [(one["function"], one["where"]) for one in stack] == [
-        ("block", line_of(program, "blocks")),
-        ("nap", line_of(program, "naps")),
+        ("block", marked_place(program, "blocks")),
+        ("nap", marked_place(program, "naps")),
     ]
 
 
