@@ -25,7 +25,7 @@ def test_rooms_import_only_what_they_may() -> None:
 
 
 @pytest.mark.parametrize("check", [("check",), ("format", "--check")], ids=" ".join)
-def test_the_code_is_in_style(check) -> None:
+def test_the_code_is_in_style(check: tuple[str, ...]) -> None:
     """ruff has nothing to say."""
     run(str(BIN / "ruff"), *check, ".")
 
@@ -52,7 +52,7 @@ def test_packages_have_empty_beginnings() -> None:
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
-def test_links_of_a_page_lead_somewhere(page) -> None:
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
     """Every relative link names a file of the repository."""
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
 

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from harness.record.event import WriterOpened
 from harness.record.run import RunFolder
+from tests.support.process import Heard
 from tests.support.recorded import E, recorded
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Ended:
 class Running:
     """A command under way. What it starts inherits a mark, so nothing of it can hide."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: RunFolder, mark: str) -> None:
+    def __init__(self, process: Heard, folder: RunFolder, mark: str) -> None:
         self.process = process
         self.folder = folder
         self._mark = mark
@@ -114,7 +115,7 @@ def running(
     sub_command, *rest = map(str, arguments)
     mark = f"{MARK}={uuid.uuid4().hex}"
     name, _, value = mark.partition("=")
-    process = subprocess.Popen(
+    process = Heard(
         [*COMMAND, sub_command, "--out", out, *rest],
         cwd=cwd,
         env={**os.environ, **(env or {}), name: value},

@@ -17,8 +17,9 @@ from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.probe_config import ConsoleConfig
 from harness.record.run import RunFolder
 from tests.support.commanded import wait
+from tests.support.process import Piped
 from tests.support.recorded import E, recorded
-from tests.support.watched import How, Piped, start
+from tests.support.watched import How, start
 
 # A loop that waits, with three named tasks; it executes each line from stdin.
 SERVICE = """

@@ -9,13 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import IO, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from harness.drive.process.probe_env import environment
 from harness.record.event import Blocked, Event
 from harness.record.probe_config import ConsoleConfig, ProbeConfig
 from harness.record.reader import Follower, Source
 from harness.record.run import RunFolder
+from tests.support.process import Piped
 from tests.support.recorded import E, of_kind
 
 LIMIT_MS = 50
@@ -41,14 +42,6 @@ class How(Asked, total=False):
 
     python: str
     env: dict[str, str]
-
-
-class Piped(subprocess.Popen[str]):
-    """A process with a pipe at each of its channels."""
-
-    stdin: IO[str]
-    stdout: IO[str]
-    stderr: IO[str]
 
 
 @dataclass(frozen=True)
