@@ -123,7 +123,6 @@ def test_sigterm_reaches_the_program(tmp_path: Path) -> None:
     """It ends in its own way, and that is the end of the watch."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         assert run.process.stdout.readline() == "ready\n"
         run.process.terminate()
         ended = run.ended()
@@ -136,7 +135,6 @@ def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path: Path) -
     """A service manager may stop it by SIGINT, which then only we get."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path, start_new_session=True) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.send_signal(signal.SIGINT)
         ended = run.ended()
@@ -170,7 +168,6 @@ def test_nothing_outlives_a_killed_watch(tmp_path: Path) -> None:
     """kill -9 of the watch: the program is asked to end as if we had been asked."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.kill()
         run.process.wait()
@@ -242,7 +239,6 @@ def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path: 
     stubborn = SERVES.replace("sys.exit(7)", 'print("no", flush=True)')
     (tmp_path / "program.py").write_text(stubborn)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.terminate()
         assert run.process.stdout.readline() == "no\n"
