@@ -26,7 +26,7 @@ def test_rooms_import_only_what_they_may() -> None:
 
 
 @pytest.mark.parametrize("check", [("check",), ("format", "--check")], ids=" ".join)
-def test_the_code_is_in_style(check) -> None:
+def test_the_code_is_in_style(check: tuple[str, ...]) -> None:
     """ruff has nothing to say."""
     run(str(BIN / "ruff"), *check, ".")
 
@@ -53,7 +53,7 @@ def test_packages_have_empty_beginnings() -> None:
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
-def test_links_of_a_page_lead_somewhere(page) -> None:
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
     """Every relative link names a file of the repository."""
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
 
@@ -65,7 +65,7 @@ FAMILIES = {"brokers", "commands", "hosts", "kinds", "renderers", "rules", "send
 MODULES = 16
 
 
-def test_a_folder_can_be_read_at_a_glance():
+def test_a_folder_can_be_read_at_a_glance() -> None:
     """At most so many modules side by side, families aside: more want a room of their own."""
     folders = [path.parent for path in (ROOT / "harness").rglob("__init__.py")]
     crowded = {
@@ -78,7 +78,7 @@ def test_a_folder_can_be_read_at_a_glance():
     assert crowded == {}
 
 
-def test_a_class_name_stands_in_one_file():
+def test_a_class_name_stands_in_one_file() -> None:
     """Whoever reads it, or searches for it, finds one class."""
     files: dict[str, set[str]] = {}
     for path in (ROOT / "harness").rglob("*.py"):
@@ -99,7 +99,7 @@ DOCUMENTED = {
 OTHERS = {"console/commands/aiomonitor.py"}
 
 
-def test_only_the_hooks_reach_into_private_parts():
+def test_only_the_hooks_reach_into_private_parts() -> None:
     """What the next Python may change is used in one folder: no other file uses foreign private parts."""
     house = ROOT / "harness"
     files = [file for room in ("probe", "console") for file in (house / room).rglob("*.py")]
@@ -109,7 +109,7 @@ def test_only_the_hooks_reach_into_private_parts():
     assert {file: parts for file, parts in found.items() if parts and file not in OTHERS} == {}
 
 
-def test_only_one_module_knows_versions():
+def test_only_one_module_knows_versions() -> None:
     """Everything else asks it what this Python has."""
     files = [file for room in ("probe", "console") for file in (ROOT / "harness" / room).rglob("*.py")]
 
@@ -118,7 +118,8 @@ def test_only_one_module_knows_versions():
 
 def foreign_parts(tree: ast.Module) -> list[str]:
     """The private attributes in a module that it does not define itself, as they are written."""
-    own, parts = set(), []
+    own: set[str] = set()
+    parts: list[tuple[str, ast.AST]] = []
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
@@ -134,7 +135,7 @@ def foreign_parts(tree: ast.Module) -> list[str]:
             ):
                 parts.append((name, node))
             case ast.ImportFrom(level=0, names=names):
-                parts += [(name.name, node) for name in names]
+                parts += ((name.name, node) for name in names)
     texts = [ast.unparse(node) for name, node in parts if is_private(name) and name not in own]
     return [text for text in texts if text not in DOCUMENTED]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 PLUGINS = ("harness.pytest_plugin", "pytest_asyncio.plugin", "anyio.pytest_plugin")
@@ -20,8 +22,11 @@ async def hold(held_s=0.2):
 """
 
 
+Run = Callable[..., pytest.RunResult]
+
+
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs pytest in a process of its own on a module of tests."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("COLUMNS", "200")
@@ -39,7 +44,7 @@ def run(pytester, monkeypatch):
     return run
 
 
-def test_a_marked_test_fails_when_it_blocks_whatever_runs_its_loop(run) -> None:
+def test_a_marked_test_fails_when_it_blocks_whatever_runs_its_loop(run: Run) -> None:
     """pytest-asyncio, anyio's plugin, `asyncio.run` and unittest: each blocking test fails, no other."""
     result = run("""
 @pytest.mark.no_blocks(limit_ms=100)
@@ -87,7 +92,7 @@ class TestCase(unittest.IsolatedAsyncioTestCase):
         )
 
 
-def test_the_failure_says_what_blocked_where_for_how_long_in_which_task_and_whom(run) -> None:
+def test_the_failure_says_what_blocked_where_for_how_long_in_which_task_and_whom(run: Run) -> None:
     """The stack's own frames too, and nothing of the plugin's."""
     result = run("""
 async def serve():
@@ -116,7 +121,7 @@ def test_serve():
     )
 
 
-def test_only_the_call_counts_and_not_its_fixtures(run) -> None:
+def test_only_the_call_counts_and_not_its_fixtures(run: Run) -> None:
     """What blocks a loop in setup or teardown is not held against the test."""
     result = run("""
 import pytest_asyncio
@@ -141,7 +146,7 @@ async def test_blocks(slow):
     result.stdout.fnmatch_lines(["FAILED *test_blocks*"])
 
 
-def test_a_loop_that_a_fixture_runs_in_a_thread_counts(run) -> None:
+def test_a_loop_that_a_fixture_runs_in_a_thread_counts(run: Run) -> None:
     """The client of a web framework's tests has its application's loop in another thread."""
     result = run("""
 @pytest.fixture(scope="session")
@@ -170,7 +175,7 @@ def test_well(client):
     result.stdout.fnmatch_lines(["FAILED *test_blocks*"])
 
 
-def test_a_block_is_a_failure_of_the_call(run) -> None:
+def test_a_block_is_a_failure_of_the_call(run: Run) -> None:
     """So what pytest does with failures holds: an expected one is none."""
     result = run("""
 @pytest.mark.xfail(strict=True, reason="known to block")
@@ -188,7 +193,7 @@ def test_mended():
     result.stdout.fnmatch_lines(["FAILED *test_mended*"])
 
 
-def test_a_test_that_fails_by_itself_keeps_its_failure(run) -> None:
+def test_a_test_that_fails_by_itself_keeps_its_failure(run: Run) -> None:
     """The blocks come with it, as a note."""
     result = run("""
 @pytest.mark.no_blocks(limit_ms=100)
@@ -233,7 +238,9 @@ def test_with_the_default():
     ],
     ids=lambda words: " ".join(sorted(words)),
 )
-def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(options, failing, run) -> None:
+def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(
+    options: list[str], failing: set[str], run: Run
+) -> None:
     """Of every test `--no-blocks` and `no_blocks_ms` ask the same; a marker says otherwise."""
     result = run(EVERY_TEST, *options)
 
@@ -242,7 +249,7 @@ def test_the_limit_is_the_nearest_markers_then_the_commands_then_the_settings(op
     result.assert_outcomes(failed=len(failing), passed=4 - len(failing))
 
 
-def test_the_fixture_gives_the_watch_of_a_test(run) -> None:
+def test_the_fixture_gives_the_watch_of_a_test(run: Run) -> None:
     """By the limit that holds for the test, which then fails by its own assertions alone."""
     result = run("""
 @pytest.mark.asyncio
@@ -260,7 +267,7 @@ def test_well(watch_loop):
     result.assert_outcomes(passed=2)
 
 
-def test_a_run_that_asks_for_nothing_is_left_alone(run) -> None:
+def test_a_run_that_asks_for_nothing_is_left_alone(run: Run) -> None:
     """Neither the detector nor a rule of it is loaded, and no loop is told about."""
     result = run("""
 import sys
@@ -276,7 +283,7 @@ def test_unmarked():
 
 
 @pytest.mark.parametrize("text", ["tests/unit", "0", "nan"])
-def test_a_limit_that_is_none_is_refused_before_any_test_runs(text, run) -> None:
+def test_a_limit_that_is_none_is_refused_before_any_test_runs(text: str, run: Run) -> None:
     """As when a path is taken for it."""
     result = run(EVERY_TEST, "--no-blocks", text)
 
@@ -286,7 +293,7 @@ def test_a_limit_that_is_none_is_refused_before_any_test_runs(text, run) -> None
     )
 
 
-def test_a_misspelt_argument_of_the_marker_is_named(run) -> None:
+def test_a_misspelt_argument_of_the_marker_is_named(run: Run) -> None:
     """The test fails instead of going unwatched."""
     result = run("""
 @pytest.mark.no_blocks(limit=100)

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.support.commanded import COMMAND, wait
 
 
 @pytest.fixture
-def runtime_folder(runtime_folder):
+def runtime_folder(runtime_folder: str) -> Path:
     """Where the sockets of these tests lie."""
     return Path(runtime_folder, console_endpoint.FOLDER)
 
@@ -33,10 +34,10 @@ def attach(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_folder) -> None:
+async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_folder: Path) -> None:
     """It is attached to by the pid, acts as allowed, and leaves neither threads, nor hooks, nor files."""
     loop = asyncio.get_running_loop()
-    before = {*vars(loop._selector)}, threading.active_count(), loop.get_task_factory()
+    before = {*vars(vars(loop)["_selector"])}, threading.active_count(), loop.get_task_factory()
     victim = asyncio.create_task(asyncio.sleep(60), name="victim")
     with harness.open_console(allow=["cancel"]) as console:
         opened = await asyncio.to_thread(console.wait_open)
@@ -44,6 +45,7 @@ async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_fo
         cancelled = await asyncio.to_thread(attach, "cancel victim")
         refused = await asyncio.to_thread(attach, "signal TERM")
 
+    assert opened is not None
     assert opened.pid == os.getpid()
     assert opened.port is None
     assert "victim" in [row["task"] for row in json.loads(listed.stdout)["rows"]]
@@ -51,7 +53,7 @@ async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_fo
     assert victim.cancelled()
     assert refused.returncode == 1
     assert list(runtime_folder.iterdir()) == []
-    after = {*vars(loop._selector)}, loop.get_task_factory()
+    after = {*vars(vars(loop)["_selector"])}, loop.get_task_factory()
     assert after == (before[0], before[2])
 
 
@@ -73,8 +75,11 @@ async def test_a_port_and_its_token() -> None:
     with harness.open_console(port=0) as console:
         opened = await asyncio.to_thread(console.wait_open)
 
+        assert opened is not None
+        address = ("127.0.0.1", opened.port)
+
         def say(token: str) -> bytes:
-            with socket.create_connection(("127.0.0.1", opened.port), timeout=20) as channel:
+            with socket.create_connection(address, timeout=20) as channel:
                 channel.sendall(f"{token}\nhelp --json\nquit\n".encode())
                 return b"".join(iter(lambda: channel.recv(65536), b""))
 
@@ -85,13 +90,16 @@ async def test_a_port_and_its_token() -> None:
     assert refused == b"wrong token\n"
 
 
-async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog) -> None:
+async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The socket serves all the same."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
         with caplog.at_level(logging.WARNING), harness.open_console(port=port) as console:
             opened = await asyncio.to_thread(console.wait_open)
 
+    assert opened is not None
     assert opened.port is None
     assert f"port {port} is taken by another program" in caplog.text
 
@@ -104,7 +112,7 @@ async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(caplog) -> 
         ({"limit_ms": 0}, "limit_ms must be finite and at least 1, got 0"),
     ],
 )
-def test_arguments_out_of_range(arguments, message) -> None:
+def test_arguments_out_of_range(arguments: dict[str, Any], message: str) -> None:
     """Are told at once."""
     with pytest.raises(ValueError, match=message):
         harness.open_console(**arguments)
@@ -119,7 +127,7 @@ def test_a_console_can_be_entered_once() -> None:
         console.__enter__()
 
 
-def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path) -> None:
+def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path: Path) -> None:
     """When the parent has ended, nobody listens at its socket any more, though the child lives."""
     program = """
         import asyncio, os, sys, time
@@ -139,6 +147,7 @@ def test_a_forked_child_does_not_hold_its_parents_doors(tmp_path) -> None:
     """
     command = [sys.executable, "-W", "ignore", "-c", dedent(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         path, child = parent.stdout.readline().split()
         try:
             parent.wait(timeout=20)

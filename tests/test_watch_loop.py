@@ -11,7 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ import harness
 from harness import watching
 from harness.read.blocks.block import Block
 from harness.testing import NOBODYS_FAULT, LoopBlockedError, no_blocks
+from harness.watching import Watch
 from tests.support.watched import watched
 
 
@@ -45,7 +49,7 @@ def of_code(blocks: tuple[Block, ...]) -> list[Block]:
     return [block for block in blocks if block.cause not in NOBODYS_FAULT]
 
 
-def descriptors():
+def descriptors() -> dict[str, str]:
     """The open ones, without the one by which they are listed."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
@@ -65,7 +69,7 @@ def traces() -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def loop_in_a_thread():
+def loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop that runs in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="second")
@@ -135,7 +139,7 @@ def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops() -> None:
     """`on_block` gets the values that `blocks` has, and may take its time."""
     told = []
 
-    def on_block(block) -> None:
+    def on_block(block: Block) -> None:
         time.sleep(0.05)
         told.append((threading.current_thread(), block))
 
@@ -152,15 +156,17 @@ def test_each_block_is_told_of_in_a_thread_that_is_not_the_loops() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(error, caplog) -> None:
+def test_a_callback_that_raises_is_logged_once_by_its_name_and_dropped(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """The loop does not notice, and the blocks are all there."""
     calls = []
 
-    def careless(block) -> None:
+    def careless(block: Block) -> None:
         calls.append(block)
         raise error("oh")
 
-    async def main():
+    async def main() -> str:
         await hold(0.3)
         await hold(0.3)
         return "done"
@@ -194,7 +200,7 @@ def test_a_watch_leaves_nothing_behind() -> None:
             assert traces() != before
 
         assert traces() == before
-        assert "select" not in vars(second._selector)
+        assert "select" not in vars(vars(second)["_selector"])
         assert len(of_pause(watch.blocks)) == 2
 
 
@@ -227,7 +233,7 @@ def test_a_watch_writes_no_file() -> None:
 def test_nested_watches_see_each_by_its_own_limit() -> None:
     """The inner one ends first, and the outer one goes on."""
 
-    async def main():
+    async def main() -> Watch:
         with harness.watch_loop(limit_ms=50) as inner:
             await hold(0.15)
             await hold(0.5)
@@ -243,7 +249,7 @@ def test_nested_watches_see_each_by_its_own_limit() -> None:
 
 async def test_watches_that_overlap_on_one_loop_do_not_disturb_each_other() -> None:
     """The one that came first may leave first; the selector is as it was when both have."""
-    selector = asyncio.get_running_loop()._selector
+    selector = vars(asyncio.get_running_loop())["_selector"]
     first, second = harness.watch_loop(limit_ms=100), harness.watch_loop(limit_ms=100)
     first.__enter__()
     second.__enter__()
@@ -278,12 +284,13 @@ def test_watches_of_many_threads_come_and_go_in_any_order() -> None:
 
 async def test_a_select_of_somebody_else_is_kept() -> None:
     """Whoever has replaced the selector's `select` before finds it there afterwards."""
-    selector = asyncio.get_running_loop()._selector
+    selector = vars(asyncio.get_running_loop())["_selector"]
     own, calls = selector.select, []
 
-    def select(timeout=None):
+    def select(timeout: float | None = None) -> list[Any]:
         calls.append(timeout)
-        return own(timeout)
+        ready: list[Any] = own(timeout)
+        return ready
 
     selector.select = select
     try:
@@ -335,7 +342,7 @@ def test_uvloops_loops_are_watched_and_its_class_is_given_back() -> None:
     uvloop = pytest.importorskip("uvloop")
     before = dict(vars(uvloop.Loop))
 
-    async def main():
+    async def main() -> Watch:
         await hold(0.2)
         with harness.watch_loop(limit_ms=100) as inside:
             pause(0.2)
@@ -352,7 +359,7 @@ def test_uvloops_loops_are_watched_and_its_class_is_given_back() -> None:
     assert dict(vars(uvloop.Loop)) == before
 
 
-def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch) -> None:
+def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service may be watched for months."""
     monkeypatch.setattr(watching, "KEPT", 2)
 
@@ -369,7 +376,7 @@ def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch) -> 
 
 
 @pytest.mark.parametrize("limit_ms", [0, -5, 0.5, float("nan"), float("inf")])
-def test_a_limit_out_of_range_is_refused(limit_ms) -> None:
+def test_a_limit_out_of_range_is_refused(limit_ms: float) -> None:
     """With what was expected, and what came."""
     with pytest.raises(ValueError, match=f"at least 1, got {limit_ms}"):
         harness.watch_loop(limit_ms=limit_ms)
@@ -415,7 +422,7 @@ def test_a_forked_child_goes_its_own_way() -> None:
     assert ran.stdout == "0 ['pause', 'pause']\n", ran.stderr
 
 
-def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path) -> None:
+def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path: Path) -> None:
     """Both find the same blocks, also those after the watch has left a loop that runs on."""
     program = """
         import asyncio, json, time

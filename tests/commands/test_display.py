@@ -1,7 +1,10 @@
 """Live progress on a terminal: one line, whatever its width."""
 
+from __future__ import annotations
+
 import re
 import sys
+from pathlib import Path
 
 from tests.support.commanded import COMMAND, Terminal, scenario
 
@@ -15,7 +18,7 @@ asyncio.run(main())
 """
 
 
-def test_progress_is_one_line_that_never_wraps(tmp_path) -> None:
+def test_progress_is_one_line_that_never_wraps(tmp_path: Path) -> None:
     """On a narrow terminal the line is cut short; nothing of it stays above the summary."""
     (tmp_path / "service.py").write_text(SERVICE)
     file = scenario(

@@ -1,8 +1,11 @@
 """The command `harness` itself: what it lists, what it loads, and how it says no."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +15,8 @@ from tests.support.commanded import COMMAND
 HEAVY = {"asyncio", "harness.drive", "harness.read", "harness.record", "jinja2", "pydantic", "rich"}
 
 
-def harness(*arguments, **how):
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, **how)
+def harness(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, cwd=cwd)
 
 
 def test_help_lists_the_commands() -> None:
@@ -26,7 +29,7 @@ def test_help_lists_the_commands() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself_within_80_columns(command) -> None:
+def test_each_command_explains_itself_within_80_columns(command: str) -> None:
     """`harness COMMAND --help`, with the exit status 0."""
     done = harness(command, "--help")
 
@@ -58,7 +61,7 @@ def test_a_command_that_is_not_there_is_a_usage_error() -> None:
     assert "No such command 'observe'" in done.stderr
 
 
-def test_a_record_that_is_not_there_is_one_clear_message(tmp_path) -> None:
+def test_a_record_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
     """No traceback."""
     done = harness("report", "nowhere", cwd=tmp_path)
 
@@ -66,7 +69,7 @@ def test_a_record_that_is_not_there_is_one_clear_message(tmp_path) -> None:
     assert done.stderr == "harness: nowhere: no record of a run here (run.json is missing)\n"
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path) -> None:
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     """`harness ... | head`: no traceback."""
     command = f"{sys.executable} -m harness run --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)

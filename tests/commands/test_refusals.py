@@ -1,12 +1,14 @@
 """What cannot be carried out is refused before anything is started: 2, one clear message, no folder."""
 
-import socket
+from __future__ import annotations
+
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.record.run import RunFolder
-from tests.support.commanded import harness, scenario
+from tests.support.commanded import Ended, harness, scenario
 
 PROGRAM = """
     [target]
@@ -15,14 +17,7 @@ PROGRAM = """
 """
 
 
-@pytest.fixture
-def taken():
-    """A port of loopback that somebody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-def refused(ended):
+def refused(ended: Ended) -> str:
     """The one message of a command that started nothing."""
     assert (ended.status, ended.stdout) == (2, "")
     assert not ended.folder.path.exists()
@@ -81,7 +76,7 @@ MAYHEM = '[target]\nkind = "mayhem"\n'
         "folder",
     ],
 )
-def test_a_scenario_that_is_wrong(tmp_path, text, message) -> None:
+def test_a_scenario_that_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     """The file, line and key, or the program, and what would be right."""
     file = scenario(tmp_path, text)
     told = refused(harness("run", file, cwd=tmp_path))
@@ -90,7 +85,7 @@ def test_a_scenario_that_is_wrong(tmp_path, text, message) -> None:
     assert "Traceback" not in told
 
 
-def test_a_port_of_readiness_that_is_taken(tmp_path, taken) -> None:
+def test_a_port_of_readiness_that_is_taken(tmp_path: Path, taken: int) -> None:
     """Somebody else's service would get the load."""
     text = PROGRAM.format(command=sys.executable) + f"    ready = {{ port = {taken} }}\n"
     told = refused(harness("run", scenario(tmp_path, text), cwd=tmp_path))
@@ -98,7 +93,7 @@ def test_a_port_of_readiness_that_is_taken(tmp_path, taken) -> None:
     assert told == f"harness: target.ready.port: port {taken} is taken by another program\n"
 
 
-def test_a_console_port_that_is_taken(tmp_path, taken) -> None:
+def test_a_console_port_that_is_taken(tmp_path: Path, taken: int) -> None:
     """The telnet would reach somebody else's console; for both commands."""
     message = f"harness: --console-port: port {taken} is taken by another program\n"
     file = scenario(tmp_path)
@@ -107,7 +102,7 @@ def test_a_console_port_that_is_taken(tmp_path, taken) -> None:
     assert refused(harness("watch", "--console-port", taken, "true", cwd=tmp_path)) == message
 
 
-def test_a_script_without_its_interpreter(tmp_path) -> None:
+def test_a_script_without_its_interpreter(tmp_path: Path) -> None:
     """The message says what to put before it."""
     (tmp_path / "serve.py").touch()
     told = refused(harness("watch", "--", "./serve.py", cwd=tmp_path))
@@ -125,14 +120,14 @@ def test_a_script_without_its_interpreter(tmp_path) -> None:
         ("blocks.count > few", "expected a number, got few"),
     ],
 )
-def test_a_condition_that_means_nothing(tmp_path, condition, message) -> None:
+def test_a_condition_that_means_nothing(tmp_path: Path, condition: str, message: str) -> None:
     """`watch --fail-on` names what is wrong with it."""
     told = refused(harness("watch", "--fail-on", condition, "true", cwd=tmp_path))
 
     assert told.startswith(f'harness: --fail-on "{condition}": {message}\n')
 
 
-def test_a_folder_that_holds_a_run_is_kept(tmp_path) -> None:
+def test_a_folder_that_holds_a_run_is_kept(tmp_path: Path) -> None:
     """The second run with the same --out is refused, and the first one's record stays as it is."""
     first = harness("watch", "true", cwd=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in first.folder.path.rglob("*")}
@@ -145,7 +140,7 @@ def test_a_folder_that_holds_a_run_is_kept(tmp_path) -> None:
     assert {path: path.stat().st_mtime_ns for path in RunFolder(tmp_path / "run").path.rglob("*")} == before
 
 
-def test_a_folder_that_cannot_be_made(tmp_path) -> None:
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file stands in its way."""
     (tmp_path / "file").touch()
     ended = harness("watch", "true", cwd=tmp_path, out="file/run")

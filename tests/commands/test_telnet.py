@@ -1,15 +1,19 @@
 """`--console-port`: the console of a running service, over a real telnet on a terminal."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.record.event import ConsoleCounted, TargetReady
 from tests.support.commanded import Terminal, running, scenario, wait
+from tests.support.port import free_port
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,19 +31,13 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def service(tmp_path):
+def service(tmp_path: Path) -> list[str]:
     """A program with three tasks that wait."""
     (tmp_path / "service.py").write_text(SERVICE)
     return [sys.executable, "service.py"]
 
 
-def free_port():
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
-
-
-def look_around(told, tmp_path) -> None:
+def look_around(told: str, tmp_path: Path) -> None:
     """Connect as the line that was told says, list the tasks, look at one of them, and leave."""
     found = re.fullmatch(r"console: harness attach \d+, or (telnet [0-9.]+ \d+) and the token (\w+)\n", told)
     assert found, told
@@ -58,7 +56,7 @@ def look_around(told, tmp_path) -> None:
     assert "Connection closed by foreign host." in terminal.shown
 
 
-def test_the_console_of_a_run(tmp_path, service) -> None:
+def test_the_console_of_a_run(tmp_path: Path, service: list[str]) -> None:
     """The address is told once, the port closes with the run, and the report tells of what was done."""
     file = scenario(
         tmp_path, f'[target]\nkind = "program"\ncommand = {service}\nready = {{ log = "ready" }}\n'
@@ -93,7 +91,7 @@ def test_the_console_of_a_run(tmp_path, service) -> None:
     assert not any(token in path.read_text(errors="replace") for path in ended.folder.path.rglob("*.*"))
 
 
-def test_the_console_of_a_watched_program(tmp_path, service) -> None:
+def test_the_console_of_a_watched_program(tmp_path: Path, service: list[str]) -> None:
     """On any free port; the address comes on stderr when it is up."""
     with running("watch", "--console-port", 0, "--", *service, cwd=tmp_path) as run:
         told = next(line for line in run.process.stderr if line.startswith("console: "))
@@ -104,7 +102,7 @@ def test_the_console_of_a_watched_program(tmp_path, service) -> None:
     assert ended.status == -signal.SIGTERM
 
 
-def test_no_console_unless_asked_for(tmp_path, service) -> None:
+def test_no_console_unless_asked_for(tmp_path: Path, service: list[str]) -> None:
     """Nothing of it is loaded, and the report has no such section."""
     program = tmp_path / "program.py"
     program.write_text(

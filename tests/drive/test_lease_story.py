@@ -16,7 +16,7 @@ PATIENT = ("--set", "load.max_late_ms=20000", "--set", "load.duration_s=5")
 
 
 @pytest.mark.parametrize(("name", "again"), [("lease", True), ("lease-thread", False)])
-def test_what_a_held_loop_does_to_leases(name, again, tmp_path) -> None:
+def test_what_a_held_loop_does_to_leases(name: str, again: bool, tmp_path: Path) -> None:
     """1.5 s on the loop, a lease of 1 s: messages come again, and the line is named. In a thread: none."""
     shutil.copy(SCENARIOS / f"{name}.toml", tmp_path)
     run = harness("run", tmp_path / f"{name}.toml", "--json", *PATIENT, cwd=tmp_path)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.drive.process.cgroup import is_stopped, throttled_ns
+from tests.support.process import Heard
 
 PROGRAM = """
 import asyncio
@@ -28,12 +29,12 @@ asyncio.run(main())
 """
 
 
-def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path) -> None:
+def test_a_stopped_process_is_said_to_have_been_stopped(tmp_path: Path) -> None:
     """SIGSTOP for most of a second: the loop was due, and the report blames nobody's code."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     command = [sys.executable, "-m", "harness", "watch", "--out", str(tmp_path / "run"), "--"]
-    watching = subprocess.Popen(
+    watching = Heard(
         [*command, sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert watching.stdout.readline() == "ready\n"
@@ -98,7 +99,7 @@ def tight_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_throttled_process_is_said_to_be_throttled(tight_group, tmp_path) -> None:
+def test_a_throttled_process_is_said_to_be_throttled(tight_group: Path, tmp_path: Path) -> None:
     """Its cgroup's limit makes short turns long: a report names the limit, and not the code."""
     program = tmp_path / "program.py"
     program.write_text(WORKER)

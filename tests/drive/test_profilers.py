@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from harness.read.formats import export
 from harness.read.history import load
 from harness.read.samples.sample import stack_samples
 from harness.record.event import ArtefactWritten, Frame, FrameTable, Sampled
-from tests.support.commanded import COMMAND, WITHOUT_PTRACE, harness, wait
+from tests.support.commanded import COMMAND, WITHOUT_PTRACE, Ended, harness, wait
 
 BUSY = """
     import asyncio, sys, time
@@ -40,7 +41,7 @@ BUSY = """
 
 
 @pytest.fixture
-def busy(tmp_path):
+def busy(tmp_path: Path) -> Path:
     path = tmp_path / "busy.py"
     path.write_text(dedent(BUSY))
     return path
@@ -53,35 +54,35 @@ def py_spy() -> None:
         pytest.skip("py-spy is not installed")
 
 
-def artefacts(ended):
+def artefacts(ended: Ended) -> dict[str, Any]:
     return {made["tool"]: made for made in ended.report["profile"]["artefacts"]}
 
 
-def skip_without_ptrace(note) -> None:
+def skip_without_ptrace(note: str) -> None:
     if "ptrace" in note:
         pytest.skip(f"ptrace is not permitted here: {note}")
 
 
-def state_of(pid):
+def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 # --- asked for by name --------------------------------------------------------------------------------
 
 
-def test_cprofile_counts_every_call(busy, tmp_path) -> None:
+def test_cprofile_counts_every_call(busy: Path, tmp_path: Path) -> None:
     """Its file lies in the run's folder, is listed in the report, and opens with `pstats`."""
     ended = harness("watch", "--profiler", "cprofile", "--", sys.executable, busy, "1", cwd=tmp_path)
 
     made = artefacts(ended)["cprofile"]
     stats = pstats.Stats(str(ended.folder.path / made["path"]))
-    calls = {name: figures[0] for (_, _, name), figures in stats.stats.items()}
+    calls = {name: figures[0] for (_, _, name), figures in vars(stats)["stats"].items()}
     assert ended.status == 0
     assert 3 <= calls["hold"] <= 40
     assert "calls on the threads of loops" in made["note"]
 
 
-def test_strace_sums_up_the_system_calls(busy, tmp_path) -> None:
+def test_strace_sums_up_the_system_calls(busy: Path, tmp_path: Path) -> None:
     """A table by time, which has the call in which the program waits."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
@@ -93,7 +94,7 @@ def test_strace_sums_up_the_system_calls(busy, tmp_path) -> None:
     assert "clock_nanosleep" in (ended.folder.path / made["path"]).read_text()
 
 
-def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path) -> None:
+def test_py_spy_joins_the_record_as_samples(py_spy: None, busy: Path, tmp_path: Path) -> None:
     """Recorded from the first loop to the end, without the time in which threads wait for work."""
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, busy, "2.5", cwd=tmp_path)
 
@@ -106,7 +107,7 @@ def test_py_spy_joins_the_record_as_samples(py_spy, busy, tmp_path) -> None:
     assert "hold" in export(load(ended.folder), "collapsed")
 
 
-def test_a_scenario_asks_for_the_same(tmp_path, busy) -> None:
+def test_a_scenario_asks_for_the_same(tmp_path: Path, busy: Path) -> None:
     """`--sample` and `--profiler` are changes of the scenario, and stand in the run's manifest."""
     (tmp_path / "scenario.toml").write_text(
         f"[target]\nkind = 'program'\ncommand = ['{sys.executable}', '{busy}', '1']\n"
@@ -133,7 +134,7 @@ def test_a_scenario_asks_for_the_same(tmp_path, busy) -> None:
         (["--profile-every", "3"], "need --profiler pyinstrument=SPAN"),
     ],
 )
-def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why) -> None:
+def test_what_cannot_be_profiled_is_a_usage_error(tmp_path: Path, options: list[str], why: str) -> None:
     """Nothing is started, and the message says what there is."""
     ended = harness("watch", *options, "--", sys.executable, "-c", "pass", cwd=tmp_path)
 
@@ -142,7 +143,7 @@ def test_what_cannot_be_profiled_is_a_usage_error(tmp_path, options, why) -> Non
     assert not ended.folder.path.exists()
 
 
-def test_a_profiler_that_is_not_installed_is_named_with_its_remedy(tmp_path) -> None:
+def test_a_profiler_that_is_not_installed_is_named_with_its_remedy(tmp_path: Path) -> None:
     """Before anything is started."""
     ended = harness(
         "watch", "--profiler", "strace", "--", sys.executable, "-c", "pass",
@@ -189,7 +190,9 @@ SPANS = """
     ("options", "least", "most"),
     [([], 1, 1), (["--profile-every", "5"], 2, 4), (["--profile-slower-ms", "40"], 2, 4)],
 )
-def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most) -> None:
+def test_pyinstrument_dives_into_chosen_spans(
+    tmp_path: Path, options: list[str], least: int, most: int
+) -> None:
     """The first, every so manieth, or the slow ones; also where spans overlap; as a page and as a session."""
     pytest.importorskip("pyinstrument", reason="pyinstrument is not installed")
     pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
@@ -214,7 +217,7 @@ def test_pyinstrument_dives_into_chosen_spans(tmp_path, options, least, most) ->
 # --- a process that nobody prepared -------------------------------------------------------------------
 
 
-def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path) -> None:
+def test_attach_records_a_process_that_nobody_prepared(py_spy: None, busy: Path, tmp_path: Path) -> None:
     """Its lines with the most samples, and files for flame graphs; afterwards it goes on as before."""
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
         try:
@@ -234,7 +237,9 @@ def test_attach_records_a_process_that_nobody_prepared(py_spy, busy, tmp_path) -
 
 
 @pytest.mark.parametrize("options", [[], ["--native"]])
-def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_path, options) -> None:
+def test_a_py_spy_that_is_killed_leaves_the_process_running(
+    py_spy: None, busy: Path, tmp_path: Path, options: list[str]
+) -> None:
     """`kill -9` in the middle of a recording: the process runs on, and the message is a clear one."""
     command = [*COMMAND, "attach", "--sample", "10", "--out", "run", *options]
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
@@ -247,7 +252,10 @@ def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_pa
             time.sleep(0.5)
             os.kill(recorder, signal.SIGKILL)
             _, stderr = attach.communicate(timeout=30)
-            states = {state_of(process.pid) for _ in range(20) if time.sleep(0.01) is None}
+            states = set()
+            for _ in range(20):
+                time.sleep(0.01)
+                states.add(state_of(process.pid))
         finally:
             process.kill()
 
@@ -256,7 +264,7 @@ def test_a_py_spy_that_is_killed_leaves_the_process_running(py_spy, busy, tmp_pa
     assert "no recording" in stderr
 
 
-def recorder_of(pid):
+def recorder_of(pid: int) -> int | None:
     """The child of process *pid* that is py-spy."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -268,7 +276,7 @@ def recorder_of(pid):
     return None
 
 
-def test_attach_says_what_it_cannot_record(py_spy, tmp_path) -> None:
+def test_attach_says_what_it_cannot_record(py_spy: None, tmp_path: Path) -> None:
     """No such process, and one that is not Python: one clear message each."""
     nobody = harness("attach", "4194303", "--sample", "1", cwd=tmp_path)
     with subprocess.Popen(["sleep", "30"]) as process:
@@ -282,7 +290,7 @@ def test_attach_says_what_it_cannot_record(py_spy, tmp_path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_attach_says_that_it_may_not_look_into_a_process(py_spy, busy, tmp_path) -> None:
+def test_attach_says_that_it_may_not_look_into_a_process(py_spy: None, busy: Path, tmp_path: Path) -> None:
     """What the kernel does not permit is told as that, with what would help; the process goes on."""
     with subprocess.Popen([sys.executable, busy, "20"]) as process:
         wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
@@ -328,7 +336,7 @@ def test_raw_stacks_become_samples() -> None:
     ]
 
 
-def test_the_record_lists_what_was_left(py_spy, busy, tmp_path) -> None:
+def test_the_record_lists_what_was_left(py_spy: None, busy: Path, tmp_path: Path) -> None:
     """A program without a loop: the profilers say that there was nothing to record."""
     ended = harness("watch", "--profiler", "pyspy", "--", sys.executable, "-c", "pass", cwd=tmp_path)
 

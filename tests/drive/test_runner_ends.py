@@ -1,15 +1,18 @@
 """The ways a run ends before its time: each with its exit status, its record, and nothing left behind."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.record.event import Completed, TargetExited, TargetReady, TargetStarted, TargetStopping
-from tests.support.commanded import COMMAND, harness, running, scenario, wait
+from tests.support.commanded import COMMAND, Running, harness, running, scenario, wait
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +29,7 @@ asyncio.run(main())
 """
 
 
-def program(tmp_path, text, *arguments, more=""):
+def program(tmp_path: Path, text: str, *arguments: str, more: str = "") -> Path:
     """A scenario that runs *text*."""
     (tmp_path / "program.py").write_text(text)
     command = [sys.executable, "program.py", *arguments]
@@ -36,14 +39,14 @@ def program(tmp_path, text, *arguments, more=""):
 
 
 @pytest.fixture
-def loaded(tmp_path):
+def loaded(tmp_path: Path) -> Iterator[Running]:
     """A run in the middle of its load."""
     with running("run", scenario(tmp_path), cwd=tmp_path) as run:
         run.wait_event(Completed, 20)
         yield run
 
 
-def test_interrupted_it_stops_with_manners_and_reports(loaded) -> None:
+def test_interrupted_it_stops_with_manners_and_reports(loaded: Running) -> None:
     """SIGINT: 130, the service drained, its ledger taken, the report there."""
     loaded.process.send_signal(signal.SIGINT)
     ended = loaded.ended()
@@ -59,7 +62,7 @@ def test_interrupted_it_stops_with_manners_and_reports(loaded) -> None:
     assert (ended.folder.path / "report.html").exists()
 
 
-def test_sigterm_is_as_good_as_sigint(loaded) -> None:
+def test_sigterm_is_as_good_as_sigint(loaded: Running) -> None:
     """A service manager's SIGTERM: the same, and the record is whole."""
     loaded.process.send_signal(signal.SIGTERM)
     ended = loaded.ended()
@@ -69,7 +72,7 @@ def test_sigterm_is_as_good_as_sigint(loaded) -> None:
     assert loaded.all_gone()
 
 
-def test_a_second_interrupt_cuts_short(tmp_path) -> None:
+def test_a_second_interrupt_cuts_short(tmp_path: Path) -> None:
     """A target that takes its time to end is killed, and the report is still written."""
     file = program(tmp_path, DEAF, more="stop_within_s = 60.0")
     with running("run", file, cwd=tmp_path) as run:
@@ -83,7 +86,7 @@ def test_a_second_interrupt_cuts_short(tmp_path) -> None:
     assert (ended.status, ended.report["run"]["target"]["exit"]) == (130, -signal.SIGKILL)
 
 
-def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded) -> None:
+def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded: Running) -> None:
     """A driver that hangs holds nobody up: it is killed, and so is the target."""
     driver = loaded.pid_of("driver")
     os.kill(driver, signal.SIGSTOP)
@@ -96,14 +99,14 @@ def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded)
     assert loaded.all_gone()
 
 
-def is_pending(pid, number):
+def is_pending(pid: int, number: int) -> int:
     """Whether a signal waits for a process that is stopped."""
     status = Path(f"/proc/{pid}/status").read_text()
     pending = next(line for line in status.splitlines() if line.startswith("ShdPnd:"))
     return int(pending.split()[1], 16) >> (number - 1) & 1
 
 
-def test_a_killed_target_leaves_a_report_of_what_was(loaded) -> None:
+def test_a_killed_target_leaves_a_report_of_what_was(loaded: Running) -> None:
     """kill -9 of the target: crashed, 4, the load and the ledger up to then."""
     os.kill(loaded.wait_event(TargetStarted).pid, signal.SIGKILL)
     ended = loaded.ended()
@@ -118,7 +121,7 @@ def test_a_killed_target_leaves_a_report_of_what_was(loaded) -> None:
     assert report["ledger"]["acked_unsaved"] == 0
 
 
-def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded) -> None:
+def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded: Running) -> None:
     """SIGTERM of the target from outside: it drained, nothing that was acked is lost, and it was not us."""
     os.kill(loaded.wait_event(TargetStarted).pid, signal.SIGTERM)
     ended = loaded.ended()
@@ -135,7 +138,7 @@ def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded) -> None
     assert ledger["acked"] + ledger["waiting"] == ledger["published"]
 
 
-def test_a_killed_driver_makes_the_measurement_invalid(loaded) -> None:
+def test_a_killed_driver_makes_the_measurement_invalid(loaded: Running) -> None:
     """kill -9 of the load driver: the run ends in order with 3, and says whose record was cut off."""
     driver = loaded.pid_of("driver")
     os.kill(driver, signal.SIGKILL)
@@ -151,7 +154,7 @@ def test_a_killed_driver_makes_the_measurement_invalid(loaded) -> None:
     assert report["ledger"]["lost"] == 0
 
 
-def test_nothing_outlives_a_killed_runner(tmp_path) -> None:
+def test_nothing_outlives_a_killed_runner(tmp_path: Path) -> None:
     """kill -9 of the runner: target and driver end, and the record renders as a partial one."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -164,14 +167,14 @@ def test_nothing_outlives_a_killed_runner(tmp_path) -> None:
         assert loaded.all_gone()
     assert list(scratch.iterdir()) == []
     assert "draining reason=SIGTERM" in (loaded.folder.artefacts / "target.log").read_text()
-    command = [*COMMAND, "report", loaded.folder.path]
+    command = [*COMMAND, "report", str(loaded.folder.path)]
     again = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert again.returncode == 3
     assert again.stdout.startswith("aborted Partial record (the runner was killed or is still running): ")
     assert "the runner (process " in again.stdout
 
 
-def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path) -> None:
+def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path: Path) -> None:
     """What ignores its stop signal is killed after its time, with its children."""
     file = program(tmp_path, DEAF, "parent", more="stop_within_s = 0.5")
     with running("run", file, cwd=tmp_path) as run:
@@ -183,7 +186,7 @@ def test_a_deaf_target_does_not_outlive_a_killed_runner(tmp_path) -> None:
         assert run.all_gone()
 
 
-def test_children_that_a_target_leaves_behind_are_ended(tmp_path) -> None:
+def test_children_that_a_target_leaves_behind_are_ended(tmp_path: Path) -> None:
     """The next run finds ports and files free, although the target itself ended well."""
     text = DEAF.replace("    await asyncio.sleep(300)", "    await asyncio.sleep(0 if sys.argv[1:] else 300)")
     ended = harness("run", program(tmp_path, text, "parent"), cwd=tmp_path)
@@ -191,7 +194,7 @@ def test_children_that_a_target_leaves_behind_are_ended(tmp_path) -> None:
     assert (ended.status, ended.report["run"]["target"]["exit"]) == (0, 0)
 
 
-def test_a_target_that_does_not_get_ready_did_not_start(tmp_path) -> None:
+def test_a_target_that_does_not_get_ready_did_not_start(tmp_path: Path) -> None:
     """Exit status 4, with its status and its last line."""
     ended = harness("run", program(tmp_path, "print('no database'); raise SystemExit(0)"), cwd=tmp_path)
 
@@ -200,7 +203,7 @@ def test_a_target_that_does_not_get_ready_did_not_start(tmp_path) -> None:
     assert why in ended.stdout
 
 
-def test_a_program_without_load_ends_when_it_wants(tmp_path) -> None:
+def test_a_program_without_load_ends_when_it_wants(tmp_path: Path) -> None:
     """Without load the program's own good end is the end of the run; its block fails what is expected."""
     text = "import asyncio, time\nasync def main(): print('ready'); time.sleep(0.3)\nasyncio.run(main())"
     file = program(tmp_path, text, more='[expect]\n"blocks.max_held_ms" = "< 1000"')

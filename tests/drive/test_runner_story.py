@@ -1,5 +1,7 @@
 """One run with faults and profilers, looked at from all sides; and the same run without them."""
 
+from __future__ import annotations
+
 import inspect
 import json
 import re
@@ -10,8 +12,8 @@ import pytest
 
 from harness.mayhem.hosts.simulated import SimulatedHost
 from harness.record.event import ArtefactWritten, Sent, SpanEnded
-from harness.record.reader import Follower
-from tests.support.commanded import harness, scenario
+from tests.support.commanded import Ended, harness, scenario
+from tests.support.recorded import events_in, recorded
 
 pytestmark = pytest.mark.slow
 
@@ -52,34 +54,34 @@ STORY = """
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
+def story(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """The run, told as JSON."""
     folder = tmp_path_factory.mktemp("story")
     return harness("run", scenario(folder, STORY), "--json", cwd=folder)
 
 
 @pytest.fixture(scope="module")
-def spans_by_trace(story):
+def spans_by_trace(story: Ended) -> dict[str, list[SpanEnded]]:
     traces = defaultdict(list)
-    for _, event in Follower(story.folder.events).new_events():
+    for event in events_in(story.folder.events):
         if isinstance(event, SpanEnded):
             traces[event.trace_id].append(event)
     return traces
 
 
-def test_a_run_that_meets_its_expectations_ends_with_0(story) -> None:
+def test_a_run_that_meets_its_expectations_ends_with_0(story: Ended) -> None:
     """Exit status, outcome and reports of a run where all is well but for what was asked for."""
     assert (story.status, story.report["run"]["outcome"]) == (0, "passed")
     assert (story.folder.path / "report.html").read_text().startswith("<!doctype html>")
 
 
-def test_json_alone_goes_to_stdout(story) -> None:
+def test_json_alone_goes_to_stdout(story: Ended) -> None:
     """With --json, what is printed is report.json, and progress goes to stderr."""
     assert json.loads(story.stdout) == story.report
     assert re.match(r"scenario 0\.\d s  starting  ", story.stderr)
 
 
-def test_the_line_that_blocks_is_named(story) -> None:
+def test_the_line_that_blocks_is_named(story: Ended) -> None:
     """The injected block's file, line, function and span, and those that it made wait."""
     blocks = [block for block in story.report["blocks"] if block["fault"] == "stuck"]
     lines, first = inspect.getsourcelines(SimulatedHost.restart)
@@ -94,7 +96,7 @@ def test_the_line_that_blocks_is_named(story) -> None:
     assert sum(block["victims_total"] for block in blocks) > 0
 
 
-def test_faults_fire_and_are_undone(story) -> None:
+def test_faults_fire_and_are_undone(story: Ended) -> None:
     """Both faults took effect within their limits, and were rolled back."""
     faults = {fault["id"]: fault for fault in story.report["faults"]}
 
@@ -106,7 +108,7 @@ def test_faults_fire_and_are_undone(story) -> None:
     assert faults["bad-host"]["fired"] >= 1
 
 
-def test_nothing_is_lost_although_calls_failed(story) -> None:
+def test_nothing_is_lost_although_calls_failed(story: Ended) -> None:
     """Every message that was published was acked, and saved."""
     ledger, load = story.report["ledger"], story.report["load"]
 
@@ -115,9 +117,9 @@ def test_nothing_is_lost_although_calls_failed(story) -> None:
     assert ledger["drain_s"] is not None
 
 
-def test_a_message_is_one_trace(story, spans_by_trace) -> None:
+def test_a_message_is_one_trace(story: Ended, spans_by_trace: dict[str, list[SpanEnded]]) -> None:
     """From its publishing to its ack, in the driver and in the service, every span finds its parent."""
-    sent = [event for _, event in Follower(story.folder.events).new_events() if isinstance(event, Sent)]
+    sent = recorded(story.folder.events, Sent)
     whole = {"publish restart", "process restart", "restart host", "check health", "save", "ack"}
 
     assert sent
@@ -128,7 +130,9 @@ def test_a_message_is_one_trace(story, spans_by_trace) -> None:
         assert [span.name for span in spans if span.parent_id not in ids] == ["publish restart"]
 
 
-def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace) -> None:
+def test_the_lease_is_extended_in_the_trace_of_its_message(
+    spans_by_trace: dict[str, list[SpanEnded]],
+) -> None:
     """Who waited for the block longer than a third of the lease asked for more time, as a child."""
     extended = [(span, spans) for spans in spans_by_trace.values() for span in spans if span.name == "extend"]
 
@@ -137,7 +141,7 @@ def test_the_lease_is_extended_in_the_trace_of_its_message(spans_by_trace) -> No
         assert span.parent_id in {other.span_id for other in spans if other.name == "process restart"}
 
 
-def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace) -> None:
+def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace: dict[str, list[SpanEnded]]) -> None:
     """An SDK's health check runs in a thread of its own pool, as a child of the restart; others need none."""
     checks = [
         (span, next(other for other in spans if other.span_id == span.parent_id))
@@ -151,12 +155,11 @@ def test_a_span_of_another_thread_stays_in_its_trace(spans_by_trace) -> None:
     assert {span.thread == parent.thread for span, parent in checks} == {True, False}
 
 
-def artefact(story, tool):
-    events = (event for _, event in Follower(story.folder.events).new_events())
-    return next(event for event in events if isinstance(event, ArtefactWritten) and event.tool == tool)
+def artefact(story: Ended, tool: str) -> ArtefactWritten:
+    return next(event for event in recorded(story.folder.events, ArtefactWritten) if event.tool == tool)
 
 
-def test_pyinstrument_names_a_function_of_the_target(story) -> None:
+def test_pyinstrument_names_a_function_of_the_target(story: Ended) -> None:
     """The profile of one span lies in the run's folder."""
     written = artefact(story, "pyinstrument")
 
@@ -164,7 +167,7 @@ def test_pyinstrument_names_a_function_of_the_target(story) -> None:
     assert written.path in [made["path"] for made in story.report["profile"]["artefacts"]]
 
 
-def test_py_spy_names_a_function_of_the_target(story) -> None:
+def test_py_spy_names_a_function_of_the_target(story: Ended) -> None:
     """The recording from outside has stacks that lead into the service."""
     written = artefact(story, "py-spy")
     if not written.path and "permission" in written.note.lower():
@@ -174,7 +177,7 @@ def test_py_spy_names_a_function_of_the_target(story) -> None:
     assert re.search(r"serve \(\S*harness/mayhem", recording), written.note
 
 
-def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path) -> None:
+def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path: Path) -> None:
     """The negative control of all the above; exit status 1, and the summary says what was missed."""
     ended = harness(
         "run", scenario(tmp_path, STORY), "--set", "faults=[]", "--set", "profile={}", cwd=tmp_path

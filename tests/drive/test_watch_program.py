@@ -1,5 +1,7 @@
 """`harness watch`: everything about the program stays its own, and its loops are recorded."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.event import LoopStarted, TargetStarted, ThreadsDumped, WriterOpened
+from harness.record.event import Event, LoopStarted, TargetStarted, ThreadsDumped, WriterOpened
 from harness.record.reader import Follower
-from tests.support.commanded import COMMAND, Terminal, harness, running
-from tests.support.pythons import find_python
+from tests.support.commanded import COMMAND, Ended, Terminal, harness, running
+from tests.support.pythons import needs_python
+from tests.support.recorded import recorded
 
 BLOCKS = """
 import asyncio, time
@@ -32,13 +35,13 @@ asyncio.run(main())
 """
 
 
-def watch(tmp_path, text, *options, python=sys.executable, **how):
+def watch(tmp_path: Path, text: str, *options: str, python: str = sys.executable, out: str = "run") -> Ended:
     """Watch a small program."""
     (tmp_path / "program.py").write_text(text)
-    return harness("watch", *options, "--", python, "program.py", cwd=tmp_path, **how)
+    return harness("watch", *options, "--", python, "program.py", cwd=tmp_path, out=out)
 
 
-def test_stdin_stdout_and_status_are_the_programs(tmp_path) -> None:
+def test_stdin_stdout_and_status_are_the_programs(tmp_path: Path) -> None:
     """Bytes in, bytes out, and the exit status; what the harness says goes to stderr."""
     program = (
         "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('own\\n'); sys.exit(5)"
@@ -57,7 +60,7 @@ def test_stdin_stdout_and_status_are_the_programs(tmp_path) -> None:
     assert "passed The probe detected no event loop in the program" in done.stderr
 
 
-def test_a_block_is_reported_and_does_not_change_the_status(tmp_path) -> None:
+def test_a_block_is_reported_and_does_not_change_the_status(tmp_path: Path) -> None:
     """The program did well by its own account; the report is beside."""
     ended = watch(tmp_path, BLOCKS)
 
@@ -83,7 +86,7 @@ asyncio.run(main())
     ["await asyncio.sleep(0.5)  # what was written in the last 100 ms is lost with a process", "pass"],
     ids=["later", "in its first turn"],
 )
-def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path, before) -> None:
+def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path: Path, before: str) -> None:
     """Only the runner has seen it, from outside: for the probe there was no way to say a word."""
     (tmp_path / "held.py").write_text(HELD.replace("BEFORE", before))
     with running("watch", "--", sys.executable, "held.py", cwd=tmp_path) as run:
@@ -96,7 +99,7 @@ def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path,
     assert block["held_ms"] > 100
 
 
-def test_fail_on_asks_otherwise(tmp_path) -> None:
+def test_fail_on_asks_otherwise(tmp_path: Path) -> None:
     """The condition becomes an expectation of its opposite: 1 when it holds, the program's own when not."""
     failed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.count > 0", "--fail-on", "blocks.count>=9")
     passed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.max_held_ms > 5e4", out="again")
@@ -108,7 +111,7 @@ def test_fail_on_asks_otherwise(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
-def test_death_by_a_signal_is_passed_on(tmp_path, number) -> None:
+def test_death_by_a_signal_is_passed_on(tmp_path: Path, number: signal.Signals) -> None:
     """Our caller sees the signal, as it would have without us."""
     ended = watch(tmp_path, f"import os; os.kill(os.getpid(), {number:d})")
 
@@ -116,11 +119,10 @@ def test_death_by_a_signal_is_passed_on(tmp_path, number) -> None:
     assert ended.report["run"]["target"]["exit"] == -number
 
 
-def test_sigterm_reaches_the_program(tmp_path) -> None:
+def test_sigterm_reaches_the_program(tmp_path: Path) -> None:
     """It ends in its own way, and that is the end of the watch."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         assert run.process.stdout.readline() == "ready\n"
         run.process.terminate()
         ended = run.ended()
@@ -129,11 +131,10 @@ def test_sigterm_reaches_the_program(tmp_path) -> None:
     assert ended.status == 7
 
 
-def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path) -> None:
+def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path: Path) -> None:
     """A service manager may stop it by SIGINT, which then only we get."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path, start_new_session=True) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.send_signal(signal.SIGINT)
         ended = run.ended()
@@ -142,7 +143,7 @@ def test_sigint_reaches_the_program_where_there_is_no_terminal(tmp_path) -> None
     assert "KeyboardInterrupt" in ended.stderr
 
 
-def test_a_typed_interrupt_reaches_the_program_once(tmp_path) -> None:
+def test_a_typed_interrupt_reaches_the_program_once(tmp_path: Path) -> None:
     """The terminal sends a Ctrl-C to both; the program gets it once, and we stay for the report."""
     (tmp_path / "program.py").write_text(
         "import signal, time\n"
@@ -163,11 +164,10 @@ def test_a_typed_interrupt_reaches_the_program_once(tmp_path) -> None:
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_nothing_outlives_a_killed_watch(tmp_path) -> None:
+def test_nothing_outlives_a_killed_watch(tmp_path: Path) -> None:
     """kill -9 of the watch: the program is asked to end as if we had been asked."""
     (tmp_path / "program.py").write_text(SERVES)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.kill()
         run.process.wait()
@@ -175,7 +175,7 @@ def test_nothing_outlives_a_killed_watch(tmp_path) -> None:
         assert run.all_gone()
 
 
-def test_what_nohup_ignores_stays_ignored(tmp_path) -> None:
+def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     """The program inherits an ignored signal as it would have without us."""
     text = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
     command = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "-c", text]
@@ -186,7 +186,7 @@ def test_what_nohup_ignores_stays_ignored(tmp_path) -> None:
     assert done.stdout == "True\n"
 
 
-def test_python_children_are_recorded(tmp_path) -> None:
+def test_python_children_are_recorded(tmp_path: Path) -> None:
     """A worker of the program writes a record of its own."""
     (tmp_path / "worker.py").write_text(BLOCKS)
     text = "import subprocess, sys; subprocess.run([sys.executable, 'worker.py'], check=True)"
@@ -198,11 +198,9 @@ def test_python_children_are_recorded(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version) -> None:
+def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path: Path, version: str) -> None:
     """A virtual environment of another Python, without anything of the harness, not even afterwards."""
-    base = find_python(version)
-    if base is None:
-        pytest.skip(f"no Python {version} on this machine")
+    base = needs_python(version)
     subprocess.run([base, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
     before = sorted((tmp_path / "venv").rglob("*"))
@@ -210,15 +208,14 @@ def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version) 
         BLOCKS + "import importlib.util, json, sys\n"
         "print(json.dumps([importlib.util.find_spec('harness') is None, sys.version[:4], sys.prefix]))\n"
     )
-    ended = watch(tmp_path, text, python=python)
+    ended = watch(tmp_path, text, python=str(python))
 
     assert json.loads(ended.stdout) == [True, version, str(tmp_path / "venv")]
     (block,) = ended.report["blocks"]
     assert block["function"] == "main"
-    events = [event for _, event in Follower(ended.folder.events).new_events()]
-    (opened,) = [e for e in events if isinstance(e, WriterOpened) and e.role == "target"]
+    (opened,) = [e for e in recorded(ended.folder.events, WriterOpened) if e.role == "target"]
     assert opened.python.startswith(f"{version}.")
-    assert [e.mechanism for e in events if isinstance(e, LoopStarted)] == ["select"]
+    assert [e.mechanism for e in recorded(ended.folder.events, LoopStarted)] == ["select"]
     assert sorted((tmp_path / "venv").rglob("*")) == before
 
 
@@ -227,7 +224,9 @@ def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path, version) 
     [(["sh", "-c", "exit 3"], 3), ([sys.executable, "-I", "-c", "print('isolated')"], 0)],
     ids=["not Python", "isolated"],
 )
-def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, command, status) -> None:
+def test_a_program_that_the_probe_cannot_enter_is_not_called_well(
+    tmp_path: Path, command: list[str], status: int
+) -> None:
     """The report says that nothing is known, and the status stays the program's own."""
     ended = harness("watch", "--", *command, cwd=tmp_path)
 
@@ -235,19 +234,21 @@ def test_a_program_that_the_probe_cannot_enter_is_not_called_well(tmp_path, comm
     assert "The probe never entered the program, so no loop was measured." in ended.stderr
 
 
-def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path) -> None:
+def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path: Path) -> None:
     """It was sent SIGTERM, and lived until somebody killed it."""
     stubborn = SERVES.replace("sys.exit(7)", 'print("no", flush=True)')
     (tmp_path / "program.py").write_text(stubborn)
     with running("watch", "--", sys.executable, "program.py", cwd=tmp_path) as run:
-        assert run.process.stdout is not None
         run.process.stdout.readline()
         run.process.terminate()
         assert run.process.stdout.readline() == "no\n"
-        follower, seen = Follower(run.folder.events), {}
+        follower = Follower(run.folder.events)
+        seen: dict[type[Event], Event] = {}
         while LoopStarted not in seen:
             seen |= {type(event): event for _, event in follower.new_events()}
-        os.kill(seen[TargetStarted].pid, signal.SIGKILL)
+        started = seen[TargetStarted]
+        assert isinstance(started, TargetStarted)
+        os.kill(started.pid, signal.SIGKILL)
         ended = run.ended()
 
     assert ended.status == -signal.SIGKILL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.record.event import ProbeFailed, TasksCounted
@@ -38,7 +40,7 @@ FROZEN = """
 
 
 @pytest.mark.parametrize("at", [0, 1_900_000_000], ids=["long ago", "in years"])
-def test_a_program_whose_time_stands_still_is_watched_as_ever(tmp_path, at) -> None:
+def test_a_program_whose_time_stands_still_is_watched_as_ever(tmp_path: Path, at: int) -> None:
     """The block is found with its real length and line, nothing fails, and the program is told of nothing."""
     seen = watched(FROZEN.format(at=at), tmp_path)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from harness.record.event import ProbeFailed
 from harness.record.probe_config import ConsoleConfig
-from tests.support.watched import watched
+from tests.support.watched import Asked, watched
 
-ALL = {"calls": True, "origins": True, "cprofile": True, "sample_hz": 100, "waits": 1.0}
+ALL: Asked = {"calls": True, "origins": True, "cprofile": True, "sample_hz": 100, "waits": 1.0}
 
 PROGRAM = """
     import asyncio, gc, json, multiprocessing, os, re, signal, sys
@@ -77,20 +78,21 @@ HOW = {
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_forked_child_holds_what_it_would_hold_without_the_probe(how, tmp_path) -> None:
+def test_a_forked_child_holds_what_it_would_hold_without_the_probe(how: str, tmp_path: Path) -> None:
     """Its files, mapped pages, threads, timers, signal handlers and hooks are those of a bare child."""
     program = PROGRAM.replace("HOW", HOW[how])
     script = tmp_path / "bare.py"
     script.write_text(dedent(program))
     bare = subprocess.run([sys.executable, script], input="", capture_output=True, text=True, check=True)
     (tmp_path / "control").mkdir(mode=0o700)
-    seen = watched(program, tmp_path, control=str(tmp_path / "control"), console=ConsoleConfig(), **ALL)
+    asked: Asked = {**ALL, "control": str(tmp_path / "control"), "console": ConsoleConfig()}
+    seen = watched(program, tmp_path, **asked)
 
     assert seen.said == json.loads(bare.stdout)
     assert seen.of(ProbeFailed) == []
 
 
-def test_nothing_answers_for_a_parent_that_is_gone(tmp_path) -> None:
+def test_nothing_answers_for_a_parent_that_is_gone(tmp_path: Path) -> None:
     """While a child lives on, its parent's control socket refuses callers instead of letting them wait."""
     (tmp_path / "control").mkdir(mode=0o700)
     program = f"""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness.record.event import Blocked, LoopStarted, ProbeClosed, ProbeFailed, WriterClosed
-from tests.support.pythons import find_python
+from harness.record.event import Blocked, LoopStarted, ProbeClosed, ProbeFailed, WriterClosed, WriterOpened
+from tests.support.pythons import needs_python
 from tests.support.watched import outcome, start, watched
 
 
-def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path) -> None:
+def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path: Path) -> None:
     """Nothing of the harness can be imported by accident, and its own modules have private names."""
     program = """
         import asyncio, json, os, sys
@@ -29,7 +30,7 @@ def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path) -> No
     assert said["loaded"] == []
 
 
-def test_a_sitecustomize_of_the_environment_still_runs(tmp_path) -> None:
+def test_a_sitecustomize_of_the_environment_still_runs(tmp_path: Path) -> None:
     """The probe stands in front of the environment's own start-up file, not in its place."""
     own = tmp_path / "own"
     own.mkdir()
@@ -40,7 +41,7 @@ def test_a_sitecustomize_of_the_environment_still_runs(tmp_path) -> None:
     assert (seen.status, seen.stdout) == (0, "True\n")
 
 
-def test_a_program_without_a_loop_leaves_a_mark_and_nothing_else(tmp_path) -> None:
+def test_a_program_without_a_loop_leaves_a_mark_and_nothing_else(tmp_path: Path) -> None:
     """A report can tell a program that ran no loop from one that the probe never entered."""
     seen = watched("print('done')", tmp_path)
 
@@ -50,7 +51,9 @@ def test_a_program_without_a_loop_leaves_a_mark_and_nothing_else(tmp_path) -> No
 
 
 @pytest.mark.parametrize("ending", ["os._exit(3)", "os.execv('/bin/sh', ['sh', '-c', 'exit 3'])"])
-def test_a_process_that_ends_without_its_exit_handlers_has_its_block_on_record(ending, tmp_path) -> None:
+def test_a_process_that_ends_without_its_exit_handlers_has_its_block_on_record(
+    ending: str, tmp_path: Path
+) -> None:
     """`os._exit` and `exec` right after a block lose nothing, and keep their status."""
     program = f"""
         import asyncio, os, time
@@ -70,7 +73,7 @@ def test_a_process_that_ends_without_its_exit_handlers_has_its_block_on_record(e
     assert block.held_ns > 100e6
 
 
-def test_what_the_probe_does_at_the_start_of_a_loop_is_not_the_programs_first_turn(tmp_path) -> None:
+def test_what_the_probe_does_at_the_start_of_a_loop_is_not_the_programs_first_turn(tmp_path: Path) -> None:
     """To find the places of libraries may take long; the loop is not late by that."""
     program = """
         import asyncio, sysconfig, time
@@ -90,7 +93,7 @@ def test_what_the_probe_does_at_the_start_of_a_loop_is_not_the_programs_first_tu
     assert seen.blocks == []
 
 
-def test_a_process_that_is_killed_inside_a_block_has_named_it(tmp_path) -> None:
+def test_a_process_that_is_killed_inside_a_block_has_named_it(tmp_path: Path) -> None:
     """SIGKILL in the middle of a block: the record holds it as still lasting, with its stack."""
     program = """
         import asyncio, sys, time
@@ -115,7 +118,7 @@ def test_a_process_that_is_killed_inside_a_block_has_named_it(tmp_path) -> None:
     assert seen.sources[0].closed is None
 
 
-def test_forked_children_have_a_record_of_their_own(tmp_path) -> None:
+def test_forked_children_have_a_record_of_their_own(tmp_path: Path) -> None:
     """A child after `fork` writes its own file and page, and leaves its parent's alone."""
     program = """
         import asyncio, os, time
@@ -139,7 +142,7 @@ def test_forked_children_have_a_record_of_their_own(tmp_path) -> None:
     """
     seen = watched(program, tmp_path)
 
-    held_ms = {source.opened.pid: [] for source in seen.sources}
+    held_ms: dict[int, list[int]] = {opened.pid: [] for opened in seen.of(WriterOpened)}
     for block in seen.blocks:
         held_ms[block.pid].append(round(block.held_ns / 1e8) * 100)
     # The parent's turn with `os.wait` lasts as long as the child lives, and is a block as well.
@@ -149,7 +152,7 @@ def test_forked_children_have_a_record_of_their_own(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_multiprocessing_children_are_recorded(method, tmp_path) -> None:
+def test_multiprocessing_children_are_recorded(method: str, tmp_path: Path) -> None:
     """Children of multiprocessing are Python processes like any other."""
     program = f"""
         import asyncio, multiprocessing, time
@@ -172,7 +175,7 @@ def test_multiprocessing_children_are_recorded(method, tmp_path) -> None:
     assert [b.samples[0].coroutine for b in seen.blocks] == ["main"]
 
 
-def test_a_run_folder_that_is_gone_is_not_the_targets_trouble(tmp_path) -> None:
+def test_a_run_folder_that_is_gone_is_not_the_targets_trouble(tmp_path: Path) -> None:
     """The probe cannot record: one line on stderr, and the program does what it always did."""
     program = """
         import asyncio
@@ -190,7 +193,7 @@ def test_a_run_folder_that_is_gone_is_not_the_targets_trouble(tmp_path) -> None:
     assert seen.stderr.startswith("harness: the probe cannot record this process")
 
 
-def test_a_program_that_ends_well_closes_its_record_with_the_cost(tmp_path) -> None:
+def test_a_program_that_ends_well_closes_its_record_with_the_cost(tmp_path: Path) -> None:
     """The last lines say what the probe cost, and that nothing was dropped."""
     seen = watched("import asyncio; asyncio.run(asyncio.sleep(0.05))", tmp_path)
 
@@ -202,7 +205,7 @@ def test_a_program_that_ends_well_closes_its_record_with_the_cost(tmp_path) -> N
     assert seen.of(ProbeFailed) == []
 
 
-def test_a_selector_is_given_back_as_it_was(tmp_path) -> None:
+def test_a_selector_is_given_back_as_it_was(tmp_path: Path) -> None:
     """While the loop runs, `select` works as it did; afterwards its selector has no trace of the probe."""
     program = """
         import asyncio, json, os
@@ -226,7 +229,7 @@ def test_a_selector_is_given_back_as_it_was(tmp_path) -> None:
     assert seen.said == [False, "hello", True, False]
 
 
-def test_the_selector_of_a_watched_loop_looks_and_acts_like_its_own(tmp_path) -> None:
+def test_the_selector_of_a_watched_loop_looks_and_acts_like_its_own(tmp_path: Path) -> None:
     """What is set, registered or closed on one is so on the other."""
     program = """
         import asyncio, json, os, selectors
@@ -257,7 +260,7 @@ def test_the_selector_of_a_watched_loop_looks_and_acts_like_its_own(tmp_path) ->
     assert seen.said == [True, name, 1, "data", True, True, 1, None], seen.stderr
 
 
-def test_a_selector_that_the_program_puts_in_stays(tmp_path) -> None:
+def test_a_selector_that_the_program_puts_in_stays(tmp_path: Path) -> None:
     """Another object in the loop, or another `select`, while it is watched, until it takes it out."""
     program = """
         import asyncio, json
@@ -307,11 +310,11 @@ def test_a_selector_that_the_program_puts_in_stays(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_probe_works_in_another_version_without_anything_of_the_harness(version, tmp_path) -> None:
+def test_the_probe_works_in_another_version_without_anything_of_the_harness(
+    version: str, tmp_path: Path
+) -> None:
     """The target's Python may be another one than the harness's, with nothing installed."""
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"no Python {version} on this machine")
+    python = needs_python(version)
     program = """
         import asyncio, time
 
@@ -330,12 +333,12 @@ def test_the_probe_works_in_another_version_without_anything_of_the_harness(vers
     seen = watched(program, tmp_path, python=f"{prefix}/bin/python3")
 
     assert seen.status == 0, seen.stderr
-    assert seen.sources[0].opened.python.startswith(version)
+    assert seen.of(WriterOpened)[0].python.startswith(version)
     (block,) = seen.blocks
     assert max(block.samples, key=lambda s: s.count).stack[-1].function == "pause"
 
 
-def test_a_signal_still_reaches_the_program(tmp_path) -> None:
+def test_a_signal_still_reaches_the_program(tmp_path: Path) -> None:
     """SIGTERM ends the program as it would without the probe, and what was written before stays."""
     program = """
         import asyncio, time
@@ -359,7 +362,7 @@ def test_a_signal_still_reaches_the_program(tmp_path) -> None:
     assert len(seen.blocks) == 1
 
 
-def test_a_program_that_waits_for_all_of_its_threads_is_not_kept(tmp_path) -> None:
+def test_a_program_that_waits_for_all_of_its_threads_is_not_kept(tmp_path: Path) -> None:
     """The probe's threads are not among those that a program can see, count or join."""
     program = """
         import asyncio, json, threading
@@ -379,14 +382,14 @@ def test_a_program_that_waits_for_all_of_its_threads_is_not_kept(tmp_path) -> No
     assert (seen.status, seen.said) == (0, ["MainThread"])
 
 
-def test_leaving_by_keyword_works_as_ever(tmp_path) -> None:
+def test_leaving_by_keyword_works_as_ever(tmp_path: Path) -> None:
     """`os._exit` takes its status by name, too."""
     program = "import asyncio, os; asyncio.run(asyncio.sleep(0)); os._exit(status=3)"
 
     assert watched(program, tmp_path).status == 3
 
 
-def test_a_fork_brings_no_warning_because_of_the_probe(tmp_path) -> None:
+def test_a_fork_brings_no_warning_because_of_the_probe(tmp_path: Path) -> None:
     """A program with one thread may fork; the probe's threads are not counted against it."""
     program = """
         import asyncio, os, warnings

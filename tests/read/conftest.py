@@ -1,13 +1,18 @@
 """Records for the tests of what a record means: written with the real writer, in the real format."""
 
+from __future__ import annotations
+
 import random
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
+from typing import Protocol, TypedDict, Unpack
 
 import pytest
 
 from harness.read import history, report
+from harness.read.blocks.block import Block
 from harness.record import event, page, run, value
 from harness.record.writer import Writer
 
@@ -26,12 +31,45 @@ OUTSIDE = (
 )
 
 
+class Options(TypedDict, total=False):
+    """What the manifest of a recording can have."""
+
+    expectations: Sequence[tuple[str, str, float]]
+    max_late_ms: float
+    settings: dict[str, object]
+
+
+class Watch(TypedDict, total=False):
+    """The loop's thread from the first sample of a late turn on, with the names of `event.Blocked`."""
+
+    cpu_ns: int
+    queued_ns: int
+    watched_ns: int
+
+
+class Whole(TypedDict, total=False):
+    """The loop's thread in the whole of it."""
+
+    whole_cpu_ns: int
+    whole_ns: int
+
+
+class Figures(Watch, Whole, total=False):
+    """All that may be known of a late turn."""
+
+    woke_ns: int
+    others: tuple[event.OtherThread, ...]
+    pauses: tuple[event.GcPause, ...]
+    queue: tuple[event.QueuedCallbacks, ...]
+    suspects: tuple[event.StepCandidate, ...]
+
+
 class Recording:
     """A run's folder that is being written. Times are seconds since the run's start."""
 
-    def __init__(
-        self, path: Path, *, expectations=(), max_late_ms=None, block_limit_ms=100, **changes
-    ) -> None:
+    words: memoryview  # of the page, once there is a loop
+
+    def __init__(self, path: Path, **options: Unpack[Options]) -> None:
         self.started_ns = time.monotonic_ns()
         manifest = run.Run(
             id="20260102-030405-shop-7f3a",
@@ -42,26 +80,34 @@ class Recording:
             python="3.12.1",
             commit="0123456789abcdef",
             command=("python", "-m", "shop"),
-            block_limit_ns=int(block_limit_ms * 1e6),
-            expectations=tuple(run.Expectation(*expectation) for expectation in expectations),
-            max_late_ms=max_late_ms,
+            block_limit_ns=100_000_000,
+            expectations=tuple(starmap(run.Expectation, options.get("expectations", ()))),
+            max_late_ms=options.get("max_late_ms"),
+            settings=options.get("settings", {}),
         )
-        self.folder = run.create(path, replace(manifest, **changes))
+        self.folder = run.create(path, manifest)
         self._writers: dict[str, Writer] = {}
-        self.words: memoryview | None = None
 
     def at(self, at_s: float) -> int:
         """An instant on the record's clock."""
         return self.started_ns + round(at_s * 1e9)
 
-    def write(self, role: str, *events) -> None:
+    def write(self, role: str, *events: event.Event) -> None:
         """Write events into the file of the process with that role."""
         if role not in self._writers:
             self._writers[role] = Writer(self.folder.events, role)
         for item in events:
             self._writers[role].write(item)
 
-    def loop(self, *, turns_ms=(), ran_s=20.0, stopped=True, mechanism="select", limit_ms=100) -> None:
+    def loop(
+        self,
+        *,
+        turns_ms: Sequence[float] = (),
+        ran_s: float = 20.0,
+        stopped: bool = True,
+        mechanism: str = "select",
+        limit_ms: float = 100,
+    ) -> None:
         """A loop with its page: the turns it made, and how long it ran."""
         self.words = page.create(
             self.folder.loops / "0.page", started_ns=self.at(0), limit_ns=int(limit_ms * 1e6)
@@ -90,7 +136,17 @@ class Recording:
         )
         self.write("target", started)
 
-    def blocked(self, at_s: float, held_ms: float, samples=(), *, ended=True, **more) -> None:
+    def blocked(
+        self,
+        at_s: float,
+        held_ms: float,
+        samples: Sequence[event.Sample] = (),
+        *,
+        ended: bool = True,
+        victims: tuple[event.DelayedStep, ...] = (),
+        victims_total: int | None = None,
+        **figures: Unpack[Figures],
+    ) -> None:
         """A late turn of the loop. *samples* as `look` makes them, of even length."""
         step = held_ms / 1000 / max(len(samples), 1)
         gap = min(0.002, step / 2)  # the probe looks every 5 ms
@@ -102,7 +158,6 @@ class Recording:
             )
             for index, sample in enumerate(samples)
         )
-        victims = more.pop("victims", ())
         turn = event.Blocked(
             at_ns=self.at(at_s),
             held_ns=round(held_ms * 1e6),
@@ -111,13 +166,19 @@ class Recording:
             loop=0,
             samples=placed,
             victims=victims,
-            victims_total=more.pop("victims_total", len(victims)),
-            **more,
+            victims_total=len(victims) if victims_total is None else victims_total,
+            **figures,
         )
         self.write("target", turn)
 
     def ended(
-        self, at_s: float = 20.0, *, interrupted=False, error="", status: int | None = 0, expected=True
+        self,
+        at_s: float = 20.0,
+        *,
+        interrupted: bool = False,
+        error: str = "",
+        status: int | None = 0,
+        expected: bool = True,
     ) -> None:
         """The run's good end: the target's, and the runner's last word."""
         if status is not None:
@@ -135,13 +196,42 @@ class Recording:
         self.close()
         return report.build(history.load(self.folder))
 
+    def only_block(self) -> Block:
+        """The one block of the run, which ends in good order."""
+        self.ended()
+        (block,) = self.document().blocks
+        return block
+
+
+class Record(Protocol):
+    def __call__(self, name: str = "run", **options: Unpack[Options]) -> Recording: ...
+
+
+class Look(Protocol):
+    def __call__(
+        self,
+        *calls: str,
+        count: int = 1,
+        task: str = "checkout-1",
+        coroutine: str = "checkout",
+        span: str = "checkout",
+        fault: str = "",
+        outside: tuple[event.Frame, ...] = OUTSIDE,
+    ) -> event.Sample: ...
+
+
+class Full(Protocol):
+    def __call__(
+        self, name: str = "full", *, blocks: int = 5, hostile: str = "", end: bool = True
+    ) -> Recording: ...
+
 
 @pytest.fixture
-def record(tmp_path):
+def record(tmp_path: Path) -> Iterator[Record]:
     """Makes records; what it opened is closed."""
-    made = []
+    made: list[Recording] = []
 
-    def make(name="run", **options) -> Recording:
+    def make(name: str = "run", **options: Unpack[Options]) -> Recording:
         made.append(Recording(tmp_path / name, **options))
         return made[-1]
 
@@ -151,12 +241,18 @@ def record(tmp_path):
 
 
 @pytest.fixture
-def look():
+def look() -> Look:
     """Makes samples: calls of the application and of libraries below the loop's own frames."""
 
     def make(
-        *calls, count=1, task="checkout-1", coroutine="checkout", span="checkout", fault="", outside=OUTSIDE
-    ):
+        *calls: str,
+        count: int = 1,
+        task: str = "checkout-1",
+        coroutine: str = "checkout",
+        span: str = "checkout",
+        fault: str = "",
+        outside: tuple[event.Frame, ...] = OUTSIDE,
+    ) -> event.Sample:
         return event.Sample(
             first_ns=0,
             last_ns=0,
@@ -189,10 +285,10 @@ def _frame(call: str) -> event.Frame:
 
 
 @pytest.fixture
-def full(record, look):
+def full(record: Record, look: Look) -> Full:
     """A whole run as the chaos service makes it: load, spans, blocks with victims, a fault, a ledger."""
 
-    def make(name="full", *, blocks=5, hostile="", end=True) -> Recording:
+    def make(name: str = "full", *, blocks: int = 5, hostile: str = "", end: bool = True) -> Recording:
         made = record(
             name,
             max_late_ms=50.0,

@@ -1,7 +1,12 @@
 """Families that grow by a file: rules, and formats of a report."""
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +15,7 @@ from harness.commands.report import report
 from harness.read import renderers, rules
 from harness.read.family import members
 from harness.read.formats import RecordFormat, ReportFormat, of_file
+from tests.read.conftest import Look, Record
 
 RULE = """
 from harness.read.finding import Finding
@@ -33,12 +39,15 @@ FORMAT = {kind}("short", extension="short.txt", render=render)
 """
 
 
+Add = Callable[[ModuleType, str, str], None]
+
+
 @pytest.fixture
-def add(tmp_path, monkeypatch):
+def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
     """Adds a file to a family for the time of a test."""
     added = []
 
-    def make(family, name, text) -> None:
+    def make(family: ModuleType, name: str, text: str) -> None:
         folder = tmp_path / family.__name__
         folder.mkdir()
         (folder / f"{name}.py").write_text(text)
@@ -52,7 +61,7 @@ def add(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(record, look):
+def folder(record: Record, look: Look) -> Path:
     """The record of a run that blocked and whose loop could not be timed."""
     made = record()
     made.loop(mechanism="unseen")
@@ -61,7 +70,7 @@ def folder(record, look):
     return made.folder.path
 
 
-def test_a_rule_is_one_file(add, folder) -> None:
+def test_a_rule_is_one_file(add: Add, folder: Path) -> None:
     """What a new module of `rules/` finds is in the report, in the place that its order gives it."""
     add(rules, "patience", RULE)
 
@@ -83,7 +92,7 @@ def test_every_rule_has_an_order_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("kind", "text"), [("ReportFormat", "Report of 1\n"), ("RecordFormat", "History of events\n")]
 )
-def test_a_format_is_one_file(add, folder, tmp_path, kind, text) -> None:
+def test_a_format_is_one_file(add: Add, folder: Path, tmp_path: Path, kind: str, text: str) -> None:
     """A new module of `renderers/` is a format by its name and its ending, and in the help."""
     add(renderers, "brief", FORMAT.format(kind=kind))
     output = tmp_path / "a.short.txt"
@@ -114,6 +123,6 @@ def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own() -> No
         ("folder", ""),
     ],
 )
-def test_a_file_asks_for_a_format_by_its_ending(tmp_path, file, name) -> None:
+def test_a_file_asks_for_a_format_by_its_ending(tmp_path: Path, file: str, name: str) -> None:
     """The longest ending that fits; one that is unknown is refused by its own name."""
     assert of_file(tmp_path / file) == name

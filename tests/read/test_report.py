@@ -1,7 +1,11 @@
 """The report as a document: its shape, what stands in it beside blocks and load, and partial records."""
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -11,13 +15,14 @@ from harness.read.history import load
 from harness.read.report import as_json, build
 from harness.record import event
 from harness.record.run import RunFolder
+from tests.read.conftest import Full, Look, Record
 
 
-def keys(value):
+def keys(value: Iterable[str]) -> set[str]:
     return set(value)
 
 
-def test_the_json_report_has_the_shape_that_scripts_rely_on(full) -> None:
+def test_the_json_report_has_the_shape_that_scripts_rely_on(full: Full) -> None:
     """Every name that the documented schema promises is there, with the right kind of value."""
     report = json.loads(render(full().document(), "json"))
 
@@ -63,7 +68,7 @@ def test_the_json_report_has_the_shape_that_scripts_rely_on(full) -> None:
     assert keys(report["overhead"]) == {"cpu_ratio", "probe_cpu_s", "events_dropped"}
 
 
-def test_the_json_report_is_the_document(full) -> None:
+def test_the_json_report_is_the_document(full: Full) -> None:
     """Nothing is added or lost on the way to the file, and rendering twice gives the same."""
     made = full()
     document = made.document()
@@ -72,7 +77,7 @@ def test_the_json_report_is_the_document(full) -> None:
     assert as_json(build(load(made.folder))) == as_json(document)
 
 
-def test_the_overhead_is_what_the_probe_measured(full) -> None:
+def test_the_overhead_is_what_the_probe_measured(full: Full) -> None:
     """CPU time with the probe as a multiple of that without: own threads and every turn's cost."""
     probe_s = 0.04 + 4205 * 310e-9
 
@@ -81,7 +86,7 @@ def test_the_overhead_is_what_the_probe_measured(full) -> None:
     assert cost.cpu_ratio == pytest.approx(2.6 / (2.6 - probe_s), abs=1e-4)
 
 
-def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record) -> None:
+def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record: Record) -> None:
     """Rolled back, never rolled back, idle and failed are told apart."""
     made = record()
     made.loop(turns_ms=[1])
@@ -106,7 +111,7 @@ def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record) -> 
     ]
 
 
-def test_spans_are_counted_by_name_and_orphans_found(record) -> None:
+def test_spans_are_counted_by_name_and_orphans_found(record: Record) -> None:
     """A parent that is not in the record makes an orphan; a root does not."""
     made = record()
     for n, (name, parent, took) in enumerate(
@@ -134,7 +139,7 @@ def test_spans_are_counted_by_name_and_orphans_found(record) -> None:
     ]
 
 
-def test_a_ring_of_parents_still_gives_a_waterfall(record) -> None:
+def test_a_ring_of_parents_still_gives_a_waterfall(record: Record) -> None:
     """Ids come from the target and may be nonsense."""
     made = record()
     for own, parent in (("a", "b"), ("b", "a")):
@@ -148,7 +153,7 @@ def test_a_ring_of_parents_still_gives_a_waterfall(record) -> None:
     assert [(span.name, span.took_ms) for span in trace.spans] == [("x", 1000.0)] * 2
 
 
-def test_the_trace_that_held_the_loop_comes_first(record, look) -> None:
+def test_the_trace_that_held_the_loop_comes_first(record: Record, look: Look) -> None:
     """However many waited longer: there its own stack can be seen on it."""
     made = record()
     made.loop()
@@ -168,7 +173,7 @@ def test_the_trace_that_held_the_loop_comes_first(record, look) -> None:
     assert [trace.trace_id for trace in made.document().traces] == [holder, *reversed(waiters[-5:])]
 
 
-def test_traces_that_a_block_hurt_are_shown_before_slower_ones(full) -> None:
+def test_traces_that_a_block_hurt_are_shown_before_slower_ones(full: Full) -> None:
     """Half of the places go to them, the rest to the slowest."""
     traces = full().document().traces
 
@@ -183,7 +188,7 @@ def test_traces_that_a_block_hurt_are_shown_before_slower_ones(full) -> None:
     assert [span.depth for span in traces[0].spans] == [0, 1, 2, 2, 2, 2]
 
 
-def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full) -> None:
+def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full: Full) -> None:
     """No last lines, a torn one, a damaged one: all else is there, and what is missing is said."""
     made = full(end=False)
     for writer in made._writers.values():
@@ -192,6 +197,7 @@ def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full)
         file.write('{"e":"Blocked","at_ns":"soon"}\nnot json\n{"e":"SpanEnd')
 
     document = build(load(made.folder))
+    assert document.load is not None
     assert (len(document.blocks), document.load.sent, document.run.partial) == (5, 1200, True)
     messages = [found.message for found in document.findings if found.rule == "record"]
     assert sum("was cut off" in message for message in messages) == 3
@@ -199,7 +205,7 @@ def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full)
     assert f"the target (process {pid}) left 2 damaged lines" in messages
 
 
-def test_an_empty_run_is_a_report(record) -> None:
+def test_an_empty_run_is_a_report(record: Record) -> None:
     """A manifest and nothing else: null and zero, not an error."""
     document = record().document()
 
@@ -207,13 +213,13 @@ def test_an_empty_run_is_a_report(record) -> None:
     assert document.loop.lag_ms.max is None
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     """The message names the folder and what is missing."""
     with pytest.raises(RecordError, match=r"no record of a run here \(run.json is missing\)"):
         load(RunFolder(tmp_path))
 
 
-def test_a_block_has_the_spans_around_its_own(record, look) -> None:
+def test_a_block_has_the_spans_around_its_own(record: Record, look: Look) -> None:
     """The outermost first, as far as they have ended; a ring of parents ends."""
     made = record()
     made.loop()
@@ -231,7 +237,7 @@ def test_a_block_has_the_spans_around_its_own(record, look) -> None:
     assert [block.span_path for block in made.document().blocks] == [("request", "checkout", "price"), ()]
 
 
-def test_a_profiler_that_is_not_installed_is_named(record) -> None:
+def test_a_profiler_that_is_not_installed_is_named(record: Record) -> None:
     """The target's environment has no pyinstrument; any other failure of the probe is quoted."""
     made = record()
     made.loop(turns_ms=[1])

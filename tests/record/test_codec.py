@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from harness.record import event
 from harness.record.codec import decode, encode, kinds
-from harness.record.event import Blocked, Cadence, DelayedStep, Frame, Sample, SpanEnded
+from harness.record.event import Blocked, Cadence, DelayedStep, Event, Frame, Sample, SpanEnded
 from harness.record.value import Value, fields_of
 
+V = typing.TypeVar("V", bound=Value)
 KINDS = list(kinds().values())
 
 
-def example(kind):
+def example(kind: type[V]) -> V:
     """A value of *kind* with something in every field."""
     hints = typing.get_type_hints(kind)
     return kind(**{name: _value(hints[name]) for name in fields_of(kind)})
 
 
-def _value(hint):
+def _value(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Value):
         return example(hint)
     if hint is Frame:
@@ -39,7 +41,7 @@ def _value(hint):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_an_event_comes_back_as_it_went(kind) -> None:
+def test_an_event_comes_back_as_it_went(kind: type[Event]) -> None:
     """Whole values, nested ones too, on one line."""
     before = example(kind)
     line = encode(before)
@@ -64,15 +66,18 @@ def test_a_missing_field_takes_its_default() -> None:
 
 def test_a_foreign_value_becomes_its_text() -> None:
     """What JSON cannot say is kept as text rather than lost."""
-    span = SpanEnded("s", "internal", "", "", "", 0, 1, "ok", "t", {"odd": object()})
+    odd: Any = object()
+    span = SpanEnded("s", "internal", "", "", "", 0, 1, "ok", "t", {"odd": odd})
 
     back = decode(encode(span))
 
-    assert back.attributes["odd"]["repr"].startswith("<object object")
+    assert isinstance(back, SpanEnded)
+    attributes: Mapping[str, Any] = back.attributes
+    assert attributes["odd"]["repr"].startswith("<object object")
 
 
 @pytest.mark.parametrize("line", ["[]", "1", '{"a":1}', '{"e":1}', "nonsense", '{"e":"Sent","n":1}'])
-def test_what_is_no_event_is_an_error(line) -> None:
+def test_what_is_no_event_is_an_error(line: str) -> None:
     """A value error, whatever is wrong."""
     with pytest.raises(ValueError):
         decode(line)

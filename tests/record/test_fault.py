@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from textwrap import dedent
+from typing import TypeVar
 
 import pytest
 
-from harness.record.event import FaultUndone
+from harness.record.event import Event, FaultUndone
 from harness.record.fault import catalogue
 from harness.record.fault.fault import Fault
 from harness.record.reader import Follower
 from tests.support.commanded import wait
-from tests.support.consoled import consoled
+from tests.support.consoled import Consoled, consoled
+
+E = TypeVar("E", bound=Event)
 
 KIND = '''
     """`note.write`: a call that writes."""
@@ -88,8 +93,11 @@ SCENARIO = """
 """
 
 
+Run = Callable[[str], subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def program(tmp_path):
+def program(tmp_path: Path) -> str:
     """The new kind in a folder of its own, and a program whose probe knows that folder."""
     folder = tmp_path / "kinds"
     folder.mkdir()
@@ -98,12 +106,12 @@ def program(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path, program):
+def run(tmp_path: Path, program: str) -> Run:
     """Runs a scenario with a harness that knows the new kind, too."""
     (tmp_path / "program.py").write_text(program)
     (tmp_path / "launch.py").write_text(dedent(LAUNCHER.format(folder=str(tmp_path / "kinds"))))
 
-    def run(scenario):
+    def run(scenario: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "noted.toml").write_text(dedent(scenario))
         command = [sys.executable, "launch.py", "run", "noted.toml", "--out", "run", "--json"]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -111,7 +119,7 @@ def run(tmp_path, program):
     return run
 
 
-def test_a_new_kind_acts_in_a_scenario_and_is_undone(run, tmp_path) -> None:
+def test_a_new_kind_acts_in_a_scenario_and_is_undone(run: Run, tmp_path: Path) -> None:
     """The scenario accepts its parameters, the target acts, and the report has its description."""
     done = run(SCENARIO)
 
@@ -127,7 +135,7 @@ def test_a_new_kind_acts_in_a_scenario_and_is_undone(run, tmp_path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "line\n" * 3
 
 
-def test_the_place_that_computes_because_of_a_fault_is_blamed(run) -> None:
+def test_the_place_that_computes_because_of_a_fault_is_blamed(run: Run) -> None:
     """Not the code of the fault, which is the innermost frame."""
     done = run(SCENARIO.replace("note.write", "block.cpu").replace("note_lines = 3", "block_ms = 300"))
 
@@ -143,7 +151,9 @@ def test_the_place_that_computes_because_of_a_fault_is_blamed(run) -> None:
         ("note_lines = 3", "note_lines = 0", "note_lines: expected a whole number > 0, got 0"),
     ],
 )
-def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(run, was, becomes, message) -> None:
+def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(
+    run: Run, was: str, becomes: str, message: str
+) -> None:
     """As about any other kind."""
     done = run(SCENARIO.replace(was, becomes))
 
@@ -151,7 +161,9 @@ def test_what_a_scenario_has_wrong_about_a_new_kind_is_named(run, was, becomes, 
     assert f"faults.0.{message}" in done.stderr
 
 
-def test_a_new_kind_is_listed_injected_and_healed_in_the_console(program, tmp_path, monkeypatch) -> None:
+def test_a_new_kind_is_listed_injected_and_healed_in_the_console(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The list has its line, `help` its options, and a typical value stands in for one that is not given."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with consoled(tmp_path, program=program, allow=("chaos", "repl")) as running:
@@ -163,7 +175,7 @@ def test_a_new_kind_is_listed_injected_and_healed_in_the_console(program, tmp_pa
         notes = wait(lambda: (tmp_path / "notes.txt").exists() and (tmp_path / "notes.txt").read_text())
         running.ask("faults heal")
         own = running.ask("repl work is own_work")
-        undone = wait(lambda: of(running, FaultUndone))
+        undone = wait(lambda: running.events(FaultUndone))
 
     assert "  note.write: the call writes into a file first: note_lines, file\n" in listed
     assert "--note-lines LINES note.write: how many [2]" in helped
@@ -175,12 +187,12 @@ def test_a_new_kind_is_listed_injected_and_healed_in_the_console(program, tmp_pa
     assert [event.fired for event in undone] == [1]
 
 
-def of(running, kind):
+def of(running: Consoled, kind: type[E]) -> list[E]:
     return [event for _, event in Follower(running.folder.events).new_events() if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize("kind", catalogue.names())
-def test_a_fault_is_the_same_at_both_ends_of_a_request(kind) -> None:
+def test_a_fault_is_the_same_at_both_ends_of_a_request(kind: str) -> None:
     """Whatever its kind; the request is JSON."""
     parameters = catalogue.parameters(catalogue.find(kind))
     given = {name: one.typical if one.default is ... else one.default for name, one in parameters.items()}

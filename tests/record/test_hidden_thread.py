@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 
+import pytest
+
 from harness.record import hidden_thread
 from harness.record.hidden_thread import Background
 
 
-def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch) -> None:
+def test_what_it_raises_reaches_none_of_the_programs_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread is over, and nobody was told."""
     told = []
     for module, hook in (sys, "unraisablehook"), (sys, "excepthook"), (threading, "excepthook"):

@@ -10,7 +10,7 @@ from harness.record import packing
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1_000])
-def test_rows_come_back_as_they_were(count) -> None:
+def test_rows_come_back_as_they_were(count: int) -> None:
     """Whatever fits into 64 bits comes back, in order."""
     draw = random.Random(count)
     rows = [(draw.randint(-(2**63), 2**63 - 1), number, 17) for number in range(count)]
@@ -31,7 +31,7 @@ def test_a_log_is_short() -> None:
 
 
 @pytest.mark.parametrize("text", ["AAAA", "not base64!"])
-def test_damage_is_told(text) -> None:
+def test_damage_is_told(text: str) -> None:
     """What is no packed text, or not rows of that width, is an error."""
     with pytest.raises(ValueError):
         packing.unpack(text, 2)

@@ -16,7 +16,7 @@ from harness.record.redact import without_password, without_passwords
         ("from nats://me:a@x to nats://you:b@y", "from nats://...@x to nats://...@y"),
     ],
 )
-def test_the_password_and_its_user_are_hidden(text, expected) -> None:
+def test_the_password_and_its_user_are_hidden(text: str, expected: str) -> None:
     """Of each URL in the text; everything else of it stays."""
     assert without_password(text) == expected
 
@@ -25,7 +25,7 @@ def test_the_password_and_its_user_are_hidden(text, expected) -> None:
     "text",
     ["redis://127.0.0.1:6379/0", "sqlite:a:b@c.db", "http://127.0.0.1:80/a:b@c", "me@home"],
 )
-def test_what_has_no_password_stays(text) -> None:
+def test_what_has_no_password_stays(text: str) -> None:
     """A port is none, nor is what only looks like it."""
     assert without_password(text) == text
 

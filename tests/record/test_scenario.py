@@ -1,8 +1,12 @@
 """A scenario file: what is accepted, what it becomes, and the exact words about what is wrong."""
 
+from __future__ import annotations
+
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,12 +56,15 @@ duration_s = 5
 """
 
 
+Write = Callable[[str | bytes], Path]
+
+
 @pytest.fixture
-def write(tmp_path, monkeypatch):
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes a scenario, and names it as somebody in its folder would."""
     monkeypatch.chdir(tmp_path)
 
-    def write(text):
+    def write(text: str | bytes) -> Path:
         path = Path("first.toml")
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
@@ -65,7 +72,7 @@ def write(tmp_path, monkeypatch):
     return write
 
 
-def complaint(path, *overrides):
+def complaint(path: Path, *overrides: str) -> list[str]:
     """The message and the notes of the one error."""
     with pytest.raises(ScenarioError) as caught:
         scenario.load(path, overrides=overrides)
@@ -76,7 +83,7 @@ def complaint(path, *overrides):
 # --- what is accepted ---------------------------------------------------------------------------------
 
 
-def test_a_scenario_for_the_chaos_service(write) -> None:
+def test_a_scenario_for_the_chaos_service(write: Write) -> None:
     """What is not said takes its default, and the file lends its name."""
     loaded = scenario.load(write(MAYHEM))
 
@@ -127,7 +134,7 @@ def test_a_scenario_for_the_chaos_service(write) -> None:
     }
 
 
-def test_a_scenario_for_any_program(write, tmp_path) -> None:
+def test_a_scenario_for_any_program(write: Write, tmp_path: Path) -> None:
     """A program's folder lies beside the scenario; what only the sender needs is apart from the schedule."""
     loaded = scenario.load(write(PROGRAM))
 
@@ -148,16 +155,20 @@ def test_a_scenario_for_any_program(write, tmp_path) -> None:
     }
 
 
-def test_a_program_runs_beside_its_scenario(write, tmp_path, monkeypatch) -> None:
+def test_a_program_runs_beside_its_scenario(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a folder the program runs in the scenario's, wherever the command was given."""
     write(PROGRAM.replace('cwd = "shop"\n', ""))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
-    assert scenario.load(Path("../first.toml")).target.cwd == tmp_path.resolve()
+    target = scenario.load(Path("../first.toml")).target
+    assert isinstance(target, ProgramTarget)
+    assert target.cwd == tmp_path.resolve()
 
 
-def test_each_kind_of_fault_is_a_class(write) -> None:
+def test_each_kind_of_fault_is_a_class(write: Write) -> None:
     """A fault has the keys of its kind, and no others."""
     faults = """
 [[faults]]
@@ -189,14 +200,14 @@ limit = 3
         ("== -1", ("==", -1.0)),
     ],
 )
-def test_a_limit_is_a_comparison_with_a_number(write, text, limit) -> None:
+def test_a_limit_is_a_comparison_with_a_number(write: Write, text: str, limit: tuple[str, float]) -> None:
     """The five comparisons are read, with or without spaces."""
     loaded = scenario.load(write(MAYHEM.replace('"== 0"', f'"{text}"')))
 
     assert loaded.expectations[0] == Expectation("ledger.lost", *limit)
 
 
-def test_a_figure_may_be_written_without_quotes(write) -> None:
+def test_a_figure_may_be_written_without_quotes(write: Write) -> None:
     """`ledger.lost = ...` is, to TOML, a table in a table; it means the same figure."""
     loaded = scenario.load(write(MAYHEM.replace('"ledger.lost"', "ledger.lost")))
 
@@ -247,7 +258,9 @@ def test_a_figure_may_be_that_of_a_named_span() -> None:
         ("[[faults]]", "[faults]", "11: faults: expected a list, got a table"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, becomes, message) -> None:
+def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
+    write: Write, was: str, becomes: str, message: str
+) -> None:
     """One line says where, what was expected and what came."""
     assert complaint(write(MAYHEM.replace(was, becomes, 1))) == [f"first.toml:{message}"]
 
@@ -313,7 +326,9 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(write, was, 
         ),
     ],
 )
-def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(write, was, becomes, words) -> None:
+def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(
+    write: Write, was: str, becomes: str, words: list[str]
+) -> None:
     """An unknown key, kind or figure comes with the nearest valid one, and a note with all of them."""
     assert complaint(write(MAYHEM.replace(was, becomes, 1))) == words
 
@@ -337,12 +352,12 @@ def test_what_nobody_knows_is_named_with_the_nearest_that_is_known(write, was, b
         ),
     ],
 )
-def test_a_wrong_program_or_sender_is_named(write, was, becomes, message) -> None:
+def test_a_wrong_program_or_sender_is_named(write: Write, was: str, becomes: str, message: str) -> None:
     """The alternatives that pydantic tried are not in the path; only keys of the file are."""
     assert complaint(write(PROGRAM.replace(was, becomes))) == [f"first.toml:{message}"]
 
 
-def test_load_waits_for_a_sign_of_readiness(write) -> None:
+def test_load_waits_for_a_sign_of_readiness(write: Write) -> None:
     """A program that is put under load must say when it is ready."""
     assert complaint(write(PROGRAM.replace("ready = {port = 8080}\n", ""))) == [
         "first.toml:1: target.ready: missing; load must not come before the program is ready",
@@ -350,7 +365,7 @@ def test_load_waits_for_a_sign_of_readiness(write) -> None:
     ]
 
 
-def test_the_first_of_several_in_the_file_is_the_message(write) -> None:
+def test_the_first_of_several_in_the_file_is_the_message(write: Write) -> None:
     """Several mistakes are one error: the first in the file, the others as notes."""
     text = MAYHEM.replace("= 300", "= -1").replace("= 100", "= -5").replace('"< 500"', '"500"')
 
@@ -370,12 +385,12 @@ def test_the_first_of_several_in_the_file_is_the_message(write) -> None:
         (b"", "first.toml: target: missing; expected a table"),
     ],
 )
-def test_a_file_that_is_no_scenario(write, text, message) -> None:
+def test_a_file_that_is_no_scenario(write: Write, text: bytes, message: str) -> None:
     """A file that is not TOML, not UTF-8 or empty is one line, too."""
     assert complaint(write(text)) == [message]
 
 
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch) -> None:
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file, or a folder, is named with the reason."""
     monkeypatch.chdir(tmp_path)
 
@@ -386,7 +401,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch) -> None:
 # --- overrides ----------------------------------------------------------------------------------------
 
 
-def test_overrides_change_what_they_name(write) -> None:
+def test_overrides_change_what_they_name(write: Write) -> None:
     """Numbers, text without quotes, a list's item by id or index, a new table, and a later override wins."""
     loaded = scenario.load(
         write(MAYHEM),
@@ -403,8 +418,9 @@ def test_overrides_change_what_they_name(write) -> None:
         ],
     )
 
+    assert loaded.load is not None
     assert (loaded.load.rate_per_s, loaded.load.arrival, loaded.load.duration_s) == (50, "constant", 12)
-    assert (loaded.faults[0].block_ms, loaded.faults[0].at_s) == (50, 1)
+    assert (loaded.faults[0].model_dump()["block_ms"], loaded.faults[0].at_s) == (50, 1)
     assert list(map(str, loaded.expectations)) == [
         "ledger.lost <= 2",
         "load.latency_ms.p99 < 500",
@@ -414,7 +430,7 @@ def test_overrides_change_what_they_name(write) -> None:
     assert loaded.description == "a = b"
 
 
-def test_an_override_can_take_something_away(write) -> None:
+def test_an_override_can_take_something_away(write: Write) -> None:
     """An empty list or table replaces what the file has."""
     loaded = scenario.load(write(MAYHEM), overrides=["faults=[]"])
 
@@ -448,7 +464,9 @@ def test_an_override_can_take_something_away(write) -> None:
         ("faults.stuck-sdk=3", ["--set faults.stuck-sdk=3: faults.0: expected a table, got 3"]),
     ],
 )
-def test_an_override_that_is_wrong_is_named_instead_of_a_line(write, override, words) -> None:
+def test_an_override_that_is_wrong_is_named_instead_of_a_line(
+    write: Write, override: str, words: list[str]
+) -> None:
     """The file is right; the message is about the command line."""
     assert complaint(write(MAYHEM), override) == words
 
@@ -474,6 +492,7 @@ def test_the_schema_accepts_what_loads_and_rejects_what_does_not() -> None:
 
     assert list(validator.iter_errors(example)) == []
     assert list(validator.iter_errors(tomllib.loads(PROGRAM))) == []
+    wrong: dict[str, Any]
     for wrong in (
         {"laod": {}},
         {"target": {"kind": "other"}},
@@ -485,7 +504,7 @@ def test_the_schema_accepts_what_loads_and_rejects_what_does_not() -> None:
         assert not validator.is_valid(example | wrong), wrong
 
 
-def reference():
+def reference() -> tuple[dict[str, set[str]], list[str]]:
     """The keys of each section of the reference, and the rows of its table of figures."""
     sections = re.split(r"^## ", (ROOT / "docs" / "scenario.md").read_text(), flags=re.MULTILINE)[1:]
     rows = {
@@ -496,7 +515,7 @@ def reference():
     return {title: section for title, section in keys.items() if section}, figures
 
 
-def keys_of(part):
+def keys_of(part: dict[str, Any]) -> set[str]:
     """The keys of a table, of all its alternatives, and with dots those of a table inside."""
     part = scenario.schema()["$defs"].get(part.get("$ref", "").rpartition("/")[2], part)
     keys = set()

@@ -7,26 +7,28 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from harness.errors import RecordError
-from harness.record.event import Completed, Sent, WriterClosed, WriterOpened
-from harness.record.reader import Follower
+from harness.record.event import Completed, Event, Sent, WriterClosed, WriterOpened
+from harness.record.reader import Follower, Source
 from harness.record.writer import Writer
 
 
-def read(folder):
+def read(folder: Path) -> tuple[list[Event], list[Source]]:
     follower = Follower(folder)
     return [event for _, event in follower.new_events()], follower.sources
 
 
-def sent(n):
+def sent(n: int) -> Sent:
     return Sent(n=n, intended_ns=n, sent_ns=n, trace_id="")
 
 
-def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_line(tmp_path) -> None:
+def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_line(tmp_path: Path) -> None:
     """Every event comes back as it went in."""
     writer = Writer(tmp_path, "driver")
     for n in range(1000):
@@ -40,7 +42,7 @@ def test_what_was_written_is_read_back_in_order_between_the_first_and_the_last_l
     assert source.closed.dropped == source.damaged == source.unknown == 0
 
 
-def test_what_is_written_now_is_in_the_file_at_once(tmp_path) -> None:
+def test_what_is_written_now_is_in_the_file_at_once(tmp_path: Path) -> None:
     """Whatever becomes of the writing thread; and after the end it is dropped, and counted."""
     writer = Writer(tmp_path, "driver")
     writer.write(sent(0))
@@ -51,10 +53,11 @@ def test_what_is_written_now_is_in_the_file_at_once(tmp_path) -> None:
     assert not writer.write_now(sent(2))
     events, (source,) = read(tmp_path)
     assert {event.n for event in events if isinstance(event, Sent)} == {0, 1}
+    assert source.closed is not None
     assert (writer.dropped, source.closed.dropped) == (1, 0)
 
 
-def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path) -> None:
+def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path: Path) -> None:
     """Nothing blocks and nothing grows: what finds the buffer full is refused, counted, and reported."""
     writer = Writer(tmp_path, "driver", capacity=10)
     # The writing thread gathers for a while after the first event, so these arrive before it takes any.
@@ -63,11 +66,12 @@ def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path) -> None:
 
     events, (source,) = read(tmp_path)
     assert taken.count(False) > 0
+    assert source.closed is not None
     assert source.closed.dropped == taken.count(False)
     assert len([e for e in events if isinstance(e, Sent)]) == taken.count(True)
 
 
-def test_a_record_does_not_grow_beyond_its_bound(tmp_path) -> None:
+def test_a_record_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
     """Past the bound lines are dropped and counted; the last line still says how many."""
     writer = Writer(tmp_path, "driver", max_bytes=2_000)
     for n in range(500):
@@ -77,10 +81,11 @@ def test_a_record_does_not_grow_beyond_its_bound(tmp_path) -> None:
     events, (source,) = read(tmp_path)
     kept = [event for event in events if isinstance(event, Sent)]
     assert source.path.stat().st_size < 2_500
+    assert source.closed is not None
     assert source.closed.dropped == 500 - len(kept) > 0
 
 
-def test_writes_from_many_threads_are_each_one_line(tmp_path) -> None:
+def test_writes_from_many_threads_are_each_one_line(tmp_path: Path) -> None:
     """Lines never mix, whoever writes."""
     import threading
 
@@ -100,7 +105,7 @@ def test_writes_from_many_threads_are_each_one_line(tmp_path) -> None:
     assert {event.n for event in events if isinstance(event, Sent)} == set(range(4000))
 
 
-def test_a_record_can_be_followed_while_it_is_written(tmp_path) -> None:
+def test_a_record_can_be_followed_while_it_is_written(tmp_path: Path) -> None:
     """A half line is not read until it is whole."""
     path = tmp_path / "driver-1-1.jsonl"
     line = b'{"e":"Completed","n":1,"done_ns":2,"ok":true}\n'
@@ -116,7 +121,7 @@ def test_a_record_can_be_followed_while_it_is_written(tmp_path) -> None:
     assert list(follower.new_events()) == []
 
 
-def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path) -> None:
+def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path: Path) -> None:
     """A reader takes what it can use, and says what it could not."""
     (tmp_path / "driver-1-1.jsonl").write_bytes(
         b'{"e":"Completed","n":1,"done_ns":2,"ok":true,"later_field":1}\n'
@@ -131,7 +136,7 @@ def test_damaged_lines_and_unknown_events_are_counted_and_skipped(tmp_path) -> N
     assert (source.damaged, source.unknown) == (2, 1)
 
 
-def test_a_record_of_a_newer_format_is_refused(tmp_path) -> None:
+def test_a_record_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     """Better no answer than a wrong one."""
     Writer(tmp_path, "driver").close()
     (path,) = tmp_path.iterdir()
@@ -151,18 +156,20 @@ WRITES = """
 """
 
 
-def run(program, folder, **how):
+def run(
+    program: str, folder: Path, preexec_fn: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", dedent(WRITES) + dedent(program), str(folder)],
         capture_output=True,
         text=True,
         timeout=60,
-        **how,
+        preexec_fn=preexec_fn,
     )
 
 
 @pytest.mark.parametrize("ending", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path) -> None:
+def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending: str, tmp_path: Path) -> None:
     """Whatever ends the process, what was written more than 100 ms before is in the file."""
     done = run(
         f"""
@@ -186,7 +193,7 @@ def test_a_writer_that_is_cut_off_loses_at_most_its_last_100_ms(ending, tmp_path
     assert (ended_ns - newest_ns) / 1e6 < 100 + 100
 
 
-def test_a_full_disk_is_counted_and_never_raised(tmp_path) -> None:
+def test_a_full_disk_is_counted_and_never_raised(tmp_path: Path) -> None:
     """A file that may not grow: the program goes on, and knows how much was dropped."""
 
     def no_more_than_4_kb() -> None:
@@ -211,7 +218,7 @@ def test_a_full_disk_is_counted_and_never_raised(tmp_path) -> None:
     assert kept + int(done.stdout) >= 1000
 
 
-def test_closing_does_not_wait_for_the_next_flush(tmp_path) -> None:
+def test_closing_does_not_wait_for_the_next_flush(tmp_path: Path) -> None:
     """A program's end is not held up by the time that events are gathered for."""
     took = []
     for _ in range(5):
@@ -224,7 +231,7 @@ def test_closing_does_not_wait_for_the_next_flush(tmp_path) -> None:
     assert min(took) < 0.04
 
 
-def test_what_comes_after_the_end_is_dropped(tmp_path) -> None:
+def test_what_comes_after_the_end_is_dropped(tmp_path: Path) -> None:
     """A closed writer takes nothing and says so."""
     writer = Writer(tmp_path, "driver")
     writer.close()

@@ -53,7 +53,7 @@ PROBE = Frame("/opt/x/harness/probe/control/faults.py", 7, "act")
         "lookalike",
     ],
 )
-def test_the_frame_to_blame(stack, blamed) -> None:
+def test_the_frame_to_blame(stack: tuple[Frame, ...], blamed: Frame) -> None:
     """Own code before anything else, inside the turn only; an import is blamed on who asked for it."""
     assert TurnStack(stack, OWNERSHIP).blamed == blamed
 
@@ -77,7 +77,7 @@ def test_an_import_is_told_by_the_frames_inside_the_turn() -> None:
         ("/elsewhere/x.py", "x"),
     ],
 )
-def test_a_module_is_named_as_it_is_imported(file, name) -> None:
+def test_a_module_is_named_as_it_is_imported(file: str, name: str) -> None:
     """In full: `_asyncio` is a module of the standard library as well."""
     assert TurnStack((MAIN, RUN, OWN, IMPORT, Frame(file, 1, "<module>")), OWNERSHIP).imported == name
 
@@ -102,7 +102,9 @@ def test_the_leaf_is_named_only_when_it_is_a_library_call() -> None:
     ],
     ids=["called", "calls back", "no own code", "blamed itself", "framework", "outside the turn"],
 )
-def test_the_packages_frame_is_the_innermost_one_below_own_code(stack, blamed, named) -> None:
+def test_the_packages_frame_is_the_innermost_one_below_own_code(
+    stack: tuple[Frame, ...], blamed: Frame, named: str
+) -> None:
     """Neither the standard library, nor the framework that called the program."""
     assert TurnStack(stack, OWNERSHIP).library(blamed) == named
 
@@ -125,7 +127,7 @@ def test_a_package_that_is_run_as_the_program_is_named_as_a_package() -> None:
         ("/elsewhere/x.py", "/elsewhere/x.py"),
     ],
 )
-def test_a_file_is_named_below_the_folder_that_holds_it(file, short) -> None:
+def test_a_file_is_named_below_the_folder_that_holds_it(file: str, short: str) -> None:
     """The program's files by the program's folder, libraries as they are imported, others in full."""
     assert OWNERSHIP.short(file) == short
 

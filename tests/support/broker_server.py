@@ -14,17 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.mayhem.errors import SettingsError, StorageUnavailableError
+from tests.support.port import free_port
 
 PATIENCE_S = 30.0
 HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    """A port that is unused now."""
-    with socket.socket() as unused:
-        unused.bind((HOST, 0))
-        port: int = unused.getsockname()[1]
-        return port
 
 
 class Server(ABC):

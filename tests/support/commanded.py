@@ -21,12 +21,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, TypeVar
 
-from harness.record.event import Event, WriterOpened
-from harness.record.reader import Follower
+from harness.record.event import WriterOpened
 from harness.record.run import RunFolder
+from tests.support.process import Heard
+from tests.support.recorded import E, recorded
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
 
 COMMAND = (sys.executable, "-m", "harness")
 # Takes from root what it may by itself: to look into any process.
@@ -57,21 +57,21 @@ class Ended:
 
     @property
     def report(self) -> dict[str, Any]:
-        return json.loads((self.folder.path / "report.json").read_text())
+        report: dict[str, Any] = json.loads((self.folder.path / "report.json").read_text())
+        return report
 
 
 class Running:
     """A command under way. What it starts inherits a mark, so nothing of it can hide."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: RunFolder, mark: str) -> None:
+    def __init__(self, process: Heard, folder: RunFolder, mark: str) -> None:
         self.process = process
         self.folder = folder
         self._mark = mark
 
     def events(self, kind: type[E]) -> list[E]:
         """What the record holds by now."""
-        events = (event for _, event in Follower(self.folder.events).new_events())
-        return [event for event in events if isinstance(event, kind)]
+        return recorded(self.folder.events, kind)
 
     def wait_event(self, kind: type[E], count: int = 1) -> E:
         """Wait until the record holds that many of them; the last one."""
@@ -105,19 +105,25 @@ class Running:
 
 @contextmanager
 def running(
-    *arguments: object, cwd: Path, out: str = "run", env: dict[str, str] | None = None, **popen: Any
+    *arguments: object,
+    cwd: Path,
+    out: str = "run",
+    env: dict[str, str] | None = None,
+    start_new_session: bool = False,
 ) -> Iterator[Running]:
     """A sub-command with its options, writing its record to *out*; nothing of it outlives the block."""
     sub_command, *rest = map(str, arguments)
     mark = f"{MARK}={uuid.uuid4().hex}"
     name, _, value = mark.partition("=")
-    channels = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(
+    process = Heard(
         [*COMMAND, sub_command, "--out", out, *rest],
         cwd=cwd,
         env={**os.environ, **(env or {}), name: value},
         text=True,
-        **{**channels, **popen},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=start_new_session,
     )
     run = Running(process, RunFolder(cwd / out), mark)
     try:
@@ -128,9 +134,9 @@ def running(
         process.communicate()
 
 
-def harness(*arguments: object, cwd: Path, **how: Any) -> Ended:
+def harness(*arguments: object, cwd: Path, out: str = "run", env: dict[str, str] | None = None) -> Ended:
     """Carry out a sub-command to its end."""
-    with running(*arguments, cwd=cwd, **how) as run:
+    with running(*arguments, cwd=cwd, out=out, env=env) as run:
         ended = run.ended()
         assert run.all_gone()
     return ended
@@ -194,7 +200,7 @@ def scenario(folder: Path, text: str = SERVICE) -> Path:
     return path
 
 
-def wait(condition: Callable[[], T], *, within_s: float = 20.0) -> T:
+def wait(condition: Callable[[], T | None], *, within_s: float = 20.0) -> T:
     """Wait until the condition holds; what it gave."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.commanded import wait
-from tests.support.consoled import is_alive
+from tests.support.consoled import Consoled, is_alive
 
 LOOPS = ["asyncio", "uvloop"]
 
@@ -170,42 +172,43 @@ TRACED = """
 """
 
 
-def line_of(program, mark):
+def marked_place(program: Consoled, mark: str) -> str:
     """``program.py:N``: the program's line with that comment."""
     number = next(n for n, line in enumerate(program.lines, start=1) if f"# {mark}" in line)
     return f"program.py:{number}"
 
 
-def rows(program, line):
+def rows(program: Consoled, line: str) -> list[dict[str, Any]]:
     """All rows of a command."""
-    return program.ask(f"{line} --json --limit 0")["rows"]
+    found: list[dict[str, Any]] = program.ask(f"{line} --json --limit 0")["rows"]
+    return found
 
 
-def row(program, name, command="ps"):
+def row(program: Consoled, name: str, command: str = "ps") -> dict[str, Any]:
     """The row of the task with that name, once there is one."""
     return wait(lambda: [one for one in rows(program, command) if one["task"].strip() == name])[0]
 
 
-def settled(program, *names) -> None:
+def settled(program: Consoled, *names: str) -> None:
     """Wait until each of these tasks waits for something."""
     for name in names:
         wait(lambda: row(program, name)["state"] == "waiting")  # noqa: B023
 
 
-def refused(program, line):
+def refused(program: Consoled, line: str) -> str:
     """The reason for which a line was refused."""
     answer = program.request(line)
     assert answer["status"] == "refused", answer
-    return answer["text"]
+    return str(answer["text"])
 
 
-def done(program, statement) -> None:
+def done(program: Consoled, statement: str) -> None:
     """Execute a statement in the program, and wait until it is done."""
     program.do(statement)
     assert is_alive(program)
 
 
-def blocked(program, statement):
+def blocked(program: Consoled, statement: str) -> list[dict[str, Any]]:
     """Execute a statement that blocks the program's loop; return the late loops as soon as it does."""
     program.do(statement)
     # Other functions may also be late on a crowded machine.

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
+
+import pytest
 
 from harness.record import console_endpoint
 from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.probe_config import ConsoleConfig
 from harness.record.run import RunFolder
 from tests.support.commanded import wait
-from tests.support.watched import start
+from tests.support.process import Piped
+from tests.support.recorded import E, recorded
+from tests.support.watched import How, start
 
 # A loop that waits, with three named tasks; it executes each line from stdin.
 SERVICE = """
@@ -47,9 +50,15 @@ RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.ru
 class Consoled:
     """A running program, and the way to its console."""
 
-    process: subprocess.Popen[str]
+    process: Piped
     folder: RunFolder
     card: ConsoleEndpoint
+    lines: list[str]  # of its program
+    is_uvloop: bool
+
+    def events(self, kind: type[E]) -> list[E]:
+        """What the record holds by now."""
+        return recorded(self.folder.events, kind)
 
     def request(self, line: str, **more: object) -> dict[str, Any]:
         """Ask as a program does, on a connection of its own; the whole answer."""
@@ -120,7 +129,8 @@ class Client:
     def request(self, line: str, **more: object) -> dict[str, Any]:
         """Ask as a program does."""
         self.send(json.dumps({"line": line, **more}) + "\n")
-        return json.loads(self.wait_for("\n"))
+        answer: dict[str, Any] = json.loads(self.wait_for("\n"))
+        return answer
 
 
 @contextmanager
@@ -131,19 +141,23 @@ def consoled(
     loop: str = "asyncio",
     allow: tuple[str, ...] = (),
     port: int | None = None,
-    **how: Any,
+    **how: Unpack[How],
 ) -> Iterator[Consoled]:
     """Start *program*; it has printed "ready" and its console is open."""
-    asked = ConsoleConfig(port=port, allow=allow)
-    env = {**how.pop("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
-    process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, console=asked, env=env, **how)
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    how["console"] = ConsoleConfig(port=port, allow=allow)
+    how["env"] = {**how.get("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
+    process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, **how)
+    lines = (tmp_path / "program.py").read_text().splitlines()
     try:
         assert process.stdout.readline() == "ready\n", process.communicate()
-        yield Consoled(process, folder, wait(lambda: card_of(process.pid)))
+        card = wait(lambda: card_of(process.pid))
+        yield Consoled(process, folder, card, lines, is_uvloop=loop == "uvloop")
     finally:
         process.kill()
         if process.stdin.closed:
-            process.stdin = None  # `communicate` would flush it
+            process.stdin = None  # type: ignore[assignment]  # `communicate` would flush it
         process.communicate()
 
 

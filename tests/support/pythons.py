@@ -7,6 +7,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 
 @cache
 def find_python(version: str) -> str | None:
@@ -18,6 +20,14 @@ def find_python(version: str) -> str | None:
         if tried.stdout.startswith(f"{version}."):
             return python
     return None
+
+
+def needs_python(version: str) -> str:
+    """That interpreter; the test is skipped where there is none."""
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    return python
 
 
 def _of_pyenv(version: str) -> list[str]:

@@ -9,16 +9,39 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import TypeVar
+from typing import Any, TypedDict, Unpack
 
 from harness.drive.process.probe_env import environment
 from harness.record.event import Blocked, Event
-from harness.record.probe_config import ProbeConfig
+from harness.record.probe_config import ConsoleConfig, ProbeConfig
 from harness.record.reader import Follower, Source
 from harness.record.run import RunFolder
+from tests.support.process import Piped
+from tests.support.recorded import E, of_kind
 
-E = TypeVar("E", bound=Event)
 LIMIT_MS = 50
+
+
+class Asked(TypedDict, total=False):
+    """What a test asks of the probe, with the names of `ProbeConfig`."""
+
+    control: str
+    console: ConsoleConfig | None
+    profile_span: str
+    calls: bool
+    origins: bool
+    cprofile: bool
+    sample_hz: int
+    waits: float
+    waits_for_s: float
+    application: tuple[str, ...]
+
+
+class How(Asked, total=False):
+    """The same, and how the program is started."""
+
+    python: str
+    env: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,7 @@ class Outcome:
     events: list[Event]
 
     def of(self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
+        return of_kind(self.events, kind)
 
     @property
     def blocks(self) -> list[Blocked]:
@@ -41,8 +64,8 @@ class Outcome:
         return [block for block in self.of(Blocked) if block.ended and not starved(block)]
 
     @property
-    def said(self) -> dict[str, object]:
-        """The JSON object that the program printed last."""
+    def said(self) -> Any:
+        """The JSON that the program printed last."""
         return json.loads(self.stdout.splitlines()[-1])
 
 
@@ -66,17 +89,17 @@ def start(
     *,
     python: str = sys.executable,
     env: dict[str, str] | None = None,
-    **order: object,
-) -> tuple[subprocess.Popen[str], RunFolder]:
+    **asked: Unpack[Asked],
+) -> tuple[Piped, RunFolder]:
     """Start *program* with the probe inside."""
     folder = run_folder(tmp_path / "run")
     file = tmp_path / "program.py"
     file.write_text(dedent(program))
-    asked = ProbeConfig(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **order)
+    config = ProbeConfig(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **asked)
     own = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
-    process = subprocess.Popen(
+    process = Piped(
         [python, str(file)],
-        env=environment(asked, own),
+        env=environment(config, own),
         cwd=tmp_path,
         text=True,
         stdin=subprocess.PIPE,
@@ -94,6 +117,6 @@ def outcome(process: subprocess.Popen[str], folder: RunFolder) -> Outcome:
     return Outcome(process.returncode, stdout, stderr, folder, follower.sources, events)
 
 
-def watched(program: str, tmp_path: Path, **how: object) -> Outcome:
+def watched(program: str, tmp_path: Path, **how: Unpack[How]) -> Outcome:
     """Run *program* to its end with the probe inside."""
     return outcome(*start(program, tmp_path, **how))

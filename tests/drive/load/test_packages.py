@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,9 @@ duration_s = 1
     ("sender", "package", "text"),
     [("http", "aiohttp", PROGRAM), ("nats", "nats", SERVICE), ("redis", "redis", SERVICE)],
 )
-def test_a_missing_package_is_named_before_the_start(tmp_path, sender, package, text) -> None:
+def test_a_missing_package_is_named_before_the_start(
+    tmp_path: Path, sender: str, package: str, text: str
+) -> None:
     """Without the package of its sender a scenario is refused: 2, one error with the extra, no folder."""
     (tmp_path / "scenario.toml").write_text(text if sender == "http" else text.format(sender=sender))
     ended = subprocess.run(

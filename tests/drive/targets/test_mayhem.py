@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.drive.targets.mayhem import spec
+from harness.drive.targets.spec import TargetSpec
 from harness.errors import ScenarioError
 from harness.record.run import RunFolder
 from harness.record.scenario import MayhemTarget
@@ -15,15 +18,15 @@ SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run.1")
 
 
-def made(folder, **keys):
+def made(folder: RunFolder, **keys: Any) -> TargetSpec:
     return spec(MayhemTarget(kind="mayhem", **keys), folder)
 
 
-def test_by_default_both_are_a_new_file_of_the_run(folder) -> None:
+def test_by_default_both_are_a_new_file_of_the_run(folder: RunFolder) -> None:
     """Broker and store are one SQLite file; the sender and the ledger find it there."""
     found = made(folder)
     database = f"{folder.artefacts}/mayhem.db"
@@ -34,7 +37,7 @@ def test_by_default_both_are_a_new_file_of_the_run(folder) -> None:
     assert found.sender == {"database": database, "hosts": 10}
 
 
-def test_on_a_server_the_run_has_a_queue_of_its_own(folder) -> None:
+def test_on_a_server_the_run_has_a_queue_of_its_own(folder: RunFolder) -> None:
     """What another run left there is not counted; a queue that is named is used."""
     url = "nats://127.0.0.1:4222"
     found = made(folder, broker=url, store="memory:")
@@ -49,7 +52,7 @@ def test_on_a_server_the_run_has_a_queue_of_its_own(folder) -> None:
     )
 
 
-def test_a_password_is_in_no_command(folder) -> None:
+def test_a_password_is_in_no_command(folder: RunFolder) -> None:
     """It goes through the environment, to the service and to its ledger; the sender gets it on its stdin."""
     broker, store = "redis://:geheim@127.0.0.1:6379/0?queue=q", "postgresql://user:geheim@127.0.0.1/shop"
     found = made(folder, broker=broker, store=store, settings={"hosts": 3})
@@ -60,7 +63,7 @@ def test_a_password_is_in_no_command(folder) -> None:
     assert found.sender == {"url": broker, "hosts": 3}
 
 
-def test_settings_are_options_and_the_file_is_one(folder, tmp_path) -> None:
+def test_settings_are_options_and_the_file_is_one(folder: RunFolder, tmp_path: Path) -> None:
     """Yes and no are flags; how many hosts there are is what the service makes of all of it."""
     config = tmp_path / "mayhem.toml"
     config.write_text("hosts = 3")
@@ -70,7 +73,7 @@ def test_settings_are_options_and_the_file_is_one(folder, tmp_path) -> None:
     assert found.sender["hosts"] == 3
 
 
-def test_what_the_service_does_not_accept_is_the_scenarios_error(folder) -> None:
+def test_what_the_service_does_not_accept_is_the_scenarios_error(folder: RunFolder) -> None:
     """Nothing is started; the message is the service's own."""
     with pytest.raises(ScenarioError, match=r"^target: --hosts: input should be "):
         made(folder, settings={"hosts": 0})

@@ -16,9 +16,10 @@ from harness.mayhem import backend
 from harness.mayhem.errors import OversizedMessageError
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Message, RestartEvent
-from tests.mayhem.support.broker_servers import NatsServer, RedisServer, running
+from tests.mayhem.support.broker_servers import running
 from tests.mayhem.support.endpoint import get, port_of
 from tests.mayhem.support.service_process import last_words, started, wait_line, wait_until
+from tests.support.broker_server import KINDS
 
 LEASE_S = 5
 GOOD = RestartEvent("host-1").to_body()
@@ -100,7 +101,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker: st
 @pytest.mark.parametrize("system", ["nats", "redis"])
 def test_a_server_that_freezes_is_told_and_nothing_is_lost(system: str, store: str, tmp_path: Path) -> None:
     """While the server is frozen, log and metrics report it; afterwards every message is handled."""
-    with running({"nats": NatsServer, "redis": RedisServer}[system], tmp_path / "server") as server:
+    with running(KINDS[system], tmp_path / "server") as server:
         url = server.url("a")
         put(url, *(Message(str(number), GOOD, time.time()) for number in range(200)))
         options = ("--store", store, "--lease-s", str(LEASE_S), "--hosts", "2", "--http", "0")

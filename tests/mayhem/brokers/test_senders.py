@@ -7,15 +7,13 @@ import statistics
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.drive.load.driver import drive
 from harness.drive.load.driver_config import DriverConfig
 from harness.mayhem.backend import PublishingBroker
 from harness.mayhem.brokers.nats import broker as nats_broker
@@ -27,22 +25,13 @@ from harness.mayhem.message import Delivery, RestartEvent
 from harness.mayhem.stores import sqlite as sqlite_store
 from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
-from harness.record.writer import Writer
-from tests.mayhem.support.broker_servers import NatsServer, RedisServer, free_port, running
+from tests.mayhem.support.broker_servers import running
+from tests.support.broker_server import KINDS
+from tests.support.driven import driven
+from tests.support.port import free_port
+from tests.support.recorded import of_kind
 
 CONNECT: dict[str, Callable[..., Any]] = {"nats": nats_broker.connect, "redis": redis_broker.connect}
-KINDS = {"nats": NatsServer, "redis": RedisServer}
-
-
-@pytest.fixture(params=["nats", "redis"])
-def system(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def url(system: str, request: pytest.FixtureRequest) -> str:
-    """A queue of this test on the server."""
-    return str(request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture
@@ -86,17 +75,6 @@ async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIte
             broker.drain()
 
 
-async def driven(asked: DriverConfig, events: Path) -> list[Any]:
-    """Run the driver in this process and return the record."""
-    with closing(Writer(events, "driver")) as writer:
-        await drive(asked, writer)
-    return [event for _, event in Follower(events).new_events()]
-
-
-def of(record: list[Any], kind: Any) -> Any:
-    return [event for event in record if isinstance(event, kind)]
-
-
 async def test_every_message_is_answered_once_when_it_settles(
     system: str, url: str, events: Path, tmp_path: Path
 ) -> None:
@@ -114,15 +92,15 @@ async def test_every_message_is_answered_once_when_it_settles(
             asked = order(system, url, events, rate_per_s=200, duration_s=1)
             record = await driven(asked, events)
         ledger = await read_ledger(url, store_url)
-    completed = of(record, Completed)
+    completed = of_kind(record, Completed)
     offset_s = time.time() - time.monotonic()
 
-    assert [sent.n for sent in of(record, Sent)] == list(range(200))
+    assert [sent.n for sent in of_kind(record, Sent)] == list(range(200))
     assert sorted(c.n for c in completed) == list(range(200))
     assert {c.error for c in completed} == {""}
     late_s = [abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) for c in completed]
     assert statistics.median(late_s) < 0.5
-    assert [over.offered for over in of(record, LoadEnded)] == [200]
+    assert [over.offered for over in of_kind(record, LoadEnded)] == [200]
     assert ledger == Ledger(200, 200, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -139,7 +117,7 @@ async def test_the_service_understands_what_the_driver_sends(system: str, url: s
         record = await driven(asked, events)
     # Each is sent by its own task, so their order may change when they are late.
     seen.sort(key=lambda message: message.id)
-    spans = sorted(of(record, SpanEnded), key=lambda span: span.start_ns)
+    spans = sorted(of_kind(record, SpanEnded), key=lambda span: span.start_ns)
 
     assert [RestartEvent.from_body(message.body).host for message in seen] == [
         f"host-{n}" for n in (0, 1, 2, 0)
@@ -148,7 +126,7 @@ async def test_the_service_understands_what_the_driver_sends(system: str, url: s
         {"traceparent": f"00-{s.trace_id}-{s.span_id}-01"} for s in spans
     ]
     assert all(abs(message.published_at - time.time()) < 30 for message in seen)
-    assert sorted((c.n, c.error) for c in of(record, Completed)) == [
+    assert sorted((c.n, c.error) for c in of_kind(record, Completed)) == [
         (n, "dead: no such host") for n in range(4)
     ]
 
@@ -179,10 +157,10 @@ async def test_the_load_goes_on_while_the_server_is_away(system: str, events: Pa
         await asyncio.to_thread(server.start)
         async with serving(system, url, handle):
             record = await driving
-    failed = {c.n for c in of(record, Completed) if c.error}
-    answered = {c.n for c in of(record, Completed) if not c.error}
+    failed = {c.n for c in of_kind(record, Completed) if c.error}
+    answered = {c.n for c in of_kind(record, Completed) if not c.error}
 
-    assert len(of(record, Sent)) == 150
+    assert len(of_kind(record, Sent)) == 150
     assert failed
     assert max(failed) < max(answered) == 149
     assert not failed & answered

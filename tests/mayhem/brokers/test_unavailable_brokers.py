@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,13 +23,14 @@ from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Delivery, Message
 from harness.mayhem.messages.consumer import Consumer
 from harness.mayhem.stores import sqlite as sqlite_store
-from tests.mayhem.support.broker_servers import NatsServer, RedisServer, Server, free_port, running
+from tests.mayhem.support.broker_servers import NatsServer, Server, running
+from tests.support.broker_server import KINDS
+from tests.support.port import free_port
 
 PATIENCE_S = 30
 T = TypeVar("T")
 CONNECTIONS = {"nats": nats_connection, "redis": redis_connection}
 PULLS = {"nats": nats_pull, "redis": redis_broker}
-KINDS = {"nats": NatsServer, "redis": RedisServer}
 SECRET = {"nats": ("--user", "mayhem", "--pass", "s3cret"), "redis": ("--requirepass", "s3cret")}
 TAKE_ONE = """
 import asyncio, sys
@@ -42,17 +42,6 @@ async def main():
         await asyncio.Event().wait()
 asyncio.run(main())
 """
-
-
-@pytest.fixture(params=["nats", "redis"])
-def system(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def url(system: str, request: pytest.FixtureRequest) -> str:
-    """A queue of this test on the shared server."""
-    return str(request.getfixturevalue(f"{system}_server").url(uuid.uuid4().hex))
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from harness.mayhem.errors import SettingsError
 from tests.support import broker_server as servers
 from tests.support.broker_server import NatsServer, RedisServer, Server
 
-__all__ = ["NatsServer", "RedisServer", "Server", "free_port", "running"]
-
-free_port = servers.free_port
+__all__ = ["NatsServer", "RedisServer", "Server", "running"]
 
 
 @contextmanager

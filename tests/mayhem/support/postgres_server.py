@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.port import free_port
 
 USER, PASSWORD = "mayhem", "correct horse"
 START_S = 30.0
@@ -30,7 +31,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._binaries = binaries
         self._process: subprocess.Popen[bytes] | None = None
         # It refuses to run as root.
@@ -163,9 +164,3 @@ def _binaries() -> Path | None:
         folders.insert(0, Path(on_path).resolve().parent)
     found = [folder for folder in folders if (folder / "initdb").exists()]
     return found[-1] if found else None
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

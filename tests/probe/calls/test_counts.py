@@ -10,42 +10,37 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from harness.record.event import CallsCounted, ProbeFailed
 from harness.record.reader import Follower
-from tests.support.pythons import find_python
-from tests.support.watched import outcome, start, watched
+from tests.support.pythons import needs_python
+from tests.support.watched import Outcome, outcome, start, watched
 
 
-def latest(events):
+def latest(events: Iterable[CallsCounted]) -> list[CallsCounted]:
     """The counts as they were written last."""
     return list({(e.pid, e.call, e.function, e.line, e.caller, e.argument): e for e in events}.values())
 
 
-def counts(seen):
+def counts(seen: Outcome) -> list[CallsCounted]:
     """What a run counted; nothing went wrong in the probe."""
     assert seen.of(ProbeFailed) == []
     return latest(seen.of(CallsCounted))
 
 
-def python_of(version):
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"no Python {version} here")
-    return python
-
-
-def marked(program):
+def marked(program: str) -> dict[int, set[str]]:
     """The calls that a program's comments promise: ``# -> open, file.read`` by line."""
     lines = enumerate(dedent(program).splitlines(), 1)
     return {n: set(found[1].split(", ")) for n, line in lines if (found := re.search(r"# -> (.+)$", line))}
 
 
-def by_line(calls):
-    found = defaultdict(set)
+def by_line(calls: Iterable[CallsCounted]) -> dict[int, set[str]]:
+    found: defaultdict[int, set[str]] = defaultdict(set)
     for call in calls:
         found[call.line].add(call.call)
     return dict(found)
@@ -136,9 +131,9 @@ FAMILIES = """
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_every_family_is_counted_at_the_line_that_calls(version, tmp_path) -> None:
+def test_every_family_is_counted_at_the_line_that_calls(version: str, tmp_path: Path) -> None:
     """Each marked line has its calls and no other line has any, on every Python."""
-    seen = watched(FAMILIES, tmp_path, calls=True, python=python_of(version))
+    seen = watched(FAMILIES, tmp_path, calls=True, python=needs_python(version))
 
     assert seen.status == 0, seen.stderr
     found = counts(seen)
@@ -148,7 +143,7 @@ def test_every_family_is_counted_at_the_line_that_calls(version, tmp_path) -> No
     assert not [call for call in found if call.function.endswith("comp>")]
 
 
-def test_a_count_has_its_function_caller_argument_and_time(tmp_path) -> None:
+def test_a_count_has_its_function_caller_argument_and_time(tmp_path: Path) -> None:
     """Who called, in which task, with what, how often and for how long; secrets in arguments are not kept."""
     found = counts(watched(FAMILIES, tmp_path, calls=True))
     first = {call.call: call for call in reversed(found)}
@@ -214,9 +209,11 @@ NOT_THE_PROGRAMS = """
     ("version", "run"),
     [("3.11", "asyncio.run"), ("3.11", "uvloop"), ("3.12", "asyncio.run"), ("3.13", "asyncio.run")],
 )
-def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(version, run, tmp_path) -> None:
+def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(
+    version: str, run: str, tmp_path: Path
+) -> None:
     """Non-blocking sockets, asyncio's subprocesses, threads, and what runs before and after the loop."""
-    python = python_of(version) if run != "uvloop" else sys.executable
+    python = needs_python(version) if run != "uvloop" else sys.executable
     program = NOT_THE_PROGRAMS.replace("RUN", "__import__('uvloop').run" if run == "uvloop" else run)
     seen = watched(program, tmp_path, calls=True, python=python)
 
@@ -278,9 +275,9 @@ BEHAVIOUR = """
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_a_program_does_not_notice(version, tmp_path) -> None:
+def test_a_program_does_not_notice(version: str, tmp_path: Path) -> None:
     """What it prints is the same as without the probe: names, signatures, pickles, results, tracebacks."""
-    python = python_of(version)
+    python = needs_python(version)
     seen = watched(BEHAVIOUR, tmp_path, calls=True, python=python)
     assert counts(seen)
     for name in ("f", "g"):
@@ -324,7 +321,7 @@ REPLACED = """
 """
 
 
-def test_everything_is_put_back_when_the_probe_ends(tmp_path) -> None:
+def test_everything_is_put_back_when_the_probe_ends(tmp_path: Path) -> None:
     """What is replaced while the loop runs is as before at the end, and names that were kept still work."""
     seen = watched(REPLACED, tmp_path, calls=True)
 
@@ -334,7 +331,7 @@ def test_everything_is_put_back_when_the_probe_ends(tmp_path) -> None:
     assert after["sleeps"] is None
 
 
-def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path) -> None:
+def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path: Path) -> None:
     """Without the option, the program runs with Python's own functions."""
     seen = watched(REPLACED, tmp_path)
 
@@ -343,7 +340,7 @@ def test_nothing_is_replaced_unless_it_is_asked_for(tmp_path) -> None:
     assert seen.of(CallsCounted) == []
 
 
-def test_a_killed_process_has_told_its_counts(tmp_path) -> None:
+def test_a_killed_process_has_told_its_counts(tmp_path: Path) -> None:
     """Counts are written while the program runs, so `kill -9` loses the last half second only."""
     program = """
         import asyncio, os, sys
@@ -357,7 +354,8 @@ def test_a_killed_process_has_told_its_counts(tmp_path) -> None:
         asyncio.run(main())
     """
     process, folder = start(program, tmp_path, calls=True)
-    follower, found, patience = Follower(folder.events), [], time.monotonic() + 20
+    follower, patience = Follower(folder.events), time.monotonic() + 20
+    found: list[CallsCounted] = []
     while not [e for e in found if e.call == "os.stat" and e.count == 100] and time.monotonic() < patience:
         found += [e for _, e in follower.new_events() if isinstance(e, CallsCounted)]
         time.sleep(0.02)
@@ -368,7 +366,7 @@ def test_a_killed_process_has_told_its_counts(tmp_path) -> None:
     assert [(call.argument, call.count) for call in counts(seen) if call.call == "os.stat"] == [(".", 100)]
 
 
-def test_a_forked_child_counts_for_itself(tmp_path) -> None:
+def test_a_forked_child_counts_for_itself(tmp_path: Path) -> None:
     """In a child that a coroutine made no loop runs until it runs its own; the parent's counts stay."""
     program = """
         import asyncio, os, time
@@ -398,7 +396,7 @@ def test_a_forked_child_counts_for_itself(tmp_path) -> None:
     }
 
 
-def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_path) -> None:
+def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_path: Path) -> None:
     """Of 1,100 functions a thousand are told apart, of twenty paths eight; no call is lost."""
     program = """
         import asyncio, os
@@ -423,7 +421,7 @@ def test_the_number_of_places_and_arguments_is_bounded_and_the_rest_counted(tmp_
     assert asked == {**{f"/{n}": 1 for n in range(8)}, "": 12}
 
 
-def test_a_library_is_not_blamed_for_the_program_that_calls_it(tmp_path) -> None:
+def test_a_library_is_not_blamed_for_the_program_that_calls_it(tmp_path: Path) -> None:
     """The count stands at the program's line, however many library frames are between it and the call."""
     program = """
         import asyncio, logging

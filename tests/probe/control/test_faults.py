@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.drive import control
 from harness.errors import TargetError
+from tests.support.process import Piped
 from tests.support.watched import outcome, start
 
 PROGRAM = """
@@ -42,26 +44,26 @@ PROGRAM = """
 class Target:
     """A running program, its control socket and what it says."""
 
-    def __init__(self, process, sockets) -> None:
+    def __init__(self, process: Piped, sockets: Path) -> None:
         self.process = process
         self._sockets = sockets
 
-    def do(self, statement):
+    def do(self, statement: str) -> str:
         """Have the program execute a statement in a coroutine; what it returned, as text."""
         self.process.stdin.write(statement + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().rstrip()
 
-    async def inject(self, **fault) -> None:
+    async def inject(self, **fault: object) -> None:
         await control.ask(self._sockets, {"do": "inject", "kind": "call.fail", **fault})
 
-    async def heal(self, fault_id):
+    async def heal(self, fault_id: str) -> object:
         (answer,) = await control.ask(self._sockets, {"do": "heal", "id": fault_id})
         return answer["fired"]
 
 
 @pytest.fixture
-def target(tmp_path):
+def target(tmp_path: Path) -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="harness-test-") as sockets:
         process, folder = start(PROGRAM, tmp_path, control=sockets)
         assert process.stdout.readline() == "ready\n"
@@ -69,7 +71,7 @@ def target(tmp_path):
         assert outcome(process, folder).status == 0
 
 
-async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target) -> None:
+async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target: Target) -> None:
     """A static method stays one, and afterwards it is the same object."""
     await target.inject(id="a", **{"in": "__main__:Shop.total"}, kind="block.sleep", block_ms=1)
 
@@ -78,7 +80,7 @@ async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target) -> N
     assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, True)"
 
 
-async def test_what_replaces_a_function_looks_like_it(target) -> None:
+async def test_what_replaces_a_function_looks_like_it(target: Target) -> None:
     """Name, qualified name, file and first line are those of the function."""
     looks = "c.co_name, c.co_qualname, c.co_filename, c.co_firstlineno"
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
@@ -89,7 +91,7 @@ async def test_what_replaces_a_function_looks_like_it(target) -> None:
     assert target.do("return asyncio.iscoroutinefunction(Shop.sell)") == "True"
 
 
-async def test_a_forked_child_has_no_fault(target) -> None:
+async def test_a_forked_child_has_no_fault(target: Target) -> None:
     """The child's function is the program's own; the parent's still misbehaves."""
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
     child = "pid = os.fork(); pid or os._exit(Shop.sell is own['sell']); return os.waitpid(pid, 0)[1] >> 8"
@@ -109,7 +111,9 @@ async def test_a_forked_child_has_no_fault(target) -> None:
         ("__main__:Shop.sell", {"kind": "earthquake"}, "ValueError: no fault of the kind 'earthquake'"),
     ],
 )
-async def test_a_fault_that_cannot_be_is_refused(target, place, more, why) -> None:
+async def test_a_fault_that_cannot_be_is_refused(
+    target: Target, place: str, more: dict[str, str], why: str
+) -> None:
     """The answer says why, and nothing is replaced."""
     with pytest.raises(TargetError) as caught:
         await target.inject(id="a", **{"in": place}, **more)

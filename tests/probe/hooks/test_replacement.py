@@ -13,11 +13,11 @@ from harness.probe.hooks.replacement import Replacement
 
 
 class Parent:
-    def greet(self):
+    def greet(self) -> str:
         return "hello"
 
     @staticmethod
-    def shout():
+    def shout() -> str:
         return "HELLO"
 
 
@@ -46,7 +46,7 @@ def test_an_object_loses_the_attribute_that_hid_its_class() -> None:
     """Of an object too, whatever its class does in `__setattr__`."""
 
     class Strict(Parent):
-        def __setattr__(self, name, value) -> None:
+        def __setattr__(self, name: str, value: object) -> None:
             raise AssertionError(name)
 
         __delattr__ = object.__delattr__
@@ -61,7 +61,7 @@ def test_an_object_loses_the_attribute_that_hid_its_class() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_replacements_are_undone_in_any_order(order) -> None:
+def test_replacements_are_undone_in_any_order(order: tuple[int, ...]) -> None:
     """The last of them to go leaves what was there before the first."""
     one = Parent()
     replacements = [Replacement(one, "greet", lambda number=number: number) for number in range(3)]
@@ -79,7 +79,7 @@ def test_what_was_put_in_the_place_of_ours_stays() -> None:
     one = Parent()
     below = Replacement(one, "greet", lambda: "ours")
     theirs = functools.wraps(one.greet)(lambda: "theirs")
-    one.greet = theirs
+    vars(one)["greet"] = theirs
     above = Replacement(one, "greet", lambda: "above")
     below.undo()
     above.undo()
@@ -91,7 +91,7 @@ def test_what_is_undone_is_freed_without_a_collection() -> None:
     """The function and its replacement do not keep each other alive."""
     one = Parent()
 
-    def ours():
+    def ours() -> str:
         return "ours"
 
     freed = ref(ours)

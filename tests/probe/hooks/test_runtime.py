@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import BaseEventLoop, Handle
 from concurrent.futures import thread as executors
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_this_python_has_all_that_the_probe_needs() -> None:
     ],
 )
 def test_steps_are_not_logged_where_asyncio_makes_handles_in_another_way(
-    monkeypatch, owner, name, value, reason
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, value: object, reason: str
 ) -> None:
     """The reason names the part that differs."""
     if value is None:
@@ -48,14 +49,14 @@ def test_steps_are_not_logged_where_asyncio_makes_handles_in_another_way(
     assert runtime.why_no_step_log() == reason
 
 
-def test_executors_are_left_alone_where_their_work_items_differ(monkeypatch) -> None:
+def test_executors_are_left_alone_where_their_work_items_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason names the part that differs."""
     monkeypatch.setattr(executors, "_WorkItem", type("_WorkItem", (), {"__init__": lambda self, task: None}))
 
     assert runtime.why_no_executor_hook() == "_WorkItem takes no fn"
 
 
-def test_a_program_runs_and_is_watched_where_parts_differ(tmp_path) -> None:
+def test_a_program_runs_and_is_watched_where_parts_differ(tmp_path: Path) -> None:
     """The reasons are in the record, and nothing reaches the program."""
     program = """
         import asyncio, asyncio.tasks, time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.support.watched import watched
 
 # A server whose loop blocks while its clients write, connect, or do nothing; one thread is all of them.
@@ -51,7 +53,7 @@ SERVER = """
 """
 
 
-def test_who_waited_for_a_socket_is_named_with_a_bound(tmp_path) -> None:
+def test_who_waited_for_a_socket_is_named_with_a_bound(tmp_path: Path) -> None:
     """Of what arrived during a block it is known that it waited no longer than the block; who got nothing is
     no victim."""
     seen = watched(SERVER, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.record.event import LoopStarted
@@ -108,7 +110,7 @@ BLOCKING = {
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, tmp_path) -> None:
+def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name: str, tmp_path: Path) -> None:
     """One block, the line that blocks in the blamed frame, its task, its length, and who waited."""
     program = FRAME.format(body=BLOCKING[name].strip())
     lines = {n for n, line in enumerate(program.splitlines(), 1) if "# HERE" in line}
@@ -121,6 +123,7 @@ def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name, 
     # The most looks at the loop are the ones while it blocked; a lone one may catch its last moment.
     sample = max(block.samples, key=lambda s: s.count)
     blamed = TurnStack(sample.stack, CodeOwnership(started.application, started.libraries)).blamed
+    assert blamed is not None
     assert blamed.file == str(tmp_path / "program.py")
     assert blamed.line in lines
     assert sample.task == "worker"
@@ -156,7 +159,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_loop_is_not_reported(name, tmp_path) -> None:
+def test_a_healthy_loop_is_not_reported(name: str, tmp_path: Path) -> None:
     """No block where nothing blocks."""
     seen = watched(FRAME.format(body=HEALTHY[name].strip()), tmp_path)
 
@@ -165,7 +168,7 @@ def test_a_healthy_loop_is_not_reported(name, tmp_path) -> None:
     assert seen.blocks == []
 
 
-def test_every_block_of_a_program_is_one_block(tmp_path) -> None:
+def test_every_block_of_a_program_is_one_block(tmp_path: Path) -> None:
     """Three blocks in three turns are three, however many looks each of them got."""
     body = """
     async def work():
@@ -180,7 +183,7 @@ def test_every_block_of_a_program_is_one_block(tmp_path) -> None:
     assert all(sum(s.count for s in b.samples) > 5 for b in seen.blocks)
 
 
-def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path) -> None:
+def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path: Path) -> None:
     """With OpenTelemetry in the target, the spans and trace ids of holder and victims are in the block."""
     program = """
         import asyncio, json, time
@@ -216,7 +219,7 @@ def test_the_span_that_blocked_and_the_spans_that_waited_are_named(tmp_path) -> 
     assert [(v.span, v.trace_id) for v in block.victims] == [("search", seen.said["search"])]
 
 
-def test_a_loop_in_another_thread_is_watched(tmp_path) -> None:
+def test_a_loop_in_another_thread_is_watched(tmp_path: Path) -> None:
     """A loop outside the main thread has its own number, and its blocks are found."""
     program = """
         import asyncio, threading, time
@@ -240,7 +243,7 @@ def test_a_loop_in_another_thread_is_watched(tmp_path) -> None:
     assert block.samples[0].coroutine == "main"
 
 
-def test_loops_one_after_the_other_share_one_page(tmp_path) -> None:
+def test_loops_one_after_the_other_share_one_page(tmp_path: Path) -> None:
     """A thousand short loops leave one page of counters, one thread and no descriptor behind."""
     program = """
         import asyncio, json, os, threading
@@ -260,7 +263,7 @@ def test_loops_one_after_the_other_share_one_page(tmp_path) -> None:
     assert len(list(seen.folder.loops.iterdir())) == 1
 
 
-def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path) -> None:
+def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path: Path) -> None:
     """One for the other, through a group and a gather, up to the main coroutine."""
     program = """
         import asyncio, time
@@ -287,7 +290,7 @@ def test_the_tasks_that_wait_for_the_blocking_one_are_named(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("origins", [True, False])
-def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins, tmp_path) -> None:
+def test_where_a_task_was_made_is_kept_when_it_is_asked_for(origins: bool, tmp_path: Path) -> None:
     """The line that called the coroutine function; nothing without the option."""
     program = """
         import asyncio, time
@@ -313,7 +316,7 @@ APPLICATIONS = [((), "program"), (("handlers",), "serve"), (("site/handlers.py",
 
 
 @pytest.mark.parametrize(("asked", "blamed"), APPLICATIONS, ids=["found out", "package", "path"])
-def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path) -> None:
+def test_whose_code_is_blamed_can_be_chosen(asked: tuple[str, ...], blamed: str, tmp_path: Path) -> None:
     """By default the program's own; else that of the named packages and paths alone."""
     site = tmp_path / "site"
     site.mkdir()
@@ -334,10 +337,12 @@ def test_whose_code_is_blamed_can_be_chosen(asked, blamed, tmp_path) -> None:
     (block,) = seen.blocks
     (started,) = seen.of(LoopStarted)
     ownership = CodeOwnership(started.application or (), (str(site), *started.libraries))
-    assert TurnStack(block.samples[0].stack, ownership).blamed.function == blamed
+    frame = TurnStack(block.samples[0].stack, ownership).blamed
+    assert frame is not None
+    assert frame.function == blamed
 
 
-def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path) -> None:
+def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path: Path) -> None:
     """Nobody inside can look while it runs, and it is over at once afterwards: it is among the suspects."""
     program = """
         import asyncio, random

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from harness import watch_loop
 
 
-def busy(for_s) -> None:
+def busy(for_s: float) -> None:
     end = time.thread_time() + for_s
     while time.thread_time() < end:
         pass
@@ -22,7 +23,7 @@ def long() -> None:
     busy(0.2)
 
 
-async def start(*callbacks) -> None:
+async def start(*callbacks: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0.02)
     for callback in callbacks:

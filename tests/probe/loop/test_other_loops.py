@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.record.event import LoopStarted
@@ -33,7 +35,7 @@ FACTORIES = {
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_a_block_is_found_on_every_kind_of_loop(name, tmp_path) -> None:
+def test_a_block_is_found_on_every_kind_of_loop(name: str, tmp_path: Path) -> None:
     """The place, the task and the length, to the accuracy that the loop allows."""
     if name == "uvloop":
         pytest.importorskip("uvloop")
@@ -50,7 +52,7 @@ def test_a_block_is_found_on_every_kind_of_loop(name, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_a_healthy_loop_of_any_kind_is_not_reported(name, tmp_path) -> None:
+def test_a_healthy_loop_of_any_kind_is_not_reported(name: str, tmp_path: Path) -> None:
     """Waiting is no block."""
     if name == "uvloop":
         pytest.importorskip("uvloop")

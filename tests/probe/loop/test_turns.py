@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.record import page
@@ -45,20 +47,21 @@ CROWD = """
 """
 
 
-def turns(tmp_path, count):
+def turns(tmp_path: Path, count: int) -> int:
     """How many turns were counted of a loop that yields so often."""
     seen = watched(YIELDING.format(count=count), tmp_path / str(count))
     [counted] = [page.read(path) for path in seen.folder.loops.iterdir()]
+    assert counted is not None
     return counted.turns
 
 
-def test_every_turn_is_counted(tmp_path) -> None:
+def test_every_turn_is_counted(tmp_path: Path) -> None:
     """A thousand turns more are counted as a thousand more, whatever the probe looks at between them."""
     assert turns(tmp_path, 1_010) - turns(tmp_path, 10) == 1_000
 
 
 @pytest.mark.parametrize("files", [1, 40, 300])
-def test_all_files_that_are_ready_are_told_in_one_turn(files, tmp_path) -> None:
+def test_all_files_that_are_ready_are_told_in_one_turn(files: int, tmp_path: Path) -> None:
     """As many files as there may be: the turn that finds them ready runs the callbacks of all of them.
 
     That is the turn after the one of the write.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.record.event import Frame, FrameTable, ProbeClosed, ProbeFailed, Sampled, SamplesCounted
-from tests.support.watched import watched
+from tests.support.watched import Outcome, watched
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
 
@@ -37,42 +39,43 @@ def timed(name):
 """
 
 
-def sampled(program, tmp_path, hz=200, **how):
-    seen = watched(HEAD + program, tmp_path, sample_hz=hz, **how)
+def sampled(program: str, tmp_path: Path, hz: int = 200) -> Outcome:
+    seen = watched(HEAD + program, tmp_path, sample_hz=hz)
     assert (seen.status, seen.stderr) == (0, "")
     assert seen.of(ProbeFailed) == []
     return seen
 
 
-def by(seen, attribute, way="signal"):
+def by(seen: Outcome, attribute: str, way: str = "signal") -> Counter[str]:
     """The ticks by an attribute of their samples."""
-    ticks = Counter()
+    ticks: Counter[str] = Counter()
     for sample in seen.of(Sampled):
         if sample.way == way:
             ticks[getattr(sample, attribute)] += sample.count
     return ticks
 
 
-def stacks(seen):
+def stacks(seen: Outcome) -> Iterator[tuple[Sampled, list[Frame]]]:
     """Each sample with its stack, outermost first."""
     calls: dict[int, tuple[int, Frame]] = {}
     for event in seen.of(FrameTable):
         rows = zip(event.callers, event.frames, strict=True)
         calls.update(enumerate(rows, event.first))
     for sample in seen.of(Sampled):
-        stack, number = [], sample.stack
+        stack: list[Frame] = []
+        number = sample.stack
         while number:
             number, frame = calls[number]
             stack.insert(0, frame)
         yield sample, stack
 
 
-def functions(seen):
+def functions(seen: Outcome) -> Iterator[tuple[Sampled, list[str]]]:
     for sample, stack in stacks(seen):
         yield sample, [frame.function for frame in stack]
 
 
-def reached(seen):
+def reached(seen: Outcome) -> SamplesCounted:
     return seen.of(SamplesCounted)[-1]
 
 
@@ -92,7 +95,7 @@ asyncio.run(main())
 """
 
 
-def test_shares_of_interleaving_tasks_are_the_true_ones(tmp_path) -> None:
+def test_shares_of_interleaving_tasks_are_the_true_ones(tmp_path: Path) -> None:
     """Two tasks that take turns on one loop: each span has its share of the ticks, within 4 points."""
     seen = sampled(TWO_TASKS, tmp_path)
 
@@ -144,11 +147,11 @@ asyncio.run(main())
 """
 
 
-def test_no_sample_is_on_the_wrong_span(tmp_path) -> None:
+def test_no_sample_is_on_the_wrong_span(tmp_path: Path) -> None:
     """Child tasks, a queue to a worker, and an executor: what burns in a span is sampled in this span."""
     seen = sampled(MIXED, tmp_path, hz=500)
 
-    found = Counter()
+    found: Counter[tuple[str, str, str]] = Counter()
     for sample, names in functions(seen):
         for burner in [name for name in names if name.startswith("burn_")]:
             found[burner, sample.way, sample.span] += sample.count
@@ -174,11 +177,11 @@ print(json.dumps(truth))
 """
 
 
-def test_each_look_has_its_time(tmp_path) -> None:
+def test_each_look_has_its_time(tmp_path: Path) -> None:
     """Those at one place within a second are one sample, and it is told of each when it was."""
     seen = sampled(TWICE, tmp_path, hz=100)
 
-    found = Counter()
+    found: Counter[str] = Counter()
     for sample in seen.of(Sampled):
         looks = sample.looks or (0, sample.count)
         assert sum(looks[1::2]) == sample.count
@@ -193,7 +196,7 @@ def test_each_look_has_its_time(tmp_path) -> None:
     assert found[""] <= 4
 
 
-def test_a_sample_names_task_coroutine_thread_and_line(tmp_path) -> None:
+def test_a_sample_names_task_coroutine_thread_and_line(tmp_path: Path) -> None:
     """And the ids of its span, as in trace context; what stands around the turn is left out."""
     seen = sampled(TWO_TASKS, tmp_path)
 
@@ -221,11 +224,11 @@ asyncio.run(main())
 """
 
 
-def test_a_call_counts_for_all_the_ticks_it_has_missed(tmp_path) -> None:
+def test_a_call_counts_for_all_the_ticks_it_has_missed(tmp_path: Path) -> None:
     """One that waits, and one in C that keeps the GIL: both have the share of time they took."""
     seen = sampled(CALLS, tmp_path)
 
-    lines = Counter()
+    lines: Counter[int] = Counter()
     for sample, stack in stacks(seen):
         lines[next((f.line for f in stack if f.function == "main"), 0)] += sample.count
     truth, total = seen.said, sum(lines.values())
@@ -246,7 +249,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("handler", ["", "with a signal handler of the loop's"])
-def test_an_idle_loop_is_left_in_peace(tmp_path, handler) -> None:
+def test_an_idle_loop_is_left_in_peace(tmp_path: Path, handler: str) -> None:
     """A tick that finds it waiting is the last one until it is awake: neither samples nor wake-ups."""
     seen = sampled(IDLE.replace("{handler}", handler), tmp_path, hz=500)
 
@@ -255,7 +258,7 @@ def test_an_idle_loop_is_left_in_peace(tmp_path, handler) -> None:
     assert seen.of(ProbeClosed)[0].turns < 40
 
 
-def test_short_turns_between_waits_are_sampled_by_their_share(tmp_path) -> None:
+def test_short_turns_between_waits_are_sampled_by_their_share(tmp_path: Path) -> None:
     """A turn that is shorter than the time between two ticks is met as often as it is long."""
     seen = sampled(
         """
@@ -295,7 +298,7 @@ asyncio.run(main())
 """
 
 
-def test_a_long_block_does_not_drown_the_programs_signals(tmp_path) -> None:
+def test_a_long_block_does_not_drown_the_programs_signals(tmp_path: Path) -> None:
     """asyncio hears of signals through a small pipe: ticks leave room in it, and there is no warning."""
     seen = sampled(BLOCKED, tmp_path, hz=1000)
 
@@ -303,7 +306,7 @@ def test_a_long_block_does_not_drown_the_programs_signals(tmp_path) -> None:
     assert 1000 < by(seen, "coroutine")["main"] <= 1700
 
 
-def test_a_programs_own_alarms_and_exceptions_pass_through(tmp_path) -> None:
+def test_a_programs_own_alarms_and_exceptions_pass_through(tmp_path: Path) -> None:
     """It has SIGALRM for itself; what its handler raises arrives, wherever it was interrupted."""
     seen = sampled(
         """
@@ -338,7 +341,7 @@ asyncio.run(main())
     assert rung == caught == 300
 
 
-def test_a_program_may_become_another_one(tmp_path) -> None:
+def test_a_program_may_become_another_one(tmp_path: Path) -> None:
     """`exec` while ticks are on their way: none of them reaches the new program, which it would end."""
     seen = sampled(
         """
@@ -359,7 +362,7 @@ asyncio.run(main())
     assert len(seen.sources) == 13
 
 
-def test_a_forked_child_goes_on_alone(tmp_path) -> None:
+def test_a_forked_child_goes_on_alone(tmp_path: Path) -> None:
     """The child of a process that is sampled has samples of its own loop, and both end well."""
     seen = sampled(
         """
@@ -383,7 +386,7 @@ else:
     assert len({sample.pid for sample in seen.of(Sampled)}) == 2
 
 
-def test_a_loop_in_another_thread_is_looked_at_from_beside(tmp_path) -> None:
+def test_a_loop_in_another_thread_is_looked_at_from_beside(tmp_path: Path) -> None:
     """No signal is handled there; its samples are marked, and know task and span all the same."""
     seen = sampled(
         """
@@ -404,7 +407,7 @@ thread.join()
     assert set(ways) - {("thread", "aside", "main", "")} == {("thread", "aside", "main", "aside")}
 
 
-def test_uvloop_is_sampled_by_signal_too(tmp_path) -> None:
+def test_uvloop_is_sampled_by_signal_too(tmp_path: Path) -> None:
     """It has no selector in Python to tell when it waits: what has no frame of the program is not counted."""
     pytest.importorskip("uvloop", reason="uvloop is not installed")
     seen = sampled(
@@ -430,7 +433,7 @@ uvloop.run(main())
     assert ticks[""] < expected / 4
 
 
-def test_an_exhausted_stack_does_not_break_the_program(tmp_path) -> None:
+def test_an_exhausted_stack_does_not_break_the_program(tmp_path: Path) -> None:
     """Recursion to the very end, again and again: a tick that finds no room on the stack is lost, no more."""
     seen = watched(
         HEAD

@@ -12,8 +12,8 @@ import pytest
 from harness.read import history, report
 from harness.read.report import Report
 from harness.record import run
-from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted
-from tests.support.pythons import find_python
+from harness.record.event import ProbeClosed, ProbeFailed, TasksCounted, WriterOpened
+from tests.support.pythons import needs_python
 from tests.support.watched import Outcome, watched
 
 # Runs `main()` on the loop that the test is about.
@@ -38,7 +38,7 @@ def program(body: str, loop: str = "asyncio") -> str:
 def judged(seen: Outcome) -> Report:
     """The report of a program that was watched."""
     assert seen.of(ProbeFailed) == []
-    started_ns = min(source.opened.at_ns for source in seen.sources)
+    started_ns = min(opened.at_ns for opened in seen.of(WriterOpened))
     manifest = run.Run("r", "watch", "", started_ns, 0, "", "", (), 50_000_000)
     return report.build(history.load(run.create(seen.folder.path, manifest)))
 
@@ -48,7 +48,7 @@ def said(seen: Outcome) -> list[tuple[str, str, int | None]]:
     return [(f.level, f.message, f.line) for f in judged(seen).findings if f.rule == "tasks"]
 
 
-def line_of(text: str, path: Path) -> int:
+def program_line(text: str, path: Path) -> int:
     """The line of the watched program with that text."""
     lines = (path / "program.py").read_text().splitlines()
     return next(number for number, line in enumerate(lines, start=1) if text in line)
@@ -68,11 +68,11 @@ DESTROYED = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_tasks_that_are_destroyed_while_pending_are_found(loop, tmp_path) -> None:
+def test_tasks_that_are_destroyed_while_pending_are_found(loop: str, tmp_path: Path) -> None:
     """With their number and their definition; the program's own log says the same as ever."""
     seen = watched(program(DESTROYED.format(then="kept.clear()"), loop), tmp_path)
 
-    line = line_of("async def forever", tmp_path)
+    line = program_line("async def forever", tmp_path)
     assert said(seen) == [
         (
             "warning",
@@ -88,7 +88,7 @@ def report_again(seen: Outcome) -> Report:
     return report.build(history.load(seen.folder))
 
 
-def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path) -> None:
+def test_tasks_that_somebody_holds_are_not_destroyed(tmp_path: Path) -> None:
     """The same program with its references kept has nothing to report."""
     seen = watched(program(DESTROYED.format(then="")), tmp_path)
 
@@ -112,11 +112,11 @@ EXCEPTION = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path) -> None:
+def test_an_exception_that_nobody_retrieved_is_found(loop: str, tmp_path: Path) -> None:
     """With its text and the line that raised it."""
     seen = watched(program(EXCEPTION.format(before="", then=""), loop), tmp_path)
 
-    line = line_of("# raises", tmp_path)
+    line = program_line("# raises", tmp_path)
     assert said(seen) == [
         (
             "warning",
@@ -128,7 +128,7 @@ def test_an_exception_that_nobody_retrieved_is_found(loop, tmp_path) -> None:
     assert seen.stderr.count("Task exception was never retrieved") == 1
 
 
-def test_an_exception_that_was_retrieved_is_no_finding(tmp_path) -> None:
+def test_an_exception_that_was_retrieved_is_no_finding(tmp_path: Path) -> None:
     """Looking at the exception is enough; and the probe's own looks do not count as such."""
     seen = watched(program(EXCEPTION.format(before="", then="task.exception()")), tmp_path)
 
@@ -136,7 +136,7 @@ def test_an_exception_that_was_retrieved_is_no_finding(tmp_path) -> None:
     assert seen.stderr == ""
 
 
-def test_the_programs_own_exception_handler_is_still_called(tmp_path) -> None:
+def test_the_programs_own_exception_handler_is_still_called(tmp_path: Path) -> None:
     """It gets the context that it always got, once."""
     own = "asyncio.get_running_loop().set_exception_handler(lambda _, c: print(sorted(c)))"
     seen = watched(program(EXCEPTION.format(before=own, then="")), tmp_path)
@@ -160,7 +160,7 @@ UNAWAITED = """
 """
 
 
-def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_path) -> None:
+def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_path: Path) -> None:
     """And Python's own warning names the same line as without the probe, once per line."""
     text = program(UNAWAITED)
     seen = watched(text, tmp_path)
@@ -168,7 +168,7 @@ def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_pa
         [sys.executable, str(tmp_path / "program.py")], cwd=tmp_path, capture_output=True, text=True
     )
 
-    line, defined = line_of("# forgets", tmp_path), line_of("async def save", tmp_path)
+    line, defined = program_line("# forgets", tmp_path), program_line("async def save", tmp_path)
     assert said(seen) == [
         (
             "warning",
@@ -180,7 +180,7 @@ def test_a_coroutine_that_was_never_awaited_is_found_where_it_was_dropped(tmp_pa
     assert f"program.py:{line}: RuntimeWarning: coroutine 'save' was never awaited" in seen.stderr
 
 
-def test_a_coroutine_that_was_closed_is_no_finding(tmp_path) -> None:
+def test_a_coroutine_that_was_closed_is_no_finding(tmp_path: Path) -> None:
     """Nor one that is awaited."""
     body = """
         async def save():
@@ -213,7 +213,7 @@ LEAK = """
 
 @pytest.mark.parametrize("then", ["", "os._exit(0)", "os.kill(os.getpid(), 9)"])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path) -> None:
+def test_tasks_whose_number_only_grows_are_a_leak(loop: str, then: str, tmp_path: Path) -> None:
     """However the program ends: in good order, without its exit handlers, or killed."""
     seen = watched(program(LEAK.format(each="", then=then), loop), tmp_path)
 
@@ -223,7 +223,7 @@ def test_tasks_whose_number_only_grows_are_a_leak(loop, then, tmp_path) -> None:
     assert level == "warning"
     # Under uvloop a place may be named at the end only, when its tasks are cancelled and wait no more.
     known = ["# waits", "async def wait"] if loop == "uvloop" else ["# waits"]
-    assert line in [line_of(text, tmp_path) for text in known]
+    assert line in [program_line(text, tmp_path) for text in known]
     count = int(message.split()[0])
     assert "tasks of Hub.wait wait at program.py:" in message
     assert message.endswith("none of them left")
@@ -252,12 +252,12 @@ FAST_LEAK = """
 """
 
 
-def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path) -> None:
+def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path: Path) -> None:
     """A request leaks a task and ends; a hundred requests take less time than a pool may for its start."""
     seen = watched(program(FAST_LEAK), tmp_path)
 
     ((level, message, line),) = said(seen)
-    assert (level, line) == ("warning", line_of("# waits", tmp_path))
+    assert (level, line) == ("warning", program_line("# waits", tmp_path))
     assert message.startswith("100 tasks of wait wait at program.py:")
 
 
@@ -301,7 +301,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path) -> None:
+def test_many_tasks_are_not_a_leak_by_themselves(name: str, tmp_path: Path) -> None:
     """Tasks that come and go, and a pool that was there from the start, are no finding."""
     seen = watched(program(QUIET[name]), tmp_path)
 
@@ -310,7 +310,7 @@ def test_many_tasks_are_not_a_leak_by_themselves(name, tmp_path) -> None:
     assert report_again(seen).loop.tasks.leaked == 0
 
 
-def test_tasks_of_open_connections_are_noted_and_no_leak(tmp_path) -> None:
+def test_tasks_of_open_connections_are_noted_and_no_leak(tmp_path: Path) -> None:
     """As many sockets were opened: whether they are meant to stay, nobody can know."""
     body = """
         async def serve(reader, writer):
@@ -359,7 +359,7 @@ CANCELLED = """
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path) -> None:
+def test_a_task_that_goes_on_after_its_cancellation_is_found(loop: str, tmp_path: Path) -> None:
     """At the line where it waits, with the time that has passed at least."""
     body = CANCELLED.format(of="stubborn", then="task.cancel()", held_s=1.6)
     seen = watched(program(body, loop), tmp_path)
@@ -367,17 +367,17 @@ def test_a_task_that_goes_on_after_its_cancellation_is_found(loop, tmp_path) -> 
     ((level, message, line),) = said(seen)
     assert level == "warning"
     assert message.startswith("1 task of stubborn cancelled but still pending at program.py:")
-    assert line == line_of("# goes on", tmp_path)
+    assert line == program_line("# goes on", tmp_path)
 
 
-def test_a_timeout_that_cancels_its_own_task_is_no_finding(tmp_path) -> None:
+def test_a_timeout_that_cancels_its_own_task_is_no_finding(tmp_path: Path) -> None:
     """`asyncio.timeout` takes its cancellation back, however often; so does a task that nobody cancelled."""
     seen = watched(program(CANCELLED.format(of="patient", then="", held_s=1.6)), tmp_path)
 
     assert said(seen) == []
 
 
-def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path) -> None:
+def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path: Path) -> None:
     """It swallowed the cancellation; one that lets it pass is no finding, nor one that failed."""
     body = """
         async def swallow():
@@ -409,25 +409,23 @@ def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path) -> Non
     assert found == (
         "note",
         "2 tasks of swallow swallowed a cancellation: cancelled, but ended normally",
-        line_of("async def swallow", tmp_path),
+        program_line("async def swallow", tmp_path),
     )
 
 
-def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path) -> None:
+def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path: Path) -> None:
     """asyncio knows it then, so it costs nothing more."""
     seen = watched(program(DESTROYED.format(then="kept.clear()")), tmp_path, env={"PYTHONASYNCIODEBUG": "1"})
 
     ((_, message, line),) = said(seen)
-    assert line == line_of("kept = [", tmp_path)
+    assert line == program_line("kept = [", tmp_path)
     assert message.endswith(f"; created in main (program.py:{line})") or "<listcomp>" in message
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_all_of_it_is_found_in_another_version(version, tmp_path) -> None:
+def test_all_of_it_is_found_in_another_version(version: str, tmp_path: Path) -> None:
     """The register of tasks and the warnings of Python differ between versions; the findings do not."""
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"no Python {version} on this machine")
+    python = needs_python(version)
     body = dedent(LEAK.format(each="", then="await rest()")) + dedent("""
             async def forever():
                 await asyncio.get_running_loop().create_future()
@@ -460,7 +458,7 @@ def test_all_of_it_is_found_in_another_version(version, tmp_path) -> None:
     assert all(word in message for word, message in zip(words, messages, strict=True))
 
 
-def test_an_idle_program_is_left_alone(tmp_path) -> None:
+def test_an_idle_program_is_left_alone(tmp_path: Path) -> None:
     """With a hundred tasks that wait, all of the probe's threads take next to nothing."""
     body = """
         async def main():
@@ -473,7 +471,7 @@ def test_an_idle_program_is_left_alone(tmp_path) -> None:
     assert closed.threads_cpu_ns < 4e9 * 0.03
 
 
-def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path) -> None:
+def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path: Path) -> None:
     """With 30,000 tasks a census takes long, and the next one is so much later."""
     body = """
         async def main():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+from typing import TypedDict
 
 import pytest
 
 from harness.record.event import Event, ProbeFailed, ProcessExiting, ShutdownStalled
 from harness.record.reader import Follower
-from tests.support.pythons import find_python
+from tests.support.pythons import needs_python
 from tests.support.watched import Outcome, outcome, start, watched
 
 # `{register}` gives the process a handler that calls `stop.set()`; `{ends}` is what follows from that.
@@ -46,6 +48,12 @@ OF_THE_LOOP = "loop.add_signal_handler(signal.{name}, stop.set)"
 OF_PYTHON = "signal.signal(signal.{name}, lambda *_: loop.call_soon_threadsafe(stop.set))"
 
 
+class Variant(TypedDict, total=False):
+    register: str
+    name: str
+    uvloop: bool
+
+
 def service(
     *,
     register: str = OF_THE_LOOP,
@@ -59,11 +67,10 @@ def service(
 
 
 def asked(
-    program: str, tmp_path, number: int = SIGTERM, *, until: Callable[[Event], bool] | None = None
+    program: str, tmp_path: Path, number: int = SIGTERM, *, until: Callable[[Event], bool] | None = None
 ) -> Outcome:
     """Send the signal once the program serves, and kill it when such an event is in its record."""
     process, folder = start(program, tmp_path)
-    assert process.stdout is not None
     assert process.stdout.readline() == "serving\n"
     process.send_signal(number)
     if until is not None:
@@ -92,7 +99,9 @@ def is_look(event: Event) -> bool:
     ],
     ids=["loop", "signal.signal", "SIGINT", "uvloop", "uvloop, signal.signal"],
 )
-def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, number, tmp_path) -> None:
+def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(
+    how: Variant, number: Signals, tmp_path: Path
+) -> None:
     """Its main task comes first, with the line it waits at now and the one it waited at before."""
     seen = asked(service(**how), tmp_path, number, until=is_look)
 
@@ -117,7 +126,9 @@ def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(how, numb
     ],
     ids=["ends at once", "ends at once, signal.signal", "another signal"],
 )
-def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(program, number, tmp_path) -> None:
+def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(
+    program: str, number: int, tmp_path: Path
+) -> None:
     """It ends as it would have, and nothing is in its record."""
     seen = asked(program, tmp_path, number)
 
@@ -127,7 +138,7 @@ def test_a_process_that_ends_or_was_asked_something_else_is_not_looked_at(progra
     assert all(source.closed for source in seen.sources)
 
 
-def test_a_thread_that_python_waits_for_is_seen(tmp_path) -> None:
+def test_a_thread_that_python_waits_for_is_seen(tmp_path: Path) -> None:
     """The loop is over: there are no tasks, but the thread with its stack, and where the main thread is."""
     ends = "threading.Thread(target=self.drain_in_thread, name='drain').start()"
     method = "    def drain_in_thread(self):\n        time.sleep(60)\n\n    async def drain"
@@ -142,7 +153,7 @@ def test_a_thread_that_python_waits_for_is_seen(tmp_path) -> None:
     assert "_shutdown" in [frame.function for frame in look.stack]
 
 
-def test_a_process_that_leaves_without_a_word_says_so(tmp_path) -> None:
+def test_a_process_that_leaves_without_a_word_says_so(tmp_path: Path) -> None:
     """`os._exit` after it was asked to end is an end of its own."""
     seen = asked(service(ends="os._exit(3)"), tmp_path)
 
@@ -208,11 +219,9 @@ print(signal.signal.__module__, signal.signal.__qualname__)
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_program_sees_its_own_handlers_alone(version, tmp_path) -> None:
+def test_the_program_sees_its_own_handlers_alone(version: str, tmp_path: Path) -> None:
     """What it registers, gets back, raises and is told of a mistake is the same, and so is every stack."""
-    python = find_python(version)
-    if python is None:
-        pytest.skip(f"no Python {version} here")
+    python = needs_python(version)
     seen = watched(HANDLERS, tmp_path, python=python)
     alone = subprocess.run([python, "program.py"], cwd=tmp_path, capture_output=True, text=True)
 
@@ -221,7 +230,7 @@ def test_the_program_sees_its_own_handlers_alone(version, tmp_path) -> None:
     assert seen.stdout == alone.stdout
 
 
-def test_a_handler_from_before_asyncio_was_imported_is_heard(tmp_path) -> None:
+def test_a_handler_from_before_asyncio_was_imported_is_heard(tmp_path: Path) -> None:
     """It was registered when nothing of the probe was there."""
     program = f"""
 import signal

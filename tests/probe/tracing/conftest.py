@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -16,7 +18,7 @@ from harness.read.spans.segment import Segment
 from harness.read.spans.wait_report import SpanTimes, WaitReport
 from harness.record.event import SpanEnded
 from harness.record.run import Run
-from tests.support.watched import LIMIT_MS, Outcome, watched
+from tests.support.watched import LIMIT_MS, How, Outcome, watched
 
 TRUTHS = Path(__file__).with_name("truths.py")
 
@@ -41,7 +43,7 @@ class Told:
         return self.decomposed.path([self.span(name)]) or ()
 
     def parts_ms(self, name: str) -> dict[str, float]:
-        sums: Counter[str] = Counter()
+        sums: defaultdict[str, float] = defaultdict(float)
         for segment in self.segments(name):
             sums[segment.what] += segment.took_ms
         return dict(sums)
@@ -54,9 +56,12 @@ class Told:
         ]
 
 
-def _tell(program: str, tmp_path: Path, **order: object) -> Told:
+Tell = Callable[..., Told]
+
+
+def _tell(program: str, tmp_path: Path, **how: Unpack[How]) -> Told:
     """Run *program* under the probe, and read its record."""
-    done = watched(program, tmp_path, **order)
+    done = watched(program, tmp_path, **how)
     assert done.status == 0, done.stderr
     run = Run("", "", "", 0, 0, "", "", (), block_limit_ns=LIMIT_MS * 1_000_000)
     history = in_memory(run, done.events)
@@ -66,9 +71,9 @@ def _tell(program: str, tmp_path: Path, **order: object) -> Told:
 
 
 @pytest.fixture
-def tell(tmp_path: Path) -> Callable[..., Told]:
+def tell(tmp_path: Path) -> Tell:
     """Runs a program with what is asked of the probe, and reads its record."""
-    return lambda program, **order: _tell(program, tmp_path, **order)
+    return partial(_tell, tmp_path=tmp_path)
 
 
 @pytest.fixture(scope="session")

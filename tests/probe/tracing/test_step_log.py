@@ -8,6 +8,7 @@ import pytest
 
 from harness.record.event import ProbeFailed, SpanEnded, StepLogUnavailable, StepsTaken
 from harness.record.probe_config import ProbeConfig
+from tests.probe.tracing.conftest import Tell
 from tests.support.watched import watched
 
 TRACED = """
@@ -27,7 +28,7 @@ def test_an_order_keeps_its_share_and_window() -> None:
     assert ProbeConfig.parse(order.text()) == order
 
 
-def test_nothing_is_logged_unless_asked_for(tell) -> None:
+def test_nothing_is_logged_unless_asked_for(tell: Tell) -> None:
     """A program that is only watched runs asyncio's own steps, and its report has no table of waits."""
     told = tell(
         TRACED
@@ -46,7 +47,7 @@ def test_nothing_is_logged_unless_asked_for(tell) -> None:
     assert told.segments("work") == ()
 
 
-def test_everything_is_put_back(tell) -> None:
+def test_everything_is_put_back(tell: Tell) -> None:
     """After its loop has stopped a program has asyncio's own functions again, and the executors' own work."""
     told = tell(
         TRACED
@@ -72,7 +73,7 @@ def test_everything_is_put_back(tell) -> None:
     assert told.outcome.stdout.split() == ["True", "True"]
 
 
-def test_loops_one_after_the_other_are_one_log(tell) -> None:
+def test_loops_one_after_the_other_are_one_log(tell: Tell) -> None:
     """A program that runs a loop for each of its jobs has all their spans decomposed."""
     told = tell(
         TRACED
@@ -90,7 +91,7 @@ def test_loops_one_after_the_other_are_one_log(tell) -> None:
     assert [told.parts_ms(f"job {number}")["timer"] >= 5 for number in range(3)] == [True] * 3
 
 
-def test_tasks_live_no_longer_than_they_would(tell) -> None:
+def test_tasks_live_no_longer_than_they_would(tell: Tell) -> None:
     """What a step has run is gone as soon as the program lets go of it."""
     told = tell(
         TRACED
@@ -139,7 +140,7 @@ FAILING = (
 )
 
 
-def test_a_callback_that_raises_is_reported_as_without(tell) -> None:
+def test_a_callback_that_raises_is_reported_as_without(tell: Tell) -> None:
     """asyncio's report of a broken callback shows the program's frames and asyncio's, and its handles."""
     told = tell(FAILING, waits=1.0)
 
@@ -148,7 +149,7 @@ def test_a_callback_that_raises_is_reported_as_without(tell) -> None:
     assert told.outcome.stdout == "<Handle cancelled>\n"
 
 
-def test_a_loop_that_is_closed_says_so_as_without(tell) -> None:
+def test_a_loop_that_is_closed_says_so_as_without(tell: Tell) -> None:
     """The traceback of a callback that came too late goes from the program right into asyncio."""
     told = tell(
         TRACED
@@ -172,7 +173,7 @@ def test_a_loop_that_is_closed_says_so_as_without(tell) -> None:
     assert told.outcome.stdout.strip() == "['main', 'call_soon', '_check_closed']"
 
 
-def test_a_loop_with_a_way_of_its_own_goes_it(tell) -> None:
+def test_a_loop_with_a_way_of_its_own_goes_it(tell: Tell) -> None:
     """A class of loop that makes its handles ready itself is asked to, and its spans are decomposed."""
     told = tell(
         TRACED
@@ -202,7 +203,7 @@ def test_a_loop_with_a_way_of_its_own_goes_it(tell) -> None:
     assert told.parts_ms("work")["timer"] >= 5
 
 
-def test_debug_mode_goes_on_to_work(tell) -> None:
+def test_debug_mode_goes_on_to_work(tell: Tell) -> None:
     """In asyncio's debug mode a handle tells where it was made, and that is the program."""
     told = tell(FAILING.replace("len(sys.argv) > 1", "True"), waits=1.0)
 
@@ -211,7 +212,7 @@ def test_debug_mode_goes_on_to_work(tell) -> None:
     assert not told.outcome.of(ProbeFailed)
 
 
-def test_a_share_takes_whole_traces(tell) -> None:
+def test_a_share_takes_whole_traces(tell: Tell) -> None:
     """Of many traces the share asked for is decomposed: all spans of a chosen one, none of another."""
     told = tell(
         TRACED
@@ -239,7 +240,7 @@ def test_a_share_takes_whole_traces(tell) -> None:
     assert told.waits.share == 0.25
 
 
-def test_a_window_ends(tell) -> None:
+def test_a_window_ends(tell: Tell) -> None:
     """Spans after the window are not decomposed, and the loop runs asyncio's own steps again."""
     told = tell(
         TRACED
@@ -267,7 +268,7 @@ def test_a_window_ends(tell) -> None:
     assert told.segments("late") == ()
 
 
-def test_a_loop_beside_another_is_said_to_be_unknown(tell) -> None:
+def test_a_loop_beside_another_is_said_to_be_unknown(tell: Tell) -> None:
     """The steps of one loop at a time are logged; that another one was not is told."""
     told = tell(
         TRACED
@@ -298,7 +299,7 @@ def test_a_loop_beside_another_is_said_to_be_unknown(tell) -> None:
     ]
 
 
-def test_uvloop_is_said_to_be_unknown(tell) -> None:
+def test_uvloop_is_said_to_be_unknown(tell: Tell) -> None:
     """uvloop's steps are not asyncio's: nothing of them is known, and that is said."""
     pytest.importorskip("uvloop")
     told = tell(
@@ -319,7 +320,7 @@ def test_uvloop_is_said_to_be_unknown(tell) -> None:
     assert told.segments("work") == ()
 
 
-def test_a_process_that_is_killed_has_logged_all_but_its_last_moment(tmp_path) -> None:
+def test_a_process_that_is_killed_has_logged_all_but_its_last_moment(tmp_path: Path) -> None:
     """The log is written while the program runs: what ends without a word is known until shortly before."""
     done = watched(
         TRACED

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.probe.tracing.conftest import Told
+
 # As close as this, in milliseconds or as a share.
 NEAR_MS, NEAR = 10, 0.1
 
@@ -20,7 +22,7 @@ BEFORE_EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager t
 
 
 @pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=BEFORE_EAGER) for name in EAGER)])
-def test_each_part_of_a_span_is_what_the_program_itself_has_measured(told, name) -> None:
+def test_each_part_of_a_span_is_what_the_program_itself_has_measured(told: Told, name: str) -> None:
     """Every part is as near to the program's own books as 10 ms or a tenth.
 
     A busy machine may take the processor away between two readings of the program's clock: where the time
@@ -38,7 +40,7 @@ def test_each_part_of_a_span_is_what_the_program_itself_has_measured(told, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_segments_follow_each_other_without_a_gap(told, name) -> None:
+def test_segments_follow_each_other_without_a_gap(told: Told, name: str) -> None:
     """The segments of a span, and of its critical path, are its whole time, one after the other."""
     span = told.span(name)
     for segments in (told.segments(name), told.path(name)):
@@ -49,7 +51,7 @@ def test_segments_follow_each_other_without_a_gap(told, name) -> None:
         assert at_s == pytest.approx(span.end_ns / 1e9, abs=1e-4)
 
 
-def test_who_held_the_loop_is_named_with_the_line(told) -> None:
+def test_who_held_the_loop_is_named_with_the_line(told: Told) -> None:
     """The victim of a block waited for the function that held the loop, at the line where it did."""
     line = next(n for n, text in enumerate(_program(told), 1) if "time.sleep(0.09)" in text)
 
@@ -58,20 +60,20 @@ def test_who_held_the_loop_is_named_with_the_line(told) -> None:
     assert (holder, where) == ("behind_a_block.<locals>.hold", f"program.py:{line}")
 
 
-def test_traces_that_share_a_loop_blame_each_other(told) -> None:
+def test_traces_that_share_a_loop_blame_each_other(told: Told) -> None:
     """Of two traces that compute in turn, each waited for the other."""
     assert told.blamed("first trace", "ready")[0][2] == "second trace"
     assert told.blamed("second trace", "ready")[0][2] == "first trace"
 
 
-def test_many_short_steps_of_nobodys_trace_are_told(told) -> None:
+def test_many_short_steps_of_nobodys_trace_are_told(told: Told) -> None:
     """What tasks without a trace held the loop is ready time, whether each of their steps was long or not."""
     holders = {holder for holder, _, _ in told.blamed("crowd", "ready")}
 
     assert holders & {"<many short callbacks>", "bystanders.<locals>.tick", "compute"}
 
 
-def test_who_kept_the_gil_is_named(told) -> None:
+def test_who_kept_the_gil_is_named(told: Told) -> None:
     """A loop that was due and did not run waited for the thread that kept the GIL, when the block tells it.
 
     On a busy machine that thread may have had next to no processor, and the block tells of that instead.
@@ -84,7 +86,7 @@ def test_who_kept_the_gil_is_named(told) -> None:
     assert late.who.startswith("keeper: ") == ("gil" in causes), (late, told.blocks)
 
 
-def test_what_ran_without_a_processor_is_marked(told) -> None:
+def test_what_ran_without_a_processor_is_marked(told: Told) -> None:
     """A step that slept on the loop ran for its whole time, and next to none of it on a processor."""
     longest = max(told.segments("asleep"), key=lambda segment: segment.took_ms)
 
@@ -93,7 +95,7 @@ def test_what_ran_without_a_processor_is_marked(told) -> None:
     assert longest.cpu_ms < longest.took_ms / 2
 
 
-def test_a_file_that_became_ready_during_a_turn_is_marked(told) -> None:
+def test_a_file_that_became_ready_during_a_turn_is_marked(told: Told) -> None:
     """When a socket became ready behind a block, nobody knows: it is told as ready since the turn began."""
     ready = [segment for segment in told.segments("late socket") if segment.what == "ready"]
 
@@ -101,18 +103,18 @@ def test_a_file_that_became_ready_during_a_turn_is_marked(told) -> None:
     assert not any(segment.at_most for segment in told.segments("socket"))
 
 
-def test_who_had_the_thread_is_blamed_for_the_queue(told) -> None:
+def test_who_had_the_thread_is_blamed_for_the_queue(told: Told) -> None:
     """Work that waited in an executor's queue waited for the work before it."""
     assert [holder for holder, _, _ in told.blamed("queued", "queued")] == ["sleep"]
 
 
-def test_a_lock_convoy_blames_the_one_before(told) -> None:
+def test_a_lock_convoy_blames_the_one_before(told: Told) -> None:
     """Each member of a convoy waited for the span that had the lock."""
     assert told.blamed("tail", "task")[0][2] == "middle"
     assert told.blamed("middle", "task")[0][2] == "head"
 
 
-def test_the_critical_path_goes_through_the_child_that_ends_last(told) -> None:
+def test_the_critical_path_goes_through_the_child_that_ends_last(told: Told) -> None:
     """Where two children overlap, the path is through the one that was waited for, and never the other."""
     path = told.path("main")
     on_it = list(dict.fromkeys(segment.span for segment in path if segment.what == "run"))
@@ -128,7 +130,7 @@ def test_the_critical_path_goes_through_the_child_that_ends_last(told) -> None:
     assert foo3.start_ns / 1e9 <= waits[2][0] < waits[2][1] <= foo3.end_ns / 1e9
 
 
-def test_the_critical_path_of_a_group_is_its_slow_child(told) -> None:
+def test_the_critical_path_of_a_group_is_its_slow_child(told: Told) -> None:
     """A group that waits for two children has the slower one on its path."""
     names = {segment.span for segment in told.path("group")}
 
@@ -136,7 +138,7 @@ def test_the_critical_path_of_a_group_is_its_slow_child(told) -> None:
     assert "child 0.01" not in names
 
 
-def test_the_critical_path_goes_through_queues(told) -> None:
+def test_the_critical_path_goes_through_queues(told: Told) -> None:
     """Who waits for an item waits for what its producer has waited for."""
     kinds = [(segment.what, segment.who) for segment in told.path("consume")]
 
@@ -145,12 +147,12 @@ def test_the_critical_path_goes_through_queues(told) -> None:
     assert "task" not in [what for what, _ in kinds]
 
 
-def test_the_critical_path_goes_through_executors(told) -> None:
+def test_the_critical_path_goes_through_executors(told: Told) -> None:
     """Who waits for an executor's work has its queue and its thread on the path."""
     kinds = [segment.what for segment in told.path("queued")]
 
     assert [what for what in kinds if what in ("queued", "executor", "task")] == ["queued", "executor"]
 
 
-def _program(told):
+def _program(told: Told) -> list[str]:
     return (told.outcome.folder.path.parent / "program.py").read_text().splitlines()

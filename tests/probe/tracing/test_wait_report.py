@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from tests.support.commanded import COMMAND, harness
+from tests.support.commanded import COMMAND, Ended, harness
 
 PROGRAM = """
     import asyncio, time
@@ -37,13 +38,13 @@ PROGRAM = """
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory):
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     folder = tmp_path_factory.mktemp("watched")
     (folder / "shop.py").write_text(dedent(PROGRAM))
     return harness("watch", "--waits", "--block-ms", 50, "--", sys.executable, "shop.py", cwd=folder)
 
 
-def test_the_report_tells_where_the_time_of_spans_went(ended) -> None:
+def test_the_report_tells_where_the_time_of_spans_went(ended: Ended) -> None:
     """`report.json` has the mean parts by name, a critical path, the parts of each span, and the blame."""
     report = ended.report
     by_name = {row["name"]: row for row in report["spans"]["by_name"]}
@@ -66,7 +67,7 @@ def test_the_report_tells_where_the_time_of_spans_went(ended) -> None:
     assert ("GET /cart", "hold") in [(row["span"], row["holder"]) for row in report["waits"]["blame"]]
 
 
-def test_the_summaries_have_a_table_of_it(ended) -> None:
+def test_the_summaries_have_a_table_of_it(ended: Ended) -> None:
     """The terminal and the Markdown show where the time went, and that it was measured at a price."""
     shown = ended.stderr
     markdown = _rendered(ended, "md")
@@ -77,7 +78,7 @@ def test_the_summaries_have_a_table_of_it(ended) -> None:
     assert "`GET /cart` | 1 |" in markdown
 
 
-def test_nothing_of_it_is_shown_unless_asked_for(tmp_path) -> None:
+def test_nothing_of_it_is_shown_unless_asked_for(tmp_path: Path) -> None:
     """Without `--waits` a report has no such figures, and says so by nulls."""
     (tmp_path / "shop.py").write_text(dedent(PROGRAM))
     ended = harness("watch", "--", sys.executable, "shop.py", cwd=tmp_path)
@@ -89,7 +90,7 @@ def test_nothing_of_it_is_shown_unless_asked_for(tmp_path) -> None:
     assert "mean time by state" not in ended.stderr
 
 
-def _rendered(ended, name):
+def _rendered(ended: Ended, name: str) -> str:
     done = subprocess.run(
         [*COMMAND, "report", str(ended.folder.path), "--format", name],
         capture_output=True,

@@ -19,16 +19,16 @@ from opentelemetry.sdk.trace import TracerProvider
 trace.set_tracer_provider(TracerProvider())
 tracer = trace.get_tracer("truths")
 span = tracer.start_as_current_span
-truth = defaultdict(lambda: defaultdict(float))
+truth: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
 
 
-def spend(name, part, since):
+def spend(name: str, part: str, since: float) -> float:
     """The time since then has gone into that part of the span; now is the answer."""
     truth[name][part] += now() - since
     return now()
 
 
-async def sleep(name, seconds) -> None:
+async def sleep(name: str, seconds: float) -> None:
     """Sleep; if it takes longer, the loop was late."""
     at = now()
     await asyncio.sleep(seconds)
@@ -36,7 +36,7 @@ async def sleep(name, seconds) -> None:
     truth[name]["ready"] += now() - at - seconds
 
 
-def compute(seconds) -> None:
+def compute(seconds: float) -> None:
     until = now() + seconds
     while now() < until:
         pass
@@ -90,7 +90,7 @@ async def queue_of_an_executor() -> None:
 async def convoy() -> None:
     lock = asyncio.Lock()
 
-    async def member(name) -> None:
+    async def member(name: str) -> None:
         with span(name):
             at = now()
             async with lock:
@@ -101,7 +101,7 @@ async def convoy() -> None:
 
 
 async def hop() -> None:
-    queue = asyncio.Queue()
+    queue: asyncio.Queue[str] = asyncio.Queue()
 
     async def produce() -> None:
         with span("produce"):
@@ -216,7 +216,7 @@ async def nested() -> None:
 
 
 async def interleaved() -> None:
-    async def turn_by_turn(name) -> None:
+    async def turn_by_turn(name: str) -> None:
         with span(name):
             for _ in range(5):
                 at = now()
@@ -254,7 +254,7 @@ async def gathered() -> None:
 
 
 async def group() -> None:
-    async def child(seconds) -> None:
+    async def child(seconds: float) -> None:
         with span(f"child {seconds}"):
             await sleep(f"child {seconds}", seconds)
 
@@ -296,7 +296,7 @@ async def bystanders() -> None:
     await asyncio.gather(*ticking)
 
 
-async def get(name, seconds) -> None:
+async def get(name: str, seconds: float) -> None:
     with span(f"get /{name}"):
         await sleep(f"get /{name}", seconds)
 

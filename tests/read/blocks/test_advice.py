@@ -1,11 +1,13 @@
 """What a report advises against a block."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 
 import pytest
 
-from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, hint
+from harness.read.blocks.advice import ASYNCHRONOUS, CAUSES, COMPUTING, WAITS, Hint, hint
 from harness.record.event import Frame
 from harness.stacks.ownership import CodeOwnership
 from harness.stacks.turn_stack import TurnStack
@@ -25,7 +27,7 @@ REDIS_ASYNC = Frame(SITE + "redis/asyncio/client.py", 3, "Redis.execute_command"
 RESOLVE = Frame(STDLIB + "socket.py", 978, "getaddrinfo")
 
 
-def advised(cause, kind, *stack):
+def advised(cause: str, kind: str, *stack: Frame) -> Hint:
     return hint(cause, kind, TurnStack((RUN, *stack), OWNERSHIP).library_calls)
 
 
@@ -55,7 +57,7 @@ def advised(cause, kind, *stack):
         ("gil", "", [OWN, REQUESTS], "gil", "thread's work"),
     ],
 )
-def test_the_hint_fits_the_block(cause, kind, stack, section, word) -> None:
+def test_the_hint_fits_the_block(cause: str, kind: str, stack: list[Frame], section: str, word: str) -> None:
     """By the outermost known library below the program's code, else by the kind, else by the cause."""
     found = advised(cause, kind, *stack)
 

@@ -1,37 +1,34 @@
 """Why a loop was held: told from the figures of its thread, the collector and the other threads."""
 
+from __future__ import annotations
+
 import pytest
 
 from harness.record.event import Frame, GcPause, LoopSampled, OtherThread
 from harness.record.value import replace
+from tests.read.conftest import Look, Recording, Watch, Whole
 
 MS = 1_000_000
 LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")
 
 
-@pytest.fixture
-def made(record):
-    recording = record()
-    recording.loop(limit_ms=50)
-    return recording
-
-
-def only_block(made):
-    made.ended()
-    (block,) = made.document().blocks
-    return block
-
-
-def other(function, *, used_ms=0, syscall="running", name="worker", file="/srv/shop/report.py"):
+def other(
+    function: str,
+    *,
+    used_ms: int = 0,
+    syscall: str = "running",
+    name: str = "worker",
+    file: str = "/srv/shop/report.py",
+) -> OtherThread:
     """A thread that used enough CPU in its life to be asked."""
     return OtherThread(name, (LIBRARY, Frame(file, 7, function)), 500 * MS, used_ms * MS, syscall)
 
 
-def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made) -> None:
+def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made: Recording) -> None:
     """The loop woke up late and had run nothing: the place is the other thread's."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(other("to_decimal"),))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause) == ("to_decimal", 7, "gil")
     assert (block.held_ms, block.task) == (299.0, "")
     assert [(c.thread, c.share, c.stack[-1].function) for c in block.culprits] == [
@@ -48,48 +45,50 @@ def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made) -> No
         other("next_group", syscall="futex"),  # a lock of its own: it made no progress
     ],
 )
-def test_a_thread_that_waits_has_not_held_the_gil(made, bystander) -> None:
+def test_a_thread_that_waits_has_not_held_the_gil(made: Recording, bystander: OtherThread) -> None:
     """Late, and nobody had the GIL: the process got no processor."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(bystander,))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
 
 
-def test_threads_that_contend_for_the_gil_share_the_blame(made) -> None:
+def test_threads_that_contend_for_the_gil_share_the_blame(made: Recording) -> None:
     """Each with its share of what they used."""
     others = (other("crunch", used_ms=30, name="a"), other("crunch", used_ms=10, name="b"))
     made.blocked(4.0, 200, woke_ns=made.at(4.2), others=others)
 
-    block = only_block(made)
+    block = made.only_block()
     assert block.cause == "gil"
     assert [(culprit.thread, culprit.share) for culprit in block.culprits] == [("a", 0.75), ("b", 0.25)]
 
 
-def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(made, look) -> None:
+def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(
+    made: Recording, look: Look
+) -> None:
     """The loop was due, and the stack shows code of its own."""
     made.blocked(4.0, 240, [look("app.py:9 on_hup", task="", coroutine="")] * 3, woke_ns=made.at(4.24))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause) == ("on_hup", 9, "call")
 
 
-def test_a_long_collection_is_the_collectors(made, look) -> None:
+def test_a_long_collection_is_the_collectors(made: Recording, look: Look) -> None:
     """More than half of the time was a pause of the collector."""
     pause = GcPause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
     made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.cause, block.leaf) == ("compact", "gc", "collection of generation 2")
 
 
-def test_a_short_collection_is_not_the_cause(made, look) -> None:
+def test_a_short_collection_is_not_the_cause(made: Recording, look: Look) -> None:
     """Less than half of the time."""
     pause = GcPause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
     sample = replace(look("cache.py:14 compact", count=40), syscall="pselect6")
     made.blocked(4.0, 250, [sample], pauses=(pause,))
 
-    assert only_block(made).cause == "call"
+    assert made.only_block().cause == "call"
 
 
 @pytest.mark.parametrize(
@@ -102,31 +101,35 @@ def test_a_short_collection_is_not_the_cause(made, look) -> None:
         (5, (other("recv", syscall="recvfrom"),), "descheduled"),
     ],
 )
-def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(made, look, cpu_ms, others, cause) -> None:
+def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(
+    made: Recording, look: Look, cpu_ms: int, others: tuple[OtherThread, ...], cause: str
+) -> None:
     """One look, at its end: nobody else got the GIL, so what matters is who used the processor."""
-    whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS}
+    whole: Whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS}
     made.blocked(4.0, 300, [look("log.py:9 parse")], others=others, **whole)
 
-    assert only_block(made).cause == cause
+    assert made.only_block().cause == cause
 
 
-def test_computing_less_than_the_limit_is_the_machines_fault(made, look) -> None:
+def test_computing_less_than_the_limit_is_the_machines_fault(made: Recording, look: Look) -> None:
     """With the processor to itself, the turn would not have been late."""
-    watch = {"cpu_ns": 30 * MS, "queued_ns": 40 * MS, "watched_ns": 75 * MS}
+    watch: Watch = {"cpu_ns": 30 * MS, "queued_ns": 40 * MS, "watched_ns": 75 * MS}
     made.blocked(4.0, 90, [look("a.py:1 f", count=10)], whole_cpu_ns=40 * MS, whole_ns=95 * MS, **watch)
 
-    assert only_block(made).cause == "descheduled"
+    assert made.only_block().cause == "descheduled"
 
 
 @pytest.mark.parametrize(
     ("others", "blamed"),
     [((), ("serve", "descheduled")), ((other("crunch", used_ms=180),), ("crunch", "gil"))],
 )
-def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, others, blamed) -> None:
+def test_a_thread_that_was_started_waits_for_the_processor_alone(
+    made: Recording, look: Look, others: tuple[OtherThread, ...], blamed: tuple[str, str]
+) -> None:
     """Whoever started it waits with it; not so for a lock."""
     start = ("lib/threading.py:969 Thread.start", "lib/threading.py:629 Event.wait")
     wait = "lib/threading.py:327 Condition.wait"
-    watch = {"cpu_ns": 0, "queued_ns": 1 * MS, "watched_ns": 180 * MS}
+    watch: Watch = {"cpu_ns": 0, "queued_ns": 1 * MS, "watched_ns": 180 * MS}
     sample = replace(look("a.py:1 serve", *start, wait, count=30), syscall="futex")
     made.blocked(4.0, 236, [sample], others=others, **watch)
     made.blocked(
@@ -139,37 +142,37 @@ def test_a_thread_that_was_started_waits_for_the_processor_alone(made, look, oth
 
 @pytest.mark.parametrize(("cpu_ms", "cause"), [(300, "cpu"), (40, "descheduled")])
 def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(
-    made, look, cpu_ms, cause
+    made: Recording, look: Look, cpu_ms: int, cause: str
 ) -> None:
     """The processor was somebody else's for most of the time, but the turn was too long by itself."""
-    watch = {"cpu_ns": cpu_ms * MS, "queued_ns": (2000 - cpu_ms) * MS, "watched_ns": 2000 * MS}
+    watch: Watch = {"cpu_ns": cpu_ms * MS, "queued_ns": (2000 - cpu_ms) * MS, "watched_ns": 2000 * MS}
     made.blocked(
         4.0, 2025, [look("a.py:1 f", count=90)], whole_cpu_ns=cpu_ms * MS, whole_ns=2030 * MS, **watch
     )
 
-    assert only_block(made).cause == cause
+    assert made.only_block().cause == cause
 
 
-def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made, look) -> None:
+def test_a_loop_that_gets_at_the_gil_now_and_then_contends_for_it(made: Recording, look: Look) -> None:
     """Its thread made some progress, and others used the processor meanwhile."""
     sample = replace(look("a.py:1 f", count=10), syscall="futex")
-    watch = {"cpu_ns": 20 * MS, "queued_ns": 0, "watched_ns": 200 * MS}
+    watch: Watch = {"cpu_ns": 20 * MS, "queued_ns": 0, "watched_ns": 200 * MS}
     made.blocked(4.0, 225, [sample], others=(other("crunch", used_ms=170),), **watch)
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.cause) == ("crunch", "gil")
 
 
-def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made, look) -> None:
+def test_a_loop_that_waits_for_a_lock_waits_in_a_call(made: Recording, look: Look) -> None:
     """It made no progress at all, whatever other threads did."""
     sample = replace(look("a.py:1 f", count=40), syscall="futex")
-    watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 200 * MS}
+    watch: Watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 200 * MS}
     made.blocked(4.0, 225, [sample], others=(other("crunch", used_ms=190),), **watch)
 
-    assert only_block(made).cause == "call"
+    assert made.only_block().cause == "call"
 
 
-def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look) -> None:
+def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made: Recording, look: Look) -> None:
     """Each has its own cause."""
     selector = Frame("/usr/lib/python3.12/asyncio/base_events.py", 1949, "BaseEventLoop._run_once")
     asleep = look(outside=(LIBRARY, selector))
@@ -189,7 +192,9 @@ def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made, look) -> N
         (0, False, "the machine was busy"),
     ],
 )
-def test_why_there_was_no_processor_is_told(made, throttled_ms, stopped, why) -> None:
+def test_why_there_was_no_processor_is_told(
+    made: Recording, throttled_ms: int, stopped: bool, why: str
+) -> None:
     """By what the runner saw of the process before, during and after."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     for at_s, during in ((3.9, False), (4.15, True), (4.4, False)):
@@ -197,4 +202,4 @@ def test_why_there_was_no_processor_is_told(made, throttled_ms, stopped, why) ->
         throttled_ns = throttled_ms * MS if at_s > 4.3 else 0
         made.write("runner", replace(sample, throttled_ns=throttled_ns))
 
-    assert only_block(made).leaf == why
+    assert made.only_block().leaf == why

@@ -1,30 +1,27 @@
 """How late turns become blocks."""
 
+from __future__ import annotations
+
 import pytest
 
+from harness.read.blocks.block import Block
 from harness.record import event
 from harness.record.value import replace
+from tests.read.conftest import Look, Recording, Watch
 
 MS = 1_000_000
 
 
-def blocks_of(made):
+def blocks_of(made: Recording) -> tuple[Block, ...]:
     made.ended()
     return made.document().blocks
 
 
-def brief(block):
+def brief(block: Block) -> tuple[str, int, str, int]:
     return block.function, block.line, block.cause, round(block.held_ms)
 
 
-@pytest.fixture
-def made(record):
-    recording = record()
-    recording.loop(limit_ms=50)
-    return recording
-
-
-def test_one_long_call_is_one_block_with_everything_that_is_known_of_it(made, look) -> None:
+def test_one_long_call_is_one_block_with_everything_that_is_known_of_it(made: Recording, look: Look) -> None:
     """The blamed frame, the stack, the task, the span, and who waited."""
     sample = look("cart.py:41 Cart.total", "lib/socket.py:706 SocketIO.readinto", count=58)
     victim = event.DelayedStep("checkout-2", "checkout", "ab", 290_000_000)
@@ -41,7 +38,7 @@ def test_one_long_call_is_one_block_with_everything_that_is_known_of_it(made, lo
     assert block.victims_total == 3
 
 
-def test_two_long_calls_in_one_step_are_two_blocks(made, look) -> None:
+def test_two_long_calls_in_one_step_are_two_blocks(made: Recording, look: Look) -> None:
     """They meet between the last sample of one and the first of the other; who waited is split there too."""
     fetch = look("etl.py:30 etl", "etl.py:9 fetch")
     fold = look("etl.py:31 etl", "etl.py:13 fold")
@@ -56,7 +53,7 @@ def test_two_long_calls_in_one_step_are_two_blocks(made, look) -> None:
     assert (first.victims_total, second.victims_total) == (1, 5)
 
 
-def test_two_short_calls_in_one_step_are_one_block_of_their_caller(made, look) -> None:
+def test_two_short_calls_in_one_step_are_one_block_of_their_caller(made: Recording, look: Look) -> None:
     """When neither call reaches the limit, the function that made both is to blame."""
     made.blocked(4.0, 80, [look("etl.py:30 etl", "etl.py:9 fetch"), look("etl.py:31 etl", "etl.py:13 fold")])
 
@@ -64,7 +61,7 @@ def test_two_short_calls_in_one_step_are_one_block_of_their_caller(made, look) -
     assert (block.function, block.cause, block.held_ms) == ("etl", "call", 80.0)
 
 
-def test_what_is_left_beside_a_long_call_is_its_callers(made, look) -> None:
+def test_what_is_left_beside_a_long_call_is_its_callers(made: Recording, look: Look) -> None:
     """Time outside the long call that reaches the limit itself is a second block; less is left out."""
     long, alone = look("etl.py:30 etl", "etl.py:9 fetch"), look("etl.py:31 etl")
     made.blocked(4.0, 300, [long, long, long, long, alone, alone])
@@ -73,7 +70,7 @@ def test_what_is_left_beside_a_long_call_is_its_callers(made, look) -> None:
     assert [brief(block)[::3] for block in blocks_of(made)] == [("fetch", 200), ("etl", 100), ("fetch", 270)]
 
 
-def test_one_sample_in_twenty_does_not_cut_a_block(made, look) -> None:
+def test_one_sample_in_twenty_does_not_cut_a_block(made: Recording, look: Look) -> None:
     """A single look at something else, between many at one call, belongs to that call."""
     score, helper = look("rank.py:9 score"), look("rank.py:10 score", "rank.py:3 clamp")
     made.blocked(4.0, 100, [score] * 9 + [helper] + [score] * 10)
@@ -82,7 +79,7 @@ def test_one_sample_in_twenty_does_not_cut_a_block(made, look) -> None:
     assert brief(block) == ("score", 9, "call", 100)
 
 
-def test_a_recursive_function_is_one_block(made, look) -> None:
+def test_a_recursive_function_is_one_block(made: Recording, look: Look) -> None:
     """A tree of calls to one function is not cut into its branches."""
     parse = "parse.py:7 parse"
     made.blocked(4.0, 400, [look(parse, parse, f"parse.py:{n} parse", parse) for n in (8, 8, 9, 9)])
@@ -91,7 +88,7 @@ def test_a_recursive_function_is_one_block(made, look) -> None:
     assert (block.function, block.held_ms) == ("parse", 400.0)
 
 
-def test_a_very_deep_stack_is_read(made, look) -> None:
+def test_a_very_deep_stack_is_read(made: Recording, look: Look) -> None:
     """Programs that recurse deeper than Python lets a reader do are judged as others."""
     made.blocked(4.0, 400, [look(*["walk.py:7 walk"] * 3000, "walk.py:9 visit")])
 
@@ -99,7 +96,7 @@ def test_a_very_deep_stack_is_read(made, look) -> None:
     assert brief(block) == ("visit", 9, "call", 400)
 
 
-def test_many_short_steps_in_one_turn_are_one_block_with_culprits(made, look) -> None:
+def test_many_short_steps_in_one_turn_are_one_block_with_culprits(made: Recording, look: Look) -> None:
     """No step reaches the limit, the turn does: cause many, the functions with their shares."""
     samples = [look("enc.py:8 encode", task=f"enc-{n}") for n in range(30)]
     samples += [look("log.py:5 write", task=f"log-{n}") for n in range(10)]
@@ -114,7 +111,7 @@ def test_many_short_steps_in_one_turn_are_one_block_with_culprits(made, look) ->
     ]
 
 
-def test_a_callback_run_ten_thousand_times_is_blamed_by_its_name(made, look) -> None:
+def test_a_callback_run_ten_thousand_times_is_blamed_by_its_name(made: Recording, look: Look) -> None:
     """Callbacks without a task that are the same function count as one step."""
     made.blocked(
         4.0,
@@ -129,7 +126,7 @@ def test_a_callback_run_ten_thousand_times_is_blamed_by_its_name(made, look) -> 
     assert brief(block) == ("small", 10, "cpu", 500)
 
 
-def test_a_turn_without_samples_is_a_block_without_a_place(made) -> None:
+def test_a_turn_without_samples_is_a_block_without_a_place(made: Recording) -> None:
     """It is reported, with nothing invented."""
     made.blocked(4.0, 70)
 
@@ -137,7 +134,7 @@ def test_a_turn_without_samples_is_a_block_without_a_place(made) -> None:
     assert (block.function, block.file, block.stack, block.samples) == ("<not sampled>", "", (), 0)
 
 
-def test_the_ended_event_replaces_the_one_written_while_it_lasted(made, look) -> None:
+def test_the_ended_event_replaces_the_one_written_while_it_lasted(made: Recording, look: Look) -> None:
     """One turn, written twice, is one block."""
     made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)
     made.blocked(4.0, 300, [look("a.py:1 f")])
@@ -145,7 +142,9 @@ def test_the_ended_event_replaces_the_one_written_while_it_lasted(made, look) ->
     assert [(block.held_ms, block.ended) for block in blocks_of(made)] == [(300.0, True)]
 
 
-def test_a_turn_that_seemed_to_go_on_while_the_next_one_was_held_is_no_block(made, look) -> None:
+def test_a_turn_that_seemed_to_go_on_while_the_next_one_was_held_is_no_block(
+    made: Recording, look: Look
+) -> None:
     """The loop lost the processor between two turns: seen in the first, and recorded as the second."""
     made.blocked(4.0, 88.6, [look("a.py:1 f")], ended=False)
     made.blocked(4.0005, 89.2, [look("b.py:2 g")])
@@ -157,7 +156,7 @@ def test_a_turn_that_seemed_to_go_on_while_the_next_one_was_held_is_no_block(mad
     ]
 
 
-def test_a_block_whose_process_was_killed_is_a_block(made, look) -> None:
+def test_a_block_whose_process_was_killed_is_a_block(made: Recording, look: Look) -> None:
     """The provisional event alone counts, and a note says that it lasted at least so long."""
     made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)
     made.ended()
@@ -172,10 +171,12 @@ def test_a_block_whose_process_was_killed_is_a_block(made, look) -> None:
     ("cpu", "queued", "cause"),
     [(255, 6, "cpu"), (120, 90, "cpu"), (15, 270, "descheduled"), (30, 36, "call"), (None, None, "call")],
 )
-def test_the_cause_is_told_by_the_threads_time_on_the_processor(made, look, cpu, queued, cause) -> None:
+def test_the_cause_is_told_by_the_threads_time_on_the_processor(
+    made: Recording, look: Look, cpu: int | None, queued: int | None, cause: str
+) -> None:
     """On it, queueing for it, or away from it; without figures it is a call that waits."""
-    figures = {}
-    if cpu is not None:
+    figures: Watch = {}
+    if cpu is not None and queued is not None:
         figures = {"cpu_ns": cpu * MS, "queued_ns": queued * MS, "watched_ns": 300 * MS}
     made.blocked(4.0, 300, [look("a.py:1 f", count=50)], **figures)
 
@@ -183,7 +184,7 @@ def test_the_cause_is_told_by_the_threads_time_on_the_processor(made, look, cpu,
     assert block.cause == cause
 
 
-def test_two_calls_of_one_turn_have_each_their_own_cause(made, look) -> None:
+def test_two_calls_of_one_turn_have_each_their_own_cause(made: Recording, look: Look) -> None:
     """The part that the kernel saw waiting is a call; the thread's CPU time is the other part's."""
     fetch = replace(look("etl.py:30 etl", "etl.py:9 fetch", count=20), syscall="pselect6")
     fold = replace(look("etl.py:31 etl", "etl.py:13 fold", count=20), syscall="futex")
@@ -197,7 +198,7 @@ def test_two_calls_of_one_turn_have_each_their_own_cause(made, look) -> None:
     ]
 
 
-def test_a_comprehension_is_part_of_its_function(made, look) -> None:
+def test_a_comprehension_is_part_of_its_function(made: Recording, look: Look) -> None:
     """Before Python 3.12 it had a frame of its own: the function is named, with the line inside."""
     made.blocked(
         4.0,
@@ -216,7 +217,7 @@ def test_a_comprehension_is_part_of_its_function(made, look) -> None:
     assert [frame.function for frame in block.stack[-2:]] == ["Handle._run", "fold"]
 
 
-def test_an_import_is_blamed_on_the_line_that_asked_for_it(made, look) -> None:
+def test_an_import_is_blamed_on_the_line_that_asked_for_it(made: Recording, look: Look) -> None:
     """The stack ends there; what the import ran is the culprit."""
     frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
     made.blocked(4.0, 300, [look("app.py:8 load_plugin", frozen, "plugin.py:2 <module>")])
@@ -227,7 +228,7 @@ def test_an_import_is_blamed_on_the_line_that_asked_for_it(made, look) -> None:
     assert [culprit.stack[-1].file for culprit in block.culprits] == ["/srv/shop/plugin.py"]
 
 
-def test_an_import_by_a_package_is_blamed_on_the_package(made, look) -> None:
+def test_an_import_by_a_package_is_blamed_on_the_package(made: Recording, look: Look) -> None:
     """Not on the import system, frozen or not."""
     frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
     by_name = "lib/importlib/__init__.py:126 import_module"
@@ -240,7 +241,7 @@ def test_an_import_by_a_package_is_blamed_on_the_package(made, look) -> None:
     assert (block.where, block.leaf, block.library) == ("uvicorn/importer.py:19", "import h11.x", "")
 
 
-def test_the_packages_frame_is_named_beside_the_programs(made, look) -> None:
+def test_the_packages_frame_is_named_beside_the_programs(made: Recording, look: Look) -> None:
     """Of the thread that held the GIL, where one did; nothing for an import, which is not the package's."""
     vendor = "site/vendor/client.py:210 Client.reboot"
     made.blocked(4.0, 300, [look("a.py:1 f", vendor, "lib/socket.py:706 readinto")])
@@ -256,7 +257,7 @@ def test_the_packages_frame_is_named_beside_the_programs(made, look) -> None:
     ]
 
 
-def test_the_acting_fault_is_named(made, look) -> None:
+def test_the_acting_fault_is_named(made: Recording, look: Look) -> None:
     """A block that a fault made carries its id, another one none; the probe's frames are never own code."""
     inside = ("a.py:1 f", "harness/probe/control/faults.py:97 act")
     made.blocked(4.0, 300, [look(*inside, fault="stuck-sdk")])
@@ -267,7 +268,7 @@ def test_the_acting_fault_is_named(made, look) -> None:
     assert found[0].stack[found[0].own[-1]].function == "f"
 
 
-def test_a_run_without_late_turns_has_no_block(made) -> None:
+def test_a_run_without_late_turns_has_no_block(made: Recording) -> None:
     """Nothing is made of nothing."""
     made.ended()
 
@@ -276,7 +277,7 @@ def test_a_run_without_late_turns_has_no_block(made) -> None:
     assert document.findings == ()
 
 
-def test_blockers_group_by_line_and_cause_worst_first(made, look) -> None:
+def test_blockers_group_by_line_and_cause_worst_first(made: Recording, look: Look) -> None:
     """Repeated blocks of one line are one entry with count, total and longest."""
     for at_s, held_ms in ((1, 100), (2, 300)):
         made.blocked(at_s, held_ms, [look("a.py:1 f")])

@@ -1,17 +1,24 @@
 """What would be gained without a block."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import pytest
 
 from harness.read.blocks import impact
 from harness.read.history import load
 from harness.record import event
+from tests.read.conftest import Look, Record, Recording
+
+Hurt = Callable[..., Recording]
 
 
 @pytest.fixture
-def hurt(record, look):
+def hurt(record: Record, look: Look) -> Hurt:
     """A run of 100 requests that take 20 ms, ten of which had to wait for a block of 300 ms at one line."""
 
-    def make(*, loops=1):
+    def make(*, loops: int = 1) -> Recording:
         made = record()
         made.loop()
         made.blocked(5.0, 300, [look("hosts.py:41 Host.restart")])
@@ -29,7 +36,7 @@ def hurt(record, look):
     return make
 
 
-def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt) -> None:
+def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt: Hurt) -> None:
     """Of the p99: 320 ms, but 20 ms without the block; nothing for a block that nobody waited for."""
     places = {place.function: place.p99_gain_ms for place in hurt().document().blockers}
 
@@ -37,7 +44,7 @@ def test_the_gain_is_the_time_that_the_place_held_the_loop(hurt) -> None:
     assert places["Report.write"] == 0
 
 
-def test_a_failed_health_check_has_the_gain_and_a_passed_one_does_not(hurt) -> None:
+def test_a_failed_health_check_has_the_gain_and_a_passed_one_does_not(hurt: Hurt) -> None:
     """The longest turn fails with what there is to be gained; whatever passes is last, and without."""
     checks = hurt().document().audits
 
@@ -45,14 +52,14 @@ def test_a_failed_health_check_has_the_gain_and_a_passed_one_does_not(hurt) -> N
     assert not any(check.gain for check in checks if check.passed)
 
 
-def test_with_several_loops_nothing_is_estimated(hurt) -> None:
+def test_with_several_loops_nothing_is_estimated(hurt: Hurt) -> None:
     """Nobody knows which loop a request waited for."""
     made = hurt(loops=2)
 
     assert {place.p99_gain_ms for place in made.document().blockers} == {None}
 
 
-def test_without_load_nothing_is_estimated(record, look) -> None:
+def test_without_load_nothing_is_estimated(record: Record, look: Look) -> None:
     """There is no latency to be lower."""
     made = record()
     made.loop()

@@ -1,5 +1,7 @@
 """Looks from outside join what the probe saw from inside."""
 
+from __future__ import annotations
+
 import pytest
 
 from harness.record import page
@@ -13,20 +15,22 @@ from harness.record.event import (
     ThreadsDumped,
 )
 from harness.record.value import replace
+from tests.read.conftest import Look, Record, Recording, Watch, Whole
 
 MS = 1_000_000
 LOOP, BILLER = 100, 101
 OUTSIDE = Frame("/usr/lib/python3.12/asyncio/events.py", 88, "Handle._run")
 
 
-@pytest.fixture
-def made(record):
-    recording = record()
-    recording.loop(limit_ms=50)
-    return recording
-
-
-def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0.0) -> None:
+def witness(
+    made: Recording,
+    at_s: float,
+    native_id: int,
+    *frames: tuple[str, int, str],
+    began_s: float = 4.0,
+    name: str = "biller",
+    over_s: float = 0.0,
+) -> None:
     """A look from outside that found the thread *native_id* with the GIL in hand."""
     stack = (OUTSIDE, *(Frame(f"/srv/shop/{file}", line, function) for file, line, function in frames))
     threads = (ThreadDump(name, native_id, True, True, stack), ThreadDump("idle", 102, False, False, ()))
@@ -37,27 +41,21 @@ def witness(made, at_s, native_id, *frames, began_s=4.0, name="biller", over_s=0
     )
 
 
-def only_block(made):
-    made.ended()
-    (block,) = made.document().blocks
-    return block
-
-
-def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made) -> None:
+def test_a_thread_seen_with_the_gil_is_the_culprit_whoever_was_suspected(made: Recording) -> None:
     """The line is the one it was seen on, not the one where it came to rest."""
     rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
     witness(made, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause) == ("to_decimal", 10, "gil")
     assert [culprit.thread for culprit in block.culprits] == ["biller"]
 
 
-def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look) -> None:
+def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made: Recording, look: Look) -> None:
     """Code in C on the loop's own thread: the look from outside finds the line and keeps the task."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
-    whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
+    whole: Whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
     made.write(
         "target",
         Blocked(made.at(4.0), 300 * MS, True, 4242, 0, (rest,), victims=(), victims_total=0, **whole),
@@ -65,12 +63,12 @@ def test_a_loop_seen_with_the_gil_is_a_sample_of_its_own_turn(made, look) -> Non
     for at_s in (4.05, 4.08, 4.11):
         witness(made, at_s, LOOP, ("log.py", 9, "parse"))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause) == ("parse", 9, "cpu")
     assert (block.task, block.span) == ("checkout-1", "checkout")
 
 
-def test_the_probe_found_with_the_gil_is_nobodys_culprit(made) -> None:
+def test_the_probe_found_with_the_gil_is_nobodys_culprit(made: Recording) -> None:
     """It has just got it, to look at the late loop."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     began = Frame("/opt/harness/record/hidden_thread.py", 33, "Background._run")
@@ -78,12 +76,14 @@ def test_the_probe_found_with_the_gil_is_nobodys_culprit(made) -> None:
     threads = (ThreadDump("", BILLER, True, True, stack),)
     made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
 
 
 @pytest.mark.parametrize(("cpu_ms", "cause"), [(700, "cpu"), (20, "descheduled")])
-def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, cause) -> None:
+def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(
+    made: Recording, cpu_ms: int, cause: str
+) -> None:
     """On a full machine it got a part of the time only; more than the limit would have been late anywhere."""
     bystander = OtherThread(
         "biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 90 * MS, "running"
@@ -92,15 +92,15 @@ def test_a_loop_that_kept_the_gil_is_judged_by_what_it_computed(made, cpu_ms, ca
     for at_s in (4.1, 4.4, 4.7, 5.0):
         witness(made, at_s, LOOP, ("log.py", 9, "parse"), name="MainThread")
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause, block.culprits) == ("parse", 9, cause, ())
 
 
-def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look) -> None:
+def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made: Recording, look: Look) -> None:
     """Code in C kept the GIL, and the probe looked once, after it: in that moment nothing was computed."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(5.999), last_ns=made.at(5.999), syscall="futex")
-    watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 1 * MS}
-    whole = {"whole_cpu_ns": 1900 * MS, "whole_ns": 2010 * MS}
+    watch: Watch = {"cpu_ns": 0, "queued_ns": 0, "watched_ns": 1 * MS}
+    whole: Whole = {"whole_cpu_ns": 1900 * MS, "whole_ns": 2010 * MS}
     event = Blocked(
         made.at(4.0), 2000 * MS, True, 4242, 0, (rest,), victims=(), victims_total=0, **watch, **whole
     )
@@ -108,7 +108,7 @@ def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look) -> N
     for at_s in (4.1, 4.4, 4.7, 5.0):
         witness(made, at_s, LOOP, ("log.py", 9, "parse"))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.line, block.cause) == ("parse", 9, "cpu")
 
 
@@ -118,11 +118,11 @@ def test_a_watch_that_saw_the_end_only_says_nothing_of_the_turn(made, look) -> N
     ids=["in time", "too late", "too late, but all there is"],
 )
 def test_a_look_that_was_over_after_the_turn_is_not_preferred(
-    made, look, over_s, was_looked_at, line
+    made: Recording, look: Look, over_s: float, was_looked_at: bool, line: int
 ) -> None:
     """It may have seen what came next."""
     rest = replace(look("log.py:12 rest"), first_ns=made.at(4.299), last_ns=made.at(4.299))
-    whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
+    whole: Whole = {"whole_cpu_ns": 290 * MS, "whole_ns": 300 * MS}
     samples = (rest,) if was_looked_at else ()
     made.write(
         "target",
@@ -130,20 +130,20 @@ def test_a_look_that_was_over_after_the_turn_is_not_preferred(
     )
     witness(made, 4.27, LOOP, ("log.py", 9, "next_step"), over_s=over_s)
 
-    assert only_block(made).line == line
+    assert made.only_block().line == line
 
 
 @pytest.mark.parametrize("at_s", [3.9, 4.4])
-def test_a_look_at_another_time_says_nothing(made, at_s) -> None:
+def test_a_look_at_another_time_says_nothing(made: Recording, at_s: float) -> None:
     """Before the turn, or after it."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     witness(made, at_s, BILLER, ("bill.py", 10, "to_decimal"))
 
-    assert only_block(made).cause == "descheduled"
+    assert made.only_block().cause == "descheduled"
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed) -> None:
+def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made: Recording, failed: bool) -> None:
     """Who held the GIL is then known from inside only."""
     rested = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(rested,))
@@ -156,7 +156,7 @@ def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made, failed
     assert notes == ([guess] if failed else [])
 
 
-def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made) -> None:
+def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made: Recording) -> None:
     """A look from outside found no thread that had it: the process got no processor."""
     running = OtherThread("biller", (Frame("/srv/shop/bill.py", 34, "close"),), 500 * MS, 0, "running")
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(running,))
@@ -166,17 +166,17 @@ def test_a_suspect_whom_nobody_saw_with_the_gil_is_cleared(made) -> None:
     )
     made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
-    assert only_block(made).cause == "descheduled"
+    assert made.only_block().cause == "descheduled"
 
 
 @pytest.mark.parametrize("native_id", [BILLER, LOOP])
-def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id) -> None:
+def test_a_thread_without_a_stack_is_nobodys_culprit(made: Recording, native_id: int) -> None:
     """It changed under the look, or had not begun."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299))
     threads = (ThreadDump("biller", native_id, True, True, ()),)
     made.write("runner", ThreadsDumped(made.at(4.1), 4242, 0, made.at(4.0), native_id=LOOP, threads=threads))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
 
 
@@ -185,7 +185,9 @@ def test_a_thread_without_a_stack_is_nobodys_culprit(made, native_id) -> None:
     [(("Log.parse", "serve"), "task 0"), (("parse", "Other.parse"), ""), (("serve", "watch"), "")],
     ids=["one fits", "two fit", "none fits"],
 )
-def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, coroutines, task) -> None:
+def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(
+    made: Recording, coroutines: tuple[str, ...], task: str
+) -> None:
     """By the function that the stack begins with; with two such tasks nobody knows."""
     suspects = tuple(
         StepCandidate(f"task {n}", coroutine, "parsing", "ab", "cd") for n, coroutine in enumerate(coroutines)
@@ -196,12 +198,12 @@ def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(made, corou
     )
     witness(made, 4.05, LOOP, ("log.py", 5, "parse"), ("log.py", 9, "decode"))
 
-    block = only_block(made)
+    block = made.only_block()
     assert (block.function, block.task, block.span) == ("decode", task, "parsing" if task else "")
 
 
 @pytest.fixture
-def unstopped(record):
+def unstopped(record: Record) -> Recording:
     """A loop that was still in a turn when its process ended: it began at 4 s."""
     recording = record()
     recording.loop(limit_ms=50, stopped=False)
@@ -209,36 +211,39 @@ def unstopped(record):
     return recording
 
 
-def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_it(unstopped) -> None:
+def test_a_turn_that_only_the_outside_saw_is_a_block_when_the_process_ended_in_it(
+    unstopped: Recording,
+) -> None:
     """The probe never got the GIL again; what it was seen to do is told, until it was last heard of."""
     for at_s in (4.05, 4.3, 4.6):
         witness(unstopped, at_s, LOOP, ("log.py", 9, "parse"))
 
-    block = only_block(unstopped)
+    block = unstopped.only_block()
     assert (block.function, block.line, block.cause, block.ended) == ("parse", 9, "cpu", False)
     assert block.held_ms == pytest.approx(600)
 
 
-def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped) -> None:
+def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped: Recording) -> None:
     """The loop was due and never awake again: that thread is the culprit of the block."""
     unstopped.words[page.TURN], unstopped.words[page.DUE] = 0, unstopped.at(4.0)
     witness(unstopped, 4.1, BILLER, ("bill.py", 10, "to_decimal"))
 
-    block = only_block(unstopped)
+    block = unstopped.only_block()
     assert (block.function, block.cause) == ("to_decimal", "gil")
     assert [culprit.thread for culprit in block.culprits] == ["biller"]
 
 
-def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped, look) -> None:
+def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped: Recording, look: Look) -> None:
     """What it saw is told once."""
     unstopped.blocked(4.0, 300, [look("log.py:9 parse")], ended=False)
     witness(unstopped, 4.4, BILLER, ("bill.py", 10, "to_decimal"))
 
-    block = only_block(unstopped)
-    assert (block.function, block.held_ms) == ("parse", pytest.approx(300))
+    block = unstopped.only_block()
+    assert block.function == "parse"
+    assert block.held_ms == pytest.approx(300)
 
 
-def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped) -> None:
+def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped: Recording) -> None:
     """The loop was well again before the process ended."""
     witness(unstopped, 3.9, LOOP, ("log.py", 9, "parse"), began_s=3.8)
 

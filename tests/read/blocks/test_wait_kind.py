@@ -1,24 +1,31 @@
 """What a call waited for, told by the library it was in and by the kernel."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Unpack
+
 import pytest
 
+from harness.read.blocks.block import Block
 from harness.record.value import replace
+from tests.read.conftest import Figures, Look, Record
 
-OFF_CPU = {"cpu_ns": 1, "queued_ns": 0, "watched_ns": 100_000_000}
+OFF_CPU: Figures = {"cpu_ns": 1, "queued_ns": 0, "watched_ns": 100_000_000}
+Waited = Callable[..., Block]
 
 
 @pytest.fixture
-def waited(record, look):
+def waited(record: Record, look: Look) -> Waited:
     """The one block of a turn made of samples, each a system call with the calls on the stack."""
 
-    def make(*samples, **figures):
+    def make(*samples: tuple[str, ...], **figures: Unpack[Figures]) -> Block:
         made = record()
         made.loop(limit_ms=50)
         seen = [replace(look(*calls, count=20), syscall=syscall) for syscall, *calls in samples]
-        made.blocked(4.0, 300, seen, **{**OFF_CPU, **figures})
-        made.ended()
-        (block,) = made.document().blocks
-        return block
+        all_figures: Figures = {**OFF_CPU, **figures}
+        made.blocked(4.0, 300, seen, **all_figures)
+        return made.only_block()
 
     return make
 
@@ -36,7 +43,9 @@ def waited(record, look):
         ("lock", "futex"),
     ],
 )
-def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(waited, kind, syscall) -> None:
+def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(
+    waited: Waited, kind: str, syscall: str
+) -> None:
     """The stack ends at the program's own line."""
     block = waited((syscall, "cart.py:41 Cart.total"))
 
@@ -61,20 +70,22 @@ def test_a_call_in_c_is_known_by_where_the_kernel_had_the_thread(waited, kind, s
         ("socket", "recvfrom", ["site/vendor/client.py:8 Client.get"]),
     ],
 )
-def test_a_library_that_tells_more_than_the_kernel_wins(waited, kind, syscall, calls) -> None:
+def test_a_library_that_tells_more_than_the_kernel_wins(
+    waited: Waited, kind: str, syscall: str, calls: list[str]
+) -> None:
     """A queue waits for a lock, and a name lookup in `poll`; a library that is not known changes nothing."""
     block = waited((syscall, "cart.py:41 Cart.total", *calls))
 
     assert (block.cause, block.waits_for) == ("call", kind)
 
 
-def test_a_library_is_enough_where_the_kernel_does_not_tell(waited) -> None:
+def test_a_library_is_enough_where_the_kernel_does_not_tell(waited: Waited) -> None:
     """As in a container that hides /proc."""
     assert waited(("", "cart.py:41 total", "lib/queue.py:171 Queue.get")).waits_for == "queue"
 
 
 @pytest.mark.parametrize("syscall", ["", "291"])
-def test_what_is_not_known_stays_open(waited, syscall) -> None:
+def test_what_is_not_known_stays_open(waited: Waited, syscall: str) -> None:
     """No guess without a known library or system call; the hint is that of any call."""
     block = waited((syscall, "cart.py:41 Cart.total"))
 
@@ -87,12 +98,12 @@ def test_what_is_not_known_stays_open(waited, syscall) -> None:
     [["cart.py:41 total", "queue.py:9 Queue.get"], ["lib/queue.py:171 Queue.get", "cart.py:41 total"]],
     ids=["a module of its own", "a library that called the program"],
 )
-def test_only_a_library_that_was_called_tells_something(waited, calls) -> None:
+def test_only_a_library_that_was_called_tells_something(waited: Waited, calls: list[str]) -> None:
     """A file of the program called queue.py tells nothing, nor what lies outside of the program's code."""
     assert waited(("futex", *calls)).waits_for == "lock"
 
 
-def test_of_several_kinds_the_longest_counts(waited) -> None:
+def test_of_several_kinds_the_longest_counts(waited: Waited) -> None:
     """Two looks at a sleep, one at a socket, one at nothing."""
     line = "cart.py:41 Cart.total"
     looks = [("recvfrom", line), ("clock_nanosleep", line), ("clock_nanosleep", line), ("running", line)]
@@ -100,7 +111,7 @@ def test_of_several_kinds_the_longest_counts(waited) -> None:
     assert waited(*looks).waits_for == "sleep"
 
 
-def test_only_a_call_waits(waited) -> None:
+def test_only_a_call_waits(waited: Waited) -> None:
     """What computes is seen at a futex too, the GIL's: it waits for nothing."""
     block = waited(("futex", "cart.py:41 total"), cpu_ns=90_000_000)
 

@@ -1,6 +1,9 @@
 """`harness.toml` and the baseline: files that say which synchronous calls nobody is to be warned of."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +13,13 @@ from harness.read.calls.allowlist import AllowedCall
 from harness.read.calls.call import Call
 
 
-def call(name="open", function="shop.cart:load", *, line=7, allowed=False):
+def call(
+    name: str = "open", function: str = "shop.cart:load", *, line: int = 7, allowed: bool = False
+) -> Call:
     return Call(name, function, "cart.py", line, f"cart.py:{line}", "", (), 1, 1.0, 1.0, allowed, "", False)
 
 
-def test_the_rules_of_a_project(tmp_path) -> None:
+def test_the_rules_of_a_project(tmp_path: Path) -> None:
     """Each entry with its patterns; what it does not name fits anything."""
     file = tmp_path / "harness.toml"
     file.write_text("""
@@ -62,7 +67,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_file_is_refused_with_line_and_key(name, tmp_path) -> None:
+def test_a_wrong_file_is_refused_with_line_and_key(name: str, tmp_path: Path) -> None:
     """One error, which says where and what was expected."""
     content, message = WRONG[name]
     file = tmp_path / "harness.toml"
@@ -73,7 +78,7 @@ def test_a_wrong_file_is_refused_with_line_and_key(name, tmp_path) -> None:
     assert str(caught.value) == f"{file}:{message}"
 
 
-def test_a_baseline_knows_calls_and_functions_but_no_lines(tmp_path) -> None:
+def test_a_baseline_knows_calls_and_functions_but_no_lines(tmp_path: Path) -> None:
     """What a rule allows and what has no place is not in it; the file is sorted, so that it diffs well."""
     file = tmp_path / "baseline.json"
     seen = [call("os.stat"), call(), call(line=99), call("import", allowed=True), call("open", "")]
@@ -92,7 +97,7 @@ def test_a_baseline_knows_calls_and_functions_but_no_lines(tmp_path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"schema": 1, "calls": [{"call": "open"}]}', '{"schema": "x"}']
 )
-def test_a_file_that_is_no_baseline_is_refused(content, tmp_path) -> None:
+def test_a_file_that_is_no_baseline_is_refused(content: str, tmp_path: Path) -> None:
     """Whatever it holds, the error is one and names the file."""
     file = tmp_path / "baseline.json"
     file.write_text(content)
@@ -101,7 +106,7 @@ def test_a_file_that_is_no_baseline_is_refused(content, tmp_path) -> None:
         baseline.load(file)
 
 
-def test_a_baseline_of_a_newer_version_or_that_is_not_there_is_refused(tmp_path) -> None:
+def test_a_baseline_of_a_newer_version_or_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A newer one says so; for a missing one there is advice."""
     file = tmp_path / "baseline.json"
     with pytest.raises(UsageError, match="no such baseline") as caught:

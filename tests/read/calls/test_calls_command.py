@@ -1,14 +1,18 @@
 """`harness watch --calls`, `[probe] calls = true` and `harness report`: from the program to the status."""
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
 
 from harness.commands.report import report
-from tests.support.commanded import harness
+from tests.support.commanded import Ended, harness
 
 PROGRAM = """
     import asyncio, os, sys
@@ -22,11 +26,14 @@ PROGRAM = """
 """
 
 
+Project = Callable[..., Path]
+
+
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Project:
     """A folder with a program; what it may do besides is put in place of EXTRA."""
 
-    def write(extra="pass"):
+    def write(extra: str = "pass") -> Path:
         (tmp_path / "program.py").write_text(dedent(PROGRAM).replace("EXTRA", extra))
         return tmp_path
 
@@ -35,11 +42,11 @@ def project(tmp_path):
     return write
 
 
-def watch(cwd, *options, out):
+def watch(cwd: Path, *options: str, out: str) -> Ended:
     return harness("watch", *options, "--", sys.executable, "program.py", cwd=cwd, out=out)
 
 
-def test_calls_are_watched_summed_up_and_leave_the_program_alone(project) -> None:
+def test_calls_are_watched_summed_up_and_leave_the_program_alone(project: Project) -> None:
     """The table is on stderr, the list in report.json; the program's output and status are its own."""
     ended = watch(project(), "--calls", out="run")
 
@@ -50,7 +57,7 @@ def test_calls_are_watched_summed_up_and_leave_the_program_alone(project) -> Non
     assert (call["call"], call["arguments"], call["count"]) == ("os.stat", ["settings.toml"], 1)
 
 
-def test_without_the_option_nothing_is_said_of_calls(project) -> None:
+def test_without_the_option_nothing_is_said_of_calls(project: Project) -> None:
     """No table, and null in report.json."""
     ended = watch(project(), out="run")
 
@@ -58,7 +65,7 @@ def test_without_the_option_nothing_is_said_of_calls(project) -> None:
     assert ended.report["calls"] is None
 
 
-def test_with_a_baseline_only_new_calls_fail(project) -> None:
+def test_with_a_baseline_only_new_calls_fail(project: Project) -> None:
     """Written by one run, it makes the next one pass; a call that is new fails it, and moved lines do not."""
     known = ("--calls", "--baseline", "baseline.json", "--fail-on", "calls.new > 0")
     first = watch(project(), *known, "--update-baseline", out="first")
@@ -73,7 +80,7 @@ def test_with_a_baseline_only_new_calls_fail(project) -> None:
     ]
 
 
-def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(project) -> None:
+def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(project: Project) -> None:
     """`harness.toml` is found; without it the record gives the same report, and another with other rules."""
     folder = project()
     (folder / "harness.toml").write_text('[[calls.allow]]\ncall = "os.*"\nreason = "local disk"')
@@ -90,7 +97,7 @@ def test_the_rules_of_the_project_are_kept_with_the_run_and_can_be_replaced(proj
     assert [call["allowed"] for call in strictly["calls"]] == [False]
 
 
-def test_what_is_wrong_is_said_before_the_program_starts(project) -> None:
+def test_what_is_wrong_is_said_before_the_program_starts(project: Project) -> None:
     """A wrong file, a missing baseline, options without calls: status 2, and nothing ran."""
     folder = project()
     (folder / "harness.toml").write_text('[[calls.alow]]\ncall = "os.*"')
@@ -110,7 +117,7 @@ def test_what_is_wrong_is_said_before_the_program_starts(project) -> None:
     assert "--update-baseline needs --baseline FILE" in update.stderr
 
 
-def test_a_scenario_counts_calls_too(project) -> None:
+def test_a_scenario_counts_calls_too(project: Project) -> None:
     """With `calls = true` under `[probe]`, and nothing else to say."""
     folder = project()
     (folder / "scenario.toml").write_text(

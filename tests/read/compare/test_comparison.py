@@ -1,5 +1,7 @@
 """Two runs side by side."""
 
+from __future__ import annotations
+
 import io
 import json
 import re
@@ -13,24 +15,26 @@ from harness.commands.report import report
 from harness.read import terminal
 from harness.read.compare.block_diff import block_changes
 from harness.read.compare.comparison import comparison
-from harness.read.compare.profile_diff import FunctionChange, ProfileDiff
+from harness.read.compare.profile_diff import FunctionChange, PerUnit, ProfileDiff, Weight
 from harness.read.formats import render
+from harness.read.report import Report
+from tests.read.conftest import Full
 
 
 @pytest.fixture
-def runs(full):
+def runs(full: Full) -> tuple[Report, Report]:
     """The same service twice: without a block, and with many."""
     return full("before", blocks=0).document(), full("after", blocks=14).document()
 
 
-def shown(document):
+def shown(document: Report) -> str:
     """What the terminal shows."""
     out = io.StringIO()
     terminal.show(document, Console(file=out, width=200))
     return out.getvalue()
 
 
-def test_what_got_slower_is_worse_and_the_rest_is_noise(runs) -> None:
+def test_what_got_slower_is_worse_and_the_rest_is_noise(runs: tuple[Report, Report]) -> None:
     """The latency of a service that began to block is worse; a run against itself is within the noise."""
     before, after = runs
     verdicts = {change.name: change.verdict for change in comparison(before, after, "").changes}
@@ -43,7 +47,7 @@ def test_what_got_slower_is_worse_and_the_rest_is_noise(runs) -> None:
     assert back["latency, p99 of a step"] == "better"
 
 
-def test_a_place_that_blocks_now_is_new(runs) -> None:
+def test_a_place_that_blocks_now_is_new(runs: tuple[Report, Report]) -> None:
     """With its count in either run; the other way round it is gone."""
     before, after = runs
     (new,), (gone,) = comparison(before, after, "").places, comparison(after, before, "").places
@@ -52,7 +56,7 @@ def test_a_place_that_blocks_now_is_new(runs) -> None:
     assert (gone.base_count, gone.head_count) == (14, 0)
 
 
-def test_what_may_be_chance_is_marked_as_such(full) -> None:
+def test_what_may_be_chance_is_marked_as_such(full: Full) -> None:
     """Few blocks in one run and none in the other; as many as before are the same, also in a longer run."""
     none, few, many = (full(f"{n}", blocks=n).document() for n in (0, 3, 12))
     changes = [
@@ -70,7 +74,7 @@ def test_what_may_be_chance_is_marked_as_such(full) -> None:
     assert block_changes(few.blocks, few.blocks * 2, 20.0, 40.0)[0].change == "same"
 
 
-def test_blocks_that_last_longer_are_a_change(full) -> None:
+def test_blocks_that_last_longer_are_a_change(full: Full) -> None:
     """As many as before, but each of them half as long again; a twentieth is of no interest."""
     blocks = full(blocks=10).document().blocks
     longer, hardly = ([replace(block, held_ms=block.held_ms * by) for block in blocks] for by in (1.5, 1.04))
@@ -80,7 +84,7 @@ def test_blocks_that_last_longer_are_a_change(full) -> None:
     assert [place.change for place in block_changes(blocks, hardly, 20, 20)] == ["same"]
 
 
-def test_the_terminal_and_markdown_show_what_changed(runs, full) -> None:
+def test_the_terminal_and_markdown_show_what_changed(runs: tuple[Report, Report], full: Full) -> None:
     """What got worse with its noise, the place that blocks now, and what cannot be compared."""
     before, after = runs
     between = replace(after, difference=comparison(before, after, "there are no samples of this run"))
@@ -100,15 +104,15 @@ def test_the_terminal_and_markdown_show_what_changed(runs, full) -> None:
     assert "Against" not in render(after, "md")
 
 
-def test_functions_that_moved_are_in_every_report(runs) -> None:
+def test_functions_that_moved_are_in_every_report(runs: tuple[Report, Report]) -> None:
     """Heavier and lighter ones with their time per request; those within the noise are left out."""
     before, after = runs
     shifts = (
-        FunctionChange("Host.restart", "hosts.py", 0.05, 1.7, 1.4, "heavier"),
-        FunctionChange("<i>|`", "cart.py", 0.3, 0.075, 0.12, "lighter"),
-        FunctionChange("Host.check", "hosts.py", 0.3, 0.31, 0.12, "noise"),
+        FunctionChange("Host.restart", "hosts.py", 0.05, 1.7, 1.4, Weight.HEAVIER),
+        FunctionChange("<i>|`", "cart.py", 0.3, 0.075, 0.12, Weight.LIGHTER),
+        FunctionChange("Host.check", "hosts.py", 0.3, 0.31, 0.12, Weight.NOISE),
     )
-    samples = ProfileDiff("request", 931.0, 930.0, False, (), (), (), (), (), (), (), shifts, 0.0)
+    samples = ProfileDiff(PerUnit.REQUEST, 931.0, 930.0, False, (), (), (), (), (), (), (), shifts, 0.0)
     between = replace(after, difference=comparison(before, after, samples))
     page, markdown, told = render(between, "html"), render(between, "md"), shown(between)
 
@@ -122,7 +126,7 @@ def test_functions_that_moved_are_in_every_report(runs) -> None:
         assert "Host.check" not in text
 
 
-def test_the_command_shows_the_other_run(full) -> None:
+def test_the_command_shows_the_other_run(full: Full) -> None:
     """`--against RUN` puts the difference into the page and into `report.json`; without it there is none."""
     before, after = full("before", blocks=0), full("after")
     assert "Comparison with another run" not in render(after.document(), "html")

@@ -1,10 +1,15 @@
 """The samples of two runs side by side, and how much of their difference is noise."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import pytest
 
-from harness.read.compare.profile_diff import profile_diff
-from harness.read.history import load
+from harness.read.compare.profile_diff import ProfileDiff, profile_diff
+from harness.read.history import History, load
 from harness.record import event
+from tests.read.conftest import Full, Record
 
 FILES = {
     "handle": "/srv/shop/service.py",
@@ -13,11 +18,23 @@ FILES = {
 }
 
 
+Profiled = Callable[..., History]
+
+
 @pytest.fixture
-def profiled(record):
+def profiled(record: Record) -> Profiled:
     """A run with samples: of each function how many visits, and how many ticks of 10 ms each lasted."""
 
-    def make(name, visits, *, requests=100, ran_s=20.0, line=41, way="signal", hz=100):
+    def make(
+        name: str,
+        visits: dict[str, tuple[int, int]],
+        *,
+        requests: int = 100,
+        ran_s: float = 20.0,
+        line: int = 41,
+        way: str = "signal",
+        hz: int = 100,
+    ) -> History:
         made = record(name)
         made.loop(turns_ms=[1.0] * 100, ran_s=ran_s)
         frames = tuple(event.Frame(FILES[function], line, function) for function in FILES)
@@ -45,40 +62,46 @@ def profiled(record):
     return make
 
 
-def verdicts(found):
+def diff(base: History, head: History) -> ProfileDiff:
+    found = profile_diff(base, head)
+    assert isinstance(found, ProfileDiff)
+    return found
+
+
+def verdicts(found: ProfileDiff) -> dict[str, str]:
     return {shift.function: shift.verdict for shift in found.shifts}
 
 
-def test_more_occurrences_than_by_chance_are_heavier(profiled) -> None:
+def test_more_occurrences_than_by_chance_are_heavier(profiled: Profiled) -> None:
     """Forty instead of ten are beyond the noise, in either direction; eleven instead of ten are not."""
     base, head = profiled("base", {"total": (10, 1)}), profiled("head", {"total": (40, 1)})
     near = profiled("near", {"total": (11, 1)})
 
-    assert verdicts(profile_diff(base, head)) == {"total": "heavier"}
-    assert verdicts(profile_diff(head, base)) == {"total": "lighter"}
-    assert verdicts(profile_diff(base, near)) == {"total": "noise"}
-    assert verdicts(profile_diff(base, base)) == {"total": "noise"}
+    assert verdicts(diff(base, head)) == {"total": "heavier"}
+    assert verdicts(diff(head, base)) == {"total": "lighter"}
+    assert verdicts(diff(base, near)) == {"total": "noise"}
+    assert verdicts(diff(base, base)) == {"total": "noise"}
 
 
-def test_a_long_occurrence_is_one_event(profiled) -> None:
+def test_a_long_occurrence_is_one_event(profiled: Profiled) -> None:
     """One of 30 ticks may be chance, 30 of one tick each are not: the ticks of a visit hang together."""
     none = profiled("none", {"handle": (20, 1)})
     (long,) = [
         shift
-        for shift in profile_diff(none, profiled("long", {"handle": (20, 1), "total": (1, 30)})).shifts
+        for shift in diff(none, profiled("long", {"handle": (20, 1), "total": (1, 30)})).shifts
         if shift.function == "total"
     ]
-    short = profile_diff(none, profiled("short", {"handle": (20, 1), "total": (30, 1)}))
+    short = diff(none, profiled("short", {"handle": (20, 1), "total": (30, 1)}))
 
     assert (long.verdict, long.head_ms, long.band_ms) == ("noise", 3.0, 6.0)
     assert verdicts(short) == {"handle": "noise", "total": "heavier"}
 
 
-def test_runs_of_different_length_are_compared_by_the_request(profiled) -> None:
+def test_runs_of_different_length_are_compared_by_the_request(profiled: Profiled) -> None:
     """Twice the samples for twice the requests are nothing; without load the time that loops ran counts."""
     base = profiled("base", {"total": (50, 1)})
-    twice = profile_diff(base, profiled("twice", {"total": (100, 1)}, requests=200))
-    idle = profile_diff(
+    twice = diff(base, profiled("twice", {"total": (100, 1)}, requests=200))
+    idle = diff(
         profiled("a", {"total": (50, 1)}, requests=0),
         profiled("b", {"total": (100, 1)}, requests=0, ran_s=40),
     )
@@ -90,10 +113,10 @@ def test_runs_of_different_length_are_compared_by_the_request(profiled) -> None:
     assert verdicts(idle) == {"total": "noise"}
 
 
-def test_code_that_moved_is_the_same_code(profiled) -> None:
+def test_code_that_moved_is_the_same_code(profiled: Profiled) -> None:
     """A function is told by name and file; a library's time is put down to the program's line above it."""
     base = profiled("base", {"total": (5, 1), "dumps": (20, 1)})
-    moved = profile_diff(base, profiled("moved", {"total": (5, 1), "dumps": (20, 1)}, line=87))
+    moved = diff(base, profiled("moved", {"total": (5, 1), "dumps": (20, 1)}, line=87))
 
     assert [line[:2] for line in moved.lines] == [
         ("handle", "service.py"),
@@ -104,9 +127,9 @@ def test_code_that_moved_is_the_same_code(profiled) -> None:
     assert (shift.function, shift.where, shift.base_ms, shift.head_ms) == ("total", "cart.py", 2.5, 2.5)
 
 
-def test_each_row_has_its_call_and_the_noise_of_all_below(profiled) -> None:
+def test_each_row_has_its_call_and_the_noise_of_all_below(profiled: Profiled) -> None:
     """Times are of the call by itself and add up; variances do not, so inner calls have their own."""
-    found = profile_diff(
+    found = diff(
         profiled("base", {"handle": (4, 1), "total": (6, 1)}),
         profiled("head", {"handle": (4, 1), "total": (9, 2)}),
     )
@@ -120,11 +143,11 @@ def test_each_row_has_its_call_and_the_noise_of_all_below(profiled) -> None:
     assert found.callers == (0, 1)
 
 
-def test_occurrences_end_where_another_task_follows(profiled, record) -> None:
+def test_occurrences_end_where_another_task_follows(profiled: Profiled, record: Record) -> None:
     """Ticks of two tasks in turn are a visit each, however close they lie; of one task they are one."""
     alone = profiled("alone", {"total": (1, 6)})
 
-    def in_turn(name, tasks):
+    def in_turn(name: str, tasks: int) -> History:
         made = record(name)
         made.loop()
         made.write(
@@ -144,21 +167,23 @@ def test_occurrences_end_where_another_task_follows(profiled, record) -> None:
         made.close()
         return load(made.folder)
 
-    one, two = (profile_diff(alone, in_turn(f"{n}", n)).shifts[0] for n in (1, 2))
+    one, two = (diff(alone, in_turn(f"{n}", n)).shifts[0] for n in (1, 2))
     assert one.band_ms == pytest.approx(2 * (2 * 36 * 0.01) ** 0.5, rel=1e-3)
     assert two.band_ms == pytest.approx(2 * ((36 + 6) * 0.01) ** 0.5, rel=1e-3)
 
 
-def test_in_a_recording_from_outside_each_tick_is_an_event(profiled) -> None:
+def test_in_a_recording_from_outside_each_tick_is_an_event(profiled: Profiled) -> None:
     """py-spy only counts, and all of a stack is one event: its ticks are taken as visits of their own."""
     base = profiled("base", {"total": (1, 10)}, way="outside")
-    (shift,) = profile_diff(base, profiled("head", {"total": (1, 60)}, way="outside")).shifts
+    (shift,) = diff(base, profiled("head", {"total": (1, 60)}, way="outside")).shifts
 
     assert (shift.head_ms - shift.base_ms, shift.verdict) == (5.0, "heavier")
     assert shift.band_ms == pytest.approx(2 * (70 * 0.01) ** 0.5, rel=1e-3)
 
 
-def test_where_nothing_can_be_compared_there_is_a_reason(profiled, record, full) -> None:
+def test_where_nothing_can_be_compared_there_is_a_reason(
+    profiled: Profiled, record: Record, full: Full
+) -> None:
     """Without samples in either run, or with samples in one alone."""
     sampled, empty = profiled("sampled", {"total": (5, 1)}), record("empty")
     empty.loop()
@@ -169,16 +194,16 @@ def test_where_nothing_can_be_compared_there_is_a_reason(profiled, record, full)
 
     assert profile_diff(load(empty.folder), sampled) == "there are no samples of the other run"
     assert profile_diff(sampled, load(empty.folder)) == "there are no samples of this run"
-    assert profile_diff(sampled, load(late.folder)).startswith("only one of the runs was sampled")
-    assert profile_diff(load(late.folder), load(late.folder)).only_late
+    assert str(profile_diff(sampled, load(late.folder))).startswith("only one of the runs was sampled")
+    assert diff(load(late.folder), load(late.folder)).only_late
 
 
-def test_calls_beyond_the_bound_are_counted(profiled, monkeypatch) -> None:
+def test_calls_beyond_the_bound_are_counted(profiled: Profiled, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page has room for so many; the time of the others is not lost without a word."""
     base = profiled("base", {"handle": (10, 1), "total": (6, 1), "dumps": (2, 1)})
     monkeypatch.setattr("harness.read.compare.profile_diff.CALLS", 3)
 
-    found = profile_diff(base, base)
+    found = diff(base, base)
     assert [line.function for line in found.lines] == ["handle", "total"]
     assert found.left_out_ms == pytest.approx(0.4)
     assert {shift.function for shift in found.shifts} == {"handle", "total"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from harness.read import report
 from harness.read.renderers import html, markdown
 from harness.record import event
+from tests.read.conftest import Full, Record
 
 
-def test_the_latest_count_of_each_process_holds(record) -> None:
+def test_the_latest_count_of_each_process_holds(record: Record) -> None:
     """Of two processes together; what was done is told with who did it, and when."""
     made = record()
     for pid in (1, 2):
@@ -39,7 +40,7 @@ def test_the_latest_count_of_each_process_holds(record) -> None:
     )
 
 
-def test_a_run_without_a_console(full) -> None:
+def test_a_run_without_a_console(full: Full) -> None:
     """Has nothing to tell of one."""
     judged = full().document()
 

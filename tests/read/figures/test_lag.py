@@ -1,14 +1,18 @@
 """The lag of a loop, weighted by time."""
 
+from __future__ import annotations
+
 import random
 
 import pytest
 
 from harness.read.figures.loop import lag_ns
+from harness.record.event import ProbeFailed
+from tests.read.conftest import Record
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 0.999])
-def test_lag_is_the_wait_of_work_due_at_a_random_moment(share) -> None:
+def test_lag_is_the_wait_of_work_due_at_a_random_moment(share: float) -> None:
     """The formula agrees with visitors who come at random moments of a simulated loop."""
     dice = random.Random(11)
     turns = [dice.choice((1e6, 2e6, 40e6, 300e6)) for _ in range(400)]
@@ -36,7 +40,7 @@ def test_a_loop_that_is_rarely_in_a_turn_has_no_lag() -> None:
     assert lag_ns([(10, 1e6)], ran_ns=10**10, share=0.99) == 0.0
 
 
-def test_a_tenth_of_the_time_dead_is_not_hidden_by_a_million_quick_turns(record) -> None:
+def test_a_tenth_of_the_time_dead_is_not_hidden_by_a_million_quick_turns(record: Record) -> None:
     """One turn of 2 s in a run of 20 s is the p99, however many short turns there were."""
     made = record()
     made.loop(turns_ms=[0.001] * 20_000 + [2000.0], ran_s=20.0)
@@ -47,7 +51,7 @@ def test_a_tenth_of_the_time_dead_is_not_hidden_by_a_million_quick_turns(record)
     assert lag.p99 == pytest.approx(1800, abs=20)
 
 
-def test_the_turn_in_which_a_process_was_killed_counts(record) -> None:
+def test_the_turn_in_which_a_process_was_killed_counts(record: Record) -> None:
     """A turn that never ended is as long as the process is known to have lived in it."""
     made = record()
     made.loop(turns_ms=[1.0], stopped=False)
@@ -60,7 +64,5 @@ def test_the_turn_in_which_a_process_was_killed_counts(record) -> None:
     assert loop.ran_s == pytest.approx(8)
 
 
-def _last_word(at_ns):
-    from harness.record.event import ProbeFailed
-
+def _last_word(at_ns: int) -> ProbeFailed:
     return ProbeFailed(at_ns, "test", "its last word")

@@ -1,12 +1,15 @@
 """The load's figures."""
 
+from __future__ import annotations
+
 import pytest
 
 from harness.read.figures.load import Late, Latency, Load
 from harness.record import event
+from tests.read.conftest import Look, Record
 
 
-def test_latency_counts_from_when_a_request_was_due(record) -> None:
+def test_latency_counts_from_when_a_request_was_due(record: Record) -> None:
     """A request sent late is as slow as its caller saw it, and the lateness is told apart."""
     made = record()
     made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.3))
@@ -26,7 +29,7 @@ def test_latency_counts_from_when_a_request_was_due(record) -> None:
     )
 
 
-def test_what_was_refused_or_never_answered_failed(record) -> None:
+def test_what_was_refused_or_never_answered_failed(record: Record) -> None:
     """An error, a refusal before sending and silence are failures; silence lasts to the record's end."""
     made = record()
     made.write(
@@ -44,6 +47,7 @@ def test_what_was_refused_or_never_answered_failed(record) -> None:
 
     document = made.document()
     load = document.load
+    assert load is not None
     assert (load.offered, load.sent, load.completed, load.failed) == (4, 3, 1, 3)
     assert load.latency_ms.max == 2000.0
     assert [f.message for f in document.findings if f.rule == "load"] == [
@@ -51,7 +55,7 @@ def test_what_was_refused_or_never_answered_failed(record) -> None:
     ]
 
 
-def test_a_run_without_load_has_no_figures_of_load(record) -> None:
+def test_a_run_without_load_has_no_figures_of_load(record: Record) -> None:
     """Null, not zeros."""
     made = record()
     made.loop(turns_ms=[1])
@@ -60,7 +64,7 @@ def test_a_run_without_load_has_no_figures_of_load(record) -> None:
     assert made.document().load is None
 
 
-def test_two_drivers_with_the_same_numbers_are_kept_apart(record) -> None:
+def test_two_drivers_with_the_same_numbers_are_kept_apart(record: Record) -> None:
     """Each shard counts its requests from 0."""
     made = record()
     for role, done in (("driver", 0.1), ("shard", 0.3)):
@@ -71,11 +75,14 @@ def test_two_drivers_with_the_same_numbers_are_kept_apart(record) -> None:
     made.ended(2)
 
     load = made.document().load
+    assert load is not None
     assert (load.offered, load.completed) == (2, 2)
     assert (load.latency_ms.p50, load.latency_ms.max) == (100.0, 300.0)
 
 
-def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(record, look) -> None:
+def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(
+    record: Record, look: Look
+) -> None:
     """Sent and latency stand at the request, answers at their time, blocks and busy share at the loop's."""
     made = record()
     made.loop()
@@ -93,5 +100,5 @@ def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(recor
     assert line.sent == (0, 1, 0, 1)
     assert (line.completed, line.failed) == ((0, 0, 0, 1), (0, 0, 0, 1))
     assert line.max_ms == (None, 600.0, None, None)
-    assert line.busy_ratio == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.8), pytest.approx(0.8))
+    assert line.busy_ratio == pytest.approx((0.2, 0.2, 0.8, 0.8))
     assert line.longest_ms == (None, 600.0, 600.0, 600.0)

@@ -1,6 +1,9 @@
 """How a run is judged: expectations, the outcome, the verdict."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Unpack
 
 import pytest
 
@@ -11,17 +14,20 @@ from harness.read.history import load
 from harness.read.judge.expectation import figures, judge
 from harness.read.judge.outcome import OutcomeName, RunOutcome
 from harness.read.judge.verdict import sentence
-from harness.read.report import exit_status
+from harness.read.report import Report, exit_status
 from harness.record import event
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
+from harness.stacks.cause import Cause
+from harness.stacks.wait_kind import WaitKind
+from tests.read.conftest import Full, Look, Options, Record, Recording
 
 
-def ending(document):
+def ending(document: Report) -> tuple[str, int]:
     return document.run.outcome, exit_status(document)
 
 
-def healthy(record, **options):
+def healthy(record: Record, **options: Unpack[Options]) -> Recording:
     made = record(**options)
     made.loop(turns_ms=[1.2] * 300)
     return made
@@ -31,14 +37,14 @@ def healthy(record, **options):
     ("comparison", "limit", "passed"),
     [("<", 5, False), ("<=", 5, True), (">", 4, True), (">=", 6, False), ("==", 5, True), ("~", 5, False)],
 )
-def test_an_expectation_compares_the_figure_with_its_limit(comparison, limit, passed) -> None:
+def test_an_expectation_compares_the_figure_with_its_limit(comparison: str, limit: int, passed: bool) -> None:
     """Every comparison of the manifest; one that is not known does not pass."""
     (judged,) = judge([Expectation("spans.orphans", comparison, limit)], {"spans.orphans": 5})
 
     assert (judged.limit, judged.value, judged.passed) == (f"{comparison} {limit}", 5, passed)
 
 
-def test_a_figure_that_the_run_does_not_have_fails(record) -> None:
+def test_a_figure_that_the_run_does_not_have_fails(record: Record) -> None:
     """No ledger, no load, no such name: the value is null and the expectation is missed."""
     made = healthy(
         record, expectations=[("ledger.lost", "==", 0), ("load.failed", "==", 0), ("no.such", ">", 0)]
@@ -50,7 +56,7 @@ def test_a_figure_that_the_run_does_not_have_fails(record) -> None:
     assert ending(document) == ("failed", 1)
 
 
-def test_every_figure_that_can_be_expected_is_computed(full) -> None:
+def test_every_figure_that_can_be_expected_is_computed(full: Full) -> None:
     """What `record/metric.py` offers is in a whole run's figures, save what it does not record."""
     made = full()
     made.close()
@@ -60,7 +66,7 @@ def test_every_figure_that_can_be_expected_is_computed(full) -> None:
     assert [key for key in missing if not key.startswith(("loop.tasks.", "profile.", "calls."))] == []
 
 
-def test_met_expectations_pass(record) -> None:
+def test_met_expectations_pass(record: Record) -> None:
     """All met: passed, status 0."""
     made = healthy(record, expectations=[("blocks.count", "==", 0), ("blocks.max_held_ms", "<", 100)])
     made.ended()
@@ -68,7 +74,7 @@ def test_met_expectations_pass(record) -> None:
     assert ending(made.document()) == ("passed", 0)
 
 
-def test_a_target_that_died_on_its_own_crashed(record) -> None:
+def test_a_target_that_died_on_its_own_crashed(record: Record) -> None:
     """By a signal nobody sent: crashed, status 4, whatever else is true."""
     made = healthy(record, expectations=[("blocks.count", ">", 5)])
     made.ended(3, status=-11, expected=False)
@@ -79,7 +85,9 @@ def test_a_target_that_died_on_its_own_crashed(record) -> None:
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, False), (1, True), (-15, True)])
-def test_a_target_that_ended_as_asked_or_well_did_not_crash(record, status, expected) -> None:
+def test_a_target_that_ended_as_asked_or_well_did_not_crash(
+    record: Record, status: int, expected: bool
+) -> None:
     """An end that was asked for, or a good one that was not, is no crash."""
     made = healthy(record)
     made.ended(3, status=status, expected=expected)
@@ -87,7 +95,7 @@ def test_a_target_that_ended_as_asked_or_well_did_not_crash(record, status, expe
     assert ending(made.document()) == ("passed", 0)
 
 
-def test_an_interrupted_run_is_aborted(record) -> None:
+def test_an_interrupted_run_is_aborted(record: Record) -> None:
     """Ctrl-C: status 130."""
     made = healthy(record)
     made.ended(interrupted=True)
@@ -97,7 +105,7 @@ def test_an_interrupted_run_is_aborted(record) -> None:
     assert document.run.verdict.startswith("Partial record (it was interrupted): ")
 
 
-def test_a_record_without_the_runners_last_word_is_partial(record) -> None:
+def test_a_record_without_the_runners_last_word_is_partial(record: Record) -> None:
     """The runner was killed: aborted, status 3, and the figures so far."""
     made = healthy(record)
 
@@ -111,7 +119,9 @@ def test_a_record_without_the_runners_last_word_is_partial(record) -> None:
 
 
 @pytest.mark.parametrize(("late_ms", "outcome"), [(80, ("invalid", 3)), (20, ("passed", 0))])
-def test_load_that_came_late_is_no_measurement(record, late_ms, outcome) -> None:
+def test_load_that_came_late_is_no_measurement(
+    record: Record, late_ms: int, outcome: tuple[str, int]
+) -> None:
     """p99 lateness over the manifest's limit makes the run invalid; under it nothing happens."""
     made = healthy(record, max_late_ms=50.0)
     for n in range(10):
@@ -122,7 +132,7 @@ def test_load_that_came_late_is_no_measurement(record, late_ms, outcome) -> None
     assert ending(made.document()) == outcome
 
 
-def test_events_that_the_driver_dropped_are_no_measurement(record) -> None:
+def test_events_that_the_driver_dropped_are_no_measurement(record: Record) -> None:
     """Requests that are not in the record cannot be judged."""
     made = healthy(record)
     made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 1.0))
@@ -135,7 +145,7 @@ def test_events_that_the_driver_dropped_are_no_measurement(record) -> None:
     assert document.run.verdict.startswith("Invalid measurement (the driver (process ")
 
 
-def test_the_verdict_names_the_line_that_blocked(full) -> None:
+def test_the_verdict_names_the_line_that_blocked(full: Full) -> None:
     """Share, count, call, place, span and who waited, in one sentence."""
     assert full().document().run.verdict == (
         "Loop blocked 7.5 % of the run: 5 blocks, each time socket.SocketIO.readinto <- Host.restart "
@@ -144,7 +154,7 @@ def test_the_verdict_names_the_line_that_blocked(full) -> None:
     )
 
 
-def test_the_verdict_names_the_worst_of_several_lines(record, look) -> None:
+def test_the_verdict_names_the_worst_of_several_lines(record: Record, look: Look) -> None:
     """With more than one place the share of the worst is told."""
     made = record()
     made.loop(turns_ms=[300, 100])
@@ -160,19 +170,36 @@ def test_the_verdict_names_the_worst_of_several_lines(record, look) -> None:
 @pytest.mark.parametrize(
     ("cause", "waits_for", "leaf", "text"),
     [
-        ("call", "sleep", "", ": f slept (a.py:1)"),
-        ("call", "dns", "socket.getaddrinfo", ": socket.getaddrinfo <- f waited for DNS (a.py:1)"),
-        ("call", "", "", " in f (a.py:1)"),
-        ("cpu", "", "json.dumps", " in json.dumps <- f (a.py:1)"),
-        ("import", "", "import anyio", " in import anyio <- f (a.py:1)"),
-        ("gil", "", "", ": another thread held the GIL in f (a.py:1)"),
-        ("gc", "", "collection of generation 2", ": a collection of generation 2 ran in f (a.py:1)"),
-        ("many", "", "", ": many short callbacks ran, most of the time f (a.py:1)"),
-        ("descheduled", "", Starvation.BUSY, ": the machine was too busy to run f (a.py:1)"),
-        ("descheduled", "", Starvation.STOPPED, ": the process was stopped by a signal in f (a.py:1)"),
+        (Cause.CALL, WaitKind("sleep"), "", ": f slept (a.py:1)"),
+        (
+            Cause.CALL,
+            WaitKind("dns"),
+            "socket.getaddrinfo",
+            ": socket.getaddrinfo <- f waited for DNS (a.py:1)",
+        ),
+        (Cause.CALL, WaitKind(""), "", " in f (a.py:1)"),
+        (Cause.CPU, WaitKind(""), "json.dumps", " in json.dumps <- f (a.py:1)"),
+        (Cause.IMPORT, WaitKind(""), "import anyio", " in import anyio <- f (a.py:1)"),
+        (Cause.GIL, WaitKind(""), "", ": another thread held the GIL in f (a.py:1)"),
+        (
+            Cause.GC,
+            WaitKind(""),
+            "collection of generation 2",
+            ": a collection of generation 2 ran in f (a.py:1)",
+        ),
+        (Cause.MANY, WaitKind(""), "", ": many short callbacks ran, most of the time f (a.py:1)"),
+        (Cause.DESCHEDULED, WaitKind(""), Starvation.BUSY, ": the machine was too busy to run f (a.py:1)"),
+        (
+            Cause.DESCHEDULED,
+            WaitKind(""),
+            Starvation.STOPPED,
+            ": the process was stopped by a signal in f (a.py:1)",
+        ),
     ],
 )
-def test_the_verdict_says_what_happened_by_the_cause(record, look, cause, waits_for, leaf, text) -> None:
+def test_the_verdict_says_what_happened_by_the_cause(
+    record: Record, look: Look, cause: Cause, waits_for: WaitKind, leaf: str, text: str
+) -> None:
     """One sentence for each cause; the frame alone would mislead where other code took the time."""
     made = healthy(record)
     made.blocked(1, 300, [look("a.py:1 f", span="")])
@@ -186,7 +213,7 @@ def test_the_verdict_says_what_happened_by_the_cause(record, look, cause, waits_
     assert said == f"Loop blocked 1.5 % of the run: 1 block{text}."
 
 
-def test_the_verdict_of_a_quiet_run_says_what_was_measured(record) -> None:
+def test_the_verdict_of_a_quiet_run_says_what_was_measured(record: Record) -> None:
     """The limit, the lag and how long it was watched."""
     made = record()
     made.loop(turns_ms=[1.2] * 3000)
@@ -197,7 +224,7 @@ def test_the_verdict_of_a_quiet_run_says_what_was_measured(record) -> None:
     )
 
 
-def test_turns_that_were_counted_but_not_recorded_are_not_called_quiet(record) -> None:
+def test_turns_that_were_counted_but_not_recorded_are_not_called_quiet(record: Record) -> None:
     """The page knows of a block whose event is lost: neither 'no block' nor an invented place."""
     made = record()
     made.loop(turns_ms=[250.0])
@@ -208,7 +235,7 @@ def test_turns_that_were_counted_but_not_recorded_are_not_called_quiet(record) -
     assert [f.message for f in document.findings] == ["1 turn over the limit counted but not recorded"]
 
 
-def test_a_program_without_probe_is_not_called_quiet(record) -> None:
+def test_a_program_without_probe_is_not_called_quiet(record: Record) -> None:
     """No record of the target: the probe never entered."""
     made = record()
     made.ended()
@@ -216,7 +243,7 @@ def test_a_program_without_probe_is_not_called_quiet(record) -> None:
     assert made.document().run.verdict == ("The probe never entered the program, so no loop was measured.")
 
 
-def test_a_program_without_loop_differs_from_one_without_probe(record) -> None:
+def test_a_program_without_loop_differs_from_one_without_probe(record: Record) -> None:
     """The probe was there, and saw no loop."""
     made = record()
     made.write("target", event.ProbeClosed(made.at(1), 0, 0.0, 0, 0, 0))
@@ -227,7 +254,7 @@ def test_a_program_without_loop_differs_from_one_without_probe(record) -> None:
     )
 
 
-def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record) -> None:
+def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record: Record) -> None:
     """Counters that nobody writes prove nothing."""
     made = record()
     made.loop(mechanism="unseen")

@@ -1,12 +1,18 @@
 """A record in the formats of other tools, each checked against the format itself."""
 
+from __future__ import annotations
+
 import base64
 import gzip
 import json
 import re
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import jsonschema
@@ -15,17 +21,22 @@ from click.testing import CliRunner
 
 from harness.commands.report import report
 from harness.read.formats import export, names, render
-from harness.read.history import load
+from harness.read.history import History, load
 from harness.record import event
+from tests.read.conftest import Full, Look, Record
 
 HOSTILE = "a;b\"'\\\n<c>\x1b"
 
 
+Sampling = Callable[..., History]
+Track = tuple[int, int]  # process and thread
+
+
 @pytest.fixture
-def sampled(full):
+def sampled(full: Full) -> Sampling:
     """The run of a whole service, with the sampler in it."""
 
-    def make(name="sampled", hostile=""):
+    def make(name: str = "sampled", hostile: str = "") -> History:
         made = full(name, hostile=hostile)
         frames = tuple(
             event.Frame(file, line, function + hostile)
@@ -64,12 +75,19 @@ def sampled(full):
     return make
 
 
+def exported(history: History, name: str) -> str:
+    """A record in a format that is text."""
+    text = export(history, name)
+    assert isinstance(text, str)
+    return text
+
+
 # --- samples ------------------------------------------------------------------------------------------
 
 
-def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled) -> None:
+def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled: Sampling) -> None:
     """Thread, span, and the program's frames outermost first; nothing of the loop's own."""
-    assert export(sampled(), "collapsed").splitlines() == [
+    assert exported(sampled(), "collapsed").splitlines() == [
         "MainThread;span restart host;Handler.handle (/srv/shop/service.py:31);"
         "Host.restart (/srv/shop/hosts.py:41) 60",
         "MainThread;no span;Handler.handle (/srv/shop/service.py:31);Host.check (/srv/shop/hosts.py:50) 30",
@@ -77,9 +95,9 @@ def test_collapsed_stacks_are_lines_of_frames_and_a_count(sampled) -> None:
     ]
 
 
-def test_names_cannot_break_a_collapsed_line(sampled) -> None:
+def test_names_cannot_break_a_collapsed_line(sampled: Sampling) -> None:
     """Neither a semicolon nor the end of a line in a name."""
-    lines = export(sampled(hostile=HOSTILE), "collapsed").split("\n")[:-1]
+    lines = exported(sampled(hostile=HOSTILE), "collapsed").split("\n")[:-1]
 
     assert len(lines) == 3
     assert [len(line.split(";")) for line in lines] == [5, 5, 4]
@@ -140,7 +158,7 @@ SPEEDSCOPE = {
 }
 
 
-def test_speedscope_takes_its_file(sampled) -> None:
+def test_speedscope_takes_its_file(sampled: Sampling) -> None:
     """By its format: each sample a stack of frames that exist, its weight beside it, in nanoseconds."""
     found = json.loads(export(sampled(), "speedscope"))
 
@@ -162,7 +180,7 @@ def test_speedscope_takes_its_file(sampled) -> None:
         assert all(index < len(frames) for stack in profile["samples"] for index in stack)
 
 
-def test_without_a_sampler_there_are_samples_of_late_turns(full) -> None:
+def test_without_a_sampler_there_are_samples_of_late_turns(full: Full) -> None:
     """A run that was not sampled still shows what blocked, and says that it is no more than that."""
     made = full()
     made.close()
@@ -207,12 +225,13 @@ PPROF = {
 }
 
 
-def pprof(data):
+def pprof(data: str | bytes) -> Any:
     """The profile, decoded by Google's library with the schema of the format."""
     protobuf = pytest.importorskip("google.protobuf", reason="protobuf is not installed")
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     assert protobuf
+    assert isinstance(data, bytes)
     kinds = {"m": 11, "s": 9, "i": 3, "u": 4}
     file = descriptor_pb2.FileDescriptorProto(name="profile.proto", package="pprof", syntax="proto3")
     for message, fields in PPROF.items():
@@ -232,7 +251,7 @@ def pprof(data):
     return found
 
 
-def test_pprof_decodes_by_its_schema(sampled) -> None:
+def test_pprof_decodes_by_its_schema(sampled: Sampling) -> None:
     """Stacks innermost first, ticks and nanoseconds, and the span as a label; every reference is kept."""
     found = pprof(export(sampled(), "pprof"))
     text = list(found.string_table)
@@ -264,10 +283,12 @@ def test_pprof_decodes_by_its_schema(sampled) -> None:
 # --- the timeline -------------------------------------------------------------------------------------
 
 
-def check_chrome(trace):
+def check_chrome(
+    trace: dict[str, Any],
+) -> tuple[dict[Track, list[tuple[int, int]]], dict[str, list[dict[str, Any]]]]:
     """What viewers of the format expect, of which they drop in silence what does not fit."""
-    by_track = defaultdict(list)
-    flows = defaultdict(list)
+    by_track: dict[Track, list[tuple[int, int]]] = defaultdict(list)
+    flows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in trace["traceEvents"]:
         assert item["ph"] in "XMCsf", item
         if item["ph"] == "X":
@@ -278,7 +299,7 @@ def check_chrome(trace):
         elif item["ph"] in "sf":
             flows[item["id"]].append(item)
     for slices in by_track.values():
-        open_ends = []
+        open_ends: list[int] = []
         for start, end in sorted(slices, key=lambda item: (item[0], -item[1])):
             while open_ends and open_ends[-1] <= start:
                 open_ends.pop()
@@ -293,7 +314,7 @@ def check_chrome(trace):
     return by_track, flows
 
 
-def test_the_timeline_keeps_every_slice(full) -> None:
+def test_the_timeline_keeps_every_slice(full: Full) -> None:
     """All spans, blocks and faults are on it, strictly nested on their tracks; arrows have both ends."""
     made = full()
     made.close()
@@ -308,15 +329,18 @@ def test_the_timeline_keeps_every_slice(full) -> None:
     assert flows
 
 
-def test_spans_that_overlap_on_a_task_get_a_track_of_their_own(record) -> None:
+def test_spans_that_overlap_on_a_task_get_a_track_of_their_own(record: Record) -> None:
     """Two that neither contain each other nor follow each other; a child in another task has an arrow."""
     made = record()
 
-    def span(name, span_id, task, start_s, end_s, parent="") -> None:
-        ids = {"trace_id": "1" * 32, "span_id": span_id, "parent_id": parent}
-        times = {"start_ns": made.at(start_s), "end_ns": made.at(end_s)}
-        kind = {"name": name, "kind": "internal", "status": "ok", "thread": "MainThread"}
-        made.write("target", event.SpanEnded(**kind, **ids, **times, pid=7, task=task))
+    def span(name: str, span_id: str, task: str, start_s: float, end_s: float, parent: str = "") -> None:
+        ended = event.SpanEnded(
+            *(name, "internal", "1" * 32, span_id, parent, made.at(start_s), made.at(end_s), "ok"),
+            thread="MainThread",
+            pid=7,
+            task=task,
+        )
+        made.write("target", ended)
 
     span("outer", "a" * 16, "Task-1", 1, 4)
     span("crossing", "b" * 16, "Task-1", 3, 6)
@@ -342,12 +366,22 @@ def test_spans_that_overlap_on_a_task_get_a_track_of_their_own(record) -> None:
 # --- spans and figures --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Collector:
+    """Where it listens, and the requests that it took."""
+
+    server_port: int
+    taken: list[Any]
+
+
 @pytest.fixture
-def collector():
+def collector() -> Iterator[Collector]:
     """An OTLP receiver: takes JSON over HTTP, and reads it strictly into OpenTelemetry's own messages."""
     pytest.importorskip("opentelemetry.proto", reason="opentelemetry-proto is not installed")
     from google.protobuf import json_format
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    taken: list[Any] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -359,32 +393,31 @@ def collector():
                 body,
             )
             try:
-                server.taken.append(json_format.Parse(body, ExportTraceServiceRequest()))
+                taken.append(json_format.Parse(body, ExportTraceServiceRequest()))
                 status = 200
             except json_format.ParseError:
                 status = 400
             self.send_response(status)
             self.end_headers()
 
-        def log_message(self, *_) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.taken = []
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield server
+        yield Collector(server.server_port, taken)
         server.shutdown()
         serving.join()
 
 
-def test_a_collector_takes_the_spans(full, collector) -> None:
+def test_a_collector_takes_the_spans(full: Full, collector: Collector) -> None:
     """All of them, with ids of the right length, wall-clock times, and blocks as events of their spans."""
     made = full()
     made.close()
     history = load(made.folder)
     url = f"http://127.0.0.1:{collector.server_port}/v1/traces"
-    body = export(history, "otlp").encode()
+    body = exported(history, "otlp").encode()
     answer = urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=10)
 
     spans = collector.taken[0].resource_spans[0].scope_spans[0].spans
@@ -398,18 +431,20 @@ def test_a_collector_takes_the_spans(full, collector) -> None:
     assert {span.kind for span in spans} == {1, 3, 4, 5}
 
 
-def test_a_block_is_an_event_of_its_span(record, look, collector) -> None:
+def test_a_block_is_an_event_of_its_span(record: Record, look: Look, collector: Collector) -> None:
     """With the line that held the loop."""
     made = record()
     made.loop(turns_ms=[300])
-    ids = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331", "parent_id": ""}
-    kind = {"name": "checkout", "kind": "server", "status": "error", "thread": "MainThread"}
-    made.write("target", event.SpanEnded(**kind, **ids, start_ns=made.at(1), end_ns=made.at(3)))
+    span_ended = event.SpanEnded(
+        *("checkout", "server", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", ""),
+        *(made.at(1), made.at(3), "error", "MainThread"),
+    )
+    made.write("target", span_ended)
     made.blocked(2, 300, [look("cart.py:41 total")])
     made.ended()
     made.close()
     url = f"http://127.0.0.1:{collector.server_port}/v1/traces"
-    urlopen(Request(url, export(load(made.folder), "otlp").encode()), timeout=10)
+    urlopen(Request(url, exported(load(made.folder), "otlp").encode()), timeout=10)
 
     (span,) = collector.taken[0].resource_spans[0].scope_spans[0].spans
     (blocked,) = span.events
@@ -420,7 +455,7 @@ def test_a_block_is_an_event_of_its_span(record, look, collector) -> None:
     assert span.start_time_unix_nano < blocked.time_unix_nano < span.end_time_unix_nano
 
 
-def test_prometheus_reads_the_figures(full) -> None:
+def test_prometheus_reads_the_figures(full: Full) -> None:
     """By its own parser: every figure once for each set of labels, in seconds, with hostile names escaped."""
     parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
     document = full(hostile=HOSTILE).document()
@@ -435,13 +470,15 @@ def test_prometheus_reads_the_figures(full) -> None:
     latency = [
         v for n, labels, v in samples if n == "harness_load_latency_seconds" and ("quantile", "1") in labels
     ]
+    assert document.load is not None
+    assert document.load.latency_ms.max is not None
     assert latency == [pytest.approx(document.load.latency_ms.max / 1000)]
 
 
 # --- the command --------------------------------------------------------------------------------------
 
 
-def test_the_report_command_writes_every_format(sampled, tmp_path) -> None:
+def test_the_report_command_writes_every_format(sampled: Sampling, tmp_path: Path) -> None:
     """To a file, byte for byte what it prints."""
     history = sampled()
     for name in names():
@@ -461,7 +498,7 @@ def test_the_report_command_writes_every_format(sampled, tmp_path) -> None:
     assert history.of(event.Sampled)
 
 
-def test_the_report_has_what_the_sampler_reached(sampled, tmp_path) -> None:
+def test_the_report_has_what_the_sampler_reached(sampled: Sampling, tmp_path: Path) -> None:
     """The rate that was asked for, the one that was reached, and what was lost."""
     sampled()
     printed = CliRunner().invoke(report, [str(tmp_path / "sampled"), "--json"], standalone_mode=False)

@@ -1,9 +1,14 @@
 """The page as people use it: opened from a file in a browser, with mouse and keyboard, wide and narrow."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +18,10 @@ from harness.read.formats import publish
 from harness.read.history import load
 from harness.read.report import build
 from harness.record import event
+from tests.read.conftest import Full, Look, Record, Recording
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium to drive a browser with")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -32,7 +41,7 @@ HURT = f"{401:032x}"
 class Opened:
     """A page in the browser."""
 
-    def __init__(self, driver, path) -> None:
+    def __init__(self, driver: Chrome, path: Path) -> None:
         self.driver, self.path = driver, path
         for kind in ("browser", "performance"):  # what came before is of another page
             driver.get_log(kind)
@@ -41,27 +50,27 @@ class Opened:
         self.took_s = time.monotonic() - began
         self.report = json.loads(path.with_name("report.json").read_text())
 
-    def run(self, script, *arguments):
+    def run(self, script: str, *arguments: object) -> Any:
         """What the page answers to a script."""
         return self.driver.execute_script(script, *arguments)
 
-    def press(self, *keys) -> None:
+    def press(self, *keys: str) -> None:
         """Press keys, one after the other, on what has the focus."""
         for key in keys:
             self.driver.switch_to.active_element.send_keys(key)
 
-    def wait(self, script, *arguments):
+    def wait(self, script: str, *arguments: object) -> Any:
         """Wait until the page's answer is true."""
         end = time.monotonic() + 10
         while not (answer := self.run(script, *arguments)):
             assert time.monotonic() < end, script
         return answer
 
-    def focused(self):
+    def focused(self) -> Any:
         """What has the focus: its element's id, or that of the element around it that has one."""
         return self.run("return document.activeElement.closest('[id]')?.id")
 
-    def complaints(self):
+    def complaints(self) -> list[str]:
         """What the browser wrote to its console, and what the page asked the network for."""
         messages = [json.loads(line["message"])["message"] for line in self.driver.get_log("performance")]
         asked = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
@@ -72,11 +81,13 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory):
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """One browser for all pages, that asks nobody for anything by itself."""
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
 
+    assert CHROMIUM is not None
+    assert DRIVER is not None
     options = Options()
     options.binary_location = CHROMIUM
     for switch in (
@@ -91,11 +102,14 @@ def driver(tmp_path_factory):
     driver.quit()
 
 
+Open = Callable[..., Opened]
+
+
 @pytest.fixture
-def opened(driver):
+def opened(driver: Chrome) -> Open:
     """Opens the report of a recording, with what differs from another one."""
 
-    def make(made, against=None):
+    def make(made: Recording, against: Recording | None = None) -> Opened:
         made.close()
         head = load(made.folder)
         document = build(head)
@@ -111,7 +125,7 @@ def opened(driver):
 
 
 @pytest.fixture
-def sampled(full):
+def sampled(full: Full) -> Recording:
     """A whole run with samples: two lines on the loop in different spans and tasks, one in an executor."""
     made = full("sampled")
     names = [("Handle._run", "/usr/lib/python3.12/asyncio/events.py"), ("handle", "/srv/shop/service.py")]
@@ -133,7 +147,7 @@ def sampled(full):
 
 
 @pytest.fixture
-def compared(sampled, full):
+def compared(sampled: Recording, full: Full) -> tuple[Recording, Recording]:
     """The run with samples, with more of them on the spans of a trace, and another one to compare it with."""
     base = full("base", blocks=1)
     frames = [
@@ -162,7 +176,7 @@ def compared(sampled, full):
 BOXES = "return [...document.querySelectorAll('#icicle-view > div')].map(box => box.textContent)"
 
 
-def test_the_page_opens_from_a_file_without_a_request(opened, sampled) -> None:
+def test_the_page_opens_from_a_file_without_a_request(opened: Open, sampled: Recording) -> None:
     """No complaint on the console, no request, and the verdict of `report.json` as its heading."""
     page = opened(sampled)
 
@@ -176,7 +190,7 @@ def test_the_page_opens_from_a_file_without_a_request(opened, sampled) -> None:
     assert page.complaints() == []
 
 
-def test_a_request_would_be_noticed_and_is_refused(opened, full) -> None:
+def test_a_request_would_be_noticed_and_is_refused(opened: Open, full: Full) -> None:
     """The page's own policy stops one, and the console tells: so its silence elsewhere means something."""
     page = opened(full())
     page.run("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/picture.png' }))")
@@ -187,7 +201,7 @@ def test_a_request_would_be_noticed_and_is_refused(opened, full) -> None:
     assert "Content Security Policy" in complaints
 
 
-def test_a_click_on_a_stall_opens_its_stack(opened, full) -> None:
+def test_a_click_on_a_stall_opens_its_stack(opened: Open, full: Full) -> None:
     """The entry that the page has, or one that is made from its data; each time the focus is on it."""
     page = opened(full())
     closed = [
@@ -208,7 +222,7 @@ def test_a_click_on_a_stall_opens_its_stack(opened, full) -> None:
     assert page.complaints() == []
 
 
-def test_stalls_are_reached_by_keyboard(opened, full) -> None:
+def test_stalls_are_reached_by_keyboard(opened: Open, full: Full) -> None:
     """Arrows, Home and End go from stall to stall, Enter opens the one they stand on."""
     from selenium.webdriver.common.keys import Keys
 
@@ -224,7 +238,7 @@ def test_stalls_are_reached_by_keyboard(opened, full) -> None:
     assert page.focused() == "block-1"
 
 
-def test_the_lanes_have_one_cursor(opened, full) -> None:
+def test_the_lanes_have_one_cursor(opened: Open, full: Full) -> None:
     """What is pointed at in one lane is told for the same moment in all of them."""
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -240,7 +254,7 @@ def test_the_lanes_have_one_cursor(opened, full) -> None:
     assert len(set(page.run(f"return {values}"))) == 1
 
 
-def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled) -> None:
+def test_samples_are_filtered_by_thread_span_task_and_name(opened: Open, sampled: Recording) -> None:
     """Each filter shows its part alone, with the time that was spent there; a search marks what it finds."""
     page = opened(sampled)
     choose = """
@@ -267,7 +281,7 @@ def test_samples_are_filtered_by_thread_span_task_and_name(opened, sampled) -> N
     assert page.run(BOXES) == on_loop
 
 
-def test_samples_are_reached_by_keyboard(opened, sampled) -> None:
+def test_samples_are_reached_by_keyboard(opened: Open, sampled: Recording) -> None:
     """Arrows go from caller to callee and beside, Enter looks closer, Escape comes back."""
     from selenium.webdriver.common.keys import Keys
 
@@ -281,7 +295,7 @@ def test_samples_are_reached_by_keyboard(opened, sampled) -> None:
     assert len(page.run(BOXES)) == 4
 
 
-def test_a_trace_has_its_samples(opened, sampled) -> None:
+def test_a_trace_has_its_samples(opened: Open, sampled: Recording) -> None:
     """Beside the waterfall of the trace they were taken in: the line, and how it was reached."""
     page = opened(sampled)
 
@@ -290,7 +304,7 @@ def test_a_trace_has_its_samples(opened, sampled) -> None:
     assert "600 ms restart hosts.py:33 called by handle" in " ".join(text.split())
 
 
-def test_samples_lie_on_the_waterfall(opened, compared) -> None:
+def test_samples_lie_on_the_waterfall(opened: Open, compared: tuple[Recording, Recording]) -> None:
     """Each below the bar of its span, at its time; the arrow keys go from one to the next and tell it."""
     from selenium.webdriver.common.keys import Keys
 
@@ -326,7 +340,7 @@ def test_samples_lie_on_the_waterfall(opened, compared) -> None:
 DIFF_BOXES = BOXES.replace("icicle-view", "diff-view")
 
 
-def test_two_runs_are_one_icicle(opened, compared) -> None:
+def test_two_runs_are_one_icicle(opened: Open, compared: tuple[Recording, Recording]) -> None:
     """Each call with a sign, its colour and what it gained or lost; the same filters, and the same keys."""
     from selenium.webdriver.common.keys import Keys
 
@@ -364,7 +378,7 @@ def test_two_runs_are_one_icicle(opened, compared) -> None:
     assert page.complaints() == []
 
 
-def test_calls_too_thin_to_draw_can_be_zoomed_into(opened, record, look) -> None:
+def test_calls_too_thin_to_draw_can_be_zoomed_into(opened: Open, record: Record, look: Look) -> None:
     """A thousand calls alike are one box; selected it shows a hundred of them, then a hundred more."""
     from selenium.webdriver.common.keys import Keys
 
@@ -393,7 +407,7 @@ THIN = """return [document.querySelectorAll("#icicle-view [data-call]").length,
     document.querySelector("#icicle-view .crumbs").getAttribute("aria-label")]"""
 
 
-def test_samples_open_in_speedscope(opened, sampled) -> None:
+def test_samples_open_in_speedscope(opened: Open, sampled: Recording) -> None:
     """In a frame of its own, from the page alone, with the loop's thread first."""
     page = opened(sampled)
     page.run("document.querySelector('#speedscope summary').click()")
@@ -406,7 +420,7 @@ def test_samples_open_in_speedscope(opened, sampled) -> None:
     assert [text for text in page.complaints() if "speedscope v" not in text] == []
 
 
-def test_on_paper_all_checks_are_open(opened, full) -> None:
+def test_on_paper_all_checks_are_open(opened: Open, full: Full) -> None:
     """What is folded up cannot be opened there; afterwards it is as it was."""
     page = opened(full())
     folded = "return document.querySelectorAll('[aria-labelledby=checks] details:not([open])').length"
@@ -417,7 +431,7 @@ def test_on_paper_all_checks_are_open(opened, full) -> None:
     assert page.run(folded) == 2
 
 
-def test_the_page_can_be_light_or_dark(opened, full) -> None:
+def test_the_page_can_be_light_or_dark(opened: Open, full: Full) -> None:
     """As the system asks, until the button says otherwise."""
     page = opened(full())
     paper = "return getComputedStyle(document.body).backgroundColor"
@@ -435,7 +449,7 @@ def test_the_page_can_be_light_or_dark(opened, full) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(opened, compared, scheme) -> None:
+def test_text_can_be_read(opened: Open, compared: tuple[Recording, Recording], scheme: str) -> None:
     """Every text stands out from what is behind it by a ratio of 4.5 at least (WCAG 2, level AA)."""
     page = opened(*compared)
     page.run("document.documentElement.dataset.theme = arguments[0]", scheme)
@@ -473,7 +487,9 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("width", [1280, 800, 390])
-def test_nothing_is_wider_than_the_window(opened, compared, width) -> None:
+def test_nothing_is_wider_than_the_window(
+    opened: Open, compared: tuple[Recording, Recording], width: int
+) -> None:
     """On a desk, on half of one, and on a telephone."""
     page = opened(*compared)
     page.driver.execute_cdp_cmd(
@@ -489,7 +505,7 @@ def test_nothing_is_wider_than_the_window(opened, compared, width) -> None:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_what_can_be_used_has_a_name(opened, compared) -> None:
+def test_what_can_be_used_has_a_name(opened: Open, compared: tuple[Recording, Recording]) -> None:
     """Every control, link and heading says what it is; every id is there once; links lead somewhere."""
     page = opened(*compared)
 
@@ -510,7 +526,7 @@ ASTRAY = """
 """
 
 
-def test_a_big_run_opens_soon(opened, record, look) -> None:
+def test_a_big_run_opens_soon(opened: Open, record: Record, look: Look) -> None:
     """5,000 blocks at a thousand places and 100,000 spans: opened within 3 s, below 900 kB, cuts are told."""
     made = record()
     made.loop(turns_ms=[1.0] * 1000 + [120.0] * 5000, ran_s=1000)
@@ -542,7 +558,7 @@ def test_a_big_run_opens_soon(opened, record, look) -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty", "quiet", "cut off"])
-def test_every_run_is_a_page(opened, record, full, kind) -> None:
+def test_every_run_is_a_page(opened: Open, record: Record, full: Full, kind: str) -> None:
     """A record without any event, a run with nothing wrong, and one whose runner was killed."""
     if kind == "empty":
         made = record()

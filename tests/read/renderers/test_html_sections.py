@@ -1,5 +1,7 @@
 """What stands on the page for what not every run has: counted calls, decomposed waits."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
@@ -10,13 +12,15 @@ from harness.read.compare.profile_diff import profile_diff
 from harness.read.formats import render
 from harness.read.history import load
 from harness.read.renderers import html
+from harness.read.report import Report
 from harness.read.spans.segment import Part, Segment
 from harness.read.spans.wait_report import WaitedOn, WaitReport
 from harness.record.event import CallsCounted
+from tests.read.conftest import Full, Look, Record
 
 
 @pytest.fixture
-def called(record):
+def called(record: Record) -> Report:
     """A run that counted calls: a new place, and one that is allowed."""
     allowlist = Allowlist(allow=(AllowedCall("open", "small and cached"),))
     made = record(settings={"calls": allowlist.settings()})
@@ -31,7 +35,7 @@ def called(record):
     return made.document()
 
 
-def test_counted_calls_stand_on_the_page_and_in_markdown(called) -> None:
+def test_counted_calls_stand_on_the_page_and_in_markdown(called: Report) -> None:
     """Each with its place, its figures, and whether it is new, known or allowed and why."""
     page, markdown = render(called, "html"), render(called, "md")
 
@@ -43,7 +47,7 @@ def test_counted_calls_stand_on_the_page_and_in_markdown(called) -> None:
     assert "| `open` | `shop.cart:load` `cart.py:7` | 3 | 3 ms | 2 ms | allowed |" in markdown
 
 
-def test_calls_that_were_not_counted_are_not_shown(full) -> None:
+def test_calls_that_were_not_counted_are_not_shown(full: Full) -> None:
     """No section, and no table in Markdown."""
     document = full().document()
 
@@ -51,7 +55,7 @@ def test_calls_that_were_not_counted_are_not_shown(full) -> None:
     assert "call on the loop" not in render(document, "md")
 
 
-def test_where_time_went_is_shown_as_text_and_as_segments(full) -> None:
+def test_where_time_went_is_shown_as_text_and_as_segments(full: Full) -> None:
     """The mean of each name that was decomposed, who made whom wait, and a waterfall in parts."""
     document = full().document()
     name = replace(
@@ -61,7 +65,10 @@ def test_where_time_went_is_shown_as_text_and_as_segments(full) -> None:
         wait_ms=35.0,
         io_ms=35.0,
         decomposed=7,
-        **dict.fromkeys(("timer_ms", "queued_ms", "executor_ms", "task_ms"), 0.0),
+        timer_ms=0.0,
+        queued_ms=0.0,
+        executor_ms=0.0,
+        task_ms=0.0,
     )
     blame = WaitedOn(
         "Handler.handle", "save", Part.READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0
@@ -99,7 +106,7 @@ def test_where_time_went_is_shown_as_text_and_as_segments(full) -> None:
     assert 'class="part' not in plain
 
 
-def test_a_loop_without_a_step_log_is_named(full) -> None:
+def test_a_loop_without_a_step_log_is_named(full: Full) -> None:
     """Instead of parts there is the reason."""
     reason = "uvloop.Loop: its steps are not Python's"
     document = replace(full().document(), waits=WaitReport(1.0, 0, 0, 0, (reason,), (), ()))
@@ -107,18 +114,21 @@ def test_a_loop_without_a_step_log_is_named(full) -> None:
     assert "is not known on uvloop.Loop" in render(document, "html")
 
 
-def test_samples_too_deep_for_the_page_are_left_out(record, look) -> None:
+def test_samples_too_deep_for_the_page_are_left_out(record: Record, look: Look) -> None:
     """A stack with more calls than the icicle has room for: the page says how long it was sampled."""
     made = record()
     made.loop()
     made.blocked(4.0, 400, [look(*["walk.py:7 walk"] * 3000)])
     document = made.document()
 
+    assert document.icicle is not None
     assert (document.icicle.threads, document.icicle.rows) == ((), ())
     assert "401 ms in rare calls left out" in render(document, "html")
 
 
-def test_a_page_that_would_be_too_large_goes_without_its_large_parts(full, monkeypatch) -> None:
+def test_a_page_that_would_be_too_large_goes_without_its_large_parts(
+    full: Full, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """First without speedscope, then without the calls of two runs, then without the icicle; it says so."""
     before, after = full("before", blocks=2), full("after")
     base, head = before.document(), after.document()

@@ -1,11 +1,14 @@
 """What others wrote and the page embeds."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from pathlib import Path
 
 from harness.read.formats import render
 from harness.read.renderers import html
+from tests.read.conftest import Full, Record
 
 VENDOR = Path(html.__file__).parent / "vendor"
 PACKAGES = json.loads((VENDOR / "manifest.json").read_text())
@@ -20,7 +23,7 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
 
 
-def test_vendored_packages_bring_their_licence(full) -> None:
+def test_vendored_packages_bring_their_licence(full: Full) -> None:
     """A licence lies beside each, and stands in the page that embeds it."""
     page = render(full().document(), "html")
 
@@ -30,7 +33,7 @@ def test_vendored_packages_bring_their_licence(full) -> None:
         assert licence in page
 
 
-def test_a_page_embeds_only_what_it_uses(record) -> None:
+def test_a_page_embeds_only_what_it_uses(record: Record) -> None:
     """Without samples there is no speedscope, without a loop no chart."""
     page = render(record().document(), "html")
 

@@ -1,5 +1,7 @@
 """What the renderers make of a document."""
 
+from __future__ import annotations
+
 import io
 import json
 import re
@@ -13,9 +15,11 @@ from harness.errors import UsageError
 from harness.read import terminal
 from harness.read.formats import names, publish, render
 from harness.read.renderers import html
+from harness.read.report import Report
 from harness.record import value
 from harness.record.event import Frame
 from harness.stacks.formats import SPEEDSCOPE_SCHEMA as SCHEMA
+from tests.read.conftest import Full, Look, Record
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
 VENDOR = Path(html.__file__).parent / "vendor"
@@ -24,32 +28,36 @@ VENDOR = Path(html.__file__).parent / "vendor"
 class Page(HTMLParser):
     """The text of a page by element, and every attribute that could load something."""
 
-    def __init__(self, text) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.path, self.texts, self.loads, self.tags, self.handlers = [], {}, [], [], []
+        self.path: list[str] = []
+        self.texts: dict[str, str] = {}
+        self.loads: list[str | None] = []
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.loads += [
-            v for k, v in attrs if k in ("src", "href", "srcset", "data", "action") and v[:1] != "#"
+            v for k, v in attrs if k in ("src", "href", "srcset", "data", "action") and (v or "")[:1] != "#"
         ]
         self.handlers += [k for k, _ in attrs if k.startswith("on")]
         if tag not in ("meta", "br", "img"):
             self.path.append(tag)
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         if tag in self.path:
             while self.path.pop() != tag:
                 pass
 
-    def handle_data(self, data) -> None:
+    def handle_data(self, data: str) -> None:
         if self.path:
             self.texts[self.path[-1]] = self.texts.get(self.path[-1], "") + data
 
 
 @pytest.fixture
-def quiet(record):
+def quiet(record: Record) -> Report:
     """A run with nothing wrong."""
     made = record(expectations=[("blocks.count", "==", 0)])
     made.loop(turns_ms=[1.2] * 3000)
@@ -57,14 +65,14 @@ def quiet(record):
     return made.document()
 
 
-def shown(document, *, width=120, **options):
+def shown(document: Report, *, width: int = 120, report: Path | None = None) -> str:
     """What the terminal shows, without colours."""
     out = io.StringIO()
-    terminal.show(document, Console(file=out, width=width), **options)
+    terminal.show(document, Console(file=out, width=width), report=report)
     return out.getvalue()
 
 
-def test_the_verdict_is_the_same_sentence_everywhere(full, quiet) -> None:
+def test_the_verdict_is_the_same_sentence_everywhere(full: Full, quiet: Report) -> None:
     """The heading of the page, the JSON field and the first line of the terminal."""
     for document in (full().document(), quiet):
         page = Page(render(document, "html"))
@@ -73,7 +81,7 @@ def test_the_verdict_is_the_same_sentence_everywhere(full, quiet) -> None:
         assert shown(document).startswith(f"{document.run.outcome} {document.run.verdict}\n")
 
 
-def test_the_page_loads_nothing(full) -> None:
+def test_the_page_loads_nothing(full: Full) -> None:
     """No attribute and no style rule of the page names anything outside of it."""
     text = render(full().document(), "html")
     page = Page(text)
@@ -84,7 +92,7 @@ def test_the_page_loads_nothing(full) -> None:
     assert "default-src 'none'" in text
 
 
-def test_names_from_the_target_are_text(full) -> None:
+def test_names_from_the_target_are_text(full: Full) -> None:
     """Markup in the names of tasks and spans makes no element, no handler and no script."""
     page = Page(render(full("hostile", hostile=HOSTILE).document(), "html"))
     plain = Page(render(full("plain").document(), "html"))
@@ -95,7 +103,7 @@ def test_names_from_the_target_are_text(full) -> None:
     assert "<script>alert(1)</script>" in page.texts["h1"]
 
 
-def test_names_from_the_target_cannot_command_a_terminal(full) -> None:
+def test_names_from_the_target_cannot_command_a_terminal(full: Full) -> None:
     """Escape sequences are shown, not obeyed; in Markdown they cannot leave their cell either."""
     document = full("hostile", hostile=HOSTILE).document()
 
@@ -106,7 +114,7 @@ def test_names_from_the_target_cannot_command_a_terminal(full) -> None:
     assert "<script>" not in markdown.replace("\\<", "")
 
 
-def test_a_thousand_blocks_stay_readable(full) -> None:
+def test_a_thousand_blocks_stay_readable(full: Full) -> None:
     """The page stays under 500 kB, and says how many it left out; the JSON report has them all."""
     document = full("many", blocks=1000).document()
     text = render(document, "html")
@@ -117,7 +125,7 @@ def test_a_thousand_blocks_stay_readable(full) -> None:
     assert len(json.loads(render(document, "json"))["blocks"]) == 1000
 
 
-def test_many_places_are_cut_with_their_number(record, look) -> None:
+def test_many_places_are_cut_with_their_number(record: Record, look: Look) -> None:
     """Twelve places on the page, eight on the terminal, ten in Markdown, and how many more there are."""
     made = record()
     made.loop()
@@ -133,7 +141,7 @@ def test_many_places_are_cut_with_their_number(record, look) -> None:
     assert "… and 20 more places." in render(document, "md")
 
 
-def test_a_quiet_run_reads_as_one(quiet) -> None:
+def test_a_quiet_run_reads_as_one(quiet: Report) -> None:
     """Nothing blocked, the expectation is met, no load and no messages are made up."""
     page = render(quiet, "html")
 
@@ -145,12 +153,14 @@ def test_a_quiet_run_reads_as_one(quiet) -> None:
 
 
 @pytest.mark.parametrize("name", ["html", "md"])
-def test_an_empty_run_says_that_nothing_is_known(record, name) -> None:
+def test_an_empty_run_says_that_nothing_is_known(record: Record, name: str) -> None:
     """No figure is invented for a run of which there is only the manifest."""
     assert "never entered the program" in render(record().document(), name)
 
 
-def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, look, tmp_path) -> None:
+def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(
+    record: Record, look: Look, tmp_path: Path
+) -> None:
     """Seven lines, the blamed one marked; nothing but Python source, and nothing when the file is gone."""
     source = tmp_path / "cart.py"
     source.write_text("".join(f"line_{n} = '<{n}>'\n" for n in range(1, 20)))
@@ -172,7 +182,7 @@ def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(record, lo
     assert "secret&#39;" not in text
 
 
-def test_the_terminal_shows_what_it_rests_on(full, tmp_path) -> None:
+def test_the_terminal_shows_what_it_rests_on(full: Full, tmp_path: Path) -> None:
     """The blockers, load and loop, each expectation with its value, the overhead, where the report is."""
     text = shown(full().document(), report=tmp_path / "report.html")
 
@@ -187,7 +197,7 @@ def test_the_terminal_shows_what_it_rests_on(full, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_names_stay_whole_on_a_terminal(record, look, width) -> None:
+def test_names_stay_whole_on_a_terminal(record: Record, look: Look, width: int) -> None:
     """A function, its file and the name of a span stand on one line each, beside their figures."""
     made = record()
     made.loop()
@@ -203,7 +213,7 @@ def test_names_stay_whole_on_a_terminal(record, look, width) -> None:
     assert all(len(line) <= width for line in lines[1:])
 
 
-def test_hints_stand_beside_what_they_are_for(record, look) -> None:
+def test_hints_stand_beside_what_they_are_for(record: Record, look: Look) -> None:
     """Everywhere with the section of the guide; on the terminal for the worst three, once if they agree."""
     made = record()
     made.loop()
@@ -225,7 +235,7 @@ def test_hints_stand_beside_what_they_are_for(record, look) -> None:
     assert "| waiting for a queue |" in render(document, "md")
 
 
-def test_the_packages_frame_stands_beside_the_place(full) -> None:
+def test_the_packages_frame_stands_beside_the_place(full: Full) -> None:
     """On the terminal, in Markdown and on the page."""
     document = full().document()
 
@@ -235,7 +245,7 @@ def test_the_packages_frame_stands_beside_the_place(full) -> None:
     assert f"hosts.py:41<br>through {frame}</div>" in render(document, "html")
 
 
-def test_an_unknown_format_lists_those_that_exist(quiet) -> None:
+def test_an_unknown_format_lists_those_that_exist(quiet: Report) -> None:
     """A usage error, with the names in a note."""
     with pytest.raises(UsageError, match="no format 'sarif'") as raised:
         render(quiet, "sarif")
@@ -243,7 +253,7 @@ def test_an_unknown_format_lists_those_that_exist(quiet) -> None:
     assert raised.value.__notes__ == [f"There are: {', '.join(names())}."]
 
 
-def test_publishing_writes_both_reports(full) -> None:
+def test_publishing_writes_both_reports(full: Full) -> None:
     """`report.json` and `report.html` in the run's folder, and nothing left beside them."""
     made = full()
     document = made.document()
@@ -257,7 +267,7 @@ def test_publishing_writes_both_reports(full) -> None:
     ]
 
 
-def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record, look) -> None:
+def test_who_awaits_the_task_and_where_it_was_made_is_in_the_page(record: Record, look: Look) -> None:
     """When that is known; a block without has no such lines."""
     made = record()
     made.loop()

@@ -1,11 +1,15 @@
 """What is said of processes that were asked to end and did not."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
 
 import pytest
 
-from harness.record import event
+from harness.record import event, value
 from harness.record.event import Coroutine, Frame, NonDaemonThread, WaitingTasks
+from tests.read.conftest import Record, Recording
 
 LOOP_PID = 4242
 APPLICATION, STDLIB = "/srv/shop/", "/usr/lib/python3.12/"
@@ -25,29 +29,26 @@ def server(inner: Frame) -> Coroutine:
 REQUEST = Coroutine("Request.run", SITE + "webserver/http.py", 90, (STREAM, SLEEP))
 
 
-def still_running(made, after_s, *, asked_s=2, **changes) -> None:
+def still_running(made: Recording, after_s: float, *, asked_s: float = 2, **changes: object) -> None:
     """A look at a server that was asked to end then, so long after that."""
-    values = {
-        "pid": LOOP_PID,
-        "signal": "SIGTERM",
-        "before": server(MAIN_LOOP),
-        "pending": 4,
-        "waiting": (WaitingTasks(server(SHUTDOWN), 1, main=True), WaitingTasks(REQUEST, 3, main=False)),
-        "stack": (),
-    }
-    made.write(
-        "target",
-        event.ShutdownStalled(
-            at_ns=made.at(asked_s + after_s), asked_ns=made.at(asked_s), **(values | changes)
-        ),
+    stalled = event.ShutdownStalled(
+        at_ns=made.at(asked_s + after_s),
+        pid=LOOP_PID,
+        asked_ns=made.at(asked_s),
+        signal="SIGTERM",
+        before=server(MAIN_LOOP),
+        pending=4,
+        waiting=(WaitingTasks(server(SHUTDOWN), 1, main=True), WaitingTasks(REQUEST, 3, main=False)),
+        stack=(),
     )
+    made.write("target", value.replace(stalled, **changes))
 
 
-def said(made) -> list[tuple[str, str, str | None, int | None]]:
+def said(made: Recording) -> list[tuple[str, str, str | None, int | None]]:
     return [(f.level, f.message, f.file, f.line) for f in made.document().findings if f.rule == "ending"]
 
 
-def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(record) -> None:
+def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(record: Record) -> None:
     """The innermost one that is not the standard library's, and what else is pending."""
     made = record()
     made.loop()
@@ -66,7 +67,7 @@ def test_a_process_that_did_not_end_is_a_warning_with_the_line_it_waits_at(recor
     ]
 
 
-def test_a_target_that_had_to_be_killed_is_reported_with_its_whole_time(record) -> None:
+def test_a_target_that_had_to_be_killed_is_reported_with_its_whole_time(record: Record) -> None:
     """The runner saw when it ended; the last look was earlier."""
     made = record()
     made.loop()
@@ -81,7 +82,7 @@ def test_a_target_that_had_to_be_killed_is_reported_with_its_whole_time(record) 
     )
 
 
-def test_one_that_goes_on_as_before_is_a_note(record) -> None:
+def test_one_that_goes_on_as_before_is_a_note(record: Record) -> None:
     """The handler may have been for something else: the main task is where it was."""
     made = record()
     made.loop()
@@ -98,7 +99,7 @@ def test_one_that_goes_on_as_before_is_a_note(record) -> None:
     ]
 
 
-def test_without_a_main_task_what_is_pending_is_named(record) -> None:
+def test_without_a_main_task_what_is_pending_is_named(record: Record) -> None:
     """The loop runs for ever."""
     made = record()
     made.loop()
@@ -110,7 +111,7 @@ def test_without_a_main_task_what_is_pending_is_named(record) -> None:
 
 
 @pytest.mark.parametrize("is_loop_over", [True, False], ids=["loop over", "loop waits for them"])
-def test_threads_that_hold_the_process_are_named(record, is_loop_over) -> None:
+def test_threads_that_hold_the_process_are_named(record: Record, is_loop_over: bool) -> None:
     """Those that have something to do; it does not matter whether the loop waits for them or Python does."""
     run = Frame(STDLIB + "threading.py", 975, "Thread.run")
     worker = Frame(STDLIB + "concurrent/futures/thread.py", 81, "_worker")
@@ -140,7 +141,7 @@ def test_threads_that_hold_the_process_are_named(record, is_loop_over) -> None:
     assert (file, line) == (resize.file, 12)
 
 
-def test_a_main_thread_that_does_not_come_to_its_end_is_named(record) -> None:
+def test_a_main_thread_that_does_not_come_to_its_end_is_named(record: Record) -> None:
     """No loop runs, and no other thread is waited for."""
     made = record()
     made.loop()
@@ -152,28 +153,28 @@ def test_a_main_thread_that_does_not_come_to_its_end_is_named(record) -> None:
     assert line == 9
 
 
-def closed(made) -> None:
+def closed(made: Recording) -> None:
     # The writer of this record puts the last line where it is now.
     still_running(made, 8, asked_s=-20, pid=os.getpid())
 
 
-def left(made) -> None:
+def left(made: Recording) -> None:
     still_running(made, 8)
     made.write("target", event.ProcessExiting(made.at(10.1), LOOP_PID))
 
 
-def exited(made) -> None:
+def exited(made: Recording) -> None:
     made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
     still_running(made, 8)
     made.ended(11, status=0)
 
 
-def killed_soon(made) -> None:
+def killed_soon(made: Recording) -> None:
     still_running(made, 3)
 
 
 @pytest.mark.parametrize("how", [closed, left, exited, killed_soon])
-def test_ends_that_are_no_finding(record, how) -> None:
+def test_ends_that_are_no_finding(record: Record, how: Callable[[Recording], None]) -> None:
     """A record with its last line, `os._exit`, an exit status, and a kill after a short time."""
     made = record()
     made.loop()
@@ -182,7 +183,7 @@ def test_ends_that_are_no_finding(record, how) -> None:
     assert said(made) == []
 
 
-def test_a_process_that_failed_to_become_another_program_still_runs(record) -> None:
+def test_a_process_that_failed_to_become_another_program_still_runs(record: Record) -> None:
     """It said that it leaves, and was seen after that."""
     made = record()
     made.loop()

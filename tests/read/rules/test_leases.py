@@ -1,28 +1,51 @@
 """Messages that came twice: those whose leases a blocked loop let end, and those for other reasons."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 import pytest
 
 from harness.record import event
+from tests.read.conftest import Look, Record, Recording
 
 LOOP_PID = 4242
 LEASE_S = 1.0
 
 
+Step = tuple[str, float, float, str]  # name, from_s, to_s, status
+
+
 class Handlings:
     """What a service says of the messages it handled."""
 
-    def __init__(self, made) -> None:
+    def __init__(self, made: Recording) -> None:
         self._made = made
         self._spans = 0
 
-    def handled(self, message, number, from_s, to_s, *steps, pid=LOOP_PID) -> None:
-        """One handling; *steps* are (name, from_s, to_s, status)."""
-        about = {"messaging.message.id": message, "mayhem.delivery": number, "mayhem.lease_s": LEASE_S}
+    def handled(
+        self, message: str, number: int, from_s: float, to_s: float, *steps: Step, pid: int = LOOP_PID
+    ) -> None:
+        """One handling."""
+        about: Mapping[str, str | int | float] = {
+            "messaging.message.id": message,
+            "mayhem.delivery": number,
+            "mayhem.lease_s": LEASE_S,
+        }
         parent = self._span("process restart", "", from_s, to_s, "unset", about, pid)
         for name, begin_s, end_s, status in steps:
             self._span(name, parent, begin_s, end_s, status, {}, pid)
 
-    def _span(self, name, parent, from_s, to_s, status, about, pid) -> str:
+    def _span(
+        self,
+        name: str,
+        parent: str,
+        from_s: float,
+        to_s: float,
+        status: str,
+        about: Mapping[str, str | int | float],
+        pid: int,
+    ) -> str:
         self._spans += 1
         span_id = f"{self._spans:016x}"
         at = self._made.at
@@ -46,7 +69,7 @@ class Handlings:
 
 
 @pytest.fixture
-def blocked(record, look):
+def blocked(record: Record, look: Look) -> Recording:
     """A loop that was held from 5.0 s to 6.5 s."""
     made = record()
     made.loop(turns_ms=[1500.0])
@@ -55,19 +78,19 @@ def blocked(record, look):
 
 
 @pytest.fixture
-def service(blocked):
+def service(blocked: Recording) -> Handlings:
     return Handlings(blocked)
 
 
-def said(made) -> list[tuple[str, int | None]]:
+def said(made: Recording) -> list[tuple[str, int | None]]:
     return [(f.message, f.line) for f in made.document().findings if f.rule == "leases"]
 
 
-def saved(at_s):
+def saved(at_s: float) -> Step:
     return ("save", at_s, at_s + 0.01, "unset")
 
 
-def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service) -> None:
+def test_a_lease_that_ended_under_a_block_is_its_affair(blocked: Recording, service: Handlings) -> None:
     """The finding counts and names the messages, says how many took effect twice, and names the line."""
     service.handled("a", 1, 4.9, 6.6, saved(4.9), ("extend", 6.5, 6.6, "error"))
     service.handled("a", 2, 6.55, 6.7, saved(6.6))
@@ -83,7 +106,7 @@ def test_a_lease_that_ended_under_a_block_is_its_affair(blocked, service) -> Non
     ]
 
 
-def test_a_lease_begins_again_with_each_extension(blocked, service) -> None:
+def test_a_lease_begins_again_with_each_extension(blocked: Recording, service: Handlings) -> None:
     """A message in hand for long, extended right before the block, is hurt by it as well."""
     service.handled("a", 1, 2.0, 6.6, ("extend", 4.7, 4.71, "unset"))
     service.handled("a", 2, 6.55, 6.7)
@@ -91,7 +114,9 @@ def test_a_lease_begins_again_with_each_extension(blocked, service) -> None:
     assert len(said(blocked)) == 1
 
 
-def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(blocked, service) -> None:
+def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(
+    blocked: Recording, service: Handlings
+) -> None:
     """It was handed out during the block, long before its handling began: so the next one came early."""
     service.handled("a", 1, 6.51, 6.7)
     service.handled("a", 2, 6.55, 6.9)
@@ -100,7 +125,9 @@ def test_a_message_that_waited_in_front_of_a_blocked_loop_is_hurt(blocked, servi
 
 
 @pytest.mark.parametrize("other", ["handed back", "long before", "another process", "once"])
-def test_what_comes_again_for_other_reasons_is_not_blamed_on_it(other, blocked, service) -> None:
+def test_what_comes_again_for_other_reasons_is_not_blamed_on_it(
+    other: str, blocked: Recording, service: Handlings
+) -> None:
     """A message that was handed back, one of another time or process, and one that came once."""
     match other:
         case "handed back":

@@ -1,10 +1,16 @@
 """What censuses of tasks mean, and what is said of work that got lost."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from harness.record import event
 from harness.record.codec import encode
 from harness.record.event import Frame
+from tests.read.conftest import Record, Recording
 
 # As the records of these tests have them.
 LOOP_PID = 4242
@@ -23,7 +29,15 @@ WATCHER = event.Coroutine(
 )
 
 
-def censuses(made, counts, *, seen=None, descriptors=0, closing_from=None, **crowd) -> None:
+def censuses(
+    made: Recording,
+    counts: Sequence[int],
+    *,
+    seen: int | None = None,
+    descriptors: int = 0,
+    closing_from: int | None = None,
+    **crowd: int,
+) -> None:
     """One census per second, with one crowd of so many tasks; a second's work of the process in each."""
     made.loop(turns_ms=[1.0] * 10)
     made.write("target", event.AwaitSite(made.at(0), LOOP_PID, 0, WATCHER))
@@ -42,11 +56,11 @@ def censuses(made, counts, *, seen=None, descriptors=0, closing_from=None, **cro
         made.write("target", taken)
 
 
-def said(made) -> list[tuple[str, str, int | None]]:
+def said(made: Recording) -> list[tuple[str, str, int | None]]:
     return [(f.level, f.message, f.line) for f in made.document().findings if f.rule == "tasks"]
 
 
-def test_a_cluster_that_only_grows_is_a_leak_at_the_programs_own_line(record) -> None:
+def test_a_cluster_that_only_grows_is_a_leak_at_the_programs_own_line(record: Record) -> None:
     """The warning has the number, the time in which they came, and the innermost line of the application."""
     made = record()
     censuses(made, range(0, 100, 5))
@@ -74,7 +88,7 @@ def test_a_cluster_that_only_grows_is_a_leak_at_the_programs_own_line(record) ->
     ],
     ids=["constant", "there soon after the start", "too few", "they turn over", "they end", "all at once"],
 )
-def test_clusters_that_are_no_leak(record, counts, more) -> None:
+def test_clusters_that_are_no_leak(record: Record, counts: Sequence[int], more: dict[str, Any]) -> None:
     """A pool, a handful, tasks at work, tasks that end, and a burst."""
     made = record()
     censuses(made, counts, **more)
@@ -102,10 +116,10 @@ def test_clusters_that_are_no_leak(record, counts, more) -> None:
         "names of their own",
     ],
 )
-    """Within 90 ms each of its tasks was the last of a number, of which a number of others are still pending."""
-    record, each, others, python, told
+def test_a_cluster_that_grew_fast_is_a_leak_when_others_came_and_ended(
+    record: Record, each: int, others: int, python: str, told: list[str]
 ) -> None:
-    """Within 90 ms: each of its tasks was the last of so many, of which so many others are still pending."""
+    """Within 90 ms: each of its tasks was the last of a group, some of which are still pending."""
     made = record()
     opened = event.WriterOpened(made.at(0), 0, "target", LOOP_PID, 1, python, ("python", "-m", "shop"))
     (made.folder.events / f"target-{LOOP_PID}-0.jsonl").write_text(encode(opened) + "\n")
@@ -129,7 +143,7 @@ def test_clusters_that_are_no_leak(record, counts, more) -> None:
     assert [level for level, *_ in said(made)] == told
 
 
-def test_a_cluster_that_grows_with_the_open_sockets_is_a_note(record) -> None:
+def test_a_cluster_that_grows_with_the_open_sockets_is_a_note(record: Record) -> None:
     """Its tasks may belong to connections that are meant to stay."""
     made = record()
     censuses(made, range(0, 100, 5), descriptors=1)
@@ -141,7 +155,7 @@ def test_a_cluster_that_grows_with_the_open_sockets_is_a_note(record) -> None:
 
 
 @pytest.mark.parametrize("ending", ["closing", "stopping"])
-def test_what_was_pending_before_the_end_counts(record, ending) -> None:
+def test_what_was_pending_before_the_end_counts(record: Record, ending: str) -> None:
     """A target that was asked to end cancels what it has leaked."""
     made = record()
     censuses(made, [*range(0, 100, 5), 0, 0], closing_from=20 if ending == "closing" else None)
@@ -151,7 +165,7 @@ def test_what_was_pending_before_the_end_counts(record, ending) -> None:
     assert [level for level, _, _ in said(made)] == ["warning"]
 
 
-def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record) -> None:
+def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record: Record) -> None:
     """With the longest time that was seen."""
     made = record()
     censuses(made, [1, 1], cancelled=1, cancelled_ns=3_200_000_000)
@@ -166,7 +180,7 @@ def test_a_task_that_goes_on_after_a_cancellation_is_a_warning(record) -> None:
     ]
 
 
-def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record) -> None:
+def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record: Record) -> None:
     """Slow, but it obeyed."""
     made = record()
     censuses(made, [1, 0], cancelled=1, cancelled_ns=3_200_000_000)
@@ -174,7 +188,7 @@ def test_a_task_that_ended_long_after_its_cancellation_is_a_note(record) -> None
     assert [level for level, _, _ in said(made)] == ["note"]
 
 
-def test_of_a_loss_that_was_written_again_the_whole_count_holds(record) -> None:
+def test_of_a_loss_that_was_written_again_the_whole_count_holds(record: Record) -> None:
     """The probe writes a loss again as it is repeated; another one of the same moment stays its own."""
     made = record()
     made.loop()
@@ -193,7 +207,7 @@ def test_of_a_loss_that_was_written_again_the_whole_count_holds(record) -> None:
     ]
 
 
-def test_an_exception_of_a_plain_callback_has_its_line(record) -> None:
+def test_an_exception_of_a_plain_callback_has_its_line(record: Record) -> None:
     """asyncio reports what a callback raised in the same way; no task is to blame."""
     made = record()
     made.loop()
@@ -216,7 +230,7 @@ def test_an_exception_of_a_plain_callback_has_its_line(record) -> None:
     ]
 
 
-def test_without_a_census_nothing_is_known_of_tasks(record) -> None:
+def test_without_a_census_nothing_is_known_of_tasks(record: Record) -> None:
     """Null and not zero: the probe of another loop or version may not have looked."""
     made = record()
     made.loop()

@@ -39,6 +39,8 @@ from harness.record.toml.lines import lines_by_key
         (" [ t ] # header\n\ta = 1\n", {"t": 1, "t.a": 2}),
     ],
 )
-def test_every_key_has_the_line_on_which_it_first_stands(text, lines, newline) -> None:
+def test_every_key_has_the_line_on_which_it_first_stands(
+    text: str, lines: dict[str, int], newline: str
+) -> None:
     """Tables, arrays of tables, dotted and quoted keys, inline tables and values of several lines."""
     assert lines_by_key(text.replace("\n", newline)) == lines

@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 from harness.probe.hooks.state import executor_state
 
@@ -21,12 +22,14 @@ def test_a_thread_shows_its_executor_and_its_call() -> None:
         release.wait()
 
     with ThreadPoolExecutor(1) as executor:
-        futures = [executor.submit(call), executor.submit(len, ())]
+        futures: list[Future[Any]] = [executor.submit(call), executor.submit(len, ())]
         futures[0].add_done_callback(print_nothing)
         assert started.wait(10)
         ((thread, _),) = [found for found in executor_state.pool_threads() if found[1] is executor]
+        assert thread.ident is not None
         running = executor_state.running_call(sys._current_frames()[thread.ident])
 
+        assert running is not None
         assert (running.function, list(running.callbacks)) == (call, [print_nothing])
         assert executor_state.queued(executor) == 1
         assert (executor_state.threads(executor), executor_state.most_workers(executor)) == (1, 1)
@@ -34,7 +37,7 @@ def test_a_thread_shows_its_executor_and_its_call() -> None:
         futures[1].result(timeout=10)
 
 
-def print_nothing(_future) -> None:
+def print_nothing(_future: object) -> None:
     """A callback to recognise."""
 
 

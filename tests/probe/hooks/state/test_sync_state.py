@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from harness.probe.hooks.state import sync_state
 
 
-async def started(*coroutines):
+async def started(*coroutines: Coroutine[Any, Any, object]) -> list[asyncio.Task[Any]]:
     """A task for each coroutine, all of which have run up to their first wait."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     await asyncio.sleep(0)
     return tasks
 
 
-async def cancel(tasks) -> None:
+async def cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -24,8 +26,10 @@ async def cancel(tasks) -> None:
 
 async def test_a_queue_shows_its_items_and_its_waiters() -> None:
     """Items, capacity, unfinished items, and a future for each task that waits to get or to put."""
-    empty, full = asyncio.Queue(), asyncio.LifoQueue(2)
-    full.put_nowait(1), full.put_nowait(2)
+    empty: asyncio.Queue[int] = asyncio.Queue()
+    full: asyncio.LifoQueue[int] = asyncio.LifoQueue(2)
+    full.put_nowait(1)
+    full.put_nowait(2)
     tasks = await started(empty.get(), empty.get(), full.put(3))
 
     assert (len(sync_state.getters(empty)), len(sync_state.putters(empty))) == (2, 0)
