@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,15 +16,16 @@ import pytest
 
 from harness.record import console_endpoint
 from tests.support.commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
-from tests.support.consoled import consoled
+from tests.support.consoled import Consoled, consoled
+from tests.support.port import free_port
 
 
-def attach(*arguments: object, **how: object) -> subprocess.CompletedProcess[str]:
+def attach(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, "attach", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **how)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, input=stdin)
 
 
-def test_one_command(console) -> None:
+def test_one_command(console: Consoled) -> None:
     """`-c` prints the answer on stdout, and the exit status tells success, refusal and usage errors apart."""
     asked = attach("-c", "ps --json", console.process.pid)
     refused = attach("-c", "cancel waiting-1", console.process.pid)
@@ -39,7 +39,7 @@ def test_one_command(console) -> None:
     assert "did you mean cancel" in unknown.stderr
 
 
-def test_the_only_console_needs_no_name(console) -> None:
+def test_the_only_console_needs_no_name(console: Consoled) -> None:
     """A single console is found without an argument, or by its run."""
     alone = attach("-c", "ps --json")
     by_run = attach("-c", "ps --json", console.folder.path)
@@ -47,7 +47,7 @@ def test_the_only_console_needs_no_name(console) -> None:
     assert json.loads(alone.stdout)["total"] == json.loads(by_run.stdout)["total"] == 4
 
 
-def test_of_several_consoles_one_must_be_named(console, tmp_path) -> None:
+def test_of_several_consoles_one_must_be_named(console: Consoled, tmp_path: Path) -> None:
     """With several consoles open, the error lists them."""
     other_folder = tmp_path / "other"
     other_folder.mkdir()
@@ -62,9 +62,9 @@ def test_of_several_consoles_one_must_be_named(console, tmp_path) -> None:
     assert {found["loops"] for found in listed} == {1}
 
 
-def test_a_pipe_is_read_line_by_line(console) -> None:
+def test_a_pipe_is_read_line_by_line(console: Consoled) -> None:
     """From a pipe, stdout has answers only, and the exit status is that of the worst line."""
-    done = attach(console.process.pid, input="help --json\n\nps --json\nnonsense\nquit\nps\n")
+    done = attach(console.process.pid, stdin="help --json\n\nps --json\nnonsense\nquit\nps\n")
 
     helped, listed = map(json.loads, done.stdout.splitlines())
     assert (helped["allowed"], listed["total"]) == ([], 4)
@@ -72,7 +72,9 @@ def test_a_pipe_is_read_line_by_line(console) -> None:
     assert done.returncode == 2
 
 
-def test_a_terminal_has_a_prompt_history_and_completion(console, tmp_path, monkeypatch) -> None:
+def test_a_terminal_has_a_prompt_history_and_completion(
+    console: Consoled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The prompt shows the pid, Tab completes, Ctrl-D leaves, and the history is kept in a private file."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     pid = console.process.pid
@@ -89,7 +91,9 @@ def test_a_terminal_has_a_prompt_history_and_completion(console, tmp_path, monke
     assert history.stat().st_mode & 0o077 == 0
 
 
-def test_ctrl_c_ends_the_command_and_not_the_conversation(console, tmp_path, monkeypatch) -> None:
+def test_ctrl_c_ends_the_command_and_not_the_conversation(
+    console: Consoled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C ends a long-running command with its partial answer, not the session."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     terminal = Terminal([*COMMAND, "attach", str(console.process.pid)], cwd=tmp_path, columns=200)
@@ -104,7 +108,7 @@ def test_ctrl_c_ends_the_command_and_not_the_conversation(console, tmp_path, mon
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop) -> None:
+def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path: Path, loop: str) -> None:
     """`status` and `blocks` name the line that holds the GIL, without stopping the process."""
     pytest.importorskip(loop, reason=f"{loop} is not installed")
     with consoled(tmp_path, loop=loop) as running:
@@ -123,7 +127,7 @@ def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path, loop) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console) -> None:
+def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console: Consoled) -> None:
     """Without ptrace the line is unknown and the answer says why; the loop's lateness is still known."""
     pid = console.process.pid
     console.do(f"hold_the_gil({letters_for(20)})")  # until it is killed
@@ -136,7 +140,7 @@ def test_who_may_not_look_into_the_process_is_told_since_when_it_is_late(console
     assert why == ("the line it is in is unknown: this user may not read the target's memory (ptrace)")
 
 
-def test_other_commands_wait_until_the_gil_is_let_go(console) -> None:
+def test_other_commands_wait_until_the_gil_is_let_go(console: Consoled) -> None:
     """Any other command is answered once the GIL is released."""
     console.do(f"hold_the_gil({letters_for(3)})")
     asked = attach("-c", "help gc", console.process.pid)
@@ -145,7 +149,7 @@ def test_other_commands_wait_until_the_gil_is_let_go(console) -> None:
     assert asked.stdout.startswith("usage: gc")
 
 
-def test_a_stopped_process_is_told_as_one(console) -> None:
+def test_a_stopped_process_is_told_as_one(console: Consoled) -> None:
     """A stopped process is reported as stopped, and --wait bounds the wait for its answer."""
     pid = console.process.pid
     os.kill(pid, signal.SIGSTOP)
@@ -162,7 +166,7 @@ def test_a_stopped_process_is_told_as_one(console) -> None:
     assert console.ask("ps --json")["total"] == 4
 
 
-def test_a_process_that_answers_is_not_looked_at_from_outside(console) -> None:
+def test_a_process_that_answers_is_not_looked_at_from_outside(console: Consoled) -> None:
     """The control: a loop blocked without the GIL is reported by the process itself."""
     console.do("time.sleep(4)")
     wait(lambda: console.ask("blocks --json")["rows"])
@@ -172,7 +176,7 @@ def test_a_process_that_answers_is_not_looked_at_from_outside(console) -> None:
     assert "LATE" in status.stdout
 
 
-def test_a_process_without_a_console(tmp_path) -> None:
+def test_a_process_without_a_console(tmp_path: Path) -> None:
     """Each way of naming no console gives one clear error."""
     missing = attach(os.getpid())
     nobody = attach(2**22 + 1)
@@ -203,7 +207,7 @@ def test_another_users_process_is_refused() -> None:
     assert f"{process.pid}: the process of another user, nobody; only that user can attach" in done.stderr
 
 
-def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_folder) -> None:
+def test_cards_of_processes_that_are_gone_are_cleaned_away(console: Consoled, runtime_folder: str) -> None:
     """`--list` removes the endpoint files of killed processes."""
     place = Path(runtime_folder, console_endpoint.FOLDER)
     (mine,) = place.glob("*.json")
@@ -217,7 +221,7 @@ def test_cards_of_processes_that_are_gone_are_cleaned_away(console, runtime_fold
     assert mine.name.startswith(f"{console.process.pid}-")
 
 
-def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder) -> None:
+def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path, runtime_folder: str) -> None:
     """No console opens in an insecure folder; the program runs, and the reason is reported."""
     place = Path(runtime_folder, console_endpoint.FOLDER)
     place.mkdir(mode=0o700)
@@ -237,7 +241,7 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path, runtime_folder) -> 
     assert list(place.iterdir()) == []
 
 
-def test_each_process_of_a_run_has_its_own(tmp_path) -> None:
+def test_each_process_of_a_run_has_its_own(tmp_path: Path) -> None:
     """A worker whose fixed port is taken by its sibling takes a free one."""
     script = tmp_path / "program.py"
     script.write_text(
@@ -254,6 +258,7 @@ def test_each_process_of_a_run_has_its_own(tmp_path) -> None:
     process = subprocess.Popen([*command, str(script)], cwd=tmp_path, text=True, stderr=subprocess.PIPE)
     try:
         cards: list[console_endpoint.ConsoleEndpoint] = []
+        assert process.stderr is not None
         told = [next(line for line in process.stderr if line.startswith("console: ")) for _ in range(2)]
         # This user may have other consoles, which do not matter here.
         cards = [found for _, found in console_endpoint.endpoints() if found.folder == str(tmp_path / "run")]
@@ -269,12 +274,6 @@ def test_each_process_of_a_run_has_its_own(tmp_path) -> None:
     (second,) = [line for line in told if "another process" in line]
     assert f"port {port} belongs to another process of this run; using " in second
     assert sum(f"telnet 127.0.0.1 {port} and the token " in line for line in told) == 1
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
 
 
 def letters_for(seconds: float) -> int:

@@ -22,9 +22,10 @@ import pytest
 
 from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.event import ConsoleAudited, ConsoleOpened, ProbeFailed
-from harness.record.reader import Follower
 from tests.support.commanded import wait
 from tests.support.consoled import consoled
+from tests.support.port import free_port
+from tests.support.recorded import recorded
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,18 +129,19 @@ class Prey:
 
 
 @pytest.fixture
-def ours(tmp_path):
+def ours(tmp_path: Path) -> Iterator[Prey]:
     """The probe's console on a telnet port, with every permission."""
     folder = tmp_path / "ours"
     folder.mkdir()
     program = SERVICE.replace("START", "")
     with consoled(folder, program=program, port=0, allow=("signal", "cancel", "repl")) as running:
         card = running.card
+        assert card.port is not None
         yield Prey(folder, card.port, card.port, card.token, b"ps --limit 0\r", 1.5, card=card)
 
 
 @pytest.fixture
-def stock(tmp_path):
+def stock(tmp_path: Path) -> Iterator[Prey]:
     """An aiomonitor started as its documentation says."""
     folder = tmp_path / "stock"
     folder.mkdir()
@@ -157,17 +159,12 @@ def stock_service(folder: Path, *, port: int) -> Iterator[Prey]:
             [sys.executable, "program.py"], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=stderr
         )
     try:
+        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", (folder / "stderr").read_text()
         yield Prey(folder, port, web_port, "", b"ps\r", 4.0, (folder / "stderr").read_text)
     finally:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
 
 
 def send(port: int, data: bytes) -> socket.socket:
@@ -250,19 +247,20 @@ def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-DEEDS = [cross_site_post, dns_rebinding]
-DENIALS = [slow_reader, endless_line]
+Attack = Callable[[Prey], bool]
+DEEDS: list[Attack] = [cross_site_post, dns_rebinding]
+DENIALS: list[Attack] = [slow_reader, endless_line]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
 @pytest.mark.parametrize("attack", DEEDS, ids=lambda attack: attack.__name__)
-def test_a_deed_that_a_stock_console_does_for_anybody(stock, attack) -> None:
+def test_a_deed_that_a_stock_console_does_for_anybody(stock: Prey, attack: Attack) -> None:
     """The control: the attack works on a stock console."""
     assert attack(stock)
 
 
 @pytest.mark.parametrize("attack", DENIALS, ids=lambda attack: attack.__name__)
-def test_a_stock_console_that_serves_nobody_any_more(stock, attack) -> None:
+def test_a_stock_console_that_serves_nobody_any_more(stock: Prey, attack: Attack) -> None:
     """The control: a stock console serves its owner until the attack."""
     assert stock.serves()
     assert stock.serves()
@@ -271,39 +269,40 @@ def test_a_stock_console_that_serves_nobody_any_more(stock, attack) -> None:
 
 
 @pytest.mark.parametrize("attack", [*DEEDS, *DENIALS], ids=lambda attack: attack.__name__)
-def test_an_attack_does_nothing_here(ours, attack) -> None:
+def test_an_attack_does_nothing_here(ours: Prey, attack: Attack) -> None:
     """The attack has no effect on the service, and its owner is served as before."""
     assert not attack(ours)
     assert ours.serves()
 
 
 @as_root
-def test_another_user_is_served_by_a_stock_console(stock) -> None:
+def test_another_user_is_served_by_a_stock_console(stock: Prey) -> None:
     """The control: any user of the machine may command a stock console."""
     assert another_user(stock)
 
 
 @as_root
-def test_another_user_gets_nothing_here(ours) -> None:
+def test_another_user_gets_nothing_here(ours: Prey) -> None:
     """Port, socket and endpoint file refuse another user, even if the folder were open."""
     assert not another_user(ours)
 
+    assert ours.card is not None
     socket_path, card_path = ours.card.socket, ours.card.socket.replace(".sock", ".json")
     assert as_nobody("cat", card_path).returncode != 0
     assert "ermission denied" in as_nobody("nc", "-U", "-v", socket_path).stderr
-    for path in (socket_path, *Path(socket_path).parents[:2]):
+    for path in (Path(socket_path), *Path(socket_path).parents[:2]):
         os.chmod(path, 0o777)
     refused = as_nobody("sh", "-c", f"echo 'signal SIGUSR1' | nc -U -q 1 {socket_path}")
     assert refused.stdout == "this console belongs to user 0\n"
     assert ours.hits() == 0
 
 
-def test_a_stock_console_needs_no_token(stock) -> None:
+def test_a_stock_console_needs_no_token(stock: Prey) -> None:
     """The control: a stock console accepts any token."""
     assert replay(stock, "0123456789abcdef")
 
 
-def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path) -> None:
+def test_a_token_of_another_run_is_worth_nothing(ours: Prey, tmp_path: Path) -> None:
     """The token of an earlier process is refused, and the refusal is recorded."""
     earlier = tmp_path / "earlier"
     earlier.mkdir()
@@ -316,7 +315,7 @@ def test_a_token_of_another_run_is_worth_nothing(ours, tmp_path) -> None:
     assert "refused: wrong token" in refused
 
 
-def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path) -> None:
+def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path: Path) -> None:
     """The control: a stock service starts, and its owner talks to the program that has the port."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
@@ -330,15 +329,15 @@ def test_a_stock_console_says_nothing_of_a_taken_port(tmp_path) -> None:
             intruder.close()
 
 
-def test_a_taken_port_is_told(tmp_path) -> None:
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
     """The service starts, the record says why the port is not open, and the UNIX socket serves."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
         with consoled(tmp_path, port=port) as running:
             assert running.card.port is None
             assert running.ask("help --json")["commands"]
-            opened = wait(lambda: [e for e in events(running.folder.events) if isinstance(e, ConsoleOpened)])
-            failed = [e.error for e in events(running.folder.events) if isinstance(e, ProbeFailed)]
+            opened = wait(lambda: running.events(ConsoleOpened))
+            failed = [e.error for e in running.events(ProbeFailed)]
 
     assert opened[0].port is None
     assert opened[0].note == f"port {port} is taken by another program"
@@ -346,9 +345,4 @@ def test_a_taken_port_is_told(tmp_path) -> None:
 
 
 def audited(folder: Path) -> list[ConsoleAudited]:
-    found = events(folder / "run" / "events")
-    return [event for event in found if isinstance(event, ConsoleAudited)]
-
-
-def events(folder: Path) -> list[object]:
-    return [event for _, event in Follower(folder).new_events()]
+    return recorded(folder / "run" / "events", ConsoleAudited)

@@ -10,7 +10,7 @@ from statistics import linear_regression
 import pytest
 
 from harness.record.event import LoadStarted
-from tests.support.commanded import running, scenario, wait
+from tests.support.commanded import Ended, running, scenario, wait
 from tests.support.consoled import Client, card_of
 
 # The service can handle twice that rate. Only some traces are sampled, because a record of twenty minutes
@@ -44,6 +44,9 @@ WARM_UP = 0.5
 FLAT_MB_PER_MIN = 0.5
 
 
+Sight = tuple[float, float, int, int]  # seconds since the load began, and what `look` gives
+
+
 def look(pid: int) -> tuple[float, int, int]:
     """Resident memory in MB, the number of threads, and of open descriptors."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -51,10 +54,10 @@ def look(pid: int) -> tuple[float, int, int]:
     return int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), descriptors
 
 
-def attended(tmp_path: Path, *, rate_per_s: int, lasts_s: int):
+def attended(tmp_path: Path, *, rate_per_s: int, lasts_s: int) -> tuple[list[Sight], Ended]:
     """Run a service and use its console once per second; return samples of the target, and the ended run."""
     path = scenario(tmp_path, SERVICE.format(rate_per_s=rate_per_s, lasts_s=lasts_s))
-    looks = []
+    looks: list[Sight] = []
     with running("run", "--console", path, cwd=tmp_path, env=SAMPLING) as run:
         began = run.wait_event(LoadStarted).at_ns / 1e9
         pid = run.pid_of("target")
@@ -70,7 +73,7 @@ def attended(tmp_path: Path, *, rate_per_s: int, lasts_s: int):
         return looks, run.ended(within_s=300)
 
 
-def check(looks, ended, *, rate_per_s: int, lasts_s: int) -> None:
+def check(looks: list[Sight], ended: Ended, *, rate_per_s: int, lasts_s: int) -> None:
     """Assert that every command was used, the service kept up, and no thread or descriptor was left over."""
     document = ended.report
 
@@ -85,7 +88,7 @@ def check(looks, ended, *, rate_per_s: int, lasts_s: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path) -> None:
+def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
     """Over some seconds, every command is answered repeatedly on one connection, and nothing grows."""
     looks, ended = attended(tmp_path, rate_per_s=100, lasts_s=15)
 
@@ -94,7 +97,7 @@ def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path) -> None
 
 @pytest.mark.soak
 @pytest.mark.timeout(2400)
-def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path) -> None:
+def test_twenty_minutes_of_a_console_at_a_thousand_messages_per_second(tmp_path: Path) -> None:
     """Memory and threads stay flat, and the report has the console's share of CPU time."""
     looks, ended = attended(tmp_path, rate_per_s=1000, lasts_s=1200)
     warm = [one for one in looks if one[0] >= WARM_UP * 1200]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.consoled import Client, card_of
+from tests.support.consoled import RUNNERS, Client, card_of
+from tests.support.process import Piped
 
 PROGRAM = """
     import asyncio, gc, json, logging, signal, sys, threading, time, tracemalloc
@@ -58,16 +59,15 @@ PROGRAM = """
 
     RUN
 """
-RUNNERS = {"asyncio": "asyncio.run(main())", "uvloop": "import uvloop; uvloop.run(main())"}
 
 
 @pytest.mark.parametrize("loop", RUNNERS)
-def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path) -> None:
+def test_the_end_of_the_console_undoes_what_is_in_force(loop: str, tmp_path: Path) -> None:
     """Closing the console undoes levels, debug mode, tracing, faults, a profile and running code."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     (tmp_path / "program.py").write_text(dedent(PROGRAM).replace("RUN", RUNNERS[loop]))
-    process = subprocess.Popen(
+    process = Piped(
         [sys.executable, "program.py"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -79,22 +79,22 @@ def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path) -> None:
         tell(process)
         before = json.loads(process.stdout.readline())
         assert process.stdout.readline() == "open\n"
-        address = wait(lambda: card_of(process.pid)).socket
+        card = wait(lambda: card_of(process.pid))
         for line in (
             "log DEBUG shop",
             "debug on --slow-ms 20",
             "faults inject block.sleep --in __main__:fetch --block-ms 1",
             "profile start 60s",
         ):
-            with connect(address) as client:
+            with Client.of_card(card) as client:
                 answer = client.request(line)
                 assert answer["ok"], answer
         # These two are still running; their clients wait for them.
-        with connect(address) as tracing, connect(address) as waiting:
+        with Client.of_card(card) as tracing, Client.of_card(card) as waiting:
             tracing.send(json.dumps({"line": "memory --for 60s", "talks": True}) + "\n")
             tracing.wait_for("tracing allocations")
             waiting.send(json.dumps({"line": "repl await asyncio.sleep(60)"}) + "\n")
-            with connect(address) as other:
+            with Client.of_card(card) as other:
                 wait(lambda: other.request("ps --filter task=harness-repl --json")["answer"]["total"])
             tell(process)
             during = json.loads(process.stdout.readline())
@@ -109,13 +109,6 @@ def test_the_end_of_the_console_undoes_what_is_in_force(loop, tmp_path) -> None:
     assert (during["level"], during["debug"]) == (10, [True, 0.02])
 
 
-def tell(process) -> None:
+def tell(process: Piped) -> None:
     process.stdin.write("go on\n")
     process.stdin.flush()
-
-
-def connect(address):
-    channel = socket.socket(socket.AF_UNIX)
-    channel.settimeout(20)
-    channel.connect(address)
-    return Client(channel)

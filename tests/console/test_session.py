@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,24 +20,22 @@ from harness.console.server.connection import LINE_BYTES
 from harness.console.server.listener import TRIES_PER_S, WRONG_S
 from harness.console.server.server import CLIENTS
 from harness.record.event import ConsoleAudited, ConsoleCounted
-from harness.record.reader import Follower
+from tests.console.conftest import Ask
 from tests.support.commanded import Terminal, wait
-from tests.support.consoled import consoled, is_alive
+from tests.support.consoled import Consoled, consoled, is_alive
 
 TELNET = pytest.mark.skipif(not shutil.which("telnet"), reason="telnet is not installed")
 NC = pytest.mark.skipif(not shutil.which("nc"), reason="nc is not installed")
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def anywhere(request, tmp_path):
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Consoled]:
     """A program on either kind of loop; its console may cancel and has a port for telnet."""
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop", reason="uvloop is not installed")
     with consoled(tmp_path, loop=request.param, port=0, allow=("cancel",)) as running:
         yield running
 
 
-def test_every_command_has_its_line_of_help(ask) -> None:
+def test_every_command_has_its_line_of_help(ask: Ask) -> None:
     """`help` lists every command with its summary."""
     shown = {command["name"]: command["summary"] for command in ask("help --json")["commands"]}
 
@@ -45,7 +44,7 @@ def test_every_command_has_its_line_of_help(ask) -> None:
 
 
 @TELNET
-def test_debians_telnet(anywhere, tmp_path) -> None:
+def test_debians_telnet(anywhere: Consoled, tmp_path: Path) -> None:
     """Telnet gets a prompt, answers, help and completions; Ctrl-C ends a command, not the session."""
     card = anywhere.card
     terminal = Terminal(["telnet", "127.0.0.1", str(card.port)], cwd=tmp_path, columns=200)
@@ -74,7 +73,7 @@ def test_debians_telnet(anywhere, tmp_path) -> None:
 
 
 @NC
-def test_a_pipe_through_nc_gets_clean_json(anywhere) -> None:
+def test_a_pipe_through_nc_gets_clean_json(anywhere: Consoled) -> None:
     """A pipe gets one document per line, without greeting, prompt or telnet bytes, over port and socket."""
     card = anywhere.card
     over_tcp = ["nc", "-q", "1", "127.0.0.1", str(card.port)]
@@ -89,7 +88,7 @@ def test_a_pipe_through_nc_gets_clean_json(anywhere) -> None:
         assert {"waiting-0", "waiting-1", "waiting-2"} <= {row["task"] for row in listed["rows"]}
 
 
-def test_people_are_greeted_and_told_what_is_next(console) -> None:
+def test_people_are_greeted_and_told_what_is_next(console: Consoled) -> None:
     """A client that does not send a line at once gets the banner, a prompt, and hints."""
     with console.connect() as client:
         greeting = client.wait_for("> ")
@@ -103,7 +102,7 @@ def test_people_are_greeted_and_told_what_is_next(console) -> None:
     assert "next: help COMMAND" in answer
 
 
-def test_requests_are_answered_by_one_line_each(console) -> None:
+def test_requests_are_answered_by_one_line_each(console: Consoled) -> None:
     """Each request gets one line with its status, and its text or document."""
     with console.connect() as client:
         text = client.request("help ps")
@@ -129,7 +128,7 @@ def test_requests_are_answered_by_one_line_each(console) -> None:
         ("where 'x", "no closing quotation; check the quotes"),
     ],
 )
-def test_a_line_that_cannot_be_understood(console, line, said) -> None:
+def test_a_line_that_cannot_be_understood(console: Consoled, line: str, said: str) -> None:
     """The answer says what is wrong with a line, and names similar commands."""
     answer = console.request(line)
 
@@ -137,12 +136,12 @@ def test_a_line_that_cannot_be_understood(console, line, said) -> None:
     assert said in answer["text"]
 
 
-def test_the_beginning_of_a_name_is_enough(ask) -> None:
+def test_the_beginning_of_a_name_is_enough(ask: Ask) -> None:
     """An unambiguous prefix finds its command."""
     assert ask("he --json") == ask("help --json")
 
 
-def test_tables_are_filtered_sorted_and_cut(ask) -> None:
+def test_tables_are_filtered_sorted_and_cut(ask: Ask) -> None:
     """All tables share the options to filter, sort and page."""
     by_column = ask("ps --json --filter task=WAITING --sort -task")
     by_any = ask("ps --json --filter waiting-1")
@@ -155,7 +154,7 @@ def test_tables_are_filtered_sorted_and_cut(ask) -> None:
     assert text.splitlines()[-1] == "1 to 2 of 3 rows; use --page, --limit or --filter for others"
 
 
-def test_what_is_not_allowed_is_refused_and_put_down(console) -> None:
+def test_what_is_not_allowed_is_refused_and_put_down(console: Consoled) -> None:
     """A refusal names the missing option and is recorded; reading commands are counted."""
     refused = console.request("cancel waiting-1")
     console.ask("ps")
@@ -163,27 +162,27 @@ def test_what_is_not_allowed_is_refused_and_put_down(console) -> None:
     assert refused["status"] == "refused"
     assert refused["text"] == "not allowed here: the console was opened without --allow cancel"
     assert console.ask("ps --json --filter waiting-1")["total"] == 1
-    listed = wait(lambda: [e for e in written(console) if isinstance(e, ConsoleAudited) and e.line])
+    listed = wait(lambda: [e for e in console.events(ConsoleAudited) if e.line])
     assert [(e.line, e.outcome) for e in listed] == [("cancel waiting-1", refused["text"])]
 
     def latest() -> list[ConsoleCounted]:
-        found = [event for event in written(console) if isinstance(event, ConsoleCounted)]
+        found = console.events(ConsoleCounted)
         return [event for event in found if event.commands == {"cancel": 1, "ps": 2}]
 
     counted = wait(latest)[-1]
     assert 0 < counted.cpu_ns < counted.process_cpu_ns
 
 
-def test_what_is_done_is_put_down_with_who_did_it(anywhere) -> None:
+def test_what_is_done_is_put_down_with_who_did_it(anywhere: Consoled) -> None:
     """An action is recorded with the client's uid and pid."""
     assert anywhere.request("cancel waiting-1")["ok"]
 
-    (done,) = wait(lambda: [e for e in written(anywhere) if isinstance(e, ConsoleAudited) and e.line])
+    (done,) = wait(lambda: [e for e in anywhere.events(ConsoleAudited) if e.line])
     assert (done.line, done.outcome) == ("cancel waiting-1", "done")
     assert done.client.startswith("uid ")
 
 
-def test_a_command_that_raises(console) -> None:
+def test_a_command_that_raises(console: Consoled) -> None:
     """An exception in a command is reported to its client, and session and service go on."""
     console.ask("help")
     console.do("sys.modules['_harness_inside.console.commands.help'].HelpCommand.run = lambda *_: 1 / 0")
@@ -195,7 +194,7 @@ def test_a_command_that_raises(console) -> None:
     assert is_alive(console)
 
 
-def test_while_the_loop_is_blocked_it_answers(anywhere) -> None:
+def test_while_the_loop_is_blocked_it_answers(anywhere: Consoled) -> None:
     """`status` and `blocks` answer at once and name the blocking line."""
     anywhere.do("time.sleep(5)")
     began = time.monotonic()
@@ -207,7 +206,7 @@ def test_while_the_loop_is_blocked_it_answers(anywhere) -> None:
     assert "<string>:1" in status or "program.py" in status
 
 
-def test_the_client_after_the_last_is_told(console) -> None:
+def test_the_client_after_the_last_is_told(console: Consoled) -> None:
     """A client over the limit is refused; when another one leaves, there is room again."""
     clients = [console.connect() for _ in range(CLIENTS)]
     for client in clients:
@@ -221,7 +220,7 @@ def test_the_client_after_the_last_is_told(console) -> None:
         client.channel.close()
 
 
-def test_who_waits_at_the_door_keeps_nobody_out(anywhere) -> None:
+def test_who_waits_at_the_door_keeps_nobody_out(anywhere: Consoled) -> None:
     """Connections without a token do not count towards the limit of clients."""
     idle = [socket.create_connection(("127.0.0.1", anywhere.card.port)) for _ in range(30)]
     try:
@@ -232,7 +231,7 @@ def test_who_waits_at_the_door_keeps_nobody_out(anywhere) -> None:
     assert is_alive(anywhere)
 
 
-def test_http_is_cut_off_without_an_answer(anywhere) -> None:
+def test_http_is_cut_off_without_an_answer(anywhere: Consoled) -> None:
     """An HTTP request gets no answer, and the refusal is recorded."""
     with anywhere.connect(tcp=True) as client:
         client.send("GET /?token=x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
@@ -242,7 +241,7 @@ def test_http_is_cut_off_without_an_answer(anywhere) -> None:
     assert anywhere.request("help")["ok"]
 
 
-def test_a_token_cannot_be_guessed(anywhere) -> None:
+def test_a_token_cannot_be_guessed(anywhere: Consoled) -> None:
     """Each wrong token is answered late, and after several the port refuses clients for a second."""
     guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
     began = time.monotonic()
@@ -264,7 +263,7 @@ def test_a_token_cannot_be_guessed(anywhere) -> None:
         assert client.request("help")["ok"]
 
 
-def test_a_long_line_is_dropped_and_the_connection_goes_on(console) -> None:
+def test_a_long_line_is_dropped_and_the_connection_goes_on(console: Consoled) -> None:
     """A line of 300 kB is refused, and the next line is answered."""
     with console.connect() as client:
         client.send(b"x" * 300_000 + b"\nhelp gc\n")
@@ -273,7 +272,7 @@ def test_a_long_line_is_dropped_and_the_connection_goes_on(console) -> None:
         assert client.wait_for("usage: gc")
 
 
-def test_noise_and_resets_do_no_harm(anywhere) -> None:
+def test_noise_and_resets_do_no_harm(anywhere: Consoled) -> None:
     """Random bytes, resets and concurrent clients do not harm the service."""
     dice = random.Random(3)
     for tcp in [True, False] * 15:
@@ -292,7 +291,7 @@ def test_noise_and_resets_do_no_harm(anywhere) -> None:
     assert is_alive(anywhere)
 
 
-def test_what_is_no_conversation_is_ended(console) -> None:
+def test_what_is_no_conversation_is_ended(console: Consoled) -> None:
     """A client that sends only invalid lines is disconnected."""
     with console.connect() as client:
         client.send("".join(f"X-Header-{n}: value\n" for n in range(100)))
@@ -300,7 +299,7 @@ def test_what_is_no_conversation_is_ended(console) -> None:
         assert client.rest().endswith(b"no valid command in 20 lines: closing\n")
 
 
-def test_names_cannot_change_a_terminal(console) -> None:
+def test_names_cannot_change_a_terminal(console: Consoled) -> None:
     """Escape sequences in a task's name are replaced."""
     console.do("waiting.append(asyncio.create_task(wait_for_ever(), name='evil\\x1b[2J'))")
     wait(lambda: console.ask("ps --json")["total"] == 5)
@@ -309,7 +308,7 @@ def test_names_cannot_change_a_terminal(console) -> None:
     assert "evil\ufffd[2J" in console.ask("ps")
 
 
-def test_the_console_goes_with_the_program(console) -> None:
+def test_the_console_goes_with_the_program(console: Consoled) -> None:
     """At the program's end, clients are disconnected and no file is left."""
     with console.connect() as client:
         client.request("help")
@@ -320,7 +319,7 @@ def test_the_console_goes_with_the_program(console) -> None:
     assert not list(Path(console.card.socket).parent.iterdir())
 
 
-def test_the_program_sees_no_thread_of_the_console(anywhere) -> None:
+def test_the_program_sees_no_thread_of_the_console(anywhere: Consoled) -> None:
     """`threading.enumerate` shows no thread of the console or of its clients."""
     with anywhere.connect() as client:
         client.request("ps")
@@ -332,15 +331,11 @@ def test_the_program_sees_no_thread_of_the_console(anywhere) -> None:
     assert [name for name in names if not name.endswith(("_0", "_1"))] == ["MainThread"]  # and the executor's
 
 
-def written(console) -> list[object]:
-    return [event for _, event in Follower(console.folder.events).new_events()]
+def outcomes(console: Consoled) -> list[str]:
+    return [event.outcome for event in console.events(ConsoleAudited)]
 
 
-def outcomes(console) -> list[str]:
-    return [event.outcome for event in written(console) if isinstance(event, ConsoleAudited)]
-
-
-def is_served(console) -> bool:
+def is_served(console: Consoled) -> bool:
     """Whether there is room for one more client."""
     with console.connect() as client, suppress(OSError):
         client.send('{"line": "help"}\n')

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+import pytest
+
 from harness.record import console_endpoint
 from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.probe_config import ConsoleConfig
@@ -142,6 +144,8 @@ def consoled(
     **how: Unpack[How],
 ) -> Iterator[Consoled]:
     """Start *program*; it has printed "ready" and its console is open."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
     how["console"] = ConsoleConfig(port=port, allow=allow)
     how["env"] = {**how.get("env", {}), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
     process, folder = start(program.replace("RUN", RUNNERS[loop]), tmp_path, **how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from harness.record.event import (
     FaultUndone,
     ProbeFailed,
 )
-from harness.record.reader import Follower
 from tests.support.commanded import wait
-from tests.support.consoled import consoled, is_alive
+from tests.support.console_programs import done, refused
+from tests.support.consoled import Consoled, consoled, is_alive
 
 PROGRAM = """
     import asyncio, logging, os, signal, sys, threading, time
@@ -86,38 +87,20 @@ EVERYTHING = ("cancel", "signal", "repl", "chaos")
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory, runtime_of_module):
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None
+) -> Iterator[Consoled]:
     """One program for all tests of the module; its console has every permission."""
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop")
     folder = tmp_path_factory.mktemp("service")
     with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
         yield running
         # No test made the probe itself fail.
-        assert of(running, ProbeFailed) == []
+        assert running.events(ProbeFailed) == []
 
 
-def of(service, kind):
-    """The events of one kind that were recorded so far."""
-    return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
-
-
-def refused(service, line):
-    """The reason for which a line was refused."""
-    answer = service.request(line)
-    assert answer["status"] == "refused", answer
-    return answer["text"]
-
-
-def python(service, expression):
+def python(service: Consoled, expression: str) -> str:
     """The value of an expression, evaluated on the service's loop."""
-    return service.ask(f"repl {expression}")
-
-
-def done(service, statement) -> None:
-    """Execute a statement in the program, and wait until it is done."""
-    service.do(statement)
-    assert is_alive(service)
+    return str(service.ask(f"repl {expression}"))
 
 
 # --- cancel -------------------------------------------------------------------------------------------
@@ -131,7 +114,9 @@ def done(service, statement) -> None:
         ("forgiving", "finished", "swallowed its cancellation and finished"),
     ],
 )
-def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told) -> None:
+def test_what_became_of_a_cancelled_task_is_told(
+    service: Consoled, name: str, outcome: str, told: str
+) -> None:
     """The answer says whether the task was cancelled, failed, or swallowed its cancellation."""
     done(service, f"start({name})")
     number = service.ask(f"ps --filter task={name} --json")["rows"][0]["id"]
@@ -142,7 +127,7 @@ def test_what_became_of_a_cancelled_task_is_told(service, name, outcome, told) -
     assert told in service.ask(f"cancel {name}")
 
 
-def test_a_task_that_swallows_its_cancellation_is_told(service) -> None:
+def test_a_task_that_swallows_its_cancellation_is_told(service: Consoled) -> None:
     """After two seconds the command fails, and says where the task still runs."""
     done(service, "start(stubborn)")
     answer = service.request("cancel stubborn")
@@ -153,7 +138,7 @@ def test_a_task_that_swallows_its_cancellation_is_told(service) -> None:
     assert "stubborn" in answer["text"].partition("program.py:")[2]
 
 
-def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service) -> None:
+def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(service: Consoled) -> None:
     """On a blocked loop, `cancel` is refused with the blocking frame, and the task is not cancelled later."""
     done(service, "start(patient)")
     service.do("time.sleep(2.5)")
@@ -167,7 +152,7 @@ def test_a_held_loop_is_named_and_the_cancellation_is_not_delivered_later(servic
     assert "was cancelled" in service.ask("cancel patient")
 
 
-def test_there_must_be_such_a_task(service) -> None:
+def test_there_must_be_such_a_task(service: Consoled) -> None:
     """`cancel` refuses a name that no task has."""
     assert "no pending task has the number or name 'nobody'" in refused(service, "cancel nobody")
 
@@ -175,7 +160,7 @@ def test_there_must_be_such_a_task(service) -> None:
 # --- signal -------------------------------------------------------------------------------------------
 
 
-def test_a_signal_reaches_its_handler(service) -> None:
+def test_a_signal_reaches_its_handler(service: Consoled) -> None:
     """The program's handler on the loop runs; before that the client is told which handler there is."""
     answer = service.request("signal USR1")
 
@@ -186,7 +171,7 @@ def test_a_signal_reaches_its_handler(service) -> None:
     assert effects["SIGUSR1"].startswith("handled")
 
 
-def test_what_leaves_no_chance_needs_force(service) -> None:
+def test_what_leaves_no_chance_needs_force(service: Consoled) -> None:
     """KILL and STOP are refused without --force, unknown signals always; the service lives on."""
     assert "--force" in refused(service, "signal kill")
     assert "--force" in refused(service, "signal SIGSTOP")
@@ -194,7 +179,7 @@ def test_what_leaves_no_chance_needs_force(service) -> None:
     assert is_alive(service)
 
 
-def test_a_signal_may_end_the_service(tmp_path) -> None:
+def test_a_signal_may_end_the_service(tmp_path: Path) -> None:
     """A client that ends the service still receives the effect of the signal."""
     with consoled(tmp_path, program=PROGRAM, allow=("signal",)) as running:
         with running.connect() as client:
@@ -208,7 +193,7 @@ def test_a_signal_may_end_the_service(tmp_path) -> None:
 # --- faults -------------------------------------------------------------------------------------------
 
 
-def test_an_injected_fault_acts_and_is_healed(service) -> None:
+def test_an_injected_fault_acts_and_is_healed(service: Consoled) -> None:
     """The function fails until the fault is healed; injection, effects and healing are in the record."""
     fault = service.ask("faults inject call.fail --in __main__:fetch --raises builtins:OSError --json")["id"]
     failing = service.request("repl fetch(7)")["text"]
@@ -223,13 +208,13 @@ def test_an_injected_fault_acts_and_is_healed(service) -> None:
     assert 0 < listed[0]["left_s"] <= 30
     assert fault in healed
     assert python(service, "fetch(7)") == "7"
-    wait(lambda: [event for event in of(service, FaultUndone) if event.id == fault])
-    assert [event.kind for event in of(service, FaultInjected) if event.id == fault] == ["call.fail"]
-    assert [event.fired for event in of(service, FaultUndone) if event.id == fault] == [1]
-    assert len([event for event in of(service, FaultFired) if event.id == fault]) == 1
+    wait(lambda: [event for event in service.events(FaultUndone) if event.id == fault])
+    assert [event.kind for event in service.events(FaultInjected) if event.id == fault] == ["call.fail"]
+    assert [event.fired for event in service.events(FaultUndone) if event.id == fault] == [1]
+    assert len([event for event in service.events(FaultFired) if event.id == fault]) == 1
 
 
-def test_a_fault_stops_by_itself(service) -> None:
+def test_a_fault_stops_by_itself(service: Consoled) -> None:
     """After its time no fault is in force, and the function is the program's own again."""
     service.ask("faults inject block.sleep --in __main__:fetch --block-ms 1 --for 300ms")
     assert service.ask("faults --json")["total"] == 1
@@ -247,7 +232,7 @@ def test_a_fault_stops_by_itself(service) -> None:
         ("faults heal scenario-1", "has not injected scenario-1"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused(service, line, why) -> None:
+def test_a_fault_that_cannot_be_is_refused(service: Consoled, line: str, why: str) -> None:
     """An impossible fault is refused, and none is in force afterwards."""
     assert why in refused(service, line)
     assert service.ask("faults --json")["total"] == 0
@@ -256,11 +241,11 @@ def test_a_fault_that_cannot_be_is_refused(service, line, why) -> None:
 # --- log and debug ------------------------------------------------------------------------------------
 
 
-def level_of(service):
+def level_of(service: Consoled) -> str:
     return python(service, "log.level")
 
 
-def test_a_log_level_goes_back_by_itself(service) -> None:
+def test_a_log_level_goes_back_by_itself(service: Consoled) -> None:
     """A level is changed for its time only; the loggers can be listed."""
     told = service.ask("log DEBUG shop --for 500ms")
     assert told.startswith("shop: DEBUG instead of NOTSET, for 0.5 s")
@@ -274,7 +259,7 @@ def test_a_log_level_goes_back_by_itself(service) -> None:
     wait(lambda: level_of(service) == "0")
 
 
-def test_a_log_level_can_be_reset_and_changed_again(service) -> None:
+def test_a_log_level_can_be_reset_and_changed_again(service: Consoled) -> None:
     """A second change replaces the first; a reset restores the level from before both."""
     service.ask("log DEBUG shop")
     service.ask("log error shop")
@@ -285,7 +270,7 @@ def test_a_log_level_can_be_reset_and_changed_again(service) -> None:
     assert "has not changed shop" in refused(service, "log reset shop")
 
 
-def test_a_level_that_somebody_else_has_set_stays(service) -> None:
+def test_a_level_that_somebody_else_has_set_stays(service: Consoled) -> None:
     """A later change by the program itself is not undone."""
     service.ask("log DEBUG shop")
     done(service, "log.setLevel(30)")
@@ -295,14 +280,14 @@ def test_a_level_that_somebody_else_has_set_stays(service) -> None:
     done(service, "log.setLevel(0)")
 
 
-def test_there_must_be_such_a_logger_and_level(service) -> None:
+def test_there_must_be_such_a_logger_and_level(service: Consoled) -> None:
     """Unknown loggers and levels are refused, and no logger is made."""
     assert "no logger named shopp" in refused(service, "log DEBUG shopp")
     assert "no level LOUD" in refused(service, "log LOUD shop")
     assert python(service, "'shopp' in logging.root.manager.loggerDict") == "False"
 
 
-def test_debug_mode_goes_off_by_itself(service) -> None:
+def test_debug_mode_goes_off_by_itself(service: Consoled) -> None:
     """The loop is in debug mode with the given limit for the given time, then as before."""
     state = "(lambda l: (l.get_debug(), l.slow_callback_duration))(asyncio.get_running_loop())"
     service.ask("debug on --for 700ms --slow-ms 250")
@@ -313,7 +298,7 @@ def test_debug_mode_goes_off_by_itself(service) -> None:
     assert "has not switched it on" in refused(service, "debug off")
 
 
-def test_debug_mode_can_be_switched_off(service) -> None:
+def test_debug_mode_can_be_switched_off(service: Consoled) -> None:
     """`debug off` switches debug mode off at once."""
     assert service.ask("debug on --json")["debug"] is True
     service.ask("debug off")
@@ -324,7 +309,7 @@ def test_debug_mode_can_be_switched_off(service) -> None:
 # --- gc and memory ------------------------------------------------------------------------------------
 
 
-def test_a_collection_says_how_long_it_held_the_process(service) -> None:
+def test_a_collection_says_how_long_it_held_the_process(service: Consoled) -> None:
     """`gc collect` reports its duration and the unreachable objects, `gc` the collector's statistics."""
     done(service, "import gc; gc.collect(); [(lambda x: x.append(x))([]) for _ in range(50)]")
     answer = service.ask("gc collect --json")
@@ -336,7 +321,7 @@ def test_a_collection_says_how_long_it_held_the_process(service) -> None:
     assert stats["enabled"] is True
 
 
-def test_the_line_that_allocates_is_named(service) -> None:
+def test_the_line_that_allocates_is_named(service: Consoled) -> None:
     """The line that allocated most of what is still held comes first; tracing has ended by then."""
     service.do("asyncio.get_running_loop().call_later(0.4, hoard)")
     answer = service.ask("memory --for 1s --json")
@@ -349,7 +334,7 @@ def test_the_line_that_allocates_is_named(service) -> None:
     assert python(service, "__import__('tracemalloc').is_tracing()") == "False"
 
 
-def test_a_programs_own_tracing_is_left_alone(service) -> None:
+def test_a_programs_own_tracing_is_left_alone(service: Consoled) -> None:
     """If the program traces allocations itself, `memory` is refused and does not stop it."""
     done(service, "import tracemalloc; tracemalloc.start()")
     assert "tracemalloc is on already" in refused(service, "memory --for 1s")
@@ -358,7 +343,7 @@ def test_a_programs_own_tracing_is_left_alone(service) -> None:
     done(service, "import tracemalloc; tracemalloc.stop()")
 
 
-def test_a_client_that_leaves_ends_its_tracing(service) -> None:
+def test_a_client_that_leaves_ends_its_tracing(service: Consoled) -> None:
     """Tracing ends when its client disconnects."""
     with service.connect() as client:
         client.wait_for("> ")
@@ -372,13 +357,13 @@ def test_a_client_that_leaves_ends_its_tracing(service) -> None:
 # --- profile and record -------------------------------------------------------------------------------
 
 
-def test_a_profile_names_the_line_that_computes(service) -> None:
+def test_a_profile_names_the_line_that_computes(service: Consoled) -> None:
     """Nearly all samples of a computing loop are in the line that computes."""
     done(service, "start(busy)")
     answer = service.ask("profile for 1s --format collapsed --json")
     service.ask("cancel busy")
 
-    shares = Counter()
+    shares: Counter[str] = Counter()
     for line in Path(answer["path"]).read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         shares[stack.split(";")[-1].split(" ")[0]] += int(count)
@@ -386,10 +371,10 @@ def test_a_profile_names_the_line_that_computes(service) -> None:
     del shares["Runner.run"]
     assert shares["burn"] / shares.total() > 0.8, shares
     path = answer["path"].removeprefix(f"{service.folder.path}/")
-    wait(lambda: path in [event.path for event in of(service, ArtefactWritten)])
+    wait(lambda: path in [event.path for event in service.events(ArtefactWritten)])
 
 
-def test_a_profile_can_be_started_and_stopped(service) -> None:
+def test_a_profile_can_be_started_and_stopped(service: Consoled) -> None:
     """One profile runs at a time; its file is written at the announced path."""
     path = service.ask("profile start 30s --format speedscope --json")["path"]
     assert "is in force already" in refused(service, "profile for 1s")
@@ -400,7 +385,7 @@ def test_a_profile_can_be_started_and_stopped(service) -> None:
     assert python(service, "[s for s in range(34, 65) if signal.getsignal(s)]") == "[]"
 
 
-def test_a_profile_that_nobody_stops_ends_by_itself(service) -> None:
+def test_a_profile_that_nobody_stops_ends_by_itself(service: Consoled) -> None:
     """A profile that is not stopped ends after its time, and its file is written."""
     path = service.ask("profile start 400ms --json")["path"]
 
@@ -409,7 +394,7 @@ def test_a_profile_that_nobody_stops_ends_by_itself(service) -> None:
     assert "samples of the busy loop" in Path(path).read_text()
 
 
-def test_pyinstrument_profiles_the_loops_thread(service) -> None:
+def test_pyinstrument_profiles_the_loops_thread(service: Consoled) -> None:
     """With pyinstrument installed, there is a call tree; its profiler is removed afterwards."""
     pytest.importorskip("pyinstrument")
     done(service, "start(busy)")
@@ -423,12 +408,14 @@ def test_pyinstrument_profiles_the_loops_thread(service) -> None:
     assert "not collapsed" in refused(service, "profile for 1s --kind pyinstrument --format collapsed")
 
 
-def test_a_window_keeps_the_synchronous_calls(service) -> None:
+def test_a_window_keeps_the_synchronous_calls(service: Consoled) -> None:
     """Calls within the window are in the record with their line; earlier and later ones are not."""
 
-    def sleeps():
+    def sleeps() -> dict[str, int]:
         return {
-            event.argument: event.count for event in of(service, CallsCounted) if event.call == "time.sleep"
+            event.argument: event.count
+            for event in service.events(CallsCounted)
+            if event.call == "time.sleep"
         }
 
     done(service, "time.sleep(0.001)")
@@ -447,7 +434,7 @@ def test_a_window_keeps_the_synchronous_calls(service) -> None:
     assert "no window is open" in refused(service, "record stop")
 
 
-def test_a_window_closes_by_itself(service) -> None:
+def test_a_window_closes_by_itself(service: Consoled) -> None:
     """After its time the functions are the original ones again."""
     service.ask("record for 300ms")
     assert python(service, "type(time.sleep).__name__") != "'builtin_function_or_method'"
@@ -473,18 +460,18 @@ def test_a_window_closes_by_itself(service) -> None:
         ("aiomonitor -- cancel 1", "expected one of aiomonitor's commands first"),
     ],
 )
-def test_a_console_that_only_reads_does_none_of_it(read_only, line, needs) -> None:
+def test_a_console_that_only_reads_does_none_of_it(read_only: Consoled, line: str, needs: str) -> None:
     """Each refusal names the missing permission."""
     assert needs in refused(read_only, line)
 
 
 @pytest.fixture(scope="module")
-def read_only(tmp_path_factory, runtime_of_module):
+def read_only(tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None) -> Iterator[Consoled]:
     with consoled(tmp_path_factory.mktemp("service"), program=PROGRAM) as running:
         yield running
 
 
-def test_what_changes_something_is_in_the_record(read_only) -> None:
+def test_what_changes_something_is_in_the_record(read_only: Consoled) -> None:
     """Commands that change something are recorded even without a permission; those that read are not."""
     for line in (
         "log DEBUG shop --for 100ms",
@@ -498,8 +485,8 @@ def test_what_changes_something_is_in_the_record(read_only) -> None:
     ):
         read_only.ask(line)
 
-    def lines():
-        done = [event.line for event in of(read_only, ConsoleAudited) if event.outcome == "done"]
+    def lines() -> list[str] | None:
+        done = [event.line for event in read_only.events(ConsoleAudited) if event.outcome == "done"]
         return done if "gc collect" in done else None
 
     assert wait(lines) == ["log DEBUG shop --for 100ms", "gc collect"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.record.event import LoopStarted, ProbeFailed
-from harness.record.reader import Follower
-from tests.support.consoled import consoled, is_alive
+from tests.support.consoled import Consoled, consoled, is_alive
 
 PROGRAM = """
     import asyncio, sys
@@ -70,29 +70,25 @@ ITS_OWN = """
 """
 
 
-def program(*, has_aiomonitor=True, its_own=""):
+def program(*, has_aiomonitor: bool = True, its_own: str = "") -> str:
     text = PROGRAM.replace("HAS_AIOMONITOR", str(has_aiomonitor))
     return text.replace("        STARTS_ITS_OWN\n", its_own.lstrip("\n"))
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory, runtime_of_module):
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None
+) -> Iterator[Consoled]:
     pytest.importorskip("aiomonitor")
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop")
     folder = tmp_path_factory.mktemp("service")
     with consoled(folder, program=program(), loop=request.param, allow=("cancel",)) as running:
         yield running
-        assert of(running, ProbeFailed) == []
+        assert running.events(ProbeFailed) == []
         # The loop that runs aiomonitor's commands is not taken for one of the program's.
-        assert [event.loop for event in of(running, LoopStarted)] == [0]
+        assert [event.loop for event in running.events(LoopStarted)] == [0]
 
 
-def of(service, kind):
-    return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
-
-
-def test_its_own_commands_work(service) -> None:
+def test_its_own_commands_work(service: Consoled) -> None:
     """aiomonitor's commands see the program's tasks, by aiomonitor's own ids."""
     table = service.ask("aiomonitor ps")
     assert "patient" in table
@@ -103,7 +99,7 @@ def test_its_own_commands_work(service) -> None:
     assert service.ask("aiomonitor exit") == ""
 
 
-def test_custom_commands_work(service) -> None:
+def test_custom_commands_work(service: Consoled) -> None:
     """Commands of the program work, also one that outputs from a background task."""
     assert service.ask("aiomonitor stock apples") == "apples: none"
     assert service.ask("aiomonitor --json wait")["output"] == "✓ waited"
@@ -111,7 +107,7 @@ def test_custom_commands_work(service) -> None:
     assert "stock [OPTIONS] WHAT" in service.ask("aiomonitor stock --help")
 
 
-def test_its_cancel_cancels(service) -> None:
+def test_its_cancel_cancels(service: Consoled) -> None:
     """aiomonitor's `cancel` works with the permission `cancel`."""
     row = next(line for line in service.ask("aiomonitor ps").splitlines() if "patient" in line)
     number = row.strip("| ").split()[0]
@@ -124,7 +120,7 @@ def test_its_cancel_cancels(service) -> None:
     ("line", "why"),
     [("fail", "ValueError: out of order"), ("nope", "No such command 'nope'"), ("where", "Missing argument")],
 )
-def test_an_error_is_told(service, line, why) -> None:
+def test_an_error_is_told(service: Consoled, line: str, why: str) -> None:
     """An error in an aiomonitor command is reported to the client, and the service goes on."""
     answer = service.request(f"aiomonitor {line}")
 
@@ -133,14 +129,14 @@ def test_an_error_is_told(service, line, why) -> None:
     assert is_alive(service)
 
 
-def test_what_it_may_not_is_refused(service) -> None:
+def test_what_it_may_not_is_refused(service: Consoled) -> None:
     """aiomonitor's signals and Python prompt need the console's permissions."""
     assert "--allow signal" in service.request("aiomonitor signal SIGTERM")["text"]
     assert "--allow repl" in service.request("aiomonitor console")["text"]
     assert is_alive(service)
 
 
-def test_no_port_is_open_and_no_factory_is_set(service) -> None:
+def test_no_port_is_open_and_no_factory_is_set(service: Consoled) -> None:
     """Running aiomonitor commands opens no port and sets no task factory."""
     service.ask("aiomonitor ps")
     service.do("print(asyncio.get_running_loop().get_task_factory(), flush=True)")
@@ -149,7 +145,7 @@ def test_no_port_is_open_and_no_factory_is_set(service) -> None:
     assert listening(service.process.pid) == []
 
 
-def listening(pid):
+def listening(pid: int) -> list[str]:
     """The TCP sockets on which a process listens."""
     sockets = set()
     for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -161,7 +157,7 @@ def listening(pid):
     return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
 
 
-def test_a_command_finds_the_programs_own_monitor(tmp_path) -> None:
+def test_a_command_finds_the_programs_own_monitor(tmp_path: Path) -> None:
     """If the program runs a monitor of its own class, commands find its attributes."""
     pytest.importorskip("aiomonitor")
     with consoled(tmp_path, program=program(its_own=ITS_OWN)) as running:
@@ -169,7 +165,7 @@ def test_a_command_finds_the_programs_own_monitor(tmp_path) -> None:
         assert len(listening(running.process.pid)) == 2  # the monitor's own
 
 
-def test_without_it_one_sentence_says_so(tmp_path) -> None:
+def test_without_it_one_sentence_says_so(tmp_path: Path) -> None:
     """Without aiomonitor in the program's environment, the command is refused."""
     (tmp_path / "aiomonitor.py").write_text("raise ImportError('not in this environment')")
     with consoled(tmp_path, program=program(has_aiomonitor=False)) as running:

@@ -6,11 +6,12 @@ import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import done, marked_place, row, rows, settled
+from tests.support.consoled import Consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def test_executors_tell_what_each_thread_does(program) -> None:
+def test_executors_tell_what_each_thread_does(program: Consoled) -> None:
     """A busy thread is shown with its function and the awaiting task; later it is idle."""
     done(program, "start(worker=asyncio.to_thread(nap, 1))")
     seen = wait(lambda: [one for one in rows(program, "executors") if one["runs"] == "nap"])[0]
@@ -23,7 +24,7 @@ def test_executors_tell_what_each_thread_does(program) -> None:
 
 
 @ON_ASYNCIO
-def test_executors_tell_how_many_calls_wait(program) -> None:
+def test_executors_tell_how_many_calls_wait(program: Consoled) -> None:
     """The queue of a busy pool is counted."""
     done(
         program,
@@ -37,7 +38,7 @@ def test_executors_tell_how_many_calls_wait(program) -> None:
 
 
 @ON_ASYNCIO
-def test_executors_name_pools_of_processes(program) -> None:
+def test_executors_name_pools_of_processes(program: Consoled) -> None:
     """A pool of processes is shown with its state and its size."""
     done(
         program,
@@ -51,7 +52,7 @@ def test_executors_name_pools_of_processes(program) -> None:
     assert (seen["most"], seen["state"]) == (1, "open")
 
 
-def test_queues_tell_how_full_they_are_and_who_waits(program) -> None:
+def test_queues_tell_how_full_they_are_and_who_waits(program: Consoled) -> None:
     """Queues that tasks wait for or hold are shown with their waiting tasks; others are not searched."""
     done(
         program,
@@ -69,7 +70,7 @@ def test_queues_tell_how_full_they_are_and_who_waits(program) -> None:
     assert len(queues) == 2
 
 
-def test_locks_in_the_wrong_order_are_a_deadlock(program) -> None:
+def test_locks_in_the_wrong_order_are_a_deadlock(program: Consoled) -> None:
     """Two tasks that take two locks in opposite order are a deadlock; a third that waits is no part of it."""
     done(
         program,
@@ -87,7 +88,7 @@ def test_locks_in_the_wrong_order_are_a_deadlock(program) -> None:
     assert "waits for Lock" in text
 
 
-def test_locks_in_the_same_order_are_no_deadlock(program) -> None:
+def test_locks_in_the_same_order_are_no_deadlock(program: Consoled) -> None:
     """When one task holds both locks and another waits, the owner is known and there is no deadlock."""
     done(program, "a, b = asyncio.Lock(), asyncio.Lock(); start(x=guarded(a, b), y=guarded(a, b))")
     settled(program, *"xy")
@@ -99,7 +100,7 @@ def test_locks_in_the_same_order_are_no_deadlock(program) -> None:
     assert waited["waiting"] == f"{row(program, 'y')['id']} (y)"
 
 
-def test_an_owner_that_cannot_be_known_is_not_guessed(program) -> None:
+def test_an_owner_that_cannot_be_known_is_not_guessed(program: Consoled) -> None:
     """No owner is shown for a lock taken by `acquire` alone; a semaphore has all its holders."""
     done(
         program,

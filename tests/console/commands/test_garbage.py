@@ -6,9 +6,11 @@ is left could be frames of the service itself, with all their variables.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.support.consoled import consoled
+from tests.support.consoled import Consoled, consoled
 
 READING = [
     "status",
@@ -35,27 +37,28 @@ ASKED = 10
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory, runtime_of_module):
+def service(tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None) -> Iterator[Consoled]:
     """One program for all tests of the module."""
     with consoled(tmp_path_factory.mktemp("service"), allow=("repl",)) as running:
         yield running
 
 
-def left_by(service, line):
+def left_by(service: Consoled, line: str) -> float:
     """The number of objects that the collector finds per execution of the line."""
     service.request(line)  # the first run imports modules
     service.ask("gc collect")
     for _ in range(ASKED):
         service.request(line)
-    return service.ask("gc collect --json")["unreachable"] / ASKED
+    unreachable: int = service.ask("gc collect --json")["unreachable"]
+    return unreachable / ASKED
 
 
 @pytest.mark.parametrize("line", READING)
-def test_a_command_leaves_the_collector_nothing(service, line) -> None:
+def test_a_command_leaves_the_collector_nothing(service: Consoled, line: str) -> None:
     """A reading command leaves no reference cycles: no parser, table or frame."""
     assert left_by(service, line) < 1
 
 
-def test_what_a_command_does_leave_is_counted(service) -> None:
+def test_what_a_command_does_leave_is_counted(service: Consoled) -> None:
     """The control: a list that contains itself is counted."""
     assert left_by(service, "repl (lambda x: x.append(x))([])") >= 1

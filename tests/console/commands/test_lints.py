@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import blocked, done, row, rows, settled
-from tests.support.consoled import consoled
+from tests.support.consoled import Consoled, consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def lints(program):
+def lints(program: Consoled) -> set[tuple[str, str]]:
     """Each lint with the name of its task."""
     return {(one["lint"], one["task"]) for one in rows(program, "lints")}
 
 
-def test_a_program_that_does_nothing_wrong_has_no_lints(program) -> None:
+def test_a_program_that_does_nothing_wrong_has_no_lints(program: Consoled) -> None:
     """The control: sleeping, waiting for what others refer to, timeouts and paced loops are not reported."""
     done(
         program,
@@ -30,7 +33,7 @@ def test_a_program_that_does_nothing_wrong_has_no_lints(program) -> None:
     assert {(lint, task) for lint, task in lints(program) if lint not in before} == set()
 
 
-def test_a_task_that_nobody_can_resume_is_found(program) -> None:
+def test_a_task_that_nobody_can_resume_is_found(program: Consoled) -> None:
     """A task is reported if only the task itself refers to its future or queue."""
     done(program, "start(a=forsaken(), b=queue_of_its_own(), c=hopeful(), d=limited())")
     settled(program, *"abcd")
@@ -44,7 +47,7 @@ def test_a_task_that_nobody_can_resume_is_found(program) -> None:
 
 
 @ON_ASYNCIO
-def test_a_task_that_wakes_itself_is_found(program) -> None:
+def test_a_task_that_wakes_itself_is_found(program: Consoled) -> None:
     """A loop around ``sleep(0)`` is reported, one with a pause is not."""
     done(program, "start(good=spin(0.002), bad=spin(0))")
     row(program, "bad")
@@ -55,7 +58,7 @@ def test_a_task_that_wakes_itself_is_found(program) -> None:
     assert found == {("self-waking", "bad")}
 
 
-def test_a_task_that_does_not_yield_is_found(program) -> None:
+def test_a_task_that_does_not_yield_is_found(program: Consoled) -> None:
     """A step that does not end is reported until it ends."""
     blocked(program, "start(blocker=block(2))")
 
@@ -76,11 +79,11 @@ def test_a_task_that_does_not_yield_is_found(program) -> None:
         ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken was destroyed while pending"),
     ],
 )
-def test_what_got_lost_is_found(program, statement, lint, says) -> None:
+def test_what_got_lost_is_found(program: Consoled, statement: str, lint: str, says: str) -> None:
     """Lost exceptions, coroutines, cancellations and tasks are reported from the record."""
     done(program, statement)
 
-    def found():
+    def found() -> list[dict[str, Any]]:
         done(program, "gc.collect()")
         program.ask("repl await asyncio.sleep(0.05)")
         return [one for one in rows(program, "lints") if one["lint"] == lint and says in one["what"]]
@@ -88,7 +91,7 @@ def test_what_got_lost_is_found(program, statement, lint, says) -> None:
     assert wait(found)[0]["level"] == "warning"
 
 
-def test_tasks_that_only_become_more_are_a_leak(tmp_path) -> None:
+def test_tasks_that_only_become_more_are_a_leak(tmp_path: Path) -> None:
     """A growing number of tasks at one line is a leak; a pool of constant size is not."""
     body = """
     import asyncio, sys

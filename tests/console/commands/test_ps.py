@@ -6,11 +6,12 @@ import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import blocked, done, marked_place, refused, row, rows, settled
+from tests.support.consoled import Consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def test_every_task_is_shown_with_what_it_waits_for(program) -> None:
+def test_every_task_is_shown_with_what_it_waits_for(program: Consoled) -> None:
     """A wait is described by asyncio's object, by the awaited task, and by the program's own line."""
     done(
         program,
@@ -27,7 +28,7 @@ def test_every_task_is_shown_with_what_it_waits_for(program) -> None:
     assert row(program, "d")["waits_for"] == "gather, 1 of 1 left"
 
 
-def test_a_wait_of_a_library_is_called_after_its_function(program) -> None:
+def test_a_wait_of_a_library_is_called_after_its_function(program: Consoled) -> None:
     """A wait is named after the library function that the program called, or after the executor."""
     done(program, "start(a=read_line(), b=asyncio.to_thread(nap, 0.5), c=asyncio.Event().wait())")
 
@@ -38,7 +39,7 @@ def test_a_wait_of_a_library_is_called_after_its_function(program) -> None:
     assert row(program, "c")["waits_for"].startswith("Event.wait of Event ")
 
 
-def test_a_task_that_blocks_is_the_running_one(program) -> None:
+def test_a_task_that_blocks_is_the_running_one(program: Consoled) -> None:
     """While the loop is blocked, the blocking task is running, at the line that blocks."""
     done(program, "start(sleeper=sleep_long())")
     settled(program, "sleeper")
@@ -51,7 +52,7 @@ def test_a_task_that_blocks_is_the_running_one(program) -> None:
 
 
 @ON_ASYNCIO
-def test_a_number_stays_with_its_task(program) -> None:
+def test_a_number_stays_with_its_task(program: Consoled) -> None:
     """A task keeps its number while other tasks come and go."""
     done(program, "start(a=sleep_long())")
     number = row(program, "a")["id"]
@@ -64,7 +65,7 @@ def test_a_number_stays_with_its_task(program) -> None:
 
 
 @ON_ASYNCIO
-def test_a_name_that_is_not_clear_is_refused(program) -> None:
+def test_a_name_that_is_not_clear_is_refused(program: Consoled) -> None:
     """An ambiguous name is refused with the numbers to choose from, an unknown one as unknown."""
     done(program, "start(twin=sleep_long()); kept[1] = tasks['twin']; start(twin=sleep_long())")
     wait(lambda: len(rows(program, "ps --filter task=twin")) == 2)
@@ -76,7 +77,7 @@ def test_a_name_that_is_not_clear_is_refused(program) -> None:
 
 
 @ON_ASYNCIO
-def test_a_task_that_is_gone_is_told_so(program) -> None:
+def test_a_task_that_is_gone_is_told_so(program: Consoled) -> None:
     """The number of a deleted task is not reused."""
     done(program, "start(a=sleep_long())")
     number = row(program, "a")["id"]
@@ -87,7 +88,7 @@ def test_a_task_that_is_gone_is_told_so(program) -> None:
     assert refused(program, f"where {number}") == f"task {number} has ended and was deleted"
 
 
-def test_ten_thousand_tasks_are_all_told(program) -> None:
+def test_ten_thousand_tasks_are_all_told(program: Consoled) -> None:
     """Ten thousand tasks are counted, filtered and shown by pages."""
     done(program, "start(**{f't{n}': sleep_long() for n in range(10_000)})")
     wait(lambda: program.ask("ps --json")["tasks"] == 10_001)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from harness.record.event import ConsoleAudited, ExceptionLost, ProbeFailed
-from harness.record.reader import Follower
 from tests.support.commanded import wait
-from tests.support.consoled import consoled, is_alive
+from tests.support.consoled import Client, Consoled, consoled, is_alive
 
 PROGRAM = """
     import asyncio, sys, time
@@ -43,20 +44,16 @@ PROGRAM = """
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def service(request, tmp_path_factory, runtime_of_module):
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop")
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None
+) -> Iterator[Consoled]:
     folder = tmp_path_factory.mktemp("service")
     with consoled(folder, program=PROGRAM, loop=request.param, allow=("repl",)) as running:
         yield running
-        assert of(running, ProbeFailed) == []
+        assert running.events(ProbeFailed) == []
 
 
-def of(service, kind):
-    return [event for _, event in Follower(service.folder.events).new_events() if isinstance(event, kind)]
-
-
-def prompt(service):
+def prompt(service: Consoled) -> Client:
     """A client at the prompt."""
     client = service.connect()
     client.wait_for("> ")
@@ -65,7 +62,7 @@ def prompt(service):
     return client
 
 
-def typed(client, *lines):
+def typed(client: Client, *lines: str) -> str:
     """The output for a piece of code of one or more lines."""
     for line in lines[:-1]:
         client.send(line + "\n")
@@ -89,12 +86,12 @@ def typed(client, *lines):
         ("x = [n for n in range(3)]   ;   x", "[0, 1, 2]"),
     ],
 )
-def test_an_expression_is_run_on_the_loop(service, code, answer) -> None:
+def test_an_expression_is_run_on_the_loop(service: Consoled, code: str, answer: str) -> None:
     """The answer has the output and the value of the code, which may await at the top level."""
     assert service.ask(f"repl {code}") == answer
 
 
-def test_a_large_value_is_cut(service) -> None:
+def test_a_large_value_is_cut(service: Consoled) -> None:
     """Long values and long outputs are shortened."""
     assert len(service.ask("repl list(range(10**6))")) < 10_000
     assert len(service.ask("repl print('x' * 10**7)")) < 200_000
@@ -116,7 +113,7 @@ def test_a_large_value_is_cut(service) -> None:
         ("'\\0'.encode('nope')", "LookupError: unknown encoding: nope"),
     ],
 )
-def test_an_error_is_told_to_the_client_alone(service, code, error) -> None:
+def test_an_error_is_told_to_the_client_alone(service: Consoled, code: str, error: str) -> None:
     """The client gets the traceback of its own code; the service is not affected."""
     answer = service.request(f"repl {code}")
 
@@ -124,16 +121,16 @@ def test_an_error_is_told_to_the_client_alone(service, code, error) -> None:
     assert error in answer["text"]
     assert "interpreter.py" not in answer["text"]
     assert is_alive(service)
-    assert of(service, ExceptionLost) == []
+    assert service.events(ExceptionLost) == []
 
 
-def test_what_takes_too_long_is_cancelled(service) -> None:
+def test_what_takes_too_long_is_cancelled(service: Consoled) -> None:
     """Code is cancelled after --within; code that swallows the cancellation is reported as running."""
     assert service.request("repl --within 200ms await asyncio.sleep(60)")["text"] == "cancelled"
     assert "swallowed its cancellation" in service.request("repl --within 100ms await swallow()")["text"]
 
 
-def test_code_that_holds_the_loop_is_named(service) -> None:
+def test_code_that_holds_the_loop_is_named(service: Consoled) -> None:
     """Code that blocks the loop is reported as unstoppable; other clients are refused with its frame."""
     told = service.request("repl --within 300ms time.sleep(4)")["text"]
     refused = service.request("repl 1")
@@ -145,7 +142,7 @@ def test_code_that_holds_the_loop_is_named(service) -> None:
     assert service.ask("repl 1") == "1"
 
 
-def test_a_conversation(service) -> None:
+def test_a_conversation(service: Consoled) -> None:
     """Variables last, an empty line ends a block, ``_`` is the latest value, and an error ends nothing."""
     with prompt(service) as client:
         assert typed(client, "y = await ask()") == ""
@@ -163,11 +160,13 @@ def test_a_conversation(service) -> None:
         client.rest()
 
     assert "NameError" in service.request("repl y")["text"]
-    audited = wait(lambda: [e.line for e in of(service, ConsoleAudited) if e.line.startswith("await double")])
+    audited = wait(
+        lambda: [e.line for e in service.events(ConsoleAudited) if e.line.startswith("await double")]
+    )
     assert audited == ["await double(4)"]
 
 
-def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service) -> None:
+def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service: Consoled) -> None:
     """Telnet's interrupt cancels the code, and the prompt comes back."""
     with prompt(service) as client:
         client.send("await asyncio.sleep(60)\n")
@@ -177,7 +176,7 @@ def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service) -> None
         assert typed(client, "1") == "1\n"
 
 
-def test_a_client_that_leaves_takes_its_expression_along(service) -> None:
+def test_a_client_that_leaves_takes_its_expression_along(service: Consoled) -> None:
     """The code of a client that disconnects is cancelled."""
     before = service.ask("repl len(asyncio.all_tasks())")
     with prompt(service) as client:
@@ -187,7 +186,7 @@ def test_a_client_that_leaves_takes_its_expression_along(service) -> None:
     wait(lambda: service.ask("repl len(asyncio.all_tasks())") == before)
 
 
-def test_what_others_print_is_not_the_clients(service) -> None:
+def test_what_others_print_is_not_the_clients(service: Consoled) -> None:
     """The client gets the output of its own code only, and stdout is restored."""
     service.do("chatting = True; talk = asyncio.get_running_loop().create_task(chat())")
     assert service.process.stdout.readline() == "chat\n"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support.console_programs import refused, row, rows
+from tests.support.consoled import Consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def test_spans_by_name(traced) -> None:
+def test_spans_by_name(traced: Consoled) -> None:
     """By name, `spans` shows those in flight with their age, and the finished ones with their durations."""
     spans = {one["span"]: one for one in rows(traced, "spans")}
 
@@ -22,7 +23,7 @@ def test_spans_by_name(traced) -> None:
     assert [one["span"] for one in rows(traced, "spans --in-flight")] == ["order", "ship"]
 
 
-def test_a_task_is_shown_with_its_span(traced) -> None:
+def test_a_task_is_shown_with_its_span(traced: Consoled) -> None:
     """`ps` and `task` show a task's span and trace."""
     told, shown = traced.ask("task slow --json"), row(traced, "slow")
 
@@ -31,7 +32,7 @@ def test_a_task_is_shown_with_its_span(traced) -> None:
     assert len(told["span_id"]) == 16
 
 
-def test_a_trace_tells_its_story(traced) -> None:
+def test_a_trace_tells_its_story(traced: Consoled) -> None:
     """`trace` shows the spans as a tree, the tasks that work on it, and the blocks that hit it."""
     trace_id = row(traced, "slow")["trace_id"]
     told = traced.ask(f"trace {trace_id[:8]} --json")
@@ -48,19 +49,19 @@ def test_a_trace_tells_its_story(traced) -> None:
     assert [block["held_ms"] >= 250 for block in told["blocks"]] == [True]
 
 
-def test_a_trace_that_is_not_known_is_refused(traced) -> None:
+def test_a_trace_that_is_not_known_is_refused(traced: Consoled) -> None:
     """An unknown trace is refused, and so is too short a prefix."""
     assert refused(traced, "trace ffffffff").startswith("no span of a trace ffffffff is in flight")
     assert "at least 4 digits" in refused(traced, "trace f")
 
 
 @ON_ASYNCIO
-def test_a_program_without_spans_is_told_so(program) -> None:
+def test_a_program_without_spans_is_told_so(program: Consoled) -> None:
     """A program without spans is reported as such."""
     assert program.ask("spans").startswith("no spans: this program has none")
 
 
-def test_the_load_is_told_by_name(traced) -> None:
+def test_the_load_is_told_by_name(traced: Consoled) -> None:
     """`status` shows how many spans of each name ended per second."""
     told = traced.ask("status --json")
 

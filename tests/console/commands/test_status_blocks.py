@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import blocked, marked_place, refused, rows
-from tests.support.consoled import is_alive
+from tests.support.consoled import Consoled, is_alive
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def test_status_of_a_quiet_program(program) -> None:
+def test_status_of_a_quiet_program(program: Consoled) -> None:
     """Nothing is late or in force, and there is a history of seconds."""
     told = wait(lambda: (seen := program.ask("status --json"))["longest_turns_ms"]["0"] and seen)
     loop = told["rows"][0]
@@ -23,7 +23,7 @@ def test_status_of_a_quiet_program(program) -> None:
     assert (loop["turns_per_s"] is None) == program.is_uvloop
 
 
-def test_status_names_what_holds_the_loop(program) -> None:
+def test_status_names_what_holds_the_loop(program: Consoled) -> None:
     """The blocking line is named while it blocks; afterwards it is one of the blockers."""
     late = blocked(program, "start(blocker=block(2))")[0]
     assert f"program.py:{late['line']}" == marked_place(program, "naps")
@@ -39,7 +39,7 @@ def test_status_names_what_holds_the_loop(program) -> None:
 
 
 @ON_ASYNCIO
-def test_status_shows_faults(program) -> None:
+def test_status_shows_faults(program: Consoled) -> None:
     """`status` lists faults while they are in force."""
     program.ask("faults inject block.sleep --in __main__:nap --block-ms 1")
     injected = program.ask("status --json")["faults"]
@@ -49,7 +49,7 @@ def test_status_shows_faults(program) -> None:
     assert program.ask("status --json")["faults"] == []
 
 
-def test_blocks_tell_the_line_and_who_had_to_wait(program) -> None:
+def test_blocks_tell_the_line_and_who_had_to_wait(program: Consoled) -> None:
     """`blocks` shows the line, the task and the cause; `--stack` shows the stack and the victims."""
     known = {one["block"] for one in rows(program, "blocks")}
     program.do("start(victim=spin(0.001), blocker=block(0.4))")
@@ -67,7 +67,7 @@ def test_blocks_tell_the_line_and_who_had_to_wait(program) -> None:
     assert "no block has the number 4711" in refused(program, "blocks --stack 4711")
 
 
-def test_a_block_that_goes_on_is_as_long_as_it_is_by_now(program) -> None:
+def test_a_block_that_goes_on_is_as_long_as_it_is_by_now(program: Consoled) -> None:
     """A block that goes on is shown with its length so far."""
     blocked(program, "start(blocker=block(1.5))")
 

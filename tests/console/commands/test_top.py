@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import blocked, done, row, rows, settled
+from tests.support.consoled import Consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 ON_UVLOOP = pytest.mark.parametrize("tasks_service", ["uvloop"], indirect=True)
 
 
 @ON_ASYNCIO
-def test_top_shows_who_uses_the_time(program) -> None:
+def test_top_shows_who_uses_the_time(program: Consoled) -> None:
     """`top` shows busy time, ready time and polls of each task, the busiest first."""
     done(program, "start(busy=burn(0.02, 0.001), ready=spin(0), idle=sleep_long())")
     settled(program, "idle")
@@ -31,7 +35,7 @@ def test_top_shows_who_uses_the_time(program) -> None:
     assert by_ready[0]["task"] == "ready"
 
 
-def test_top_tells_of_the_step_that_goes_on(program) -> None:
+def test_top_tells_of_the_step_that_goes_on(program: Consoled) -> None:
     """A task in a step that has not ended counts as busy, and comes first."""
     blocked(program, "start(blocker=block(2))")
     program.ask("top --json")
@@ -42,7 +46,7 @@ def test_top_tells_of_the_step_that_goes_on(program) -> None:
 
 
 @ON_ASYNCIO
-def test_top_sums_up_tasks_that_have_ended(program) -> None:
+def test_top_sums_up_tasks_that_have_ended(program: Consoled) -> None:
     """Ended tasks are summed up by their coroutine."""
     done(program, "start(spawner=spawn())")
     row(program, "spawner")
@@ -53,7 +57,7 @@ def test_top_sums_up_tasks_that_have_ended(program) -> None:
 
 
 @ON_UVLOOP
-def test_top_says_what_it_does_not_know_of_uvloop(program) -> None:
+def test_top_says_what_it_does_not_know_of_uvloop(program: Consoled) -> None:
     """On uvloop, busy time is marked as estimated, and polls and ready time are absent."""
     done(program, "start(busy=burn(0.05, 0.001))")
     row(program, "busy")
@@ -72,7 +76,7 @@ OWN = "('asyncio.events', 'asyncio.base_events')"
 
 
 @pytest.fixture
-def briefly(program):
+def briefly(program: Consoled) -> Iterator[None]:
     """Let the counting end soon after the last `top`."""
     steps = "sys.modules['_harness_inside.console.view.task_stats']"
     program.ask("top")
@@ -81,7 +85,7 @@ def briefly(program):
     done(program, f"{steps}.KEPT_ON_NS = 30_000_000_000")
 
 
-def test_top_leaves_nothing_behind(program, briefly) -> None:
+def test_top_leaves_nothing_behind(program: Consoled, briefly: None) -> None:
     """When `top` was not used for a while, asyncio's functions are its own again."""
     assert program.ask(f"repl {HOOKS}").strip() != OWN
 
@@ -90,7 +94,7 @@ def test_top_leaves_nothing_behind(program, briefly) -> None:
 
 
 @ON_ASYNCIO
-def test_top_gets_along_with_others_who_replaced_the_same(program, briefly) -> None:
+def test_top_gets_along_with_others_who_replaced_the_same(program: Consoled, briefly: None) -> None:
     """A replacement made after ours stays when ours ends, and is still called."""
     done(program, "exec(THEIRS, globals())")
     program.ask("top")
@@ -108,7 +112,7 @@ def test_top_gets_along_with_others_who_replaced_the_same(program, briefly) -> N
 
 
 @ON_ASYNCIO
-def test_top_is_not_inherited_by_a_child(program, tmp_path) -> None:
+def test_top_is_not_inherited_by_a_child(program: Consoled, tmp_path: Path) -> None:
     """A forked child, which lacks the thread that ends the counting, does not count."""
     program.ask("top")
     seen = tmp_path / "seen"
@@ -124,7 +128,7 @@ def test_top_is_not_inherited_by_a_child(program, tmp_path) -> None:
 
 
 @ON_ASYNCIO
-def test_top_does_not_change_what_debug_mode_says(program) -> None:
+def test_top_does_not_change_what_debug_mode_says(program: Consoled) -> None:
     """In debug mode, a handle's creation stack still ends in the program's line."""
     program.ask("top")
     done(program, "asyncio.get_running_loop().set_debug(True)")

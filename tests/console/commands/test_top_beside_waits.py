@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.read import history, report
@@ -38,13 +40,14 @@ PROGRAM = """
 """
 
 
-def test_both_count_the_same_steps(tmp_path) -> None:
+def test_both_count_the_same_steps(tmp_path: Path) -> None:
     """With `top` in use while spans are decomposed, the times of both are right."""
     with consoled(tmp_path, program=PROGRAM, waits=1.0) as console:
 
-        def busy_share():
+        def busy_share() -> float:
             rows = {row["task"]: row for row in console.ask("top --json --limit 0")["rows"]}
-            return rows.get("serving", {}).get("busy_ratio", 0)
+            ratio: float = rows.get("serving", {}).get("busy_ratio", 0)
+            return ratio
 
         seen = wait(busy_share)
         console.process.stdin.close()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.commanded import wait
 from tests.support.console_programs import LOOPS, TASKS, blocked, done, marked_place, row, rows, settled
-from tests.support.consoled import consoled
+from tests.support.consoled import Consoled, consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
-def test_where_goes_through_generators_and_tasks(program) -> None:
+def test_where_goes_through_generators_and_tasks(program: Consoled) -> None:
     """The stack goes down to the innermost await, and on through gathered tasks."""
     done(program, "start(outer=together(consume(asyncio.Queue())))")
     settled(program, "outer")
@@ -29,7 +31,7 @@ def test_where_goes_through_generators_and_tasks(program) -> None:
     assert stack[-1]["waits_for"].startswith("Queue.get of Queue ")
 
 
-def test_where_shows_the_line_that_blocks(program) -> None:
+def test_where_shows_the_line_that_blocks(program: Consoled) -> None:
     """For a task in the middle of a step, the stack comes from its thread."""
     blocked(program, "start(blocker=block(2))")
     stack = rows(program, "where blocker")
@@ -40,7 +42,7 @@ def test_where_shows_the_line_that_blocks(program) -> None:
     ]
 
 
-def test_where_tells_who_awaits_a_task_and_who_made_it(program) -> None:
+def test_where_tells_who_awaits_a_task_and_who_made_it(program: Consoled) -> None:
     """Awaiting tasks are found through shield, wait and wait_for; the line that made the task is shown."""
     done(
         program,
@@ -58,7 +60,7 @@ def test_where_tells_who_awaits_a_task_and_who_made_it(program) -> None:
         assert {one["function"] for one in rows(program, f"where {name}")} >= {"sleep_long"}
 
 
-def test_tree_shows_groups_below_their_parents(program) -> None:
+def test_tree_shows_groups_below_their_parents(program: Consoled) -> None:
     """The tasks of a group are shown below their parent, down to the given depth."""
     done(program, "start(parent=together(grouped(2)))")
     wait(lambda: [one for one in rows(program, "tree") if one["task"].strip() == "child-1"])
@@ -72,7 +74,7 @@ def test_tree_shows_groups_below_their_parents(program) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_tasks_that_await_each_other_are_a_deadlock(loop, tmp_path) -> None:
+def test_tasks_that_await_each_other_are_a_deadlock(loop: str, tmp_path: Path) -> None:
     """A cycle of tasks is reported as a deadlock and shown in the tree, though it has no root."""
     # In a separate program: cancelling a task of a cycle recurses without end.
     with consoled(tmp_path, program=TASKS, loop=loop) as program:
@@ -85,7 +87,7 @@ def test_tasks_that_await_each_other_are_a_deadlock(loop, tmp_path) -> None:
         assert "DEADLOCK" in program.ask("tree")
 
 
-def test_tasks_that_await_others_are_no_deadlock(program) -> None:
+def test_tasks_that_await_others_are_no_deadlock(program: Consoled) -> None:
     """A chain of tasks is no deadlock, and neither is a task that several await."""
     done(program, "start(a=follow('b'), b=follow('c'), c=sleep_long(), d=follow('c'))")
     wait(lambda: row(program, "a", "tree")["awaits"] and row(program, "c", "tree")["depth"])
@@ -94,7 +96,7 @@ def test_tasks_that_await_others_are_no_deadlock(program) -> None:
     assert program.ask("locks --json")["deadlocks"] == []
 
 
-def test_task_tells_everything(program) -> None:
+def test_task_tells_everything(program: Consoled) -> None:
     """`task` shows state, waiters, held locks, callbacks, age and origin."""
     done(program, "lock = asyncio.Lock(); start(a=guarded(lock), b=follow('a'), c=ignore())")
     wait(lambda: "sleep_long" in {one["function"] for one in rows(program, "task a")})
@@ -110,7 +112,7 @@ def test_task_tells_everything(program) -> None:
 
 
 @ON_ASYNCIO
-def test_an_exception_that_is_looked_at_is_still_not_retrieved(program) -> None:
+def test_an_exception_that_is_looked_at_is_still_not_retrieved(program: Consoled) -> None:
     """Showing a task's exception does not retrieve it: asyncio still reports it as lost."""
     done(program, "start(failed=fail()); kept['n'] = 0")
     done(program, "asyncio.get_running_loop().set_exception_handler(lambda *_: kept.update(n=kept['n'] + 1))")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_command_is_named_after_its_file() -> None:
         registry.find("t")
 
 
-def test_only_the_module_that_is_asked_for_is_imported(tmp_path) -> None:
+def test_only_the_module_that_is_asked_for_is_imported(tmp_path: Path) -> None:
     """Using a command imports its module alone; only `help` imports all of them."""
     with consoled(tmp_path, allow=("repl",)) as console:
         imported = (
@@ -57,7 +58,7 @@ def test_only_the_module_that_is_asked_for_is_imported(tmp_path) -> None:
         assert console.ask(imported) == repr(registry.names())
 
 
-def test_a_new_command_is_one_file(tmp_path) -> None:
+def test_a_new_command_is_one_file(tmp_path: Path) -> None:
     """A new file is listed, described, completed, abbreviated and permitted like any other command."""
     folder = tmp_path / "more"
     folder.mkdir()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ def lines_of(*chunks: bytes) -> list[str | None]:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\0", b"\r"], ids=repr)
-def test_every_line_end_is_one(end) -> None:
+def test_every_line_end_is_one(end: bytes) -> None:
     """CRLF, CR NUL, CR and LF each end one line, also byte by byte, and also after an empty line."""
     text = b"ps" + end + end + b"where 7" + end
 
@@ -50,7 +52,7 @@ def test_what_telnet_offers_or_asks_for_is_declined() -> None:
 
 
 @pytest.mark.parametrize("ctrl_c", [b"\xff\xf4", b"\xff\xf3", b"\x03"], ids=repr)
-def test_ctrl_c_gives_up_the_line(ctrl_c) -> None:
+def test_ctrl_c_gives_up_the_line(ctrl_c: bytes) -> None:
     """A Ctrl-C drops the partial line and is reported as an interrupt."""
     lines = Lines()
     lines.feed(b"cancel 7" + ctrl_c + b"ps\n")
@@ -84,14 +86,16 @@ def test_random_bytes_keep_nothing() -> None:
 
 
 @pytest.fixture
-def pair():
+def pair() -> Iterator[tuple[Connection, socket.socket]]:
     """A connection, and the client's end of it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield Connection(ours), theirs
 
 
-def test_a_client_that_does_not_read_is_cut(pair, monkeypatch) -> None:
+def test_a_client_that_does_not_read_is_cut(
+    pair: tuple[Connection, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sending to a client that does not read fails after a timeout."""
     connection, _ = pair
     connection._channel.settimeout(0.1)
@@ -101,7 +105,7 @@ def test_a_client_that_does_not_read_is_cut(pair, monkeypatch) -> None:
     assert connection.has_ended
 
 
-def test_a_client_that_ends_its_input_gets_its_answers(pair) -> None:
+def test_a_client_that_ends_its_input_gets_its_answers(pair: tuple[Connection, socket.socket]) -> None:
     """A client that has ended its input, as a pipe does, is served until it hangs up."""
     connection, theirs = pair
     theirs.sendall(b"one\ntwo\n")
@@ -117,7 +121,7 @@ def test_a_client_that_ends_its_input_gets_its_answers(pair) -> None:
     assert connection.receive(within_s=5)
 
 
-def test_a_long_line_is_told(pair) -> None:
+def test_a_long_line_is_told(pair: tuple[Connection, socket.socket]) -> None:
     """Reading a line over the limit raises an error of its own; the next line is read."""
     connection, theirs = pair
     theirs.sendall(b"x" * (LINE_BYTES + 1) + b"\nps\n")
@@ -127,10 +131,10 @@ def test_a_long_line_is_told(pair) -> None:
     assert connection.read_line(within_s=1) == "ps"
 
 
-def test_an_idle_client_is_told_and_left(pair) -> None:
+def test_an_idle_client_is_told_and_left(pair: tuple[Connection, socket.socket]) -> None:
     """A session ends when its client has sent no line for the idle time."""
     connection, theirs = pair
-    service: object = None
+    service: Any = None
     ConsoleSession(
         connection, "who", "hello", "> ", service, AccessLog(lambda _: None, lambda: 0), idle_s=0.3
     ).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,21 +16,26 @@ LONG_S = 60.0
 
 
 @pytest.fixture
-def errors():
+def errors() -> list[tuple[str, str]]:
     return []
 
 
 @pytest.fixture
-def limits(errors):
+def limits(errors: list[tuple[str, str]]) -> Iterator[TemporaryChanges]:
     made = TemporaryChanges(lambda where, exc: errors.append((where, str(exc))))
     yield made
     made.close()
 
 
-def test_it_goes_back_by_itself(limits) -> None:
+def test_it_goes_back_by_itself(limits: TemporaryChanges) -> None:
     """A change is undone once, after its time."""
     undone, times = threading.Event(), []
-    limits.begin("log shop", "DEBUG", for_s=0.05, undo=lambda: (times.append(1), undone.set()))
+
+    def undo() -> None:
+        times.append(1)
+        undone.set()
+
+    limits.begin("log shop", "DEBUG", for_s=0.05, undo=undo)
     (standing,) = limits.in_force()
     assert (standing.name, standing.what) == ("log shop", "DEBUG")
     assert standing.left_s <= 0.05
@@ -40,7 +46,7 @@ def test_it_goes_back_by_itself(limits) -> None:
     assert times == [1]
 
 
-def test_it_can_be_ended_at_once(limits) -> None:
+def test_it_can_be_ended_at_once(limits: TemporaryChanges) -> None:
     """A change can be ended early, once."""
     times = []
     limits.begin("debug", "", for_s=LONG_S, undo=lambda: times.append(1))
@@ -50,7 +56,7 @@ def test_it_can_be_ended_at_once(limits) -> None:
     assert times == [1]
 
 
-def test_one_of_a_name_is_in_force(limits) -> None:
+def test_one_of_a_name_is_in_force(limits: TemporaryChanges) -> None:
     """A second change of the same name is refused with a description of the first."""
     limits.begin("profile", "into a.txt", for_s=LONG_S, undo=lambda: None)
     limits.begin("memory", "", for_s=LONG_S / 2, undo=lambda: None)
@@ -60,7 +66,7 @@ def test_one_of_a_name_is_in_force(limits) -> None:
     assert [standing.name for standing in limits.in_force()] == ["memory", "profile"]
 
 
-def test_the_time_of_one_that_was_ended_is_not_its_successors(limits) -> None:
+def test_the_time_of_one_that_was_ended_is_not_its_successors(limits: TemporaryChanges) -> None:
     """The timer of an ended change does not end its successor of the same name."""
     over, times = threading.Event(), []
     limits.begin("log shop", "first", for_s=0.05, undo=lambda: None)
@@ -73,7 +79,7 @@ def test_the_time_of_one_that_was_ended_is_not_its_successors(limits) -> None:
     assert times == []
 
 
-def test_a_change_that_fails_is_undone_at_once(limits) -> None:
+def test_a_change_that_fails_is_undone_at_once(limits: TemporaryChanges) -> None:
     """If making a change raises, it is undone and the exception is passed on."""
     times = []
     with (
@@ -90,7 +96,9 @@ def test_a_change_that_fails_is_undone_at_once(limits) -> None:
     assert times == [1]
 
 
-def test_the_end_of_the_console_undoes_everything(limits, errors) -> None:
+def test_the_end_of_the_console_undoes_everything(
+    limits: TemporaryChanges, errors: list[tuple[str, str]]
+) -> None:
     """Closing undoes every change, also after one that fails, and refuses new ones."""
     times = []
     limits.begin("one", "", for_s=LONG_S, undo=lambda: 1 / 0)
@@ -106,13 +114,13 @@ def test_the_end_of_the_console_undoes_everything(limits, errors) -> None:
 @pytest.mark.parametrize(
     ("text", "length_s"), [("30s", 30), ("2m", 120), ("500ms", 0.5), ("7", 7), ("1.5s", 1.5)]
 )
-def test_lengths_of_time(text, length_s) -> None:
+def test_lengths_of_time(text: str, length_s: float) -> None:
     """Durations have a unit; a plain number means seconds."""
     assert seconds(text) == length_s
 
 
 @pytest.mark.parametrize("text", ["", "s", "0", "-1s", "nan", "inf", "1h", "3 s s", "ms5", "5sm"])
-def test_what_is_no_length_of_time(text) -> None:
+def test_what_is_no_length_of_time(text: str) -> None:
     """Anything else is refused with examples."""
     with pytest.raises(ArgumentTypeError, match="such as 30s, 2m or 500ms"):
         seconds(text)
