@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -31,6 +32,13 @@ def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port of loopback that another server listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +15,6 @@ PROGRAM = """
     kind = "program"
     command = ["{command}"]
 """
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port of loopback that somebody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 def refused(ended: Ended) -> str:

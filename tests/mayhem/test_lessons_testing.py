@@ -17,7 +17,7 @@ async def test_a_mock_agrees_to_what_a_fake_refuses() -> None:
     await AsyncMock().save("a", "web-1", durable=True)
     for honest in (create_autospec(MemoryStore, instance=True), MemoryStore()):
         with pytest.raises(TypeError, match="durable"):
-            await honest.save("a", "web-1", durable=True)  # type: ignore[call-arg]
+            await honest.save("a", "web-1", durable=True)  # type: ignore[call-arg]  # the invalid call
 
 
 async def test_a_mock_made_of_the_real_one_is_awaitable() -> None:

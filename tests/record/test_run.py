@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,13 +12,13 @@ from harness.record.probe_config import ProbeConfig
 from harness.record.run import Expectation, Run, RunFolder, create, new_id
 
 
-def manifest(**changes: Any) -> Run:
-    run = Run(
+def manifest(seed: int = 2) -> Run:
+    return Run(
         id=new_id("first"),
         scenario="first",
         started="2026-01-01T00:00:00+00:00",
         started_ns=1,
-        seed=2,
+        seed=seed,
         python="3.12.1",
         commit="abc",
         command=("python", "-m", "shop"),
@@ -29,7 +27,6 @@ def manifest(**changes: Any) -> Run:
         max_late_ms=50.0,
         settings={"load": {"rate_per_s": 5}},
     )
-    return dataclasses.replace(run, **changes)
 
 
 def test_a_manifest_comes_back_as_it_went(tmp_path: Path) -> None:

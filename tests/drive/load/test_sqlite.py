@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.drive.load.driver import drive
 from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, Event, LoadEnded, Sent, SpanEnded
-from harness.record.writer import Writer
-from tests.support.recorded import events_in, of_kind
+from tests.support.driven import driven
+from tests.support.recorded import of_kind
 
 TABLE = """
 CREATE TABLE message (
@@ -84,10 +83,9 @@ async def carry_out(
     """Drive in this process, with a *service* in a thread; gives the record."""
     thread = threading.Thread(target=service or (lambda: None))
     thread.start()
-    with closing(Writer(events, "driver")) as writer:
-        await drive(asked, writer)
+    record = await driven(asked, events)
     thread.join()
-    return events_in(events)
+    return record
 
 
 def rows(connection: sqlite3.Connection, *, at_least: int) -> list[str]:

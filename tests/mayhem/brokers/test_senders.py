@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.drive.load.driver import drive
 from harness.drive.load.driver_config import DriverConfig
 from harness.mayhem.backend import PublishingBroker
 from harness.mayhem.brokers.nats import broker as nats_broker
@@ -24,13 +23,13 @@ from harness.mayhem.brokers.redis.broker import RedisBroker
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Delivery, RestartEvent
 from harness.mayhem.stores import sqlite as sqlite_store
-from harness.record.event import Completed, Event, LoadEnded, Sent, SpanEnded
+from harness.record.event import Completed, LoadEnded, Sent, SpanEnded
 from harness.record.reader import Follower
-from harness.record.writer import Writer
 from tests.mayhem.support.broker_servers import running
 from tests.support.broker_server import KINDS
+from tests.support.driven import driven
 from tests.support.port import free_port
-from tests.support.recorded import events_in, of_kind
+from tests.support.recorded import of_kind
 
 CONNECT: dict[str, Callable[..., Any]] = {"nats": nats_broker.connect, "redis": redis_broker.connect}
 
@@ -74,13 +73,6 @@ async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIte
             group.create_task(consume())
             yield broker
             broker.drain()
-
-
-async def driven(asked: DriverConfig, events: Path) -> list[Event]:
-    """Run the driver in this process and return the record."""
-    with closing(Writer(events, "driver")) as writer:
-        await drive(asked, writer)
-    return events_in(events)
 
 
 async def test_every_message_is_answered_once_when_it_settles(

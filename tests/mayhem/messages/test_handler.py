@@ -332,13 +332,13 @@ async def test_cancel_tears_an_ack_that_is_only_awaited(clock: ManualClock) -> N
         assert await stage.left() == (1, {})
 
 
+class AwayForAck(MemoryBroker):
+    async def ack(self, delivery: Delivery) -> None:
+        raise StorageUnavailableError("locked")
+
+
 async def test_failed_ack_leaves_the_message_to_the_broker(clock: ManualClock) -> None:
     """Deliveries whose ack failed do not count, and the message is delivered again."""
-
-    class AwayForAck(MemoryBroker):
-        async def ack(self, delivery: Delivery) -> None:
-            raise StorageUnavailableError("locked")
-
     broker = AwayForAck(lease_s=LEASE_S, clock=clock)
     async with staged(broker) as stage:
         delivery = await stage.delivery()
@@ -371,7 +371,7 @@ async def test_store_that_is_away_burns_no_message(broker: MemoryBroker, clock: 
             await stage.handle(delivery)
             clock.advance(policy.MAX_NACK_S)
             (delivery,) = await broker.get(1)
-        store.save = MemoryStore().save  # type: ignore[method-assign]
+        store.save = MemoryStore().save  # type: ignore[method-assign]  # it recovers
         stage.host.script = script
         for _ in range(MAX_DELIVERIES - 1):
             await stage.handle(delivery)
@@ -417,7 +417,7 @@ async def test_failing_saves_open_the_store_s_circuit(broker: MemoryBroker, cloc
             clock.advance(policy.MAX_NACK_S)
             (delivery,) = await broker.get(1)
         assert await circuits.gate.admitted(50) == 1
-        store.save = MemoryStore().save  # type: ignore[method-assign]
+        store.save = MemoryStore().save  # type: ignore[method-assign]  # it recovers
         await stage.handle(delivery)
 
         assert circuits.states()["store"] == "closed"
@@ -425,11 +425,6 @@ async def test_failing_saves_open_the_store_s_circuit(broker: MemoryBroker, cloc
 
 async def test_failing_acks_open_the_broker_s_circuit(clock: ManualClock) -> None:
     """When acks fail, no more messages are pulled, which would be handled twice."""
-
-    class AwayForAck(MemoryBroker):
-        async def ack(self, delivery: Delivery) -> None:
-            raise StorageUnavailableError("locked")
-
     circuits = Circuits(CircuitLimits(failures=1), clock=clock)
     async with staged(AwayForAck(lease_s=LEASE_S, clock=clock), circuits=circuits) as stage:
         await stage.handle(await stage.delivery())
@@ -517,7 +512,7 @@ async def test_mocked_coroutines_must_be_awaitable(broker: MemoryBroker) -> None
         def save(self, message_id: str, host: str) -> None:
             return None
 
-    async with staged(broker, store=Mocked()) as stage:  # type: ignore[arg-type]
+    async with staged(broker, store=Mocked()) as stage:  # type: ignore[arg-type]  # the bug
         await stage.handle(await stage.delivery())
 
         assert await stage.left() == (1, {})

@@ -272,7 +272,7 @@ async def test_extension_that_came_too_late_is_let_go() -> None:
         await may_fail.wait()
         raise LeaseLostError("settled")
 
-    broker.extend = extend  # type: ignore[method-assign]
+    broker.extend = extend  # type: ignore[method-assign]  # for this broker only
     async with Leases(broker, failures, lease_s=LEASE_OF_TESTS_S) as leases:
         with leases.keep(delivery()):
             await broker.wait_extended("a", 1)

@@ -53,7 +53,7 @@ def test_place_is_the_innermost_of_the_program() -> None:
     """The place is the innermost frame outside of libraries."""
     try:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(int, "x", base="y").result()  # type: ignore[arg-type]
+            pool.submit(int, "x", base="y").result()  # type: ignore[arg-type]  # it must raise
     except TypeError as exc:
         place = raised_at(exc)
     module, _, function = raised_at(raised(ValueError())).rpartition(":")[0].rpartition(".")

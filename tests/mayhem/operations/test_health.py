@@ -7,8 +7,6 @@ import json
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +20,7 @@ from harness.mayhem.operations import health as health_module
 from harness.mayhem.operations.endpoint import serve_http
 from harness.mayhem.operations.health import ANSWER_S, HELD_S, SILENT_S, Health
 from harness.mayhem.operations.listen_address import ListenAddress, parse_listen_address
+from tests.mayhem.support.endpoint import get
 
 PATIENCE_S = 20
 LOOPBACK = ListenAddress("127.0.0.1", 0)
@@ -51,15 +50,6 @@ class AskedBroker(MemoryBroker):
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Status and body."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 @contextmanager

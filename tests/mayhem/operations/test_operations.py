@@ -135,13 +135,6 @@ def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
 # --- what it needs is away ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that is in use."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
 def test_a_port_that_is_taken_ends_it_before_anything_starts(taken: int, tmp_path: Path) -> None:
     """A port in use gives one line and status 2, and nothing is created."""
     db = tmp_path / "mayhem.db"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
-from typing import Any
+from typing import TypedDict
 
 import pytest
 
@@ -46,6 +46,12 @@ print("over", flush=True)
 """
 OF_THE_LOOP = "loop.add_signal_handler(signal.{name}, stop.set)"
 OF_PYTHON = "signal.signal(signal.{name}, lambda *_: loop.call_soon_threadsafe(stop.set))"
+
+
+class Variant(TypedDict, total=False):
+    register: str
+    name: str
+    uvloop: bool
 
 
 def service(
@@ -94,7 +100,7 @@ def is_look(event: Event) -> bool:
     ids=["loop", "signal.signal", "SIGINT", "uvloop", "uvloop, signal.signal"],
 )
 def test_a_process_that_runs_on_after_it_was_asked_to_end_is_looked_at(
-    how: dict[str, Any], number: Signals, tmp_path: Path
+    how: Variant, number: Signals, tmp_path: Path
 ) -> None:
     """Its main task comes first, with the line it waits at now and the one it waited at before."""
     seen = asked(service(**how), tmp_path, number, until=is_look)
