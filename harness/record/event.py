@@ -1,15 +1,15 @@
-"""What can stand in a record: one class per kind of event, all of them frozen values.
+"""The events of a record: one class per kind, all of them frozen values.
 
 Times are nanoseconds of the machine's monotonic clock (``time.monotonic_ns``), which every process of the
-machine shares; `Run.started_ns` is their zero. Ids are lower-case hex as in W3C trace context, "" for none.
-An event may gain fields with a default; a field that stands here keeps its name, unit and meaning.
+machine shares; `Run.started_ns` is its zero. Ids are lower-case hex as in W3C trace context, "" for none.
+An event may gain fields with a default; existing fields keep their name, unit and meaning.
 """
 
 from __future__ import annotations
 
 import signal
 
-# All of it: readers and runners take every event from here.
+# Everything in it: readers and runners import every event from here.
 from .observation import *  # noqa: F403
 from .observation import Event, Frame
 from .value import Value
@@ -26,7 +26,7 @@ class TargetStarted(Event):
 
 
 class TargetReady(Event):
-    """The target said that it is ready for load."""
+    """The target became ready for load."""
 
     at_ns: int
 
@@ -49,7 +49,7 @@ def describe_status(status: int) -> str:
 
 
 class TargetExited(Event):
-    """The target ended. *expected* is false when nobody had asked it to."""
+    """The target ended. *expected* is false if the runner had not asked it to."""
 
     at_ns: int
     status: int  # as `subprocess.Popen.returncode`: negative for a signal
@@ -66,7 +66,7 @@ class FaultInjected(Event):
 
 
 class FaultUndone(Event):
-    """A fault was rolled back."""
+    """A fault was undone."""
 
     at_ns: int
     id: str
@@ -82,7 +82,7 @@ class FaultFailed(Event):
 
 
 class LoopSampled(Event):
-    """A loop's counters at one instant, read from outside; the difference of two is the time between."""
+    """A loop's counters at one instant, read from outside."""
 
     at_ns: int
     pid: int
@@ -91,42 +91,42 @@ class LoopSampled(Event):
     busy_ns: int
     longest_ns: int  # the longest turn so far
     blocks: int
-    recent_ns: int = 0  # about the longest turn since the sample before
-    throttled_ns: int = 0  # how long its cgroup was kept from running so far
-    stopped: bool = False  # by a signal, at this moment
+    recent_ns: int = 0  # about the longest turn since the previous reading
+    throttled_ns: int = 0  # how long its cgroup has been throttled so far
+    stopped: bool = False  # the process was stopped by a signal at that instant
 
 
 class ThreadDump(Value):
-    """One thread of the target, seen from outside."""
+    """One thread of the target, read from outside."""
 
     name: str
     native_id: int
     has_gil: bool
-    active: bool  # on a processor, as far as can be told
+    active: bool  # running on a processor, by py-spy's estimate
     stack: tuple[Frame, ...]  # outermost first
 
 
 class ThreadsDumped(Event):
-    """The target's threads, seen from outside while a loop was late and its own watchdog got no chance."""
+    """The target's threads, read from outside while a loop was late and its watchdog could not sample it."""
 
     at_ns: int
     pid: int
     loop: int
-    began_ns: int  # the late turn's, as in `Blocked.at_ns`
+    began_ns: int  # of the late turn, as in `Blocked.at_ns`
     native_id: int  # of the loop's thread
     threads: tuple[ThreadDump, ...]
-    over_ns: int = 0  # when the look was over, which began at `at_ns`; 0: not known
+    over_ns: int = 0  # when the dump, which began at `at_ns`, was complete; 0: unknown
 
 
 class DumpFailed(Event):
-    """No look from outside was possible; there will be no more tries."""
+    """No dump from outside was possible, and none will be tried again."""
 
     at_ns: int
     reason: str
 
 
 class LedgerTaken(Event):
-    """What became of every message, by the chaos service's own books, after it ended."""
+    """What became of every message, by the chaos service's own ledger, after it ended."""
 
     at_ns: int
     published: int
@@ -134,33 +134,33 @@ class LedgerTaken(Event):
     nacked: int
     redelivered: int
     duplicated: int  # saved more than once, or acked after another delivery had been acked
-    lost: int  # published, and after the drain neither acked, nor dead-lettered, nor waiting
+    lost: int  # published, but neither acked, nor dead-lettered, nor waiting after the drain
     dead_lettered: int
     waiting: int  # still in the queue when the target ended
     acked_unsaved: int  # acked, but not in the store: must be 0
-    drain_s: float | None  # from the stop signal to the end; null when it was not drained
+    drain_s: float | None  # from the stop signal to the end; null without a drain
 
 
 class QueueLeft(Event):
-    """The queue that the run alone has used was left on its server."""
+    """The run's own queue was left on its server."""
 
     at_ns: int
     why: str
 
 
 class RunEnded(Event):
-    """The runner's last word. A record without it is partial."""
+    """The runner's last event. A record without it is partial."""
 
     at_ns: int
     interrupted: bool
-    error: str = ""  # why the run could not be carried out as asked
+    error: str = ""  # why the run could not be completed as configured
 
 
 # --- the load driver ----------------------------------------------------------------------------------
 
 
 class LoadStarted(Event):
-    """The driver begins its schedule; request *n* is due at a time that does not depend on the target."""
+    """The driver began its schedule, in which the time of request *n* does not depend on the target."""
 
     at_ns: int
     sender: str
@@ -170,7 +170,7 @@ class LoadStarted(Event):
 
 
 class Sent(Event):
-    """Request *n* left the driver. *intended_ns* is when it was due: latency counts from there."""
+    """Request *n* was sent. Latency counts from *intended_ns*, when it was due."""
 
     n: int
     intended_ns: int
@@ -188,7 +188,7 @@ class Completed(Event):
 
 
 class LoadEnded(Event):
-    """The schedule is over. *offered* requests were due; those neither sent nor completed show by absence."""
+    """The schedule ended. *offered* requests were due; those not sent have no event of their own."""
 
     at_ns: int
     offered: int

@@ -1,7 +1,7 @@
-"""What the probe puts into a record from inside the target, and what every writer does.
+"""The events that the probe writes from inside a target, and those that every writer writes.
 
-The other events are in `event.py`, which has these as well: a target does not need them, and pays for each
-class at its start. Times and ids are as told there.
+The others are in `event.py`, which also has these: a target does not need them, and making a class is time at
+its start. Times and ids are described there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .value import Value
 
-# Readers accept records up to this number; writers write it into every file's first line.
+# Readers accept records up to this number; writers put it into the first line of every file.
 FORMAT = 1
 
 
@@ -51,10 +51,10 @@ class Observation(Event):
 
 
 class WriterOpened(Observation):
-    """The first line of every file: who writes here."""
+    """The first line of every file: which process writes it."""
 
     at_ns: int
-    wall_ns: int  # the same instant by the wall clock, unix time
+    wall_ns: int  # the same instant on the wall clock, in Unix time
     role: str  # "runner", "driver" or "target"
     pid: int
     parent_pid: int
@@ -64,25 +64,25 @@ class WriterOpened(Observation):
 
 
 class WriterClosed(Observation):
-    """The last line of a file whose writer ended in good order; without it the writer was cut off."""
+    """The last line of a file whose writer ended cleanly; without it the writer was cut off."""
 
     at_ns: int
-    dropped: int  # events that found the buffer full, or could not be written
+    dropped: int  # events that were lost because the buffer was full or a write failed
 
 
 # --- the target, written by the probe -----------------------------------------------------------------
 
 
 class LoopStarted(Observation):
-    """An event loop runs. Loops that run one after the other share a number, and the page of counters."""
+    """An event loop began to run. Loops that run one after the other share a number and their counters."""
 
     at_ns: int
     pid: int
-    loop: int  # 0, 1, ... within the process: a number for each that runs at the same time
+    loop: int  # 0, 1, ... within the process: one number for each loop that runs at the same time
     kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
     thread: str
     mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "beats"
-    page: str  # its counters, relative to the run's folder: see `page.py`
+    page: str  # the file of its counters, relative to the run's folder: see `page.py`
     limit_ns: int  # a turn longer than this is a block
     application: tuple[str, ...]  # path prefixes of the program's own code
     libraries: tuple[str, ...]  # path prefixes of the standard library and of site-packages
@@ -91,36 +91,36 @@ class LoopStarted(Observation):
 
 
 class Sample(Value):
-    """Consecutive looks at the loop's thread that saw the same thing, while a turn was late."""
+    """Consecutive samples of the loop's thread, during a late turn, that are equal."""
 
     first_ns: int
     last_ns: int
     count: int
     stack: tuple[Frame, ...]  # outermost first
-    task: str  # its name, "" for a plain callback
+    task: str  # its name; "" for a plain callback
     coroutine: str
     span: str
     trace_id: str
     span_id: str
-    fault: str = ""  # id of the injected fault that was acting
-    syscall: str = ""  # where the kernel had the thread: a system call's name, "running", "" for not known
-    awaited_by: tuple[str, ...] = ()  # the tasks that wait for the task, the next one first
-    created: tuple[Frame, ...] = ()  # where the task's coroutine was made, if that is kept; innermost last
-    step: int = 0  # counts the callbacks of the turn that were seen; a later one has a higher number
+    fault: str = ""  # the id of the injected fault that was acting
+    syscall: str = ""  # the system call that the thread was in, "running", or "" for unknown
+    awaited_by: tuple[str, ...] = ()  # the chain of tasks that await the task, nearest first
+    created: tuple[Frame, ...] = ()  # where the task's coroutine was created, if recorded; innermost last
+    step: int = 0  # numbers the callbacks that were sampled in the turn, in their order
 
 
 class OtherThread(Value):
-    """Another thread of the process, seen while a loop was late, that may have held the GIL."""
+    """Another thread of the process that may have held the GIL while a loop was late."""
 
     thread: str
     stack: tuple[Frame, ...]  # outermost first
-    cpu_ns: int  # of its whole life until then
-    used_ns: int  # of that, between the first and the last look
-    syscall: str = ""  # where the kernel had it: a system call's name, "running", "" for not known
+    cpu_ns: int  # its CPU time so far
+    used_ns: int  # the part of it between the first and the last sample
+    syscall: str = ""  # as in `Sample`
 
 
 class GcPause(Value):
-    """One run of the garbage collector that took long."""
+    """One long run of the garbage collector."""
 
     at_ns: int
     held_ns: int
@@ -129,17 +129,17 @@ class GcPause(Value):
 
 
 class DelayedStep(Value):
-    """Somebody who was due and had to wait."""
+    """A task or callback that was due and had to wait."""
 
-    label: str  # the task's name, or what the callback is
+    label: str  # the task's name, or a description of the callback
     span: str
     trace_id: str
     delayed_ns: int
-    at_most: bool = False  # it waited for a file or socket, which became ready at some time of the block
+    at_most: bool = False  # an upper bound: its file or socket became ready at an unknown time in the block
 
 
 class StepCandidate(Value):
-    """A task that may have taken a step in a turn."""
+    """A task that may have run in a turn."""
 
     task: str
     coroutine: str
@@ -149,42 +149,40 @@ class StepCandidate(Value):
 
 
 class QueuedCallbacks(Value):
-    """Callbacks of one kind that stood in a loop's ready queue."""
+    """Callbacks of one kind in a loop's ready queue."""
 
     label: str  # the coroutine's name, or the callback's
-    count: int  # of a long queue an estimate
+    count: int  # an estimate if the queue is long
 
 
 class Blocked(Observation):
-    """A loop was late by more than the limit, seen as a run of samples.
+    """A loop was late by more than the limit, with the samples of that time.
 
-    A turn lasted too long; or the loop should have been awake at *at_ns* and was not before *woke_ns*:
-    another thread held the GIL, a signal handler ran, or the process got no processor; or both.
+    Either a turn took too long; or the loop was due at *at_ns* and woke up only at *woke_ns*, because another
+    thread held the GIL, a signal handler ran, or the process got no processor; or both.
 
-    Written twice: when the loop is first seen late (*ended* false, so that a killed process still names its
-    block) and when the turn ended. The two share *pid*, *loop* and *at_ns*; the later one holds.
+    Written twice: when the loop is first found late (*ended* is false, so that a killed process still names
+    its block), and when the turn has ended. The two share *pid*, *loop* and *at_ns*; the later one is valid.
     """
 
-    at_ns: int  # when the turn began, or the loop should have been awake
+    at_ns: int  # when the turn began, or the loop was due
     held_ns: int
     ended: bool
     pid: int
     loop: int
     samples: tuple[Sample, ...]
-    victims: tuple[DelayedStep, ...]  # the ones that waited longest; *victims_total* counts all
+    victims: tuple[DelayedStep, ...]  # those that waited longest; *victims_total* counts all
     victims_total: int
-    cpu_ns: int | None = None  # the loop thread's CPU time from the first look on ...
-    queued_ns: int | None = None  # ... its time waiting for a processor ...
-    watched_ns: int | None = None  # ... and the wall time of both
-    woke_ns: int = 0  # when the loop woke up late, 0 when it did not
-    whole_cpu_ns: int | None = None  # the loop thread's CPU time since shortly before it all began ...
-    whole_ns: int | None = None  # ... and the wall time of that
+    cpu_ns: int | None = None  # the CPU time of the loop's thread since the first sample ...
+    queued_ns: int | None = None  # ... the time it waited for a processor ...
+    watched_ns: int | None = None  # ... and the wall time since then
+    woke_ns: int = 0  # when the loop woke up late; 0 if it did not
+    whole_cpu_ns: int | None = None  # the CPU time of its thread since shortly before *at_ns* ...
+    whole_ns: int | None = None  # ... and the wall time since then
     others: tuple[OtherThread, ...] = ()
     pauses: tuple[GcPause, ...] = ()
-    queue: tuple[
-        QueuedCallbacks, ...
-    ] = ()  # the ready queue at the first look, when it was long: the most first
-    suspects: tuple[StepCandidate, ...] = ()  # who may have run, when no task was seen in the turn
+    queue: tuple[QueuedCallbacks, ...] = ()  # a long ready queue at the first sample, most frequent first
+    suspects: tuple[StepCandidate, ...] = ()  # if no task was sampled in the turn: those that may have run
 
 
 class SpanEnded(Observation):
@@ -201,7 +199,7 @@ class SpanEnded(Observation):
     thread: str
     attributes: Mapping[str, str | int | float | bool] = {}
     pid: int = 0
-    task: str = ""  # in which it ended, by its name; "" for none
+    task: str = ""  # the name of the task in which it ended; "" for none
 
 
 class FaultFired(Observation):
@@ -212,19 +210,19 @@ class FaultFired(Observation):
 
 
 class Coroutine(Value):
-    """What a task runs, or should have run."""
+    """The coroutine of a task, or one that was never awaited."""
 
     name: str  # qualified, as `__qualname__` says
-    file: str  # of its definition, "" for one that is not written in Python
+    file: str  # of its definition; "" if it is not written in Python
     line: int
     stack: tuple[Frame, ...] = ()  # where it waits, outermost first
-    created: tuple[Frame, ...] = ()  # innermost last; asyncio's debug mode knows
+    created: tuple[Frame, ...] = ()  # where it was created, if recorded; innermost last
 
 
 class TaskDestroyed(Observation):
-    """Tasks were collected before they had ended: nobody kept a reference to them.
+    """Tasks were garbage-collected while pending, because no reference to them was kept.
 
-    Written again as *count* grows, with the same *at_ns*; so are the three events that follow.
+    Written again as *count* grows, with the same *at_ns*; so are the next three events.
     """
 
     at_ns: int  # of the first one
@@ -234,29 +232,29 @@ class TaskDestroyed(Observation):
 
 
 class ExceptionLost(Observation):
-    """An exception reached nobody: asyncio told its exception handler, and that is all."""
+    """An exception that was only passed to the loop's exception handler."""
 
     at_ns: int
     pid: int
     message: str  # as asyncio words it: "Task exception was never retrieved"
     error: str  # "ValueError: no such host"
-    stack: tuple[Frame, ...]  # of the traceback, where it was raised last
+    stack: tuple[Frame, ...]  # of the traceback; the line that raised it is last
     coroutine: Coroutine | None
     count: int
 
 
 class NeverAwaited(Observation):
-    """A coroutine was made, and collected without having begun."""
+    """A coroutine was garbage-collected before it had begun."""
 
     at_ns: int
     pid: int
     coroutine: Coroutine
-    stack: tuple[Frame, ...]  # who let go of it, outermost first
+    stack: tuple[Frame, ...]  # where the last reference was dropped, outermost first
     count: int
 
 
 class CancelSwallowed(Observation):
-    """Tasks were cancelled, and came to a good end all the same."""
+    """Tasks were cancelled and completed normally nevertheless."""
 
     at_ns: int
     pid: int
@@ -265,11 +263,11 @@ class CancelSwallowed(Observation):
 
 
 class AwaitSite(Observation):
-    """The first sight of pending tasks of one coroutine that wait at one line."""
+    """A line at which tasks of one coroutine wait; written when the first ones are found there."""
 
     at_ns: int
     pid: int
-    place: int  # the number by which censuses of this process call it
+    place: int  # its number in the censuses of this process
     coroutine: Coroutine
 
 
@@ -278,22 +276,22 @@ class TaskCluster(Value):
 
     place: int  # as in `AwaitSite`
     count: int
-    seen: int  # how many came to this place so far; those that are not there any more have left it
-    cancelled: int = 0  # of the count: asked to end more than a second ago
-    cancelled_ns: int = 0  # the longest time since that was first seen
-    newest: int = 0  # about the highest number that asyncio named one of them by, "Task-12"; 0 for none
+    seen: int  # how many have been found there so far; those no longer there have left
+    cancelled: int = 0  # those of *count* that were cancelled more than a second ago
+    cancelled_ns: int = 0  # the longest time since such a cancellation was found
+    newest: int = 0  # about the highest number in their default names, as in "Task-12"; 0 for none
 
 
 class TasksCounted(Observation):
-    """A census of the pending tasks of a process; of those in a row without crowds, only the first."""
+    """A census of the pending tasks of a process; consecutive ones without clusters are written once."""
 
     at_ns: int
     pid: int
     pending: int
-    cpu_ns: int  # of the process so far: how much it has worked
-    descriptors: int  # open files and sockets, when there are crowds
-    crowds: tuple[TaskCluster, ...]  # the largest; small ones are left out
-    closing: bool = False  # a loop was being wound up, and its tasks had been cancelled
+    cpu_ns: int  # of the process so far
+    descriptors: int  # open files and sockets; counted only if there are clusters
+    crowds: tuple[TaskCluster, ...]  # the largest
+    closing: bool = False  # a loop was closing, and its tasks had been cancelled
 
 
 class WaitingTasks(Value):
@@ -301,115 +299,115 @@ class WaitingTasks(Value):
 
     coroutine: Coroutine
     count: int
-    main: bool  # a loop runs until it is done
+    main: bool  # a loop runs until this task is done
 
 
 class NonDaemonThread(Value):
-    """A thread that Python waits for before the process ends."""
+    """A thread that Python joins before the process ends."""
 
     thread: str
     stack: tuple[Frame, ...]  # outermost first
 
 
 class ShutdownStalled(Observation):
-    """A handler of the process was called for a signal that asks it to end, and it runs some time later.
+    """The process still runs some time after its handler for SIGTERM or SIGINT was called.
 
-    Written at growing distances from the signal; the latest holds.
+    Written at growing intervals after the signal; the latest is valid.
     """
 
     at_ns: int
     pid: int
     asked_ns: int  # when the handler was called
     signal: str  # "SIGTERM" or "SIGINT"
-    before: Coroutine | None  # what the main thread's loop ran for, and where that waited, when it was asked
-    pending: int  # tasks, 0 when no loop runs any more
-    waiting: tuple[WaitingTasks, ...]  # some of them: those that a loop runs for, then the largest crowds
+    before: Coroutine | None  # what the main loop ran until done, and where that waited at the signal
+    pending: int  # tasks; 0 if no loop runs any more
+    waiting: tuple[WaitingTasks, ...]  # some of them: first those that a loop runs until done
     stack: tuple[Frame, ...]  # of the main thread, outermost first
     threads: tuple[NonDaemonThread, ...] = ()
 
 
 class ProcessExiting(Observation):
-    """A process that was asked to end calls `os._exit`, or becomes another program."""
+    """A process that received SIGTERM or SIGINT calls `os._exit`, or replaces itself by `exec`."""
 
     at_ns: int
     pid: int
 
 
 class CallsCounted(Observation):
-    """Synchronous calls that were made on the thread of a running loop, at one place in the program.
+    """Synchronous calls on the thread of a running loop, from one place in the program.
 
-    Written again as *count* grows; of those that differ in the figures alone, the latest holds.
+    Written again as *count* grows; of events that differ only in the figures, the latest is valid.
     """
 
     at_ns: int
     pid: int
     call: str  # "open", "file.read", "socket.connect", "import"
-    function: str  # the program's that made them, "module:qualified.name"; "" for all further places together
+    function: str  # the calling function, "module:qualified.name"; "" for all further places together
     file: str
     line: int
-    caller: str  # the coroutine of the task they were made in, as *function*; "" for a plain callback
-    argument: str  # a path, host or program, "" where there is none, and for all further ones of the place
+    caller: str  # the coroutine of the calling task, in the same form; "" for a plain callback
+    argument: str  # a path, host or program; "" for none, and for all further ones of the place
     count: int
     total_ns: int
     max_ns: int
 
 
 class ConsoleOpened(Observation):
-    """A process has a console. Its token is not here: a record may be read by others."""
+    """A process has a console. Its token is not recorded, because others may read a record."""
 
     at_ns: int
     pid: int
-    card: str  # the file that tells its owner how to attach: see `card.py`
-    port: int | None  # of loopback, for telnet; null when that was not asked for
-    note: str = ""  # why it is not as asked
+    card: str  # the file that describes how to attach: see `console_endpoint.py`
+    port: int | None  # of loopback, for telnet; null without one
+    note: str = ""  # why it differs from what was configured
 
 
 class ConsoleAudited(Observation):
-    """Somebody came to the console, was refused, or did something there that is more than reading."""
+    """A client of the console connected, was refused, or ran a command that does more than read."""
 
     at_ns: int
     pid: int
     client: str  # "uid 1000, pid 4711", or an address
-    line: str  # what was asked, "" for the connection itself
+    line: str  # the command; "" for the connection itself
     outcome: str  # "connected", "done", "refused: wrong token", ...
 
 
 class ConsoleCounted(Observation):
-    """What the console was used for so far, and its cost. Written again as it grows; the latest holds."""
+    """The use of the console so far, and its cost. Written again as it grows; the latest is valid."""
 
     at_ns: int
     pid: int
     connections: int
-    refused: int  # connections: a wrong token, HTTP, one too many
-    commands: dict[str, int]  # by name, those that only read as well
-    unlisted: int  # audited events beyond the number that is kept
+    refused: int  # connections: a wrong token, HTTP, or too many clients
+    commands: dict[str, int]  # how often each was used, by name
+    unlisted: int  # events beyond the number of `ConsoleAudited` that is kept
     cpu_ns: int  # of the console's threads
     process_cpu_ns: int
 
 
 class ProbeClosed(Observation):
-    """What the probe itself cost this process, written when it ends in good order."""
+    """What the probe cost this process, written when the process ends cleanly."""
 
     at_ns: int
     turns: int
-    turn_cost_ns: float  # per turn, measured in this process when the probe started
+    turn_cost_ns: float  # per turn, measured in this process at its end
     threads_cpu_ns: int  # the probe's own threads
     process_cpu_ns: int
     spans_dropped: int
-    calls_ns: int = 0  # spent on the loops' threads on counting synchronous calls
-    sampler_ns: int = 0  # spent on a loop's thread on taking samples
+    calls_ns: int = 0  # time of the loops' threads spent on counting synchronous calls ...
+    sampler_ns: int = 0  # ... on sampling ...
     steps_ns: int = 0  # ... and on logging steps
 
 
 class ProbeFailed(Observation):
-    """Something inside the probe raised; it was contained, and that part may be missing."""
+    """A part of the probe raised; the exception was contained, and that part may be missing."""
 
     at_ns: int
     where: str
     error: str
 
 
-# --- what more than one of them writes ---------------------------------------------------------------
+# --- what several processes write ---------------------------------------------------------------
 
 
 class ArtefactWritten(Observation):
@@ -425,80 +423,80 @@ class ArtefactWritten(Observation):
 
 
 class FrameTable(Observation):
-    """Calls that samples of this process refer to by number: a stack is known by its innermost call."""
+    """The frames that samples of this process refer to by number: a stack has that of its innermost frame."""
 
     at_ns: int
     pid: int
-    first: int  # the number of the first one; the others follow
-    callers: tuple[int, ...]  # of each: the number of the call that made it, 0 for none
+    first: int  # the number of the first frame; the others follow
+    callers: tuple[int, ...]  # of each frame: the number of the frame that called it, 0 for none
     frames: tuple[Frame, ...]
 
 
 class Sampled(Observation):
-    """Ticks of the sampler, within about a second, that met the same thread in the same place."""
+    """Ticks of the sampler, within about a second, that found a thread at the same line."""
 
     at_ns: int  # of the first one
     pid: int
     thread: str
-    way: str  # "signal": on the thread itself; "thread", "executor": by another one, biased; "outside"
-    hz: float  # the rate of such ticks: each stands for so much time
-    stack: int  # the innermost call, as numbered in `FrameTable`
-    count: int  # one that took over the ticks that were missed before it, in the same turn, counts for all
+    way: str  # "signal": on the thread itself; "thread", "executor": from another one, biased; "outside"
+    hz: float  # the rate of such ticks: each stands for 1/hz seconds
+    stack: int  # the number of the innermost frame in `FrameTable`
+    count: int  # ticks, including those that were missed before a sample of the same turn
     task: str
     coroutine: str
     span: str
     trace_id: str
     span_id: str
-    # Of each look: µs since the first one, and for how many ticks it stands, in turn. Those beyond a hundred
-    # are not listed; nothing stands for one look at `at_ns`.
+    # For each sample in turn: µs since the first one, and the number of ticks it stands for. At most a
+    # hundred are listed; an empty tuple means one sample, at `at_ns`.
     looks: tuple[int, ...] = ()
 
 
 class SamplesCounted(Observation):
-    """What the sampler of a process has reached so far; the latest holds."""
+    """The counts of a process's sampler so far; the latest is valid."""
 
     at_ns: int
     pid: int
-    hz: float  # ticks per second that were asked for, while a loop is in a turn
-    looks: int  # how often a stack was taken
-    ticks: int  # for how many ticks these looks stand
-    lost: int  # ticks that met nobody, or found no more room in memory
-    cost_ns: int  # what the looks took of the loop's thread
+    hz: float  # the configured number of ticks per second of a loop's turns
+    looks: int  # stacks that were taken
+    ticks: int  # the ticks that these stacks stand for
+    lost: int  # ticks that found no thread to sample, or no room in memory
+    cost_ns: int  # the time that sampling took of the loop's thread
 
 
 # --- waits --------------------------------------------------------------------------------------------
 
-# Why a step of a loop was made ready: by the step of that number, by the work of an executor with the number
-# `WORK - waker`, or by one of these. 0: it is not known.
+# What made a step ready: the step with that number, the work of an executor with the number `WORK - waker`,
+# or one of these. 0: unknown.
 TIMER, FILE, THREAD, WORK = -1, -2, -3, -16
 
 
 class StepsTaken(Observation):
-    """Steps of a loop, since the log of them was last emptied: callbacks, and tasks from wait to wait.
+    """The steps of a loop since the last such event: callbacks, and tasks from one wait to the next.
 
-    Only those of chosen traces, those that woke one of them, and those that held the loop for long; what the
-    others held it together is a row that is nobody's. The rows of numbers are packed (`column.py`).
+    Logged are the steps of chosen traces, those that woke one of these, and long ones; rows without a runner
+    sum up the others. The rows of numbers are packed (`packing.py`).
     """
 
     at_ns: int
     pid: int
     loop: int  # as in `LoopStarted`
-    # Number, ready, began, ended (ns), waker, runner: a task's number, or minus that of a callback's place. 0
-    # is nobody: the waker of such a row is how long (ns) short steps held the loop between its times.
+    # Number, ready, began, ended (ns), waker, runner: a task's number, or minus that of a callback's place. A
+    # row with runner 0 sums up short steps: its waker is the time (ns) that they held the loop.
     steps: str
-    # Of long ones: number, and the thread's CPU time (ns) until its end since, and that instant.
+    # Of long steps: number, a CPU time of the thread (ns) at its end, and the instant since which it counts.
     long_steps: str
     tasks: str  # number, place
-    # Of executors: number, the step that submitted it, submitted, began, ended (ns), place.
+    # Work of executors: number, the step that submitted it, submitted, began, ended (ns), place.
     works: str
-    # The id's upper and lower half, where it began: a task's number, `WORK` minus that of work, 0: elsewhere;
-    # and when.
+    # The two halves of the span's id; where it began: a task's number, `WORK` minus that of work, or 0; and
+    # when.
     spans: str
     place_numbers: tuple[int, ...]
-    places: tuple[Frame, ...]  # of these numbers: where a function begins
-    share: float  # of the traces that is chosen
+    places: tuple[Frame, ...]  # for each of these numbers: the first line of a function
+    share: float  # of the traces that are chosen
     taken: int = 0  # steps so far, logged or not
-    dropped: int = 0  # of those to be logged: there was no room, or they were of no known kind
+    dropped: int = 0  # steps that should have been logged: no room, or of an unknown kind
 
 
 class StepLogUnavailable(Observation):
