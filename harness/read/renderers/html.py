@@ -24,8 +24,8 @@ from ..blocks.advice import Advice, advice
 from ..blocks.block import Block
 from ..blocks.blocker import Blocker, is_at
 from ..blocks.excerpt import SourceLine, excerpt
+from ..chart import chart
 from ..compare.comparison import Comparison
-from ..figures.chart import chart
 from ..formats import ReportFormat
 from ..report import Report, plain
 from ..samples.flame_graph import Called, FlameGraph

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..blocks.block import Block
-from ..report import Report
-from .timeline import Timeline
+from .blocks.block import Block
+from .figures.timeline import Timeline
+from .report import Report
 
 # The chart has this many columns, and shows the longest block of each.
 COLUMNS = 240
