@@ -48,13 +48,11 @@ def main(arguments: Sequence[str]) -> int:
         match command:
             case "ledger":
                 ledger = asyncio.run(read_ledger(settings.broker, settings.store_url))
-                json.dump(dataclasses.asdict(ledger), sys.stdout)
-                sys.stdout.write("\n")
+                sys.stdout.write(f"{json.dumps(dataclasses.asdict(ledger))}\n")
             case "remove":
                 asyncio.run(member(brokers, settings.broker, "removal").remove(settings.broker))
             case "check":
-                json.dump(_shown(settings), sys.stdout)
-                sys.stdout.write("\n")
+                sys.stdout.write(f"{json.dumps(_shown(settings))}\n")
             case _:
                 return _serve(settings, options)
         return 0
@@ -66,7 +64,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The command, by default to serve, and its options."""
     if arguments and arguments[0] in ("serve", "ledger", "remove", "check"):
         return arguments[0], arguments[1:]
     return "serve", arguments
@@ -99,9 +96,8 @@ def _serve(settings: Settings, options: Sequence[str]) -> int:
             if isinstance(cause, SettingsError):
                 raise cause from None
             # The service's own errors need no traceback; any other exception is a bug.
-            log.critical(
-                "stopped by an error: %s", cause, exc_info=None if isinstance(cause, MayhemError) else cause
-            )
+            bug = None if isinstance(cause, MayhemError) else cause
+            log.critical("stopped by an error: %s", cause, exc_info=bug)
             return 1
 
 

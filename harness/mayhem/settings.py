@@ -184,7 +184,7 @@ def load(arguments: Sequence[str]) -> Settings:
     """Load the settings from a command line, this process's environment, and the file that one of them names.
 
     Raises:
-        SettingsError: The message says where, what was expected, and what was given.
+        SettingsError: The message says where, what was expected, and what came.
         SystemExit: Help was requested, and has been printed.
     """
     options, variables = _options(arguments), _variables()
@@ -247,7 +247,6 @@ def _file(path: Path) -> Mapping[str, Any]:
 
 
 def _first_error(exc: ValidationError, origins: Mapping[str, str]) -> str:
-    """The first error in one line."""
     error = exc.errors(include_url=False)[0]
     name, *rest = error["loc"] or ("settings",)
     where = ".".join([origins.get(str(name), str(name)), *map(str, rest)])

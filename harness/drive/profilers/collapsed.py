@@ -21,12 +21,7 @@ _FRAME = re.compile(r"(.*) \((.*):(\d+)\)")
 FIRST = 1 << 32
 # Leaf frames, by function and file, of threads that wait for work: in the selector, in an executor, or below
 # a loop that is not written in Python.
-IDLE = {
-    ("select", "selectors.py"),
-    ("_worker", "thread.py"),
-    ("run", "runners.py"),
-    ("run", "__init__.py"),
-}
+IDLE = {("select", "selectors.py"), ("_worker", "thread.py"), ("run", "runners.py"), ("run", "__init__.py")}
 # The probe in the process is this harness's: its function in place of a selector's, and its threads.
 OWNERSHIP = CodeOwnership()
 

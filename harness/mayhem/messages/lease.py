@@ -26,7 +26,7 @@ EXTEND_AFTER = 1 / 3
 class Leases:
     """Extends the leases of all messages in flight while the context is active.
 
-    Without a task per message: most messages are settled before their first extension is due, and cost one
+    There is no task per message: most messages are settled before their first extension is due, and cost one
     dictionary operation. Each extension has a task, so that a slow one does not cost the others their leases.
     """
 
@@ -54,7 +54,7 @@ class Leases:
         """A context that keeps the message's lease while the current task is inside.
 
         A failed extension cancels the task, except for a `StorageUnavailableError`, which may pass. On
-        leaving, the extension's error is raised in place of the cancellation:
+        leaving, the extension's error is raised in place of the cancellation.
 
         Raises:
             LeaseLostError: Another consumer may be handling the message.
@@ -83,7 +83,7 @@ class Leases:
                         extensions.create_task(self._extend(kept), name=name, context=kept.context)
 
     def _next_in_s(self) -> float:
-        """Time until the first extension is due; leases added meanwhile are due later."""
+        """Time until the first extension is due; newer leases are due later."""
         first = next(iter(self._kept), None)
         return self._interval_s if first is None else first.due - self._now()
 
@@ -96,10 +96,9 @@ class Leases:
 
     async def _extend(self, kept: _Kept) -> None:
         message_id = kept.delivery.message.id
+        attributes = messaging(self._broker.system, "settle", message_id)
         try:
-            with span(
-                "extend", SpanKind.CLIENT, attributes=messaging(self._broker.system, "settle", message_id)
-            ):
+            with span("extend", SpanKind.CLIENT, attributes=attributes):
                 await self._broker.extend(kept.delivery)
         except StorageUnavailableError as error:
             self._failures.note(error, End.RETRIED)

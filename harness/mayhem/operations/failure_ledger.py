@@ -1,6 +1,6 @@
 """Counts every exception by type, by where it was raised, and by where it ended.
 
-Every ``except`` clause that does not re-raise must call `FailureLedger.note`. So the counts answer what a log
+Every ``except`` clause that does not re-raise must call `FailureLedger.note`. So the counts show what a log
 cannot: whether an exception was swallowed.
 """
 
@@ -29,7 +29,7 @@ INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), *site.
 
 
 class End(StrEnum):
-    """Where an exception ended."""
+    """How the handling of an exception ended."""
 
     RETRIED = "retried"
     NACKED = "nacked"
@@ -74,8 +74,7 @@ class FailureLedger:
     def rows(self) -> list[FailureCount]:
         """All counts, the most frequent first."""
         with self._lock:
-            counted = list(self._counts.items())
-        counted.sort(key=lambda item: -item[1])
+            counted = sorted(self._counts.items(), key=lambda item: -item[1])
         return [FailureCount(kind, where, end, count) for (kind, where, end), count in counted]
 
     def totals(self) -> dict[str, int]:
