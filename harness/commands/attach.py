@@ -40,9 +40,7 @@ from .prompt import WIDE, Prompt
 )
 @click.option("--native", is_flag=True, help="With --sample: include the frames of C libraries.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="With --sample: the run's folder.  [default: reports/<run id>]",
+    "--out", type=click.Path(path_type=Path), help="With --sample: run folder.  [default: reports/<run id>]"
 )
 def attach(
     which: str | None,

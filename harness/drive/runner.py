@@ -247,7 +247,6 @@ class _Run:
             raise MeasurementError(f"the load driver failed: {why}")
 
     async def _audit(self, drain_s: float | None) -> LedgerTaken | None:
-        """Record the target's own ledger, if it keeps one."""
         taken = await ledger.audit(self._spec, drain_s=drain_s)
         if taken is not None:
             self._writer.write(taken)

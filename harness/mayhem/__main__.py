@@ -33,6 +33,7 @@ from .settings import Settings, load
 
 log = logging.getLogger("harness.mayhem")
 
+COMMANDS = ("serve", "ledger", "remove", "check")
 # Time for threads to return once everything else has ended.
 LEAVE_S = 2.0
 # Allocations between garbage collections. With Python's default of 700, scanning the messages in flight and
@@ -42,7 +43,7 @@ GARBAGE = 50_000
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 1 for a drain that was cut short, 2 for a usage error."""
-    command, options = _command(arguments)
+    command, *options = arguments if arguments and arguments[0] in COMMANDS else ("serve", *arguments)
     try:
         settings = load(options)
         match command:
@@ -61,12 +62,6 @@ def main(arguments: Sequence[str]) -> int:
         return exc.exit_code
     except KeyboardInterrupt:
         return 130
-
-
-def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    if arguments and arguments[0] in ("serve", "ledger", "remove", "check"):
-        return arguments[0], arguments[1:]
-    return "serve", arguments
 
 
 def _shown(settings: Settings) -> dict[str, object]:

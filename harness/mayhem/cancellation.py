@@ -93,18 +93,18 @@ async def take_or_undo(take: Coroutine[Any, Any, T], undo: Callable[[T], Awaitab
     handed them out when the answer is discarded.
     """
     taking = asyncio.create_task(take)
+
+    async def undo_taken() -> None:
+        await undo(await taking)
+
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError as cancelled:
         try:
-            await finish_despite_cancel(_undo(taking, undo))
+            await finish_despite_cancel(undo_taken())
         except (LeaseLostError, StorageError) as exc:
             cancelled.add_note(f"and meanwhile: {type(exc).__name__}: {exc}")
         raise
-
-
-async def _undo(taking: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:
-    await undo(await taking)
 
 
 async def _finished(task: asyncio.Task[None], within_s: float) -> bool:

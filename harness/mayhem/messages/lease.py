@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextvars import copy_context
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
@@ -73,7 +73,7 @@ class Leases:
         async with asyncio.TaskGroup() as extensions:
             while True:
                 await asyncio.sleep(self._next_in_s())
-                for kept in list(self._due()):
+                for kept in self._due():
                     self.remove(kept)
                     self.add(kept)
                     if not kept.extending:
@@ -87,12 +87,9 @@ class Leases:
         first = next(iter(self._kept), None)
         return self._interval_s if first is None else first.due - self._now()
 
-    def _due(self) -> Iterator[_Kept]:
+    def _due(self) -> list[_Kept]:
         now = self._now()
-        for kept in self._kept:
-            if kept.due > now:
-                return
-            yield kept
+        return list(takewhile(lambda kept: kept.due <= now, self._kept))
 
     async def _extend(self, kept: _Kept) -> None:
         message_id = kept.delivery.message.id

@@ -12,7 +12,6 @@ import sysconfig
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from types import FrameType
 
 from ..errors import leaves
 from .metrics import record_failure
@@ -99,12 +98,8 @@ def raised_at(error: BaseException) -> str:
     place = ""
     trace = error.__traceback__
     while trace is not None:
-        if not place or not _installed(trace.tb_frame):
-            frame = trace.tb_frame
-            place = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}:{trace.tb_lineno}"
+        frame, code = trace.tb_frame, trace.tb_frame.f_code
+        if not place or not code.co_filename.startswith(INSTALLED):
+            place = f"{frame.f_globals.get('__name__', '?')}.{code.co_qualname}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
-
-
-def _installed(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(INSTALLED)

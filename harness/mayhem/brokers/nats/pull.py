@@ -68,7 +68,7 @@ class Puller:
                 log.warning("messages in transit are delivered again when their leases end: %s", exc)
 
     def disconnected(self) -> None:
-        """Fail the open pull: its messages do not arrive over a new connection."""
+        """Fail the open pull, whose messages would not arrive over a new connection."""
         if self._pull is not None and not self._pull.over.done():
             self._pull.over.set_exception(errors.ConnectionReconnectingError())
 
