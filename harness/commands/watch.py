@@ -53,7 +53,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 @click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
 @click.option(
-    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds: "blocks.count > 0"'
+    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds, like "blocks.count > 0".'
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
@@ -74,8 +74,8 @@ def watch(
     \b
     harness watch -- python -m shop --port 8080
 
-    Its stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition holds.
-    The summary goes to stderr.
+    The program's stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition
+    holds. The summary goes to stderr.
     """
     expectations = tuple(map(_expectation, fail_on))
     accepted = calls_asked.settings(counted=calls, by="--calls")

@@ -17,6 +17,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from ..errors import leaves
+
 # A proxy that uses the process's provider once it is set.
 _tracer = trace.get_tracer("harness.mayhem")
 
@@ -85,9 +87,7 @@ def mark_failed(failed: Span, error: BaseException) -> None:
 
 def root_cause(error: BaseException) -> BaseException:
     """The first error of nested groups, which caused the others to be cancelled."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    return next(leaves(error))
 
 
 def span_of(source: object) -> Span:

@@ -39,7 +39,7 @@ class Shutdown:
         self._last: threading.Timer | None = None
 
     def drain_by(self, drain: Callable[[], object]) -> None:
-        """From now on, drain by calling *drain*, which stops the intake; before this, a request cancels."""
+        """Drain by calling *drain*, which stops the intake; earlier requests cancel the service."""
         self._drain = drain
 
     def ask_from_thread(self, reason: str) -> None:

@@ -3,7 +3,7 @@
 A consumer group hands out new messages and counts deliveries. Delivered messages are in the group's list of
 pending entries, where the consumers are not processes but states: ``hand`` for messages in flight, ``queue``
 for messages handed back. A delivery holds its message while the entry is in ``hand`` with its number. A
-sorted set keeps when each entry is due again; leases and delays both move it.
+sorted set holds the time when each entry is due again; leases and delays both move it.
 
 The keys are a contract with publishers in other processes; docs/brokers.md describes them.
 """
