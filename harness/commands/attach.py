@@ -14,7 +14,6 @@ from rich.table import Table
 
 from ..drive.console import client as driving
 from ..errors import UsageError
-from ..record.console_endpoint import ConsoleEndpoint
 from . import external_sampling
 from .prompt import WIDE, Prompt
 
@@ -41,7 +40,7 @@ from .prompt import WIDE, Prompt
 )
 @click.option("--native", is_flag=True, help="With --sample: include the frames of C libraries.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="With --sample: its folder.  [default: reports/<run id>]"
+    "--out", type=click.Path(path_type=Path), help="With --sample: run folder.  [default: reports/<run id>]"
 )
 def attach(
     which: str | None,
@@ -70,7 +69,8 @@ def attach(
       4  the process ended, or did not answer
     """
     if show_list:
-        _show([_described(found) for found in driving.consoles()], as_json=as_json)
+        found = driving.consoles()
+        _show([{**asdict(each), "loops": driving.loops(each)} for each in found], as_json=as_json)
         return 0
     if sample_s is not None:
         if which is None or not which.isdigit():
@@ -79,10 +79,6 @@ def attach(
         return 0
     prompt = Prompt(driving.find(which), wait_s=wait_s)
     return prompt.run(command) if command is not None else prompt.converse()
-
-
-def _described(found: ConsoleEndpoint) -> dict[str, Any]:
-    return {**asdict(found), "loops": driving.loops(found)}
 
 
 def _show(consoles: list[dict[str, Any]], *, as_json: bool) -> None:

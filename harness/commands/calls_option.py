@@ -25,7 +25,7 @@ class CallsAsked:
     update: bool
 
     def settings(self, *, counted: bool, by: str) -> dict[str, object]:
-        """The accepted calls, for the manifest of a run; empty for a run that does not count calls.
+        """The accepted calls, for the manifest of a run; empty if the run does not count calls.
 
         Raises:
             UsageError: An option is given without *by*, the option that counts calls; or a file is wrong.
@@ -62,8 +62,17 @@ class CallsAsked:
 
 
 def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, which the command gets as one argument, `calls_asked`."""
+    """Add the options; the command gets them as one argument, `calls_asked`."""
 
+    path = click.Path(path_type=Path)
+
+    @click.option(
+        "--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"
+    )
+    @click.option(
+        "--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."
+    )
+    @click.option("--update-baseline", is_flag=True, help="Rewrite the baseline from this run.")
     @functools.wraps(command)
     def collected(
         *args: object,
@@ -76,15 +85,4 @@ def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise UsageError("--update-baseline needs --baseline FILE")
         return command(*args, calls_asked=CallsAsked(calls_config, baseline, update_baseline), **kwargs)
 
-    path = click.Path(path_type=Path)
-    for option in (
-        click.option("--update-baseline", is_flag=True, help="Rewrite the baseline from this run."),
-        click.option(
-            "--baseline", type=path, metavar="FILE", help="Warn only about calls missing from the baseline."
-        ),
-        click.option(
-            "--calls-config", type=path, metavar="FILE", help="Configuration file.  [default: ./harness.toml]"
-        ),
-    ):
-        collected = option(collected)
     return collected

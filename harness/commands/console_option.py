@@ -13,34 +13,31 @@ from ..record.probe_config import PERMISSIONS, ConsoleConfig
 
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, which the command gets as one argument, `console`: None if no console is wanted."""
+    """Add the options; the command gets them as one argument, `console`, which is None without a console."""
 
+    @click.option("--console", is_flag=True, help="Open a console in each process, for `harness attach`.")
+    @click.option(
+        "--console-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Like --console, and also serve telnet on this loopback port, with a token.  [0: any free]",
+    )
+    @click.option(
+        "--allow",
+        metavar="LIST",
+        help=f"What the console may do beyond reading, separated by commas: {','.join(PERMISSIONS)}.",
+    )
     @functools.wraps(command)
     def collected(
         *args: object, console: bool, console_port: int | None, allow: str | None, **kwargs: object
     ) -> Any:
         permissions = _permissions(allow)
-        if not console and console_port is None:
-            if permissions:
-                raise UsageError("--allow needs --console")
-            return command(*args, console=None, **kwargs)
-        return command(*args, console=ConsoleConfig(console_port, permissions), **kwargs)
+        is_open = console or console_port is not None
+        if permissions and not is_open:
+            raise UsageError("--allow needs --console")
+        config = ConsoleConfig(console_port, permissions) if is_open else None
+        return command(*args, console=config, **kwargs)
 
-    for option in (
-        click.option(
-            "--allow",
-            metavar="LIST",
-            help=f"What the console may do besides reading, separated by commas: {','.join(PERMISSIONS)}.",
-        ),
-        click.option(
-            "--console-port",
-            type=click.IntRange(0, 65535),
-            metavar="PORT",
-            help="Like --console, and also serve telnet on this loopback port, with a token.  [0: any free]",
-        ),
-        click.option("--console", is_flag=True, help="Open a console in each process, for `harness attach`."),
-    ):
-        collected = option(collected)
     return collected
 
 

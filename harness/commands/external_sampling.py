@@ -39,7 +39,7 @@ def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
 
 
 def blamed_lines(history: History) -> Counter[tuple[Frame, str]]:
-    """How many samples there are of each line to blame, with the library call it was in ("" for none)."""
+    """The number of samples by line to blame, and the library call it was in ("" for none)."""
     lines: Counter[tuple[Frame, str]] = Counter()
     for sample in stack_samples(history):
         stack = TurnStack(sample.stack, history.ownership(sample.pid))

@@ -49,7 +49,7 @@ class ProfileAsked:
         return tuple(name for name in self.profilers if name in OUTSIDE)
 
     def added_to(self, config: ProbeConfig) -> ProbeConfig:
-        """*config* with what these options ask of the probe."""
+        """Return *config* with the values of these options."""
         return replace(
             config,
             sample_hz=self.hz,
@@ -61,8 +61,37 @@ class ProfileAsked:
 
 
 def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, which the command gets as one argument, `profile_asked`."""
+    """Add the options; the command gets them as one argument, `profile_asked`."""
 
+    @click.option(
+        "--sample",
+        is_flag=False,
+        flag_value=HZ,
+        default=0,
+        type=click.IntRange(0, MOST_HZ),
+        metavar="[HZ]",
+        help=f"Sample the running loop with its task and span, HZ times per second.  [without HZ: {HZ}]",
+    )
+    @click.option(
+        "--profiler",
+        multiple=True,
+        metavar="NAME",
+        help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for spans of that name.",
+    )
+    @click.option(
+        "--profile-every",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="With pyinstrument: profile every Nth matching span, up to ten.",
+    )
+    @click.option(
+        "--profile-slower-ms",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="MS",
+        help="With pyinstrument: keep up to ten profiles, of spans that took at least MS.",
+    )
     @functools.wraps(command)
     def collected(
         *args: object,
@@ -75,38 +104,6 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
         asked = _asked(profiler, sample, profile_every, profile_slower_ms)
         return command(*args, profile_asked=asked, **kwargs)
 
-    for option in (
-        click.option(
-            "--profile-slower-ms",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            metavar="MS",
-            help="With pyinstrument: keep up to ten profiles, of spans that took at least MS.",
-        ),
-        click.option(
-            "--profile-every",
-            type=click.IntRange(min=1),
-            default=1,
-            metavar="N",
-            help="With pyinstrument: profile every Nth matching span, up to ten.",
-        ),
-        click.option(
-            "--profiler",
-            multiple=True,
-            metavar="NAME",
-            help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for spans of that name.",
-        ),
-        click.option(
-            "--sample",
-            is_flag=False,
-            flag_value=HZ,
-            default=0,
-            type=click.IntRange(0, MOST_HZ),
-            metavar="[HZ]",
-            help=f"Sample the running loop with its task and span, HZ times per second.  [without HZ: {HZ}]",
-        ),
-    ):
-        collected = option(collected)
     return collected
 
 

@@ -23,7 +23,7 @@ from .console_option import console_options
 from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
-# `--fail-on "blocks.count > 0"` is the expectation of the opposite.
+# `--fail-on "blocks.count > 0"` is recorded as the opposite expectation.
 OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 
 
@@ -53,7 +53,7 @@ OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 @click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
 @click.option(
-    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds: "blocks.count > 0"'
+    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds, like "blocks.count > 0".'
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
@@ -74,8 +74,8 @@ def watch(
     \b
     harness watch -- python -m shop --port 8080
 
-    Its stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition holds.
-    The summary goes to stderr.
+    The program's stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition
+    holds. The summary goes to stderr.
     """
     expectations = tuple(map(_expectation, fail_on))
     accepted = calls_asked.settings(counted=calls, by="--calls")
@@ -106,12 +106,12 @@ def watch(
         folder,
         profile_asked.added_to(config),
         profilers=profile_asked.outside,
-        on_console=_say_console,
+        on_console=lambda address: click.echo(f"console: {address}", err=True),
     )
     try:
         judged = conclude(folder, calls_asked, to_stderr=True)
     except HarnessError as exc:
-        # For example a full disk, which must not change the program's exit status.
+        # For example, the disk is full, which must not change the program's exit status.
         click.echo(f"harness: {exc}", err=True)
         judged = exc.exit_code
     except Exception:
@@ -124,16 +124,11 @@ def watch(
     return driving.end_as(status)
 
 
-def _say_console(address: str) -> None:
-    click.echo(f"console: {address}", err=True)
-
-
 def _expectation(condition: str) -> Expectation:
     found = re.fullmatch(r"\s*(.+?)\s*(>=|<=|>|<)\s*(\S+)\s*", condition)
     if found is None:
-        exc = UsageError(
-            f'--fail-on "{condition}": expected FIGURE, one of {" ".join(OPPOSITES)}, and a number'
-        )
+        expected = f"expected FIGURE, one of {' '.join(OPPOSITES)}, and a number"
+        exc = UsageError(f'--fail-on "{condition}": {expected}')
         exc.add_note('For example: --fail-on "blocks.count > 0"')
         raise exc
     key, comparison, number = found.groups()

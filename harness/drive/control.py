@@ -15,7 +15,7 @@ async def ask(folder: Path, request: dict[str, object]) -> list[dict[str, object
     """The answers of all processes of the target that run a loop; empty when none is alive.
 
     Raises:
-        TargetError: All of them refused.
+        TargetError: Every process refused, or did not answer in time.
     """
     answers, refusals = [], []
     for path in sorted(folder.glob("*.sock")):
@@ -25,14 +25,13 @@ async def ask(folder: Path, request: dict[str, object]) -> list[dict[str, object
             continue  # the process has ended; if it was killed, its socket is left
         except TimeoutError:
             refusals.append(f"process {path.stem}: no answer within {ANSWER_WITHIN_S:g} s")
-            continue
         except (OSError, ValueError) as exc:
             refusals.append(f"process {path.stem}: {exc}")
-            continue
-        if answer.get("ok"):
-            answers.append(answer)
         else:
-            refusals.append(str(answer.get("error")))
+            if answer.get("ok"):
+                answers.append(answer)
+            else:
+                refusals.append(str(answer.get("error")))
     if refusals and not answers:
         raise TargetError("; ".join(refusals))
     return answers
@@ -47,5 +46,5 @@ async def _ask_one(path: Path, request: dict[str, object]) -> dict[str, object]:
     finally:
         writer.close()
     if not isinstance(answer, dict):
-        raise ValueError("not an answer")
+        raise ValueError("the answer is not a JSON object")
     return answer

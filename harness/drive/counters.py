@@ -47,7 +47,7 @@ class Counters:
 
 
 def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
-    """About the longest turn since *before*: the mean of the turns in the longest bucket that grew.
+    """Approximate the longest turn since *before* by the mean of the longest bucket that grew.
 
     A turn that is still running counts with its duration so far, but only above half the limit: a healthy
     loop's last sign of life may be that old.

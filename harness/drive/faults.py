@@ -1,4 +1,4 @@
-"""Puts the scenario's faults in force inside the target, each at its time, and undoes them."""
+"""Injects the scenario's faults into the target, each at its time, and undoes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def _undo(fault_id: str, sockets: Path, write: Callable[[Event], object]) 
     except TargetError as exc:
         write(FaultFailed(monotonic_ns(), fault_id, f"not undone: {exc}"))
         return
-    # No answers: every process has ended, and the fault with it.
+    # Without an answer, every process has ended, and the fault with it.
     fired = sum(int(str(answer.get("fired", 0))) for answer in answers)
     write(FaultUndone(monotonic_ns(), fault_id, fired))
 

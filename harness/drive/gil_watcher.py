@@ -104,9 +104,6 @@ class GilWatcher:
             self._write(DumpFailed(at_ns, str(exc)))
             return False
         if threads:
-            over_ns = monotonic_ns()
-            native_id = loop.words[page.THREAD]
-            self._write(
-                ThreadsDumped(at_ns, loop.pid, loop.number, loop.began_ns, native_id, threads, over_ns)
-            )
+            over_ns, thread = monotonic_ns(), loop.words[page.THREAD]
+            self._write(ThreadsDumped(at_ns, loop.pid, loop.number, loop.began_ns, thread, threads, over_ns))
         return True

@@ -19,7 +19,7 @@ async def audit(plan: TargetSpec, *, drain_s: float | None) -> LedgerTaken | Non
     """The ledger of a target that has ended, or None when it keeps none.
 
     Raises:
-        MeasurementError: It cannot be read.
+        MeasurementError: The ledger cannot be read.
     """
     if not plan.ledger_command:
         return None
@@ -46,11 +46,7 @@ async def remove(plan: TargetSpec, ledger: LedgerTaken | None) -> QueueLeft | No
 
 
 async def _output_of(command: tuple[str, ...], plan: TargetSpec) -> bytes:
-    """Run *command* and return its stdout.
-
-    Raises:
-        MeasurementError: It failed, or did not end in time.
-    """
+    """Run *command* and return its stdout; raise `MeasurementError` if it fails or does not end in time."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, **plan.env},

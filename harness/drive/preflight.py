@@ -14,12 +14,12 @@ from ..errors import UsageError
 
 HOST = "127.0.0.1"
 
-# The package that a sender of the load driver needs. The extra has the name of the sender.
+# The package that each sender of the load driver needs; the extra has the name of the sender.
 PACKAGES = {"http": "aiohttp", "nats": "nats", "redis": "redis"}
 
 
 def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
-    """Look for the program in the way in which it will be started.
+    """Check that the program can be started.
 
     Raises:
         UsageError: It does not exist, or cannot be executed.
@@ -44,7 +44,7 @@ def check_port(port: int, *, of: str) -> None:
     """Check that no program listens on a loopback port; 0 is always free.
 
     Raises:
-        UsageError: A program does, and the run would talk to it instead of its own target.
+        UsageError: A program listens there, and the run would talk to it instead of its own target.
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

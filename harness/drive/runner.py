@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
 
@@ -36,7 +37,7 @@ from .targets.spec import TargetSpec
 
 # Time from the start of the driver to its first request, in which it imports its client library.
 LEAD_S = 1.0
-# A driver that runs for this much longer than its schedule and drain is stuck.
+# A driver that runs for this much longer than its schedule and drain counts as stuck.
 DRIVER_GRACE_S = 15.0
 
 
@@ -77,31 +78,18 @@ async def run_scenario(
         writer.close()
 
 
+@dataclass(slots=True)
 class _Run:
-    """One run in progress."""
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        run: Run,
-        folder: RunFolder,
-        target_spec: TargetSpec,
-        writer: Writer,
-        guard: Guard,
-        sockets: Path,
-        console: ConsoleConfig | None,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        self._scenario = scenario
-        self._run = run
-        self._folder = folder
-        self._spec = target_spec
-        self._writer = writer
-        self._guard = guard
-        self._sockets = sockets
-        self._console = console
-        self._on_progress = on_progress
-        self._phase = "starting"
+    _scenario: Scenario
+    _run: Run
+    _folder: RunFolder
+    _spec: TargetSpec
+    _writer: Writer
+    _guard: Guard
+    _sockets: Path
+    _console: ConsoleConfig | None
+    _on_progress: Callable[[Progress], None]
+    _phase: str = "starting"
 
     async def run(self) -> None:
         async with self._reporting(), self._profilers() as profilers, self._target() as target:
@@ -259,7 +247,6 @@ class _Run:
             raise MeasurementError(f"the load driver failed: {why}")
 
     async def _audit(self, drain_s: float | None) -> LedgerTaken | None:
-        """Record the target's own ledger, if it keeps one."""
         taken = await ledger.audit(self._spec, drain_s=drain_s)
         if taken is not None:
             self._writer.write(taken)
@@ -285,7 +272,7 @@ class _Run:
         finally:
             reporting.cancel()
             await asyncio.wait({reporting})
-            # An error in it must neither end the run early nor go unnoticed.
+            # An error in `report` must neither end the run early nor go unnoticed.
             if not reporting.cancelled():
                 reporting.result()
 
@@ -299,7 +286,7 @@ def target_spec(scenario: Scenario, folder: RunFolder, *, console: ConsoleConfig
     """How to run the scenario's target.
 
     Raises:
-        UsageError: It cannot be started, or its ports are taken.
+        UsageError: The target cannot be started, or its ports are taken.
     """
     external.check(_profiler_names(scenario))
     if scenario.load is not None:

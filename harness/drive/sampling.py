@@ -11,7 +11,7 @@ from ..record.writer import Writer
 from . import manifest
 from .profilers import external, pyspy
 
-# The name of such a run.
+# The scenario name of such a run.
 NAME = "attach"
 
 
@@ -22,7 +22,7 @@ def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFo
 
     Raises:
         UsageError: There is no such process, or py-spy is not installed.
-        TargetError: It cannot be recorded: it is not Python, has ended, or belongs to another user.
+        TargetError: The process cannot be recorded: it is not Python, has ended, or is another user's.
     """
     external.check(["pyspy"])
     command = _command(pid)
@@ -42,7 +42,7 @@ def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFo
 
 
 def _record(pid: int, seconds: float, folder: RunFolder, writer: Writer, native: bool) -> str:
-    """Record the process, and return why that failed, or "" if it did not."""
+    """Record the process, and return why that failed, or "" on success."""
     artefacts: list[ArtefactWritten] = []
 
     def write(event: Event) -> None:

@@ -1,8 +1,8 @@
 """A process that does not answer, seen from outside: code that holds the GIL lets none of its threads run.
 
-The counters of its loops are in shared memory and show since when a loop has been late; py-spy reads from the
-process's memory which thread has the GIL, and where it is. Where this user may not read it, the runner may
-have done so and written it to the record: it is the parent process.
+The counters of its loops are in shared memory and show how long a loop has been late; py-spy reads from the
+process's memory which thread has the GIL, and where it is. Where this user may not read that memory, the
+runner, its parent process, may have done so and recorded it.
 """
 
 from __future__ import annotations
@@ -122,11 +122,9 @@ def _dumped_by_runner(card: ConsoleEndpoint, late: tuple[LateLoop, ...]) -> tupl
     """The threads as the runner dumped them during the same stall."""
     if not (card.folder and late):
         return ()
-    events = (
-        event for _, event in Follower(RunFolder(Path(card.folder)).events, "runner-*.jsonl").new_events()
-    )
+    events = Follower(RunFolder(Path(card.folder)).events, "runner-*.jsonl").new_events()
     began_ns = monotonic_ns() - max(loop.since_ms for loop in late) * 1e6 - page.GRACE_NS
-    seen = [event for event in events if isinstance(event, ThreadsDumped) and event.pid == card.pid]
+    seen = [event for _, event in events if isinstance(event, ThreadsDumped) and event.pid == card.pid]
     return seen[-1].threads if seen and seen[-1].at_ns >= began_ns else ()
 
 

@@ -54,6 +54,17 @@ def watch(
     external = ExternalProfilers(profilers, folder, writer.write)
     ended = threading.Event()
     error = ""
+
+    def follow() -> None:
+        loops = Counters(folder)
+        while not ended.wait(EVERY_S):
+            for reading in loops.sample():
+                writer.write(reading)
+                if external.is_waiting:
+                    external.attach(reading.pid)
+            for line in console_events.poll() if console_events is not None else ():
+                on_console(line)
+
     try:
         with Guard() as guard, GilWatcher(folder, writer.write), _Signals() as signals:
             try:
@@ -64,11 +75,7 @@ def watch(
             guard.over(program.pid)
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
-            following = threading.Thread(
-                target=_follow,
-                args=(folder, writer, console_events, external, on_console, ended),
-                daemon=True,
-            )
+            following = threading.Thread(target=follow, daemon=True)
             following.start()
             status = program.wait()
             if signals.stopping is not None:
@@ -76,7 +83,7 @@ def watch(
             ended.set()
             following.join()
             external.finish()
-            # Whatever its status: when the program ends is its own decision, and no failure of the run.
+            # Expected whatever its status: the program may end when it likes, which is no failure of the run.
             writer.write(TargetExited(monotonic_ns(), status, expected=True))
         return status
     finally:
@@ -87,7 +94,7 @@ def watch(
 def end_as(status: int) -> int:
     """Return the exit status to end with; for a program that was killed by a signal, do not return.
 
-    In that case end by the same signal, so that shells and service managers see the same as without us.
+    In that case end by the same signal, as shells and service managers would see it without the harness.
     """
     if status < 0:
         # The program has written its core dump; ours would replace it.
@@ -96,24 +103,6 @@ def end_as(status: int) -> int:
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
-
-
-def _follow(
-    folder: RunFolder,
-    writer: Writer,
-    console_events: ConsoleEvents | None,
-    external: ExternalProfilers,
-    on_console: Callable[[str], None],
-    ended: threading.Event,
-) -> None:
-    loops = Counters(folder)
-    while not ended.wait(EVERY_S):
-        for reading in loops.sample():
-            writer.write(reading)
-            if external.is_waiting:
-                external.attach(reading.pid)
-        for line in console_events.poll() if console_events is not None else ():
-            on_console(line)
 
 
 class _Signals:
@@ -135,7 +124,7 @@ class _Signals:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # as `signal.signal` gave it
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as `signal.signal` returned it
 
     def pass_to(self, program: subprocess.Popen[bytes]) -> None:
         """Pass signals to *program* from now on, and those that came before it was started."""

@@ -33,6 +33,7 @@ from .settings import Settings, load
 
 log = logging.getLogger("harness.mayhem")
 
+COMMANDS = ("serve", "ledger", "remove", "check")
 # Time for threads to return once everything else has ended.
 LEAVE_S = 2.0
 # Allocations between garbage collections. With Python's default of 700, scanning the messages in flight and
@@ -42,19 +43,17 @@ GARBAGE = 50_000
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 1 for a drain that was cut short, 2 for a usage error."""
-    command, options = _command(arguments)
+    command, *options = arguments if arguments and arguments[0] in COMMANDS else ("serve", *arguments)
     try:
         settings = load(options)
         match command:
             case "ledger":
                 ledger = asyncio.run(read_ledger(settings.broker, settings.store_url))
-                json.dump(dataclasses.asdict(ledger), sys.stdout)
-                sys.stdout.write("\n")
+                sys.stdout.write(f"{json.dumps(dataclasses.asdict(ledger))}\n")
             case "remove":
                 asyncio.run(member(brokers, settings.broker, "removal").remove(settings.broker))
             case "check":
-                json.dump(_shown(settings), sys.stdout)
-                sys.stdout.write("\n")
+                sys.stdout.write(f"{json.dumps(_shown(settings))}\n")
             case _:
                 return _serve(settings, options)
         return 0
@@ -63,13 +62,6 @@ def main(arguments: Sequence[str]) -> int:
         return exc.exit_code
     except KeyboardInterrupt:
         return 130
-
-
-def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The command, by default to serve, and its options."""
-    if arguments and arguments[0] in ("serve", "ledger", "remove", "check"):
-        return arguments[0], arguments[1:]
-    return "serve", arguments
 
 
 def _shown(settings: Settings) -> dict[str, object]:
@@ -99,9 +91,8 @@ def _serve(settings: Settings, options: Sequence[str]) -> int:
             if isinstance(cause, SettingsError):
                 raise cause from None
             # The service's own errors need no traceback; any other exception is a bug.
-            log.critical(
-                "stopped by an error: %s", cause, exc_info=None if isinstance(cause, MayhemError) else cause
-            )
+            bug = None if isinstance(cause, MayhemError) else cause
+            log.critical("stopped by an error: %s", cause, exc_info=bug)
             return 1
 
 

@@ -19,25 +19,24 @@ SCHEMES = {"postgres": "postgresql"}
 
 
 class PublishingBroker(Broker, PublishPort, Protocol):
-    """A broker that this process can also publish into, as into every member of `brokers/`."""
+    """A broker that also accepts messages, as every member of `brokers/` does."""
 
 
 def broker(url: str, *, lease_s: float) -> AbstractAsyncContextManager[PublishingBroker]:
-    """The broker at *url*, connected while the block runs; what it needs there is created.
+    """Connect to the broker at *url* while the block runs; missing tables and streams are created.
 
     Raises:
         SettingsError: The URL is wrong, or its client library is not installed.
-        StorageUnavailableError: On entering; it does not answer now.
-        StorageBrokenError: On entering; it refuses.
+        StorageUnavailableError: On entering: it does not answer.
+        StorageBrokenError: On entering: it refuses the connection, or is damaged.
     """
-    connection: AbstractAsyncContextManager[PublishingBroker] = member(brokers, url, "broker").connect(
-        url, lease_s=lease_s
-    )
+    module = member(brokers, url, "broker")
+    connection: AbstractAsyncContextManager[PublishingBroker] = module.connect(url, lease_s=lease_s)
     return connection
 
 
 def store(url: str) -> AbstractAsyncContextManager[Store]:
-    """The store at *url*; raises as `broker` does."""
+    """Connect to the store at *url*; raises as `broker` does."""
     connection: AbstractAsyncContextManager[Store] = member(stores, url).connect(url)
     return connection
 
@@ -46,7 +45,7 @@ def member(family: ModuleType, url: str, part: str = "") -> ModuleType:
     """The module of *family* for *url*; *part* names the module within a member that is a package.
 
     Raises:
-        SettingsError: There is none, or its client library is not installed.
+        SettingsError: There is no such module, or its client library is not installed.
     """
     scheme, colon, _ = url.partition(":")
     names = {SCHEMES.get(name, name): name for name in _members(family, part)}
@@ -60,9 +59,8 @@ def member(family: ModuleType, url: str, part: str = "") -> ModuleType:
         return importlib.import_module(".".join(filter(None, (family.__name__, name, part))))
     except ModuleNotFoundError as exc:
         # The extra has the module's name.
-        raise SettingsError(
-            f"{scheme}: the package {exc.name} is missing; pip install 'asyncio-harness[{name}]'"
-        ) from exc
+        remedy = f"pip install 'asyncio-harness[{name}]'"
+        raise SettingsError(f"{scheme}: the package {exc.name} is missing; {remedy}") from exc
 
 
 def _members(family: ModuleType, part: str) -> Iterator[str]:
@@ -73,6 +71,6 @@ def _members(family: ModuleType, part: str) -> Iterator[str]:
 
 
 def _shown(url: str) -> str:
-    """The URL as errors may quote it, without a password."""
+    """The URL without its password, for errors."""
     secret, at, rest = url.rpartition("@")
     return repr(f"{secret.partition('//')[0]}//...@{rest}" if at else url)

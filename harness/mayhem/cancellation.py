@@ -1,4 +1,4 @@
-"""Waits that can be interrupted, and calls that a cancellation must not tear."""
+"""Waits that can be interrupted, and calls that a cancellation must not interrupt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FINISH_S = 5.0
 class Interruptible:
     """Any number of waits that can be ended together, once.
 
-    Without a task per wait, because some waits begin for every message.
+    A wait costs no task, because some waits begin for every message.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Interruptible:
         self._open: set[asyncio.Timeout] = set()
 
     async def wait(self, work: Awaitable[T]) -> T | None:
-        """Return the result of *work*, or None once interrupted; *work* is cancelled then.
+        """Return the result of *work*; when interrupted, cancel *work* and return None.
 
         Only for work that may be cancelled at any point.
         """
@@ -70,7 +70,7 @@ async def finish_despite_cancel(call: Coroutine[Any, Any, None], *, finish_s: fl
     `asyncio.shield` alone would return to the caller at once and leave a task without an owner.
 
     Args:
-        finish_s: Time the call has from the first cancellation; then it is cancelled itself.
+        finish_s: Time limit from the first cancellation; *call* is then cancelled, too.
     """
     task = asyncio.create_task(call)
     try:
@@ -87,24 +87,24 @@ async def finish_despite_cancel(call: Coroutine[Any, Any, None], *, finish_s: fl
 
 
 async def take_or_undo(take: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[None]]) -> T:
-    """Return the result of *take*; if cancelled meanwhile, let *take* finish and undo it.
+    """Return the result of *take*; if cancelled, let *take* finish and undo it.
 
     Cancelling *take* itself would leave its messages leased without a consumer: the broker has already
     handed them out when the answer is discarded.
     """
     taking = asyncio.create_task(take)
+
+    async def undo_taken() -> None:
+        await undo(await taking)
+
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError as cancelled:
         try:
-            await finish_despite_cancel(_undo(taking, undo))
+            await finish_despite_cancel(undo_taken())
         except (LeaseLostError, StorageError) as exc:
             cancelled.add_note(f"and meanwhile: {type(exc).__name__}: {exc}")
         raise
-
-
-async def _undo(taking: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:
-    await undo(await taking)
 
 
 async def _finished(task: asyncio.Task[None], within_s: float) -> bool:

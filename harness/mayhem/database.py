@@ -51,7 +51,7 @@ def sqlite_path(url: str) -> Path:
 
 @asynccontextmanager
 async def shared(path: Path) -> AsyncIterator[Database]:
-    """The open database of that file, shared by all its users on this loop.
+    """Open the database *path*, or share it if it is open on this loop.
 
     So a save and an ack are often one commit, and two writers of one process never wait for each other.
 
@@ -76,7 +76,7 @@ async def shared(path: Path) -> AsyncIterator[Database]:
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for reading that blocks; it creates nothing.
+    """A blocking connection for reading; it creates nothing.
 
     Raises:
         StorageError: There is no database, or it cannot be read.
@@ -95,8 +95,6 @@ def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
 
 @dataclass(slots=True)
 class _Sharing:
-    """A shared database and the number of its users."""
-
     users: int = 0
     database: Database | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -184,7 +182,7 @@ class Database:
 
     def _resolve(self, outcomes: list[_Outcome]) -> None:
         for future, answer, error in outcomes:
-            if future.done():  # cancelled meanwhile
+            if future.done():  # cancelled
                 continue
             if error is None:
                 future.set_result(answer)
@@ -236,7 +234,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Work]) -> list[_Outcome
     try:
         # IMMEDIATE, because a transaction that began with a read could not wait for another writer.
         connection.execute("BEGIN IMMEDIATE")
-        # Unsynchronised: a future that is cancelled right after this check only costs its statement.
+        # No lock: if a future is cancelled right after this check, its statement is executed in vain.
         outcomes = [_execute(connection, work) for work in group if not work.future.cancelled()]
         connection.execute("COMMIT")
     except sqlite3.Error as exc:

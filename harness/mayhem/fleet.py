@@ -25,8 +25,6 @@ MAX_UNLISTED = 10_000
 
 @dataclass(slots=True, eq=False)
 class _HostEntry:
-    """A host and its restarts."""
-
     host: Host
     check_health: Callable[[], Awaitable[None]]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -38,7 +36,7 @@ class Fleet:
     """Restarts hosts and checks their health afterwards.
 
     Args:
-        make: Makes a host by its name. A host that must be started and ended is an async context manager.
+        make: Makes the host of a name. A host that must be started and ended is an async context manager.
         threads: Runs health checks that block.
         names: The fleet's own hosts, started in this order on entering and ended in reverse.
         within_s: Time limit of a restart including its health check.

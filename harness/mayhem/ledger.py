@@ -66,7 +66,7 @@ async def read_ledger(broker_url: str, store_url: str) -> Ledger:
     if not hasattr(store, "times_saved"):
         raise SettingsError(f"{store_url}: has no ledger that another process can read")
     counted = await audit(broker_url)
-    # The store after the broker: a message that was acked by then was saved before.
+    # The store is read last: every message that the broker counted as acked was saved before.
     times: dict[str, int] = await store.times_saved(store_url)
     settled = counted.acked + counted.dead_lettered + counted.waiting
     # At least the messages that are settled or waiting: another program may publish without counting.

@@ -72,13 +72,12 @@ class RestartEvent:
                     return cls(host)
         except (ValueError, RecursionError):
             pass
-        raise MalformedMessageError(
-            f'body must be JSON like {{"host": "web-1", "event": "restart"}}, got {body[:SHOWN_BYTES]!r}'
-        )
+        like = '{"host": "web-1", "event": "restart"}'
+        raise MalformedMessageError(f"body must be JSON like {like}, got {body[:SHOWN_BYTES]!r}")
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object; anything else is an empty one, as what other programs wrote must not stop us."""
+    """Parse a JSON object; anything else, which another program may have written, counts as an empty one."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):

@@ -23,42 +23,33 @@ class Broker(Protocol):
     @property
     def system(self) -> str:
         """The kind of broker, for spans and log lines: OpenTelemetry's ``messaging.system``."""
-        ...
 
     async def get(self, limit: int) -> Sequence[Delivery]:
         """Wait for messages and take up to *limit*; empty only after `drain`, and then always.
 
-        If cancelled, hands back what it may have taken.
+        If cancelled, hands back any messages it has taken.
         """
-        ...
 
     async def ack(self, delivery: Delivery) -> None:
         """Mark the message as handled: it is never delivered again."""
-        ...
 
     async def nack(self, delivery: Delivery, *, delay_s: float) -> None:
         """Hand the message back: it is delivered again after *delay_s*."""
-        ...
 
     async def extend(self, delivery: Delivery) -> None:
         """Extend the lease to its full length from now."""
-        ...
 
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         """Move the message to the dead letters: it is never delivered again."""
-        ...
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadLettered]:
         """Return up to *limit* dead letters, the oldest first."""
-        ...
 
     async def pending(self) -> int:
         """Return the number of unsettled messages, in flight or waiting."""
-        ...
 
     def drain(self) -> None:
         """Stop delivering. Called from signal handlers, so it must not wait or fail."""
-        ...
 
 
 class PublishPort(Protocol):
@@ -73,11 +64,10 @@ class PublishPort(Protocol):
         Raises:
             OversizedMessageError: The broker does not accept a message of this size.
         """
-        ...
 
 
 class Store(Protocol):
-    """Keeps which restarts were carried out."""
+    """Records which restarts were carried out."""
 
     async def save(self, message_id: str, host: str) -> None:
         """Save durably before returning. Saving the same message again changes only its count.
@@ -88,7 +78,6 @@ class Store(Protocol):
             StorageError: It is unknown whether the message is saved.
             MalformedMessageError: This store can never save this id or host.
         """
-        ...
 
 
 class Host(Protocol):
@@ -103,7 +92,6 @@ class Host(Protocol):
         Raises:
             HostUnavailableError: It did not come up; another attempt may work.
         """
-        ...
 
 
 @runtime_checkable
@@ -111,12 +99,7 @@ class AwaitedHealth(Protocol):
     """A host whose health check runs on the event loop."""
 
     async def health(self) -> None:
-        """Check the host's health.
-
-        Raises:
-            HostUnavailableError: It is not healthy.
-        """
-        ...
+        """Check the host's health; raise `HostUnavailableError` if it is not healthy."""
 
 
 @runtime_checkable
@@ -124,9 +107,4 @@ class BlockingHealth(Protocol):
     """A host whose health check BLOCKS, and must not run on the event loop's thread."""
 
     def check_health(self) -> None:
-        """Check the host's health.
-
-        Raises:
-            HostUnavailableError: It is not healthy.
-        """
-        ...
+        """Check the host's health; raise `HostUnavailableError` if it is not healthy."""

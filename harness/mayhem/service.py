@@ -93,21 +93,18 @@ class Service:
 
     async def _serve(self) -> None:
         settings, failures = self._settings, self._failures
-        inventory = settings.inventory
+        inventory, lease_s = settings.inventory, settings.lease_s
         async with (
             ThreadPool(THREADS) as threads,
             Fleet(inventory.maker(threads), threads, names=inventory.names) as fleet,
             self._connected("store", lambda: backend.store(settings.store_url)) as store,
-            self._connected(
-                "broker", lambda: backend.broker(settings.broker, lease_s=settings.lease_s)
-            ) as broker,
-            Leases(broker, failures, lease_s=settings.lease_s) as leases,
+            self._connected("broker", lambda: backend.broker(settings.broker, lease_s=lease_s)) as broker,
+            Leases(broker, failures, lease_s=lease_s) as leases,
         ):
             # SIGHUP may have changed them while connecting.
             settings = self._settings
-            circuits = Circuits(
-                settings.circuit_limits, group_of=lambda host: f"{inventory.kind_of(host)} hosts"
-            )
+            limits = settings.circuit_limits
+            circuits = Circuits(limits, group_of=lambda host: f"{inventory.kind_of(host)} hosts")
             handler = Handler(
                 broker,
                 store,
@@ -143,7 +140,7 @@ class Service:
     async def _consume(
         self, consumer: Consumer, broker: PublishingBroker, monkey: Monkey, threads: ThreadPool
     ) -> None:
-        """Consume until drained; meanwhile run the monkey, the publisher and the health check."""
+        """Consume until drained, alongside the monkey, the publisher and the health check."""
         stop_publishing = threading.Event()
         async with asyncio.TaskGroup() as group:
             consuming = group.create_task(consumer.run(), name="consumer")
@@ -196,7 +193,7 @@ class Service:
     async def _connected(
         self, what: str, connect: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncIterator[T]:
-        """The connection; retried for as long as the server is unavailable."""
+        """Connect; retry while the server is unavailable."""
         pause_s = RECONNECT_S
         async with AsyncExitStack() as stack:
             while True:
@@ -212,7 +209,7 @@ class Service:
             yield connected
 
     def _observe(self, consumer: Consumer, circuits: Circuits, threads: ThreadPool) -> None:
-        """Register what health and metrics read from their threads."""
+        """Register the functions that health and metrics call in their threads."""
         health = self._health
         health.circuits = circuits.states
         health.facts = lambda: {"in_hand": consumer.in_flight, "failures": self._failures.totals()}
@@ -233,7 +230,7 @@ class Service:
     def _dump(self) -> None:
         """Log a dump. Runs in the signal thread, because the loop may be blocked."""
         failures = [f"failure {f.kind} at {f.raised_at}: {f.end} {f.count}x" for f in self._failures.rows()]
-        log.warning("asked what it is doing\n%s", "\n".join([stack_dump(self._loop), *failures]))
+        log.warning("state on SIGQUIT\n%s", "\n".join([stack_dump(self._loop), *failures]))
 
     def _reload(self) -> None:
         """Read the settings again. Runs in the signal thread, because reading a file blocks."""
@@ -248,7 +245,7 @@ class Service:
         old = self._settings
         changed = {name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)}
         if kept := sorted(changed - LIVE):
-            log.warning("settings that need a new start: %s", ", ".join(kept))
+            log.warning("settings that need a restart: %s", ", ".join(kept))
         live = {name: getattr(new, name) for name in sorted(changed & LIVE)}
         self._settings = old.model_copy(update=live)
         self._shutdown.drain_s = self._settings.drain_s

@@ -101,13 +101,13 @@ class Settings(BaseSettings):
     circuit_pause_s: Positive = _CIRCUIT.pause_s
     """seconds until an open circuit admits a trial call"""
     circuit_max_pause_s: Positive = _CIRCUIT.max_pause_s
-    """upper bound on that pause, which doubles after each failed trial"""
+    """upper bound on the circuit's pause, which doubles after each failed trial"""
     hosts: AtLeastOne = 10
     """number of hosts"""
     process_hosts: Count = 0
-    """number of them that are child processes"""
+    """number of hosts that are child processes"""
     sdk_hosts: Count = 1
-    """number of them that are driven by a blocking SDK"""
+    """number of hosts that are driven by a blocking SDK"""
     host_latency: Annotated[str, _text_for(parse_latency)] = "lognormal:20ms,0.5"
     """duration of a restart: fixed:20ms, uniform:10ms,50ms, exponential:20ms or lognormal:20ms,0.5"""
     host_failure: Annotated[str, _text_for(parse_failure)] = "never"
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     drain_s: Positive = 10.0
     """seconds to finish messages in flight at shutdown"""
     http: Annotated[str, _text_for(parse_listen_address)] | None = None
-    """PORT or HOST:PORT of /metrics, /healthz, /readyz and /livez; loopback without HOST, off without both"""
+    """PORT or HOST:PORT of /metrics, /healthz, /readyz and /livez; loopback without HOST, off by default"""
     log_format: Literal["text", "json"] = "text"
     """log format"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -184,7 +184,7 @@ def load(arguments: Sequence[str]) -> Settings:
     """Load the settings from a command line, this process's environment, and the file that one of them names.
 
     Raises:
-        SettingsError: The message says where, what was expected, and what was given.
+        SettingsError: The message says where, what was expected, and what came.
         SystemExit: Help was requested, and has been printed.
     """
     options, variables = _options(arguments), _variables()
@@ -247,7 +247,6 @@ def _file(path: Path) -> Mapping[str, Any]:
 
 
 def _first_error(exc: ValidationError, origins: Mapping[str, str]) -> str:
-    """The first error in one line."""
     error = exc.errors(include_url=False)[0]
     name, *rest = error["loc"] or ("settings",)
     where = ".".join([origins.get(str(name), str(name)), *map(str, rest)])

@@ -300,9 +300,7 @@ def test_attach_says_that_it_may_not_look_into_a_process(py_spy: None, busy: Pat
         process.kill()
 
     assert (refused.returncode, state in "RS") == (4, True)
-    assert (
-        "may not look into the process (ptrace): run as root, set kernel.yama.ptrace_scope" in refused.stderr
-    )
+    assert "may not inspect the process (ptrace): run as root, set kernel.yama.ptrace_scope" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

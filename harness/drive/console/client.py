@@ -18,9 +18,9 @@ from ...record import console_endpoint, page
 from ...record.console_endpoint import ConsoleEndpoint
 from .. import stall_view
 
-# A healthy process acknowledges a command at once, without its loop.
+# A healthy process acknowledges a command at once, whatever its loop is doing.
 ACK_WITHIN_S = 1.0
-# What telnet sends for Ctrl-C, and the console understands as one.
+# Telnet's interrupt sequence, which the console handles like Ctrl-C.
 INTERRUPT = b"\xff\xf4"
 
 # Commands that can be answered from outside for a process that does not answer.
@@ -78,7 +78,7 @@ def consoles() -> list[ConsoleEndpoint]:
 
 
 def loops(found: ConsoleEndpoint) -> int:
-    """The number of loops that its process runs."""
+    """The number of loops that the process runs."""
     readings = (page.read(path) for path in Path(found.pages).glob(f"{found.pid}-*.page"))
     return sum(reading is not None and not reading.stopped_ns for reading in readings)
 
@@ -87,7 +87,7 @@ class ConsoleClient:
     """A conversation with one console.
 
     Raises:
-        TargetError: It can no longer be reached.
+        TargetError: The process can no longer be reached.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class ConsoleClient:
         on_say: Callable[[str], None],
         on_ask: Callable[[str], str | None],
     ) -> None:
-        """*on_say* gets each line before an answer; *on_ask* gets a prompt, and returns input or None."""
+        """*on_say* gets each line before an answer; *on_ask* gets a prompt, and returns the input or None."""
         self.card = found
         self._columns = columns
         self._on_say = on_say
@@ -169,12 +169,12 @@ class ConsoleClient:
     def _send(self, message: dict[str, object]) -> None:
         if self._channel is None:
             self._channel = _connected(self.card)
-        # When this fails, its last messages can still be read, and then the end of the connection.
+        # If this fails, `_message` still reads the last messages, and then the end of the connection.
         with suppress(OSError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _message(self, *, within_s: float | None) -> dict[str, Any] | None:
-        """The next message; `None` when none came in time."""
+        """The next message, or None when none came in time."""
         assert self._channel is not None
         deadline_s = None if within_s is None else monotonic() + within_s
         while b"\n" not in self._received:
@@ -193,7 +193,7 @@ class ConsoleClient:
         try:
             message: dict[str, Any] = json.loads(line)
         except ValueError:
-            # Plain text, for example that too many clients are connected.
+            # Plain text, for example a refusal because too many clients are connected.
             raise TargetError(f"the console says: {line.decode(errors='replace')}") from None
         return message
 
@@ -232,7 +232,7 @@ def _listens(found: ConsoleEndpoint) -> bool:
 
 
 def _command_of(line: str) -> str:
-    """The full name of a command that can be answered from outside; of any other, the word itself."""
+    """The full name of a command that can be answered from outside; for any other, the word itself."""
     word = next(iter(line.split()), "")
     return next((name for name in _FROM_OUTSIDE if len(word) > 1 and name.startswith(word)), word)
 

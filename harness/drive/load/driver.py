@@ -69,11 +69,8 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     flight = InFlightRequests(writer)
     async with _connect(config, flight) as sender:
-        writer.write(
-            LoadStarted(
-                config.start_at_ns, config.sender, config.arrival, config.rate_per_s, config.duration_s
-            )
-        )
+        about = config.sender, config.arrival, config.rate_per_s, config.duration_s
+        writer.write(LoadStarted(config.start_at_ns, *about))
         await _until(stop, _keep_schedule(config, flight, sender))
         ended_ns = time.monotonic_ns()
         await _until(stop, _drain(flight, config.drain_s))
@@ -91,8 +88,7 @@ def _connect(config: DriverConfig, flight: InFlightRequests) -> AbstractAsyncCon
 
 async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, sender: Sender) -> None:
     times_s = arrivals(config.arrival, config.rate_per_s, seed=config.seed)
-    within = itertools.takewhile(lambda time_s: time_s < config.duration_s, times_s)
-    for time_s in within:
+    for time_s in itertools.takewhile(lambda time_s: time_s < config.duration_s, times_s):
         due_ns = config.start_at_ns + round(time_s * 1e9)
         await wait_until(due_ns)
         full = flight.full()

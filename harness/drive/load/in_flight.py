@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from ...record.event import Completed, Sent, SpanEnded
 from ...record.writer import Writer
 
-# More than any target answers in time. Beyond this the driver's memory and descriptors would run out first,
-# and it would measure itself.
+# Upper bound on requests in flight. Beyond it, the driver would run out of memory and descriptors.
 MOST = 10_000
 
 
@@ -68,7 +67,7 @@ class InFlightRequests:
         *,
         error: str = "",
     ) -> None:
-        """Record the driver's own span of the request, the root of its trace, which has ended."""
+        """Record the driver's own span of the request, the root of its trace; it has ended."""
         self._writer.write(
             SpanEnded(
                 name=name,

@@ -20,7 +20,7 @@ class Outgoing:
     id: str
     host: str
     sent_ns: int  # monotonic
-    published_at: float  # the same, in unix seconds
+    published_at: float  # `sent_ns` in unix seconds
 
     @property
     def body(self) -> str:
@@ -52,28 +52,17 @@ class InFlightMessages:
     def send(self, request: DriverRequest) -> Outgoing:
         """Turn the request into a message that is sent now."""
         sent_ns = time.monotonic_ns()
-        message = Outgoing(
-            request,
-            f"{request.n}-{request.trace_id[:8]}",
-            f"host-{request.n % self._hosts}",
-            sent_ns,
-            _unix_s(sent_ns),
-        )
+        message_id, host = f"{request.n}-{request.trace_id[:8]}", f"host-{request.n % self._hosts}"
+        message = Outgoing(request, message_id, host, sent_ns, _unix_s(sent_ns))
         self._flight.sent(request, sent_ns)
         self._out[message.id] = message
         return message
 
     def published(self, message: Outgoing, *, error: str = "") -> None:
-        """Record that the broker accepted the message, or that it failed and has ended."""
-        done_ns = time.monotonic_ns()
+        """Record that the broker accepted the message, or that publishing it failed with *error*."""
+        start_ns, done_ns = message.sent_ns, time.monotonic_ns()
         self._flight.span(
-            message.request,
-            "publish restart",
-            "producer",
-            message.sent_ns,
-            done_ns,
-            self._attributes,
-            error=error,
+            message.request, "publish restart", "producer", start_ns, done_ns, self._attributes, error=error
         )
         if error and self._out.pop(message.id, None) is not None:
             self._flight.end(message.request, done_ns, error=error)

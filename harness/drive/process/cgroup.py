@@ -38,8 +38,7 @@ def _statistics_of(pid: int) -> Path | None:
         return None
     for line in groups:
         _, controllers, group = line.split(":", 2)
-        folder = CGROUPS if not controllers else CGROUPS / controllers
-        path = folder / group.lstrip("/") / "cpu.stat"
+        path = CGROUPS / controllers / group.lstrip("/") / "cpu.stat"
         if ("cpu" in controllers.split(",") or not controllers) and path.exists():
             return path
     return None

@@ -1,8 +1,8 @@
 """Ends the processes that the runner started when the runner itself has ended, even by `kill -9`.
 
 A small process beside the run sleeps until its stdin closes, which happens when the runner ends. This is not
-done with `PR_SET_PDEATHSIG`, which has to be set between fork and exec, by Python code or a program in
-between, and sends only one signal. Thus the target starts as it would without us, is asked to end by its own
+done with `PR_SET_PDEATHSIG`, which must be set between fork and exec, by Python code or an intermediate
+program, and sends only one signal. Thus the target starts as it would without us, is asked to end by its own
 stop signal, and is killed only if it does not.
 """
 
@@ -45,7 +45,7 @@ class Guard:
         self._process.communicate()
 
     def over(self, pid: int, *, stop_signal: int = signal.SIGTERM, within_s: float = 5.0) -> None:
-        """Guard process *pid*: send it *stop_signal*, and kill it with its group *within_s* seconds later."""
+        """Guard process *pid*: at the end send *stop_signal*, and kill its group *within_s* seconds later."""
         assert self._process.stdin is not None
         # If the guard itself was killed, the run goes on without it.
         with contextlib.suppress(BrokenPipeError):

@@ -21,7 +21,7 @@ from .termination import end
 
 READY_WITHIN_S = 60.0
 POLL_EVERY_S = 0.05
-# An error quotes this much of its last line of output; its log has the rest.
+# Characters of the target's last line that an error quotes; the log has the rest.
 QUOTED_CHARS = 200
 
 
@@ -72,14 +72,14 @@ class TargetProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id of the target."""
         return self._process.pid
 
     async def wait_ready(self) -> None:
-        """Wait until the target is ready for load, as its spec defines that.
+        """Wait until the target is ready for load, as its spec defines.
 
         Raises:
-            TargetError: It ended, or was not ready in time.
+            TargetError: The target ended, or was not ready in time.
         """
         ready = self._spec.ready
         within_s = READY_WITHIN_S + (ready.after_s if isinstance(ready, ReadyAfter) else 0)
@@ -95,13 +95,13 @@ class TargetProcess:
         self._write(TargetReady(monotonic_ns()))
 
     async def wait_ended(self) -> str:
-        """Wait until it ends by itself, and describe how it did."""
+        """Wait until the target ends by itself, and describe how it ended."""
         await self._process.wait()
         self._record_end()
         return self._with_last_line(describe_status(self.status))
 
     async def stop(self, *, at_once: bool = False) -> float | None:
-        """Ask the target to end, kill it after its time limit, and kill what remains of its group.
+        """Send the stop signal, kill the target after its time limit, and kill what remains of its group.
 
         Returns:
             Seconds until it exited cleanly, or None if it did not, or had ended already.
@@ -127,7 +127,7 @@ class TargetProcess:
         """The exit status; negative for a signal.
 
         Raises:
-            TargetError: It has not ended.
+            TargetError: The target has not ended.
         """
         if self._process.returncode is None:
             raise TargetError("the target has not ended")
@@ -138,9 +138,8 @@ class TargetProcess:
             case None:
                 return True
             case ReadyAfter(after_s=seconds):
-                return (
-                    monotonic_ns() - self._started_ns
-                ) / 1e9 >= seconds and self._process.returncode is None
+                is_over = monotonic_ns() >= self._started_ns + seconds * 1e9
+                return is_over and self._process.returncode is None
             case ReadyPort(port=port):
                 return await _accepts(port)
             case ReadyLog(log=pattern):
@@ -148,9 +147,7 @@ class TargetProcess:
 
     def _with_last_line(self, what: str) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return (
-            f"{what}; its last line: {lines[-1][:QUOTED_CHARS]}" if lines else f"{what}; it printed nothing"
-        )
+        return f"{what}; {f'its last line: {lines[-1][:QUOTED_CHARS]}' if lines else 'it printed nothing'}"
 
 
 async def _accepts(port: int) -> bool:

@@ -17,17 +17,12 @@ from ...stacks.ownership import CodeOwnership
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
 _FRAME = re.compile(r"(.*) \((.*):(\d+)\)")
-# Above all call numbers that the probe of the same process uses.
+# The first call number, above all those that the probe in the same process uses.
 FIRST = 1 << 32
 # Leaf frames, by function and file, of threads that wait for work: in the selector, in an executor, or below
 # a loop that is not written in Python.
-IDLE = {
-    ("select", "selectors.py"),
-    ("_worker", "thread.py"),
-    ("run", "runners.py"),
-    ("run", "__init__.py"),
-}
-# The probe in the process is this harness's: its function in place of a selector's, and its threads.
+IDLE = {("select", "selectors.py"), ("_worker", "thread.py"), ("run", "runners.py"), ("run", "__init__.py")}
+# Recognises the probe's own frames: its replacement of a selector's `select`, and its threads.
 OWNERSHIP = CodeOwnership()
 
 
@@ -44,8 +39,7 @@ def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
         for frame in frames:
             calls = numbers[pid]
             caller = calls.setdefault((caller, frame), FIRST + len(calls))
-        sampled = Sampled(at_ns, pid, thread, "outside", hz, caller, int(count), "", "", "", "", "")
-        samples.append(sampled)
+        samples.append(Sampled(at_ns, pid, thread, "outside", hz, caller, int(count), "", "", "", "", ""))
     for pid, calls in numbers.items():
         callers = tuple(caller for caller, _ in calls)
         yield FrameTable(at_ns, pid, FIRST, callers, tuple(frame for _, frame in calls))
@@ -69,7 +63,9 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
 
 
 def _is_idle(frames: list[Frame]) -> bool:
-    leaf = next((frame for frame in reversed(frames) if frame.line), frames[-1])  # above native ones
+    leaf = next(
+        (frame for frame in reversed(frames) if frame.line), frames[-1]
+    )  # the innermost that is not native
     if OWNERSHIP.is_harness(leaf) or OWNERSHIP.is_harness(frames[0]):
         return True
     return (leaf.function.rpartition(".")[2], PurePath(leaf.file).name) in IDLE

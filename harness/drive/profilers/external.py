@@ -57,7 +57,7 @@ def check(names: Iterable[str]) -> None:
     """Check that the profilers *names* can be run, before anything is started.
 
     Raises:
-        UsageError: One is not installed.
+        UsageError: A profiler is not installed.
     """
     for name in names:
         module_name, remedy = MEMBERS[name]

@@ -28,7 +28,7 @@ WRITE_WITHIN_S = 15.0
 DUMP_WITHIN_S = 5.0
 # The remedy where ptrace is not permitted.
 PTRACE = (
-    "this user may not look into the process (ptrace): run as root, set kernel.yama.ptrace_scope to 0, "
+    "this user may not inspect the process (ptrace): run as root, set kernel.yama.ptrace_scope to 0, "
     "or give the container the capability SYS_PTRACE"
 )
 
@@ -52,7 +52,7 @@ class PySpyRecording:
         seconds: float | None = None,
         native: bool = False,
     ) -> None:
-        """It lasts *seconds*, or by default until the process ends or `finish` is called."""
+        """Record for *seconds*, or by default until the process ends or `finish` is called."""
         self._folder = folder
         self._write = write
         self._seconds = seconds
@@ -86,7 +86,7 @@ class PySpyRecording:
         return self._process.pid if self._process is not None else None
 
     def finish(self, *, now: bool = False) -> None:
-        """Wait for its end and put its samples into the record; *now* stops it, and keeps what it has.
+        """Wait for py-spy to end and record its samples; *now* stops it early, and keeps what it has.
 
         A failure becomes a note in the record.
         """

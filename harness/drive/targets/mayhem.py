@@ -17,7 +17,7 @@ from .spec import TargetSpec
 
 # -P: a `queue.py` in the working directory must not shadow the standard library's.
 SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")
-# Its own drain deadline is 10 s; it is killed only when it exceeds that by far.
+# The service's own drain deadline is 10 s; it is killed only when it far exceeds that.
 STOP_WITHIN_S = 20.0
 CHECK_WITHIN_S = 30.0
 
@@ -51,7 +51,7 @@ def spec(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
 
 
 def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The URLs as options, or, if they hold a password, as environment variables: commands are public."""
+    """The URLs as options, or, if they hold a password, as variables: any user can read a command line."""
     options: list[str] = []
     env = {}
     for name, url in urls.items():

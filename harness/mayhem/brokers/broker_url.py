@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import SettingsError
 
 QUEUE = "mayhem"
-# What every server accepts as a part of a name without quoting.
+# Every server accepts these characters in a name without quoting.
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -18,7 +18,7 @@ class BrokerUrl:
     """The parts of ``SCHEME://USER:PASSWORD@HOST:PORT/PATH?queue=NAME``."""
 
     url: str = field(repr=False)  # without the queue, with the password
-    shown: str  # without either, for errors and log lines
+    shown: str  # without queue and password, for errors and log lines
     queue: str
 
     @classmethod
@@ -26,7 +26,7 @@ class BrokerUrl:
         """Parse the URL.
 
         Raises:
-            SettingsError: It names no host or an invalid port, or has an unknown parameter.
+            SettingsError: The URL names no host or an invalid port, or has an unknown parameter.
         """
         try:
             parts = urlsplit(url)

@@ -28,7 +28,7 @@ class Flapping:
 
     def __post_init__(self) -> None:
         if not 0 < self.down_s < self.period_s:
-            raise ValueError("a flapping shorter than its period, like flapping:60s,5s")
+            raise ValueError("a down time shorter than its period, like flapping:60s,5s")
 
     def down_for_s(self, age_s: float) -> float:
         """Seconds until it is up again at this age; 0 when it is up."""
@@ -44,7 +44,7 @@ class SlowStart:
 
     def __post_init__(self) -> None:
         if self.times < 1:
-            raise ValueError("a slow start that takes at least 1 times as long")
+            raise ValueError("a slow start with a factor of at least 1")
 
     def slowness(self, age_s: float) -> float:
         """The factor for a restart's time."""
@@ -71,7 +71,7 @@ def parse_failure(text: str) -> FailureModel:
     """Parse a text like ``chance:0.02 flapping:60s,5s``.
 
     Raises:
-        ValueError: The message is what was expected.
+        ValueError: The message says what was expected.
     """
     if text.strip() == "never":
         return NEVER

@@ -48,9 +48,8 @@ class Inventory:
     def __post_init__(self) -> None:
         simulated = self.hosts - self.processes - self.sdk
         if simulated < 0:
-            raise SettingsError(
-                f"{self.processes} processes and {self.sdk} SDK hosts are more than {self.hosts} hosts"
-            )
+            real = f"{self.processes} processes and {self.sdk} SDK hosts"
+            raise SettingsError(f"{real} are more than {self.hosts} hosts")
         kinds = [Kind.PROCESS] * self.processes + [Kind.SDK] * self.sdk
         object.__setattr__(self, "_real", dict(zip(self.names[simulated:], kinds, strict=True)))
 

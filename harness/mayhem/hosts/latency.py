@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-# Far beyond realistic spreads: here, every hundredth restart takes 10,000 times the median.
+# Far beyond realistic spreads: at this one, every hundredth restart takes 10,000 times the median.
 MAX_SIGMA = 4.0
 
 
@@ -76,7 +76,7 @@ def parse_latency(text: str) -> Latency:
     """Parse a text like ``lognormal:20ms,0.5``.
 
     Raises:
-        ValueError: The message is what was expected.
+        ValueError: The message says what was expected.
     """
     name, _, values = text.partition(":")
     parts = tuple(part.strip() for part in values.split(","))
@@ -100,7 +100,7 @@ def seconds(text: str) -> float:
     """Parse a duration with its unit: ``20ms``, ``1.5s``, ``2m``, ``1h``.
 
     Raises:
-        ValueError: The message is what was expected.
+        ValueError: The message says what was expected.
     """
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text.strip(), re.ASCII):
         return float(found[1]) * _UNITS_S[found[2]]
@@ -111,7 +111,7 @@ def number(text: str) -> float:
     """Parse a finite number.
 
     Raises:
-        ValueError: The message is what was expected.
+        ValueError: The message says what was expected.
     """
     try:
         value = float(text)

@@ -1,8 +1,8 @@
 """Hosts that are child processes: terminated, waited for, and health-checked over a socket.
 
-No child outlives the service: it waits for each when it ends normally; otherwise their stdin is closed with
-it (`child.py`). Each child leads its own session, so Ctrl-C in a terminal reaches only the service, which
-then ends its children in order.
+No child outlives the service: at a normal end the service waits for each child; otherwise the children end
+because their stdin is closed (`child.py`). Each child leads its own session, so Ctrl-C in a terminal reaches
+only the service, which then ends its children in order.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class ChildHost:
             with suppress(ProcessLookupError):
                 process.terminate()
             async with asyncio.timeout(GRACE_S):
-                # Also closes the pipes, which a child of its own may hold open.
+                # Also closes the pipes, which a grandchild may hold open.
                 await process.communicate()
         except TimeoutError:
             pass
@@ -110,7 +110,7 @@ class ChildHost:
                 line = await self._process.stdout.readline()
                 if line.strip().isdigit():
                     return int(line)
-                # An error message, or nothing; the last line of a traceback says most.
+                # An error message, or nothing; the last line of a traceback names the error.
                 *_, said = [b"", *(line + await self._process.stdout.read()).splitlines()]
         except TimeoutError:
             raise HostUnavailableError(f"{self.name}: not ready within {START_S:g} s") from None
@@ -118,7 +118,7 @@ class ChildHost:
 
 
 class ProcessHost(ChildHost):
-    """A child process that is asked on the event loop."""
+    """A child process whose health is checked on the event loop."""
 
     async def health(self) -> None:
         try:

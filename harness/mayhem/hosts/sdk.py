@@ -1,7 +1,7 @@
 """Hosts driven through a client library that blocks, and must not be called on the loop.
 
 `MachineClient` stands in for a third-party library: it is synchronous, has a time-out, and raises what the
-socket raises. `SdkHost` is what this service makes of it.
+socket raises. `SdkHost` adapts it to this service.
 """
 
 from __future__ import annotations

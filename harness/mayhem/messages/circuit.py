@@ -115,7 +115,7 @@ class Circuit:
             self._open()
 
     def __enter__(self) -> None:
-        """Refuse nothing; `admit` does."""
+        """Never refuses a call; `admit` does."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -170,7 +170,7 @@ class Circuits:
 
     Args:
         group_of: Returns the group of hosts that fail together with a given one.
-        clock: Seconds.
+        clock: Returns seconds.
     """
 
     def __init__(
@@ -190,8 +190,7 @@ class Circuits:
 
     def hosts(self, host: str) -> Circuit:
         """The circuit of the host's group."""
-        group = self._group_of(host)
-        if group not in self._hosts:
+        if (group := self._group_of(host)) not in self._hosts:
             self._hosts[group] = self._new(group, HostUnavailableError)
         return self._hosts[group]
 
@@ -214,11 +213,7 @@ class Circuits:
 
     def _report(self, circuit: Circuit) -> None:
         level = logging.WARNING if circuit.state is State.OPEN else logging.INFO
-        log.log(
-            level,
-            "circuit %s",
-            circuit.state,
-            extra={"dependency": circuit.dependency, "next_trial_s": round(circuit.wait_s(), 3)},
-        )
+        extra = {"dependency": circuit.dependency, "next_trial_s": round(circuit.wait_s(), 3)}
+        log.log(level, "circuit %s", circuit.state, extra=extra)
         record_circuit(circuit.dependency, circuit.state)
         self.gate.recheck()

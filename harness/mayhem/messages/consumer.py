@@ -22,7 +22,7 @@ RETRY_S = 1.0
 # single message, and getting, saving and acking ten together costs little more than one.
 GATHER_S = 0.005
 MAX_BYTES = 64_000_000
-# Decay of the largest recent body per smaller one: after some hundred of them it hardly counts.
+# Each smaller body lowers the largest recent size by this factor; it is negligible after a few hundred.
 DECAY = 0.99
 
 
@@ -34,7 +34,7 @@ class Consumer:
         concurrency: Maximum messages in flight.
         max_bytes: Maximum total size of their bodies. A body's size is known only after delivery, so the
             consumer asks for as many as fit if they are like the largest recent one. One `get` may exceed
-            the limit; beyond the limit, nothing is asked for.
+            the limit; at the limit, the consumer asks for none.
         hand_back: Hands back a delivery whose handling never began.
         gate: Given the number of messages there is room for, waits until any may be pulled and returns how
             many.

@@ -98,7 +98,7 @@ class Handler:
                 # Only after the save is durable: an acked message is never lost.
                 if await self._settlement.ack(delivery):
                     self._forgiven.forget(message.id)
-                else:  # it is delivered again, through no fault of its own
+                else:  # the message is delivered again, through no fault of its own
                     self._forgiven.add(message.id)
             finally:
                 record_processed(self._system, time.perf_counter() - began)
@@ -118,7 +118,7 @@ class Handler:
         if len(message.body) > MAX_BODY_BYTES:
             raise OversizedMessageError(f"body has {len(message.body)} bytes, more than {MAX_BODY_BYTES}")
         event = RestartEvent.from_body(message.body)
-        # A failure of one cancels the other. One of the two runs in this task and needs no other.
+        # A failure of one cancels the other. The restart needs no task, because it runs in this one.
         async with asyncio.TaskGroup() as steps:
             steps.create_task(self._attempt(self._save, message.id, event.host), name=f"save {message.id}")
             await self._attempt(self._restart, event.host)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextvars import copy_context
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +26,7 @@ EXTEND_AFTER = 1 / 3
 class Leases:
     """Extends the leases of all messages in flight while the context is active.
 
-    Without a task per message: most messages are settled before their first extension is due, and cost one
+    There is no task per message: most messages are settled before their first extension is due, and cost one
     dictionary operation. Each extension has a task, so that a slow one does not cost the others their leases.
     """
 
@@ -54,7 +54,7 @@ class Leases:
         """A context that keeps the message's lease while the current task is inside.
 
         A failed extension cancels the task, except for a `StorageUnavailableError`, which may pass. On
-        leaving, the extension's error is raised in place of the cancellation:
+        leaving, the extension's error is raised in place of the cancellation.
 
         Raises:
             LeaseLostError: Another consumer may be handling the message.
@@ -73,7 +73,7 @@ class Leases:
         async with asyncio.TaskGroup() as extensions:
             while True:
                 await asyncio.sleep(self._next_in_s())
-                for kept in list(self._due()):
+                for kept in self._due():
                     self.remove(kept)
                     self.add(kept)
                     if not kept.extending:
@@ -83,23 +83,19 @@ class Leases:
                         extensions.create_task(self._extend(kept), name=name, context=kept.context)
 
     def _next_in_s(self) -> float:
-        """Time until the first extension is due; leases added meanwhile are due later."""
+        """Time until the first extension is due; newer leases are due later."""
         first = next(iter(self._kept), None)
         return self._interval_s if first is None else first.due - self._now()
 
-    def _due(self) -> Iterator[_Kept]:
+    def _due(self) -> list[_Kept]:
         now = self._now()
-        for kept in self._kept:
-            if kept.due > now:
-                return
-            yield kept
+        return list(takewhile(lambda kept: kept.due <= now, self._kept))
 
     async def _extend(self, kept: _Kept) -> None:
         message_id = kept.delivery.message.id
+        attributes = messaging(self._broker.system, "settle", message_id)
         try:
-            with span(
-                "extend", SpanKind.CLIENT, attributes=messaging(self._broker.system, "settle", message_id)
-            ):
+            with span("extend", SpanKind.CLIENT, attributes=attributes):
                 await self._broker.extend(kept.delivery)
         except StorageUnavailableError as error:
             self._failures.note(error, End.RETRIED)

@@ -66,7 +66,7 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Hand the message back without counting the delivery, and end the service: others would fail alike."""
+    """Hand the message back without counting the delivery, and end the service: every message would fail."""
 
 
 Verdict = Nack | DeadLetter | Abandon | Stop
@@ -96,7 +96,7 @@ def deciding(error: Exception) -> BaseException:
 def verdict(
     error: BaseException, *, deliveries: int, forgiven: int = 0, max_deliveries: int, spread: float
 ) -> Verdict:
-    """Decide about a message whose handling failed.
+    """Decide what happens to a message whose handling failed.
 
     Args:
         error: A single error, see `deciding`.
@@ -125,6 +125,5 @@ def verdict(
 
 
 def _backoff_s(first_s: float, attempt: int, spread: float) -> float:
-    """Doubles with each attempt; *spread* varies the upper half."""
-    # Capped, because 2.0**1024 overflows; callers have lower limits.
+    # Capped, because 2.0**1024 overflows; callers have lower limits. *spread* varies the upper half.
     return first_s * 2.0 ** min(attempt - 1, 16) * (0.5 + spread / 2)

@@ -32,11 +32,8 @@ async def publish(broker: PublishPort, event: RestartEvent, *, message_id: str |
         message_id: By default a new one. Pass it for an event that may have been published before.
     """
     message_id = message_id or str(uuid.uuid4())
-    with span(
-        f"publish {DESTINATION}",
-        SpanKind.PRODUCER,
-        attributes=messaging(broker.system, "send", message_id),
-    ):
+    attributes = messaging(broker.system, "send", message_id)
+    with span(f"publish {DESTINATION}", SpanKind.PRODUCER, attributes=attributes):
         await broker.put(Message(message_id, event.to_body(), time.time(), to_headers()))
 
 
@@ -80,7 +77,7 @@ def _publish_from_thread(
     """Publish on the loop from this thread, and wait until that has ended or *stop* is set.
 
     `run_coroutine_threadsafe` copies the thread's context. Its future's `result` alone would wait forever if
-    the loop stopped meanwhile.
+    the loop stopped.
     """
     publishing = asyncio.run_coroutine_threadsafe(publish(broker, event, message_id=message_id), loop)
     while not wait([publishing], STOP_POLL_S).done:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Settlement:
-    """Settles deliveries; each method returns whether that worked.
+    """Settles deliveries; each method returns whether it succeeded.
 
     A failed settlement is logged and not repeated: the broker delivers the message again.
     """

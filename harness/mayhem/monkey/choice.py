@@ -16,8 +16,8 @@ class SkipReason(StrEnum):
 
     DISABLED = "the group is not enabled"
     INTERVAL = "the next throw is not due"
-    HOUR = "not an hour of the group"
-    DAY = "not a day of the group"
+    HOUR = "outside the group's hours"
+    DAY = "outside the group's days"
     UNDERWAY = "its last victim is not back yet"
     RESTING = "too soon after its last victim, or after the start"
     NOBODY = "none of its hosts may be terminated"
@@ -46,7 +46,7 @@ Decision = Termination | Skipped
 
 @dataclass(frozen=True, slots=True)
 class ThrowHistory:
-    """Earlier throws and victims. Times are aware, and in UTC."""
+    """Earlier throws and victims. Times are timezone-aware, in UTC."""
 
     since: datetime  # the service's start; stands in for a group's missing last throw and last victim
     thrown_at: Mapping[str, datetime] = field(default_factory=dict)  # by group
@@ -63,7 +63,7 @@ class ThrowHistory:
                 case Termination(group):
                     chosen_at[group] = now
             thrown_at[decision.group] = now
-        # Otherwise, after the clock was set back, a group would wait until it has caught up.
+        # Otherwise, a group would wait for a clock that was set back to catch up.
         return replace(
             self,
             since=min(self.since, now),
@@ -75,7 +75,7 @@ class ThrowHistory:
 def choose(
     groups: Sequence[HostGroup], names: Sequence[str], history: ThrowHistory, now: datetime, random: Random
 ) -> list[Decision]:
-    """Decide about each group, in order: at most one victim each, and no host for two groups at once.
+    """Decide for each group, in order: at most one victim each, and no host for two groups at once.
 
     Args:
         names: All hosts.

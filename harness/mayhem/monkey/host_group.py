@@ -57,9 +57,8 @@ def _zone(value: Any) -> Any:
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            f"expected a time zone this machine knows, like UTC or Europe/Stockholm, got {value!r}"
-        ) from None
+        expected = "a time zone this machine knows, like UTC or Europe/Stockholm"
+        raise ValueError(f"expected {expected}, got {value!r}") from None
 
 
 class HostGroup(BaseModel):
@@ -88,9 +87,7 @@ class HostGroup(BaseModel):
 
     def eligible(self, names: Iterable[str]) -> list[str]:
         """The hosts among *names* that may be terminated, sorted."""
-        return sorted(
-            name for name in names if _matches(name, self.hosts) and not _matches(name, self.exclude)
-        )
+        return sorted(n for n in names if _matches(n, self.hosts) and not _matches(n, self.exclude))
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

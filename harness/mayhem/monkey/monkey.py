@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # Poll interval, and the minimum interval of a group.
 POLL_S = 1.0
-# Another process may have handled the event, and then this one does not learn that the host is back.
+# If another process handles the event, this one never learns that the host is back.
 GIVE_UP = timedelta(minutes=5)
 
 
@@ -74,7 +74,7 @@ class Monkey:
             await self.poll()
 
     async def poll(self) -> None:
-        """Decide about every group, and act.
+        """Decide for every group, and act.
 
         Raises:
             StorageBrokenError: The broker accepts no more messages.
@@ -92,7 +92,7 @@ class Monkey:
                 case Skipped(group, why):
                     log.debug("spared: %s", why, extra={"group": group})
                 case Termination(group, host, leashed=True):
-                    log.info("leashed, else terminating", extra={"group": group, "host": host})
+                    log.info("leashed: would terminate", extra={"group": group, "host": host})
                     record_termination(group, "leashed")
                 case Termination(group, host):
                     await self._terminate(group, host, now)
@@ -117,7 +117,7 @@ class Monkey:
             if self._fleet.restarts(victim.host) > victim.restarts:
                 log.info("back", extra=extra)
             elif now - victim.since > GIVE_UP:
-                log.warning("not heard of again", extra=extra)
+                log.warning("not back in time", extra=extra)
             else:
                 continue
             del self._underway[group]

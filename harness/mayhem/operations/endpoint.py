@@ -41,7 +41,7 @@ def serve_http(address: ListenAddress, views: Mapping[str, View]) -> Iterator[in
     """Serve at *address* while the block runs; yields the port.
 
     Args:
-        views: By path, the judgement to serve: with status 200 if all is well, else 503.
+        views: The judgement to serve at each path, with status 200 if nothing is wrong, else 503.
 
     Raises:
         SettingsError: The address is not available.
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503 if judgement.wrong else 200, "application/json", body)
         else:
             paths = " ".join(("/metrics", *self.views))
-            self._answer(404, "text/plain", f"not here; there are {paths}\n".encode())
+            self._answer(404, "text/plain", f"not found; paths: {paths}\n".encode())
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -92,4 +92,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, form: str, *args: object) -> None:
-        log.debug("asked over HTTP", extra={"request": form % args})
+        log.debug("HTTP request", extra={"request": form % args})

@@ -42,8 +42,6 @@ def record_unhandled(failures: FailureLedger) -> Iterator[None]:
 
 
 class _Unhandled:
-    """The hooks: asyncio's, threading's and the interpreter's."""
-
     def __init__(self, failures: FailureLedger) -> None:
         self._failures = failures
 
@@ -74,9 +72,8 @@ class _Unhandled:
         self._report("in a thread", hook.exc_value or hook.exc_type(), {"in_thread": name})
 
     def in_finaliser(self, hook: sys.UnraisableHookArgs) -> None:
-        self._report(
-            hook.err_msg or "in a finaliser", hook.exc_value or hook.exc_type(), {"object": repr(hook.object)}
-        )
+        message, error = hook.err_msg or "in a finaliser", hook.exc_value or hook.exc_type()
+        self._report(message, error, {"object": repr(hook.object)})
 
     def _report(self, message: str, error: BaseException, extra: dict[str, str]) -> None:
         self._failures.note(error, End.UNHANDLED)

@@ -1,6 +1,6 @@
 """Counts every exception by type, by where it was raised, and by where it ended.
 
-Every ``except`` clause that does not re-raise must call `FailureLedger.note`. So the counts answer what a log
+Every ``except`` clause that does not re-raise must call `FailureLedger.note`. So the counts show what a log
 cannot: whether an exception was swallowed.
 """
 
@@ -12,7 +12,6 @@ import sysconfig
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from types import FrameType
 
 from ..errors import leaves
 from .metrics import record_failure
@@ -29,7 +28,7 @@ INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), *site.
 
 
 class End(StrEnum):
-    """Where an exception ended."""
+    """How the handling of an exception ended."""
 
     RETRIED = "retried"
     NACKED = "nacked"
@@ -74,8 +73,7 @@ class FailureLedger:
     def rows(self) -> list[FailureCount]:
         """All counts, the most frequent first."""
         with self._lock:
-            counted = list(self._counts.items())
-        counted.sort(key=lambda item: -item[1])
+            counted = sorted(self._counts.items(), key=lambda item: -item[1])
         return [FailureCount(kind, where, end, count) for (kind, where, end), count in counted]
 
     def totals(self) -> dict[str, int]:
@@ -100,12 +98,8 @@ def raised_at(error: BaseException) -> str:
     place = ""
     trace = error.__traceback__
     while trace is not None:
-        if not place or not _installed(trace.tb_frame):
-            frame = trace.tb_frame
-            place = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}:{trace.tb_lineno}"
+        frame, code = trace.tb_frame, trace.tb_frame.f_code
+        if not place or not code.co_filename.startswith(INSTALLED):
+            place = f"{frame.f_globals.get('__name__', '?')}.{code.co_qualname}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
-
-
-def _installed(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(INSTALLED)

@@ -61,7 +61,7 @@ class Health:
         return max(0.0, self._clock() - self._beat_s - BEAT_S)
 
     def alive(self) -> Judgement:
-        """Whether the loop runs: the one fault that a restart cures."""
+        """Whether the loop runs; a blocked loop is the only fault that a restart cures."""
         return Judgement(tuple(self._held()))
 
     def ready(self) -> Judgement:

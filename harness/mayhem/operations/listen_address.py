@@ -16,7 +16,7 @@ def parse_listen_address(text: str) -> ListenAddress:
     """Parse ``8080``, which means loopback, or ``0.0.0.0:8080``.
 
     Raises:
-        ValueError: The message is the expected form.
+        ValueError: The message says what was expected.
     """
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) <= 65535):

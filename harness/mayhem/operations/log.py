@@ -3,7 +3,7 @@
 2026-11-22 12:58:31,204 WARNING harness.mayhem.messages.handler message failed message_id=… trace_id=…
 
 A thread writes them, because a terminal or pipe that is not read would block the loop. A message logged a
-thousand times per second is written ten times, with the number of lines left out.
+thousand times per second is written ten times, followed by the number of lines left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 # Maximum lines per window with the same message.
 REPEATS = 10
 WINDOW_S = 1.0
-# Maximum number of different messages whose repetition is limited; those of libraries may be unbounded.
+# Maximum number of distinct messages that are throttled; libraries may log any number of them.
 MESSAGES = 1_000
 # Maximum lines in the queue, of a few hundred bytes each.
 LINES = 10_000
@@ -89,8 +89,6 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 
 @dataclass(slots=True)
 class _Repeated:
-    """A message and its counts in the current window."""
-
     until_s: float
     logged: int = 0
     left_out: int = 0
@@ -156,7 +154,7 @@ class _ThrottledHandler(logging.Handler):
                 return
 
     def _left_out(self, *, everything: bool) -> list[str]:
-        """Lines that report what was left out in windows that are over; removes those windows."""
+        """Remove the windows that are over, and return lines that report what they left out."""
         now_s = time.monotonic()
         self.acquire()
         try:

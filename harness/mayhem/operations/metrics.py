@@ -8,48 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+from opentelemetry.metrics import CallbackOptions, Histogram, Observation, get_meter
 
 # OpenTelemetry's recommended buckets for durations in seconds; the SDK's defaults are for milliseconds.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 # Instruments created before the provider start to record once it is set.
 _meter = get_meter("harness.mayhem")
+_counter = _meter.create_counter
 
-_consumed = _meter.create_counter(
-    "messaging.client.consumed.messages", unit="{message}", description="Messages taken from the broker"
-)
-_operation = _meter.create_histogram(
-    "messaging.client.operation.duration",
-    unit="s",
-    description="Duration of a call to the broker",
-    explicit_bucket_boundaries_advisory=SECONDS,
-)
-_process = _meter.create_histogram(
-    "messaging.process.duration",
-    unit="s",
-    description="From a message's delivery to its settlement",
-    explicit_bucket_boundaries_advisory=SECONDS,
-)
-_settled = _meter.create_counter(
-    "mayhem.settled.messages", unit="{message}", description="How messages were settled"
-)
-_failures = _meter.create_counter("mayhem.failures", unit="{failure}", description="Exceptions by type")
+
+def _durations(name: str, description: str) -> Histogram:
+    return _meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=SECONDS)
+
+
+_consumed = _counter("messaging.client.consumed.messages", "{message}", "Messages taken from the broker")
+_operation = _durations("messaging.client.operation.duration", "Duration of a call to the broker")
+_process = _durations("messaging.process.duration", "Time from a message's delivery to its settlement")
+_settled = _counter("mayhem.settled.messages", "{message}", "How messages were settled")
+_failures = _counter("mayhem.failures", "{failure}", "Exceptions by type")
 _circuit = _meter.create_gauge(
     "mayhem.circuit.state", description="1 for the current state of a dependency's circuit, 0 for the others"
 )
-_storage_errors = _meter.create_counter(
-    "mayhem.storage.errors", unit="{error}", description="Failed calls to a broker or store"
-)
-_terminations = _meter.create_counter(
-    "mayhem.host.terminations", unit="{host}", description="Hosts that the monkey chose to terminate"
-)
-_lag = _meter.create_histogram(
-    "mayhem.loop.lag",
-    unit="s",
-    description="Lateness of the loop's heartbeats",
-    explicit_bucket_boundaries_advisory=SECONDS,
-)
+_storage_errors = _counter("mayhem.storage.errors", "{error}", "Failed calls to a broker or store")
+_terminations = _counter("mayhem.host.terminations", "{host}", "Hosts that the monkey chose to terminate")
+_lag = _durations("mayhem.loop.lag", "Lateness of the loop's heartbeats")
 # Read on collection: name -> unit, description.
 GAUGES = {
     "mayhem.loop.held": ("s", "Lateness of the loop's heartbeat right now"),
@@ -60,7 +43,7 @@ GAUGES = {
     "mayhem.messages.pending": ("{message}", "Unsettled messages in the broker"),
     "mayhem.threads.busy": ("{thread}", "Threads in a blocking call"),
     "mayhem.threads.waiting": ("{call}", "Blocking calls that wait for a thread"),
-    "mayhem.threads.oldest_wait": ("s", "How long the oldest of those has waited"),
+    "mayhem.threads.oldest_wait": ("s", "Waiting time of the oldest call that waits for a thread"),
 }
 
 CIRCUIT_STATES = ("closed", "half-open", "open")
@@ -108,7 +91,7 @@ def record_termination(group: str, outcome: str) -> None:
 
 
 def record_lag(lag_s: float) -> None:
-    """Record the lateness of a heartbeat."""
+    """Record the lateness of a heartbeat, in seconds."""
     _lag.record(lag_s)
 
 

@@ -1,4 +1,4 @@
-"""Spans that fail cheaply, and that show a cancellation as an error.
+"""Spans that record errors cheaply, and show a cancellation as an error.
 
 A message carries its trace in its headers, so everything from its publication to its ack is one trace. This
 module uses only the OpenTelemetry API; `telemetry.py` sets up the SDK.
@@ -17,6 +17,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from ..errors import leaves
+
 # A proxy that uses the process's provider once it is set.
 _tracer = trace.get_tracer("harness.mayhem")
 
@@ -27,8 +29,8 @@ DESTINATION = "restart"
 class span:  # noqa: N801 - used like a function
     """Make a new span current while the block runs; an exception marks it as failed.
 
-    A class, because a generator-based context manager would cost more than everything else here when no span
-    is recorded: then it creates no span, and sets the context only if a *parent* must reach the log lines.
+    When no span is recorded, it creates none, and sets the context only if a *parent* must reach the log
+    lines. It is a class, because a generator-based context manager would then cost more than all the rest.
 
     Args:
         parent: The parent's context; by default the current span is the parent.
@@ -79,16 +81,13 @@ def mark_failed(failed: Span, error: BaseException) -> None:
     cause = root_cause(error)
     cancelled = isinstance(cause, asyncio.CancelledError)
     failed.set_attribute("error.type", type(cause).__name__)
-    failed.set_status(
-        Status(StatusCode.ERROR, "cancelled" if cancelled else f"{type(cause).__name__}: {cause}")
-    )
+    reason = "cancelled" if cancelled else f"{type(cause).__name__}: {cause}"
+    failed.set_status(Status(StatusCode.ERROR, reason))
 
 
 def root_cause(error: BaseException) -> BaseException:
     """The first error of nested groups, which caused the others to be cancelled."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    return next(leaves(error))
 
 
 def span_of(source: object) -> Span:

@@ -39,7 +39,7 @@ class Shutdown:
         self._last: threading.Timer | None = None
 
     def drain_by(self, drain: Callable[[], object]) -> None:
-        """From now on, drain by calling *drain*, which stops the intake; before this, a request cancels."""
+        """Drain by calling *drain*, which stops the intake; earlier requests cancel the service."""
         self._drain = drain
 
     def ask_from_thread(self, reason: str) -> None:
@@ -68,7 +68,6 @@ class Shutdown:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """The service has ended: cancel the deadlines."""
         if self._deadline is not None:
             self._deadline.cancel()
         if self._last is not None:
@@ -82,11 +81,10 @@ class Shutdown:
         self._cut()
 
     def _miss_deadline(self) -> None:
-        """Log what has not ended, and cut it short."""
         log.warning("not drained in time\n%s", stack_dump(self._loop))
         self._cut_short("deadline")
 
     def _leave(self) -> None:
-        log.critical("left at once: its end takes too long\n%s", stack_dump(self._loop))
+        log.critical("exit forced: the shutdown takes too long\n%s", stack_dump(self._loop))
         time.sleep(WORDS_S)
         os._exit(1)

@@ -1,7 +1,7 @@
 """What every thread and task is doing right now, as text: the answer to SIGQUIT.
 
-The calling thread makes it, so it also shows where a loop is blocked. Tasks at the same place are listed
-once, with their number; what exceeds the limits is counted.
+It is made in the calling thread, so it also shows where a loop is blocked. Tasks at the same place are
+listed together; what exceeds the limits is counted.
 """
 
 from __future__ import annotations
@@ -36,13 +36,10 @@ def _threads() -> Iterator[str]:
     # Without this thread's own frame, which would form a reference cycle.
     del frames[threading.get_ident()]
     for thread in threading.enumerate():
-        frame = frames.get(thread.ident or 0)
-        if frame is not None:
+        if (frame := frames.get(thread.ident or 0)) is not None:
             yield f"thread {thread.name}:"
-            yield from (
-                f"  {entry.filename}:{entry.lineno} {entry.name}"
-                for entry in extract_stack(frame, limit=FRAMES)
-            )
+            for entry in extract_stack(frame, limit=FRAMES):
+                yield f"  {entry.filename}:{entry.lineno} {entry.name}"
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> Iterator[str]:

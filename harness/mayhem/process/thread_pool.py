@@ -74,12 +74,10 @@ class ThreadPool:
 
         def report(abandoned: Future[T]) -> None:
             if not abandoned.cancelled() and (error := abandoned.exception()) is not None:
-                context_of_error = {
-                    "message": "a call in a thread failed after its caller was cancelled",
-                    "exception": error,
-                }
+                message = "a call in a thread failed after its caller was cancelled"
+                details = {"message": message, "exception": error}
                 with suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(loop.call_exception_handler, context_of_error, context=context)
+                    loop.call_soon_threadsafe(loop.call_exception_handler, details, context=context)
 
         self._waiting[ticket] = time.monotonic()
         future = self._executor.submit(call_in_context)

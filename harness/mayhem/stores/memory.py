@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[MemoryStore]:
-    """A new store, whatever follows ``memory:`` in *url*; it ends with the process."""
+    """Make a new store, which ends with the process; only the scheme of *url* counts."""
     yield MemoryStore()
 
 

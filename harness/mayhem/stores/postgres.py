@@ -133,7 +133,7 @@ async def _close(pool: asyncpg.Pool, address: str) -> None:
         async with asyncio.timeout(CLOSE_S):
             await pool.close()
     except TimeoutError:
-        log.warning("connections not closed in time", extra={"store": address})  # asyncpg cuts them
+        log.warning("connections not closed in time", extra={"store": address})  # asyncpg aborts them
 
 
 def _address(url: str) -> str:
@@ -150,7 +150,6 @@ def _address(url: str) -> str:
 
 @contextmanager
 def _translated(address: str) -> Iterator[None]:
-    """Raise the library's errors as the service's."""
     try:
         yield
     except asyncpg.ClientConfigurationError as exc:

@@ -140,8 +140,8 @@ def test_failure_has_a_short_text(text: str, failure: FailureModel) -> None:
         ("always", "never, or any of chance:0.02, flapping:60s,5s and slow:30s,4 separated by spaces"),
         ("chance:2", "a chance from 0 to 1"),
         ("chance:0.1 chance:0.2", "only one chance"),
-        ("flapping:5s,5s", "a flapping shorter than its period, like flapping:60s,5s"),
-        ("slow:5s,0.5", "a slow start that takes at least 1 times as long"),
+        ("flapping:5s,5s", "a down time shorter than its period, like flapping:60s,5s"),
+        ("slow:5s,0.5", "a slow start with a factor of at least 1"),
         ("slow:5,2", "a duration with its unit, like 20ms, 1.5s or 2m, in place of '5'"),
     ],
 )

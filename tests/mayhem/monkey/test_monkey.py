@@ -337,7 +337,7 @@ async def test_leashed_monkey_decides_logs_and_counts_but_terminates_nobody(
     assert outcomes == [("web", "leashed")] * 4
     assert await stage.broker.pending() == 0
     assert [r.getMessage() for r in caplog.records if r.name == "harness.mayhem.monkey.monkey"] == [
-        "leashed, else terminating"
+        "leashed: would terminate"
     ] * 4
 
 
@@ -360,7 +360,7 @@ async def test_sparing_is_logged_with_its_reason(
     ]
 
 
-async def test_victim_that_nobody_hears_of_is_given_up(
+async def test_victim_that_does_not_come_back_is_given_up(
     threads: ThreadPool, outcomes: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A victim that does not come back is given up after a while."""
@@ -371,7 +371,7 @@ async def test_victim_that_nobody_hears_of_is_given_up(
     await stage.poll(60)
 
     assert outcomes == [("web", "terminated")] * 2
-    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == ["not heard of again"]
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == ["not back in time"]
 
 
 async def test_broker_that_is_away_costs_a_warning(threads: ThreadPool, outcomes: list[Any]) -> None:

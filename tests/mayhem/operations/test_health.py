@@ -207,7 +207,7 @@ def test_metrics_are_prometheus_text(health: Health) -> None:
 def test_other_paths_are_told_which_there_are(health: Health) -> None:
     """An unknown path gives 404 with the known paths."""
     with answered(health) as ask:
-        assert ask("/") == (404, "not here; there are /metrics /healthz /readyz /livez\n")
+        assert ask("/") == (404, "not found; paths: /metrics /healthz /readyz /livez\n")
 
 
 def test_who_keeps_silent_holds_nobody(health: Health) -> None:

@@ -102,7 +102,7 @@ def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
         _, rest = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
-    assert "left at once: its end takes too long" in rest
+    assert "exit forced: the shutdown takes too long" in rest
     assert "thread MainThread:" in rest
 
 
@@ -118,7 +118,7 @@ def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
         config.write_text("concurrency = 6\nhosts = 4\nlog_level = 'debug'\n")
         process.send_signal(signal.SIGHUP)
         told = lines_until(process, "settings read again")
-        assert "WARNING harness.mayhem.service settings that need a new start: hosts" in told[-2]
+        assert "WARNING harness.mayhem.service settings that need a restart: hosts" in told[-2]
         assert told[-1].endswith("changed=concurrency, log_level\n")
         config.write_text("concurency = 7\n")
         process.send_signal(signal.SIGHUP)

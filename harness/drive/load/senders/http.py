@@ -16,7 +16,7 @@ try:
 except ImportError as missing:
     raise UsageError('the sender "http" needs aiohttp: install asyncio-harness[http]') from missing
 
-# Errors quote addresses and more; for the record their beginning is enough.
+# The record keeps the beginning of an error, which may quote addresses and more.
 ERROR_CHARS = 200
 
 
@@ -31,7 +31,7 @@ async def connect(
     timeout_s: float,
     expect_status: Sequence[int],
 ) -> AsyncIterator[HttpSender]:
-    """A sender to *url*. If the target does not listen, its requests fail, which is not an error here.
+    """Open a sender to *url*. If the target does not listen, requests fail; `connect` raises nothing.
 
     Args:
         expect_status: Statuses that count as success; if empty, all below 400.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 from ....errors import TargetError, UsageError
@@ -31,13 +31,13 @@ RECONNECT_S = 0.2
 FETCH_S = 1.0
 LAST_FETCH_S = 0.1
 FETCH_COUNT = 1_000
-# Pause between two fetches while the server is unavailable; requests fail meanwhile, and the load goes on.
+# Pause between two fetches while the server is unavailable; requests then fail, and the load goes on.
 RETRY_S = 0.1
 
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[NatsSender]:
-    """A sender to the queue at *url*, with events for that many hosts.
+    """Open a sender to the queue at *url*, with events for *hosts* different hosts.
 
     Raises:
         TargetError: The server does not answer, or has no such queue.
@@ -49,7 +49,7 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
     why: Exception | None = None
 
     async def failed(error: Exception) -> None:
-        """Replaces the client's log line for each attempt: failed requests show the same."""
+        """Keep the latest error, in place of the client's log line for each attempt."""
         nonlocal why
         why = error
 
@@ -64,11 +64,10 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
             )
         except (Error, OSError) as exc:
             raise TargetError(f"{place}: {why or exc}") from exc
-        # Only a failure to connect at the start is an error.
+        # Only a failure of the first connection is an error.
         client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
-        sender = NatsSender(
-            InFlightMessages(flight, "nats", hosts), client.jetstream(timeout=ANSWER_S), queue
-        )
+        messages = InFlightMessages(flight, "nats", hosts)
+        sender = NatsSender(messages, client.jetstream(timeout=ANSWER_S), queue)
         await sender.open(place)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(sender.watch())
@@ -118,11 +117,9 @@ class NatsSender:
 
     async def close(self) -> None:
         """Read the last records, and cancel what is still being published."""
-        try:
+        with suppress(Error):
             while await self._fetch(LAST_FETCH_S):
                 pass
-        except Error:
-            pass
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

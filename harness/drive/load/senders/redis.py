@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,13 +30,13 @@ ANSWER_S = 5.0
 # How long one read waits for settlements. Latency does not depend on it: each entry has its time.
 READ_MS = 1_000
 READ_COUNT = 1_000
-# Pause between two reads while the server is unavailable; requests fail meanwhile, and the load goes on.
+# Pause between two reads while the server is unavailable; requests then fail, and the load goes on.
 RETRY_S = 0.1
 
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIterator[RedisSender]:
-    """A sender to the queue at *url*, with events for that many hosts.
+    """Open a sender to the queue at *url*, with events for *hosts* different hosts.
 
     Raises:
         TargetError: The server does not answer, or has no such queue.
@@ -100,11 +100,9 @@ class RedisSender:
 
     async def close(self) -> None:
         """Read the last settlements, and cancel what is still being published."""
-        try:
+        with suppress(RedisError):
             while await self._read(block_ms=None):
                 pass
-        except RedisError:
-            pass
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

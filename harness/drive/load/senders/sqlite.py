@@ -32,10 +32,13 @@ SWEEP_EVERY_S = 1.0
 # The service writes to the same file; each of its commits takes milliseconds.
 BUSY_TIMEOUT_MS = 5_000
 
+INSERT = "INSERT INTO message (id, body, headers, published_at, visible_at) VALUES (?, ?, ?, ?, ?)"
+SETTLED = "SELECT id, state, settled_at, reason FROM message WHERE settled_at >= ?"
+
 
 @asynccontextmanager
 async def connect(flight: InFlightRequests, *, database: str, hosts: int) -> AsyncIterator[SqliteSender]:
-    """A sender to the file *database*, with events for that many hosts.
+    """Open a sender to the file *database*, with events for *hosts* different hosts.
 
     Raises:
         TargetError: The file or its table does not exist, or can no longer be read.
@@ -104,20 +107,15 @@ class SqliteSender:
                 await self._read(self._newest_s - READ_BACK_S)
 
     async def sweep(self) -> None:
-        """Find every settled message, however late its row appeared.
-
-        Raises:
-            TargetError: The table can no longer be read.
-        """
+        """Find every settled message, however late its row appeared; raises as `watch` does."""
         await self._read(0.0)
 
     async def _read(self, since_s: float) -> None:
         oldest_s = self._out.oldest_s()
         if oldest_s is None:
             return
-        since_s = max(since_s, oldest_s)
         try:
-            rows = await self._in_thread(self._settled, since_s)
+            rows = await self._in_thread(self._settled, max(since_s, oldest_s))
         except sqlite3.Error as exc:
             raise TargetError(f"the broker's messages can no longer be read: {exc}") from exc
         for message_id, state, settled_at, reason in rows:
@@ -128,22 +126,19 @@ class SqliteSender:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     def _insert(self, batch: Sequence[Outgoing]) -> None:
+        # Visible at once: visible_at is published_at.
+        rows = [(m.id, m.body, json.dumps(m.headers), m.published_at, m.published_at) for m in batch]
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
-            self._connection.executemany(
-                "INSERT INTO message (id, body, headers, published_at, visible_at) VALUES (?, ?, ?, ?, ?)",
-                map(_row, batch),
-            )
+            self._connection.executemany(INSERT, rows)
 
     def _settled(self, since_s: float) -> list[tuple[str, str, float, str | None]]:
-        return self._connection.execute(
-            "SELECT id, state, settled_at, reason FROM message WHERE settled_at >= ?", (since_s,)
-        ).fetchall()
+        return self._connection.execute(SETTLED, (since_s,)).fetchall()
 
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        # rw: a publisher must not create the file, which would be an empty one that no service reads.
+        # rw, because a publisher must not create the file: no service would read it.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
         )
@@ -153,13 +148,3 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise TargetError(f"{path}: not a broker's database: {exc}") from exc
     return connection
-
-
-def _row(message: Outgoing) -> tuple[str, str, str, float, float]:
-    return (
-        message.id,
-        message.body,
-        json.dumps(message.headers),
-        message.published_at,
-        message.published_at,  # visible at once
-    )

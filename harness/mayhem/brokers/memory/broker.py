@@ -19,7 +19,7 @@ KNOWN_IDS = 100_000
 
 @asynccontextmanager
 async def connect(url: str, *, lease_s: float) -> AsyncIterator[MemoryBroker]:
-    """A new broker, whatever follows the scheme in *url*; no other connection reaches it."""
+    """Make a new broker, which no other connection can reach; only the scheme of *url* counts."""
     yield MemoryBroker(lease_s=lease_s)
 
 
@@ -42,7 +42,7 @@ class MemoryBroker:
         self._known: dict[str, None] = {}
         self._dead: list[DeadLettered] = []
         self._unsettled: dict[str, _Unsettled] = {}
-        # (visible_at, number, id). Entries whose time has changed since stay, and are skipped when popped.
+        # (visible_at, number, id). An entry whose time has changed stays, and is skipped when popped.
         self._due: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()  # keeps the order of messages that are due at the same time
         self._changed = asyncio.Event()

@@ -14,7 +14,7 @@ from .stream import KEPT_S, StreamNames
 
 
 async def audit(url: str) -> BrokerAudit:
-    """Count, and create nothing. Exact while no message is being handled.
+    """Count the messages, and create nothing. Exact while no message is being handled.
 
     Raises:
         SettingsError: The URL is wrong.
@@ -29,7 +29,7 @@ async def audit(url: str) -> BrokerAudit:
             records = await _records(connection, names, stream)
     settled = [record for record in records.values() if record["state"] in ("acked", "dead")]
     state = queue["state"]
-    # Messages settled before the oldest record are unknown by now, and not counted as published.
+    # Messages settled before the oldest record are forgotten, and not counted as published.
     first = 1 if _age_s(stream) < KEPT_S else min([*records, state["first_seq"] or state["last_seq"] + 1])
     published = state["last_seq"] - first + 1
     acks = {record["id"]: record["number"] for record in settled if record["state"] == "acked"}
@@ -52,9 +52,8 @@ async def _records(
     found: dict[int, dict[str, Any]] = {}
     if not stream["state"]["messages"]:
         return found
-    subscription = await connection.js.subscribe(
-        names.record("*"), stream=names.records, ordered_consumer=True
-    )
+    subject, js = names.record("*"), connection.js
+    subscription = await js.subscribe(subject, stream=names.records, ordered_consumer=True)
     while True:
         message = await subscription.next_msg(timeout=connection.answer_s)
         found[int(message.subject.rpartition(".")[2])] = json.loads(message.data)
@@ -63,7 +62,7 @@ async def _records(
 
 
 async def _info(connection: NatsConnection, stream: str) -> dict[str, Any]:
-    # Raw, because the client leaves out when the stream was created.
+    # A raw request, because the client omits when the stream was created.
     info: dict[str, Any] = json.loads(await connection.request(f"$JS.API.STREAM.INFO.{stream}"))
     if error := info.get("error"):
         shown = connection.address.shown

@@ -1,11 +1,11 @@
 """A broker in NATS JetStream: a work queue, a stream of records of its messages, and one of dead letters.
 
 JetStream hands out and counts deliveries, but accepts an acknowledgement from any consumer, however late. So
-the records decide, one subject per message. A record is published on condition that the record before it is
-the one this delivery knows: a claim when a message is delivered again, or a settlement. Of two consumers that
-both believe they hold a message, only one can write the next record. The server's own acknowledgement
-follows; if it is lost, the message is delivered again, and its consumer reads in the record that it is
-settled.
+the records decide: a claim when a message is delivered again, or a settlement, each on the message's own
+subject. A record is published on condition that the record before it is the one this delivery knows. Of two
+consumers that both believe they hold a message, only one can write the next record. The server's own
+acknowledgement follows; if it is lost, the message is delivered again, and its consumer reads in the record
+that it is settled.
 
 The subjects are a contract with publishers in other processes; docs/brokers.md describes them.
 """
@@ -32,7 +32,7 @@ from .pull import Pull, Puller
 from .record import InFlight, Records
 from .stream import ROOM_BYTES, StreamNames
 
-# A longer reason is cut.
+# Longer reasons are truncated.
 REASON_CHARS = 500
 
 
@@ -85,9 +85,8 @@ class NatsBroker:
             try:
                 await self._js.account_info()
             except (errors.NoRespondersError, js_errors.ServiceUnavailableError) as exc:
-                raise StorageBrokenError(
-                    f"{self._address.shown}: JetStream is not enabled; start the server with -js"
-                ) from exc
+                what = f"{self._address.shown}: JetStream is not enabled; start the server with -js"
+                raise StorageBrokenError(what) from exc
             await self._puller.open()
 
     async def close(self) -> None:
@@ -102,7 +101,7 @@ class NatsBroker:
     async def put(self, message: Message) -> None:
         headers = to_headers(message)
         size, limit = len(message.body) + size_bytes(headers), self._client.max_payload - ROOM_BYTES
-        if size > limit:  # a message that the server refuses costs the connection
+        if size > limit:  # the server would close the connection
             raise OversizedMessageError(
                 f"{self._address.shown}: a message and its headers may have {limit} bytes, got {size}"
                 " (the server's max_payload says how many)"
@@ -240,7 +239,7 @@ class NatsBroker:
         """Publish the message as a dead letter. Idempotent."""
         about = json.dumps({"deliveries": delivery.number, "reason": reason})
         headers = {**to_headers(delivery.message), "Nats-Msg-Id": str(held.sequence), "Mayhem-Dead": about}
-        # Only a message of another program, with large headers of its own, can be cut.
+        # Only a message from another program, with large headers, is ever truncated.
         body = delivery.message.body[: max(0, self._client.max_payload - size_bytes(headers))]
         await self._js.publish(self._names.dead_subject, body, headers=headers)
         await self._connection.respond(delivery.token, ACK)

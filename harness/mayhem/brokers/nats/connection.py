@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 
 from nats import errors
 from nats.aio.client import Client
@@ -24,7 +24,7 @@ RECONNECT_S = 0.5
 # Responses to a delivery.
 ACK, NAK, EXTEND = b"+ACK", b"-NAK", b"+WPI"
 
-# Errors that may pass by themselves.
+# Transient errors.
 PASSING = (
     errors.TimeoutError,
     errors.NoRespondersError,
@@ -51,14 +51,12 @@ class NatsConnection:
         self.js: JetStreamContext = client.jetstream(timeout=ANSWER_S)
         self._last_ack = ""  # token of the last delivery that was acked since the last `flush_acks`
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self) -> AbstractContextManager[None]:
         """Raise the library's errors as the service's."""
-        with _translated(self.address):
-            yield
+        return _translated(self.address)
 
     def check_connected(self) -> None:
-        """Fail at once while disconnected: the client would buffer what it is given, and wait."""
+        """Raise at once while disconnected: the client would buffer the message, and wait."""
         if self.client.is_connected:
             return
         if self.client.last_error is not None and _is_refusal(self.client.last_error):
@@ -67,8 +65,7 @@ class NatsConnection:
 
     async def request(self, subject: str, payload: bytes = b"") -> bytes:
         """Return the server's answer."""
-        answer = await self.client.request(subject, payload, timeout=self.answer_s)
-        return bytes(answer.data)
+        return bytes((await self.client.request(subject, payload, timeout=self.answer_s)).data)
 
     async def respond(self, token: str, response: bytes) -> None:
         """Respond to a delivery; while disconnected, as soon as the client has reconnected.
@@ -78,7 +75,7 @@ class NatsConnection:
         try:
             await self.client.publish(token, response)
         except (errors.Error, OSError) as exc:
-            log.warning("the server was not told: %s", exc, extra={"token": token})
+            log.warning("response not sent: %s", exc, extra={"token": token})
         else:
             if response == ACK:
                 self._last_ack = token

@@ -10,14 +10,14 @@ from ...message import Message, json_object, text_headers
 
 
 def to_headers(message: Message) -> dict[str, str]:
-    """Return the NATS headers of a message. They are ASCII, so its own headers are JSON in one of them."""
+    """Return the NATS headers of a message: ASCII only, so one of them holds its own headers as JSON."""
     about = {"id": message.id, "published_at": message.published_at, "headers": dict(message.headers)}
-    # The server detects duplicates by the first.
+    # The server detects duplicates by the first header.
     return {"Nats-Msg-Id": quote(message.id, safe=""), "Mayhem-Message": json.dumps(about)}
 
 
 def to_message(body: bytes, headers: dict[str, str], *, default_id: str, default_at: float) -> Message:
-    """Read a message back; one that another program published keeps its own headers."""
+    """Read a message back; one from another program keeps all its headers."""
     about: dict[str, Any] = json_object(headers.get("Mayhem-Message", ""))
     if not about:
         own = {str(name): value for name, value in headers.items() if not name.startswith("Nats-")}
@@ -32,5 +32,5 @@ def to_message(body: bytes, headers: dict[str, str], *, default_id: str, default
 
 
 def size_bytes(headers: dict[str, str]) -> int:
-    """The size of the headers on the wire; they count as a part of the message."""
+    """The size of the headers on the wire, which counts towards the size of the message."""
     return len("NATS/1.0\r\n\r\n") + sum(len(name) + len(value) + 4 for name, value in headers.items())

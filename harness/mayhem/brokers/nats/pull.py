@@ -52,7 +52,7 @@ class Puller:
     async def open(self) -> None:
         """Subscribe to the inbox for pulled messages."""
         await self._create()
-        # No limit, because the client would drop the excess; what is asked for is bounded already.
+        # No limit, because the client would drop the excess; each pull is bounded already.
         self._arriving = await self._connection.client.subscribe(
             f"{self._inbox}.*", cb=self._arrived, pending_bytes_limit=0
         )
@@ -65,10 +65,10 @@ class Puller:
                 async with asyncio.timeout(self._connection.answer_s):
                     await self._arriving.drain()  # type: ignore[no-untyped-call]
             except (errors.Error, OSError) as exc:
-                log.warning("messages on their way come again when their leases end: %s", exc)
+                log.warning("messages in transit are delivered again when their leases end: %s", exc)
 
     def disconnected(self) -> None:
-        """Fail the open pull: its messages do not arrive over a new connection."""
+        """Fail the open pull, whose messages would not arrive over a new connection."""
         if self._pull is not None and not self._pull.over.done():
             self._pull.over.set_exception(errors.ConnectionReconnectingError())
 
@@ -122,7 +122,7 @@ class Puller:
             if pull is not None and message.subject == pull.inbox and not pull.over.done():
                 self._finish(pull, message)
         elif pull is None or pull.over.done():
-            # It belongs to a pull that was cancelled meanwhile.
+            # It belongs to a pull that has been cancelled.
             await self.hand_back([message])
         else:
             pull.messages.append(message)

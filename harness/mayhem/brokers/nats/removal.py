@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nats.js import errors as js_errors
 
 from ..broker_url import BrokerUrl
@@ -10,18 +12,11 @@ from .stream import StreamNames
 
 
 async def remove(url: str) -> None:
-    """Remove the queue at *url*, if it exists.
-
-    Raises:
-        SettingsError: The URL is wrong.
-        StorageError: The server does not answer, or refuses.
-    """
+    """Remove the queue at *url*, if it exists; raises as `connect` in `broker.py` does."""
     address = BrokerUrl.from_url(url)
     names = StreamNames.of(address.queue)
     async with connected(address) as connection:
         with connection.translated():
             for stream in (names.queue, names.records, names.dead):
-                try:
+                with suppress(js_errors.NotFoundError):
                     await connection.js.delete_stream(stream)
-                except js_errors.NotFoundError:
-                    continue

@@ -17,11 +17,9 @@ CHUNK = 5_000
 
 
 async def audit(url: str) -> BrokerAudit:
-    """Count, and create nothing. Exact while no message is being handled.
+    """Count the messages, and create nothing. Exact while no message is being handled.
 
-    Raises:
-        SettingsError: The URL is wrong.
-        StorageError: The server does not answer, or refuses.
+    Raises as `connect` in `broker.py` does.
     """
     address = BrokerUrl.from_url(url)
     keys = Keys.of(address.queue)

@@ -3,7 +3,7 @@
 A consumer group hands out new messages and counts deliveries. Delivered messages are in the group's list of
 pending entries, where the consumers are not processes but states: ``hand`` for messages in flight, ``queue``
 for messages handed back. A delivery holds its message while the entry is in ``hand`` with its number. A
-sorted set keeps when each entry is due again; leases and delays both move it.
+sorted set holds the time when each entry is due again; leases and delays both move it.
 
 The keys are a contract with publishers in other processes; docs/brokers.md describes them.
 """
@@ -25,7 +25,7 @@ from ..broker_url import BrokerUrl
 from .connection import connected, translated
 from .script import ACK, CLAIM, DEAD_LETTER, EXTEND, HELD, NACK, PRELUDE, PUT, UNCLAIM, Keys
 
-# How long one wait for messages lasts; less than `ANSWER_S`, because the server is silent meanwhile.
+# How long one wait for messages lasts; less than `ANSWER_S`, because the server sends nothing while it waits.
 PULL_S = 1.0
 
 
@@ -45,7 +45,7 @@ async def connect(url: str, *, lease_s: float) -> AsyncIterator[RedisBroker]:
 
 
 class RedisBroker:
-    """Keeps no state but its connections; everything is in the server."""
+    """Keeps all its state in the server."""
 
     system = "redis"
 
@@ -73,14 +73,10 @@ class RedisBroker:
 
     async def put(self, message: Message) -> None:
         with translated(self._address):
+            headers, published_at = json.dumps(dict(message.headers)), repr(message.published_at)
             await self._put(
                 keys=[*self._keys, self._keys.known(message.id)],
-                args=[
-                    message.id,
-                    message.body,
-                    json.dumps(dict(message.headers)),
-                    repr(message.published_at),
-                ],
+                args=[message.id, message.body, headers, published_at],
             )
 
     async def get(self, limit: int) -> Sequence[Delivery]:
@@ -145,9 +141,8 @@ class RedisBroker:
     async def _change(self, change: str, delivery: Delivery, *values: str | int) -> None:
         with translated(self._address):
             try:
-                held = await self._changes[change](
-                    keys=self._keys, args=[delivery.token, delivery.number, *values]
-                )
+                args = [delivery.token, delivery.number, *values]
+                held = await self._changes[change](keys=self._keys, args=args)
             except exceptions.ResponseError as exc:
                 if str(exc).startswith("NOGROUP"):  # every lease is lost with its queue
                     raise delivery.lost() from exc
@@ -173,7 +168,7 @@ def _dead_lettered(fields: dict[bytes, bytes]) -> DeadLettered:
 
 
 def _message(fields: dict[bytes, bytes], *, default_id: str) -> Message:
-    """Read a message; one of another program may lack all but its body."""
+    """Read a message; one from another program may have only a body."""
 
     def text(name: bytes, default: str) -> str:
         return fields.get(name, default.encode()).decode(errors="replace")

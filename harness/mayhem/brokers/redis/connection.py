@@ -19,7 +19,7 @@ ANSWER_S = 5.0
 # A script takes the server some 30 µs, so more connections would only move the queue into the server.
 CONNECTIONS = 32
 
-# Errors that may pass by themselves: it is starting, full or busy, or a replica becomes the master.
+# Transient errors: the server is starting, full or busy, or a replica becomes the master.
 PASSING = (
     exceptions.BusyLoadingError,
     exceptions.ClusterDownError,
@@ -30,12 +30,8 @@ PASSING = (
     exceptions.TryAgainError,
 )
 PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
-# Some of these are connection errors to the library.
-REFUSALS = (
-    exceptions.AuthenticationError,
-    exceptions.AuthorizationError,
-    exceptions.NoPermissionError,
-)
+# The library derives some of these from `ConnectionError`.
+REFUSALS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 
 
 @asynccontextmanager

@@ -8,12 +8,7 @@ from .script import Keys
 
 
 async def remove(url: str) -> None:
-    """Remove the queue at *url*, if it exists.
-
-    Raises:
-        SettingsError: The URL is wrong.
-        StorageError: The server does not answer, or refuses.
-    """
+    """Remove the queue at *url*, if it exists; raises as `connect` in `broker.py` does."""
     address = BrokerUrl.from_url(url)
     async with connected(address) as client:
         with translated(address):

@@ -21,7 +21,7 @@ ACKS = "SELECT id, deliveries FROM message WHERE state = 'acked'"
 
 
 async def audit(url: str) -> BrokerAudit:
-    """Count, and create nothing; the service may be running.
+    """Count the messages, and create nothing; the service may be running.
 
     Raises:
         StorageError: The file is not a database of the service, or cannot be read.

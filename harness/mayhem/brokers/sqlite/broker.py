@@ -103,9 +103,8 @@ class SqliteBroker:
 
     async def put(self, message: Message) -> None:
         headers = json.dumps(dict(message.headers))
-        await self._database.execute(
-            PUT, message.id, message.body, headers, message.published_at, self._clock()
-        )
+        fields = message.id, message.body, headers, message.published_at
+        await self._database.execute(PUT, *fields, self._clock())
 
     async def get(self, limit: int) -> Sequence[Delivery]:
         while not self._draining.is_set():
