@@ -100,7 +100,7 @@ def read(path: Path) -> ConsoleEndpoint | None:
 
 
 def endpoints() -> Iterator[tuple[Path, ConsoleEndpoint]]:
-    """All endpoints of this user, including those of ended processes; in each folder the oldest first."""
+    """All endpoints of this user, including those of ended processes; oldest first within each folder."""
     for place in folders():
         if _unsafe(place):
             continue  # its files may have been written by another user
@@ -119,7 +119,7 @@ def remove(path: Path, card: ConsoleEndpoint) -> None:
     """Remove the files of an ended process that could not do so itself."""
     path.unlink(missing_ok=True)
     Path(card.socket).unlink(missing_ok=True)
-    # A program outside a run has its counters in this folder, too.
+    # A program outside a run also keeps its counters in this folder.
     if Path(card.pages).is_relative_to(path.parent):
         import shutil  # imported here: it loads three compression libraries, which no target should pay for
 

@@ -36,11 +36,11 @@ class ProbeConfig:
     sample_hz: int = 0  # samples per second of a loop while it is in a turn
     waits: float = 0.0  # the share of traces whose steps are logged ...
     waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
-    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
+    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
 
     @property
     def features(self) -> dict[str, str]:
-        """The module of each feature that is switched on, by the feature's name, in the order of opening.
+        """The module of each enabled feature, by the feature's name, in the order of opening.
 
         The names are relative to the harness's package. The probe imports no other feature, so a process does
         not pay for what it does not use.

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors about a scenario into messages: which key, what was expected, what came.
+"""Turns pydantic's errors about a scenario into messages: the key, what was expected, what was given.
 
 pydantic reports what failed, with a path that also names the alternatives that it tried. What was expected
 there is read from the JSON Schema of the same model, so that no rule is written twice.
@@ -157,5 +157,5 @@ def _expected(node: Node, schema: Node) -> str:
 
 def _bounds(node: Node) -> str:
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "maximum": "<="}
-    bounds = [f"{sign} {node[name]:g}" for name, sign in signs.items() if name in node]
-    return "".join(f" {bound}" for bound in [" and ".join(bounds)] if bound)
+    bounds = " and ".join(f"{sign} {node[name]:g}" for name, sign in signs.items() if name in node)
+    return bounds and f" {bounds}"
