@@ -32,9 +32,9 @@ from ..mayhem.message import DeadLettered, Delivery, Message
 SHORT_LEASE_S = 0.6
 # For checks that are not about leases: a message that is held back then fails the check.
 LONG_LEASE_S = 60.0
-# A check that has not ended after this time waits for a message that does not come.
+# A check that has not ended after this time fails: it waits for a message that does not come.
 PATIENCE_S = 30.0
-# How often a check is tried on a machine that is too slow before it fails.
+# Number of tries before a check fails on a machine that is too slow.
 TRIES = 5
 LARGE_BYTES = 10_000_000
 
@@ -94,7 +94,7 @@ class Bench:
             self.clock.advance(duration_s)
 
     async def expire(self) -> None:
-        """Let a lease end that began just now. In real time, the next `get` waits for that."""
+        """Let a lease end that has just begun. In real time, the next `get` waits for that."""
         if self.clock is not None:
             self.clock.advance(self.lease_s * 1.1)
 
@@ -125,7 +125,7 @@ def _check(lease_s: float) -> Callable[[Callable[[Bench], Awaitable[None]]], Che
                     async with make(lease_s) as bench:
                         await _within_patience(examine(bench))
                     return
-            raise AssertionError(f"{examine.__name__}: this machine was too slow for it, {TRIES} times")
+            raise AssertionError(f"{examine.__name__}: this machine was too slow in all {TRIES} tries")
 
         _checks.append(check)
         return check

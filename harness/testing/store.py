@@ -26,12 +26,12 @@ from typing import Protocol
 from ..mayhem.errors import MalformedMessageError
 
 HOST, OTHER_HOST = "web-1", "web-2"
-# A check that has not ended after this time waits for something that does not happen.
+# A check that has not ended after this time fails: it waits for something that does not happen.
 PATIENCE_S = 30.0
-# Limit on the number of loop turns before a save is cancelled, which grows until a save finishes first.
+# Limit on the number of loop turns before a save is cancelled; it grows until a save finishes first.
 MAX_PASSES = 100_000
 
-# All different, and none must be interpreted.
+# All are different, and none may be interpreted.
 UNUSUAL = (
     "",
     " ",

@@ -1,7 +1,7 @@
 """How much lower latency would be if a place did not block: an estimate from the requests of the same run.
 
-From the latency of each answered request, subtract the time for which the place held the loop meanwhile, and
-take the percentile of the remainders. This is a sum, not a simulation. The estimate is
+From the latency of each answered request, subtract the time that the place held the loop during the request,
+and take the percentile of the remainders. This is a sum, not a simulation. The estimate is
 
 - too high where a request would have waited for something else in that time;
 - too low where a queue built up behind the block, and later requests waited for it to drain.

@@ -22,7 +22,7 @@ def counted_calls(history: History, allowlist: Allowlist) -> tuple[Call, ...] | 
         return None
     groups: dict[_Key, list[CallsCounted]] = {}
     for made in _latest(history.of(CallsCounted)):
-        # A place where some arguments are allowed and others are not is two entries.
+        # A place is two entries if only some of its arguments are allowed.
         allowed = next((entry for entry in allowlist.allow if entry.covers(made)), None)
         frame = Frame(made.file, made.line, made.function)
         groups.setdefault((made.call, frame, made.caller, allowed), []).append(made)

@@ -42,7 +42,7 @@ def console_usage(history: History) -> ConsoleUsage | None:
     """All consoles of a run together; `None` if none was opened."""
     if not history.of(ConsoleOpened):
         return None
-    # Cumulative: the latest event of each process holds.
+    # The counts are cumulative, so the latest event of each process has the final ones.
     counted = {event.pid: event for event in history.of(ConsoleCounted)}.values()
     commands = Counter[str]()
     for event in counted:

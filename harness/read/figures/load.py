@@ -1,7 +1,7 @@
 """The load and the latency of its requests, measured from when they were due.
 
 A request that was never answered counts as failed, with the time from its due time to the end of the record
-as its latency: without it a target would look faster the more requests it loses.
+as its latency; otherwise a target would look faster the more requests it loses.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Lag is weighted by time, not by turns: work that becomes due inside a turn waits for the rest of that turn,
 work that becomes due outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns
-longer than x, divided by the time the loop ran. A histogram of turns would call a loop healthy that makes a
-million short turns and is blocked for a tenth of the time.
+longer than x, divided by the time the loop ran. By a histogram of turns, a loop with a million short turns
+would look healthy even if it were blocked for a tenth of the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the measurement cost and what it lost, measured in the target, not estimated."""
+"""What the measurement cost and lost; measured in the target, not estimated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class ProfileFigures:
-    """What the samplers reached; without `--sample`, *samples* counts those of late turns."""
+    """What the samplers achieved; without `--sample`, *samples* counts those of late turns."""
 
     sampler_hz: float | None
     reached_hz: float | None
@@ -39,7 +39,7 @@ class ProfileFigures:
 
 
 def overhead(history: History) -> Overhead:
-    """The cost in all processes together that exited cleanly."""
+    """The total cost in all processes that exited cleanly."""
     closed = history.of(ProbeClosed)
     dropped = sum(source.closed.dropped for source in history.sources if source.closed)
     if not closed:

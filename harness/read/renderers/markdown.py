@@ -84,11 +84,7 @@ def _changes(between: Comparison) -> Iterator[str]:
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
-    yield from (
-        "",
-        "| call on the loop | made by | times | total | longest | |",
-        "|---|---|--:|--:|--:|---|",
-    )
+    yield from ("", "| call on the loop | made by | times | total | longest | |", "|---|---|--:|--:|--:|---|")
     for call in calls[:CALLS]:
         made_by = f"{_code(call.function)} {_code(call.where)}" if call.function else "other places"
         standing = "new" if call.new else "allowed" if call.allowed else "known" if call.known else ""
@@ -101,11 +97,7 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
 
 
 def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
-    yield from (
-        "",
-        f"| mean time by state | spans | {' | '.join(Part)} |",
-        f"|---|--:|{'--:|' * len(Part)}",
-    )
+    yield from ("", f"| mean time by state | spans | {' | '.join(Part)} |", f"|---|--:|{'--:|' * len(Part)}")
     for root in roots[:ROOTS]:
         parts = (duration(getattr(root, f"{part}_ms")) for part in Part)
         yield f"| {_code(root.name)} | {root.decomposed:,} | {' | '.join(parts)} |"
@@ -143,8 +135,7 @@ def _text(text: str) -> str:
 
 
 def _where(place: Blocker) -> str:
-    through = f" through {_code(place.library)}" if place.library else ""
-    return _code(place.where) + through
+    return _code(place.where) + (f" through {_code(place.library)}" if place.library else "")
 
 
 def _code(text: str) -> str:

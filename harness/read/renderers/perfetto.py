@@ -1,8 +1,8 @@
 """The run on a timeline, for ui.perfetto.dev: tasks and threads as tracks, with flows between them.
 
-The format is Chrome's JSON, which other viewers read as well. The slices of a track must be nested: viewers
-silently drop those that overlap. So a slice that does not fit goes to another track of the same name. Arrows
-lead from a span to its child on another track, and from a block to the spans it delayed.
+The format is Chrome's JSON, which other viewers also read. The slices of a track must be nested, because
+viewers silently drop those that overlap: a slice that does not fit goes to another track of the same name.
+Arrows lead from a span to its child on another track, and from a block to the spans it delayed.
 """
 
 from __future__ import annotations
@@ -80,10 +80,7 @@ def _add_spans(
 
 
 def _add_blocks(
-    history: History,
-    tracks: _Tracks,
-    arrows: list[tuple[_Slice, _Slice]],
-    spans: dict[str, list[_Slice]],
+    history: History, tracks: _Tracks, arrows: list[tuple[_Slice, _Slice]], spans: dict[str, list[_Slice]]
 ) -> None:
     for block in blocks_rule.blocks(history):
         start_ns = history.run.started_ns + round(block.at_s * 1e9)

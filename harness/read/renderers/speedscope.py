@@ -13,7 +13,7 @@ from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
-# What the reader needs to know about the way of sampling.
+# What a reader must know about how the samples were taken.
 BIAS = {
     SamplingWay.THREAD: ", biased",
     SamplingWay.EXECUTOR: ", biased",

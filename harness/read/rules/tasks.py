@@ -98,7 +98,7 @@ def _swallowed(loss: CancelSwallowed) -> Finding:
 def _found(
     level: Level, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership
 ) -> Finding:
-    """The finding, at the line that created the coroutine when that is known, else at *where*."""
+    """The finding, at the line that created the coroutine if that is known, else at *where*."""
     made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
         message += f"; created in {made[-1].function} ({_short(made[-1], ownership)})"
