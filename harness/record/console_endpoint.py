@@ -55,11 +55,8 @@ def folders() -> list[Path]:
     # After `su` the variable may name another user's folder.
     if runtime and _owner(Path(runtime)) == uid:
         places.insert(0, Path(runtime, FOLDER))
-    return [
-        place
-        for place in dict.fromkeys(places)
-        if len(os.fsencode(place)) + 1 + _NAME_BYTES <= SUN_PATH_BYTES
-    ]
+    room = SUN_PATH_BYTES - _NAME_BYTES - 1
+    return [place for place in dict.fromkeys(places) if len(os.fsencode(place)) <= room]
 
 
 def new_folder() -> Path:

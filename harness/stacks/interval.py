@@ -218,9 +218,7 @@ def blamed(interval: Interval) -> tuple[Frame, StackObservation]:
         functions[frame.file, frame.function] += look.sample.count
         lines[frame] += look.sample.count
     function = max(functions, key=lambda key: functions[key])
-    blamed = max(
-        (line for line in lines if (line.file, line.function) == function), key=lambda key: lines[key]
-    )
+    blamed = max((f for f in lines if (f.file, f.function) == function), key=lambda line: lines[line])
     seen = (look for look in interval.looks if _frame(look, interval.depth) == blamed)
     return blamed, max(seen, key=lambda look: look.sample.count)
 

@@ -62,11 +62,7 @@ def _lines(document: Report) -> Iterator[str]:
         yield from _waits(document.roots)
     yield ""
     yield from _figures(document)
-    grave = [
-        found
-        for found in document.findings
-        if found.level != Level.NOTE and found.rule not in ("blocks", "calls")
-    ]
+    grave = [f for f in document.findings if f.level != Level.NOTE and f.rule not in ("blocks", "calls")]
     if grave:
         yield ""
         yield from (f"- {found.level}: {_text(found.message)}" for found in grave[:FINDINGS])

@@ -47,7 +47,7 @@ class Slice(NamedTuple):
 class WakeReason:
     """Why a step ran: the event, its time, and the callbacks that led to the step."""
 
-    waker: int  # as in `StepsTaken`, but never a step of a callback
+    waker: int  # as in `StepsTaken`, with steps of tasks only
     at_ns: int
     through: tuple[LoggedStep, ...]  # the step itself first
 

@@ -88,8 +88,7 @@ class SpanTimes:
         if span_id not in self._runners:
             return None
         log, runner, span = self._runners[span_id]
-        found = breakdown.of_span(log, runner, span.start_ns, span.end_ns)
-        return self._segments(log, found)
+        return self._segments(log, breakdown.of_span(log, runner, span.start_ns, span.end_ns))
 
     def path(self, spans: Iterable[SpanEnded]) -> tuple[Segment, ...] | None:
         """The critical path of the first of *spans* that has one; `None` for none."""
