@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -115,11 +116,9 @@ class Writer:
             batch = [self._buffer.get()]
             self._flush_now.wait(FLUSH_S)
             self._flush_now.clear()
-            while True:
-                try:
+            with suppress(Empty):
+                while True:
                     batch.append(self._buffer.get_nowait())
-                except Empty:
-                    break
             self._write_batch(batch)
             self.thread_cpu_ns = time.thread_time_ns()
 

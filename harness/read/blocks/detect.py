@@ -61,17 +61,15 @@ def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
 
 
 def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[Block]:
-    started = loop.started if loop else None
-    ownership = history.ownership(turn.pid)
-    found = list(
-        diagnose(
-            turn,
-            ownership,
-            limit_ns=started.limit_ns if started else history.run.block_limit_ns,
-            cadence=started.cadence if started else CADENCE,
-            thread=started.thread if started else "",
-        )
+    ownership, limit_ns, cadence, thread = (
+        history.ownership(turn.pid),
+        history.run.block_limit_ns,
+        CADENCE,
+        "",
     )
+    if loop is not None:
+        limit_ns, cadence, thread = loop.started.limit_ns, loop.started.cadence, loop.started.thread
+    found = list(diagnose(turn, ownership, limit_ns=limit_ns, cadence=cadence, thread=thread))
     for one in found:
         victims = _victims(turn, one.interval) if len(found) > 1 else turn.victims
         # Unlisted victims waited the shortest, so they count for the last block of the turn.

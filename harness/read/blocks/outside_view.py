@@ -18,29 +18,17 @@ from ..history import History
 
 def only_seen_outside(history: History) -> Iterator[Blocked]:
     """The turns in which processes ended while code held the GIL, so that the probe could not record them."""
+    dumps = history.of(ThreadsDumped)
     for loop in history.loops:
         page, of = loop.page, (loop.started.pid, loop.started.loop)
         began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
-        looks_ns = [
-            look.at_ns
-            for look in history.of(ThreadsDumped)
-            if (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
-        ]
-        is_known = any(
-            (turn.pid, turn.loop) == of and turn.at_ns + turn.held_ns > began_ns
-            for turn in history.of(Blocked)
-        )
+        looks_ns = [d.at_ns for d in dumps if (d.pid, d.loop) == of and d.at_ns >= began_ns > 0]
+        is_known = any((t.pid, t.loop) == of and t.at_ns + t.held_ns > began_ns for t in history.of(Blocked))
         if looks_ns and not is_known:
             ended_ns = max(loop.ended_ns, *looks_ns)
+            held_ns, woke_ns = ended_ns - began_ns, 0 if page is not None and page.turn_ns else ended_ns
             yield Blocked(
-                began_ns,
-                ended_ns - began_ns,
-                False,
-                *of,
-                samples=(),
-                victims=(),
-                victims_total=0,
-                woke_ns=0 if page is not None and page.turn_ns else ended_ns,
+                began_ns, held_ns, False, *of, samples=(), victims=(), victims_total=0, woke_ns=woke_ns
             )
 
 
@@ -82,12 +70,8 @@ def _within(turn: Blocked, seen: Iterable[ThreadsDumped]) -> list[ThreadsDumped]
     A dump that finished after the turn may show what ran next, because py-spy takes tens of milliseconds to
     read the stacks. Such dumps are used only if there is nothing else.
     """
-    end_ns = turn.at_ns + turn.held_ns
-    begun = [
-        look
-        for look in seen
-        if (look.pid, look.loop) == (turn.pid, turn.loop) and turn.at_ns <= look.at_ns <= end_ns
-    ]
+    of, end_ns = (turn.pid, turn.loop), turn.at_ns + turn.held_ns
+    begun = [look for look in seen if (look.pid, look.loop) == of and turn.at_ns <= look.at_ns <= end_ns]
     sure = [look for look in begun if look.over_ns <= end_ns or not turn.ended]
     return sure if sure or turn.samples else begun
 

@@ -160,8 +160,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
 
 
 def _count(census: TasksCounted, place: int) -> int:
-    cluster = _cluster(census, place)
-    return cluster.count if cluster is not None else 0
+    return sum(cluster.count for cluster in census.crowds if cluster.place == place)
 
 
 def _cluster(census: TasksCounted, place: int) -> TaskCluster | None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from ..blocks.advice import advice
-from ..blocks.blocker import Blocker
 from ..calls.call import Call
 from ..compare import summary
 from ..compare.comparison import ChangeVerdict, Comparison
@@ -45,8 +44,9 @@ def _lines(document: Report) -> Iterator[str]:
         yield "|---|---|---|--:|--:|--:|--:|"
         for place in document.blockers[:PLACES]:
             label = advice(place.cause, place.waits_for).label
+            where = _code(place.where) + (f" through {_code(place.library)}" if place.library else "")
             yield (
-                f"| {_code(place.title)} | {_where(place)} | {label} | {place.count:,} | "
+                f"| {_code(place.title)} | {where} | {label} | {place.count:,} | "
                 f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
             )
         if (more := len(document.blockers) - PLACES) > 0:
@@ -128,10 +128,6 @@ def _figures(document: Report) -> Iterator[str]:
 def _text(text: str) -> str:
     """*text* with all markup of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>#|~@!])", r"\\\1", printable(text))
-
-
-def _where(place: Blocker) -> str:
-    return _code(place.where) + (f" through {_code(place.library)}" if place.library else "")
 
 
 def _code(text: str) -> str:

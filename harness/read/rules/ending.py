@@ -116,12 +116,8 @@ def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | 
 
 
 def _place(stack: tuple[Frame, ...], ownership: CodeOwnership) -> Frame | None:
-    known = [
-        frame
-        for frame in TurnStack(stack, ownership).frames
-        if not ownership.is_library(frame) or ownership.is_installed(frame)
-    ]
-    return known[-1] if known else None
+    frames = reversed(TurnStack(stack, ownership).frames)
+    return next((f for f in frames if not ownership.is_library(f) or ownership.is_installed(f)), None)
 
 
 def _is_idle(stack: tuple[Frame, ...]) -> bool:

@@ -113,11 +113,9 @@ def _each(event: Sampled) -> tuple[Tick, ...]:
     tick_ns = 1e9 / event.hz
     if len(event.looks) < 2:
         return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
-    ticks = []
-    for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
-        at_ns = event.at_ns + since_us * 1000
-        ticks.append(Tick(round(at_ns - count * tick_ns), at_ns))
-    return tuple(ticks)
+    pairs = zip(event.looks[::2], event.looks[1::2], strict=False)
+    ends = ((event.at_ns + since_us * 1000, count) for since_us, count in pairs)
+    return tuple(Tick(round(at_ns - count * tick_ns), at_ns) for at_ns, count in ends)
 
 
 def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:

@@ -50,14 +50,10 @@ class SampleVariance(Generic[K]):
         ticks.sort(key=lambda tick: tick[0])
         for (from_ns, to_ns), scale, tick_ns, who, at_once in ticks:
             for place in at_once:
-                occurrence = self._open.get(place)
-                if (
-                    occurrence is not None
-                    and occurrence.who == who
-                    and from_ns - occurrence.until_ns <= GAP_TICKS * tick_ns
-                ):
-                    occurrence.took_ns += (to_ns - from_ns) * scale
-                    occurrence.until_ns = max(to_ns, occurrence.until_ns)
+                last = self._open.get(place)
+                if last and last.who == who and from_ns - last.until_ns <= GAP_TICKS * tick_ns:
+                    last.took_ns += (to_ns - from_ns) * scale
+                    last.until_ns = max(to_ns, last.until_ns)
                 else:
                     self._end(place)
                     self._open[place] = _Occurrence(who, to_ns, (to_ns - from_ns) * scale)
