@@ -152,7 +152,6 @@ def _boundary_ns(turn: Blocked, sample: Sample, following: Sample, cadence: Cade
 
 
 def _no_sample(turn: Blocked, stack: tuple[Frame, ...], count: int) -> Sample:
-    """A placeholder where there are no samples."""
     at_ns = turn.at_ns
     return Sample(at_ns, at_ns, count, stack, task="", coroutine="", span="", trace_id="", span_id="")
 
@@ -179,7 +178,7 @@ def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
 
 
 def _runs(looks: list[StackObservation], depth: int) -> list[list[StackObservation]]:
-    """Consecutive observations of the same call, ignoring an odd sample of another call between them."""
+    """Consecutive observations of the same call, ignoring a stray sample of another call between them."""
     runs: list[list[StackObservation]] = []
     for call, group in groupby(looks, key=lambda look: look.call(depth)):
         run = list(group)

@@ -77,9 +77,9 @@ def _within(turn: Blocked, seen: Iterable[ThreadsDumped]) -> list[ThreadsDumped]
 
 
 def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: CodeOwnership) -> Sample:
-    """A dump as a sample, up to the next sample from inside, which has the same task.
+    """A dump as a sample that lasts until the next sample from inside and has its task.
 
-    Without one, the task is the only one whose coroutine's function the stack begins with.
+    Without one, it has the task whose coroutine's function the stack begins with, if there is only one.
     """
     after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
     who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")

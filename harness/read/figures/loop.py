@@ -1,4 +1,4 @@
-"""How busy the event loops were, and their lag: how late work starts that becomes due at a random moment.
+"""How busy the event loops were, and their lag: the delay of work that becomes due at a random moment.
 
 Lag is weighted by time, not by turns: work that becomes due inside a turn waits for the rest of that turn,
 work that becomes due outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns
@@ -17,7 +17,7 @@ from .task import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late work starts that becomes due at a random moment, in ms; *max* is the longest turn."""
+    """The delay of work that becomes due at a random moment, in ms; *max* is the longest turn."""
 
     p50: float | None
     p99: float | None

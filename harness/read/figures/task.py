@@ -177,7 +177,7 @@ def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: floa
 
 
 def _python(pid: int, history: History) -> tuple[int, ...]:
-    """The Python version of the process *pid*; this one's for a watch in code, which has no record."""
+    """The Python version of the process *pid*; without a record, that of this process."""
     opened = (source.opened for source in history.sources if source.opened is not None)
     version = next((one.python for one in opened if one.pid == pid), "")
     return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]

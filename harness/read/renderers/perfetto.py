@@ -157,7 +157,6 @@ def _lane(open_ends: list[list[int]], item: _Slice) -> int:
 
 
 def _busy(history: History) -> Iterator[dict[str, object]]:
-    """How busy each loop was, as a counter."""
     before: dict[tuple[int, int], LoopSampled] = {}
     names = {(event.pid, event.loop): event for event in history.of(LoopStarted)}
     for reading in history.of(LoopSampled):

@@ -36,7 +36,7 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     yield "loop_turns", "Turns of the event loops.", [(NONE, loop.turns)]
     yield "loop_busy_ratio", "Share of the time that the loops spent in turns.", [(NONE, loop.busy_ratio)]
     lag = {"0.5": loop.lag_ms.p50, "0.99": loop.lag_ms.p99, "1": loop.lag_ms.max}
-    yield "loop_lag_seconds", "How late work starts that becomes due at a random moment.", _quantiles(lag)
+    yield "loop_lag_seconds", "Delay of work that becomes due at a random moment.", _quantiles(lag)
     yield from _blocks(document)
     yield from _load(document)
     by_name = document.spans.by_name

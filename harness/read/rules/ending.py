@@ -54,15 +54,9 @@ def _ended_well(last: ShutdownStalled, history: History) -> bool:
     exited = _exit(last, history)
     if exited is not None and exited.status >= 0:
         return True
-    if any(leaving.pid == last.pid and leaving.at_ns >= last.at_ns for leaving in history.of(ProcessExiting)):
-        return True
-    return any(
-        source.opened is not None
-        and source.opened.pid == last.pid
-        and source.closed is not None
-        and source.closed.at_ns >= last.at_ns
-        for source in history.sources
-    )
+    closed = (s.closed for s in history.sources if s.opened is not None and s.opened.pid == last.pid)
+    leaving = (event for event in history.of(ProcessExiting) if event.pid == last.pid)
+    return any(event is not None and event.at_ns >= last.at_ns for event in (*closed, *leaving))
 
 
 def _end_ns(last: ShutdownStalled, history: History) -> int:
@@ -85,7 +79,7 @@ def _stands_as_before(last: ShutdownStalled) -> bool:
 
 
 def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | None]:
-    """What it waits for, and the innermost line of it outside the standard library."""
+    """What it waits for, and its innermost line outside the standard library."""
     found = [
         (f"{waiting.coroutine.name} waits in {_at(frame, ownership)}", frame)
         for waiting in last.waiting

@@ -94,17 +94,13 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
             if after is None or any(step.name == "nack" for step in steps[number]):
                 continue
             lease_s = float(span.attributes.get(_LEASE_S, 0.0))
-            begun_ns = max(
-                (step.start_ns for step in steps[number] if _kept(step, after)), default=span.start_ns
+            extensions = (
+                step for step in steps[number] if step.name == "extend" and step.end_ns < after.start_ns
             )
+            begun_ns = max((step.start_ns for step in extensions), default=span.start_ns)
             # A blocked loop starts the span of a delivery late; the lease has ended by the next delivery.
             to_s = min(
                 seconds(history.since_start_ns(begun_ns)) + lease_s,
                 seconds(history.since_start_ns(after.start_ns)),
             )
             yield _Again(message, to_s - lease_s, to_s, saved, span.pid)
-
-
-def _kept(extension: SpanEnded, after: SpanEnded) -> bool:
-    """Whether the extension succeeded before the message was delivered again."""
-    return extension.name == "extend" and extension.status != "error" and extension.end_ns < after.start_ns

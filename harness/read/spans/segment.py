@@ -14,7 +14,7 @@ class Part(StrEnum):
     IO = "io"  # waiting for a file or socket
     TIMER = "timer"
     QUEUED = "queued"  # in the queue of an executor
-    EXECUTOR = "executor"  # waiting for an executor's thread that works for it
+    EXECUTOR = "executor"  # waiting for work in an executor's thread
     TASK = "task"  # waiting for another task
 
 

@@ -170,7 +170,6 @@ class _Namer:
         return f"{self._ownership.short(frame.file)}:{frame.line}" if frame.file else ""
 
     def _culprit(self, block: Block) -> tuple[str, str]:
-        """What kept the loop from running."""
         for culprit in block.culprits:
             if culprit.stack:
                 return f"{culprit.thread}: {culprit.stack[-1].function}", self._where(culprit.stack[-1])

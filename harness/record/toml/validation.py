@@ -101,7 +101,6 @@ def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:
 
 
 def _node(loc: Key, schema: Node) -> Node:
-    """The part of the schema for *loc*."""
     node = schema
     for part in loc:
         node = _resolved(node, schema)
