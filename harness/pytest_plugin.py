@@ -85,9 +85,9 @@ def _limit_ms(item: pytest.Item) -> float | None:
 
 def _every_test_ms(option: str | None, setting: str) -> float | None:
     text = option or setting
+    if option is None and not text:
+        return None
     if not text:
-        if option is None:
-            return None
         from .testing import LIMIT_MS
 
         return LIMIT_MS

@@ -34,7 +34,7 @@ def open_console(allow: Iterable[str] = (), port: int | None = None, limit_ms: f
     watches the same loops as `watch_loop`.
 
     Args:
-        allow: What it may do besides reading, of "cancel", "signal", "repl" and "chaos".
+        allow: What it may do in addition to reading, of "cancel", "signal", "repl" and "chaos".
         port: Loopback port for telnet with a token; 0 takes a free one, None opens none.
         limit_ms: A loop turn longer than this is a block; at least 1.
 
@@ -76,9 +76,9 @@ class LiveConsole:
 
     def __enter__(self) -> Self:
         if self._attention is not None:
-            raise RuntimeError("a console can be entered once; ask open_console() for another")
+            raise RuntimeError("a console can be entered once; call open_console() for another")
         try:
-            # From these, `attach` reads the loops' counters while the process does not answer.
+            # `attach` reads the loops' counters here while the process does not answer.
             self._pages = _new_pages()
         except (OSError, console_endpoint.FolderRefusedError) as exc:
             log.warning("the console cannot be opened: %s", exc)
@@ -121,7 +121,7 @@ class LiveConsole:
             shutil.rmtree(self._pages.path, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Let go of the console in a child after `fork`: its sockets are the parent's."""
+        """Drop the console in a child after `fork`: its sockets are the parent's."""
         if self._console is not None:
             self._console.abandon()
         self._faults.heal_all()

@@ -66,7 +66,7 @@ class Watch:
     def blocks(self) -> tuple[Block, ...]:
         """The blocks so far, oldest first, as in `report.json`; ``at_s`` counts from the start of the watch.
 
-        A block is added when it ends; one that is still going on when the watch ends has ``ended`` false.
+        A block is added when it ends; one that has not ended when the watch ends has ``ended`` false.
         """
         return self._judge.blocks()
 
@@ -77,7 +77,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         if self._attention is not None:
-            raise RuntimeError("a watch can be entered once; ask watch_loop() for another")
+            raise RuntimeError("a watch can be entered once; call watch_loop() for another")
         limit_ns = round(self.limit_ms * 1e6)
         self._attention = LoopWatch(None, limit_ns=limit_ns, write=self._judge.take, on_error=self._failed)
         self._judge.start()
@@ -122,7 +122,6 @@ class _Judge:
         self._thread = threading.Thread(target=self._work, name="harness-watch", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def take(self, event: Event) -> None:
@@ -154,7 +153,7 @@ class _Judge:
                     self._over_ns[item.loop] = item.at_ns
                     self._going_on.pop(item.loop, None)
                     self._consider(item)
-                # Not if the watchdog reports a turn whose end the loop has written in the meantime.
+                # Ignored if the watchdog reports a turn whose end the loop has already written.
                 case Blocked() if item.at_ns > self._over_ns.get(item.loop, 0):
                     self._going_on[item.loop] = item
         for turn in self._going_on.values():

@@ -16,7 +16,7 @@ BANDS = 12
 
 
 class SeriesStyle(StrEnum):
-    """How a line is drawn; series of one lane differ in it, so that they can be told apart without colour."""
+    """How a line is drawn; series of one lane differ in it, so that they are distinct without colour."""
 
     LINE = "line"
     DASHED = "dashed"
@@ -66,7 +66,7 @@ class Chart:
 
 
 def chart(document: Report) -> Chart:
-    """The lanes for which this run has data; the loop's is always there."""
+    """The lanes for which this run has data; the loop's is always included."""
     line = document.timeline
     whole_s = line.step_s * len(line.sent)
     lanes = [

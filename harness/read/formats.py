@@ -21,7 +21,7 @@ class ReportFormat:
     """A format that shows the report."""
 
     name: str
-    extension: str  # how the name of such a file ends, without the first dot
+    extension: str  # the ending of such a file's name, without the first dot
     render: Callable[[Report], str]
 
 
@@ -44,7 +44,7 @@ def names() -> tuple[str, ...]:
 
 
 def of_file(path: Path) -> str:
-    """The name of the format that a file's name ends in, as ``report.md``; its suffix when there is none."""
+    """The name of the format that a file's name ends in, as in ``report.md``; else the name's suffix."""
     found = [module.FORMAT for module in members(renderers)]
     endings = {ending: one.name for one in found for ending in (one.extension, one.name)}
     fitting = [ending for ending in endings if path.name.endswith(f".{ending}")]
@@ -52,7 +52,7 @@ def of_file(path: Path) -> str:
 
 
 def shows_record(name: str) -> bool:
-    """Whether *name* is that of a format to be made by `export`, and not by `render`."""
+    """Whether the format *name* is made by `export` and not by `render`."""
     return isinstance(_named(name), RecordFormat)
 
 
@@ -76,7 +76,7 @@ def export(history: History, name: str) -> str | bytes:
 
 
 def publish(folder: RunFolder, document: Report) -> Path:
-    """Write `report.json` and `report.html` into the run's folder; the path of the latter.
+    """Write `report.json` and `report.html` into the run's folder; returns the path of the latter.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -87,7 +87,7 @@ def publish(folder: RunFolder, document: Report) -> Path:
 
 
 def save(rendered: str | bytes, path: Path) -> None:
-    """Write a rendered report, all at once: a reader finds the whole of it or what was there before.
+    """Write a rendered report atomically.
 
     Raises:
         UsageError: *path* cannot be written.
@@ -111,10 +111,10 @@ def _format(name: str, kind: type[F]) -> F:
 
 
 def _named(name: str) -> object:
-    # Its own module first, so that no other one need be imported.
+    # Its own module first, so that no other one is imported.
     return next((one.FORMAT for one in members(renderers, first=name) if one.FORMAT.name == name), None)
 
 
 def _text(rendered: str) -> str:
-    # File names that were not UTF-8 come as lone surrogates, which no output takes.
+    # File names that were not UTF-8 have lone surrogates, which cannot be encoded.
     return rendered.encode("utf-8", "backslashreplace").decode()

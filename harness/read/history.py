@@ -44,7 +44,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Everything that was recorded about a run, without any judgement."""
+    """Everything that was recorded about a run, not yet judged."""
 
     run: Run
     sources: tuple[Source, ...]
@@ -59,7 +59,7 @@ class History:
         return self._events.get(kind, [])  # type: ignore[return-value]  # keyed by the class of its values
 
     def last(self, kind: type[E]) -> E | None:
-        """The newest event of one kind, if there is any."""
+        """The newest event of one kind, or `None`."""
         events = self.of(kind)
         return events[-1] if events else None
 
@@ -121,7 +121,7 @@ def load(folder: RunFolder) -> History:
 
 
 def in_memory(run: Run, events: Iterable[Event]) -> History:
-    """The events that a process recorded about itself, for rules that need no more than events."""
+    """The events that a process recorded about itself, for rules that need only events."""
     by_kind: dict[type, list[Event]] = defaultdict(list)
     for event in events:
         by_kind[type(event)].append(event)

@@ -1,4 +1,4 @@
-"""Percentiles by nearest rank: each is one of the values, and exact for any number of them."""
+"""Percentiles by nearest rank: each is one of the values, so it is exact for any number of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def percentiles(values: Iterable[float], shares: tuple[float, ...]) -> tuple[float | None, ...]:
-    """For each share the smallest value that this share of *values* does not exceed; `None` without any.
+    """For each share, the smallest value that this share of *values* does not exceed; `None` without values.
 
     Source: the nearest-rank method, rank ``ceil(share * n)``; share 0 is the smallest value, 1 the largest.
     """

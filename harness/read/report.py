@@ -1,4 +1,4 @@
-"""The report as one value, from which the renderers of reports work, and `report.json` as one dictionary."""
+"""The report as one value, for the renderers, and as the dictionary of `report.json`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`report.json`; the fields carry its names."""
+    """`report.json`, with the same names."""
 
     schema: int
     run: RunHead
@@ -78,7 +78,7 @@ class Report:
 
 
 def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
-    """The report of a record, its calls judged by *allowlist* instead of the one in its manifest if given."""
+    """The report of a record; *allowlist*, if given, replaces the one in its manifest."""
     evidence = Evidence(history, allowlist or Allowlist.of_run(history.run))
     found = rulebook.findings(evidence)
     judged = expectation.judge(history.run.expectations, expectation.figures(evidence))

@@ -136,7 +136,6 @@ def _calls(calls: Sequence[Call]) -> Table:
 
 
 def _waits(roots: Sequence[SpanName]) -> Table:
-    """Mean time by state of the spans at the roots of traces, by name."""
     table = _table()
     shown = [part for part in Part if any(getattr(root, f"{part}_ms") for root in roots)]
     table.add_column("mean time by state", overflow="fold", min_width=len("mean time by state"))

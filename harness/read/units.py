@@ -1,4 +1,4 @@
-"""The record's nanoseconds in the units of a report, and figures as people read them."""
+"""The record's nanoseconds in the units of a report, and figures as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def ms(time_ns: float) -> float:
-    """Milliseconds, to the microsecond: finer digits would be noise."""
+    """Milliseconds, rounded to the microsecond: further digits would be noise."""
     return round(time_ns / 1e6, 3)
 
 
@@ -16,7 +16,7 @@ def in_ms(times_ns: Iterable[float | None]) -> tuple[float | None, ...]:
 
 
 def seconds(time_ns: float) -> float:
-    """Seconds, to the microsecond."""
+    """Seconds, rounded to the microsecond."""
     return round(time_ns / 1e9, 6)
 
 
@@ -45,7 +45,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* from the target with control characters escaped, which a terminal would obey."""
+    """*text* from the target, with the control characters escaped that a terminal would obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,7 +1,7 @@
 """The machine's monotonic clock, which all processes of a run share.
 
-Libraries that freeze time in tests, such as freezegun, search the variables of every module for
-`time.monotonic` and replace it. These are other objects, which they do not find, at next to no cost.
+Libraries that freeze time in tests, such as freezegun, replace `time.monotonic` in every module that holds
+it. They do not find these partials, which cost next to nothing.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _fields(item: object) -> dict[str, object]:
 @cache
 def kinds() -> dict[str, type[Event]]:
     """Every class of event, by its name."""
-    # Here, not above: a target only writes, and would pay for every class it never uses.
+    # Imported here: a target only writes, and should not pay for classes that it never uses.
     from . import event
 
     found = [event.Event]
@@ -69,7 +69,7 @@ def _reader(hint: object) -> Callable[[typing.Any], object]:
         hints = typing.get_type_hints(hint)
         readers = {name: _reader(hints[name]) for name in fields_of(hint)}
         return lambda raw: hint(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
-    if isinstance(hint, type) and issubclass(hint, tuple):  # a named one
+    if isinstance(hint, type) and issubclass(hint, tuple):  # a named tuple
         return lambda raw: hint(*raw)
     if origin is tuple:
         each = _reader(args[0])

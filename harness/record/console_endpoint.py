@@ -55,11 +55,8 @@ def folders() -> list[Path]:
     # After `su` the variable may name another user's folder.
     if runtime and _owner(Path(runtime)) == uid:
         places.insert(0, Path(runtime, FOLDER))
-    return [
-        place
-        for place in dict.fromkeys(places)
-        if len(os.fsencode(place)) + 1 + _NAME_BYTES <= SUN_PATH_BYTES
-    ]
+    room = SUN_PATH_BYTES - _NAME_BYTES - 1
+    return [place for place in dict.fromkeys(places) if len(os.fsencode(place)) <= room]
 
 
 def new_folder() -> Path:
@@ -100,7 +97,7 @@ def read(path: Path) -> ConsoleEndpoint | None:
 
 
 def endpoints() -> Iterator[tuple[Path, ConsoleEndpoint]]:
-    """All endpoints of this user, including those of ended processes; in each folder the oldest first."""
+    """All endpoints of this user, including those of ended processes; oldest first within each folder."""
     for place in folders():
         if _unsafe(place):
             continue  # its files may have been written by another user
@@ -119,7 +116,7 @@ def remove(path: Path, card: ConsoleEndpoint) -> None:
     """Remove the files of an ended process that could not do so itself."""
     path.unlink(missing_ok=True)
     Path(card.socket).unlink(missing_ok=True)
-    # A program outside a run has its counters in this folder, too.
+    # A program outside a run also keeps its counters in this folder.
     if Path(card.pages).is_relative_to(path.parent):
         import shutil  # imported here: it loads three compression libraries, which no target should pay for
 

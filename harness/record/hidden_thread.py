@@ -21,7 +21,7 @@ class Background:
     def __init__(self, work: Callable[[], object]) -> None:
         self._running = _thread.allocate_lock()
         self._running.acquire()
-        # Here, not in the thread: on a busy machine it may start only after a fork that calls `alive`.
+        # Not added by the thread, which on a busy machine may start only after a fork that calls `alive`.
         _alive.add((os.getpid(), id(self)))
         _thread.start_new_thread(self._run, (work,))
 

@@ -1,7 +1,7 @@
 """The figures of ``report.json`` that an expectation can name, with their units and meanings.
 
-`scenario.py` accepts exactly these keys, and `read/` computes exactly these. A key is a dotted path into
-report.json, except that ``blocks`` stands for the whole list, and ``<name>`` for the name of a span.
+`scenario.py` accepts and `read/` computes exactly these keys. A key is a dotted path into report.json, except
+that ``blocks`` stands for the whole list, and ``<name>`` for the name of a span.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Packs many rows of whole numbers into one short text; a line of JSON for each would be too much.
+"""Packs many rows of whole numbers into one short text; a line of JSON per row would take too much space.
 
-Consecutive rows of a log differ little. Therefore the bytes are ordered by column: the first byte of the
-first number of all rows, then its second byte, and so on. Most of these columns are nearly constant and
-compress well. This takes little work in Python, and the compression releases the GIL.
+Consecutive rows of a log differ little, so the bytes are ordered by column: the first byte of the first
+number of all rows, then its second byte, and so on. Most of these columns are nearly constant and compress
+well. This takes little work in Python, and the compression releases the GIL.
 """
 
 from __future__ import annotations

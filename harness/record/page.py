@@ -30,7 +30,7 @@ PID, THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 2, 3, 4, 5, 6, 7, 8
 STARTED_NS, STOPPED_NS, LIMIT_NS, DUE, LOOKED = 9, 10, 11, 12, 13
 COUNTS, SUMS, BUCKETS = 16, 80, 64
 WORDS = 512
-# A healthy loop writes to its page only when the watchdog looks, which may itself be late by this much.
+# A healthy loop updates its page only when the watchdog checks it, which may be late by up to this.
 GRACE_NS = 15_000_000
 
 
@@ -40,7 +40,7 @@ def sample_after_ns(limit_ns: int) -> int:
 
 
 def overdue_after_ns(limit_ns: int) -> int:
-    """How old a loop's last sign of life must be, seen from outside, for the loop to be late for certain."""
+    """Age of a loop's last heartbeat, read from outside, from which the loop is certainly late."""
     return sample_after_ns(limit_ns) + GRACE_NS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
@@ -36,11 +36,11 @@ class ProbeConfig:
     sample_hz: int = 0  # samples per second of a loop while it is in a turn
     waits: float = 0.0  # the share of traces whose steps are logged ...
     waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
-    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): found out
+    application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
 
     @property
     def features(self) -> dict[str, str]:
-        """The module of each feature that is switched on, by the feature's name, in the order of opening.
+        """The module of each enabled feature, by the feature's name, in the order of opening.
 
         The names are relative to the harness's package. The probe imports no other feature, so a process does
         not pay for what it does not use.
@@ -62,22 +62,16 @@ class ProbeConfig:
 
         It is not JSON, so that a process without a loop need not import `json`.
         """
-        lines = [f"folder={self.folder}", f"limit_ns={self.limit_ns}"]
-        lines += [f"control={self.control}"] if self.control else []
+        given = {
+            each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default
+        }
+        given |= {name: "yes" for name, value in given.items() if value is True}
         if self.console is not None:
-            lines += [f"console={','.join(self.console.allow)}"]
-            lines += [f"console_port={self.console.port}"] if self.console.port is not None else []
-        lines += [f"profile_span={self.profile_span}"] if self.profile_span else []
-        lines += [f"profile_every={self.profile_every}"] if self.profile_every != 1 else []
-        lines += [f"profile_slower_ms={self.profile_slower_ms}"] if self.profile_slower_ms else []
-        lines += ["cprofile=yes"] if self.cprofile else []
-        lines += ["calls=yes"] if self.calls else []
-        lines += ["origins=yes"] if self.origins else []
-        lines += [f"sample_hz={self.sample_hz}"] if self.sample_hz else []
-        lines += [f"waits={self.waits}"] if self.waits else []
-        lines += [f"waits_for_s={self.waits_for_s}"] if self.waits_for_s else []
-        lines += [f"application={os.pathsep.join(self.application)}"] if self.application else []
-        return "\n".join(lines)
+            given["console"] = ",".join(self.console.allow)
+            given |= {"console_port": self.console.port} if self.console.port is not None else {}
+        if self.application:
+            given["application"] = os.pathsep.join(self.application)
+        return "\n".join(f"{name}={value}" for name, value in given.items())
 
     @classmethod
     def parse(cls, text: str) -> ProbeConfig:

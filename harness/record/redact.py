@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 # Replaces the user and the password.
 HIDDEN = "..."
-# Also a user alone: NATS URLs hold a token there.
+# Includes a user without a password: NATS URLs hold a token there.
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 

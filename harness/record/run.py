@@ -37,7 +37,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The manifest: the parameters of the run, and the zero of the record's clock."""
+    """The manifest: the parameters of the run, and its start by the record's clock."""
 
     id: str
     scenario: str  # the scenario's name; "watch" for a program run by `harness watch`
@@ -49,7 +49,7 @@ class Run:
     command: tuple[str, ...]  # of the target
     block_limit_ns: int
     expectations: tuple[Expectation, ...] = ()
-    max_late_ms: float | None = None  # if the load is later than this, the measurement is invalid
+    max_late_ms: float | None = None  # load later than this invalidates the measurement
     settings: dict[str, object] = field(default_factory=dict)  # the scenario as it was run
     format: int = FORMAT
 

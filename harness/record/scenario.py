@@ -158,7 +158,7 @@ class ProgramTarget(_ScenarioTable):
 
     kind: Literal["program"]
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    """The program and its arguments. The program is searched on the PATH, as in a shell."""
+    """The program and its arguments. The program is looked up on the PATH, as in a shell."""
     cwd: Annotated[Folder, Field(validate_default=True)] = Path()
     """Its working directory, relative to the scenario file."""
     env: dict[str, str] = {}
@@ -168,7 +168,7 @@ class ProgramTarget(_ScenarioTable):
     stop_signal: Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] = "SIGTERM"
     """The signal that asks it to end."""
     stop_within_s: Positive = 10.0
-    """It is killed if it has not ended after this time."""
+    """It is killed if it has not ended within this time."""
 
 
 Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
@@ -248,9 +248,9 @@ class PlannedFault(_ScenarioTable):
     for_s: Positive | None = None
     """How long it lasts; by default to the end of the load."""
     probability: Probability = 1.0
-    """Probability that a call is hit."""
+    """Probability that a call is affected."""
     limit: Count | None = None
-    """Maximum number of calls that are hit; by default unlimited."""
+    """Maximum number of affected calls; by default unlimited."""
     kind: str
 
     @property
@@ -285,15 +285,15 @@ class Probe(_ScenarioTable):
     block_ms: Positive = 100.0
     """A loop turn longer than this is a block."""
     calls: bool = False
-    """Count the synchronous calls on the loop's thread, for each of which the loop has to wait."""
+    """Count the synchronous calls on the loop's thread, which all make the loop wait."""
     origins: bool = False
-    """Record where coroutines are created, to show it for tasks that block or leak. Costs a little each."""
+    """Record where coroutines are created, to show it for tasks that block or leak; slightly slower."""
     sample_hz: Annotated[int, Field(ge=0, le=1000)] = 0
     """Samples of the loop per second of its turns, each with its task and span; 0 for none."""
     waits: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of traces in which to log what tasks wait for, to break down the time of spans."""
     waits_for_s: NotNegative = 0.0
-    """For how long to log it, since the start of the target's loop; 0 for the whole run."""
+    """How long to log it, from the start of the target's loop; 0 for the whole run."""
     application: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Folders, files or packages of the target's own code, where blocks are blamed; detected by default."""
 
@@ -357,7 +357,7 @@ class Scenario(_ScenarioTable):
             raise _wrong("a broker in memory cannot be loaded from outside", at=("target", "broker"))
         if self.load.sender != fitting:
             message = f'"{self.load.sender}" cannot load {what}'
-            raise _wrong(message, at=("load", "sender"), note=f'The sender for it is "{fitting}".')
+            raise _wrong(message, at=("load", "sender"), note=f'Use the sender "{fitting}".')
         if isinstance(self.target, ProgramTarget) and self.target.ready is None:
             message = "missing; load must not come before the program is ready"
             note = "One of: {log = ...}, {port = ...}, {after_s = ...}"

@@ -1,7 +1,8 @@
-"""Frozen values that cost a target's start next to nothing, for the classes that it may never use.
+"""Frozen values whose classes cost next to nothing to create, since a target may never use them.
 
-A frozen, slotted dataclass takes a third of a millisecond to make, because it compiles its own methods. The
-record has some fifty classes, and every Python process of a target that runs a loop would make most of them.
+A frozen, slotted dataclass takes a third of a millisecond to create, because it compiles its own methods. The
+record has some fifty classes, and every Python process of a target that runs a loop would create most of
+them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ class _ValueType(type):
 class Value(metaclass=_ValueType):
     """A frozen value: its fields are the annotated names of its class, in that order.
 
-    As with a dataclass, those with a default come last. Two values are equal if they are of one class and all
-    of their fields are.
+    Fields with a default come last. Values are equal if their classes and all fields are.
     """
 
     _fields: ClassVar[tuple[str, ...]]
@@ -64,12 +64,12 @@ class Value(metaclass=_ValueType):
 
 
 def fields_of(kind: type[Value]) -> tuple[str, ...]:
-    """The names of its fields, in order."""
+    """The names of a class's fields, in order."""
     return kind._fields
 
 
 def as_dict(value: Value) -> dict[str, Any]:
-    """The fields by name; what they hold is not converted."""
+    """The fields by name; nested values are not converted."""
     return {name: getattr(value, name) for name in fields_of(type(value))}
 
 

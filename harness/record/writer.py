@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # A killed process loses the events of this time; the documented bound is 100 ms.
 FLUSH_S = 0.05
-# A busy service writes some 20,000 spans/s, so this bridges three seconds without an answer from the disk.
+# A busy service writes some 20,000 spans/s, so this bridges a disk stall of three seconds.
 CAPACITY = 65_536
 # A record that fills the disk would harm the service. Events beyond this size are dropped and counted.
 MAX_BYTES = 1_000_000_000
@@ -79,8 +80,7 @@ class Writer:
     def write_now(self, event: Event) -> bool:
         """Write the event to the file before returning, with a system call in the caller's thread.
 
-        For events that must survive if the process is killed before the background thread runs, which code
-        that holds the GIL prevents.
+        For events that must survive even if the process is killed before the background thread gets the GIL.
         """
         if self._closed:
             self.dropped += 1
@@ -89,7 +89,7 @@ class Writer:
         return True
 
     def flush(self, *, timeout_s: float = 1.0) -> bool:
-        """Wait until all events so far are in the file; false after *timeout_s* seconds."""
+        """Wait until all events written before are in the file; false after *timeout_s* seconds."""
         return self._wait_written(threading.Event(), timeout_s)
 
     def close(self, *, timeout_s: float = 1.0) -> None:
@@ -116,11 +116,9 @@ class Writer:
             batch = [self._buffer.get()]
             self._flush_now.wait(FLUSH_S)
             self._flush_now.clear()
-            while True:
-                try:
+            with suppress(Empty):
+                while True:
                     batch.append(self._buffer.get_nowait())
-                except Empty:
-                    break
             self._write_batch(batch)
             self.thread_cpu_ns = time.thread_time_ns()
 

@@ -1,8 +1,7 @@
-"""Why a loop was held: from where the kernel had its thread, its CPU time, and what other threads did.
+"""Why a loop was held, judged by its thread's system calls and CPU time, and by what other threads did.
 
-A thread that waits in a call releases the GIL, so it was sampled often, and the kernel names the call. One
-that computes uses the processor. When neither holds, another thread had the GIL, or another program the
-processor.
+A thread that waits in a call releases the GIL, so it is sampled often, and the kernel names the call. A
+thread that computes uses CPU time. Otherwise another thread held the GIL, or another program the processor.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ class Cause(StrEnum):
     DESCHEDULED = "descheduled"  # the process got no processor
 
 
-# Measured: what computes has at least 0.60 of its time on the processor or queueing for it, what waits 0.22.
+# Measured: share of time on the processor or queued for it: at least 0.60 when computing, 0.22 when waiting.
 ON_CPU_SHARE = 0.6
-# Code that queued for the processor and got less of it than this did not run: the machine was full.
+# Code that queued for the processor and got less than this share of it was starved by a busy machine.
 STARVED_SHARE = 0.2
-# A thread that makes no progress at all waits for a lock; one that gets the GIL now and then does not.
+# A thread without any progress waits for a lock; a thread that gets the GIL now and then makes some.
 PROGRESS_SHARE = 0.02
 PROGRESS_NS = 1_000_000
 # The watchdog samples from half the limit on; fewer samples than this mean that it did not get the GIL.
 LOOKS_ENOUGH = 3
-# A watch that began in time covers half of the turn or more; one that had to wait for the GIL, only its end.
+# A watch that began in time covers at least half of the turn; one delayed by the GIL covers only its end.
 WATCHED_SHARE = 0.25
 # `Thread.start` blocks until the new thread runs, which needs only a processor and the GIL. Maximum depth of
 # that wait, in frames.
@@ -48,7 +47,7 @@ WAITING_FUNCTIONS = {"_worker", "acquire", "get", "join", "poll", "run_forever",
 def cause(turn: Blocked, interval: Interval, *, beside: Sequence[Interval], limit_ns: int) -> Cause:
     """The cause of one interval of a late turn; never `Cause.MANY` or `Cause.IMPORT`.
 
-    *beside* holds all intervals of the turn: what the thread waited in the others does not count here.
+    *beside* holds all intervals of the turn: waits in the other ones are subtracted.
     """
     began_ns, ended_ns = interval.looks[0].from_ns, interval.looks[-1].to_ns
     collected_ns = sum(p.held_ns for p in turn.pauses if began_ns <= p.at_ns < ended_ns)
@@ -72,21 +71,21 @@ def cause(turn: Blocked, interval: Interval, *, beside: Sequence[Interval], limi
 
 
 def suspects(turn: Blocked) -> tuple[OtherThread, ...]:
-    """The threads that may have held the GIL while the loop was late, busiest first."""
+    """Threads that may have held the GIL while the loop was late, busiest first."""
     able = [other for other in turn.others if not _waits(other)]
     return tuple(sorted(able, key=lambda other: other.used_ns, reverse=True))
 
 
 def _was_watched(turn: Blocked, interval: Interval) -> bool:
-    """Whether the watchdog's figures cover the turn, and not just a moment at its end."""
+    """Whether the watchdog's figures cover the turn and not only its end."""
     if turn.cpu_ns is None or turn.queued_ns is None or interval.samples < LOOKS_ENOUGH:
         return False
-    # While a turn goes on, there is nothing else.
+    # A turn that has not ended has no other figures.
     return turn.whole_ns is None or (turn.watched_ns or 0) >= turn.held_ns * WATCHED_SHARE
 
 
 def _by_looks(turn: Blocked, interval: Interval, waited_ns: int, limit_ns: int) -> Cause:
-    """By what the loop's thread did from the first sample on, when it is not known to have waited."""
+    """Judge by what the loop's thread did from the first sample on, excluding known waits."""
     watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
     cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
     if (cpu_ns + queued_ns) / watched_ns >= ON_CPU_SHARE:
@@ -95,33 +94,33 @@ def _by_looks(turn: Blocked, interval: Interval, waited_ns: int, limit_ns: int) 
     progresses = cpu_ns / watched_ns >= PROGRESS_SHARE
     if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns:
         return Cause.GIL
-    # It could have run all the time; a thread whose cgroup is throttled does not count as one that queues.
+    # Runnable all the time and yet not queued: a thread in a throttled cgroup does not count as queued.
     return Cause.DESCHEDULED if interval.running else Cause.CALL
 
 
 def _by_whole(turn: Blocked, interval: Interval, limit_ns: int) -> Cause:
-    """By the whole turn: the watchdog took hardly any sample, because it did not get the GIL."""
+    """Judge by the whole turn: the watchdog took hardly any samples, because it did not get the GIL."""
     if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
         return Cause.CPU
     if suspects(turn):
         return Cause.GIL
     if interval.samples >= LOOKS_ENOUGH and not interval.running:
         return Cause.CALL
-    # No other thread had the GIL, so a full machine does not explain a turn that computed for longer than the
-    # limit. The measurement began before the turn: all of the time in between may have been computing.
+    # No other thread had the GIL, so a busy machine does not explain a turn that computed for longer than the
+    # limit. The measurement began before the turn; all of the time in between may have been computing.
     computed_ns = (turn.whole_cpu_ns or 0) - ((turn.whole_ns or 0) - turn.held_ns)
     return Cause.CPU if computed_ns >= limit_ns else Cause.DESCHEDULED
 
 
 def _waited_ns(turn: Blocked, intervals: Sequence[Interval]) -> int:
-    """For how much of the watch the kernel is known to have kept the thread waiting."""
+    """How long the thread is known to have waited in the kernel during the watch."""
     watch_began_ns = turn.at_ns + turn.held_ns - (turn.watched_ns or 0)
     looks = [look for interval in intervals for look in interval.looks if look.waited_ns]
     return sum(max(0, look.to_ns - max(look.from_ns, watch_began_ns)) for look in looks)
 
 
 def _starts_thread(interval: Interval) -> bool:
-    """Whether for most of the time it waited for a thread to start."""
+    """Whether it spent most of its time waiting for a thread to start."""
     starting_ns = sum(
         look.to_ns - look.from_ns
         for look in interval.looks

@@ -19,12 +19,12 @@ CULPRITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A thread, or a kind of short callback, with a share in a block that has no single frame to blame."""
+    """A thread or a kind of short callback, with its share in a block without a single frame to blame."""
 
     thread: str
     share: float
     stack: tuple[Frame, ...] = field(repr=False)
-    queued: int = 0  # of many short callbacks: about how many of its kind were ready at the first sample
+    queued: int = 0  # for short callbacks: about how many of this kind were ready at the first sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Diagnosis:
     sample: Sample = field(repr=False)  # the one that shows this frame best
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first; empty without a sample
     library_calls: tuple[str, ...]  # in that stack, as in `TurnStack`
-    leaf: str  # the library call, the import or the collection that was going on; "" for none
-    library: str  # the frame of an installed package that was called, with its place; "" for none
+    leaf: str  # the library call, import or garbage collection in progress; "" for none
+    library: str  # the innermost frame of an installed package, with its place; "" for none
     culprits: tuple[Culprit, ...]
 
     @property
@@ -57,7 +57,7 @@ class Diagnosis:
 
     @property
     def fault(self) -> str | None:
-        """The id of the injected fault that acted in it."""
+        """The id of the injected fault that was active in it."""
         return next((look.sample.fault for look in self.interval.looks if look.sample.fault), None)
 
 
@@ -85,7 +85,7 @@ def _diagnosis(
     if interval.depth == 0 and len({look.step for look in interval.looks}) > 1:
         cause, culprits = Cause.MANY, _shares(turn, interval, thread)
     elif stack.imports:
-        # The stack ends where the import was asked for; what ran inside it is the culprit.
+        # The stack ends at the import statement; what ran inside it is the culprit.
         cause, leaf = Cause.IMPORT, f"import {stack.imported}".strip()
         culprits = (Culprit(thread, 1.0, shown),)
         shown = shown[: len(shown) - shown[::-1].index(frame)]
@@ -125,7 +125,7 @@ def _holders(turn: Blocked) -> tuple[Culprit, ...]:
 
 
 def _shares(turn: Blocked, interval: Interval, thread: str) -> tuple[Culprit, ...]:
-    """The functions seen most among many short callbacks, each with its share of the time."""
+    """The functions that took most time among many short callbacks, each with its share."""
     spent: Counter[tuple[str, str]] = Counter()
     example: dict[tuple[str, str], StackObservation] = {}
     for look in interval.looks:
@@ -136,7 +136,7 @@ def _shares(turn: Blocked, interval: Interval, thread: str) -> tuple[Culprit, ..
     queued = {kind.label: kind.count for kind in turn.queue}
     shares = ((example[key], time_ns / whole) for key, time_ns in spent.most_common(CULPRITS))
     return tuple(
-        # The outermost frame is the callback's or the task's own function: the queue calls it by that name.
+        # The outermost frame is the callback's or the task's own function: the queue has its name.
         Culprit(thread, round(share, 3), look.sample.stack, queued.get(look.stack.frames[0].function, 0))
         for look, share in shares
     )

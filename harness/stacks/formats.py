@@ -1,4 +1,4 @@
-"""The two formats in which stacks with weights are passed on: collapsed stacks and speedscope's."""
+"""The two export formats of weighted stacks: collapsed stacks and speedscope's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 def collapsed(stacks: Iterable[tuple[Sequence[str | Frame], int]]) -> str:
     """Stacks with their counts as lines of `flamegraph.pl`, the most frequent first.
 
-    A stack has its outermost frame first; a text stands for a frame that is no line of code.
+    A stack has its outermost frame first; a string stands for a frame that is not a line of code.
     """
     counts: Counter[str] = Counter()
     for stack, count in stacks:
@@ -33,7 +33,7 @@ class SpeedscopeProfile:
 
 
 def speedscope(profiles: Iterable[SpeedscopeProfile], **head: object) -> str:
-    """Profiles as a file of https://www.speedscope.app; *head* stands at the top of it."""
+    """Profiles as a file of https://www.speedscope.app; *head* is added at its top level."""
     frames: dict[Frame, int] = {}
     drawn = [_profile(profile, frames) for profile in profiles]
     shared = {"frames": [_frame(frame) for frame in frames]}
@@ -61,5 +61,5 @@ def _frame(frame: Frame) -> Mapping[str, object]:
 
 def _name(part: str | Frame) -> str:
     text = part if isinstance(part, str) else f"{part.function} ({part.file}:{part.line})"
-    # What separates frames and lines cannot be part of a name.
+    # Separators of frames and lines cannot be part of a name.
     return text.replace(";", ",").replace("\n", " ").replace("\r", " ")

@@ -1,4 +1,4 @@
-"""The stacks that samples refer to by number, put together from the tables of frames in a record."""
+"""Rebuilds the stacks that samples refer to by number from the frame tables of a record."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from ..record.observation import Frame, FrameTable
 
 
 class FrameTables:
-    """The frames of any number of processes. A stack is known by the number of its innermost frame."""
+    """The frames of any number of processes. A stack is identified by the number of its innermost frame."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], tuple[int, Frame]] = {}
 
     def add(self, table: FrameTable) -> None:
-        """Take up the frames of one event."""
+        """Add the frames of one event."""
         for number, call in enumerate(zip(table.callers, table.frames, strict=True), table.first):
             self._calls[table.pid, number] = call
 
     def stack(self, pid: int, innermost: int) -> tuple[Frame, ...]:
-        """The frames of a stack, outermost first; cut short where a damaged line took some with it."""
+        """The frames of a stack, outermost first; outer ones are missing if a line was damaged."""
         frames: list[Frame] = []
         while (call := self._calls.get((pid, innermost))) is not None:
             innermost, frame = call

@@ -2,9 +2,9 @@
 
 The time between the samples of a turn is cut first into steps (one task or callback each), then along the
 calls of the frames that may be blamed, for as long as a single call exceeds the limit. Two long calls in one
-step are two intervals. What is left of a step after its long calls is another one if it reaches the limit,
-blamed on the function that made the calls. What is left of a turn after its long steps is the interval of
-many short callbacks. The time in which the loop was due but ran no code is an interval of its own.
+step are two intervals. The rest of that step is another one if it reaches the limit, blamed on the function
+that made the calls. The rest of a turn after its long steps is the interval of many short callbacks. The time
+in which the loop was due but ran no code is a separate interval.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ..record.value import replace
 from .ownership import CodeOwnership
 from .turn_stack import TurnStack
 
-# These say nothing about the cause: a computing thread is found at the GIL's lock, which the watchdog holds.
+# Uninformative: even a computing thread is sampled waiting for the GIL, which the watchdog holds.
 NOT_WAITING = ("", "running", "futex")
 # Two runs of samples of one call are joined across a gap of at most this fraction of their time: 1/10.
 NOISE = 10
-# What is blamed when a turn has no samples, and when the loop did not get to run at all.
+# What is blamed if a turn has no samples, and if the loop did not run at all.
 UNSEEN = Frame("", 0, "<not sampled>")
 LATE = Frame("", 0, "<late wake-up>")
 
@@ -46,11 +46,11 @@ class StackObservation:
 
     @property
     def waited_ns(self) -> int:
-        """For how much of this time the kernel is known to have kept the thread waiting."""
+        """How much of this time the thread is known to have waited in the kernel."""
         return 0 if self.sample.syscall in NOT_WAITING else self.to_ns - self.from_ns
 
     def call(self, depth: int) -> tuple[object, ...] | None:
-        """The step at depth 0, a function that may be blamed below it; `None` past the end of the stack."""
+        """The step at depth 0, below it a function that may be blamed; `None` past the end of the stack."""
         if depth == 0:
             return self.step
         if depth > len(self.path):
@@ -60,7 +60,7 @@ class StackObservation:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Observations that form one block; *depth* is that of the innermost call they share, 0 for none."""
+    """Observations that form one block; *depth* is that of their innermost common call, 0 for none."""
 
     depth: int
     looks: list[StackObservation]
@@ -116,7 +116,7 @@ def _looks(turn: Blocked, ownership: CodeOwnership, cadence: Cadence) -> Iterato
     seen = [(sample, TurnStack(sample.stack, ownership)) for sample in turn.samples if sample.stack]
     start = turn.at_ns
     if turn.woke_ns and not any(stack.frames for s, stack in seen if s.first_ns < turn.woke_ns):
-        # This needs no sample: the loop itself found that it woke up late.
+        # This needs no sample: the loop itself recorded that it woke up late.
         before = [sample for sample, _ in seen if sample.first_ns < turn.woke_ns]
         count = sum(sample.count for sample in before)
         yield _asleep(_no_sample(turn, (), count), TurnStack((), ownership), start, turn.woke_ns)
@@ -142,16 +142,16 @@ def _asleep(sample: Sample, stack: TurnStack, from_ns: int, to_ns: int) -> Stack
 
 
 def _boundary_ns(turn: Blocked, sample: Sample, following: Sample, cadence: Cadence) -> int:
-    """Where the time of one sample ends and that of the next one begins.
+    """When the time of one sample ends and that of the next one begins.
 
-    Half-way, unless the next sample came late: then what it found had held the GIL since soon after this one.
+    Half-way, unless the next sample came late: then the code in it had held the GIL since soon after this
+    one.
     """
     midway_ns = (sample.last_ns + following.first_ns) // 2
     return min(midway_ns, sample.last_ns + cadence.gap_ns(sample.last_ns - turn.at_ns))
 
 
 def _no_sample(turn: Blocked, stack: tuple[Frame, ...], count: int) -> Sample:
-    """What stands for samples where there are none."""
     at_ns = turn.at_ns
     return Sample(at_ns, at_ns, count, stack, task="", coroutine="", span="", trace_id="", span_id="")
 
@@ -165,11 +165,11 @@ def _step(sample: Sample, stack: TurnStack) -> tuple[str, str, int]:
 
 def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
     """The observations of a turn as blocks, in no order."""
-    # Not a recursive function: the stacks of recursive programs are as deep as this one could go.
+    # Not recursive: a recursive program's stack may be as deep as Python's recursion limit.
     pending = [(0, looks)]
     while pending:
         depth, looks = pending.pop()
-        long = [r for r in _runs(looks, depth) if _length(r) >= limit_ns and _of(r, depth) is not None]
+        long = [r for r in _runs(looks, depth) if _length(r) >= limit_ns and r[0].call(depth) is not None]
         kept = {id(look) for run in long for look in run}
         rest = [look for look in looks if id(look) not in kept]
         if rest and (not long or _length(rest) >= limit_ns):
@@ -178,11 +178,12 @@ def _cut(looks: list[StackObservation], limit_ns: int) -> Iterator[Interval]:
 
 
 def _runs(looks: list[StackObservation], depth: int) -> list[list[StackObservation]]:
-    """Consecutive observations of the same call, across the odd sample of another one."""
+    """Consecutive observations of the same call, ignoring a stray sample of another call between them."""
     runs: list[list[StackObservation]] = []
     for call, group in groupby(looks, key=lambda look: look.call(depth)):
         run = list(group)
-        around = _length(runs[-2]) + _length(run) if len(runs) >= 2 and _of(runs[-2], depth) == call else 0
+        is_resumed = len(runs) >= 2 and runs[-2][0].call(depth) == call
+        around = _length(runs[-2]) + _length(run) if is_resumed else 0
         if around and _length(runs[-1]) * NOISE <= around:
             noise = runs.pop()
             runs[-1] += noise + run
@@ -191,12 +192,8 @@ def _runs(looks: list[StackObservation], depth: int) -> list[list[StackObservati
     return runs
 
 
-def _of(run: list[StackObservation], depth: int) -> tuple[object, ...] | None:
-    return run[0].call(depth)
-
-
 def _joined(intervals: list[Interval]) -> list[Interval]:
-    """A recursive function is cut at every level of its calls; neighbours with one blame are one block."""
+    """Merge neighbours with the same blame: a recursive function is cut at every level of its calls."""
     joined: list[Interval] = []
     for interval in intervals:
         if interval.depth and joined and joined[-1].blame == interval.blame:
@@ -212,7 +209,7 @@ def _length(looks: list[StackObservation]) -> int:
 
 
 def blamed(interval: Interval) -> tuple[Frame, StackObservation]:
-    """The function seen most at the interval's depth, on the line seen most, and an observation of that."""
+    """The most sampled function at the interval's depth, on its most sampled line, with an observation."""
     functions: Counter[tuple[str, str]] = Counter()
     lines: Counter[Frame] = Counter()
     for look in interval.looks:
@@ -220,9 +217,7 @@ def blamed(interval: Interval) -> tuple[Frame, StackObservation]:
         functions[frame.file, frame.function] += look.sample.count
         lines[frame] += look.sample.count
     function = max(functions, key=lambda key: functions[key])
-    blamed = max(
-        (line for line in lines if (line.file, line.function) == function), key=lambda key: lines[key]
-    )
+    blamed = max((f for f in lines if (f.file, f.function) == function), key=lambda line: lines[line])
     seen = (look for look in interval.looks if _frame(look, interval.depth) == blamed)
     return blamed, max(seen, key=lambda look: look.sample.count)
 

@@ -1,6 +1,6 @@
 """Whose code a file is: the program's, a library's, Python's own, or the harness's.
 
-Everything that names a line asks here: the report, the console, `--calls` and the view from outside.
+Used wherever a line is named: in the report, the console, `--calls` and the view from outside.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path, PurePath
 
 from ..record.observation import Frame
 
-# Where this harness lies. In a target that is where the probe was loaded from.
+# The folder of this harness; in a target, the one that the probe was loaded from.
 HARNESS = str(Path(__file__).absolute().parents[1])
 # The rooms whose code runs inside a target beside the program's own. `mayhem/` is a program like any other.
 _ROOMS = ("probe", "console", "record", "stacks")
 
-# Where packages are installed; the standard library's folder often lies around it.
+# Where packages are installed, often inside the standard library's folder.
 _INSTALLED = ("site-packages", "dist-packages")
 # `importlib.import_module` is the part of the import system that is not frozen.
 _IMPORT, _IMPORTLIB = "<frozen importlib", ("importlib", "__init__.py")
@@ -82,8 +82,8 @@ class CodeOwnership:
         return f"{self.short(frame.file)}:{frame.line} {frame.function}" if frame is not None else ""
 
 
-# Cached, as the next one: a record repeats a few hundred files in millions of frames. Bounded, because this
-# runs in targets as well.
+# Cached, because a record repeats a few hundred files in millions of frames; bounded, because this also runs
+# in targets.
 @lru_cache(maxsize=8192)
 def _owner(file: str, ownership: CodeOwnership) -> Owner:
     if file.startswith(_harness_folders(ownership.harness)):
@@ -109,7 +109,7 @@ def _harness_folders(root: str) -> tuple[str, ...]:
 
 
 def _is_standard_library(path: PurePath) -> bool:
-    """By the folder that every CPython on POSIX has, as ``/usr/lib/python3.12/socket.py``."""
+    """Judge by the folder that every CPython on POSIX has, as in ``/usr/lib/python3.12/socket.py``."""
     return any(part.startswith("python3.") for part in path.parts[:-1])
 
 

@@ -1,8 +1,8 @@
 """A stack cut to the turn that was running, and which of its frames to blame.
 
-The program's own code comes first, because there the fix is written; then code that is neither the program's
-nor a library's; then whatever there is. Frames outside the turn (the code that started the loop) and the
-harness's own are never blamed.
+The program's own code comes first, because the fix is written there; then code that is neither the program's
+nor a library's; then any other. Frames outside the turn (the code that started the loop) and the harness's
+own are never blamed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import PurePath
 from ..record.observation import Frame
 from .ownership import CodeOwnership, Owner
 
-# The functions of asyncio that drive a turn; a callback's code lies inside the innermost of them. By bare
-# name, because a stack that was read from outside has no other. Under uvloop only the runner is seen.
+# The functions of asyncio that drive a turn; a callback's code runs inside the innermost of them. Bare names,
+# because stacks read from outside have no others. Under uvloop only the runner appears.
 _DRIVERS = {
     "base_events.py": ("run_forever", "run_until_complete", "_run_once"),
     "events.py": ("_run",),
@@ -28,7 +28,7 @@ class TurnStack:
     """One stack of one thread, read once. Frames are outermost first."""
 
     def __init__(self, stack: Sequence[Frame], ownership: CodeOwnership) -> None:
-        """*stack* is a thread's, a task's or a traceback's; without a running loop all of it is the turn."""
+        """*stack* is that of a thread, task or traceback; without a running loop, all of it is the turn."""
         self.whole = folded(stack)
         self._ownership = ownership
         start = max((i for i, f in enumerate(self.whole, 1) if is_driver(f.file, f.function)), default=0)
@@ -63,8 +63,7 @@ class TurnStack:
     def library_calls(self) -> tuple[str, ...]:
         """The calls below the innermost code that is no library, outermost first, as ``queue.Queue.get``.
 
-        Calls of `logging` are listed wherever they stand: it calls the program's own handlers, whose frames
-        then lie inside it.
+        Calls of `logging` are listed wherever they are, because it calls the program's own handlers.
         """
         start = len(self.frames)
         while start and self._ownership.is_library(self.frames[start - 1]):
@@ -82,7 +81,7 @@ class TurnStack:
     def library(self, blamed: Frame) -> str:
         """The innermost frame of an installed package, as ``Request.host (aiohttp/web_request.py:438)``.
 
-        It is looked for below the program's own code, if there is any: above that stands the framework that
+        If the program's own code is in the stack, only frames below it count: above it is the framework that
         called the program. "" for none, and for the blamed frame itself.
         """
         whose = self._ownership
@@ -100,11 +99,11 @@ class TurnStack:
     def _module(self, frame: Frame) -> str:
         path = PurePath(self._ownership.short(frame.file)).with_suffix("")
         if path.is_absolute():
-            return _stem(frame)  # in no folder that is known to be imported from
+            return _stem(frame)  # in no known import folder
         return ".".join(path.parts[:-1] if path.name == "__init__" else path.parts)
 
     def _call(self, frame: Frame) -> str:
-        # A module that is frozen into the interpreter, as <frozen os>, has a name and no path.
+        # A module frozen into the interpreter, such as <frozen os>, has a name but no path.
         file = frame.file.removeprefix("<frozen ").removesuffix(">")
         path = PurePath(self._ownership.short(file)).with_suffix("")
         module = path.parent if path.name == "__init__" else path
@@ -114,8 +113,7 @@ class TurnStack:
 def blamable(owners: Sequence[Owner]) -> list[int]:
     """Which frames of a turn may be blamed, by their owners, outermost first; the last one is to blame.
 
-    An import is blamed on the code that asked for it, and not on the module that is slow to load, nor on the
-    import system.
+    An import is blamed on the importing code, not on the module that is slow to load or the import system.
     """
     asked = _first_import(owners)
     for end in (asked, len(owners)):
@@ -139,14 +137,14 @@ def drivers_in(file: str) -> tuple[str, ...]:
 
 
 def folded(stack: Sequence[Frame]) -> tuple[Frame, ...]:
-    """The stack with comprehensions as part of the function they stand in, as from Python 3.12 on.
+    """The stack with comprehensions merged into the enclosing function, as in Python 3.12 and later.
 
     The function keeps its name and gets the line inside the comprehension.
     """
     frames: list[Frame] = []
     for frame in stack:
         function = enclosing(frame.function)
-        # A stack read from outside has bare names: then it is the function that the comprehension runs in.
+        # A stack read from outside has bare names; the caller is then the enclosing function.
         if frame.function in _COMPREHENSIONS:
             function = frames[-1].function if frames and frames[-1].file == frame.file else frame.function
         inside = frame._replace(function=function)
@@ -158,9 +156,9 @@ def folded(stack: Sequence[Frame]) -> tuple[Frame, ...]:
 
 
 def enclosing(function: str) -> str:
-    """The qualified name of the function that a comprehension stands in; any other name as it is."""
+    """The qualified name of the function around a comprehension; any other name is returned unchanged."""
     while function.endswith(_COMPREHENSIONS):
-        # The code of a module has no name to stand before that of its comprehensions.
+        # The name of a comprehension at module level has no prefix.
         function = function.rpartition(".<locals>.")[0] or "<module>"
     return function
 

@@ -1,4 +1,4 @@
-"""What a blocked call waited for: by the library it was in, else by where the kernel had the thread."""
+"""What a blocked call waited for, judged by its library, else by the thread's system call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WaitKind(StrEnum):
     UNKNOWN = ""
 
 
-# Only libraries that tell more than the system call: a queue waits for a lock, a name lookup in `poll`.
+# Only libraries more specific than the system call: a queue waits for a lock, a name lookup in `poll`.
 _BY_LIBRARY = {
     "concurrent.futures": WaitKind.FUTURE,
     "dns": WaitKind.DNS,
@@ -51,7 +51,7 @@ _BY_LIBRARY = {
 }
 _SYSCALLS = {
     WaitKind.SLEEP: "clock_nanosleep nanosleep",
-    # A computing thread is found at a futex too, the GIL's; but the cause of its block is not a call.
+    # A computing thread also waits in a futex, for the GIL, but then the cause of its block is not a call.
     WaitKind.LOCK: "futex",
     WaitKind.SUBPROCESS: "wait4 waitid",
     WaitKind.FILE: "access copy_file_range faccessat fallocate fcntl fdatasync flock fsync ftruncate "
@@ -64,7 +64,7 @@ _BY_SYSCALL = {name: kind for kind, names in _SYSCALLS.items() for name in names
 
 
 def waits_for(interval: Interval) -> WaitKind:
-    """What most of the waiting in an interval was for; `WaitKind.UNKNOWN` when that is not known."""
+    """What an interval mostly waited for; `WaitKind.UNKNOWN` if that is not known."""
     waited_ns: Counter[WaitKind] = Counter()
     for look in interval.looks:
         kind = _kind(look)

@@ -27,14 +27,15 @@ from typing import Protocol
 
 from ..mayhem.errors import LeaseLostError, OversizedMessageError
 from ..mayhem.message import DeadLettered, Delivery, Message
+from .expect import same, true
 
 # Short, because checks wait for its end, but long enough for a few calls on a busy machine.
 SHORT_LEASE_S = 0.6
 # For checks that are not about leases: a message that is held back then fails the check.
 LONG_LEASE_S = 60.0
-# A check that has not ended after this time waits for a message that does not come.
+# A check that has not ended after this time fails: it waits for a message that does not come.
 PATIENCE_S = 30.0
-# How often a check is tried on a machine that is too slow before it fails.
+# Number of tries before a check fails on a machine that is too slow.
 TRIES = 5
 LARGE_BYTES = 10_000_000
 
@@ -94,7 +95,7 @@ class Bench:
             self.clock.advance(duration_s)
 
     async def expire(self) -> None:
-        """Let a lease end that began just now. In real time, the next `get` waits for that."""
+        """Let a lease end that has just begun. In real time, the next `get` waits for that."""
         if self.clock is not None:
             self.clock.advance(self.lease_s * 1.1)
 
@@ -125,7 +126,7 @@ def _check(lease_s: float) -> Callable[[Callable[[Bench], Awaitable[None]]], Che
                     async with make(lease_s) as bench:
                         await _within_patience(examine(bench))
                     return
-            raise AssertionError(f"{examine.__name__}: this machine was too slow for it, {TRIES} times")
+            raise AssertionError(f"{examine.__name__}: this machine was too slow in all {TRIES} tries")
 
         _checks.append(check)
         return check
@@ -150,7 +151,7 @@ async def a_message_is_handed_out_whole(bench: Bench) -> None:
     message = Message("a", b'{"host": "h"}', 1700000000.123456, {"traceparent": "00-1-2-01"})
     await bench.broker.put(message)
 
-    _same(await bench.broker.get(10), [Delivery(message, 1)])
+    same(await bench.broker.get(10), [Delivery(message, 1)])
 
 
 @_check(LONG_LEASE_S)
@@ -158,7 +159,7 @@ async def a_message_needs_no_headers(bench: Bench) -> None:
     """A message without headers is handed out without headers."""
     await bench.broker.put(Message("a", b"{}", 1.5))
 
-    _same([delivery.message for delivery in await bench.broker.get(10)], [Message("a", b"{}", 1.5, {})])
+    same([delivery.message for delivery in await bench.broker.get(10)], [Message("a", b"{}", 1.5, {})])
 
 
 @_check(LONG_LEASE_S)
@@ -175,7 +176,7 @@ async def unknown_headers_are_left_alone(bench: Bench) -> None:
     await bench.broker.put(Message("a", b"{}", 1.5, headers))
 
     (delivery,) = await bench.broker.get(10)
-    _same(dict(delivery.message.headers), headers)
+    same(dict(delivery.message.headers), headers)
 
 
 @_check(LONG_LEASE_S)
@@ -186,10 +187,10 @@ async def any_bytes_are_a_body(bench: Bench) -> None:
         await bench.broker.put(Message(message_id, body, 1.5))
 
     deliveries = await _take(bench.broker, len(bodies))
-    _same({delivery.message.id: delivery.message.body for delivery in deliveries}, bodies)
+    same({delivery.message.id: delivery.message.body for delivery in deliveries}, bodies)
     for delivery in deliveries:
         await bench.broker.dead_letter(delivery, reason="poison")
-    _same(await bench.broker.pending(), 0)
+    same(await bench.broker.pending(), 0)
 
 
 @_check(LONG_LEASE_S)
@@ -200,10 +201,10 @@ async def any_text_is_an_id(bench: Bench) -> None:
         await bench.broker.put(Message(message_id, b"{}", 1.5))
 
     deliveries = await _take(bench.broker, len(ids))
-    _same(sorted(delivery.message.id for delivery in deliveries), sorted(ids))
+    same(sorted(delivery.message.id for delivery in deliveries), sorted(ids))
     for delivery in deliveries:
         await bench.broker.ack(delivery)
-    _same(await bench.broker.pending(), 0)
+    same(await bench.broker.pending(), 0)
 
 
 @_check(LONG_LEASE_S)
@@ -216,10 +217,10 @@ async def a_large_message_is_carried_or_refused(bench: Bench) -> None:
         pass
     else:
         (delivery,) = await bench.broker.get(10)
-        _true(delivery.message == large, "the large message arrived changed")
+        true(delivery.message == large, "the large message arrived changed")
         await bench.broker.ack(delivery)
 
-    _same((await _one(bench, "small")).message.id, "small")
+    same((await _one(bench, "small")).message.id, "small")
 
 
 # --- publishing ---------------------------------------------------------------------------------------
@@ -234,8 +235,8 @@ async def the_same_id_is_one_message(bench: Bench) -> None:
     await bench.broker.ack(delivery)
     await bench.broker.put(Message("a", b"and again", 3.5))
 
-    _same((delivery.message.body, await bench.broker.pending()), (b"{}", 0))
-    _same(await _due(bench), [])
+    same((delivery.message.body, await bench.broker.pending()), (b"{}", 0))
+    same(await _due(bench), [])
 
 
 @_check(LONG_LEASE_S)
@@ -245,7 +246,7 @@ async def messages_come_in_their_order(bench: Bench) -> None:
         await bench.broker.put(Message(str(number), b"{}", 1.5))
 
     taken = [delivery.message.id for _ in range(20) for delivery in await bench.broker.get(1)]
-    _same(taken, [str(number) for number in range(20)])
+    same(taken, [str(number) for number in range(20)])
 
 
 # --- taking -------------------------------------------------------------------------------------------
@@ -258,8 +259,8 @@ async def no_more_than_the_limit_is_handed_out(bench: Bench) -> None:
         await bench.broker.put(Message(str(number), b"{}", 1.5))
 
     first, second = await bench.broker.get(3), await bench.broker.get(3)
-    _same(sorted(delivery.message.id for delivery in first), ["0", "1", "2"])
-    _same(sorted(delivery.message.id for delivery in second), ["3", "4"])
+    same(sorted(delivery.message.id for delivery in first), ["0", "1", "2"])
+    same(sorted(delivery.message.id for delivery in second), ["3", "4"])
 
 
 @_check(LONG_LEASE_S)
@@ -267,10 +268,10 @@ async def get_waits_for_a_message(bench: Bench) -> None:
     """On an empty queue, `get` waits for a message."""
     getting = asyncio.create_task(bench.broker.get(10))
     done, _ = await asyncio.wait({getting}, timeout=0.1)
-    _true(not done, "there was nothing to get")
+    true(not done, "there was nothing to get")
     await bench.peer.put(Message("a", b"{}", 1.5))
 
-    _same([delivery.message.id for delivery in await getting], ["a"])
+    same([delivery.message.id for delivery in await getting], ["a"])
 
 
 @_check(LONG_LEASE_S)
@@ -288,9 +289,9 @@ async def a_cancelled_get_keeps_nothing(bench: Bench) -> None:
         await asyncio.wait({getting, putting})
         taken = await (bench.peer.get(1) if getting.cancelled() else getting)
 
-        _same([delivery.message.id for delivery in taken], [str(number)])
+        same([delivery.message.id for delivery in taken], [str(number)])
         await (bench.peer if getting.cancelled() else bench.broker).ack(taken[0])
-    _same(await bench.broker.pending(), 0)
+    same(await bench.broker.pending(), 0)
 
 
 @_check(LONG_LEASE_S)
@@ -315,7 +316,7 @@ async def consumers_share_without_sharing_a_message(bench: Bench) -> None:
         for number in range(20, 40):
             await bench.broker.put(Message(str(number), b"{}", 1.5))
 
-    _same(sorted(taken, key=int), [str(number) for number in range(40)])
+    same(sorted(taken, key=int), [str(number) for number in range(40)])
 
 
 # --- leases -------------------------------------------------------------------------------------------
@@ -330,7 +331,7 @@ async def a_leased_message_is_not_handed_out_again(bench: Bench) -> None:
     due, pending = await _due(bench), await bench.broker.pending()
     bench.must_be_before(since_s + bench.lease_s)
 
-    _same((due, pending), ([], 2))
+    same((due, pending), ([], 2))
 
 
 @_check(SHORT_LEASE_S)
@@ -339,7 +340,7 @@ async def a_lease_that_ends_brings_the_message_again(bench: Bench) -> None:
     first = await _one(bench)
     for number in (2, 3):
         await bench.expire()
-        _same(await bench.peer.get(10), [Delivery(first.message, number)])
+        same(await bench.peer.get(10), [Delivery(first.message, number)])
 
 
 @_check(SHORT_LEASE_S)
@@ -353,10 +354,10 @@ async def an_extended_lease_lasts_from_the_extension(bench: Bench) -> None:
     due = await _due(bench, "marker")
     bench.must_be_before(since_s + bench.lease_s)
 
-    _same(due, [])
+    same(due, [])
     await bench.expire()
     again = await _take(bench.peer, 2)
-    _same(sorted((d.message.id, d.number) for d in again), [("a", 2), ("marker", 2)])
+    same(sorted((d.message.id, d.number) for d in again), [("a", 2), ("marker", 2)])
 
 
 @_check(SHORT_LEASE_S)
@@ -372,7 +373,7 @@ async def a_late_extension_holds_or_is_refused(bench: Bench) -> None:
     due = await _due(bench)
     bench.must_be_before(since_s + bench.lease_s)
 
-    _same(due, [])
+    same(due, [])
 
 
 @_check(SHORT_LEASE_S)
@@ -389,11 +390,11 @@ async def a_lost_lease_settles_nothing(bench: Bench) -> None:
     pending, due = await bench.broker.pending(), await _due(bench)
     bench.must_be_before(since_s + bench.lease_s * 0.5)
 
-    _same((refused, pending, due), ([True] * 4, 4, []))
-    _same(await bench.broker.dead_letters(), [])
+    same((refused, pending, due), ([True] * 4, 4, []))
+    same(await bench.broker.dead_letters(), [])
     for delivery in new:
         await bench.peer.ack(delivery)
-    _same(await bench.broker.pending(), 1)  # the marker of `_due`
+    same(await bench.broker.pending(), 1)  # the marker of `_due`
 
 
 # --- settling -----------------------------------------------------------------------------------------
@@ -405,8 +406,8 @@ async def an_acked_message_is_done_with(bench: Bench) -> None:
     await bench.broker.ack(await _one(bench))
     await bench.wait_s(bench.lease_s * 1.2)
 
-    _same(await bench.broker.pending(), 0)
-    _same(await _due(bench), [])
+    same(await bench.broker.pending(), 0)
+    same(await _due(bench), [])
 
 
 @_check(LONG_LEASE_S)
@@ -418,9 +419,9 @@ async def a_nacked_message_comes_after_its_delay(bench: Bench) -> None:
     due, pending = await _due(bench), await bench.broker.pending()
     bench.must_be_before(since_s + SHORT_LEASE_S)
 
-    _same((due, pending), ([], 2))
+    same((due, pending), ([], 2))
     await bench.wait_s(0 if bench.clock is None else SHORT_LEASE_S)
-    _same(await bench.broker.get(10), [Delivery(delivery.message, 2)])
+    same(await bench.broker.get(10), [Delivery(delivery.message, 2)])
 
 
 @_check(SHORT_LEASE_S)
@@ -433,7 +434,7 @@ async def a_delay_may_be_longer_than_the_lease(bench: Bench) -> None:
     due = await _due(bench)
     bench.must_be_before(since_s + bench.lease_s * 2)
 
-    _same(due, [])
+    same(due, [])
 
 
 @_check(LONG_LEASE_S)
@@ -444,7 +445,7 @@ async def a_message_handed_back_without_delay_comes_at_once(bench: Bench) -> Non
     await asyncio.sleep(0)
     await bench.broker.nack(delivery, delay_s=0)
 
-    _same(await getting, [Delivery(delivery.message, 2)])
+    same(await getting, [Delivery(delivery.message, 2)])
 
 
 @_check(SHORT_LEASE_S)
@@ -458,11 +459,11 @@ async def a_dead_letter_is_kept_and_not_handed_out(bench: Bench) -> None:
     await bench.wait_s(bench.lease_s * 1.2)
 
     first, second = await bench.peer.dead_letters()
-    _same(first, DeadLettered(Delivery(message, 1), "poison ✓"))
-    _same((second.delivery.message.id, second.reason), ("b", "as well"))
-    _same(len(await bench.peer.dead_letters(1)), 1)
-    _same(await bench.broker.pending(), 0)
-    _same(await _due(bench), [])
+    same(first, DeadLettered(Delivery(message, 1), "poison ✓"))
+    same((second.delivery.message.id, second.reason), ("b", "as well"))
+    same(len(await bench.peer.dead_letters(1)), 1)
+    same(await bench.broker.pending(), 0)
+    same(await _due(bench), [])
 
 
 @_check(LONG_LEASE_S)
@@ -475,9 +476,9 @@ async def a_settled_delivery_cannot_be_settled_again(bench: Bench) -> None:
 
     settled = (acked, nacked, dead)
     refused = [await _refused(settle) for d in settled for settle in _settlements(bench.broker, d)]
-    _same(refused, [True] * 12)
-    _same([(d.message.id, d.number) for d in await bench.broker.get(10)], [("nacked", 2)])
-    _same([aside.reason for aside in await bench.broker.dead_letters()], ["poison"])
+    same(refused, [True] * 12)
+    same([(d.message.id, d.number) for d in await bench.broker.get(10)], [("nacked", 2)])
+    same([aside.reason for aside in await bench.broker.dead_letters()], ["poison"])
 
 
 # --- the end ------------------------------------------------------------------------------------------
@@ -491,11 +492,11 @@ async def a_drained_broker_hands_out_nothing_but_settles(bench: Bench) -> None:
     bench.broker.drain()
     bench.broker.drain()
 
-    _same([list(await bench.broker.get(10)) for _ in range(2)], [[], []])
+    same([list(await bench.broker.get(10)) for _ in range(2)], [[], []])
     await bench.broker.extend(acked)
     await bench.broker.ack(acked)
     await bench.broker.nack(nacked, delay_s=0)
-    _same(await bench.broker.pending(), 2)
+    same(await bench.broker.pending(), 2)
 
 
 @_check(LONG_LEASE_S)
@@ -506,11 +507,11 @@ async def draining_ends_a_wait_and_keeps_nothing(bench: Bench) -> None:
     bench.broker.drain()
     taken = list(await getting)
     if bench.peer is bench.broker:
-        _same(taken, [])
+        same(taken, [])
         return
     await bench.peer.put(Message("a", b"{}", 1.5))
 
-    _same((taken, [d.message.id for d in await bench.peer.get(10)]), ([], ["a"]))
+    same((taken, [d.message.id for d in await bench.peer.get(10)]), ([], ["a"]))
 
 
 BROKER_CHECKS: tuple[Check, ...] = tuple(_checks)
@@ -559,13 +560,3 @@ async def _refused(settle: Callable[[], Awaitable[None]]) -> bool:
     except LeaseLostError:
         return True
     return False
-
-
-def _same(found: object, expected: object) -> None:
-    if found != expected:
-        raise AssertionError(f"expected {expected!r}, got {found!r}")
-
-
-def _true(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(otherwise)

@@ -18,7 +18,7 @@ from ..watching import Watch, watch_loop
 LIMIT_MS = 50.0
 
 # In a suite, garbage collection hits whichever test is running and traverses the heap of all tests; a busy
-# machine hits any test. Neither can be mended in the code under test.
+# machine hits any test. Neither can be fixed in the code under test.
 NOBODYS_FAULT = ("gc", "descheduled")
 
 # How much a message shows: the longest blocks, and for each the innermost frames and the longest waits.
@@ -60,7 +60,7 @@ def no_blocks(limit_ms: float = LIMIT_MS) -> Iterator[Watch]:
 
 
 def explain(blocks: Sequence[Block], limit_ms: float) -> str:
-    """Describe each block, longest first: what held the loop, where, how long, in which task, who waited."""
+    """Describe each block, longest first: what held the loop, where, how long, in which task; and victims."""
     longest = sorted(blocks, key=lambda block: block.held_ms, reverse=True)
     parts = ["\n".join(_lines(block, limit_ms)) for block in longest[:BLOCKS]]
     if len(blocks) > BLOCKS:

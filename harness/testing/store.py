@@ -24,14 +24,15 @@ from random import Random
 from typing import Protocol
 
 from ..mayhem.errors import MalformedMessageError
+from .expect import same, true
 
 HOST, OTHER_HOST = "web-1", "web-2"
-# A check that has not ended after this time waits for something that does not happen.
+# A check that has not ended after this time fails: it waits for something that does not happen.
 PATIENCE_S = 30.0
-# Limit on the number of loop turns before a save is cancelled, which grows until a save finishes first.
+# Limit on the number of loop turns before a save is cancelled; it grows until a save finishes first.
 MAX_PASSES = 100_000
 
-# All different, and none must be interpreted.
+# All are different, and none may be interpreted.
 UNUSUAL = (
     "",
     " ",
@@ -74,7 +75,7 @@ async def what_save_returned_from_is_kept(make: Make) -> None:
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         for number in range(1, 4):
             await bench.store.save(f"m-{number}", HOST)
-            _same(await bench.kept(), {f"m-{n}": (HOST, 1) for n in range(1, number + 1)})
+            same(await bench.kept(), {f"m-{n}": (HOST, 1) for n in range(1, number + 1)})
 
 
 async def saving_again_only_counts(make: Make) -> None:
@@ -83,7 +84,7 @@ async def saving_again_only_counts(make: Make) -> None:
         for host in (HOST, HOST, OTHER_HOST):
             await bench.store.save("m", host)
 
-        _same(await bench.kept(), {"m": (HOST, 3)})
+        same(await bench.kept(), {"m": (HOST, 3)})
 
 
 async def the_same_id_may_be_saved_at_once(make: Make) -> None:
@@ -91,7 +92,7 @@ async def the_same_id_may_be_saved_at_once(make: Make) -> None:
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(bench.store.save("m", HOST) for _ in range(30)))
 
-        _same(await bench.kept(), {"m": (HOST, 30)})
+        same(await bench.kept(), {"m": (HOST, 30)})
 
 
 async def many_may_be_saved_at_once(make: Make) -> None:
@@ -100,7 +101,7 @@ async def many_may_be_saved_at_once(make: Make) -> None:
     async with make() as bench, asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(bench.store.save(key, host) for key, (host, _) in expected.items()))
 
-        _same(await bench.kept(), expected)
+        same(await bench.kept(), expected)
 
 
 async def a_cancelled_save_leaves_the_store_usable(make: Make) -> None:
@@ -122,12 +123,12 @@ async def a_cancelled_save_leaves_the_store_usable(make: Make) -> None:
             await bench.store.save(f"m-{passes}", f"web-{passes}")
             expected |= {f"m-{passes}": f"web-{passes}", beside: beside}
             passes = passes + 1 + passes // 4
-        _true(finished, f"no save finished within {MAX_PASSES} turns of the loop")
+        true(finished, f"no save finished within {MAX_PASSES} turns of the loop")
 
         kept = await bench.kept()
-        _same({key: host for key, (host, _) in kept.items()}, expected)
+        same({key: host for key, (host, _) in kept.items()}, expected)
         for key, (_, times) in kept.items():
-            _true(times == 1 or (times == 2 and key.startswith("m-")), f"{key} was saved {times} times")
+            true(times == 1 or (times == 2 and key.startswith("m-")), f"{key} was saved {times} times")
 
 
 async def unusual_text_is_kept_as_it_is(make: Make) -> None:
@@ -136,7 +137,7 @@ async def unusual_text_is_kept_as_it_is(make: Make) -> None:
         for text in UNUSUAL:
             await bench.store.save(text, text)
 
-        _same(await bench.kept(), {text: (text, 1) for text in UNUSUAL})
+        same(await bench.kept(), {text: (text, 1) for text in UNUSUAL})
 
 
 async def what_cannot_be_kept_is_malformed(make: Make) -> None:
@@ -151,7 +152,7 @@ async def what_cannot_be_kept_is_malformed(make: Make) -> None:
             fit.append(text)
         await bench.store.save("m", HOST)
 
-        _same(await bench.kept(), dict.fromkeys(fit, (HOST, 1)))
+        same(await bench.kept(), dict.fromkeys(fit, (HOST, 1)))
 
 
 STORE_CHECKS: tuple[Check, ...] = (
@@ -163,13 +164,3 @@ STORE_CHECKS: tuple[Check, ...] = (
     unusual_text_is_kept_as_it_is,
     what_cannot_be_kept_is_malformed,
 )
-
-
-def _same(found: object, expected: object) -> None:
-    if found != expected:
-        raise AssertionError(f"expected {expected!r}, got {found!r}")
-
-
-def _true(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(otherwise)

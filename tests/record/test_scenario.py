@@ -321,7 +321,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             '"http"\nurl = "http://127.0.0.1/"',
             [
                 'first.toml:7: load.sender: "http" cannot load the broker "sqlite:" of the chaos service',
-                'The sender for it is "sqlite".',
+                'Use the sender "sqlite".',
             ],
         ),
     ],

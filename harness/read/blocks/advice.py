@@ -34,14 +34,14 @@ class Hint:
     """What to write in place of a call that blocked."""
 
     text: str  # one sentence
-    help: str  # where the guide says more: "docs/blocking.md#sleep"
+    help: str  # the section of the guide: "docs/blocking.md#sleep"
 
 
 CAUSES = {
     "call": Advice(
         "waiting in a call",
         "The loop's thread was off the processor, inside a call that waits.",
-        "Use the asynchronous form of the call, or give it a thread: await asyncio.to_thread(...).",
+        "Use the asynchronous form of the call, or run it in a thread: await asyncio.to_thread(...).",
         "call",
     ),
     "cpu": Advice(

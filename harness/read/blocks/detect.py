@@ -61,20 +61,18 @@ def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
 
 
 def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[Block]:
-    started = loop.started if loop else None
-    ownership = history.ownership(turn.pid)
-    found = list(
-        diagnose(
-            turn,
-            ownership,
-            limit_ns=started.limit_ns if started else history.run.block_limit_ns,
-            cadence=started.cadence if started else CADENCE,
-            thread=started.thread if started else "",
-        )
+    ownership, limit_ns, cadence, thread = (
+        history.ownership(turn.pid),
+        history.run.block_limit_ns,
+        CADENCE,
+        "",
     )
+    if loop is not None:
+        limit_ns, cadence, thread = loop.started.limit_ns, loop.started.cadence, loop.started.thread
+    found = list(diagnose(turn, ownership, limit_ns=limit_ns, cadence=cadence, thread=thread))
     for one in found:
         victims = _victims(turn, one.interval) if len(found) > 1 else turn.victims
-        # Those that are not listed waited the shortest: of several blocks in the turn, for the last one.
+        # Unlisted victims waited the shortest, so they count for the last block of the turn.
         unlisted = turn.victims_total - len(turn.victims) if one is found[-1] else 0
         yield _block(turn, one, ownership, history, victims, len(victims) + unlisted)
 
@@ -128,7 +126,7 @@ def _block(
 
 
 def _victims(turn: Blocked, interval: Interval) -> tuple[event.DelayedStep, ...]:
-    """The victims that were due before the block ended, each with the part of its wait inside the block."""
+    """The victims that were due before the block ended, with the part of their wait inside the block."""
     began_ns, over_ns = interval.looks[0].from_ns, interval.looks[-1].to_ns
     turn_over_ns = turn.at_ns + turn.held_ns
     parts = ((v, over_ns - max(began_ns, turn_over_ns - v.delayed_ns)) for v in turn.victims)

@@ -1,7 +1,7 @@
 """How much lower latency would be if a place did not block: an estimate from the requests of the same run.
 
-From the latency of each answered request, subtract the time for which the place held the loop meanwhile, and
-take the percentile of the remainders. This is a sum, not a simulation. The estimate is
+From the latency of each answered request, subtract the time that the place held the loop during the request,
+and take the percentile of the remainders. This is a sum, not a simulation. The estimate is
 
 - too high where a request would have waited for something else in that time;
 - too low where a queue built up behind the block, and later requests waited for it to drain.
@@ -30,22 +30,16 @@ def with_impact(
     history: History, blocks: tuple[Block, ...], places: tuple[Blocker, ...]
 ) -> tuple[Blocker, ...]:
     """The places with the latency that each costs by itself, where it can be estimated."""
-    return (
-        *(
-            replace(place, p99_gain_ms=p99_ms(history, (block for block in blocks if is_at(block, place))))
-            for place in places[:PLACES]
-        ),
-        *places[PLACES:],
+    worst = (
+        replace(place, p99_gain_ms=p99_ms(history, (block for block in blocks if is_at(block, place))))
+        for place in places[:PLACES]
     )
+    return (*worst, *places[PLACES:])
 
 
 def p99_ms(history: History, blocks: Iterable[Block]) -> float | None:
     """How much lower p99 latency would be without *blocks*; `None` where it cannot be estimated."""
-    due = [
-        (request.intended_ns, request.done_ns)
-        for request in history.requests
-        if request.intended_ns is not None
-    ]
+    due = [(r.intended_ns, r.done_ns) for r in history.requests if r.intended_ns is not None]
     if not due or len(history.loops) != 1:
         return None
     held = _Held(history, blocks)
@@ -70,7 +64,6 @@ class _Held:
         self._before = list(accumulate(self._lengths, initial=0))
 
     def between(self, from_ns: int, to_ns: int) -> int:
-        """The time held between two instants."""
         return self._until(to_ns) - self._until(from_ns)
 
     def _until(self, at_ns: int) -> int:

@@ -1,7 +1,7 @@
-"""What was seen of a late turn from outside, joined with what the probe saw of it from inside.
+"""Adds the thread dumps from outside to what the probe recorded of a late turn from inside.
 
-While code holds the GIL the probe sees nothing, and at its end only where the code came to rest. The look
-from outside names the thread that had the GIL, and the line.
+While code holds the GIL the probe records nothing, and afterwards only the line where the GIL was released. A
+dump from outside names the thread that had the GIL, and its line.
 """
 
 from __future__ import annotations
@@ -17,38 +17,23 @@ from ..history import History
 
 
 def only_seen_outside(history: History) -> Iterator[Blocked]:
-    """The turns in which processes ended while code held the GIL: only the outside has seen them.
-
-    The probe would have told of each at its end, or when it got a chance to look.
-    """
+    """The turns in which processes ended while code held the GIL, so that the probe could not record them."""
+    dumps = history.of(ThreadsDumped)
     for loop in history.loops:
         page, of = loop.page, (loop.started.pid, loop.started.loop)
         began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
-        looks_ns = [
-            look.at_ns
-            for look in history.of(ThreadsDumped)
-            if (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
-        ]
-        is_told = any(
-            (turn.pid, turn.loop) == of and turn.at_ns + turn.held_ns > began_ns
-            for turn in history.of(Blocked)
-        )
-        if looks_ns and not is_told:
+        looks_ns = [d.at_ns for d in dumps if (d.pid, d.loop) == of and d.at_ns >= began_ns > 0]
+        is_known = any((t.pid, t.loop) == of and t.at_ns + t.held_ns > began_ns for t in history.of(Blocked))
+        if looks_ns and not is_known:
             ended_ns = max(loop.ended_ns, *looks_ns)
+            held_ns, woke_ns = ended_ns - began_ns, 0 if page is not None and page.turn_ns else ended_ns
             yield Blocked(
-                began_ns,
-                ended_ns - began_ns,
-                False,
-                *of,
-                samples=(),
-                victims=(),
-                victims_total=0,
-                woke_ns=0 if page is not None and page.turn_ns else ended_ns,
+                began_ns, held_ns, False, *of, samples=(), victims=(), victims_total=0, woke_ns=woke_ns
             )
 
 
 def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership: CodeOwnership) -> Blocked:
-    """The turn with the dumps from outside: as samples where its own thread had the GIL, else as others."""
+    """The turn with the dumps from outside: as samples if the loop's thread had the GIL, else as others."""
     within = _within(turn, seen)
     own: list[Sample] = []
     holders: Counter[str] = Counter()
@@ -56,16 +41,16 @@ def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership
     for look in within:
         for thread in look.threads:
             if not thread.stack:
-                continue  # it changed under the look, or had not begun: there is no line to name
+                continue  # it changed during the dump, or had not begun: there is no line to name
             if thread.has_gil and thread.native_id == look.native_id:
                 own.append(_sample(turn, look, thread, ownership))
             elif thread.has_gil and not ownership.is_harness(thread.stack[0]):
-                # A thread of the probe with the GIL has just got it, to sample the late loop: the thread that
-                # kept the loop waiting had released it by then.
+                # A thread of the probe has just got the GIL, to sample the late loop: the thread that kept
+                # the loop waiting had already released it.
                 holders[thread.name] += 1
                 threads.setdefault(thread.name, thread)
     if holders:
-        # Seen with the GIL in hand: nobody needs to be suspected any more.
+        # Observed holders of the GIL replace the suspects.
         share_ns = turn.held_ns // sum(holders.values())
         others = tuple(
             OtherThread(name, threads[name].stack, cpu_ns=0, used_ns=share_ns * times, syscall="running")
@@ -73,34 +58,28 @@ def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership
         )
         turn = replace(turn, others=others)
     elif within:
-        # And whoever holds it so long is seen with it: nobody did.
+        # A thread that held the GIL long enough to block the loop would be in a dump.
         turn = replace(turn, others=())
-    if own:
-        samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns)
-        turn = replace(turn, samples=tuple(samples))
-    return turn
+    samples = sorted((*own, *turn.samples), key=lambda sample: sample.first_ns) if own else turn.samples
+    return replace(turn, samples=tuple(samples))
 
 
 def _within(turn: Blocked, seen: Iterable[ThreadsDumped]) -> list[ThreadsDumped]:
-    """The looks that tell of this turn.
+    """The dumps of this turn.
 
-    One that was over after the turn may have seen what came next: py-spy takes tens of milliseconds until it
-    has read the stacks. It is better than nothing, but not than what the probe has seen.
+    A dump that finished after the turn may show what ran next, because py-spy takes tens of milliseconds to
+    read the stacks. Such dumps are used only if there is nothing else.
     """
-    end_ns = turn.at_ns + turn.held_ns
-    begun = [
-        look
-        for look in seen
-        if (look.pid, look.loop) == (turn.pid, turn.loop) and turn.at_ns <= look.at_ns <= end_ns
-    ]
+    of, end_ns = (turn.pid, turn.loop), turn.at_ns + turn.held_ns
+    begun = [look for look in seen if (look.pid, look.loop) == of and turn.at_ns <= look.at_ns <= end_ns]
     sure = [look for look in begun if look.over_ns <= end_ns or not turn.ended]
     return sure if sure or turn.samples else begun
 
 
 def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: CodeOwnership) -> Sample:
-    """A look as a sample, up to the next look from inside: that tells whose step it was.
+    """A dump as a sample that lasts until the next sample from inside and has its task.
 
-    Where there is none, it is the one task whose coroutine's function the stack begins with.
+    Without one, it has the task whose coroutine's function the stack begins with, if there is only one.
     """
     after = next((s for s in turn.samples if s.first_ns >= look.at_ns), None)
     who = after or Sample(0, 0, 0, (), task="", coroutine="", span="", trace_id="", span_id="")
@@ -117,7 +96,7 @@ def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: C
 
 
 def _suspect(turn: Blocked, stack: TurnStack) -> StepCandidate | None:
-    # From outside a function has its bare name.
+    # Dumps from outside have bare function names.
     begins_with = stack.frames[0].function.rpartition(".")[2] if stack.frames else ""
     fitting = [who for who in turn.suspects if who.coroutine.rpartition(".")[2] == begins_with]
     return fitting[0] if len(fitting) == 1 else None

@@ -18,17 +18,13 @@ class Starvation(StrEnum):
 
 def why(turn: Blocked, history: History) -> Starvation:
     """Why the thread of a late turn was runnable but did not run."""
-    samples = [
-        sample for sample in history.of(LoopSampled) if (sample.pid, sample.loop) == (turn.pid, turn.loop)
-    ]
+    samples = [s for s in history.of(LoopSampled) if (s.pid, s.loop) == (turn.pid, turn.loop)]
     ended_ns = turn.at_ns + turn.held_ns
     if any(sample.stopped for sample in samples if turn.at_ns <= sample.at_ns <= ended_ns):
         return Starvation.STOPPED
     # At the start and the end of the program there may be no sample on one side.
-    before = next(
-        (sample for sample in reversed(samples) if sample.at_ns <= turn.at_ns), *samples[:1] or (None,)
-    )
-    after = next((sample for sample in samples if sample.at_ns >= ended_ns), *samples[-1:] or (None,))
+    before = next((s for s in reversed(samples) if s.at_ns <= turn.at_ns), *samples[:1] or (None,))
+    after = next((s for s in samples if s.at_ns >= ended_ns), *samples[-1:] or (None,))
     if before and after and after.throttled_ns > before.throttled_ns:
         return Starvation.THROTTLED
     return Starvation.BUSY

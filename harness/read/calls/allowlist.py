@@ -28,13 +28,8 @@ class AllowedCall:
 
     def covers(self, made: CallsCounted) -> bool:
         """Whether these calls are allowed."""
-        pairs = (
-            (made.call, self.call),
-            (made.function, self.function),
-            (made.caller, self.caller),
-            (made.argument, self.argument),
-        )
-        return all(fnmatchcase(text, pattern) for text, pattern in pairs)
+        names = ("call", "function", "caller", "argument")
+        return all(fnmatchcase(getattr(made, name), getattr(self, name)) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def load(path: Path) -> frozenset[tuple[str, str]]:
 
 
 def save(calls: Iterable[Call], path: Path) -> int:
-    """Write a baseline of *calls*, without those that are allowed; returns how many it has.
+    """Write a baseline of *calls* without the allowed ones; returns its number of entries.
 
     Raises:
         UsageError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""Synchronous calls on the thread of a running loop, also those too short to be a block."""
+"""Synchronous calls on the thread of a running loop, including those too short to be a block."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ...record.event import CallsCounted, Frame
 from ..history import History
 from ..units import ms
@@ -21,19 +19,15 @@ def counted_calls(history: History, allowlist: Allowlist) -> tuple[Call, ...] | 
     if SETTING not in history.run.settings:
         return None
     groups: dict[_Key, list[CallsCounted]] = {}
-    for made in _latest(history.of(CallsCounted)):
-        # A place where some arguments are allowed and others are not is two entries.
+    counts = history.of(CallsCounted)  # cumulative, so the newest event of each count replaces the others
+    newest = {(c.pid, c.call, c.function, c.file, c.line, c.caller, c.argument): c for c in counts}
+    for made in newest.values():
+        # A place is two entries if only some of its arguments are allowed.
         allowed = next((entry for entry in allowlist.allow if entry.covers(made)), None)
         frame = Frame(made.file, made.line, made.function)
         groups.setdefault((made.call, frame, made.caller, allowed), []).append(made)
     found = (_call(key, members, history, allowlist) for key, members in groups.items())
     return tuple(sorted(found, key=lambda call: (not call.new, -call.total_ms)))
-
-
-def _latest(counts: list[CallsCounted]) -> Iterator[CallsCounted]:
-    """The newest event of each count."""
-    newest = {(c.pid, c.call, c.function, c.file, c.line, c.caller, c.argument): c for c in counts}
-    yield from newest.values()
 
 
 def _call(key: _Key, members: list[CallsCounted], history: History, allowlist: Allowlist) -> Call:

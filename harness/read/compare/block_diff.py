@@ -17,7 +17,7 @@ from ..blocks.block import Block
 
 # Minimum number of blocks to estimate how much their lengths vary.
 LEAST_BLOCKS = 4
-# Minimum change of the mean length, as a share of it; smaller ones are of no interest.
+# Minimum change of the mean length that is reported, as a share of it.
 LEAST_APART = 0.05
 
 
@@ -63,7 +63,7 @@ def block_changes(
         base_s: How long the loops of the other run ran.
         head_s: How long the loops of this run ran.
     """
-    # By function and file, not by line: between two versions of a program code moves.
+    # By function and file, not by line, because code moves between versions.
     before, after = _by_function(base), _by_function(head)
     places = [
         _moved(key, before.get(key, []), after.get(key, []), base_s, head_s) for key in {**before, **after}

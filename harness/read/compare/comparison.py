@@ -48,7 +48,7 @@ class Change:
     unit: str  # "ms", "share", "per second", or what is counted
     base: float | None
     head: float | None
-    band: float | None  # how far apart noise within the runs may put them; null for a plain count
+    band: float | None  # the largest difference that noise within the runs explains; null for a plain count
     verdict: ChangeVerdict
 
 

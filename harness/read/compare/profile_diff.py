@@ -54,8 +54,8 @@ class SampleGroup(NamedTuple):
 class TimeChange(NamedTuple):
     """Time in one call; the first four are indices into the lists, and call 0 is the loop itself.
 
-    *base_ms* and *head_ms* are of the call by itself, per unit. *variance* is of the difference in the call
-    with all below it, because variances cannot be added up.
+    *base_ms* and *head_ms* are self time per unit. *variance* is that of the difference in total time,
+    because variances cannot be added up.
     """
 
     thread: int
@@ -75,7 +75,7 @@ class FunctionChange:
     where: str
     base_ms: float
     head_ms: float
-    band_ms: float  # how far apart noise may put them
+    band_ms: float  # the largest difference that noise explains
     verdict: Weight
 
 
@@ -136,7 +136,6 @@ class _Side:
         return self._calls(sample)[1] if sample.way != SamplingWay.EXECUTOR else ()
 
     def group(self, sample: StackSample) -> SampleGroup:
-        """The group of a sample."""
         key = sample.thread, sample.way, sample.coroutine, sample.span
         if key not in self._groups:
             names = sample.coroutine[:LETTERS], sample.span[:LETTERS]
@@ -144,7 +143,6 @@ class _Side:
         return self._groups[key]
 
     def per_unit_ms(self, time_ns: float) -> float:
-        """Time per unit, in ms."""
         return time_ns / 1e6 / self.units
 
     def variance(self, variance_ns2: float) -> float:
@@ -178,8 +176,7 @@ def _diff(base: _Side, head: _Side, per: PerUnit, *, only_late: bool) -> Profile
             took[pair][index] += side.per_unit_ms(sample.weight_ns)
     by_number = tuple(stacks)
     tree, left_out_ms = CallTree(CALLS), 0.0
-    # By group and call: the time in the call by itself. Each pair of a group and a stack counts in all calls
-    # of the stack.
+    # Self time by group and call. Each pair of a group and a stack counts in all calls of the stack.
     itself: dict[tuple[int, int], list[float]] = {}
     inside: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
     for pair, times in sorted(took.items(), key=lambda item: -sum(item[1])):

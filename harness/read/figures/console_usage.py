@@ -42,7 +42,7 @@ def console_usage(history: History) -> ConsoleUsage | None:
     """All consoles of a run together; `None` if none was opened."""
     if not history.of(ConsoleOpened):
         return None
-    # Cumulative: the latest event of each process holds.
+    # The counts are cumulative, so the latest event of each process has the final ones.
     counted = {event.pid: event for event in history.of(ConsoleCounted)}.values()
     commands = Counter[str]()
     for event in counted:
@@ -53,14 +53,8 @@ def console_usage(history: History) -> ConsoleUsage | None:
         refused=sum(event.refused for event in counted),
         commands=dict(commands.most_common()),
         audited=tuple(
-            ConsoleAccess(
-                seconds(history.since_start_ns(event.at_ns)),
-                event.pid,
-                event.client,
-                event.line,
-                event.outcome,
-            )
-            for event in history.of(ConsoleAudited)
+            ConsoleAccess(seconds(history.since_start_ns(e.at_ns)), e.pid, e.client, e.line, e.outcome)
+            for e in history.of(ConsoleAudited)
         ),
         unlisted=sum(event.unlisted for event in counted),
         cpu_ratio=round(sum(event.cpu_ns for event in counted) / process_ns, 4) if process_ns else None,

@@ -31,10 +31,9 @@ def faults(history: History) -> tuple[FaultFigures, ...]:
     undone = {event.id: event for event in history.of(FaultUndone)}
     failed = {event.id: event.error for event in history.of(FaultFailed)}
     fired = Counter(event.id for event in history.of(FaultFired))
-    ids = dict.fromkeys([*injected, *failed])
     return tuple(
         _fault(id_, history, injected.get(id_), undone.get(id_), failed.get(id_, ""), fired[id_])
-        for id_ in ids
+        for id_ in {**injected, **failed}
     )
 
 

@@ -10,7 +10,7 @@ from ..history import History
 
 @dataclass(frozen=True, slots=True)
 class LedgerFigures:
-    """How many messages met which fate."""
+    """The number of messages by outcome."""
 
     published: int
     acked: int

@@ -1,7 +1,7 @@
 """The load and the latency of its requests, measured from when they were due.
 
 A request that was never answered counts as failed, with the time from its due time to the end of the record
-as its latency: without it a target would look faster the more requests it loses.
+as its latency; otherwise a target would look faster the more requests it loses.
 """
 
 from __future__ import annotations
@@ -53,14 +53,9 @@ def load(history: History) -> Load | None:
         return None
     requests = history.requests
     completed = sum(request.ok for request in requests)
-    late = [
-        r.sent_ns - r.intended_ns for r in requests if r.sent_ns is not None and r.intended_ns is not None
-    ]
-    latency = [
-        (request.done_ns or history.ended_ns) - request.intended_ns
-        for request in requests
-        if request.intended_ns is not None
-    ]
+    due = [(r.intended_ns, r.sent_ns, r.done_ns) for r in requests if r.intended_ns is not None]
+    late = [sent_ns - due_ns for due_ns, sent_ns, _ in due if sent_ns is not None]
+    latency = [(done_ns or history.ended_ns) - due_ns for due_ns, _, done_ns in due]
     return Load(
         # A driver that was killed did not record how many requests were due.
         offered=max(sum(event.offered for event in history.of(LoadEnded)), len(requests)),

@@ -1,9 +1,9 @@
-"""How busy the event loops were, and their lag: how late work starts that becomes due at a random moment.
+"""How busy the event loops were, and their lag: the delay of work that becomes due at a random moment.
 
 Lag is weighted by time, not by turns: work that becomes due inside a turn waits for the rest of that turn,
 work that becomes due outside waits for nothing. So P(lag > x) is the sum of (length - x) over the turns
-longer than x, divided by the time the loop ran. A histogram of turns would call a loop healthy that makes a
-million short turns and is blocked for a tenth of the time.
+longer than x, divided by the time the loop ran. By a histogram of turns, a loop with a million short turns
+would look healthy even if it were blocked for a tenth of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .task import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late work starts that becomes due at a random moment, in ms; *max* is the longest turn."""
+    """The delay of work that becomes due at a random moment, in ms; *max* is the longest turn."""
 
     p50: float | None
     p99: float | None

@@ -1,4 +1,4 @@
-"""What the measurement cost and what it lost, measured in the target, not estimated."""
+"""What the measurement cost and lost; measured in the target, not estimated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class ProfileFigures:
-    """What the samplers reached; without `--sample`, *samples* counts those of late turns."""
+    """What the samplers achieved; without `--sample`, *samples* counts those of late turns."""
 
     sampler_hz: float | None
     reached_hz: float | None
@@ -39,18 +39,13 @@ class ProfileFigures:
 
 
 def overhead(history: History) -> Overhead:
-    """The cost in all processes together that exited cleanly."""
+    """The total cost in all processes that exited cleanly."""
     closed = history.of(ProbeClosed)
     dropped = sum(source.closed.dropped for source in history.sources if source.closed)
     if not closed:
         return Overhead(None, None, dropped)
     probe_ns = sum(
-        event.threads_cpu_ns
-        + event.calls_ns
-        + event.sampler_ns
-        + event.steps_ns
-        + event.turns * event.turn_cost_ns
-        for event in closed
+        e.threads_cpu_ns + e.calls_ns + e.sampler_ns + e.steps_ns + e.turns * e.turn_cost_ns for e in closed
     )
     process_ns = sum(event.process_cpu_ns for event in closed)
     ratio = round(process_ns / (process_ns - probe_ns), 4) if process_ns > probe_ns else None

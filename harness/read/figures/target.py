@@ -28,13 +28,13 @@ def target(history: History) -> TargetReport:
 
 
 def crash(history: History) -> TargetExited | None:
-    """The end of a target that was not asked to end and did not end well; `None` for any other."""
+    """The exit of a target that failed without being asked to end; `None` for any other exit."""
     exited = history.last(TargetExited)
     return exited if exited is not None and not exited.expected and exited.status != 0 else None
 
 
 def failed(history: History) -> bool:
-    """Whether the run broke off because the target did not get ready, or ended before its time."""
+    """Whether the run was aborted because the target did not become ready, or ended early."""
     ended, exited = history.last(RunEnded), history.last(TargetExited)
     if ended is None or not ended.error:
         return False

@@ -31,29 +31,29 @@ L = TypeVar("L", TaskDestroyed, ExceptionLost, NeverAwaited, CancelSwallowed)
 
 # Smaller clusters are not reported.
 LEAST = 20
-# Share of the tasks ever seen at the place that must still be there.
+# A leak still has at least this share of the tasks ever seen at its place.
 STAYED = 0.8
 # Between a tenth and nine tenths of its size, a leak grows for at least this share of the observed time and
-# of the CPU time used in it, while a pool is there at once. CPU time counts more, because a small program
+# of the CPU time used in it, while a pool is complete at once. CPU time counts more, because a small program
 # works for a moment and then waits.
 GROWTH_OF_TIME, GROWTH_OF_CPU = 0.03, 0.1
-# It also takes at least this long, to tell it from a burst at the start. It may be faster if OTHERS tasks
-# came and ended for each of its own, because then the program was working.
+# It also grows for at least this long, unlike a burst at the start; or faster, if OTHERS tasks came and ended
+# for each task of the cluster, which shows that the program was working.
 GROWTH_NS = 200_000_000
 OTHERS = 0.5
-# Before 3.12 `wait_for` runs its awaitable in a task of its own: one more for each connection of a pool.
+# Before 3.12 `wait_for` runs its awaitable in a separate task: one more for each connection of a pool.
 TASK_OF_WAIT_FOR = 1
 # A leak still grows after this share of the CPU time; even a slow pool is complete soon after the start.
 LATEST_OF_CPU = 0.25
-# New descriptors per new task from which on the tasks probably serve open connections.
+# From this many new descriptors per new task on, the tasks probably serve open connections.
 CONNECTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """How many tasks met which fate; null where it is not known."""
+    """The number of tasks by outcome; null where it is not known."""
 
-    started: int | None = None  # counting them would cost time in each
+    started: int | None = None  # counting would slow down each task
     finished: int | None = None
     leaked: int | None = None
     destroyed_pending: int | None = None
@@ -109,7 +109,7 @@ def cancelled(history: History) -> tuple[Cancelled, ...]:
                 of = places.get((pid, cluster.place))
                 if of is None or not cluster.cancelled:
                     continue
-                # By coroutine, because it may have moved on to another line.
+                # By coroutine, because a task may move on to another line.
                 key = (pid, of.file, of.line)
                 item = Cancelled(pid, of, cluster.cancelled, ms(cluster.cancelled_ns), census is taken[-1])
                 if key not in longest or item.after_ms >= longest[key].after_ms:
@@ -138,8 +138,8 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
             continue
         few = next(census for census in taken if _count(census, cluster.place) >= cluster.count * 0.1)
         most = next(census for census in taken if _count(census, cluster.place) >= cluster.count * 0.9)
-        # The last census before it had nine tenths of its size: censuses may lie far apart.
-        growing = max((census for census in taken if census.at_ns < most.at_ns), key=_when, default=few)
+        # The last census below nine tenths of its size, because censuses may be far apart.
+        growing = next((census for census in reversed(taken) if census.at_ns < most.at_ns), few)
         least_ns = 0 if _others_ended(few, most, cluster.place, others) else GROWTH_NS
         if (
             growing.at_ns - few.at_ns < max(least_ns, time_ns * GROWTH_OF_TIME)
@@ -159,13 +159,8 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
         )
 
 
-def _when(census: TasksCounted) -> int:
-    return census.at_ns
-
-
 def _count(census: TasksCounted, place: int) -> int:
-    cluster = _cluster(census, place)
-    return cluster.count if cluster is not None else 0
+    return sum(cluster.count for cluster in census.crowds if cluster.place == place)
 
 
 def _cluster(census: TasksCounted, place: int) -> TaskCluster | None:
@@ -173,7 +168,7 @@ def _cluster(census: TasksCounted, place: int) -> TaskCluster | None:
 
 
 def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:
-    """Whether, between the two, *least* other tasks came and ended for each one that arrived at *place*."""
+    """Whether between the two at least *least* other tasks came and ended per task that came to *place*."""
     before, after = _cluster(few, place), _cluster(most, place)
     if before is None or after is None or not before.newest:
         return False
@@ -182,7 +177,7 @@ def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: floa
 
 
 def _python(pid: int, history: History) -> tuple[int, ...]:
-    """The Python version of the process *pid*; this one's for a watch in code, which has no record."""
+    """The Python version of the process *pid*; without a record, that of this process."""
     opened = (source.opened for source in history.sources if source.opened is not None)
     version = next((one.python for one in opened if one.pid == pid), "")
     return tuple(map(int, version.split(".")[:2])) if version else sys.version_info[:2]

@@ -1,7 +1,7 @@
 """The expectations of a run: each limit of the manifest against the figure it names.
 
-A figure is named by its dotted path in `report.json`; `record/metric.py` lists them. There are sums over the
-blocks, and spans by name. An expectation about a figure that this run does not have fails.
+A figure is named by its dotted path in `report.json`; `record/metric.py` lists them, including sums over the
+blocks and figures of spans by name. An expectation about a figure that this run does not have fails.
 """
 
 from __future__ import annotations
@@ -14,13 +14,7 @@ from ...record.run import Expectation
 from ..evidence import Evidence
 from ..figures.overhead import profile
 
-_COMPARISONS = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-}
+_COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 
 
 @dataclass(frozen=True, slots=True)

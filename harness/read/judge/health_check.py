@@ -1,7 +1,7 @@
-"""Limits of a healthy service, whatever the scenario expects.
+"""Limits of a healthy service, independent of the scenario's expectations.
 
 A failed check does not change the exit status, which depends on the expectations alone (`expectation.py`). It
-says where to look first, and what could be gained.
+shows where to start, and what could be gained.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..units import duration, ms, percent
 
 # A request takes many turns, and each of them can be this late.
 LAG_P99_MS = 10.0
-# At random arrivals the queue before a server has rho / (1 - rho) entries: twice as many as it serves at this
-# load, and without bound from here on.
+# With random arrivals, a queue has rho / (1 - rho) entries on average: 2.3 at this load, and beyond it more
+# and more steeply without bound.
 BUSY_RATIO = 0.7
-# Above this, the measurement may be of the probe itself.
+# Above this, the probe itself may distort the measurement.
 CPU_RATIO = 1.05
 
 

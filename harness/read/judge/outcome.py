@@ -13,7 +13,6 @@ from ..history import History
 from .expectation import ExpectationResult
 
 INTERRUPTED = "it was interrupted"
-
 _INTERRUPTED_STATUS = 130
 
 

@@ -12,15 +12,12 @@ from ..history import History
 from ..units import duration, ms, percent, plural
 from .outcome import OutcomeName, RunOutcome
 
-# Where the frame alone would mislead: it was not this code that took the time.
-_HOW = {
-    "gil": "another thread held the GIL in",
-    "many": "many short callbacks ran, most of the time",
-}
+# Where the frame alone would mislead, because other code took the time.
+_HOW = {"gil": "another thread held the GIL in", "many": "many short callbacks ran, most of the time"}
 
 
 def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
-    """What happened to the loop, after what makes the measurement doubtful, if anything does."""
+    """What happened to the loop, preceded by any doubt about the measurement."""
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
     return f"{before}: {happened}" if before else happened
 
@@ -72,7 +69,7 @@ def _blocked(evidence: Evidence) -> str:
 
 
 def _what_happened(place: Blocker) -> str:
-    """``main slept (prog.py:5)``, or ``in main (prog.py:5)`` where no verb is known for it."""
+    """``main slept (prog.py:5)``, or ``in main (prog.py:5)`` without a known verb."""
     text = place.title
     if place.cause == "descheduled" and place.leaf not in ("", Starvation.BUSY):
         text = f"the process was {place.leaf} in {place.function}"

@@ -1,6 +1,6 @@
 """Samples as collapsed stacks: a line per stack, frames outermost first, then its number of ticks.
 
-The format of flamegraph.pl, which inferno, speedscope and others read as well. The span is a frame below the
+The format of flamegraph.pl, which inferno, speedscope and others also read. The span is a frame below the
 thread, so that a flame graph can be searched for it.
 """
 

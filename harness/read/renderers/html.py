@@ -32,13 +32,13 @@ from ..samples.flame_graph import Called, FlameGraph
 from ..spans.span import Waterfall
 from ..units import duration, measured, percent, plural
 
-# Small enough to be mailed. The large parts are left out from the last one on until the page fits.
+# Small enough to mail. Large parts are left out, the last one first, until the page fits.
 MAX_BYTES = 900_000
 LARGE = ("icicle", "diff_tree", "speedscope")
 PLACES = 12
 OCCURRENCES = 4
 SHADES = 20
-# How many frames of a deep stack are shown: the outer ones show how the inner ones were reached.
+# The frames shown of a deep stack: the outer ones show how the inner ones were reached.
 OUTER, INNER = 6, 24
 # Bounds on the stacks of the timeline: lines in total, and letters per name.
 LINES, LETTERS = 1_000, 80
@@ -155,7 +155,7 @@ def _place(document: Report, blocker: Blocker) -> Place:
 
 
 def _stalls(shown: Iterable[tuple[int, Block]], places: tuple[Place, ...]) -> dict[str, object]:
-    """The blocks of the timeline; with a stack those not shown elsewhere, while there is room."""
+    """The blocks of the timeline; those not shown elsewhere have a stack, while there is room."""
     listed = {index for place in places for index, _ in place.shown}
     lines: dict[tuple[str, str], int] = {}
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from ..blocks.advice import advice
-from ..blocks.blocker import Blocker
 from ..calls.call import Call
 from ..compare import summary
 from ..compare.comparison import ChangeVerdict, Comparison
@@ -45,8 +44,9 @@ def _lines(document: Report) -> Iterator[str]:
         yield "|---|---|---|--:|--:|--:|--:|"
         for place in document.blockers[:PLACES]:
             label = advice(place.cause, place.waits_for).label
+            where = _code(place.where) + (f" through {_code(place.library)}" if place.library else "")
             yield (
-                f"| {_code(place.title)} | {_where(place)} | {label} | {place.count:,} | "
+                f"| {_code(place.title)} | {where} | {label} | {place.count:,} | "
                 f"{duration(place.max_ms)} | {duration(place.total_ms)} | {place.victims_total:,} |"
             )
         if (more := len(document.blockers) - PLACES) > 0:
@@ -62,11 +62,7 @@ def _lines(document: Report) -> Iterator[str]:
         yield from _waits(document.roots)
     yield ""
     yield from _figures(document)
-    grave = [
-        found
-        for found in document.findings
-        if found.level != Level.NOTE and found.rule not in ("blocks", "calls")
-    ]
+    grave = [f for f in document.findings if f.level != Level.NOTE and f.rule not in ("blocks", "calls")]
     if grave:
         yield ""
         yield from (f"- {found.level}: {_text(found.message)}" for found in grave[:FINDINGS])
@@ -84,11 +80,7 @@ def _changes(between: Comparison) -> Iterator[str]:
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
-    yield from (
-        "",
-        "| call on the loop | made by | times | total | longest | |",
-        "|---|---|--:|--:|--:|---|",
-    )
+    yield from ("", "| call on the loop | made by | times | total | longest | |", "|---|---|--:|--:|--:|---|")
     for call in calls[:CALLS]:
         made_by = f"{_code(call.function)} {_code(call.where)}" if call.function else "other places"
         standing = "new" if call.new else "allowed" if call.allowed else "known" if call.known else ""
@@ -101,11 +93,7 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
 
 
 def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
-    yield from (
-        "",
-        f"| mean time by state | spans | {' | '.join(Part)} |",
-        f"|---|--:|{'--:|' * len(Part)}",
-    )
+    yield from ("", f"| mean time by state | spans | {' | '.join(Part)} |", f"|---|--:|{'--:|' * len(Part)}")
     for root in roots[:ROOTS]:
         parts = (duration(getattr(root, f"{part}_ms")) for part in Part)
         yield f"| {_code(root.name)} | {root.decomposed:,} | {' | '.join(parts)} |"
@@ -140,11 +128,6 @@ def _figures(document: Report) -> Iterator[str]:
 def _text(text: str) -> str:
     """*text* with all markup of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>#|~@!])", r"\\\1", printable(text))
-
-
-def _where(place: Blocker) -> str:
-    through = f" through {_code(place.library)}" if place.library else ""
-    return _code(place.where) + through
 
 
 def _code(text: str) -> str:

@@ -1,8 +1,8 @@
 """The run on a timeline, for ui.perfetto.dev: tasks and threads as tracks, with flows between them.
 
-The format is Chrome's JSON, which other viewers read as well. The slices of a track must be nested: viewers
-silently drop those that overlap. So a slice that does not fit goes to another track of the same name. Arrows
-lead from a span to its child on another track, and from a block to the spans it delayed.
+The format is Chrome's JSON, which other viewers also read. The slices of a track must be nested, because
+viewers silently drop those that overlap: a slice that does not fit goes to another track of the same name.
+Arrows lead from a span to its child on another track, and from a block to the spans it delayed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...record.event import FaultInjected, FaultUndone, LoopSampled, LoopStarted, SpanEnded, WriterOpened
 from ..blocks import detect as blocks_rule
@@ -32,28 +32,21 @@ class _Slice:
     track: int = 0
 
 
-@dataclass(slots=True)
-class _Tracks:
-    """Slices by process and name of their track; a name may become several tracks."""
-
-    slices: dict[tuple[int, int, str], list[_Slice]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, pid: int, kind: int, name: str, item: _Slice) -> _Slice:
-        self.slices[pid, kind, name].append(item)
-        return item
+# By process, kind and name of their track; a name may become several tracks.
+_Tracks = defaultdict[tuple[int, int, str], list[_Slice]]
 
 
 def render(history: History) -> str:
     """The trace as JSON, times in microseconds since the start of the run."""
-    tracks = _Tracks()
+    tracks: _Tracks = defaultdict(list)
     arrows: list[tuple[_Slice, _Slice]] = []
     spans = _add_spans(history, tracks, arrows)
     _add_blocks(history, tracks, arrows, spans)
     for fault, start_ns, end_ns in _faults(history):
         of_fault = _Slice(f"{fault.kind} {fault.id}", "fault", start_ns, end_ns, {"detail": fault.detail})
-        tracks.add(0, FAULTS, "faults", of_fault)
+        tracks[0, FAULTS, "faults"].append(of_fault)
     events = [*_names(history), *_placed(history, tracks), *_busy(history)]
-    pids = {id(item): key[0] for key, items in tracks.slices.items() for item in items}
+    pids = {id(item): key[0] for key, items in tracks.items() for item in items}
     for number, (source, target) in enumerate(arrows, 1):
         events += _arrow(history, number, (source, pids[id(source)]), (target, pids[id(target)]))
     return json.dumps({"displayTimeUnit": "ms", "traceEvents": events}) + "\n"
@@ -69,7 +62,7 @@ def _add_spans(
         ids = {"trace_id": span.trace_id, "span_id": span.span_id, "status": span.status}
         item = _Slice(span.name, span.kind, span.start_ns, span.end_ns, {**ids, **span.attributes})
         name = span.task or span.thread
-        tracks.add(span.pid, TASKS if span.task else THREADS, name, item)
+        tracks[span.pid, TASKS if span.task else THREADS, name].append(item)
         slices[span.span_id] = span, item, f"{span.pid} {name}"
         by_trace[span.trace_id].append(item)
     for span, item, place in slices.values():
@@ -80,16 +73,13 @@ def _add_spans(
 
 
 def _add_blocks(
-    history: History,
-    tracks: _Tracks,
-    arrows: list[tuple[_Slice, _Slice]],
-    spans: dict[str, list[_Slice]],
+    history: History, tracks: _Tracks, arrows: list[tuple[_Slice, _Slice]], spans: dict[str, list[_Slice]]
 ) -> None:
     for block in blocks_rule.blocks(history):
         start_ns = history.run.started_ns + round(block.at_s * 1e9)
         held_ns = round(block.held_ms * 1e6)
         item = _Slice(block.function, "block", start_ns, start_ns + held_ns, _of_block(block))
-        tracks.add(block.pid, LOOPS, f"loop {block.loop}: blocks", item)
+        tracks[block.pid, LOOPS, f"loop {block.loop}: blocks"].append(item)
         for victim in block.victims:
             late = [s for s in spans.get(victim.trace_id, ()) if s.start_ns < item.end_ns <= s.end_ns]
             arrows += [(item, span) for span in late[:1]]
@@ -130,7 +120,7 @@ def _metadata(what: str, pid: int, tid: int, **arguments: object) -> dict[str, o
 def _placed(history: History, tracks: _Tracks) -> Iterator[dict[str, object]]:
     """Every slice, on a track where it nests with the others, and the names of the tracks."""
     number = 0
-    for (pid, kind, name), slices in sorted(tracks.slices.items(), key=lambda item: item[0]):
+    for (pid, kind, name), slices in sorted(tracks.items(), key=lambda item: item[0]):
         open_ends: list[list[int]] = []  # of each track of this name: the ends of its open slices
         first = number + 1
         for item in sorted(slices, key=lambda item: (item.start_ns, -item.end_ns)):
@@ -167,7 +157,6 @@ def _lane(open_ends: list[list[int]], item: _Slice) -> int:
 
 
 def _busy(history: History) -> Iterator[dict[str, object]]:
-    """How busy each loop was, as a counter."""
     before: dict[tuple[int, int], LoopSampled] = {}
     names = {(event.pid, event.loop): event for event in history.of(LoopStarted)}
     for reading in history.of(LoopSampled):

@@ -36,7 +36,7 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     yield "loop_turns", "Turns of the event loops.", [(NONE, loop.turns)]
     yield "loop_busy_ratio", "Share of the time that the loops spent in turns.", [(NONE, loop.busy_ratio)]
     lag = {"0.5": loop.lag_ms.p50, "0.99": loop.lag_ms.p99, "1": loop.lag_ms.max}
-    yield "loop_lag_seconds", "How late work starts that becomes due at a random moment.", _quantiles(lag)
+    yield "loop_lag_seconds", "Delay of work that becomes due at a random moment.", _quantiles(lag)
     yield from _blocks(document)
     yield from _load(document)
     by_name = document.spans.by_name
@@ -57,10 +57,8 @@ def _metrics(document: Report) -> Iterator[tuple[str, str, Samples]]:
     yield "sampler_reached_hz", "Actual samples per second.", [(NONE, document.profile.reached_hz)]
     yield "overhead_cpu_ratio", "CPU time with the probe divided by that without.", [(NONE, cost.cpu_ratio)]
     yield "events_dropped", "Events that did not reach the record.", [(NONE, cost.events_dropped)]
-    passed: Samples = [
-        ({"figure": judged.name, "limit": judged.limit}, int(judged.passed))
-        for judged in document.expectations
-    ]
+    judged = document.expectations
+    passed: Samples = [({"figure": one.name, "limit": one.limit}, int(one.passed)) for one in judged]
     yield "expectation_passed", "Whether an expectation was met.", passed
 
 
@@ -89,10 +87,7 @@ def _load(document: Report) -> Iterator[tuple[str, str, Samples]]:
 
 
 def _quantiles(values_ms: Mapping[str, float | None]) -> Samples:
-    return [
-        ({"quantile": quantile}, None if value is None else value / 1000)
-        for quantile, value in values_ms.items()
-    ]
+    return [({"quantile": q}, None if ms is None else ms / 1000) for q, ms in values_ms.items()]
 
 
 def _unix_s(started: str) -> float | None:

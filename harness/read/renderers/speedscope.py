@@ -13,7 +13,7 @@ from ..formats import RecordFormat
 from ..history import History
 from ..samples.sample import SamplingWay, StackSample, stack_samples
 
-# What the reader needs to know about the way of sampling.
+# What a reader must know about how the samples were taken.
 BIAS = {
     SamplingWay.THREAD: ", biased",
     SamplingWay.EXECUTOR: ", biased",
@@ -34,12 +34,9 @@ def render(history: History) -> str:
 
 def _profile(key: tuple[int, str, SamplingWay], samples: list[StackSample]) -> SpeedscopeProfile:
     pid, thread, way = key
-    stacks = [((_root(sample), *sample.stack), sample.weight_ns) for sample in samples]
+    spans = (f"span {sample.span}" if sample.span else "no span" for sample in samples)
+    stacks = [((Frame("", 0, span), *s.stack), s.weight_ns) for span, s in zip(spans, samples, strict=True)]
     return SpeedscopeProfile(f"{thread} of process {pid}{BIAS.get(way, '')}", "nanoseconds", stacks)
-
-
-def _root(sample: StackSample) -> Frame:
-    return Frame("", 0, f"span {sample.span}" if sample.span else "no span")
 
 
 FORMAT = RecordFormat("speedscope", extension="speedscope.json", render=render)

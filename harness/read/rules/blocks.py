@@ -26,7 +26,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("blocks", Level.NOTE, message, block.file or None, block.line or None)
     failed = history.last(DumpFailed)
     if failed is not None and any(block.cause == "gil" for block in blocks):
-        message = f"no sample from outside ({failed.reason}): who held the GIL is inferred from CPU time"
+        message = f"no sample from outside ({failed.reason}): the GIL's holder is inferred from CPU time"
         yield Finding("blocks", Level.NOTE, message)
     counted = evidence.loop.blocked_turns
     recorded = sum(turn.ended for turn in history.of(Blocked))

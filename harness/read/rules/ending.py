@@ -1,7 +1,7 @@
 """Processes that were asked to end and did not, and what they waited for.
 
-A process that came to an end by itself is left out: a slow shutdown may be intended. A process that went on
-as before is a note only, because a program may use the signal for something else.
+A process that ended by itself is left out, because a slow shutdown may be intended. A process that went on as
+before is only a note, because a program may use the signal for something else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..units import duration, ms, plural
 
 ORDER = 30
 
-# As long as the runner itself waits for a target before it sends SIGKILL.
+# The runner itself waits this long for a target before it sends SIGKILL.
 _PATIENCE_NS = 5_000_000_000
 # How many kinds of other pending tasks are named.
 _NAMED = 3
@@ -27,7 +27,7 @@ _IDLE = ("concurrent/futures/thread.py", "_worker")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """What kept each process from ending that had to be killed, or that still ran when the record ended."""
+    """What kept a process from ending, if it had to be killed or still ran when the record ended."""
     history = evidence.history
     for last in _unended(history):
         why, where = _why(last, history.ownership(last.pid))
@@ -54,19 +54,13 @@ def _ended_well(last: ShutdownStalled, history: History) -> bool:
     exited = _exit(last, history)
     if exited is not None and exited.status >= 0:
         return True
-    if any(leaving.pid == last.pid and leaving.at_ns >= last.at_ns for leaving in history.of(ProcessExiting)):
-        return True
-    return any(
-        source.opened is not None
-        and source.opened.pid == last.pid
-        and source.closed is not None
-        and source.closed.at_ns >= last.at_ns
-        for source in history.sources
-    )
+    closed = (s.closed for s in history.sources if s.opened is not None and s.opened.pid == last.pid)
+    leaving = (event for event in history.of(ProcessExiting) if event.pid == last.pid)
+    return any(event is not None and event.at_ns >= last.at_ns for event in (*closed, *leaving))
 
 
 def _end_ns(last: ShutdownStalled, history: History) -> int:
-    """When the process ended if that was observed, else when it last ran for certain."""
+    """When the process ended, if that was observed, else when it was last known to run."""
     exited = _exit(last, history)
     return exited.at_ns if exited is not None else last.at_ns
 
@@ -85,14 +79,14 @@ def _stands_as_before(last: ShutdownStalled) -> bool:
 
 
 def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | None]:
-    """What it waits for, and the innermost line of that outside the standard library."""
+    """What it waits for, and its innermost line outside the standard library."""
     found = [
         (f"{waiting.coroutine.name} waits in {_at(frame, ownership)}", frame)
         for waiting in last.waiting
         if waiting.main and (frame := _place(waiting.coroutine.stack, ownership))
     ]
     if not found:
-        # The loop is over, or waits for the threads of its executor.
+        # The loop has ended, or waits for the threads of its executor.
         found = [
             (f"thread {lasting.thread} is in {_at(frame, ownership)}", frame)
             for lasting in last.threads
@@ -116,12 +110,8 @@ def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | 
 
 
 def _place(stack: tuple[Frame, ...], ownership: CodeOwnership) -> Frame | None:
-    known = [
-        frame
-        for frame in TurnStack(stack, ownership).frames
-        if not ownership.is_library(frame) or ownership.is_installed(frame)
-    ]
-    return known[-1] if known else None
+    frames = reversed(TurnStack(stack, ownership).frames)
+    return next((f for f in frames if not ownership.is_library(f) or ownership.is_installed(f)), None)
 
 
 def _is_idle(stack: tuple[Frame, ...]) -> bool:

@@ -16,8 +16,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         if fault.error:
             yield Finding("faults", Level.ERROR, f"fault {fault.id} failed: {fault.error}")
         elif not fault.undone:
-            yield Finding(
-                "faults", Level.WARNING, f"fault {fault.id} was not rolled back before the record ended"
-            )
+            message = f"fault {fault.id} was not rolled back before the record ended"
+            yield Finding("faults", Level.WARNING, message)
         elif not fault.fired:
             yield Finding("faults", Level.WARNING, f"fault {fault.id} was active, but never took effect")

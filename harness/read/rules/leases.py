@@ -21,7 +21,7 @@ ORDER = 80
 
 _MESSAGE, _DELIVERY, _LEASE_S = "messaging.message.id", "mayhem.delivery", "mayhem.lease_s"
 _SHOWN = 5
-# Share of the lease: an extension is due at each third, so a loop that runs for half of the lease sends one.
+# Share of the lease: extensions are due at each third, so a loop that runs for half of the lease sends one.
 _HELD = 0.5
 
 _Place = tuple[str, int, str]
@@ -42,7 +42,7 @@ class _Again:
         return self.to_s - self.from_s
 
     def held_s(self, block: Block) -> float:
-        """For how much of the lease the block held the loop that extends it."""
+        """How long during the lease the block held the loop that extends it."""
         over_s = block.at_s + block.held_ms / 1000
         return min(self.to_s, over_s) - max(self.from_s, block.at_s) if block.pid == self.pid else 0.0
 
@@ -80,9 +80,7 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
 def _handed_out_again(history: History) -> Iterator[_Again]:
     """The deliveries that were followed by another one although they were not nacked."""
     handled: dict[str, dict[int, SpanEnded]] = defaultdict(dict)
-    within: dict[str, list[SpanEnded]] = defaultdict(
-        list
-    )  # the successful spans, by the span of the delivery
+    within: dict[str, list[SpanEnded]] = defaultdict(list)  # successful spans, by the delivery's span
     for span in history.of(SpanEnded):
         if _DELIVERY in span.attributes:
             handled[str(span.attributes.get(_MESSAGE, ""))][int(span.attributes[_DELIVERY])] = span
@@ -96,17 +94,13 @@ def _handed_out_again(history: History) -> Iterator[_Again]:
             if after is None or any(step.name == "nack" for step in steps[number]):
                 continue
             lease_s = float(span.attributes.get(_LEASE_S, 0.0))
-            begun_ns = max(
-                (step.start_ns for step in steps[number] if _kept(step, after)), default=span.start_ns
+            extensions = (
+                step for step in steps[number] if step.name == "extend" and step.end_ns < after.start_ns
             )
+            begun_ns = max((step.start_ns for step in extensions), default=span.start_ns)
             # A blocked loop starts the span of a delivery late; the lease has ended by the next delivery.
             to_s = min(
                 seconds(history.since_start_ns(begun_ns)) + lease_s,
                 seconds(history.since_start_ns(after.start_ns)),
             )
             yield _Again(message, to_s - lease_s, to_s, saved, span.pid)
-
-
-def _kept(extension: SpanEnded, after: SpanEnded) -> bool:
-    """Whether the extension succeeded before the message was delivered again."""
-    return extension.name == "extend" and extension.status != "error" and extension.end_ns < after.start_ns

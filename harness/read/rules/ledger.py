@@ -20,13 +20,11 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     if ledger is None:
         return
     if ledger.lost:
-        yield Finding(
-            "ledger", Level.ERROR, f"{plural(ledger.lost, 'message')} lost: neither settled nor waiting"
-        )
+        message = f"{plural(ledger.lost, 'message')} lost: neither settled nor waiting"
+        yield Finding("ledger", Level.ERROR, message)
     if ledger.acked_unsaved:
         message = f"{plural(ledger.acked_unsaved, 'message')} acked, but not in the store"
         yield Finding("ledger", Level.ERROR, message)
     if ledger.duplicated:
-        yield Finding(
-            "ledger", Level.WARNING, f"{plural(ledger.duplicated, 'message')} took effect more than once"
-        )
+        message = f"{plural(ledger.duplicated, 'message')} took effect more than once"
+        yield Finding("ledger", Level.WARNING, message)

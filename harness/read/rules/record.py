@@ -13,7 +13,7 @@ ORDER = 10
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Notes on what is missing, and an error for what the runner could not do."""
+    """Notes on what is missing, and an error if the runner failed."""
     history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:

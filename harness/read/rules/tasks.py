@@ -72,11 +72,9 @@ def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
     if own:
         message += f", raised in {own[-1].function} ({_short(own[-1], ownership)})"
     message += f"; asyncio reported: {loss.message}"
-    if own:
-        return Finding("tasks", Level.WARNING, message, own[-1].file, own[-1].line)
-    if (of := loss.coroutine) is None:
-        return Finding("tasks", Level.WARNING, message)
-    return Finding("tasks", Level.WARNING, message, of.file or None, of.line or None)
+    at = own[-1] if own else loss.coroutine
+    file, line = (at.file or None, at.line or None) if at is not None else (None, None)
+    return Finding("tasks", Level.WARNING, message, file, line)
 
 
 def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
@@ -98,7 +96,7 @@ def _swallowed(loss: CancelSwallowed) -> Finding:
 def _found(
     level: Level, message: str, coroutine: Coroutine, where: Frame, ownership: CodeOwnership
 ) -> Finding:
-    """The finding, at the line that created the coroutine when that is known, else at *where*."""
+    """The finding, at the line that created the coroutine if that is known, else at *where*."""
     made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
         message += f"; created in {made[-1].function} ({_short(made[-1], ownership)})"

@@ -1,7 +1,7 @@
 """The samples of a run added up to a call tree, by thread, span and coroutine.
 
-Tasks are grouped by coroutine, because there are many and those of one coroutine do the same. Everything is
-referred to by index, so that the result is small enough for a page.
+Tasks are grouped by coroutine, because there are many and those of one coroutine do the same. All references
+are indices, so that the result is small enough for a page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .trace_samples import TraceSamples, marked
 
 T = TypeVar("T")
 
-# Bounds; further calls would be too thin to see. The time in what is left out is counted.
+# Bounds: further calls would be too thin to see. The time left out is reported.
 CALLS, ROWS = 2_000, 4_000
 # Maximum length of a name: names come from the target, and the page has a bound.
 LETTERS = 80
@@ -139,7 +139,7 @@ def thread_of(sample: StackSample) -> ThreadSamples:
 
 
 class Interned(dict[T, int]):
-    """Things with their index, in order of first use, from 0."""
+    """Values with their index, in order of first use, from 0."""
 
     def of(self, thing: T) -> int:
         """The index of *thing*, which may be new."""
@@ -177,7 +177,7 @@ class CallTree:
 
 
 class _FrameLines:
-    """The lines of frames as people read them, each made once."""
+    """The displayed lines of frames, cached."""
 
     def __init__(self, ownership: CodeOwnership) -> None:
         self._ownership = ownership

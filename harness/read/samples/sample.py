@@ -19,17 +19,17 @@ from ..history import History
 
 
 class SamplingWay(StrEnum):
-    """How a stack was sampled: as in `Sampled`, and one more."""
+    """How a stack was sampled; all but the last as in `Sampled`."""
 
     SIGNAL = "signal"  # by a signal on the thread itself
     THREAD = "thread"  # by another thread, which sees mostly calls that release the GIL
-    EXECUTOR = "executor"  # the same, of a thread that works for a loop
+    EXECUTOR = "executor"  # likewise, of an executor's thread
     OUTSIDE = "outside"  # by another process
     LATE = "late"  # in late turns only, by the watchdog
 
     @classmethod
     def _missing_(cls, value: object) -> SamplingWay:
-        return cls.THREAD  # of a newer version: nothing is known of its bias
+        return cls.THREAD  # from a newer version, so its bias is unknown
 
 
 class Tick(NamedTuple):
@@ -54,7 +54,7 @@ class StackSample:
     span: str
     trace_id: str
     span_id: str
-    stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without what runs the loop; may be empty
+    stack: tuple[Frame, ...] = field(repr=False)  # outermost first, without the loop's frames; may be empty
     ticks: tuple[Tick, ...] = field(repr=False)  # those whose times are known; at least one
 
 
@@ -113,15 +113,13 @@ def _each(event: Sampled) -> tuple[Tick, ...]:
     tick_ns = 1e9 / event.hz
     if len(event.looks) < 2:
         return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
-    ticks = []
-    for since_us, count in zip(event.looks[::2], event.looks[1::2], strict=False):
-        at_ns = event.at_ns + since_us * 1000
-        ticks.append(Tick(round(at_ns - count * tick_ns), at_ns))
-    return tuple(ticks)
+    pairs = zip(event.looks[::2], event.looks[1::2], strict=False)
+    ends = ((event.at_ns + since_us * 1000, count) for since_us, count in pairs)
+    return tuple(Tick(round(at_ns - count * tick_ns), at_ns) for at_ns, count in ends)
 
 
 def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:
-    """What a turn, or a thread of an executor, does: without the frames that run the loop or the work."""
+    """The stack without the frames that run the loop, or the work of an executor."""
     frames = TurnStack(stack, ownership).frames
     start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
     return frames[start:]

@@ -1,8 +1,8 @@
 """The sampling error of a sampled time.
 
-Consecutive samples of one task in one place are one occurrence, whether one tick long or three hundred: that
-it happened in this run was chance, that its ticks followed each other was not. So occurrences are counted,
-and the variance of their sum is the sum of their squares, as for independent events.
+Consecutive samples of one task in one place are one occurrence, whether one tick long or three hundred. Its
+ticks depend on each other, but occurrences are independent, so the variance of their sum is the sum of their
+squares.
 """
 
 from __future__ import annotations
@@ -37,27 +37,23 @@ class SampleVariance(Generic[K]):
         ticks = []
         for sample, at_once in zip(samples, places, strict=True):
             tick_ns = sample.weight_ns / max(sample.count, 1)
-            # A recording from outside only counts: which of its ticks followed each other is not known.
+            # A recording from outside has only counts: which of its ticks were consecutive is not known.
             if sample.way == SamplingWay.OUTSIDE:
                 for place in at_once:
                     self.variance[place] += sample.count * tick_ns**2
                 continue
             known_ns = sum(tick.to_ns - tick.from_ns for tick in sample.ticks)
-            # Of very many ticks not all are listed; those listed stand for the others.
+            # If there are very many ticks, those listed stand for the others.
             scale = sample.weight_ns / known_ns if known_ns else 0.0
             who = sample.pid, sample.thread, sample.task, sample.span_id
             ticks += [(tick, scale, tick_ns, who, at_once) for tick in sample.ticks]
         ticks.sort(key=lambda tick: tick[0])
         for (from_ns, to_ns), scale, tick_ns, who, at_once in ticks:
             for place in at_once:
-                occurrence = self._open.get(place)
-                if (
-                    occurrence is not None
-                    and occurrence.who == who
-                    and from_ns - occurrence.until_ns <= GAP_TICKS * tick_ns
-                ):
-                    occurrence.took_ns += (to_ns - from_ns) * scale
-                    occurrence.until_ns = max(to_ns, occurrence.until_ns)
+                last = self._open.get(place)
+                if last and last.who == who and from_ns - last.until_ns <= GAP_TICKS * tick_ns:
+                    last.took_ns += (to_ns - from_ns) * scale
+                    last.until_ns = max(to_ns, last.until_ns)
                 else:
                     self._end(place)
                     self._open[place] = _Occurrence(who, to_ns, (to_ns - from_ns) * scale)

@@ -14,8 +14,8 @@ from ..spans.span import Waterfall
 from ..units import ms
 from .sample import StackSample
 
-# Maximum number of marks per trace. Beyond it, consecutive marks of one place are merged; then the longest
-# stay.
+# Maximum number of marks per trace. Beyond it, consecutive marks of one place are merged, then the longest
+# kept.
 MARKS = 240
 # Marks of one place are consecutive if at most one tick is missing between them.
 GAP_MS = 1.0

@@ -1,8 +1,8 @@
-"""A span's time as its task spent it, as slices from the span's start to its end.
+"""How a span's task spent its time, as slices from the span's start to its end.
 
 The slices follow from the steps of the task. Between two steps lies a wait: first for the event that made the
-second step ready, then for the loop, which other steps held. Between an event and the step there may be
-callbacks of asyncio, as between a timer and a sleeping task: what they waited for, the task waited for.
+second step ready, then for the loop, which other steps held. If callbacks of asyncio lie between the event
+and the step, as between a timer and a sleeping task, the task waited for what they waited for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIMER_LATE_NS = 1_500_000
 BETWEEN_NS = 100_000
 # Maximum number of callbacks between an event and the task that it resumes.
 CHAIN = 50
-# What held the loop while none of its callbacks ran: its thread did not run.
+# The holder while none of the loop's callbacks ran, because its thread did not run.
 LATE = Frame("", 0, "<late wake-up>")
 SHORT = Frame("", 0, "<many short callbacks>")
 
@@ -47,7 +47,7 @@ class Slice(NamedTuple):
 class WakeReason:
     """Why a step ran: the event, its time, and the callbacks that led to the step."""
 
-    waker: int  # as in `StepsTaken`; if it is a step, a step of a task
+    waker: int  # as in `StepsTaken`, with steps of tasks only
     at_ns: int
     through: tuple[LoggedStep, ...]  # the step itself first
 
@@ -64,7 +64,7 @@ def cause_of(log: StepLog, step: LoggedStep) -> WakeReason:
 
 
 def of_span(log: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]:
-    """The slices of a span that began in the task *runner*, or in that work of an executor."""
+    """The slices of a span that began in the task or executor's work *runner*."""
     if is_work(runner):
         work = log.works.get(WORK - runner)
         who = log.places.get(work.place, NO_FRAME) if work is not None else NO_FRAME
@@ -142,7 +142,7 @@ def for_loop(log: StepLog, cause: WakeReason, since_ns: int) -> Iterator[Slice]:
 
 
 def _held(log: StepLog, from_ns: int, to_ns: int) -> Iterator[Slice]:
-    """What held the loop in that time, in order."""
+    """What held the loop between two instants, in order."""
     at_ns = from_ns
     for step in log.between(from_ns, to_ns):
         began_ns, ended_ns = max(step.began_ns, at_ns), min(step.ended_ns, to_ns)
@@ -160,7 +160,7 @@ def _held(log: StepLog, from_ns: int, to_ns: int) -> Iterator[Slice]:
 
 
 def _held_before_ns(log: StepLog, at_ns: int) -> int:
-    """The start of the turn that ended then: a file found ready after it may have been ready since."""
+    """The start of the turn that ended at *at_ns*: a file found ready after it may have been ready since."""
     step = log.just_before(at_ns)
     since_ns = at_ns
     while step is not None:

@@ -14,7 +14,7 @@ class Part(StrEnum):
     IO = "io"  # waiting for a file or socket
     TIMER = "timer"
     QUEUED = "queued"  # in the queue of an executor
-    EXECUTOR = "executor"  # while a thread of an executor works for it
+    EXECUTOR = "executor"  # waiting for work in an executor's thread
     TASK = "task"  # waiting for another task
 
 
@@ -26,7 +26,7 @@ class Segment:
     took_ms: float
     what: Part
     who: str  # the function or coroutine that ran, held the loop, worked or was waited for; "" if unknown
-    where: str  # its file and line, for people
+    where: str  # its file and line, shortened
     span: str  # the span it was in, "" for none
     cpu_ms: float | None = None  # of a long run: an upper bound of the CPU time in it
     at_most: bool = False  # an upper bound: it became ready at an unknown time within the segment

@@ -14,7 +14,7 @@ from .segment import Parts, Segment
 from .wait_report import SpanTimes
 
 TRACES = 6
-# Maximum number of spans shown of a trace: the first ones; the others are counted.
+# Maximum number of spans shown of a trace, the first ones; the others are counted.
 TRACE_SPANS = 40
 
 
@@ -157,7 +157,7 @@ def _depth(span_id: str, parents: dict[str, str]) -> int:
 
 
 def with_paths(history: History, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks with the names of their enclosing spans, as far as those have ended."""
+    """The blocks with the names of their enclosing spans that have ended."""
     ended = {span.span_id: span for span in history.of(SpanEnded)} if blocks else {}
     return tuple(replace(block, span_path=_path(block, ended)) for block in blocks)
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 from ...record import packing
@@ -15,7 +16,7 @@ from ...record.observation import WORK
 from ..history import History
 
 NO_FRAME = Frame("", 0, "")
-# A task without a span has that of the task that created it, up to this many creators.
+# A task without a span inherits that of the task that created it, through up to this many creators.
 MAKERS = 20
 # Steps of one turn follow each other within this time.
 GAP_NS = 200_000
@@ -73,19 +74,19 @@ class StepLog:
         return self._neighbour(step, 1)
 
     def last_of(self, task: int, before_ns: int) -> LoggedStep | None:
-        """The last step of a task that began before then."""
+        """The last step of a task that began before *before_ns*."""
         steps = self.of_task.get(task, [])
         index = bisect_left(steps, before_ns, key=_began_ns)
         return steps[index - 1] if index else None
 
     def first_of(self, task: int, since_ns: int) -> LoggedStep | None:
-        """The first step of a task that began then or later."""
+        """The first step of a task that began at *since_ns* or later."""
         steps = self.of_task.get(task, [])
         index = bisect_left(steps, since_ns, key=_began_ns)
         return steps[index] if index < len(steps) else None
 
     def between(self, from_ns: int, to_ns: int) -> Iterator[LoggedStep]:
-        """The steps that overlap that time, oldest first."""
+        """The steps that overlap an interval, oldest first."""
         index = bisect_left(self.steps, from_ns, key=_began_ns)
         while index and self.steps[index - 1].ended_ns > from_ns:
             index -= 1  # steps do not overlap, unless a loop runs inside one
@@ -95,18 +96,18 @@ class StepLog:
             index += 1
 
     def just_before(self, at_ns: int) -> LoggedStep | None:
-        """The step that ended right before then."""
+        """The step that ended right before *at_ns*."""
         index = bisect_left(self.steps, at_ns, key=_began_ns)
         step = self.steps[index - 1] if index else None
         return step if step is not None and -GAP_NS < step.ended_ns - at_ns < GAP_NS else None
 
     def occupant(self, from_ns: int, to_ns: int) -> Work | None:
-        """The work that ended last in that time."""
+        """The work that ended last in an interval."""
         index = bisect_right(self.worked, to_ns, key=lambda work: work.ended_ns) - 1
         return self.worked[index] if index >= 0 and self.worked[index].ended_ns > from_ns else None
 
     def span_at(self, task: int, at_ns: int) -> SpanEnded | None:
-        """The innermost span of a task at that time, or of the task that created it."""
+        """The innermost span of a task at *at_ns*, else of the task that created it."""
         for _ in range(MAKERS):
             own = self._own_span_at(task, at_ns)
             if own is not None:
@@ -133,12 +134,7 @@ class StepLog:
         return steps[index] if 0 <= index < len(steps) else None
 
 
-def _began_ns(step: LoggedStep) -> int:
-    return step.began_ns
-
-
-def _start_ns(span: SpanEnded) -> int:
-    return span.start_ns
+_began_ns, _start_ns = attrgetter("began_ns"), attrgetter("start_ns")
 
 
 def step_logs(history: History) -> dict[int, StepLog]:

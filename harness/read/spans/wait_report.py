@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from ...record.event import Frame, SpanEnded, StepLogUnavailable, StepsTaken
 from ..blocks.block import Block
@@ -16,15 +17,16 @@ from .breakdown import LATE, Slice
 from .segment import Part, Parts, Segment
 from .step_log import NO_FRAME, StepLog, is_work, step_logs
 
-# Of more spans, an evenly spaced selection is decomposed for the means: one takes some 30 µs.
+# Of more spans, only an evenly spaced selection is decomposed for the means, since each takes some 30 µs.
 SPANS = 20_000
 # Shorter waits for the loop are merged with their neighbours.
 LITTLE_NS = 100_000
-# How many blocks of one turn, or of several loops, may overlap.
+# Maximum number of overlapping blocks, of one turn or of several loops.
 BESIDE = 8
 # Rows of the blame table, and the shortest wait that counts.
 BLAMED, LEAST_MS = 100, 0.1
 WAITS = (Part.READY, Part.QUEUED, Part.TASK)
+_at_s = attrgetter("at_s")
 _NAMES = tuple(part.name for part in fields(Parts))
 
 
@@ -36,7 +38,7 @@ class WaitedOn:
     span: str  # the one in which it waited, "" for none
     what: Part  # "ready": for the loop · "queued": for a thread of an executor · "task": for another task
     holder: str  # the function that held the loop or the thread, or the coroutine waited for
-    where: str  # its file and line, for people
+    where: str  # its file and line, shortened
     holder_span: str
     total_ms: float
     count: int
@@ -86,8 +88,7 @@ class SpanTimes:
         if span_id not in self._runners:
             return None
         log, runner, span = self._runners[span_id]
-        found = breakdown.of_span(log, runner, span.start_ns, span.end_ns)
-        return self._segments(log, found)
+        return self._segments(log, breakdown.of_span(log, runner, span.start_ns, span.end_ns))
 
     def path(self, spans: Iterable[SpanEnded]) -> tuple[Segment, ...] | None:
         """The critical path of the first of *spans* that has one; `None` for none."""
@@ -100,7 +101,7 @@ class SpanTimes:
         return self._segments(log, critical_path.path(log, runner, span.start_ns, span.end_ns))
 
     def waits(self) -> WaitReport | None:
-        """The rest of the report on waits; `None` without `--waits`."""
+        """The report on waits, without the spans; `None` without `--waits`."""
         taken, unknown = self._history.of(StepsTaken), self._history.of(StepLogUnavailable)
         if not taken and not unknown:
             return None
@@ -169,7 +170,6 @@ class _Namer:
         return f"{self._ownership.short(frame.file)}:{frame.line}" if frame.file else ""
 
     def _culprit(self, block: Block) -> tuple[str, str]:
-        """What kept a loop from running at all."""
         for culprit in block.culprits:
             if culprit.stack:
                 return f"{culprit.thread}: {culprit.stack[-1].function}", self._where(culprit.stack[-1])
@@ -189,10 +189,6 @@ class _Namer:
             if overlap_s > least_s and is_of_loop == (piece.who is LATE):
                 return block
         return None
-
-
-def _at_s(block: Block) -> float:
-    return block.at_s
 
 
 def _joined(slices: Iterable[Slice]) -> Iterator[Slice]:

@@ -1,8 +1,8 @@
-"""The kinds of faults: what a call that is hit does, one kind per file of `kinds/`.
+"""The kinds of faults, one per file of `kinds/`: what an affected call does.
 
-The file `kinds/block_sleep.py` is the kind ``block.sleep``. Its `KIND` is a dataclass with the methods
-of `FaultKind`. Its docstring is the line for people, its fields are the parameters. The scenario's model, the
-console's options, the text in the record and the act in the target are all derived from that class.
+The file `kinds/block_sleep.py` is the kind ``block.sleep``. Its `KIND` is a dataclass with the methods of
+`FaultKind`; its docstring is the description, its fields are the parameters. The scenario's model, the
+console's options, the text in the record and the effect in the target are all derived from that class.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any, Protocol
 
 from . import kinds
 
-Resolve = Callable[[str], object]  # from "module:qualified.name" to what stands there in the target
+Resolve = Callable[[str], object]  # "module:qualified.name" to the object of that name in the target
 
 
 class FaultKind(Protocol):
     """What a fault of one kind does, with its parameters."""
 
     def describe(self) -> str:
-        """The effect as people read it: ``time.sleep(0.3)``."""
+        """Describe the effect briefly: ``time.sleep(0.3)``."""
         ...
 
     def prepare(self, resolve: Resolve) -> Callable[[], None]:
-        """The effect, to be called in the target before the body of each call that is hit.
+        """The effect, to be called in the target before the body of each affected call.
 
-        When the effect raises, the body does not run.
+        If the effect raises, the body does not run.
 
         Raises:
-            LookupError, TypeError: The target has nothing that a parameter names, or something else.
+            LookupError, TypeError: A parameter names nothing in the target, or an object of the wrong type.
         """
         ...
 
@@ -41,14 +41,14 @@ class Parameter:
 
     type: type[bool | float | int | str]
     help: str
-    default: Any = ...  # the ellipsis: a scenario must give it, and the console takes *typical*
+    default: Any = ...  # the ellipsis: required in a scenario, while the console uses *typical*
     typical: Any = None
     above: float | None = None  # exclusive
     is_place: bool = False  # "module:qualified.name"
 
 
 def parameter(type_: type[bool | float | int | str], help: str, **more: Any) -> Any:  # noqa: A002
-    """The field of a kind's dataclass for a `Parameter`."""
+    """Declare a `Parameter` as a field of a kind's dataclass."""
     about = Parameter(type_, help, **more)
     return field(default=MISSING if about.default is ... else about.default, metadata={"about": about})
 
@@ -60,7 +60,7 @@ def parameters(kind: type[FaultKind]) -> dict[str, Parameter]:
 
 def names() -> list[str]:
     """Every kind, sorted."""
-    import pkgutil  # here: a target asks for one kind, by name
+    import pkgutil  # imported here: a target looks up one kind by its name
 
     return sorted(member.name.replace("_", ".", 1) for member in pkgutil.iter_modules(kinds.__path__))
 

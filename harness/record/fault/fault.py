@@ -12,23 +12,23 @@ from .catalogue import FaultKind
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, where and how often; when it is injected and undone is not part of it."""
+    """What goes wrong, where and how often; its schedule is not included."""
 
     id: str
-    kind: str  # as `catalogue.names` has it
+    kind: str  # one of `catalogue.names`
     place: str  # the function that is replaced, "module:qualified.name"
     effect: FaultKind
-    probability: float = 1.0  # of a call being hit
-    limit: int | None = None  # maximum number of calls that are hit
+    probability: float = 1.0  # that a call is affected
+    limit: int | None = None  # maximum number of affected calls
 
     def describe(self) -> str:
-        """The fault as people read it: ``time.sleep(0.3) in shop.cart:Cart.total, 20% of the calls``."""
+        """Describe it in one line: ``time.sleep(0.3) in shop.cart:Cart.total, 20% of the calls``."""
         often = "" if self.probability == 1 else f", {self.probability:.0%} of the calls"
         often += "" if self.limit is None else f", at most {self.limit} times"
         return f"{self.effect.describe()} in {self.place}{often}"
 
     def to_request(self) -> dict[str, object]:
-        """The fields of a request to inject it, as JSON values."""
+        """The fields of an injection request, as JSON values."""
         return {
             "id": self.id,
             "kind": self.kind,

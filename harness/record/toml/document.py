@@ -1,4 +1,4 @@
-"""Reads TOML files, and reports all mistakes in one as a single error that names the line and the key."""
+"""Reads TOML files, and reports all mistakes in a file as a single error that names line and key."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def refusal(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> UsageError:
-    """One error for all violations: the first in the order of the file is the message, the others are notes.
+    """One error for all violations: the first one in the file is the message, the others are notes.
 
     Missing keys come last, because often a misspelt key is the cause. *origins* maps each key that was set by
     an override to the text of the override.

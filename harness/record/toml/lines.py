@@ -67,11 +67,8 @@ def _open_table(header: dict[str, object], lengths: dict[Key, int]) -> Key:
 
 
 def _keys(content: object) -> Iterator[Key]:
-    items: Iterator[tuple[str | int, object]] = iter(())
-    if isinstance(content, dict):
-        items = iter(content.items())
-    elif isinstance(content, list):
-        items = iter(enumerate(content))
-    for name, value in items:
+    if not isinstance(content, dict | list):
+        return
+    for name, value in content.items() if isinstance(content, dict) else enumerate(content):
         yield (name,)
         yield from ((name, *rest) for rest in _keys(value))

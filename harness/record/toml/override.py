@@ -61,7 +61,7 @@ def merge(settings: Table, change: Table) -> Iterator[Key]:
 def _merge_items(name: str, items: list[object], change: Table) -> Iterator[Key]:
     for which, value in change.items():
         index = _index_of(name, items, which)
-        # As a table with one key, so that the item itself can be replaced as well as changed.
+        # Merged as a table with one key, so that the item itself can also be replaced.
         slot: Table = {which: items[index]}
         for _, *rest in merge(slot, {which: value}):
             yield (index, *rest)

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors about a scenario into messages: which key, what was expected, what came.
+"""Turns pydantic's errors about a scenario into messages: the key, what was expected, what was given.
 
 pydantic reports what failed, with a path that also names the alternatives that it tried. What was expected
 there is read from the JSON Schema of the same model, so that no rule is written twice.
@@ -19,6 +19,13 @@ Node = Mapping[str, Any]  # a JSON Schema, or a part of one
 # The type of an error whose message is shown as it is. In its context, `at` is the path from the value that
 # was validated to the key in question, and `note` is advice.
 WORDED = "scenario"
+_NOUNS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a finite number",
+    "string": "a string",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,6 @@ def _key(loc: Key, settings: object, *, missing: bool) -> Iterator[str | int]:
 
 
 def _node(loc: Key, schema: Node) -> Node:
-    """The part of the schema for *loc*."""
     node = schema
     for part in loc:
         node = _resolved(node, schema)
@@ -141,21 +147,13 @@ def _expected(node: Node, schema: Node) -> str:
         return "a regular expression"
     if "anyOf" in node:
         return " or ".join(_expected(_resolved(option, schema), schema) for option in node["anyOf"])
-    match node.get("type"):
-        case "number":
-            return "a finite number" + _bounds(node)
-        case "integer":
-            return "a whole number" + _bounds(node)
-        case "string":
-            return "a non-empty string" if node.get("minLength") else "a string"
-        case "boolean":
-            return "true or false"
-        case "array":
-            return "a non-empty list" if node.get("minItems") else "a list"
-    return "a table"
+    noun = _NOUNS.get(node.get("type", ""), "a table")
+    if node.get("minLength") or node.get("minItems"):
+        noun = noun.replace("a ", "a non-empty ")
+    return noun + _bounds(node)
 
 
 def _bounds(node: Node) -> str:
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "maximum": "<="}
-    bounds = [f"{sign} {node[name]:g}" for name, sign in signs.items() if name in node]
-    return "".join(f" {bound}" for bound in [" and ".join(bounds)] if bound)
+    bounds = " and ".join(f"{sign} {node[name]:g}" for name, sign in signs.items() if name in node)
+    return bounds and f" {bounds}"

@@ -152,7 +152,7 @@ def test_that_nobody_could_look_from_outside_is_told_with_the_guess(made: Record
     made.ended()
 
     notes = [finding.message for finding in made.document().findings if finding.level == "note"]
-    guess = "no sample from outside (py-spy is not installed): who held the GIL is inferred from CPU time"
+    guess = "no sample from outside (py-spy is not installed): the GIL's holder is inferred from CPU time"
     assert notes == ([guess] if failed else [])
 
 

@@ -1,6 +1,6 @@
 "use strict";
-// The samples in speedscope, which is packed in the page and unpacked when it is opened, in a frame because it needs
-// a window of its own.
+// The samples in speedscope, which is packed in the page and unpacked when opened, in a frame because it needs its
+// own window.
 {
   const entry = document.getElementById("speedscope");
 

@@ -21,7 +21,7 @@ const stalls = dataOf("stalls");
     if (stall.span) summary.append(element("span", { className: "dim", textContent: `span ${stall.span}` }));
     if (stall.waited) summary.append(element("span", { className: "dim", textContent: `${stall.waited} waited` }));
     const stack = stall.stack.length ? element("ol", { className: "stack" }, ...stall.stack.map(row))
-      : element("p", { textContent: "No sample fell into this turn." });
+      : element("p", { textContent: "No sample was taken in this turn." });
     const entry = element("details", { id }, summary, element("div", { className: "body" }, stack));
     if (stall.place) {
       entry.lastChild.append(element("a", { href: `#place-${stall.place}`, textContent: "Source and fix" }));

@@ -1,4 +1,4 @@
-"""`block.sleep`: a call that waits in the kernel, as one of a blocking client library does."""
+"""`block.sleep`: a call that waits in the kernel, like a call of a blocking client library."""
 
 from __future__ import annotations
 
