@@ -1,6 +1,6 @@
 """One fault in force: the function that it replaces, and what it does to a call.
 
-The replacement misbehaves first and then does what the function does. It carries the name, file and first
+The replacement misbehaves first and then calls the function. It carries the name, file and first
 line of what it replaces, so a stack taken while it blocks reads as if that very line blocked: the place that
 the scenario names is the place that must be found.
 """
@@ -43,8 +43,8 @@ class InjectedFault:
         """Replace the function.
 
         Raises:
-            LookupError: The program has nothing of that name.
-            TypeError: What has that name is not a Python function.
+            LookupError: The program has nothing with that name.
+            TypeError: The object with that name is not a Python function.
         """
         owner, name, own = _find(self.fault.place)
         function = own.__func__ if isinstance(own, (staticmethod, classmethod)) else own
@@ -64,7 +64,7 @@ class InjectedFault:
         self._planted = True
 
     def undo(self) -> None:
-        """Put the function itself back; a replacement that is still called does nothing more."""
+        """Restore the function; a replacement that is still called only calls it."""
         self._planted = False
         self._put_back()
 
@@ -85,7 +85,7 @@ class InjectedFault:
 
 
 def _find(place: str) -> tuple[Any, str, Any]:
-    """The owner of what ``module:qualname`` names, its name there, and the raw value."""
+    """The owner of the object that ``module:qualname`` names, its name there, and the raw attribute."""
     module_name, _, path = place.partition(":")
     module = sys.modules.get(module_name)
     if module is None:
@@ -99,7 +99,7 @@ def _find(place: str) -> tuple[Any, str, Any]:
         owner = getattr(owner, part, None)
     if owner is None or not hasattr(owner, name):
         raise LookupError(f"{place}: {module_name} has no {path}")
-    # Not `getattr`: a static or class method must be put back as it was.
+    # Not `getattr`: a static or class method must be restored as it was.
     return owner, name, vars(owner).get(name, getattr(owner, name))
 
 
@@ -119,8 +119,7 @@ def _misbehaving(function: FunctionType, happen: Callable[[], None]) -> Function
 
     functools.update_wrapper(wrapper, function)
     wrapper.__code__ = _disguised(wrapper.__code__, function.__code__)
-    misbehaving: FunctionType = wrapper
-    return misbehaving
+    return wrapper  # type: ignore[no-any-return]
 
 
 def _disguised(code: CodeType, as_: CodeType) -> CodeType:

@@ -1,4 +1,4 @@
-"""Observes what asyncio and Python report about lost work; the reports go where they would have gone.
+"""Observes what asyncio and Python report about lost work; the reports still reach their handlers.
 
 Finalizers make such reports, rarely, at any time and in any thread. Every process that imports asyncio pays
 for the imports here, even without a loop.

@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Each of these is an import that a process without asyncio would not need.
+    # A process without asyncio does not need these imports.
     from collections.abc import Callable, Sequence
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PostImportHook:
-    """A finder that leaves finding to the others, and adds a step to the loading of some modules."""
+    """A finder that leaves finding to the others, and runs a step after the loading of watched modules."""
 
     def __init__(self) -> None:
         self._steps: dict[str, Callable[[ModuleType], None]] = {}

@@ -8,7 +8,7 @@ from collections import deque
 from ...record.clock import monotonic_ns
 from ...record.observation import GcPause
 
-# Shorter ones do not make a loop late.
+# Shorter pauses do not make a loop late.
 LEAST_NS = 5_000_000
 KEPT = 64
 

@@ -24,10 +24,8 @@ from .heartbeat import Heartbeat
 
 # How a loop's turns are timed, as the record names it.
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
-
-# A process that is killed loses the counts of at most this time.
+# A killed process loses at most the counts of this time.
 WRITE_EVERY_NS = 100_000_000
-
 # Level-triggered selectors: an additional `select` takes nothing from the loop's next one.
 _NAMES = ("EpollSelector", "PollSelector", "SelectSelector")
 _LASTING = [getattr(selectors, name) for name in _NAMES if hasattr(selectors, name)]
@@ -82,7 +80,7 @@ class Turns:
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         """Time the turns of *loop*, which is about to run in this thread, and return how they are timed.
 
-        *timer* is set again and again, so it does not run out while the loop is on time.
+        *timer* is restarted repeatedly, so it does not run out while the loop is on time.
         """
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()

@@ -97,11 +97,8 @@ class SpanProfile(Feature):
             # Also in pyinstrument's own format, for ``pyinstrument --load``.
             profiler.last_session.save(str(path.with_suffix(".pyisession")))
             note = f"span {self._config.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
-            self._write(
-                ArtefactWritten(
-                    monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note
-                )
-            )
+            written = str(path.relative_to(self._folder.path))
+            self._write(ArtefactWritten(monotonic_ns(), "pyinstrument", written, note))
         except Exception as exc:
             self._on_error("profile", exc)
 

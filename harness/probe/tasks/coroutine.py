@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ...record.observation import Coroutine, Frame
 from ..hooks.state import task_state
+from ..threads.stack import of_frame
 
 # Longer chains of coroutines that await each other lose their inner end.
 DEPTH = 50
@@ -55,7 +56,7 @@ def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
         name=name,
         file=code.co_filename,
         line=code.co_firstlineno,
-        stack=tuple(_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
+        stack=tuple(of_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
         created=created or tuple(Frame(*made) for made in reversed(origin)),
     )
 
@@ -114,7 +115,3 @@ def code_of(link: Any) -> CodeType:
 def frame_of(link: Any) -> FrameType | None:
     frame: FrameType | None = getattr(link, _NAMES[type(link)].frame)
     return frame
-
-
-def _frame(frame: FrameType) -> Frame:
-    return Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname)

@@ -68,14 +68,13 @@ class TaskLosses(Feature):
         # The key differs from that of destroyed tasks of the same coroutine.
         self._count(("swallowed", of), CancelSwallowed(monotonic_ns(), os.getpid(), of, 1))
 
-    def leave(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Bring the counts in the record up to date."""
         for key, loss in tuple(self._losses.items()):
             if loss.count != self._written.get(key):
                 self._write_loss(key, loss)
+
+    leave = close
 
     def _lost_exception(self, message: str, error: BaseException, of: Coroutine | None) -> None:
         stack = _raised(error.__traceback__)
@@ -121,5 +120,5 @@ def _text(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:
-        text = "<its text cannot be had>"
+        text = "<its text cannot be read>"
     return f"{type(error).__name__}: {text}"[:ERROR_CHARS].rstrip(": ")

@@ -1,4 +1,4 @@
-"""Reads from /proc what a thread of this process does and has used (Linux); only while a loop is late."""
+"""Reads from /proc (Linux) what a thread of this process does, and its CPU time, while a loop is late."""
 
 from __future__ import annotations
 
