@@ -15,7 +15,7 @@ from ..view import loop_choice, task_table
 from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
-# How long a task may clean up before the client is told that it still runs.
+# How long a task may clean up before it is reported as still running.
 PATIENCE_S = 2.0
 
 
@@ -34,8 +34,8 @@ class CancelCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         label = task_table.label(task)
-        # On the loop's thread, or not at all: a cancellation that a blocked loop delivers only later, after
-        # the client was told that it failed, would be a surprise.
+        # On the loop's thread, or not at all: a blocked loop must not deliver the cancellation later, after
+        # its failure was reported.
         if not process.on_loop(loop_choice.of_task(process, task), lambda: task.cancel(options.message)):
             raise CommandError(f"task {label} has already ended")
         until = monotonic() + PATIENCE_S

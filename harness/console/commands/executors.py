@@ -1,11 +1,9 @@
-"""`executors`: pools of threads and processes: the length of their queues, and what their threads do."""
+"""`executors`: thread and process pools, the length of their queues, and what their threads do."""
 
 from __future__ import annotations
 
-import functools
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,22 +79,11 @@ def _workers(process: ProcessView) -> Iterator[_Worker]:
             pool=pool,
             thread=thread.name,
             is_idle=not work and names[-1:] == [executor_state.WAITS],
-            runs=_name(call.function) if call is not None else None,
+            runs=identity.name_of(identity.innermost(call.function)) if call is not None else None,
             awaited_by=_awaited_by(call) if call is not None else None,
             where=ownership.place(TurnStack(work, ownership).blamed) or None,
             stack=tuple(map(ownership.place, work)),
         )
-
-
-def _name(function: Any) -> str:
-    """The name of the function called, inside partials and the context in which `to_thread` runs it."""
-    while isinstance(function, functools.partial):
-        function = function.args[0] if _runs_in_context(function) else function.func
-    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-
-
-def _runs_in_context(function: functools.partial[Any]) -> bool:
-    return isinstance(getattr(function.func, "__self__", None), Context) and len(function.args) > 0
 
 
 def _awaited_by(call: PoolCall) -> str | None:

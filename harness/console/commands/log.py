@@ -92,7 +92,7 @@ def _known(name: str) -> logging.Logger:
 
 
 def _obstacles(logger: logging.Logger, level: int) -> Iterable[str]:
-    """Why some records of that level will not be output all the same."""
+    """Why records of *level* may still not be output."""
     handlers: list[logging.Handler] = []
     at: logging.Logger | None = logger
     while at is not None:

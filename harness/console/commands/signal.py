@@ -38,7 +38,7 @@ class SignalCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.signal is None:
             rows = [(s.name, s.value, _effect(s, process)) for s in signal.Signals]
-            # Those that the program handles first.
+            # Signals that the program handles come first.
             rows.sort(key=lambda row: row[2].startswith("default"))
             return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
         number = _named(options.signal)

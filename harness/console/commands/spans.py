@@ -1,4 +1,4 @@
-"""`spans`: OpenTelemetry spans: by name; those in flight; the slowest that have finished."""
+"""`spans`: OpenTelemetry spans by name, those in flight, or the slowest that have finished."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _quantile(times: list[float], q: float) -> float | None:
 
 
 def age_ns(span: Any) -> int:
-    """The age of a span in flight, which carries its start by the wall clock."""
+    """The age of a span in flight, whose start is a wall-clock time."""
     return max(0, time.time_ns() - int(span.start_time or 0))
 
 

@@ -85,7 +85,7 @@ def _late(views: Sequence[LoopView], process: ProcessView) -> _Part:
 
 
 def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
-    kinds = {view.number: f"{type(view.loop).__module__.partition('.')[0]}" for view in views}
+    kinds = {view.number: type(view.loop).__module__.partition(".")[0] for view in views}
     return _Part(
         [
             f"loop {n} ({kind}), longest turn in each second: {loop_history.sparkline(history[n])}"

@@ -92,8 +92,7 @@ def _facts(task: Task[Any], tasks: TaskView) -> dict[str, object]:
 
 def _callback(callback: Any) -> str:
     owner = getattr(callback, "__self__", None)
-    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-    return f"resumes task {label(owner)}" if isinstance(owner, Task) else str(name)
+    return f"resumes task {label(owner)}" if isinstance(owner, Task) else identity.name_of(callback)
 
 
 def _message(error: BaseException) -> str:

@@ -35,7 +35,7 @@ def select(rows: Rows, options: Namespace) -> Table:
     """
     chosen: Sequence[Row] = rows.rows
     if options.filter:
-        chosen = list(_filtered(rows, options.filter))
+        chosen = _filtered(rows, options.filter)
     if options.sort:
         index = _index(rows.columns, options.sort.removeprefix("-"))
         # Unknown values come last in both directions.
@@ -141,14 +141,12 @@ def _cut(cell: str, size: int) -> str:
     return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
-def _filtered(rows: Rows, text: str) -> Iterator[Row]:
+def _filtered(rows: Rows, text: str) -> list[Row]:
     column, _, part = text.partition("=")
     if part and column in rows.columns:
-        index, wanted = rows.columns.index(column), part.lower()
-        yield from (row for row in rows.rows if wanted in str(row[index]).lower())
-    else:
-        wanted = text.lower()
-        yield from (row for row in rows.rows if any(wanted in str(cell).lower() for cell in row))
+        index = rows.columns.index(column)
+        return [row for row in rows.rows if part.lower() in str(row[index]).lower()]
+    return [row for row in rows.rows if any(text.lower() in str(cell).lower() for cell in row)]
 
 
 def _index(columns: tuple[str, ...], name: str) -> int:

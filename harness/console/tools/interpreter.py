@@ -23,11 +23,11 @@ from ..view.process import ProcessView
 from . import stdout_capture
 
 FILE = "<console>"
-# The end of a traceback is kept, which names the error.
+# Characters kept of a traceback: its end, which names the error.
 ERROR_CHARS = 10_000
 # How long cancelled code may take to end.
 PATIENCE_S = 2.0
-# Most code is done by then. For longer code, the client is watched.
+# Most code ends within this time. The client is watched only during longer code.
 AT_ONCE_S = 0.05
 # Holds the value of the last expression until it becomes `_`.
 _VALUE = "__harness_value__"

@@ -52,7 +52,7 @@ class BlockerSummary:
 
 
 def kept(process: ProcessView) -> list[BlockSummary]:
-    """The latest blocks, oldest first; one that goes on has the time until now."""
+    """The latest blocks, oldest first; one that has not ended lasts until now."""
     turns = list(process.recent.blocks())
     if turns and not all(turn.ended for turn in turns):
         now_ns = monotonic_ns()
@@ -79,7 +79,7 @@ def blockers(blocks: Iterable[BlockSummary]) -> list[BlockerSummary]:
 
 
 class BlockNumbers:
-    """Numbers for blocks, as long as they are kept."""
+    """Numbers for the blocks that are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -35,11 +35,11 @@ class LoopView:
         return cls(number, loop, turns.thread_ident, words, turns)
 
     def late_ns(self, now_ns: int) -> int:
-        """How long its turn has lasted, or how long it has been due; 0 while it waits."""
+        """How long the loop's turn has lasted, or how long the loop has been due; 0 while it waits."""
         turn_ns, due_ns = self.words[page.TURN], self.words[page.DUE]
         if turn_ns:
             return max(0, int(now_ns - turn_ns))
-        # A loop without turns (uvloop) is known to be due to within half a beat.
+        # When turns are not timed (uvloop), the due time is accurate to half a beat.
         late = now_ns - due_ns if due_ns else 0
         return int(late) if late >= self.words[page.LIMIT_NS] // 2 else 0
 

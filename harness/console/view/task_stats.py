@@ -16,6 +16,7 @@ from weakref import ref
 
 from ...probe.hooks.state import loop_state
 from ...probe.hooks.step_timer import StepTimer
+from ...probe.tasks import identity
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 # The shortest window, for the first `top` and for one that follows another at once.
 WINDOW_NS = 250_000_000
-# Counting ends when `top` was not used for this time. Meanwhile, a step that does nothing takes half as long
-# again, measured with a loop around `sleep(0)`.
+# Counting ends when `top` was not used for this time. Until then, a step that does nothing takes 1.5 times as
+# long, measured with a loop around `sleep(0)`.
 KEPT_ON_NS = 30_000_000_000
 # How often that is checked.
 CHECK_EVERY_S = 1.0
 # Between two samples of a loop whose steps cannot be timed.
 SAMPLE_EVERY_S = 0.002
-# Kinds of coroutines of which ended tasks are counted apart.
+# Most coroutines whose ended tasks are counted separately.
 KINDS = 500
 # Ready callbacks that are read in one go, while the GIL is held.
 READY = 2_000
@@ -52,7 +53,7 @@ class TaskAccount:
 
 @dataclass(slots=True)
 class StatsSum:
-    """The same for all ended tasks of one coroutine, or for all callbacks that are not steps of tasks."""
+    """The sum over all ended tasks of one coroutine, or over all callbacks that are not steps of tasks."""
 
     count: int = 0
     polls: int = 0
@@ -213,14 +214,13 @@ class TaskStats:
     def _close(self, task: Task[Any], account: TaskAccount) -> None:
         """Add an ended task to the sum for its coroutine."""
         self._accounts.pop(id(task), None)
-        coroutine = task.get_coro()
-        name = getattr(coroutine, "__qualname__", "") or type(coroutine).__qualname__
+        name = identity.name_of(task.get_coro())
         if name not in self._ended and len(self._ended) >= KINDS:
             name = ""
         self._ended.setdefault(name, StatsSum()).add(account)
 
     def _add_running(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
-        """Add the step that is not over; the part of it within the window."""
+        """Add the running step: the part of it within the window."""
         task = current_task(loop)
         if task is not None:
             account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
