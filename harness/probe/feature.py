@@ -59,5 +59,5 @@ class Feature:
         return 0
 
     def cost(self) -> Mapping[str, int]:
-        """What the feature has cost the threads of loops so far, as fields of `ProbeClosed`."""
+        """The feature's cost on the threads of loops so far, as fields of `ProbeClosed`."""
         return {}

@@ -89,7 +89,7 @@ class ProbeSession:
             self.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
     def dropped(self) -> dict[str, int]:
-        """How many events and spans did not reach the record."""
+        """The numbers of events and spans that did not reach the record."""
         return {"events": self._writer.dropped, "spans": self.spans_dropped}
 
     def loop_changed(self, loop: AbstractEventLoop | None) -> None:

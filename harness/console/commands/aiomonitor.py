@@ -155,17 +155,12 @@ def _monitor(view: LoopView) -> Any:
     """A modified copy of the program's own monitor of that loop, or a monitor that is never started."""
     from aiomonitor import Monitor
 
-    monitor = next((copy.copy(m) for m in _started() if m._monitored_loop is view.loop), None)
+    # A monitor that the program has started is found in the stack of its thread.
+    started = list(other_threads.running(Monitor._ui_main.__code__))
+    monitor = next((copy.copy(m) for m in started if m._monitored_loop is view.loop), None)
     if monitor is None:
         monitor = Monitor(view.loop, console_enabled=False, hook_task_factory=False)
     monitor._console_enabled = False
     monitor._termui_tasks = set()
     monitor._event_loop_thread_id = view.thread_ident
     return monitor
-
-
-def _started() -> list[Any]:
-    """The monitors that the program has started: each is found in the stack of its thread."""
-    from aiomonitor import Monitor
-
-    return list(other_threads.running(Monitor._ui_main.__code__))

@@ -52,14 +52,13 @@ class CancelCommand(Command):
 
 
 def _outcome(task: Task[Any], process: ProcessView) -> tuple[str, str, str | None]:
-    """What became of a cancelled task: in a word, in a sentence, and where it still runs."""
+    """The outcome for a cancelled task, as a keyword and as text, and the place where it still runs."""
     if not task.done():
         at = TaskView(process).place(task)
         did = "swallows it, or is still cleaning up" if task.cancelling() else "has swallowed it"
         return "running", f"still runs {PATIENCE_S:g} s after its cancellation: it {did}, at {at}", at
     if task.cancelled():
         return "cancelled", "was cancelled", None
-    error = task_state.exception(task)
-    if error is not None:
+    if (error := task_state.exception(task)) is not None:
         return "failed", f"failed instead of being cancelled: {type(error).__name__}: {error}", None
     return "finished", "swallowed its cancellation and finished", None

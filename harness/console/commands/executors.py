@@ -33,7 +33,10 @@ class ExecutorsCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         workers = list(_workers(process))
         pools = {id(worker.pool): worker.pool for worker in workers}
-        rows = [_row(worker) for worker in sorted(workers, key=_key)]
+        rows = [
+            _row(worker)
+            for worker in sorted(workers, key=lambda w: (task_waits.number(w.pool), w.is_idle, w.thread))
+        ]
         rows += map(_pool_of_processes, executor_state.process_pools())
         idle = sum(worker.is_idle for worker in workers)
         queued = sum(map(executor_state.queued, pools.values()))
@@ -105,10 +108,6 @@ def _row(worker: _Worker) -> tuple[object, ...]:
         executor_state.threads(worker.pool),
         executor_state.most_workers(worker.pool),
     )
-
-
-def _key(worker: _Worker) -> tuple[int, bool, str]:
-    return task_waits.number(worker.pool), worker.is_idle, worker.thread
 
 
 def _pool_of_processes(pool: ProcessPool) -> tuple[object, ...]:

@@ -79,7 +79,7 @@ def _never_yielded(process: ProcessView, tasks: TaskView) -> Iterator[Row]:
 
 
 def _of_tasks(window: StatsWindow, tasks: TaskView) -> list[Row]:
-    """What is wrong with the tasks' steps, and with what they wait for."""
+    """Problems of the tasks' steps, and of the objects that they wait for."""
     rows: list[Row] = []
     orphaned = 0
     is_orphaned = task_waits.OrphanedWait()
@@ -110,7 +110,7 @@ def _about(level: str, lint: str, task: Task[Any], what: str, tasks: TaskView) -
 
 
 def _recorded(process: ProcessView, ownership: CodeOwnership) -> Iterator[Row]:
-    """What the probe has recorded about tasks. An event is repeated when its count grows."""
+    """The probe's events about tasks. An event is repeated when its count grows."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
     censuses: list[TasksCounted] = []

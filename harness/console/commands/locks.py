@@ -55,7 +55,7 @@ class _Lock:
 
 @dataclass(slots=True)
 class _WaitGraph:
-    """What all tasks wait for and hold; objects by their `id`."""
+    """The objects that all tasks wait for and hold, by `id`."""
 
     view: TaskView
     locks: dict[int, _Lock] = field(default_factory=dict)

@@ -44,8 +44,7 @@ class LogCommand(Command):
             return CommandResult(
                 lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
             )
-        level = logging.getLevelNamesMapping().get(options.level.upper())
-        if level is None:
+        if (level := logging.getLevelNamesMapping().get(options.level.upper())) is None:
             known = ", ".join(logging.getLevelNamesMapping())
             raise CommandError(f"there is no level {options.level}: expected one of {known}, or reset")
         process.changes.end(name)  # an earlier change of this logger, which this one replaces

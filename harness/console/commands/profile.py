@@ -113,8 +113,7 @@ class _Profile:
         aside = self.path.with_name(f".{self.path.name}")
         aside.write_text(self._profiler.text(self._form), encoding="utf-8")
         aside.rename(self.path)
-        folder = self._process.folder
-        if folder is not None:
+        if (folder := self._process.folder) is not None:
             path = str(self.path.relative_to(folder.path))
             self._process.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
 

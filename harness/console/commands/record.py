@@ -112,8 +112,7 @@ class _Window:
 
 
 def _counts(interception: Interception, process: ProcessView) -> CallCounts:
-    calls = _calls.get(process)
-    if calls is None:
+    if (calls := _calls.get(process)) is None:
 
         def failed(where: str, error: BaseException) -> None:
             process.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))

@@ -61,8 +61,7 @@ def _named(text: str) -> signal.Signals:
 
 
 def _effect(number: signal.Signals, process: ProcessView) -> str:
-    handler = signal.getsignal(number)
-    if handler is None:
+    if (handler := signal.getsignal(number)) is None:
         return "handled by code that is not Python"
     if handler is signal.SIG_IGN:
         return "ignored"

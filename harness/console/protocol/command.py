@@ -48,7 +48,7 @@ class Command:
         """Declare the command's own options; those of every table (``--json``, ``--limit`` ...) follow."""
 
     def needs(self, options: Namespace) -> str:
-        """What these options require: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
+        """The need of these options: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
         return READS
 
     def candidates(self, process: ProcessView) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""A command's rows: filtered, sorted and paged as the client asked, and laid out for people."""
+"""A command's rows: filtered, sorted and paged as requested, and formatted as text."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def lines(table: Table, *, width: int) -> Iterator[str]:
 
 
 def note(table: Table) -> str:
-    """Which rows of the table are shown; "" if all are."""
+    """A note on the rows that are shown; "" if all are."""
     if len(table.rows) == table.total:
         return ""
     if not table.rows:
@@ -78,7 +78,7 @@ def note(table: Table) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """A time for people, with about three digits."""
+    """A duration as text, with about three digits and a unit."""
     size = abs(milliseconds)
     if size < 1e-3:
         return "0" if not size else f"{milliseconds * 1e6:.0f} ns"
@@ -96,7 +96,7 @@ def duration(milliseconds: float) -> str:
 
 
 def size(number_bytes: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes as text, with a unit."""
     for unit in ("B", "KiB", "MiB"):
         if abs(number_bytes) < 1024:
             return f"{number_bytes:.0f} B" if unit == "B" else f"{number_bytes:.1f} {unit}"

@@ -75,8 +75,7 @@ class Lines:
             IndexError: There is none yet.
             TooLongError: It was too long.
         """
-        line = self.received.popleft()
-        if line is None:
+        if (line := self.received.popleft()) is None:
             raise TooLongError
         self.size_bytes -= len(line)
         return line

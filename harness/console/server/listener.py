@@ -1,4 +1,4 @@
-"""Where clients connect: a UNIX socket for the process's own user, and a loopback port behind a token."""
+"""Listens for clients: a UNIX socket for the process's own user, and a loopback port behind a token."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TcpListener:
         self._limit_tries(connection)
         line = _first_line(connection)
         if _HTTP.match(line):
-            # A web page made a browser connect; it gets no answer that it could read.
+            # A browser, sent here by a web page: it gets no answer that the page could read.
             raise RefusedError("HTTP")
         if not self._is_token(line.strip()):
             self._wrong_s.append(monotonic())

@@ -153,7 +153,7 @@ class ConsoleSession:
         return not result.ends_session
 
     def _completions(self, start: str) -> list[str]:
-        """What the last word of *start* can become."""
+        """The possible completions of the last word of *start*."""
         before, _, part = start.lstrip().rpartition(" ")
         words = before.split()
         if not words:

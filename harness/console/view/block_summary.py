@@ -31,13 +31,13 @@ class BlockSummary:
 
     @property
     def place(self) -> tuple[Frame, Cause]:
-        """What blocks are grouped by, here as in the report: the line to blame, and the cause."""
+        """The key that groups blocks, here as in the report: the line to blame, and the cause."""
         return self.found.frame, self.found.cause
 
 
 @dataclass(slots=True)
 class BlockerSummary:
-    """Everything that one line did to the loops, for one cause."""
+    """All blocks at one line with one cause."""
 
     worst: BlockSummary  # the longest
     count: int = 0

@@ -1,4 +1,4 @@
-"""How busy and how late the loops were in each of the last seconds, read while a console is open."""
+"""The busy time and lateness of each loop in each of the last seconds, read while a console is open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOWEST_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What one loop did in about a second."""
+    """The activity of one loop in about a second."""
 
     length_ns: int
     turns: int

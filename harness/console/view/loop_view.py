@@ -25,8 +25,7 @@ class LoopView:
     @classmethod
     def of(cls, number: int, turns: Turns) -> Self | None:
         """The view of a loop; `None` if the loop is gone."""
-        loop = turns.loop
-        if loop is None:
+        if (loop := turns.loop) is None:
             return None
         turns.write_page()
         # A copy: the page itself also holds what the watchdog and the loop write at any moment.
@@ -46,7 +45,7 @@ class LoopView:
 
 @dataclass(frozen=True, slots=True)
 class BlockingFrame:
-    """Where the thread of a late loop is."""
+    """The line at which the thread of a late loop is."""
 
     since_ns: int
     file: str  # of the frame to blame: the innermost of the program's own code, else the innermost

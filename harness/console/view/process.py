@@ -1,4 +1,4 @@
-"""The process that the probe is in, as commands see it."""
+"""The interface of this process for commands."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProcessView:
         return self.closing.wait(within_s)
 
     def dropped(self) -> Mapping[str, int]:
-        """How many items could not be kept, by kind: ``{"events": 0, "spans": 3}``."""
+        """The number of items that could not be kept, by kind: ``{"events": 0, "spans": 3}``."""
         return {**self._dropped(), "spans in flight": self.recent.spans_dropped}
 
     def loops(self) -> list[LoopView]:
@@ -119,8 +119,7 @@ class ProcessView:
         Raises:
             CommandError: This process has no such handler, or the handler refused.
         """
-        handler = self._handlers.get(request["do"])
-        if handler is None:
+        if (handler := self._handlers.get(request["do"])) is None:
             raise CommandError(f"this process cannot be asked to {request['do']}")
         try:
             return handler(request) or {}

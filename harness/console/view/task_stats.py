@@ -35,13 +35,13 @@ CHECK_EVERY_S = 1.0
 SAMPLE_EVERY_S = 0.002
 # Most coroutines whose ended tasks are counted separately.
 KINDS = 500
-# Ready callbacks that are read in one go, while the GIL is held.
+# Most ready callbacks read without a pause, while the GIL is held.
 READY = 2_000
 
 
 @dataclass(slots=True)
 class TaskAccount:
-    """What one task did in the window; nanoseconds."""
+    """The steps of one task in the window; times in nanoseconds."""
 
     task: ref[Task[Any]]
     polls: int = 0
@@ -79,7 +79,7 @@ class StatsSum:
 
 @dataclass(frozen=True, slots=True)
 class StatsWindow:
-    """What was counted between two moments."""
+    """The counts between two moments."""
 
     began_ns: int
     ended_ns: int
@@ -94,7 +94,7 @@ class StatsWindow:
         return self.ended_ns - self.began_ns
 
     def of(self, task: Task[Any]) -> TaskAccount:
-        """What *task* did; an empty account if it had no step."""
+        """The account of *task*; an empty one if the task had no step."""
         account = self.accounts.get(id(task))
         return account if account is not None and account.task() is task else TaskAccount(ref(task))
 
@@ -103,7 +103,7 @@ class StatsWindow:
         return not self.samples or is_counted(task.get_loop())
 
     def estimated_ns(self, key: int) -> int:
-        """How long the task with that `id` was busy, estimated from samples."""
+        """The busy time of the task with that `id`, estimated from samples."""
         return self.seen.get(key, 0) * self.length_ns // self.samples if self.samples else 0
 
 
@@ -122,7 +122,7 @@ class TaskStats:
         return self._timer.missed
 
     def window(self, process: ProcessView, client: CommandClient) -> StatsWindow:
-        """What the tasks did since the last call, or during the next `WINDOW_NS`."""
+        """The steps of the tasks since the last call, or during the next `WINDOW_NS`."""
         with self._lock:
             self._until_ns = monotonic_ns() + KEPT_ON_NS
             if not self._timer.is_on:
@@ -221,8 +221,7 @@ class TaskStats:
 
     def _add_running(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
         """Add the running step: the part of it within the window."""
-        task = current_task(loop)
-        if task is not None:
+        if (task := current_task(loop)) is not None:
             account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
             held_ns = window.ended_ns - max(self._timer.began.get(id(task), 0), window.began_ns)
             account.busy_ns += held_ns

@@ -43,10 +43,9 @@ class TaskView:
         return READY if awaited is None or awaited.done() else WAITING
 
     def stack(self, task: Task[Any]) -> tuple[Frame, ...]:
-        """Where *task* is, outermost frame first: also in the middle of a step."""
+        """The stack of *task*, outermost frame first, even in the middle of a step."""
         work: Any = task.get_coro()
-        thread = self._threads.get(id(task))
-        if thread is None:
+        if (thread := self._threads.get(id(task))) is None:
             return coroutine.of_work(work).stack
         own = getattr(work, "cr_frame", None)
         frames: list[Frame] = []

@@ -1,4 +1,4 @@
-"""What a task waits for, read from the task: its coroutines, the future they end in, and the future's owner.
+"""Finds what a task waits for: from its coroutines, the future that they end in, and the future's owner.
 
 The collector shows what a waiting coroutine refers to, so asyncio's objects are found at the tasks that wait
 for them, without searching the heap. `frame.f_locals` would also give names, but until Python 3.12 it leaves
@@ -76,7 +76,7 @@ class Wait:
 
 
 def name(thing: object) -> str:
-    """What the console calls a queue, a lock or an executor: ``Queue 3``."""
+    """The console's name for a queue, a lock or an executor: ``Queue 3``."""
     return f"{type(thing).__name__} {_ids.number(thing)}"
 
 
@@ -111,8 +111,7 @@ def of(task: Task[Any], ownership: CodeOwnership | None = None) -> Wait | None:
 
 def awaited(task: Task[Any]) -> list[Task[Any]]:
     """The tasks that *task* waits for: directly, in a group, by gather, shield, wait or wait_for."""
-    future = task_state.awaited_future(task)
-    if future is None:
+    if (future := task_state.awaited_future(task)) is None:
         return []
     if isinstance(future, Task):
         return [future]
@@ -161,7 +160,7 @@ class OrphanedWait:
     """
 
     def __init__(self) -> None:
-        self._things: dict[int, bool] = {}  # one answer for all waiters of an object
+        self._things: dict[int, bool] = {}  # one result for all waiters of an object
 
     def __call__(self, task: Task[Any]) -> bool:
         future = task_state.awaited_future(task)

@@ -57,8 +57,7 @@ class CallSite:
         return turn[blamable(owners)[-1]]
 
     def _file(self, name: str) -> _File:
-        known = self._files.get(name)
-        if known is None:
+        if (known := self._files.get(name)) is None:
             if len(self._files) >= FILES:
                 self._files.clear()
             runs_loops = name.startswith(self._runs_loops)

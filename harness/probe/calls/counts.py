@@ -106,8 +106,7 @@ class CallCounts(Feature):
         caller: FrameType | None,
     ) -> None:
         try:
-            site = self._sites.find(caller)
-            if site is not None:
+            if (site := self._sites.find(caller)) is not None:
                 self._place(call, site).add(argument(), ended_ns - began_ns)
                 if not self._grown.is_set():
                     self._grown.set()
@@ -119,8 +118,7 @@ class CallCounts(Feature):
         coroutine = running_coroutine()
         # By the coroutine's code: each task has its own coroutine object.
         key = (call, site.f_code, site.f_lineno, getattr(coroutine, "cr_code", type(coroutine)))
-        place = self._places.get(key)
-        if place is None and len(self._places) >= PLACES:
+        if (place := self._places.get(key)) is None and len(self._places) >= PLACES:
             place = self._places.setdefault((call,), _Place(call))
         if place is None:
             place = self._places[key] = _Place(

@@ -180,8 +180,7 @@ class Interception:
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> None:
         """Replace an own or inherited method of a class written in Python."""
-        own = getattr(owner, name, None)
-        if own is not None and not self._over:
+        if (own := getattr(owner, name, None)) is not None and not self._over:
             timed = self._timed(own, call, argument, may_wait)
             self._replacements.append(Replacement(owner, name, timed))
 

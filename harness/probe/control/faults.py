@@ -44,8 +44,7 @@ class FaultInjector:
     def heal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Undo the fault ``id``; ``fired`` in the answer is how often it took effect."""
         with self._lock:
-            injected = self._active.pop(request["id"], None)
-            if injected is None:
+            if (injected := self._active.pop(request["id"], None)) is None:
                 return {"fired": 0}
             injected.undo()
             return {"fired": injected.fired}

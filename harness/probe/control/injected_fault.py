@@ -1,8 +1,8 @@
 """One fault in force: the function that it replaces, and what it does to a call.
 
-The replacement misbehaves first and then calls the function. It carries the name, file and first
-line of what it replaces, so a stack taken while it blocks reads as if that very line blocked: the place that
-the scenario names is the place that must be found.
+The replacement misbehaves first and then calls the function. It carries the name, file and
+first line of the original, so a stack taken while it blocks reads as if that line itself blocked: the place
+that the scenario names is the place that must be found.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ class InjectedFault:
 def _find(place: str) -> tuple[Any, str, Any]:
     """The owner of the object that ``module:qualname`` names, its name there, and the raw attribute."""
     module_name, _, path = place.partition(":")
-    module = sys.modules.get(module_name)
-    if module is None:
+    if (module := sys.modules.get(module_name)) is None:
         try:
             module = importlib.import_module(module_name)
         except ImportError as exc:
@@ -125,8 +124,7 @@ def _misbehaving(function: FunctionType, happen: Callable[[], None]) -> Function
 def _disguised(code: CodeType, as_: CodeType) -> CodeType:
     """*code* under the name, file and first line of *as_*, every instruction on that line."""
     # One entry of the line table covers up to 8 code units: kind 13 (no columns), line delta 0 (PEP 626).
-    units = len(code.co_code) // 2
-    full, rest = divmod(units, 8)
+    full, rest = divmod(len(code.co_code) // 2, 8)
     table = bytes((0x80 | 13 << 3 | 7, 0)) * full
     if rest:
         table += bytes((0x80 | 13 << 3 | rest - 1, 0))

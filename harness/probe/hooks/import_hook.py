@@ -21,8 +21,7 @@ class PostImportHook:
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
         """Call *step* with the module *name*: now if it is imported already, else right after its import."""
-        module = sys.modules.get(name)
-        if module is not None:
+        if (module := sys.modules.get(name)) is not None:
             step(module)
             return
         self._steps[name] = step
@@ -32,8 +31,7 @@ class PostImportHook:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        step = self._steps.pop(name, None)
-        if step is None:
+        if (step := self._steps.pop(name, None)) is None:
             return None
         if not self._steps and self in sys.meta_path:
             sys.meta_path.remove(self)

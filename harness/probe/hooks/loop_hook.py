@@ -71,8 +71,7 @@ def _replace_asyncios() -> None:
 
 
 def _replace_uvloops() -> None:
-    uvloop = sys.modules.get("uvloop")
-    if uvloop is None:
+    if (uvloop := sys.modules.get("uvloop")) is None:
         return
     own = uvloop.Loop.run_forever
     running = sys.modules["asyncio.events"]._get_running_loop

@@ -1,4 +1,4 @@
-"""Checks which private parts of CPython and asyncio exist here: the one module that knows versions.
+"""Checks which private parts of CPython and asyncio exist here: the only module that depends on versions.
 
 The parts themselves are checked where that is possible, because a version number does not describe a patched
 interpreter or a future one. Each ``why_no_...`` function returns the reason why a part of the probe cannot
@@ -35,8 +35,7 @@ def why_no_epoll_timing() -> str:
     """Why `EpollSelector.select` cannot be reimplemented; it can still be wrapped."""
     import selectors
 
-    epoll = getattr(selectors, "EpollSelector", None)
-    if epoll is None:
+    if (epoll := getattr(selectors, "EpollSelector", None)) is None:
         return "selectors has no EpollSelector"
     code = getattr(epoll.select, "__code__", None)
     lacking = {"_selector", "_fd_to_key"}.difference(code.co_names if code is not None else ())
@@ -63,8 +62,7 @@ def why_no_executor_hook() -> str:
     """Why the work of thread pools cannot be observed."""
     from concurrent.futures import thread as executors
 
-    item = getattr(executors, "_WorkItem", None)
-    if item is None:
+    if (item := getattr(executors, "_WorkItem", None)) is None:
         return "concurrent.futures.thread has no _WorkItem"
     if "fn" not in item.__init__.__code__.co_varnames:
         return "_WorkItem takes no fn"

@@ -69,12 +69,10 @@ class BlockWriter:
         victims_total: int = 0,
     ) -> Blocked:
         cpu_ns = queued_ns = watched_ns = None
-        if stall.usage is not None:
-            now = usage.usage(stall.native_thread_id)
-            if now is not None:
-                cpu_ns = now.cpu_ns - stall.usage.cpu_ns
-                queued_ns = now.queued_ns - stall.usage.queued_ns
-                watched_ns = ended_ns - stall.first_ns
+        if stall.usage is not None and (now := usage.usage(stall.native_thread_id)) is not None:
+            cpu_ns = now.cpu_ns - stall.usage.cpu_ns
+            queued_ns = now.queued_ns - stall.usage.queued_ns
+            watched_ns = ended_ns - stall.first_ns
         return Blocked(
             at_ns=stall.began_ns,
             held_ns=ended_ns - stall.began_ns,

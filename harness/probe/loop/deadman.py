@@ -49,8 +49,7 @@ class TimerFd:
         self._made: dict[int, object] = {}
 
     def set(self, after_ns: int) -> None:
-        argument = self._made.get(after_ns)
-        if argument is None:
+        if (argument := self._made.get(after_ns)) is None:
             argument = self._itimerspec(0, 0, *divmod(after_ns, 1_000_000_000))
             if len(self._made) < 8:  # the loop sets the same time again and again
                 self._made[after_ns] = argument

@@ -91,7 +91,7 @@ class Loops:
             lane.turns.words[page.STOPPED_NS] = monotonic_ns()
 
     def leave(self) -> None:
-        """Stop watching and undo everything, in a process that goes on.
+        """Stop watching and undo everything, in a process that continues.
 
         The running turn of this thread is counted up to here, those of other threads are not.
         """
@@ -195,19 +195,15 @@ class _Lane:
 
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
-            watched = self._watched
-            if watched is not None:
-                stall = watched.end_stall(began_ns, ended_ns)
-                self._blocks.ended(self.turns, stall, ended_ns)
+            if (watched := self._watched) is not None:
+                self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
         except Exception as exc:
             self._loops.on_error("blocks", exc)
 
     def _overslept(self, due_ns: int, woke_ns: int) -> None:
         try:
-            watched = self._watched
-            if watched is not None:
-                stall = watched.stall_since(due_ns, woke_ns)
-                self._blocks.overslept(self.turns, stall, woke_ns)
+            if (watched := self._watched) is not None:
+                self._blocks.overslept(self.turns, watched.stall_since(due_ns, woke_ns), woke_ns)
         except Exception as exc:
             self._loops.on_error("blocks", exc)
 

@@ -85,8 +85,7 @@ class Turns:
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
-        slot = SelectorSlot.of(loop)
-        if slot is None:
+        if (slot := SelectorSlot.of(loop)) is None:
             self._heartbeat = Heartbeat(loop, timer, self)
             return BEATS
         # What the loop does before its first `select` is a turn as well.
@@ -102,8 +101,7 @@ class Turns:
 
     def end(self) -> None:
         """Count the last turn of the loop, which has stopped, and restore its selector."""
-        timing = self._timing
-        if timing is not None:
+        if (timing := self._timing) is not None:
             self.detach()
             began_s, _ = timing.state()
             if began_s:
@@ -160,8 +158,7 @@ class Turns:
         """
         if self._slot is None or (kind := self._slot.kind) not in _LASTING:
             return []
-        ready: list[tuple[selectors.SelectorKey, int]] = kind.select(self._slot.selector, 0)
-        return ready
+        return kind.select(self._slot.selector, 0)  # type: ignore[no-any-return]
 
     # --- called by the timing (`epoll_timing.py`, `heartbeat.py`); none of this may raise into the loop
 

@@ -41,7 +41,7 @@ Frames = dict[int, FrameType]
 
 @dataclass(slots=True, eq=False, repr=False)
 class Stall:
-    """What is known of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
+    """The observations of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
 
     began_ns: int
     first_ns: int
@@ -128,7 +128,7 @@ class Watchdog:
         self._poll = select.epoll()
         self._closing = False
         self.cpu_ns = 0
-        self._thread = Background(self._run)
+        self._thread = Background(lambda: self._guarded(self._watch))
 
     def add(self, watched: WatchedThread) -> None:
         """Watch one more thread's loops."""
@@ -155,12 +155,6 @@ class Watchdog:
         """Close the descriptor in a child after `fork`, which has no such thread."""
         self._poll.close()
 
-    def _run(self) -> None:
-        try:
-            self._watch()
-        except Exception as exc:
-            self._on_error("watchdog", exc)
-
     def _watch(self) -> None:
         late: list[WatchedThread] = []
         while not self._closing:
@@ -175,9 +169,9 @@ class Watchdog:
                 self._guarded(_read_kernel, watched, now_ns)
             self.cpu_ns = thread_time_ns()
 
-    def _guarded(self, step: Callable[..., bool], *args: Any) -> bool:
+    def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
         try:
-            return step(*args)
+            return bool(step(*args))
         except Exception as exc:
             self._on_error("watchdog", exc)
             return False

@@ -95,8 +95,7 @@ class SampleBuffer:
             frame = frame.f_back
         # Ids, because hashing a code takes longer than everything else. The entry keeps the objects alive.
         key = (way, thread, who.task, id(who.span), *map(id, codes), *offsets)
-        entry = self._seen.get(key)
-        if entry is not None:
+        if (entry := self._seen.get(key)) is not None:
             entry.count += count
             if len(entry.looks) < 2 * TIMED:
                 entry.looks += (at_ns, count)
@@ -115,8 +114,7 @@ class SampleBuffer:
             self._is_awake = False
             # Copied at once: a signal handler that was interrupted may still add to the old dictionary.
             events = [event for entry in list(seen.values()) if (event := self._event(entry)) is not None]
-            new = self._calls.take_new()
-            if new is not None:
+            if (new := self._calls.take_new()) is not None:
                 self._write(new)
             for event in events:
                 self._write(event)
@@ -182,8 +180,7 @@ class _FrameNumbers:
 
     def number(self, caller: int, code: CodeType, offset: int) -> int:
         """The number of a call, 0 if there is no more room."""
-        known = self._by_offset.get((caller, id(code), offset))
-        if known is not None:
+        if (known := self._by_offset.get((caller, id(code), offset))) is not None:
             return known[1]
         if len(self._by_offset) >= NUMBERED:
             return 0

@@ -50,8 +50,7 @@ class SpanProfile(Feature):
         self._write = write
         self._on_error = on_error
         self._seen = 0
-        chooses = config.profile_every > 1 or config.profile_slower_ms > 0
-        self._left = KEPT if chooses else 1
+        self._left = KEPT if config.profile_every > 1 or config.profile_slower_ms > 0 else 1
         self._profiler: Any = None
         self._span_id = 0
 

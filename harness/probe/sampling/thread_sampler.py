@@ -99,6 +99,5 @@ class ThreadSampler:
                 self._buffer.ticks += count
                 self._buffer.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
         for ident, (name, who) in list(self._executors.running.items()):
-            frame = frames.get(ident)
-            if frame is not None:
+            if (frame := frames.get(ident)) is not None:
                 self._buffer.add(now_ns, "executor", hz, name, who, frame, count)

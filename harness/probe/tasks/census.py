@@ -157,8 +157,7 @@ class Census(Feature):
         return max(by_age_ns, self._next_ns - now_ns) / 1e9
 
     def _count(self) -> None:
-        refs = registered()
-        if refs is None:
+        if (refs := registered()) is None:
             return
         count = _Counted(monotonic_ns())
         for start in range(0, len(refs), AT_ONCE):
@@ -183,8 +182,7 @@ class Census(Feature):
         )
 
     def _inspect(self, register: TaskRef, count: _Counted) -> None:
-        task = register()
-        if task is None:
+        if (task := register()) is None:
             return
         if task.done():
             # `task.exception()` would mark the exception as retrieved.

@@ -31,7 +31,7 @@ class Identity(NamedTuple):
 
 
 def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
-    """What holds a loop: its current task, else the callback whose `Handle` is on the stack of *frame*."""
+    """The holder of a loop: its current task, else the callback whose `Handle` is on the stack of *frame*."""
     if task is not None:
         return of_task(task)
     run = loop_state.run_code()
@@ -102,7 +102,7 @@ def of_callback(handle: Handle) -> Identity:
 
 
 def of_file(handle: Handle) -> Identity:
-    """What a ready file or socket belongs to, if no task waits for it.
+    """The owner of a ready file or socket for which no task waits.
 
     There is no span: the context of such a callback is that of its registration.
     """

@@ -85,8 +85,7 @@ class TaskLosses(Feature):
         self._count(key, ExceptionLost(monotonic_ns(), os.getpid(), message, text, stack, of, 1))
 
     def _count(self, key: object, loss: Loss) -> None:
-        known = self._losses.get(key)
-        if known is not None:
+        if (known := self._losses.get(key)) is not None:
             loss = replace(known, count=known.count + 1)
         elif len(self._losses) >= KINDS:
             return

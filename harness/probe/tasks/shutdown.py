@@ -128,8 +128,7 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
         if start:
             time.sleep(PAUSE_S)
         for ref in refs[start : start + AT_ONCE]:
-            task = ref()
-            if task is not None and not task.done():
+            if (task := ref()) is not None and not task.done():
                 key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
                 crowds.setdefault(key, []).append(ref)
     largest = sorted(crowds.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]

@@ -37,7 +37,7 @@ class Usage(NamedTuple):
 
 
 def usage(native_thread_id: int) -> Usage | None:
-    """How long the thread has run, and has waited to run; `None` where the kernel does not show it."""
+    """The times that the thread has run and has waited to run; `None` where the kernel does not show them."""
     try:
         cpu_ns, queued_ns = _read(native_thread_id, "schedstat").split()[:2]
         return Usage(int(cpu_ns), int(queued_ns))

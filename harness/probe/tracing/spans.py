@@ -43,13 +43,11 @@ def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession |
 def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
-            open_now = session()
-            if open_now is not None:
+            if (open_now := session()) is not None:
                 open_now.span_began(span)
 
         def on_end(self, span: Any) -> None:
-            open_now = session()
-            if open_now is not None:
+            if (open_now := session()) is not None:
                 open_now.span_ended(span)
                 try:
                     _record(open_now, span)

@@ -196,8 +196,7 @@ class StepLogger(Feature):
             self._hook.stop()
 
     def _leave_loop(self) -> None:
-        hook = self._hook
-        if hook is None:
+        if (hook := self._hook) is None:
             return
         hook.stop()
         self.flush()
@@ -284,8 +283,7 @@ class StepLogger(Feature):
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         # By id, because hashing a code takes longer than everything else; the code is kept alive, so that its
         # id is not used again. And by name, because a decorator's code is shared by many functions.
-        known = self._places.get((id(code), name))
-        if known is not None:
+        if (known := self._places.get((id(code), name))) is not None:
             return known[0]
         if len(self._places) >= PLACES:
             return 0

@@ -38,8 +38,7 @@ def pool_threads() -> Iterator[tuple[threading.Thread, Any]]:
     for thread in list(module._threads_queues) if module is not None else ():
         # An ended thread has dropped its arguments.
         arguments = getattr(thread, "_args", None) or (lambda: None,)
-        executor = arguments[0]()
-        if executor is not None:
+        if (executor := arguments[0]()) is not None:
             yield thread, executor
 
 

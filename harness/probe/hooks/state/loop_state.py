@@ -50,7 +50,7 @@ def signal_handlers(loop: AbstractEventLoop | None) -> Mapping[int, Handle] | No
 
 
 def callback(handle: object) -> Any:
-    """What *handle* calls; `None` once it is cancelled."""
+    """The function that *handle* calls; `None` once the handle is cancelled."""
     return getattr(handle, "_callback", None)
 
 
