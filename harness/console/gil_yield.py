@@ -21,13 +21,13 @@ BATCH = 16
 
 
 class GilYielder:
-    """Yields the GIL for one thread, which calls it often while it works."""
+    """Yields the GIL of one thread, which calls `maybe_yield` often while it works."""
 
     def __init__(self) -> None:
         self._since_s = monotonic()
 
     def maybe_yield(self) -> None:
-        """Let other threads have the GIL if this one has held it for `HELD_S`."""
+        """Release the GIL for a moment if this thread has held it for `HELD_S`."""
         if monotonic() - self._since_s >= HELD_S:
             time.sleep(PAUSE_S)
             self._since_s = monotonic()

@@ -1,4 +1,4 @@
-"""Where the code of this process lies: the program's own, the libraries', the harness's."""
+"""Where the code of this process is: the program's own, the libraries', the harness's."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-# The same as `stacks.ownership.HARNESS`: a start does not load that room just for this.
+# Repeats `stacks.ownership.HARNESS`, so that a target's start does not load that room.
 HARNESS = str(Path(__file__).absolute().parents[1])
 
 
 def application(asked: Sequence[str]) -> tuple[str, ...]:
-    """Path prefixes of the program's own code: those *asked* for, which are paths or names of packages.
+    """Path prefixes of the program's own code: those of *asked*, which are paths or names of packages.
 
-    Without any: where the program's main module lies, and the working directory.
+    By default, the folder of the program's main module, and the working directory.
     """
     if asked:
         return tuple(map(_prefix, asked))
@@ -27,13 +27,13 @@ def application(asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def libraries() -> tuple[str, ...]:
-    """Path prefixes of the standard library and of what is installed."""
+    """Path prefixes of the standard library and of installed packages."""
     places = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places if place))
 
 
 def _prefix(text: str) -> str:
-    """Of the path or the package (``shop.orders``); a path that is not there stays as it is."""
+    """The prefix of a path or a package (``shop.orders``); *text* need not exist."""
     here = Path(text).resolve()
     folders = [Path(folder, *text.split(".")).resolve() for folder in sys.path if folder]
     modules = [folder.with_name(f"{folder.name}.py") for folder in folders]

@@ -1,4 +1,4 @@
-"""What every part of the probe answers to; `session.py` makes the calls, and guards each of them."""
+"""The calls that every part of the probe can receive; `session.py` makes them, and guards each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Feature:
-    """A part of the probe that does nothing yet: a subclass overrides the calls that concern it.
+    """A part of the probe: a subclass overrides the calls that it needs; the others do nothing.
 
     Calls that begin something reach the features in the order in which they were opened, calls that end
-    something in the reverse order. What a call raises is recorded as `ProbeFailed`, and goes no further.
+    something in the reverse order. An exception from a call is recorded as `ProbeFailed` and goes no further.
     """
 
     name = ""  # of the part, in `ProbeFailed`
@@ -25,16 +25,16 @@ class Feature:
         """Called when *loop* is about to run in this thread; its turns are not timed yet."""
 
     def turns_begin(self, turns: Turns, number: int) -> None:
-        """Called right after that, on the same thread: the turns of loop *number* are timed from here on.
+        """Called after `loop_begins`, on the same thread: the turns of loop *number* are timed from here on.
 
-        A loop may begin twice without stopping between.
+        A loop may begin twice without stopping in between.
         """
 
     def turns_end(self, turns: Turns) -> None:
         """Called when the loop of this thread has stopped, before the timing of its turns ends."""
 
     def loop_stopped(self) -> None:
-        """Called right after that, on the same thread."""
+        """Called after `turns_end`, on the same thread: the turns are no longer timed."""
 
     def span_began(self, span: Any) -> None:
         """Called when an OpenTelemetry span begins, in its own task."""
@@ -49,7 +49,7 @@ class Feature:
         """Called before `os._exit` and `exec`: write what would be lost. An `exec` may still fail."""
 
     def close(self) -> None:
-        """Called when the process ends in good order: stop, and write what is left."""
+        """Called when the process exits normally: stop, and write what is left."""
 
     def abandon(self) -> None:
         """Called in a child after `fork`: release what is the parent's, and write nothing."""
@@ -59,5 +59,5 @@ class Feature:
         return 0
 
     def cost(self) -> Mapping[str, int]:
-        """What the feature has cost the threads of loops so far, as fields of `ProbeClosed`."""
+        """The feature's cost on the threads of loops so far, as fields of `ProbeClosed`."""
         return {}

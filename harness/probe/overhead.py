@@ -37,9 +37,9 @@ def per_turn_ns() -> float:
 def per_step_ns() -> float:
     """Nanoseconds added to one step of a chosen trace by logging it; at least 0.
 
-    To be called only where steps were logged. There this module has been imported before: importing it now
-    would define dataclasses, by `exec`, after which Python no longer knows that a Ctrl-C ended it, and the
-    exit status would change.
+    To be called only where steps were logged, so that `step_hook` has been imported: importing it now would
+    define dataclasses, by `exec`, after which Python would forget that a Ctrl-C ended it, and exit with
+    another status.
     """
     from .hooks.step_hook import log_steps
 

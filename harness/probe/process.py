@@ -1,8 +1,8 @@
 """The probe in one process: waits for a loop to run, and opens a `ProbeSession` then.
 
 A process that never runs a loop pays for one small file. Errors in here are written to the record or counted;
-they never reach the target. Every Python process of the target pays for the imports at the top, so there are
-hardly any.
+they never reach the target. Every Python process of the target pays for the imports at the top, so they are
+few.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ class ProbedProcess:
         hooks.watch("opentelemetry.sdk.trace", self._hook_spans)
         if "\ncalls=" in self._order:
             self._intercept(hooks)
-        os.register_at_fork(after_in_child=self._forked)
-        os.register_at_fork(before=self._before_fork)
+        os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
         # These three end the program without running Python's exit handlers.
         for name in ("_exit", "execv", "execve"):
             self._flush_before(name)
@@ -85,8 +84,7 @@ class ProbedProcess:
         install(self._shutdown_requested)
 
     def _shutdown_requested(self, number: int, frame: FrameType | None) -> None:
-        session = self._session
-        if session is not None:
+        if (session := self._session) is not None:
             session.shutdown_requested(number, frame)
 
     def _loop_changed(self, loop: AbstractEventLoop | None) -> None:
@@ -164,8 +162,7 @@ class ProbedProcess:
         own = getattr(os, name)
 
         def flushing(*args: object, **kwargs: object) -> None:
-            session = self._session
-            if session is not None:
+            if (session := self._session) is not None:
                 session.leave()
             try:
                 own(*args, **kwargs)

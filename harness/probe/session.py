@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_RECORDED = 20
-# The package that holds `probe` and `record`: the harness itself, or the private name of it inside a target.
+# The package that holds `probe` and `record`: the harness itself, or its private name inside a target.
 _ROOT = (__package__ or "").rpartition(".")[0]
 
 
 class ProbeSession:
-    """Opened when the first loop runs, closed when the process ends in good order.
+    """Opened when the first loop runs, closed when the process exits normally.
 
     Raises:
         OSError, ValueError: The record cannot be opened.
@@ -49,7 +49,7 @@ class ProbeSession:
         # Requests of the runner and the console, by name; features add theirs.
         self.handlers: dict[str, Handler] = {}
         self._errors = 0
-        # Only the features that override these calls, for there may be many thousands of calls per second.
+        # Only the features that override these calls, as there may be many thousands of calls per second.
         self._event_takers: list[Feature] = []
         self._span_followers: list[Feature] = []
         self._writer = Writer(self.folder.events, "target")
@@ -63,9 +63,7 @@ class ProbeSession:
         )
         self._losses = TaskLosses(self.write)
         self._shutdown = ShutdownWatch(
-            write=self.write,
-            is_running=lambda: bool(self.loops.running()),
-            on_error=self.failed,
+            write=self.write, is_running=lambda: bool(self.loops.running()), on_error=self.failed
         )
         census = Census(write=self.write, on_swallowed=self._losses.swallowed, on_error=self.failed)
         self._features: list[Feature] = [self._losses, self._shutdown, census]
@@ -85,13 +83,13 @@ class ProbeSession:
         return self._writer.write_now(event)
 
     def failed(self, where: str, error: BaseException) -> None:
-        """Record that a part of the probe has raised."""
+        """Record an exception in a part of the probe."""
         self._errors += 1
         if self._errors <= ERRORS_RECORDED:
             self.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
 
     def dropped(self) -> dict[str, int]:
-        """How many events and spans did not reach the record."""
+        """The numbers of events and spans that did not reach the record."""
         return {"events": self._writer.dropped, "spans": self.spans_dropped}
 
     def loop_changed(self, loop: AbstractEventLoop | None) -> None:
@@ -167,7 +165,7 @@ class ProbeSession:
             self._span_followers.append(feature)
 
     def _each(self, features: Iterable[Feature], call: Callable[[Feature], object]) -> None:
-        """Make a call to each feature, even if it raises in others."""
+        """Make a call to each feature, even if others raise."""
         for feature in features:
             self._guarded(feature.name, call, feature)
 

@@ -1,7 +1,7 @@
 """`aiomonitor`: runs a command of aiomonitor, built in or custom, if the program's environment has it.
 
 No port is opened, and aiomonitor's task factory, which makes each task many times more expensive, stays off.
-If the program has started a monitor of its own, commands find its attributes.
+If the program has started a monitor itself, commands find that monitor's attributes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import threading
 from argparse import REMAINDER, ArgumentParser, Namespace
 from asyncio import AbstractEventLoop
 from contextvars import copy_context
-from types import FrameType
 from typing import Any
 
 from ...probe.threads import other_threads
@@ -70,7 +69,7 @@ class AiomonitorCommand(Command):
             raise CommandError("the program's environment has no aiomonitor") from None
         view = loop_choice.chosen(process, options.loop)
         run = _LineRun(words, _monitor(view))
-        # Not in the client's own thread: asyncio asks `threading` for the current one.
+        # Not in the client's thread: asyncio asks `threading` for the current one, which would register it.
         thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
         process.ignore(thread)
         thread.start()
@@ -89,7 +88,7 @@ class AiomonitorCommand(Command):
 
 
 class _LineRun:
-    """Runs one line in a loop of its own, as a monitor's user interface does."""
+    """Runs one line in a separate loop, as a monitor's user interface does."""
 
     def __init__(self, words: list[str], monitor: Any) -> None:
         self.output = io.StringIO()
@@ -100,7 +99,7 @@ class _LineRun:
         self._main: asyncio.Task[None] | None = None
 
     def work(self) -> None:
-        """Run it; an exception becomes part of the output."""
+        """Run the line; an exception becomes part of the output."""
         try:
             asyncio.run(self._run_line())
         except asyncio.CancelledError:  # raised by its `exit` as well
@@ -112,7 +111,6 @@ class _LineRun:
             self.output.write((describe() if describe else f"{type(exc).__name__}: {exc}") + "\n")
 
     def cancel(self) -> None:
-        """End it."""
         if self._loop is not None and self._main is not None:
             self._loop.call_soon_threadsafe(self._main.cancel)
 
@@ -132,19 +130,14 @@ class _LineRun:
         command_done.set(done)
         with create_app_session(input=DummyInput(), output=PlainTextOutput(self.output)):
             copy_context().run(
-                monitor_cli.main,
-                self._words,
-                prog_name="",
-                obj=self._monitor,
-                standalone_mode=False,
+                monitor_cli.main, self._words, prog_name="", obj=self._monitor, standalone_mode=False
             )
             await self._wait_done(done)
 
     async def _wait_done(self, done: threading.Event) -> None:
-        """Wait for the tasks that the command has started.
+        """Wait for the tasks that the command has registered, and for its others until it reports its end.
 
-        For those it has registered with the monitor; for others only until it reports that it is done. It may
-        do so too early, as the option ``--help`` of aiomonitor's own commands does.
+        It may report its end too early, as the option ``--help`` of aiomonitor's own commands does.
         """
         registered = set(self._monitor._termui_tasks)
         others = asyncio.all_tasks() - registered - {self._main}
@@ -162,27 +155,12 @@ def _monitor(view: LoopView) -> Any:
     """A modified copy of the program's own monitor of that loop, or a monitor that is never started."""
     from aiomonitor import Monitor
 
-    found = next((m for m in _started() if m._monitored_loop is view.loop), None)
-    monitor = (
-        copy.copy(found)
-        if found is not None
-        else Monitor(view.loop, console_enabled=False, hook_task_factory=False)
-    )
+    # A monitor that the program has started is found in the stack of its thread.
+    started = list(other_threads.running(Monitor._ui_main.__code__))
+    monitor = next((copy.copy(m) for m in started if m._monitored_loop is view.loop), None)
+    if monitor is None:
+        monitor = Monitor(view.loop, console_enabled=False, hook_task_factory=False)
     monitor._console_enabled = False
     monitor._termui_tasks = set()
     monitor._event_loop_thread_id = view.thread_ident
     return monitor
-
-
-def _started() -> list[Any]:
-    """The monitors that the program has started: each is found in the stack of its thread."""
-    from aiomonitor import Monitor
-
-    found = []
-    for innermost in other_threads.frames().values():
-        frame: FrameType | None = innermost
-        while frame is not None:
-            if frame.f_code is Monitor._ui_main.__code__:
-                found.append(frame.f_locals["self"])
-            frame = frame.f_back
-    return found

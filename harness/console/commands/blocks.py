@@ -1,4 +1,4 @@
-"""`blocks`: the latest blocks of the loops; of one of them the stack, and the tasks that had to wait."""
+"""`blocks`: the latest blocks of the loops, or the stack and the victims of one of them."""
 
 from __future__ import annotations
 

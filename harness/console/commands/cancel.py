@@ -15,7 +15,7 @@ from ..view import loop_choice, task_table
 from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
-# How long a task may clean up before the client is told that it still runs.
+# How long a task may clean up before it is reported as still running.
 PATIENCE_S = 2.0
 
 
@@ -34,8 +34,8 @@ class CancelCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         task = task_table.find(options.task)
         label = task_table.label(task)
-        # On the loop's thread, or not at all: a cancellation that a blocked loop delivers only later, after
-        # the client was told that it failed, would be a surprise.
+        # On the loop's thread, or not at all: a blocked loop must not deliver the cancellation later, after
+        # its failure was reported.
         if not process.on_loop(loop_choice.of_task(process, task), lambda: task.cancel(options.message)):
             raise CommandError(f"task {label} has already ended")
         until = monotonic() + PATIENCE_S
@@ -52,14 +52,13 @@ class CancelCommand(Command):
 
 
 def _outcome(task: Task[Any], process: ProcessView) -> tuple[str, str, str | None]:
-    """What became of a cancelled task: in a word, in a sentence, and where it still runs."""
+    """The outcome for a cancelled task, as a keyword and as text, and the place where it still runs."""
     if not task.done():
         at = TaskView(process).place(task)
         did = "swallows it, or is still cleaning up" if task.cancelling() else "has swallowed it"
         return "running", f"still runs {PATIENCE_S:g} s after its cancellation: it {did}, at {at}", at
     if task.cancelled():
         return "cancelled", "was cancelled", None
-    error = task_state.exception(task)
-    if error is not None:
+    if (error := task_state.exception(task)) is not None:
         return "failed", f"failed instead of being cancelled: {type(error).__name__}: {error}", None
     return "finished", "swallowed its cancellation and finished", None

@@ -1,4 +1,4 @@
-"""`debug`: switches asyncio's debug mode of a running loop on, for a limited time."""
+"""`debug`: switches on a running loop's asyncio debug mode, for a limited time."""
 
 from __future__ import annotations
 

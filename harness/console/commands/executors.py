@@ -1,11 +1,9 @@
-"""`executors`: pools of threads and processes: the length of their queues, and what their threads do."""
+"""`executors`: thread and process pools, the length of their queues, and what their threads do."""
 
 from __future__ import annotations
 
-import functools
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +33,10 @@ class ExecutorsCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         workers = list(_workers(process))
         pools = {id(worker.pool): worker.pool for worker in workers}
-        rows = [_row(worker) for worker in sorted(workers, key=_key)]
+        rows = [
+            _row(worker)
+            for worker in sorted(workers, key=lambda w: (task_waits.number(w.pool), w.is_idle, w.thread))
+        ]
         rows += map(_pool_of_processes, executor_state.process_pools())
         idle = sum(worker.is_idle for worker in workers)
         queued = sum(map(executor_state.queued, pools.values()))
@@ -81,22 +82,11 @@ def _workers(process: ProcessView) -> Iterator[_Worker]:
             pool=pool,
             thread=thread.name,
             is_idle=not work and names[-1:] == [executor_state.WAITS],
-            runs=_name(call.function) if call is not None else None,
+            runs=identity.name_of(identity.innermost(call.function)) if call is not None else None,
             awaited_by=_awaited_by(call) if call is not None else None,
             where=ownership.place(TurnStack(work, ownership).blamed) or None,
             stack=tuple(map(ownership.place, work)),
         )
-
-
-def _name(function: Any) -> str:
-    """The name of the function called, inside partials and the context in which `to_thread` runs it."""
-    while isinstance(function, functools.partial):
-        function = function.args[0] if _runs_in_context(function) else function.func
-    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-
-
-def _runs_in_context(function: functools.partial[Any]) -> bool:
-    return isinstance(getattr(function.func, "__self__", None), Context) and len(function.args) > 0
 
 
 def _awaited_by(call: PoolCall) -> str | None:
@@ -118,10 +108,6 @@ def _row(worker: _Worker) -> tuple[object, ...]:
         executor_state.threads(worker.pool),
         executor_state.most_workers(worker.pool),
     )
-
-
-def _key(worker: _Worker) -> tuple[int, bool, str]:
-    return task_waits.number(worker.pool), worker.is_idle, worker.thread
 
 
 def _pool_of_processes(pool: ProcessPool) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """`faults`: inject faults into the target, list them, and heal them.
 
-What is injected here ends by itself. The record shows it as it shows the faults of a scenario.
+A fault injected here is healed after a time limit. The record shows it like a fault of a scenario.
 """
 
 from __future__ import annotations
@@ -46,15 +46,8 @@ class FaultsCommand(Command):
                 help=f"{', '.join(kinds)}: {_clause(parameter.help)} [{_shown(_default(parameter))}]",
             )
         parser.add_argument("--probability", type=float, default=1.0, metavar="P", help="of each call [1]")
-        parser.add_argument("--times", type=int, metavar="N", help="the most calls to hit")
-        parser.add_argument(
-            "--for",
-            dest="for_s",
-            type=duration.up_to(LONGEST_S),
-            default=DEFAULT_S,
-            metavar="TIME",
-            help="[30s]",
-        )
+        parser.add_argument("--times", type=int, metavar="N", help="hit at most N calls")
+        duration.add_for(parser, DEFAULT_S, LONGEST_S, "heal it after this time")
 
     def needs(self, options: Namespace) -> str:
         return READS if options.what == "list" else "chaos"
@@ -99,7 +92,7 @@ def _inject(options: Namespace, process: ProcessView) -> CommandResult:
         if injected:
             process.write(FaultUndone(monotonic_ns(), fault.id, fired))
 
-    # Here: no other target needs these events.
+    # Imported here: no other target needs these events.
     from ...record.event import FaultInjected, FaultUndone
 
     with process.changes.changing(_limit(fault.id), detail, for_s=options.for_s, undo=undo):
@@ -114,15 +107,12 @@ def _inject(options: Namespace, process: ProcessView) -> CommandResult:
 
 
 def _heal(fault_id: str | None, process: ProcessView) -> CommandResult:
-    prefix = _limit("") if fault_id is None else _limit(fault_id)
-    ours = [limit.name for limit in process.changes.in_force() if limit.name.startswith(prefix)]
-    if fault_id is not None:
-        ours = [name for name in ours if name == prefix]
-        if not ours:
-            raise CommandError(
-                f"this console has not injected {fault_id}; a scenario heals its faults itself"
-            )
-    healed = [name.removeprefix(_limit("")) for name in ours if process.changes.end(name)]
+    prefix = _limit("")
+    names = [limit.name for limit in process.changes.in_force() if limit.name.startswith(prefix)]
+    if fault_id is not None and _limit(fault_id) not in names:
+        raise CommandError(f"this console has not injected {fault_id}; a scenario heals its faults itself")
+    chosen = names if fault_id is None else [_limit(fault_id)]
+    healed = [name.removeprefix(prefix) for name in chosen if process.changes.end(name)]
     return CommandResult(
         lines=(f"healed: {', '.join(healed) or 'nothing was in force'}",), data={"healed": healed}
     )

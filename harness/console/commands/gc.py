@@ -54,7 +54,7 @@ def _stats() -> CommandResult:
 
 
 def _collect(options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
-    client.send_line("collecting; every thread of the process is stopped meanwhile")
+    client.send_line("collecting; until it ends, every thread of the process is stopped")
 
     def collect() -> tuple[int, float]:
         began = monotonic()

@@ -1,4 +1,4 @@
-"""`lints`: what looks wrong about tasks: now, in the last moment, and in what the probe has recorded."""
+"""`lints`: tasks that look wrong, by their state, their latest steps, and the probe's events."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ WARNING, NOTE = "warning", "note"
 
 # A longer step should have yielded.
 UNYIELDING_NS = 1_000_000_000
-# The share of steps after which a task woke itself; with fewer polls than this it means nothing.
+# Fewer polls than this are ignored; of more, the share after which a task woke itself.
 POLLS, ITSELF = 20, 0.5
-# A leak: tasks at one line that grew in each of this many censuses, and to this number.
+# A leak: the tasks at one line grew in each of this many censuses, and to at least this number.
 CENSUSES, LEAKED = 4, 20
 # Rows for tasks that are pending for ever; further tasks are only counted.
 ORPHANED = 50
@@ -79,7 +79,7 @@ def _never_yielded(process: ProcessView, tasks: TaskView) -> Iterator[Row]:
 
 
 def _of_tasks(window: StatsWindow, tasks: TaskView) -> list[Row]:
-    """What is wrong with the tasks' steps, and with what they wait for."""
+    """Problems of the tasks' steps, and of the objects that they wait for."""
     rows: list[Row] = []
     orphaned = 0
     is_orphaned = task_waits.OrphanedWait()
@@ -110,7 +110,7 @@ def _about(level: str, lint: str, task: Task[Any], what: str, tasks: TaskView) -
 
 
 def _recorded(process: ProcessView, ownership: CodeOwnership) -> Iterator[Row]:
-    """What the probe has recorded about tasks. An event is repeated when its count grows."""
+    """The probe's events about tasks. An event is repeated when its count grows."""
     latest: dict[object, Row] = {}
     places: dict[int, Coroutine] = {}
     censuses: list[TasksCounted] = []
@@ -141,7 +141,7 @@ def _recorded(process: ProcessView, ownership: CodeOwnership) -> Iterator[Row]:
 def _leaked(
     censuses: list[TasksCounted], places: dict[int, Coroutine], ownership: CodeOwnership
 ) -> Iterator[Row]:
-    """Tasks at one line whose number only grew, and of which hardly any has left the line."""
+    """Tasks at one line, if their number only grew and hardly any has left the line."""
     if len(censuses) < CENSUSES:
         return
     for cluster in censuses[-1].crowds:

@@ -1,4 +1,4 @@
-"""`locks`: which tasks wait for which lock, event or future, who holds it, and cycles of waits."""
+"""`locks`: which tasks wait for which lock, event or future, which tasks hold it, and deadlocks."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class LocksCommand(Command):
             lines=tuple(lines) or ("no deadlock among locks and tasks that await each other",),
             rows=Rows(COLUMNS, rows),
             data={"deadlocks": [found.numbers(cycle) for cycle in cycles]},
-            hint="where ID: the stack of a waiting task. asyncio's locks know no owner: the stacks show it",
+            hint="where ID: the stack of a waiting task. asyncio's locks record no owner: the stacks show it",
         )
 
 
 @dataclass(slots=True)
 class _Lock:
-    """A lock, semaphore, event ... that tasks wait for or hold."""
+    """A lock, semaphore or event that tasks wait for or hold."""
 
     thing: ref[Any]
     waiters: list[TaskRef] = field(default_factory=list)
@@ -55,11 +55,11 @@ class _Lock:
 
 @dataclass(slots=True)
 class _WaitGraph:
-    """What all tasks wait for and hold; objects by their `id`."""
+    """The objects that all tasks wait for and hold, by `id`."""
 
     view: TaskView
     locks: dict[int, _Lock] = field(default_factory=dict)
-    futures: dict[str, list[TaskRef]] = field(default_factory=dict)  # waiters for a mere future, by place
+    futures: dict[str, list[TaskRef]] = field(default_factory=dict)  # waiters for a plain future, by place
     awaits: dict[int, list[int]] = field(default_factory=dict)  # task -> tasks, all of which it needs
     _tasks: dict[int, TaskRef] = field(default_factory=dict)
     _wanted: dict[int, int] = field(default_factory=dict)  # task -> the lock that it waits for
@@ -84,7 +84,7 @@ class _WaitGraph:
             self._wanted[key] = id(wait.on)
 
     def add_owners(self) -> None:
-        """Let each task that waits for a lock with one owner wait for that owner."""
+        """For each task that waits for a lock with one owner, add a wait for that owner."""
         for key, wanted in self._wanted.items():
             lock = self.locks[wanted]
             owner = lock.owners[0]() if len(lock.owners) == 1 and _has_one_owner(lock.thing()) else None
@@ -105,7 +105,7 @@ class _WaitGraph:
         return "; ".join(waits)
 
     def numbers(self, cycle: list[int]) -> list[int]:
-        """The console's numbers of its tasks."""
+        """The console's numbers of the tasks in *cycle*."""
         return task_table.numbers_of(self._tasks[key] for key in cycle)
 
     def _lock(self, thing: Any) -> _Lock:
@@ -113,7 +113,7 @@ class _WaitGraph:
 
 
 def _waits_to_enter(wait: task_waits.Wait, lock: object) -> bool:
-    """Whether the task waits for this very lock; a condition is entered by its lock."""
+    """Whether the task still waits for *lock*; to enter a condition, it waits for the condition's lock."""
     return wait.on is not None and (wait.on is lock or wait.on is sync_state.lock_of(lock))
 
 

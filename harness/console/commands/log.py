@@ -44,8 +44,7 @@ class LogCommand(Command):
             return CommandResult(
                 lines=(f"{options.logger}: {_level(logger.level)} again",), data=_data(logger, options)
             )
-        level = logging.getLevelNamesMapping().get(options.level.upper())
-        if level is None:
+        if (level := logging.getLevelNamesMapping().get(options.level.upper())) is None:
             known = ", ".join(logging.getLevelNamesMapping())
             raise CommandError(f"there is no level {options.level}: expected one of {known}, or reset")
         process.changes.end(name)  # an earlier change of this logger, which this one replaces
@@ -92,7 +91,7 @@ def _known(name: str) -> logging.Logger:
 
 
 def _obstacles(logger: logging.Logger, level: int) -> Iterable[str]:
-    """Why some records of that level will not be output all the same."""
+    """Why records of *level* may still not be output."""
     handlers: list[logging.Handler] = []
     at: logging.Logger | None = logger
     while at is not None:

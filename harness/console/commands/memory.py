@@ -1,4 +1,4 @@
-"""`memory`: the process's memory, and the lines whose allocations stay, traced for some seconds."""
+"""`memory`: the process's memory, and, traced for some seconds, the lines that allocate what stays."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..protocol.result import CommandResult, Rows
 from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
-# The most memory that the traces may take, some 130,000 of them: copying them holds the GIL for 40 to 50 ms.
+# Most memory for the traces, some 130,000 of them: copying them holds the GIL for 40 to 50 ms.
 TRACES_BYTES = 8 * 2**20
-# In which the kernel counts memory.
+# The unit in which the kernel counts memory.
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _HARNESS = Path(__file__).parents[2]
 _OURS = (*(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "record")), tracemalloc.__file__)
@@ -49,11 +49,11 @@ class MemoryCommand(Command):
 def _trace(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
     if tracemalloc.is_tracing():
         raise CommandError("tracemalloc is on already: the program or another client uses it")
-    # With a margin: normally it is ended below.
+    # With a margin: normally the change is ended below.
     process.changes.begin("memory", "traces allocations", for_s=for_s + 5, undo=tracemalloc.stop)
     try:
         client.send_line(
-            f"tracing allocations for {for_s:g} s; they are slower meanwhile, and the end stops every thread"
+            f"tracing allocations for {for_s:g} s: each is slower, and the end stops every thread"
         )
         rss_before, began = _rss_bytes(), monotonic()
         tracemalloc.start()
@@ -95,13 +95,11 @@ def _result(
 
 def _grown(first: Snapshot, last: Snapshot) -> list[StatisticDiff]:
     """The lines that hold more memory than before, the largest first."""
-    differences = last.compare_to(first, "lineno")
-    grown = [stat for stat in differences if stat.size_diff > 0 and not _is_ours(stat)]
+    stats = last.compare_to(first, "lineno")
+    grown = [
+        stat for stat in stats if stat.size_diff > 0 and not stat.traceback[0].filename.startswith(_OURS)
+    ]
     return sorted(grown, key=lambda stat: stat.size_diff, reverse=True)
-
-
-def _is_ours(stat: StatisticDiff) -> bool:
-    return stat.traceback[0].filename.startswith(_OURS)
 
 
 def _rss_bytes() -> int:

@@ -27,7 +27,7 @@ KINDS = ("sampler", "pyinstrument")
 SUFFIXES = {"text": "txt", "html": "html", "speedscope": "speedscope.json", "collapsed": "collapsed.txt"}
 # Rendering a profile of a minute takes some seconds on a busy machine.
 PATIENCE_S = 20.0
-# Lines of a text profile that the client is shown.
+# Lines of a text profile that are shown to the client.
 LINES = 80
 
 _NAME = "profile"
@@ -93,12 +93,12 @@ class _Profile:
         self._is_on = False  # changed by the loop's thread only
 
     def begin(self) -> None:
-        """Begin, on the loop's thread."""
+        """Called on the loop's thread."""
         self._profiler.begin()
         self._is_on = True
 
     def undo(self) -> None:
-        """Schedule its end on the loop's thread; the file is written in another one."""
+        """Schedule the end on the loop's thread; another thread writes the file."""
         with suppress(RuntimeError):  # the loop is closed, and the profile with it
             self._view.loop.call_soon_threadsafe(self._end)
 
@@ -109,12 +109,11 @@ class _Profile:
             self._process.start_thread(self._write)
 
     def _write(self) -> None:
-        # Written aside and renamed, so that a client that waits for the file never reads half of it.
+        # Under another name, then renamed, so that a client that waits for the file never reads half of it.
         aside = self.path.with_name(f".{self.path.name}")
         aside.write_text(self._profiler.text(self._form), encoding="utf-8")
         aside.rename(self.path)
-        folder = self._process.folder
-        if folder is not None:
+        if (folder := self._process.folder) is not None:
             path = str(self.path.relative_to(folder.path))
             self._process.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
 

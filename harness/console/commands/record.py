@@ -1,7 +1,7 @@
-"""`record`: makes the record more detailed for some seconds, at a cost too high for all the time.
+"""`record`: makes the record more detailed for some seconds, at a cost too high for a whole run.
 
-It adds every synchronous call on a loop's thread, and where each coroutine is made: what the options
-``--calls`` and ``--origins`` of a run add for all of it. The report has them under the same findings.
+It adds every synchronous call on a loop's thread, and where each coroutine is created, as the options
+``--calls`` and ``--origins`` do for a whole run. The report shows them under the same findings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..view.loop_view import LoopView
 from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 30.0, 300.0
-# Frames kept of the stack on which a coroutine is made.
+# Frames kept of the stack on which a coroutine is created.
 DEPTH = 4
 
 _NAME = "record"
@@ -68,7 +68,7 @@ def _open(for_s: float, process: ProcessView, client: CommandClient) -> CommandR
     window = _Window(process)
     with process.changes.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
         window.open()
-    client.send_line("each synchronous call on a loop's thread takes some microseconds longer meanwhile")
+    client.send_line("each synchronous call on a loop's thread now takes some microseconds longer")
     return CommandResult(
         lines=(f"recording every synchronous call, and where coroutines are made, for {for_s:g} s",),
         data={"for_s": for_s, "loops": sorted(window.before)},
@@ -77,7 +77,7 @@ def _open(for_s: float, process: ProcessView, client: CommandClient) -> CommandR
 
 
 class _Window:
-    """What is switched on, and off again."""
+    """The additional recording, switched on and off."""
 
     def __init__(self, process: ProcessView) -> None:
         self.before: dict[int, int] = {}  # by loop: the depth of origin tracking in its thread
@@ -112,8 +112,7 @@ class _Window:
 
 
 def _counts(interception: Interception, process: ProcessView) -> CallCounts:
-    calls = _calls.get(process)
-    if calls is None:
+    if (calls := _calls.get(process)) is None:
 
         def failed(where: str, error: BaseException) -> None:
             process.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
@@ -125,9 +124,8 @@ def _counts(interception: Interception, process: ProcessView) -> CallCounts:
 
 
 class _ImportedModules(PostImportHook):
-    """Applies to modules that are imported already: for later ones, a hook would have to stay."""
+    """Covers imported modules only: for later imports, a hook would have to stay."""
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
-        module = sys.modules.get(name)
-        if module is not None:
-            step(module)
+        if name in sys.modules:
+            super().watch(name, step)

@@ -76,8 +76,7 @@ def _read(interpreter: Interpreter, client: CommandClient) -> str | None:
     """The next complete piece of code; `None` when there is no more."""
     source = client.read_line(">>> ")
     while source is not None and not interpreter.is_complete(source):
-        more = client.read_line("... ")
-        if more is None:
+        if (more := client.read_line("... ")) is None:
             return None
         source += "\n" + more
     return source

@@ -38,7 +38,7 @@ class SignalCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.signal is None:
             rows = [(s.name, s.value, _effect(s, process)) for s in signal.Signals]
-            # Those that the program handles first.
+            # Signals that the program handles come first.
             rows.sort(key=lambda row: row[2].startswith("default"))
             return CommandResult(rows=Rows(("signal", "number", "effect"), rows))
         number = _named(options.signal)
@@ -61,8 +61,7 @@ def _named(text: str) -> signal.Signals:
 
 
 def _effect(number: signal.Signals, process: ProcessView) -> str:
-    handler = signal.getsignal(number)
-    if handler is None:
+    if (handler := signal.getsignal(number)) is None:
         return "handled by code that is not Python"
     if handler is signal.SIG_IGN:
         return "ignored"

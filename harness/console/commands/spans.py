@@ -1,10 +1,11 @@
-"""`spans`: OpenTelemetry spans: by name; those in flight; the slowest that have finished."""
+"""`spans`: OpenTelemetry spans by name, those in flight, or the slowest that have finished."""
 
 from __future__ import annotations
 
 import math
 import time
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,10 +55,9 @@ class SpansCommand(Command):
 
 def _by_name(finished: Sequence[SpanEnded], in_flight: Sequence[Any]) -> Sequence[tuple[object, ...]]:
     took: dict[str, list[float]] = {}
-    errors: dict[str, int] = {}
+    errors = Counter(span.name for span in finished if span.status == "error")
     for span in finished:
         took.setdefault(span.name, []).append((span.end_ns - span.start_ns) / 1e6)
-        errors[span.name] = errors.get(span.name, 0) + (span.status == "error")
     ages: dict[str, list[float]] = {}
     for span in in_flight:
         ages.setdefault(span.name, []).append(age_ns(span) / 1e6)
@@ -73,7 +73,7 @@ def _by_name(finished: Sequence[SpanEnded], in_flight: Sequence[Any]) -> Sequenc
                 _quantile(times, 0.5),
                 _quantile(times, 0.99),
                 _quantile(times, 1),
-                errors.get(name, 0),
+                errors[name],
             )
         )
     return rows
@@ -85,7 +85,7 @@ def _quantile(times: list[float], q: float) -> float | None:
 
 
 def age_ns(span: Any) -> int:
-    """The age of a span in flight, which carries its start by the wall clock."""
+    """The age of a span in flight, whose start is a wall-clock time."""
     return max(0, time.time_ns() - int(span.start_time or 0))
 
 

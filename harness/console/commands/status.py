@@ -59,7 +59,7 @@ class StatusCommand(Command):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One subject, for people and for programs."""
+    """One subject, as lines for users and as data for programs."""
 
     lines: list[str]
     data: dict[str, object]
@@ -85,7 +85,7 @@ def _late(views: Sequence[LoopView], process: ProcessView) -> _Part:
 
 
 def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) -> _Part:
-    kinds = {view.number: f"{type(view.loop).__module__.partition('.')[0]}" for view in views}
+    kinds = {view.number: type(view.loop).__module__.partition(".")[0] for view in views}
     return _Part(
         [
             f"loop {n} ({kind}), longest turn in each second: {loop_history.sparkline(history[n])}"
@@ -135,7 +135,7 @@ def _in_force(process: ProcessView) -> _Part:
 
 
 def _load(process: ProcessView) -> _Part:
-    """How many spans of each name ended per second, in the last minute or the known part of it."""
+    """The rate at which spans of each name ended, in the last minute or the known part of it."""
     now_ns, spans = monotonic_ns(), process.recent.spans()
     recent = [span for span in spans if span.end_ns >= now_ns - MINUTE_NS]
     first_ns = min((span.end_ns for span in recent), default=now_ns)
@@ -157,7 +157,9 @@ def _dropped(process: ProcessView) -> _Part:
 
 
 def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:
-    recent = seconds[-RECENT_S:] or [_since_start(view)]
+    words = view.words
+    since_start = Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
+    recent = seconds[-RECENT_S:] or [since_start]
     length_ns = max(1, sum(second.length_ns for second in recent))
     turns_per_s = round(sum(second.turns for second in recent) * 1e9 / length_ns, 1)
     return (
@@ -170,13 +172,8 @@ def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[o
         states[task_view.RUNNING],
         states[task_view.READY],
         states[task_view.WAITING],
-        view.words[page.BLOCKS],
+        words[page.BLOCKS],
     )
-
-
-def _since_start(view: LoopView) -> Second:
-    words = view.words
-    return Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
 
 
 def _states(process: ProcessView) -> dict[int, Counter[str]]:
@@ -185,8 +182,7 @@ def _states(process: ProcessView) -> dict[int, Counter[str]]:
     states: dict[int, Counter[str]] = {}
 
     def visit(task: Task[Any], _: TaskRef) -> None:
-        number = tasks.loop(task)
-        if number is not None:
+        if (number := tasks.loop(task)) is not None:
             states.setdefault(number, Counter())[tasks.state(task)] += 1
 
     task_table.walk(visit)

@@ -55,7 +55,7 @@ class TaskCommand(Command):
             lines=tuple(
                 f"{name.replace('_', ' ')}: {_text(value)}"
                 for name, value in data.items()
-                if _is_shown(value)
+                if value not in (None, [], False, 0)
             ),
             rows=Rows(COLUMNS, [(f.function, f"{short(f.file)}:{f.line}") for f in tasks.stack(task)]),
             data=data,
@@ -92,8 +92,7 @@ def _facts(task: Task[Any], tasks: TaskView) -> dict[str, object]:
 
 def _callback(callback: Any) -> str:
     owner = getattr(callback, "__self__", None)
-    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-    return f"resumes task {label(owner)}" if isinstance(owner, Task) else str(name)
+    return f"resumes task {label(owner)}" if isinstance(owner, Task) else identity.name_of(callback)
 
 
 def _message(error: BaseException) -> str:
@@ -101,10 +100,6 @@ def _message(error: BaseException) -> str:
         return str(error)[:VALUE_CHARS]
     except Exception:
         return "<its message cannot be read>"
-
-
-def _is_shown(value: object) -> bool:
-    return value not in (None, [], False, 0)
 
 
 def _text(value: object) -> str:

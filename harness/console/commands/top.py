@@ -113,7 +113,7 @@ def _ended(window: StatsWindow) -> list[str]:
 
 
 def _notes(window: StatsWindow) -> list[str]:
-    """Which figures are not exact."""
+    """The limits of the figures."""
     lines = []
     if window.samples:
         lines.append(

@@ -22,7 +22,7 @@ from ..view.task_view import TaskView
 from .spans import age_ns
 
 COLUMNS = ("span", "start_ms", "took_ms", "status", "kind", "thread", "span_id", "parent_id", "depth")
-# A shorter beginning of an id fits too many traces.
+# A shorter beginning of an id matches too many traces.
 LEAST_CHARS = 4
 NAMED = 20
 

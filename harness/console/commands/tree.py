@@ -108,7 +108,7 @@ class _Forest:
         return f"{names[0]} awaits " + ", which awaits ".join(names[1:])
 
     def numbers(self, cycle: list[int]) -> list[int]:
-        """The console's numbers of its tasks."""
+        """The console's numbers of the tasks in *cycle*."""
         return task_table.numbers_of(self.tasks[key] for key in cycle)
 
 

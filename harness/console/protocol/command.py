@@ -22,18 +22,15 @@ class CommandClient(Protocol):
 
     def send_line(self, line: str) -> None:
         """Send a line ahead of the answer. Does nothing if the client has left."""
-        ...
 
     def read_line(self, prompt: str) -> str | None:
         """Ask for another line of input; `None` if the client has left, was idle, or ended its input."""
-        ...
 
     def wait_gone(self, *, within_s: float) -> bool:
         """Wait for at most *within_s*; true as soon as the client no longer wants an answer.
 
         It has left, or typed Ctrl-C; or the console closes.
         """
-        ...
 
 
 class Command:
@@ -51,7 +48,7 @@ class Command:
         """Declare the command's own options; those of every table (``--json``, ``--limit`` ...) follow."""
 
     def needs(self, options: Namespace) -> str:
-        """What these options require: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
+        """The need of these options: one of `PERMISSIONS` (`record/probe_config.py`), `READS` or `ACTS`."""
         return READS
 
     def candidates(self, process: ProcessView) -> Iterable[str]:

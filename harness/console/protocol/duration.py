@@ -13,7 +13,7 @@ def seconds(text: str) -> float:
     """The duration in seconds.
 
     Raises:
-        ArgumentTypeError: *text* is no duration, or not above zero.
+        ArgumentTypeError: *text* is not a duration above zero.
     """
     number = text.rstrip("ms")
     try:

@@ -1,4 +1,4 @@
-"""Why a line of input gets no answer: it cannot be understood, or the command cannot do it."""
+"""Errors of a line of input: it cannot be parsed, or the command cannot carry it out."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .errors import OptionError
 LIMIT = 20
 # The rows of ``--limit 0``, and the most that a client gets at once.
 MOST = 10_000
-# More than there are commands. A parser also depends on the client's width.
+# Most cached parsers; more than there are commands, as a parser also depends on the client's width.
 PARSERS = 64
 # An option at the beginning of its line of help, or after its short form.
 _FLAG = re.compile(r"(?:^  |, )(-[\w-]+)", re.MULTILINE)

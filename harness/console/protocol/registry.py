@@ -38,7 +38,7 @@ def find(word: str) -> Command:
     return _load(fitting[0])
 
 
-# One instance of each: the parser of a command is kept by it.
+# One instance of each: `option.parser` is cached by instance.
 @functools.cache
 def _load(name: str) -> Command:
     module = importlib.import_module(f"{commands.__name__}.{name}")

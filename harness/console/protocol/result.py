@@ -1,4 +1,4 @@
-"""What a command returns: lines and rows for people, and the same as JSON for programs."""
+"""The result of a command: lines and rows for users, and the same as JSON for programs."""
 
 from __future__ import annotations
 

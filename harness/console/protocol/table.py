@@ -1,4 +1,4 @@
-"""A command's rows: filtered, sorted and paged as the client asked, and laid out for people."""
+"""A command's rows: filtered, sorted and paged as requested, and formatted as text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def select(rows: Rows, options: Namespace) -> Table:
     """
     chosen: Sequence[Row] = rows.rows
     if options.filter:
-        chosen = list(_filtered(rows, options.filter))
+        chosen = _filtered(rows, options.filter)
     if options.sort:
         index = _index(rows.columns, options.sort.removeprefix("-"))
         # Unknown values come last in both directions.
@@ -68,7 +68,7 @@ def lines(table: Table, *, width: int) -> Iterator[str]:
 
 
 def note(table: Table) -> str:
-    """Which rows of the table are shown; "" if all are."""
+    """A note on the rows that are shown; "" if all are."""
     if len(table.rows) == table.total:
         return ""
     if not table.rows:
@@ -78,7 +78,7 @@ def note(table: Table) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """A time for people, with about three digits."""
+    """A duration as text, with about three digits and a unit."""
     size = abs(milliseconds)
     if size < 1e-3:
         return "0" if not size else f"{milliseconds * 1e6:.0f} ns"
@@ -96,7 +96,7 @@ def duration(milliseconds: float) -> str:
 
 
 def size(number_bytes: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes as text, with a unit."""
     for unit in ("B", "KiB", "MiB"):
         if abs(number_bytes) < 1024:
             return f"{number_bytes:.0f} B" if unit == "B" else f"{number_bytes:.1f} {unit}"
@@ -141,14 +141,12 @@ def _cut(cell: str, size: int) -> str:
     return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
-def _filtered(rows: Rows, text: str) -> Iterator[Row]:
+def _filtered(rows: Rows, text: str) -> list[Row]:
     column, _, part = text.partition("=")
     if part and column in rows.columns:
-        index, wanted = rows.columns.index(column), part.lower()
-        yield from (row for row in rows.rows if wanted in str(row[index]).lower())
-    else:
-        wanted = text.lower()
-        yield from (row for row in rows.rows if any(wanted in str(cell).lower() for cell in row))
+        index = rows.columns.index(column)
+        return [row for row in rows.rows if part.lower() in str(row[index]).lower()]
+    return [row for row in rows.rows if any(text.lower() in str(cell).lower() for cell in row)]
 
 
 def _index(columns: tuple[str, ...], name: str) -> int:

@@ -1,6 +1,6 @@
 """The console's access log: which clients connected, what they changed, command counts, and CPU time.
 
-Each action is an event of its own, up to a limit; commands that only read are counted.
+Each action is a separate event, up to a limit; commands that only read are counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..sanitize import printable
 # A client in a loop must not fill the record; beyond this number, actions are only counted.
 LISTED = 1_000
 LINE = 200  # characters kept of a line
-# A killed process loses the counts of this time.
+# A killed process loses at most the counts of this time.
 FLUSH_EVERY_NS = 1_000_000_000
 
 
@@ -34,19 +34,19 @@ class AccessLog:
         self._flushed_ns = 0
 
     def connected(self, client: str) -> None:
-        """A client was admitted."""
+        """Called when a client is admitted."""
         with self._lock:
             self._connections += 1
         self.acted(client, "", "connected")
 
     def refused(self, client: str, why: str) -> None:
-        """A client was not admitted."""
+        """Called when a client is not admitted."""
         with self._lock:
             self._refused += 1
         self.acted(client, "", f"refused: {why}")
 
     def acted(self, client: str, line: str, outcome: str) -> None:
-        """A client's line changed something, or was refused permission to."""
+        """Called when a client's line has changed something, or was not permitted to."""
         with self._lock:
             if self._listed >= LISTED:
                 self._unlisted += 1
@@ -56,7 +56,7 @@ class AccessLog:
         self._write(ConsoleAudited(monotonic_ns(), os.getpid(), client, line, printable(outcome)))
 
     def count(self, command: str) -> None:
-        """A command was carried out."""
+        """Called when a command has been carried out."""
         with self._lock:
             self._commands[command] += 1
         if monotonic_ns() - self._flushed_ns > FLUSH_EVERY_NS:

@@ -1,7 +1,7 @@
 """A client's connection as lines: bounded in length and time, without telnet's commands.
 
-It offers no telnet option, so that a pipe through `nc` receives answers only; what a telnet client offers or
-asks for is declined.
+It offers no telnet options, so that a pipe through `nc` receives answers only; the offers and requests of a
+telnet client are declined.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from ...record.clock import monotonic
 
 LINE_BYTES = 8 * 1024
-# Lines received ahead of their answers; beyond this the client has to wait.
+# Lines received ahead of their answers; beyond this, the client must wait.
 AHEAD_BYTES = 64 * 1024
 # A client that reads nothing, or takes longer than this for one answer, is disconnected.
 SEND_WITHIN_S = 5.0
@@ -75,8 +75,7 @@ class Lines:
             IndexError: There is none yet.
             TooLongError: It was too long.
         """
-        line = self.received.popleft()
-        if line is None:
+        if (line := self.received.popleft()) is None:
             raise TooLongError
         self.size_bytes -= len(line)
         return line

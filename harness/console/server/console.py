@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .listener import TcpListener
     from .server import ConsoleServer
 
-# Another process of the same run may have taken the port and not have written its endpoint yet.
+# Another process of the same run may have taken the port without having written its endpoint yet.
 SIBLING_WITHIN_S = 1.0
 # How long the exit of the process waits for a console that is still opening.
 OPEN_WITHIN_S = 2.0
@@ -76,7 +76,7 @@ class Console:
         self._threads.start(self._open)
 
     def cpu_ns(self) -> int:
-        """The CPU time of its threads so far."""
+        """The CPU time of the console's threads so far."""
         return self._threads.cpu_ns()
 
     def running(self, loop: AbstractEventLoop) -> None:
@@ -85,7 +85,7 @@ class Console:
             self._task_hook.begin(loop)
 
     def wait_open(self, *, within_s: float) -> bool:
-        """Wait until it has opened, or failed to; false on timeout."""
+        """Wait until the console has opened or failed to open; false on timeout."""
         return self._opened.wait(within_s)
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class Console:
             if isinstance(exc, PortTakenError) and self._sibling_has_port():
                 tcp = TcpListener(0, token)
                 return tcp, f"port {self._port} belongs to another process of this run; using {tcp.port}"
-            # The UNIX socket opens all the same.
+            # The UNIX socket still opens.
             self._on_error("console", exc)
             return None, str(exc)
 

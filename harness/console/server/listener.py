@@ -1,4 +1,4 @@
-"""Where clients connect: a UNIX socket for the process's own user, and a loopback port behind a token."""
+"""Listens for clients: a UNIX socket for the process's own user, and a loopback port behind a token."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 HOST = "127.0.0.1"
-# Enough time to look up the token and paste it.
+# Long enough to look up the token and paste it.
 TOKEN_WITHIN_S = 60.0
-# An attacker who guesses gets this many tries per second, each of which takes `WRONG_S`.
+# Wrong tokens within a second after which further tries are refused; each takes `WRONG_S`.
 TRIES_PER_S = 5
 WRONG_S = 0.5
 # Clients that connect while the process is busy; a UNIX socket refuses further ones at once.
 BACKLOG = 64
-# Users of telnet are prompted after this time; programs have sent the token by then.
+# A telnet user is prompted after this time; a program has sent the token by then.
 PROMPT_AFTER_S = 0.2
 
 _HTTP = re.compile(r"[A-Z]+ \S+ HTTP/\d")
@@ -40,22 +40,20 @@ class PortTakenError(OSError):
 
 
 class Listener(Protocol):
-    """A listening socket, and who may connect to it."""
+    """A listening socket, and the check of its clients."""
 
     listening: socket.socket
 
     def name_of(self, channel: socket.socket) -> str:
         """The client's name in the record."""
-        ...
 
     def admit(self, channel: socket.socket, connection: Connection) -> None:
         """Return once the client has authenticated itself.
 
         Raises:
-            RefusedError: It may not enter.
+            RefusedError: It is not admitted.
             GoneError: It has left.
         """
-        ...
 
 
 class UnixListener:
@@ -118,7 +116,7 @@ class TcpListener:
         self._limit_tries(connection)
         line = _first_line(connection)
         if _HTTP.match(line):
-            # A web page made a browser connect; it gets no answer that it could read.
+            # A browser, sent here by a web page: it gets no answer that the page could read.
             raise RefusedError("HTTP")
         if not self._is_token(line.strip()):
             self._wrong_s.append(monotonic())

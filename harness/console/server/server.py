@@ -106,7 +106,7 @@ class ConsoleServer:
             self._access_log.refused(client, "no thread available")
 
     def _receive(self, listener: Listener, channel: socket.socket, client: str) -> None:
-        from .connection import Connection, GoneError  # with the first client, if one ever comes
+        from .connection import Connection, GoneError  # imported with the first client, if any
 
         connection = Connection(channel)
         try:
@@ -138,7 +138,7 @@ class ConsoleServer:
 
 
 def _reject(channel: socket.socket) -> None:
-    # Without blocking: this thread has to accept other clients.
+    # Without blocking: this thread must accept other clients.
     with channel, contextlib.suppress(OSError):
         channel.setblocking(False)
         channel.send(b"too many connections; try again later\n")

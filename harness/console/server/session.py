@@ -28,7 +28,7 @@ from .connection import LINE_BYTES, Connection, GoneError, TooLongError
 IDLE_S = 15 * 60.0
 # A client that sends a line sooner than this is a program, and gets neither greeting nor prompt.
 GREETING_S = 0.2
-# This many invalid lines in a row come from a client that takes this for another service.
+# This many invalid lines in a row come from a client that mistakes this for another service.
 INVALID_LINES = 20
 # The width of a terminal that telnet does not report.
 COLUMNS = 120
@@ -140,7 +140,7 @@ class ConsoleSession:
             self.send_line(_json({"ok": True, "status": OK, "completions": self._completions(text)}))
             return True
         if streams:
-            # A client that waits for a long command's answer knows now that the process is well.
+            # A client that waits for a long command's answer now knows that the process responds.
             self.send_line(_json({"heard": True}))
         client = _RequestClient(self, streams=streams)
         result = self._execute(text, client, columns=columns)
@@ -153,7 +153,7 @@ class ConsoleSession:
         return not result.ends_session
 
     def _completions(self, start: str) -> list[str]:
-        """What the last word of *start* can become."""
+        """The possible completions of the last word of *start*."""
         before, _, part = start.lstrip().rpartition(" ")
         words = before.split()
         if not words:
@@ -178,7 +178,8 @@ class ConsoleSession:
             words = rest.split(" ") if command.is_verbatim else _words(rest)
             options = parse(command, words, columns=columns)
             needs = command.needs(options)
-            self._permit(needs)
+            if needs not in (READS, ACTS) and needs not in self.process.allowed:
+                raise CommandError(f"not allowed here: the console was opened without --allow {needs}")
             client.acts = needs != READS
             found = command.run(options, self.process, client)
             shown = table.select(found.rows, options) if found.rows else None
@@ -189,7 +190,7 @@ class ConsoleSession:
             result = _failed(USAGE, str(exc), as_json=_wants_json(line))
         except CommandError as exc:
             result = _failed(REFUSED, str(exc), as_json=_wants_json(line))
-        except BaseException as exc:  # `SystemExit`, or a cancelled future's, must not end this thread
+        except BaseException as exc:  # even `SystemExit` or `CancelledError` must not end this thread
             result = _failed(FAILED, _describe(exc), as_json=_wants_json(line))
         finally:
             forget_this_thread()
@@ -199,10 +200,6 @@ class ConsoleSession:
         if needs != READS:
             self.access_log.acted(self.client, line, "done" if result.status == OK else result.text[:200])
         return result
-
-    def _permit(self, needs: str) -> None:
-        if needs not in (READS, ACTS) and needs not in self.process.allowed:
-            raise CommandError(f"not allowed here: the console was opened without --allow {needs}")
 
 
 class _LineClient:
@@ -234,7 +231,7 @@ class _LineClient:
             left_s = deadline_s - monotonic()
             if left_s <= 0:
                 return False
-            # A pipe has ended its input long before its answer comes; a person who ends it has left.
+            # A pipe has ended its input long before its answer comes; a user who ends it has left.
             has_hung_up = session.connection.receive(within_s=left_s)
             if has_hung_up or (session.is_interactive and session.connection.has_ended):
                 return True

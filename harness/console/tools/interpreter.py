@@ -23,15 +23,14 @@ from ..view.process import ProcessView
 from . import stdout_capture
 
 FILE = "<console>"
-# The end of a traceback is kept, which names the error.
+# Characters kept of a traceback: its end, which names the error.
 ERROR_CHARS = 10_000
 # How long cancelled code may take to end.
 PATIENCE_S = 2.0
-# Most code is done by then. For longer code, the client is watched.
+# Most code ends within this time. The client is watched only during longer code.
 AT_ONCE_S = 0.05
 # Holds the value of the last expression until it becomes `_`.
 _VALUE = "__harness_value__"
-
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -98,8 +97,7 @@ class Interpreter:
             running = FunctionType(code, self._names)()
             if code.co_flags & inspect.CO_COROUTINE:
                 await running
-            value = self._names.pop(_VALUE, None)
-            if value is not None:
+            if (value := self._names.pop(_VALUE, None)) is not None:
                 self._names["_"] = value
                 # In this thread, because `repr` runs the program's own code.
                 result.value = _bounded.repr(value)
@@ -129,8 +127,7 @@ def _compiled(source: str) -> CodeType:
     if isinstance(last, ast.Expr):
         kept = ast.Assign([ast.Name(_VALUE, ast.Store())], last.value)
         tree.body[-1] = ast.fix_missing_locations(ast.copy_location(kept, last))
-    code: CodeType = compile(tree, FILE, "exec", _FLAGS)
-    return code
+    return compile(tree, FILE, "exec", _FLAGS)  # type: ignore[no-any-return]
 
 
 def _traceback(error: BaseException) -> str:
@@ -158,13 +155,8 @@ def _help(thing: object) -> None:
 _REPLACED = {"exit": _leave, "quit": _leave, "input": _no_input, "breakpoint": _no_input, "help": _help}
 
 
-def _limited() -> reprlib.Repr:
-    bounded = reprlib.Repr()
-    bounded.maxlevel = 6
-    bounded.maxdict = bounded.maxlist = bounded.maxtuple = bounded.maxset = bounded.maxfrozenset = 100
-    bounded.maxdeque = bounded.maxarray = 100
-    bounded.maxstring = bounded.maxother = bounded.maxlong = 2_000
-    return bounded
-
-
-_bounded = _limited()
+_bounded = reprlib.Repr()
+_bounded.maxlevel = 6
+_bounded.maxdict = _bounded.maxlist = _bounded.maxtuple = _bounded.maxset = _bounded.maxfrozenset = 100
+_bounded.maxdeque = _bounded.maxarray = 100
+_bounded.maxstring = _bounded.maxother = _bounded.maxlong = 2_000

@@ -20,7 +20,7 @@ from ...stacks.frame_table import FrameTables
 from ..protocol.errors import CommandError
 
 HZ = 200.0
-# Of pyinstrument. A loop that calls many functions takes 1.5 to 3 times as long meanwhile.
+# pyinstrument's. With it, a loop that calls many functions takes 1.5 to 3 times as long.
 INTERVAL_S = 0.001
 # Lines of each table of a text.
 SHOWN = 25
@@ -54,14 +54,14 @@ class SpanSampler:
     def begin(self) -> None:
         if self._turns.sampler is not None:
             raise CommandError("this run samples the loop already; see harness report")
-        # Kept here: in the record, calls have numbers, which must not be assigned twice.
+        # Not in the record: calls have numbers there, which must not be assigned twice.
         self._sampler = Sampler(HZ, self._events.append, self._failed)
         self._sampler.begin(self._turns)
 
     def end(self) -> None:
         if self._sampler is not None:
             self._sampler.end(self._turns)
-            # On this thread: a timer's signal is given back where it was taken.
+            # On this thread: a timer's signal is released where it was taken.
             self._sampler.stop()
 
     def text(self, form: str) -> str:
@@ -144,13 +144,13 @@ def _as_text(samples: _Samples) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _as_collapsed(samples: _Samples) -> str:
-    return formats.collapsed(samples.by_stack.items())
-
-
 def _as_speedscope(samples: _Samples) -> str:
     stacks = [(stack, n / HZ) for stack, n in samples.by_stack.items()]
     return formats.speedscope([formats.SpeedscopeProfile("event loop", "seconds", stacks)])
 
 
-_FORMS = {"text": _as_text, "collapsed": _as_collapsed, "speedscope": _as_speedscope}
+_FORMS: dict[str, Callable[[_Samples], str]] = {
+    "text": _as_text,
+    "collapsed": lambda samples: formats.collapsed(samples.by_stack.items()),
+    "speedscope": _as_speedscope,
+}

@@ -44,8 +44,7 @@ class _Stdout:
         self.own = own
 
     def write(self, text: str) -> int:
-        captured = _here.get()
-        if captured is None:
+        if (captured := _here.get()) is None:
             return self.own.write(text)  # type: ignore[no-any-return]
         captured.write(text)
         return len(text)

@@ -31,13 +31,13 @@ class BlockSummary:
 
     @property
     def place(self) -> tuple[Frame, Cause]:
-        """What blocks are grouped by, here as in the report: the line to blame, and the cause."""
+        """The key that groups blocks, here as in the report: the line to blame, and the cause."""
         return self.found.frame, self.found.cause
 
 
 @dataclass(slots=True)
 class BlockerSummary:
-    """Everything that one line did to the loops, for one cause."""
+    """All blocks at one line with one cause."""
 
     worst: BlockSummary  # the longest
     count: int = 0
@@ -52,7 +52,7 @@ class BlockerSummary:
 
 
 def kept(process: ProcessView) -> list[BlockSummary]:
-    """The latest blocks, oldest first; one that goes on has the time until now."""
+    """The latest blocks, oldest first; one that has not ended lasts until now."""
     turns = list(process.recent.blocks())
     if turns and not all(turn.ended for turn in turns):
         now_ns = monotonic_ns()
@@ -79,7 +79,7 @@ def blockers(blocks: Iterable[BlockSummary]) -> list[BlockerSummary]:
 
 
 class BlockNumbers:
-    """Numbers for blocks, as long as they are kept."""
+    """Numbers for the blocks that are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -21,8 +21,7 @@ def cycles(awaits: Mapping[int, Collection[int]]) -> list[list[int]]:
         branches = [iter((start,))]
         while branches:
             gil.maybe_yield()
-            task = next(branches[-1], None)
-            if task is None:
+            if (task := next(branches[-1], None)) is None:
                 branches.pop()
                 if path:
                     last = path.pop()

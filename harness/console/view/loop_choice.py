@@ -1,4 +1,4 @@
-"""Which loop a command acts on."""
+"""Chooses the loop that a command acts on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How busy and how late the loops were in each of the last seconds, read while a console is open."""
+"""The busy time and lateness of each loop in each of the last seconds, read while a console is open."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LOWEST_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What one loop did in about a second."""
+    """The activity of one loop in about a second."""
 
     length_ns: int
     turns: int
     busy_ns: int
-    longest_ns: int  # approximately, of the longest turn; of one that goes on, its length so far
+    longest_ns: int  # of the longest turn, approximately; an unfinished one counts so far
 
 
 @dataclass(slots=True)

@@ -25,8 +25,7 @@ class LoopView:
     @classmethod
     def of(cls, number: int, turns: Turns) -> Self | None:
         """The view of a loop; `None` if the loop is gone."""
-        loop = turns.loop
-        if loop is None:
+        if (loop := turns.loop) is None:
             return None
         turns.write_page()
         # A copy: the page itself also holds what the watchdog and the loop write at any moment.
@@ -35,18 +34,18 @@ class LoopView:
         return cls(number, loop, turns.thread_ident, words, turns)
 
     def late_ns(self, now_ns: int) -> int:
-        """How long its turn has lasted, or how long it has been due; 0 while it waits."""
+        """How long the loop's turn has lasted, or how long the loop has been due; 0 while it waits."""
         turn_ns, due_ns = self.words[page.TURN], self.words[page.DUE]
         if turn_ns:
             return max(0, int(now_ns - turn_ns))
-        # A loop without turns (uvloop) is known to be due to within half a beat.
+        # When turns are not timed (uvloop), the due time is accurate to half a beat.
         late = now_ns - due_ns if due_ns else 0
         return int(late) if late >= self.words[page.LIMIT_NS] // 2 else 0
 
 
 @dataclass(frozen=True, slots=True)
 class BlockingFrame:
-    """Where the thread of a late loop is."""
+    """The line at which the thread of a late loop is."""
 
     since_ns: int
     file: str  # of the frame to blame: the innermost of the program's own code, else the innermost

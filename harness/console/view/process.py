@@ -1,4 +1,4 @@
-"""The process that the probe is in, as commands see it."""
+"""The interface of this process for commands."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProcessView:
         return self.closing.wait(within_s)
 
     def dropped(self) -> Mapping[str, int]:
-        """How many items could not be kept, by kind: ``{"events": 0, "spans": 3}``."""
+        """The number of items that could not be kept, by kind: ``{"events": 0, "spans": 3}``."""
         return {**self._dropped(), "spans in flight": self.recent.spans_dropped}
 
     def loops(self) -> list[LoopView]:
@@ -105,15 +105,13 @@ class ProcessView:
         # Once it has begun, wait for its end: it must not run twice, and its outcome must be reported.
         if not call.done.wait(within_s) and call.claim():
             frame = self.blocking_frame(view)
-            raise CommandError(
-                f"the loop did not run it within {within_s:g} s: "
-                + (f"{frame} has held it for {_since_s(frame):.1f} s" if frame else "it is busy")
-            )
+            held_s = (monotonic_ns() - frame.since_ns) / 1e9 if frame else 0.0
+            why = f"{frame} has held it for {held_s:.1f} s" if frame else "it is busy"
+            raise CommandError(f"the loop did not run it within {within_s:g} s: {why}")
         call.done.wait()
         if call.error is not None:
             raise call.error
-        result: T = call.result
-        return result
+        return call.result  # type: ignore[no-any-return]
 
     def control(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send the probe a request, as the runner does: ``{"do": "inject", ...}``, ``{"do": "heal", ...}``.
@@ -121,8 +119,7 @@ class ProcessView:
         Raises:
             CommandError: This process has no such handler, or the handler refused.
         """
-        handler = self._handlers.get(request["do"])
-        if handler is None:
+        if (handler := self._handlers.get(request["do"])) is None:
             raise CommandError(f"this process cannot be asked to {request['do']}")
         try:
             return handler(request) or {}
@@ -141,7 +138,7 @@ class _LoopCall:
         self.error: BaseException | None = None
 
     def claim(self) -> bool:
-        """Whether the call had not begun; it never will then."""
+        """Take the right to run the call, or to prevent it; true for the first taker only."""
         return self._unclaimed.acquire(blocking=False)
 
     def run(self) -> None:
@@ -152,7 +149,3 @@ class _LoopCall:
             except BaseException as exc:
                 self.error = exc
             self.done.set()
-
-
-def _since_s(frame: BlockingFrame) -> float:
-    return (monotonic_ns() - frame.since_ns) / 1e9

@@ -16,6 +16,7 @@ from weakref import ref
 
 from ...probe.hooks.state import loop_state
 from ...probe.hooks.step_timer import StepTimer
+from ...probe.tasks import identity
 from ...record.clock import monotonic_ns
 
 if TYPE_CHECKING:
@@ -25,22 +26,22 @@ if TYPE_CHECKING:
 
 # The shortest window, for the first `top` and for one that follows another at once.
 WINDOW_NS = 250_000_000
-# Counting ends when `top` was not used for this time. Meanwhile, a step that does nothing takes half as long
-# again, measured with a loop around `sleep(0)`.
+# Counting ends when `top` was not used for this time. Until then, a step that does nothing takes 1.5 times as
+# long, measured with a loop around `sleep(0)`.
 KEPT_ON_NS = 30_000_000_000
 # How often that is checked.
 CHECK_EVERY_S = 1.0
 # Between two samples of a loop whose steps cannot be timed.
 SAMPLE_EVERY_S = 0.002
-# Kinds of coroutines of which ended tasks are counted apart.
+# Most coroutines whose ended tasks are counted separately.
 KINDS = 500
-# Ready callbacks that are read in one go, while the GIL is held.
+# Most ready callbacks read without a pause, while the GIL is held.
 READY = 2_000
 
 
 @dataclass(slots=True)
 class TaskAccount:
-    """What one task did in the window; nanoseconds."""
+    """The steps of one task in the window; times in nanoseconds."""
 
     task: ref[Task[Any]]
     polls: int = 0
@@ -52,7 +53,7 @@ class TaskAccount:
 
 @dataclass(slots=True)
 class StatsSum:
-    """The same for all ended tasks of one coroutine, or for all callbacks that are not steps of tasks."""
+    """The sum over all ended tasks of one coroutine, or over all callbacks that are not steps of tasks."""
 
     count: int = 0
     polls: int = 0
@@ -78,7 +79,7 @@ class StatsSum:
 
 @dataclass(frozen=True, slots=True)
 class StatsWindow:
-    """What was counted between two moments."""
+    """The counts between two moments."""
 
     began_ns: int
     ended_ns: int
@@ -93,7 +94,7 @@ class StatsWindow:
         return self.ended_ns - self.began_ns
 
     def of(self, task: Task[Any]) -> TaskAccount:
-        """What *task* did; an empty account if it had no step."""
+        """The account of *task*; an empty one if the task had no step."""
         account = self.accounts.get(id(task))
         return account if account is not None and account.task() is task else TaskAccount(ref(task))
 
@@ -102,7 +103,7 @@ class StatsWindow:
         return not self.samples or is_counted(task.get_loop())
 
     def estimated_ns(self, key: int) -> int:
-        """How long the task with that `id` was busy, estimated from samples."""
+        """The busy time of the task with that `id`, estimated from samples."""
         return self.seen.get(key, 0) * self.length_ns // self.samples if self.samples else 0
 
 
@@ -121,7 +122,7 @@ class TaskStats:
         return self._timer.missed
 
     def window(self, process: ProcessView, client: CommandClient) -> StatsWindow:
-        """What the tasks did since the last call, or during the next `WINDOW_NS`."""
+        """The steps of the tasks since the last call, or during the next `WINDOW_NS`."""
         with self._lock:
             self._until_ns = monotonic_ns() + KEPT_ON_NS
             if not self._timer.is_on:
@@ -213,16 +214,14 @@ class TaskStats:
     def _close(self, task: Task[Any], account: TaskAccount) -> None:
         """Add an ended task to the sum for its coroutine."""
         self._accounts.pop(id(task), None)
-        coroutine = task.get_coro()
-        name = getattr(coroutine, "__qualname__", "") or type(coroutine).__qualname__
+        name = identity.name_of(task.get_coro())
         if name not in self._ended and len(self._ended) >= KINDS:
             name = ""
         self._ended.setdefault(name, StatsSum()).add(account)
 
     def _add_running(self, loop: AbstractEventLoop, window: StatsWindow) -> None:
-        """Add the step that is not over; the part of it within the window."""
-        task = current_task(loop)
-        if task is not None:
+        """Add the running step: the part of it within the window."""
+        if (task := current_task(loop)) is not None:
             account = window.accounts.setdefault(id(task), TaskAccount(ref(task)))
             held_ns = window.ended_ns - max(self._timer.began.get(id(task), 0), window.began_ns)
             account.busy_ns += held_ns

@@ -1,4 +1,4 @@
-"""The tasks of this process as the console knows them: by a small number or by name, in tables."""
+"""Finds the tasks of this process by number or name, and makes tables of them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,7 @@ def find(text: str) -> Task[Any]:
         CommandError: There is none, or several have that name.
     """
     if text.isdecimal() and _ids.was_assigned(int(text)):
-        task = _ids.get(int(text))
-        if task is None:
+        if (task := _ids.get(int(text))) is None:
             raise CommandError(f"task {text} has ended and was deleted")
         return task
     found: list[TaskRef] = []
@@ -91,8 +90,7 @@ def walk(visit: Callable[[Task[Any], TaskRef], None]) -> None:
     Raises:
         CommandError: There are too many tasks.
     """
-    refs = registered()
-    if refs is None:
+    if (refs := registered()) is None:
         raise CommandError(f"there are more than {LOOKED_AT:,} tasks: reading them all would take too long")
     gil = GilYielder()
     for start in range(0, len(refs), BATCH):
@@ -147,8 +145,7 @@ def sorted_rows(
     keys: list[str | float] = []
 
     def visit(task: Task[Any], weak: TaskRef) -> None:
-        value = key(task)
-        if value is not None:
+        if (value := key(task)) is not None:
             refs.append(weak)
             keys.append(value)
 
@@ -157,6 +154,5 @@ def sorted_rows(
 
 
 def _visit(weak: TaskRef, visit: Callable[[Task[Any], TaskRef], None]) -> None:
-    task = weak()
-    if task is not None and not task.done():
+    if (task := weak()) is not None and not task.done():
         visit(task, weak)

@@ -1,4 +1,4 @@
-"""The state of tasks at one moment, and how a task is described."""
+"""Describes tasks and their states at one moment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...probe.hooks.state import task_state
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
+from ...probe.threads.stack import DEPTH, of_frame
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
 from ...stacks.turn_stack import TurnStack
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from .process import ProcessView
 
 RUNNING, READY, WAITING, ENDED = "running", "ready", "waiting", "ended"
-# Deeper stacks lose their outermost frames.
-DEPTH = 100
 
 
 class TaskView:
-    """Describes tasks, as of the moment it is made. It keeps no task alive."""
+    """Describes tasks as of its creation. It keeps no task alive."""
 
     def __init__(self, process: ProcessView) -> None:
         self.ownership = process.ownership
@@ -44,16 +43,15 @@ class TaskView:
         return READY if awaited is None or awaited.done() else WAITING
 
     def stack(self, task: Task[Any]) -> tuple[Frame, ...]:
-        """Where *task* is, outermost frame first: also in the middle of a step."""
+        """The stack of *task*, outermost frame first, even in the middle of a step."""
         work: Any = task.get_coro()
-        thread = self._threads.get(id(task))
-        if thread is None:
+        if (thread := self._threads.get(id(task))) is None:
             return coroutine.of_work(work).stack
         own = getattr(work, "cr_frame", None)
         frames: list[Frame] = []
         frame = sys._current_frames().get(thread)
         while frame is not None and len(frames) < DEPTH:
-            frames.append(Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname))
+            frames.append(of_frame(frame))
             if frame is own:
                 return tuple(reversed(frames))
             frame = frame.f_back
@@ -64,22 +62,22 @@ class TaskView:
         return self.ownership.place(TurnStack(self.stack(task), self.ownership).blamed)
 
     def waits_for(self, task: Task[Any]) -> str | None:
-        """A description of what it waits for."""
+        """A description of what *task* waits for."""
         wait = task_waits.of(task, self.ownership)
         return str(wait) if wait is not None else None
 
     def age_s(self, task: Task[Any]) -> float | None:
-        """Its age; `None` if it was made before the console opened."""
+        """The age of *task*; `None` if it was made before the console opened."""
         origin = origin_of(task)
         return (self._now_ns - origin.at_ns) / 1e9 if origin is not None else None
 
     def made_at(self, task: Task[Any]) -> list[str] | None:
-        """The line that made it, the line that made its maker, and so on; `None` if that is unknown."""
+        """The line that created *task*, the line that created its creator, and so on; `None` if unknown."""
         origin = origin_of(task)
         return [self.ownership.place(place) for place in origin.places] if origin is not None else None
 
     def loop(self, task: Task[Any]) -> int | None:
-        """The number of its loop; `None` if the loop does not run."""
+        """The number of the loop of *task*; `None` if the loop does not run."""
         return self._loops.get(id(task.get_loop()))
 
     def row(self, task: Task[Any]) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What a task waits for, read from the task: its coroutines, the future they end in, and the future's owner.
+"""Finds what a task waits for: from its coroutines, the future that they end in, and the future's owner.
 
 The collector shows what a waiting coroutine refers to, so asyncio's objects are found at the tasks that wait
 for them, without searching the heap. `frame.f_locals` would also give names, but until Python 3.12 it leaves
@@ -40,7 +40,7 @@ _WAITS: dict[CodeType, type] = {
     }.items()
     for function in functions
 }
-# These wait by means of another such object, which is theirs alone.
+# These wait by means of another such object, which is private to them.
 _WAITS_THROUGH: dict[CodeType, type] = {
     asyncio.Queue.join.__code__: asyncio.Queue,
     asyncio.Barrier.wait.__code__: asyncio.Barrier,
@@ -50,7 +50,7 @@ _SLEEP = asyncio.sleep.__code__
 # Where a task waits for the others of its group.
 _GROUP = asyncio.TaskGroup.__aexit__.__code__
 
-# With more tasks that wait for one object, the references that each of them holds are not searched.
+# With more tasks waiting for one object, the references that they hold are not searched.
 WAITERS = 200
 
 _ids: ObjectIds[Any] = ObjectIds()
@@ -76,7 +76,7 @@ class Wait:
 
 
 def name(thing: object) -> str:
-    """What the console calls a queue, a lock or an executor: ``Queue 3``."""
+    """The console's name for a queue, a lock or an executor: ``Queue 3``."""
     return f"{type(thing).__name__} {_ids.number(thing)}"
 
 
@@ -88,7 +88,7 @@ def number(thing: object) -> int:
 def of(task: Task[Any], ownership: CodeOwnership | None = None) -> Wait | None:
     """What *task* waits for; `None` if it does not wait.
 
-    With a *ownership*, a wait for anything but asyncio's own objects is named after the library function that
+    With *ownership*, a wait for anything but asyncio's own objects is named after the library function that
     the program waits in.
     """
     future = task_state.awaited_future(task)
@@ -111,8 +111,7 @@ def of(task: Task[Any], ownership: CodeOwnership | None = None) -> Wait | None:
 
 def awaited(task: Task[Any]) -> list[Task[Any]]:
     """The tasks that *task* waits for: directly, in a group, by gather, shield, wait or wait_for."""
-    future = task_state.awaited_future(task)
-    if future is None:
+    if (future := task_state.awaited_future(task)) is None:
         return []
     if isinstance(future, Task):
         return [future]
@@ -156,12 +155,12 @@ def held(task: Task[Any]) -> Iterator[Lock]:
 class OrphanedWait:
     """Finds tasks whose wait cannot end: nothing else refers to what they wait for.
 
-    That is a future that only the task itself refers to; or asyncio's object, if every task that refers to it
-    waits for it.
+    They wait for a future that only the task itself refers to, or for an object of asyncio's to which only
+    its waiters refer.
     """
 
     def __init__(self) -> None:
-        self._things: dict[int, bool] = {}  # one answer for all waiters of an object
+        self._things: dict[int, bool] = {}  # one result for all waiters of an object
 
     def __call__(self, task: Task[Any]) -> bool:
         future = task_state.awaited_future(task)
@@ -179,7 +178,7 @@ class OrphanedWait:
                 self._things[id(thing)] = _is_orphaned(thing)
             if not self._things[id(thing)]:
                 return False
-        # Meanwhile the loop may have gone on and dropped what was counted.
+        # The loop may have gone on since, and dropped references that were counted.
         return task_state.awaited_future(task) is future and not future.done()
 
 
@@ -193,7 +192,7 @@ def _is_orphaned(thing: Any) -> bool:
 
 
 def has_timeout(task: Task[Any]) -> bool:
-    """Whether it waits inside ``asyncio.timeout`` or `wait_for`, which will cancel it."""
+    """Whether *task* waits inside ``asyncio.timeout`` or `wait_for`, which will cancel it."""
     for link in coroutine.links(task.get_coro()):
         for held in gc.get_referents(link):
             if type(held) is MethodType and type(held.__self__) is asyncio.Timeout:

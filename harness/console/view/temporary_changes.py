@@ -1,4 +1,4 @@
-"""What commands have changed for a limited time; undone by itself, on request, or when the console closes."""
+"""The changes that commands make for a limited time; they are undone earlier on request or at close."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TemporaryChanges:
                     f"{name} is in force already, for another {other.left_s:.0f} s: {other.what}"
                 )
             self._in_force[name] = change
-        # A thread for each: it sleeps, and there are no more of them than names.
+        # One thread per change: it only sleeps, and there is at most one change per name.
         Background(lambda: self._end_in_time(change, for_s))
 
     @contextmanager
@@ -103,7 +103,7 @@ class TemporaryChanges:
 
     def _end_in_time(self, change: TemporaryChange, for_s: float) -> None:
         if not change.ended.wait(for_s):
-            # Not by name alone: another change of the same name may have begun meanwhile.
+            # Not by name alone: another change of the same name may have begun since.
             with self._lock:
                 mine = self._in_force.get(change.name) is change
             if mine:

@@ -1,4 +1,4 @@
-"""Who made a call on the thread of a running loop: the function, its line, and the task's coroutine."""
+"""Finds the code that made a call on a running loop's thread: function, line, and the task's coroutine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...stacks.ownership import CodeOwnership, Owner
 from ...stacks.turn_stack import blamable, drivers_in, enclosing
 from .. import code_paths
 
-# Files that are remembered; a program that makes more of them pays for looking again.
+# Most files cached. At this number the cache is cleared, so that generated files cannot fill the memory.
 FILES = 4096
 
 
@@ -25,17 +25,17 @@ class _File(NamedTuple):
 
 
 class CallSite:
-    """Finds the frame that a call is counted for, by the rules by which a report blames a line."""
+    """Finds the frame that a call is counted for, by the rules that a report blames a line by."""
 
     def __init__(self, application: Sequence[str] = ()) -> None:
-        """*application* names the program's own code, where it cannot be found out."""
+        """*application* names the program's own code; by default it is detected."""
         self._ownership = CodeOwnership(code_paths.application(application), code_paths.libraries())
         folders = (Path(module.__file__ or "").parent for module in (asyncio, futures))
         self._runs_loops = tuple(f"{folder}{os.sep}" for folder in folders)
         self._files: dict[str, _File] = {}
 
     def find(self, frame: FrameType | None) -> FrameType | None:
-        """The frame to count a call of *frame* for; `None` when asyncio, an executor or the probe made it."""
+        """The frame to count a call of *frame* for; `None` if asyncio, an executor or the probe calls."""
         if frame is None:
             return None
         caller = self._file(frame.f_code.co_filename)
@@ -57,8 +57,7 @@ class CallSite:
         return turn[blamable(owners)[-1]]
 
     def _file(self, name: str) -> _File:
-        known = self._files.get(name)
-        if known is None:
+        if (known := self._files.get(name)) is None:
             if len(self._files) >= FILES:
                 self._files.clear()
             runs_loops = name.startswith(self._runs_loops)
@@ -67,18 +66,18 @@ class CallSite:
 
 
 def name_of(frame: FrameType) -> str:
-    """The function of *frame* as ``module:qualified.name``; a comprehension's is the one around it."""
+    """The function of *frame* as ``module:qualified.name``; of a comprehension, the one around it."""
     return f"{frame.f_globals.get('__name__', '')}:{enclosing(frame.f_code.co_qualname)}"
 
 
 def running_coroutine() -> object:
-    """What the task that runs in this thread runs; `None` in a plain callback."""
+    """The coroutine of this thread's current task; `None` in a plain callback."""
     task = asyncio.current_task()
     return task.get_coro() if task is not None else None
 
 
 def name_of_coroutine(coroutine: Any) -> str:
-    """Its function as ``module:qualified.name``; without the module if it is not written in Python."""
+    """The coroutine's function as ``module:qualified.name``; without the module if not written in Python."""
     if isinstance(coroutine, CoroutineType) and coroutine.cr_frame is not None:
         return name_of(coroutine.cr_frame)
     return getattr(coroutine, "__qualname__", "")

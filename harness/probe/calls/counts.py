@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from ..loop.turns import Turns
     from ..session import ProbeSession
 
-# Calls from further places are counted together for each kind of call, which bounds the memory.
+# Most places, which bounds the memory. Calls from further places share one count for each kind of call.
 PLACES = 1_000
 # The same for the arguments of one place: a single line may read a thousand files.
 ARGUMENTS = 8
 ARGUMENT_CHARS = 200
-# A process that is killed loses the counts of at most this time. Each count that has grown is one line.
+# A killed process loses at most the counts of this time. Each count that has grown is one line.
 FLUSH_EVERY_S = 0.5
 
 
 class CallCounts(Feature):
-    """The counts of this process, written now and then while they grow."""
+    """The counts of this process, written periodically while they grow."""
 
     def __init__(
         self,
@@ -66,9 +66,6 @@ class CallCounts(Feature):
     def turns_end(self, turns: Turns) -> None:
         self._interception.leave_thread()
 
-    def leave(self) -> None:
-        self.flush()
-
     def cost(self) -> dict[str, int]:
         return {"calls_ns": self._cost_ns}
 
@@ -79,6 +76,8 @@ class CallCounts(Feature):
                 if count.written < count.calls:
                     count.written = count.calls
                     self._write(_event(place, argument, count))
+
+    leave = flush
 
     def close(self) -> None:
         """Undo the interception, and write what is left."""
@@ -92,7 +91,7 @@ class CallCounts(Feature):
         self._interception.forget_threads()
 
     def _flush_periodically(self, is_over: threading.Event) -> None:
-        # It waits until a count grows: a timer would wake an idle process.
+        # Waits until a count grows: a timer would wake an idle process.
         while self._grown.wait() and not is_over.is_set():
             time.sleep(FLUSH_EVERY_S)
             self._grown.clear()
@@ -107,8 +106,7 @@ class CallCounts(Feature):
         caller: FrameType | None,
     ) -> None:
         try:
-            site = self._sites.find(caller)
-            if site is not None:
+            if (site := self._sites.find(caller)) is not None:
                 self._place(call, site).add(argument(), ended_ns - began_ns)
                 if not self._grown.is_set():
                     self._grown.set()
@@ -118,10 +116,9 @@ class CallCounts(Feature):
 
     def _place(self, call: str, site: FrameType) -> _Place:
         coroutine = running_coroutine()
-        # By the coroutine's code: each task has another coroutine object.
+        # By the coroutine's code: each task has its own coroutine object.
         key = (call, site.f_code, site.f_lineno, getattr(coroutine, "cr_code", type(coroutine)))
-        place = self._places.get(key)
-        if place is None and len(self._places) >= PLACES:
+        if (place := self._places.get(key)) is None and len(self._places) >= PLACES:
             place = self._places.setdefault((call,), _Place(call))
         if place is None:
             place = self._places[key] = _Place(
@@ -190,7 +187,7 @@ def _event(place: _Place, argument: str, count: _Count) -> CallsCounted:
 
 
 def _text(argument: object) -> str:
-    """An argument as the record keeps it, "" for types whose text would need the program's own code."""
+    """An argument as text for the record; "" for types whose `str` would run the program's own code."""
     match argument:
         case str():
             text = argument

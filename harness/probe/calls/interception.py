@@ -4,7 +4,7 @@ Each replacement calls the original and, on the thread of a running loop, report
 threads it adds one dictionary look-up. The program must not notice: a replacement has the name, the signature
 and the pickled form of the original, classes keep their identity, and exceptions keep their traceback.
 
-Functions are replaced before the program can import them by name, those of a module that is not loaded yet
+Functions are replaced before the program can import them by name: those of a module that is not loaded yet,
 right after its import. This module is imported only if calls are counted.
 """
 
@@ -20,7 +20,7 @@ from ..hooks.replacement import Replacement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Each of these is an import that a process without a loop would not need.
+    # A process without a loop does not need these imports.
     from collections.abc import Callable, Sequence
     from types import FrameType, ModuleType
     from typing import Any, Protocol
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Arguments = tuple[Any, ...]
     Keywords = dict[str, Any]
-    Argument = Callable[[Arguments, Keywords], object]  # the argument by which calls of a kind are told apart
+    Argument = Callable[[Arguments, Keywords], object]  # returns the argument that distinguishes calls
 
     class CallListener(Protocol):
         """Called after each intercepted call, in its thread; must not raise."""
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
-# Without `read` and `write`: on a loop's thread these are mostly for pipes that never block, those of process
-# pools and of asyncio itself. Files from `open` are covered by `_FILE`.
+# `read` and `write` are left out: on a loop's thread they are mostly called for pipes that never block, those
+# of process pools and of asyncio itself. `_FILE` covers files from `open`.
 _OS = (
     "access", "chmod", "chown", "fdatasync", "fsync", "link", "listdir", "lstat", "mkdir", "open", "readlink",
     "remove", "rename", "replace", "rmdir", "scandir", "stat", "statvfs", "symlink", "truncate", "unlink",
@@ -180,8 +180,7 @@ class Interception:
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> None:
         """Replace an own or inherited method of a class written in Python."""
-        own = getattr(owner, name, None)
-        if own is not None and not self._over:
+        if (own := getattr(owner, name, None)) is not None and not self._over:
             timed = self._timed(own, call, argument, may_wait)
             self._replacements.append(Replacement(owner, name, timed))
 
@@ -244,7 +243,7 @@ class _MethodInC(Replacement):
 
 
 def _has_timeout(args: Arguments) -> bool:
-    """Whether the socket may block: it has a timeout other than 0, or none. asyncio's have the timeout 0."""
+    """Whether the socket may block: it has a timeout other than 0, or none. asyncio's sockets have 0."""
     return bool(args[0].gettimeout() != 0)
 
 

@@ -1,4 +1,4 @@
-"""The injected fault that acts in a thread at this moment; the watchdog reads it."""
+"""The injected faults that act at this moment, by thread; the watchdog reads them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def fault_in(thread_ident: int) -> str:
 
 
 def begin(thread_ident: int, fault_id: str) -> None:
-    """A fault takes effect in that thread from now on."""
+    """Note that a fault takes effect in a thread from now on."""
     _faults[thread_ident] = fault_id
 
 
 def end(thread_ident: int) -> None:
-    """Its effect is over."""
+    """Note that the effect of a thread's fault is over."""
     del _faults[thread_ident]

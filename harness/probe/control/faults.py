@@ -1,6 +1,6 @@
 """The faults in force in this process. Each acts in one function, named ``module:qualified.name``.
 
-A target pays for this module at its start; what carries a fault out is imported with the first one.
+Listing faults needs this module only; the code that carries them out is imported with the first fault.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FaultInjector:
-    """Answers the requests to inject and to heal faults, of the runner and of the console."""
+    """Answers the requests of the runner and the console to inject and heal faults."""
 
     def __init__(self, write: Callable[[Observation], object]) -> None:
         self._write = write
@@ -23,12 +23,12 @@ class FaultInjector:
         self._lock = threading.Lock()
 
     def inject(self, request: dict[str, Any]) -> None:
-        """Put a fault in force, given by the fields of `Fault.to_request` and a ``seed``.
+        """Put a fault in force; *request* has the fields of `Fault.to_request`, and a ``seed``.
 
         Raises:
             ValueError: The kind is unknown, or the id is in force already.
-            LookupError: The program has nothing of that name.
-            TypeError: What has that name is not a Python function, or a parameter is wrong.
+            LookupError: The program has nothing with that name.
+            TypeError: The object with that name is not a Python function, or a parameter is wrong.
         """
         from ...record.fault.fault import Fault
         from .injected_fault import InjectedFault
@@ -44,8 +44,7 @@ class FaultInjector:
     def heal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Undo the fault ``id``; ``fired`` in the answer is how often it took effect."""
         with self._lock:
-            injected = self._active.pop(request["id"], None)
-            if injected is None:
+            if (injected := self._active.pop(request["id"], None)) is None:
                 return {"fired": 0}
             injected.undo()
             return {"fired": injected.fired}

@@ -26,7 +26,7 @@ class Control(Feature):
             "inject": lambda request: self._faults().inject(request),
             "heal": lambda request: self._faults().heal(request),
         }
-        # The runner knows its faults; only the console needs the list.
+        # The runner has its own list of faults; only the console asks for this one.
         session.handlers |= {**faults, "faults": lambda request: self._faults().in_force(request)}
         if session.config.control:
             from .server import ControlServer

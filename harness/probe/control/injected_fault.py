@@ -1,8 +1,8 @@
 """One fault in force: the function that it replaces, and what it does to a call.
 
-The replacement misbehaves first and then does what the function does. It carries the name, file and first
-line of what it replaces, so a stack taken while it blocks reads as if that very line blocked: the place that
-the scenario names is the place that must be found.
+The replacement misbehaves first and then calls the function. It carries the name, file and
+first line of the original, so a stack taken while it blocks reads as if that line itself blocked: the place
+that the scenario names is the place that must be found.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class InjectedFault:
         """Replace the function.
 
         Raises:
-            LookupError: The program has nothing of that name.
-            TypeError: What has that name is not a Python function.
+            LookupError: The program has nothing with that name.
+            TypeError: The object with that name is not a Python function.
         """
         owner, name, own = _find(self.fault.place)
         function = own.__func__ if isinstance(own, (staticmethod, classmethod)) else own
@@ -64,7 +64,7 @@ class InjectedFault:
         self._planted = True
 
     def undo(self) -> None:
-        """Put the function itself back; a replacement that is still called does nothing more."""
+        """Restore the function; a replacement that is still called only calls it."""
         self._planted = False
         self._put_back()
 
@@ -85,10 +85,9 @@ class InjectedFault:
 
 
 def _find(place: str) -> tuple[Any, str, Any]:
-    """The owner of what ``module:qualname`` names, its name there, and the raw value."""
+    """The owner of the object that ``module:qualname`` names, its name there, and the raw attribute."""
     module_name, _, path = place.partition(":")
-    module = sys.modules.get(module_name)
-    if module is None:
+    if (module := sys.modules.get(module_name)) is None:
         try:
             module = importlib.import_module(module_name)
         except ImportError as exc:
@@ -99,7 +98,7 @@ def _find(place: str) -> tuple[Any, str, Any]:
         owner = getattr(owner, part, None)
     if owner is None or not hasattr(owner, name):
         raise LookupError(f"{place}: {module_name} has no {path}")
-    # Not `getattr`: a static or class method must be put back as it was.
+    # Not `getattr`: a static or class method must be restored as it was.
     return owner, name, vars(owner).get(name, getattr(owner, name))
 
 
@@ -119,15 +118,13 @@ def _misbehaving(function: FunctionType, happen: Callable[[], None]) -> Function
 
     functools.update_wrapper(wrapper, function)
     wrapper.__code__ = _disguised(wrapper.__code__, function.__code__)
-    misbehaving: FunctionType = wrapper
-    return misbehaving
+    return wrapper  # type: ignore[no-any-return]
 
 
 def _disguised(code: CodeType, as_: CodeType) -> CodeType:
     """*code* under the name, file and first line of *as_*, every instruction on that line."""
     # One entry of the line table covers up to 8 code units: kind 13 (no columns), line delta 0 (PEP 626).
-    units = len(code.co_code) // 2
-    full, rest = divmod(units, 8)
+    full, rest = divmod(len(code.co_code) // 2, 8)
     table = bytes((0x80 | 13 << 3 | 7, 0)) * full
     if rest:
         table += bytes((0x80 | 13 << 3 | rest - 1, 0))

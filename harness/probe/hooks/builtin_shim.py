@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for type checkers alone
+class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # generic only for type checkers
     """Replaces a function written in C.
 
     A static method, because such a function does not become a method when it is stored in a class
@@ -42,7 +42,7 @@ class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # it is generic for 
 
 
 def hide_frame(exc: BaseException) -> None:
-    """Remove the caller's frame from the traceback of an exception that it is about to raise again.
+    """Remove the caller's frame from the traceback of an exception that it is about to re-raise.
 
     The traceback begins in that frame, which is not the program's. A bare ``raise`` adds no other.
     """

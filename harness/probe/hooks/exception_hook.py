@@ -1,4 +1,4 @@
-"""Observes what asyncio and Python report about lost work; the reports go where they would have gone.
+"""Observes what asyncio and Python report about lost work; the reports still reach their handlers.
 
 Finalizers make such reports, rarely, at any time and in any thread. Every process that imports asyncio pays
 for the imports here, even without a loop.
@@ -26,8 +26,7 @@ def install_exception_handler(kind: type, session: Callable[[], ProbeSession | N
 
     @functools.wraps(own)
     def call_exception_handler(loop: object, context: dict[str, Any]) -> None:
-        open_now = session()
-        if open_now is not None:
+        if (open_now := session()) is not None:
             open_now.exception_reported(context)
         own(loop, context)
 
@@ -40,15 +39,13 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     The function that warns reports its caller's line, so it cannot be wrapped. It is copied instead, with
     another `warn` that skips one more frame.
     """
-    own = unawaited_warning(warnings)
-    if own is None:
+    if (own := unawaited_warning(warnings)) is None:
         return
 
     def warn(
         message: str, *, category: type[Warning], stacklevel: int, source: CoroutineType[Any, Any, Any]
     ) -> None:
-        open_now = session()
-        if open_now is not None:
+        if (open_now := session()) is not None:
             open_now.unawaited(source)
         warnings.warn(message, category=category, stacklevel=stacklevel + 1, source=source)
 

@@ -13,7 +13,7 @@ from .replacement import Replacement
 # The function that runs one work item in an executor's thread.
 RUN_WORK_ITEM = executors._WorkItem.run.__code__
 
-End = Callable[[], None]  # called after the work, in the worker's thread
+End = Callable[[], object]  # called after the work, in the worker's thread
 Begin = Callable[[Any], End]  # called before it, in that thread, with the function that was submitted
 OnSubmit = Callable[[], Begin | None]  # called in the thread that submits; `None` to ignore this work
 
@@ -31,9 +31,9 @@ def subscribe(on_submit: OnSubmit) -> None:
 
 
 def unsubscribe(on_submit: OnSubmit) -> None:
-    """Observe no more submissions; with the last subscriber, `concurrent.futures` is as it was.
+    """Stop calling *on_submit*; after the last subscriber, `concurrent.futures` is restored.
 
-    Without the lock: in a child after `fork`, a thread that is not there may hold it.
+    Without the lock: in a child after `fork`, a thread that does not exist there may hold it.
     """
     if on_submit in _subscribers:
         _subscribers.remove(on_submit)
@@ -48,7 +48,7 @@ def _observed(own: Any) -> Any:
             self._begins = [begin for on_submit in _subscribers if (begin := on_submit()) is not None]
 
         def run(self) -> None:
-            # Before the original runs, which forgets the function.
+            # Before the original `run`, which may drop the function.
             ends = [begin(self.fn) for begin in self._begins]
             try:
                 super().run()

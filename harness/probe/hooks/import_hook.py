@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Each of these is an import that a process without asyncio would not need.
+    # A process without asyncio does not need these imports.
     from collections.abc import Callable, Sequence
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
 
 class PostImportHook:
-    """A finder that leaves finding to the others, and adds a step to the loading of some modules."""
+    """A finder that leaves finding to the others, and runs a step after the loading of watched modules."""
 
     def __init__(self) -> None:
         self._steps: dict[str, Callable[[ModuleType], None]] = {}
 
     def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
         """Call *step* with the module *name*: now if it is imported already, else right after its import."""
-        module = sys.modules.get(name)
-        if module is not None:
+        if (module := sys.modules.get(name)) is not None:
             step(module)
             return
         self._steps[name] = step
@@ -32,8 +31,7 @@ class PostImportHook:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        step = self._steps.pop(name, None)
-        if step is None:
+        if (step := self._steps.pop(name, None)) is None:
             return None
         if not self._steps and self in sys.meta_path:
             sys.meta_path.remove(self)

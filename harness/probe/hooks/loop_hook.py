@@ -1,8 +1,8 @@
 """Reports when a loop begins to run in a thread and when it stops, in that thread.
 
-All loops announce this to asyncio by `asyncio._set_running_loop`. That function is replaced while there are
-subscribers. The classes of loops are left alone, except uvloop's if it was imported before: it has kept the
-original function.
+Every loop announces this to asyncio by `asyncio._set_running_loop`. That function is replaced while there are
+subscribers. Loop classes are left alone, except uvloop's if it was imported earlier: it has kept the original
+function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     # A process that runs no loop has not imported these.
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
 _listeners: list[Callable[[AbstractEventLoop | None], None]] = []
 _replacements: list[Replacement] = []
@@ -38,7 +37,7 @@ def subscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
 
 
 def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
-    """Stop calling *listener*; when it was the last one, undo the replacement."""
+    """Stop calling *listener*; after the last one, undo the replacement."""
     with _lock:
         _listeners.remove(listener)
         while _replacements and not _listeners:
@@ -52,13 +51,7 @@ def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
 
     from ..threads import other_threads
 
-    run_forever = BaseEventLoop.run_forever.__code__
-    for innermost in other_threads.frames().values():
-        frame: FrameType | None = innermost
-        while frame is not None:
-            if frame.f_code is run_forever:
-                yield frame.f_locals["self"]
-            frame = frame.f_back
+    return other_threads.running(BaseEventLoop.run_forever.__code__)
 
 
 def _replace_asyncios() -> None:
@@ -78,8 +71,7 @@ def _replace_asyncios() -> None:
 
 
 def _replace_uvloops() -> None:
-    uvloop = sys.modules.get("uvloop")
-    if uvloop is None:
+    if (uvloop := sys.modules.get("uvloop")) is None:
         return
     own = uvloop.Loop.run_forever
     running = sys.modules["asyncio.events"]._get_running_loop

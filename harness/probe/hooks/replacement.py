@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# The value of an attribute that the owner itself does not have.
+# Stands for an attribute that the owner itself lacks.
 ABSENT: Any = object()
 
 
@@ -14,7 +14,7 @@ class Replacement:
     """Sets an attribute of *owner* to *ours* until `undo`.
 
     Replacements of the same attribute may be undone in any order. If other code has replaced *ours*
-    meanwhile, its value stays, and it may still call *ours*, which must then only call the original.
+    since, its value stays, and may still call *ours*, which must then only call the original.
     """
 
     def __init__(self, owner: Any, name: str, ours: Any) -> None:
@@ -24,9 +24,9 @@ class Replacement:
         self._ident = id(ours)
         self._before = self.stored()
         self.store(ours)
-        try:  # noqa: SIM105  # no process imports `contextlib` because of this
+        try:  # noqa: SIM105  # spares every process the import of `contextlib`
             ours._harness_replacement = self
-        except AttributeError:  # a value without attributes: later replacements must be undone before it
+        except AttributeError:  # *ours* takes no attributes: later replacements must be undone first
             pass
 
     def undo(self) -> None:
@@ -35,8 +35,8 @@ class Replacement:
         if ours is None or self.stored() is not ours:
             return
         before = self._before
-        # An earlier replacement may have been undone meanwhile: skip its value. The id is compared as well,
-        # because `functools.wraps` copies the attribute to the program's own wrappers.
+        # An earlier replacement may have been undone since: skip its value. The id is also compared, because
+        # `functools.wraps` copies the attribute to the program's own wrappers.
         while (below := getattr(before, "_harness_replacement", None)) is not None:
             if below._ours is not None or below._ident != id(before):
                 break

@@ -1,4 +1,4 @@
-"""Checks which private parts of CPython and asyncio exist here: the one module that knows versions.
+"""Checks which private parts of CPython and asyncio exist here: the only module that depends on versions.
 
 The parts themselves are checked where that is possible, because a version number does not describe a patched
 interpreter or a future one. Each ``why_no_...`` function returns the reason why a part of the probe cannot
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 # The fields that `step_hook.py` fills in for a handle, instead of `Handle.__init__`.
 _HANDLE_FIELDS = {"_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback"}
 _CALL_SOON = ("self", "callback", "args", "context")
-_WORK_ITEM = ("fn",)
 
 
 def warns_about_fork() -> bool:
-    """Whether `os.fork` warns about several threads; it does so in C, so only the version shows it."""
+    """Whether `os.fork` warns about several threads; the warning is in C, so only the version tells."""
     return sys.version_info >= (3, 12)
 
 
@@ -36,8 +35,7 @@ def why_no_epoll_timing() -> str:
     """Why `EpollSelector.select` cannot be reimplemented; it can still be wrapped."""
     import selectors
 
-    epoll = getattr(selectors, "EpollSelector", None)
-    if epoll is None:
+    if (epoll := getattr(selectors, "EpollSelector", None)) is None:
         return "selectors has no EpollSelector"
     code = getattr(epoll.select, "__code__", None)
     lacking = {"_selector", "_fd_to_key"}.difference(code.co_names if code is not None else ())
@@ -64,11 +62,10 @@ def why_no_executor_hook() -> str:
     """Why the work of thread pools cannot be observed."""
     from concurrent.futures import thread as executors
 
-    item = getattr(executors, "_WorkItem", None)
-    if item is None:
+    if (item := getattr(executors, "_WorkItem", None)) is None:
         return "concurrent.futures.thread has no _WorkItem"
-    if lacking := set(_WORK_ITEM) - set(item.__init__.__code__.co_varnames):
-        return f"_WorkItem takes no {', '.join(sorted(lacking))}"
+    if "fn" not in item.__init__.__code__.co_varnames:
+        return "_WorkItem takes no fn"
     return _missing(item, "run")
 
 
@@ -81,16 +78,13 @@ def why_no_census() -> str:
 
 def task_register() -> WeakSet[Task[Any]] | None:
     """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none."""
-    import asyncio.tasks
+    from asyncio import tasks
 
-    tasks: Any = asyncio.tasks
-    found = getattr(tasks, "_scheduled_tasks", None)
-    register: WeakSet[Task[Any]] | None = found if found is not None else getattr(tasks, "_all_tasks", None)
-    return register
+    return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
 
 
 def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
-    """Python's function that warns about a coroutine that was never awaited, or `None`."""
+    """Python's function that warns about a coroutine that was never awaited; `None` if there is none."""
     from types import FunctionType
 
     found = getattr(warnings, "_warn_unawaited_coroutine", None)

@@ -1,8 +1,8 @@
 """Replaces a selector's `select` while its loop is watched.
 
-CPython looks up an attribute that hides a method of the object's class slowly: some 30 ns in every turn. So
-where epoll's own `select` is replaced, the loop gets a twin of its selector. The twin differs in one thing:
-its `select` is in a slot, which is found at once.
+CPython is slow to look up an attribute that hides a method of the object's class: some 30 ns per turn. So
+where epoll's own `select` is replaced, the loop gets a twin of its selector, whose `select` is in a slot and
+is found at once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class SelectorSlot:
         return cls(loop, selector) if is_replaceable else None
 
     def __init__(self, loop: AbstractEventLoop, selector: Any) -> None:
-        """Nothing is replaced yet."""
+        """The slot, before anything is replaced."""
         self.selector = selector
         self.own: Any = selector.select  # what asyncio would call now
         self._loop = loop
@@ -80,7 +80,7 @@ class SelectorSlot:
         return is_own and not why_no_epoll_timing()
 
     def take(self, select: Any) -> None:
-        """Have asyncio call this function instead, from the next turn on."""
+        """Have asyncio call *select* instead, from the next turn on."""
         # A loop class with a computed selector would not accept another one.
         if self.is_epolls_own and not hasattr(type(self._loop), "_selector"):
             self.selector = _SlottedSelector(self.selector)

@@ -7,7 +7,7 @@ replaced, and asyncio and uvloop use these.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # what `signal` is made of
+import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 
 from .builtin_shim import BuiltinShim, hide_frame
 

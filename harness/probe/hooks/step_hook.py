@@ -26,16 +26,16 @@ from ..loop.turns import Turns
 from .builtin_shim import hide_frame
 from .replacement import Replacement
 
-# A longer step is logged whether or not it is of a chosen trace.
+# A longer step is logged even if it belongs to no chosen trace.
 LONG_NS = 100_000
-# The CPU time of a step of at least this length is read, which is a system call.
+# From this length on, the CPU time of a step is read, which takes a system call.
 CPU_ASKED_NS = 5_000_000
-# A run of short steps, with no longer pause than PAUSE_NS between two, is logged from this total on.
+# Short steps that are at most PAUSE_NS apart are logged as one row if they total more than TOGETHER_NS.
 TOGETHER_NS, PAUSE_NS = 50_000, 100_000
-# The most steps that are logged before the log is written. A row takes some 240 bytes of memory.
+# Most steps logged between two writes. A row takes some 240 bytes of memory.
 ROOM = 100_000
 WIDTH, LONG_WIDTH = 6, 3
-# How a callback becomes ready: by programs and tasks, what that calls, and from another thread.
+# What makes a callback ready: called by programs and tasks, by that function, and from other threads.
 _SOON = ("call_soon", "_call_soon", "call_soon_threadsafe")
 
 
@@ -54,8 +54,8 @@ class StepHook:
 
     log: StepBuffers
     number: Callable[[], int]  # of the running step, or of the last one: steps are counted from 1
-    keep: Callable[[], None]  # log the running step in any case
-    resume: Callable[[], None]  # to be called when rows were taken from the log
+    keep: Callable[[], None]  # log the running step, whatever its trace and length
+    resume: Callable[[], None]  # call it when rows were taken from the log
     use_variable: Callable[[ContextVar[Any]], None]  # set OpenTelemetry's variable, once there is one
     stop: Callable[[], None]  # undo all replacements; from any thread
 
@@ -94,13 +94,13 @@ def log_steps(
     below_soon, below_make, below_threadsafe = [vars(BaseEventLoop)[name] for name in _SOON]
 
     class Step(Handle):
-        """A handle that knows when it became ready, and why."""
+        """A handle that stores when it became ready, and which step made it ready."""
 
         __slots__ = ("is_traced", "ready_ns", "waker")
         is_traced: bool
         ready_ns: int
         waker: int
-        # asyncio's takes the fields as arguments and reads the loop's debug mode, which takes longer.
+        # asyncio's own takes the fields as arguments and reads the loop's debug mode, which is slower.
         __init__ = object.__init__
 
     # The name appears in the messages of exceptions and of asyncio's debug mode.
@@ -138,13 +138,13 @@ def log_steps(
                 step.is_traced, kept = True, number
             else:
                 step.is_traced = False
-        except Exception:  # no context of Python's, but something that also has a `run`
+        except Exception:  # not a `Context`, but another object with a `run`
             step.is_traced = False
         self._ready.append(step)
         return step  # type: ignore[no-any-return]
 
     def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
-        """The same, for callers of `_call_soon` itself and for other threads."""
+        """Like `call_soon`, for callers of `_call_soon` itself and for other threads."""
         nonlocal kept
         if self is not watched or self._debug:
             handle = below_make(self, callback, args, context)
@@ -235,7 +235,7 @@ def log_steps(
     def is_in_trace(context: Context) -> bool:
         try:
             return variable in context and (is_chosen is None or is_chosen(context[variable]))
-        except Exception:  # no context of Python's, but something that also has a `run`
+        except Exception:  # not a `Context`, but another object with a `run`
             return False
 
     def unmarked(handle: Any) -> tuple[int, int]:

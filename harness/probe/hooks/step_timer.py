@@ -1,6 +1,6 @@
 """Times the steps of tasks while it is on: how long each held its loop, and how long it was ready before.
 
-asyncio runs every step by `Handle._run` and makes it ready by `_call_soon`, also those of tasks written in C.
+asyncio runs every step by `Handle._run` and makes it ready by `_call_soon`, even for tasks in C.
 These two are replaced for all loops at once. uvloop calls neither.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from .replacement import Replacement
 
-# Cancelled callbacks leave their time stamps behind.
+# Most time stamps kept: cancelled callbacks leave theirs behind.
 STAMPS = 100_000
 
 
@@ -27,12 +27,12 @@ class StepTimer:
     ) -> None:
         """Both are called after a step, in the loop's thread.
 
-        *on_step* takes the task, when its step began, how long it took, when it was ready, and whether it
-        does not wait for anything now; *on_callback* how long the callback took. All in nanoseconds.
+        *on_step* gets the task, when its step began, how long the step took, when the task became ready, and
+        whether it waits for nothing now; *on_callback* gets how long the callback took. In nanoseconds.
         """
         self.is_on = False
         self.missed = 0  # steps that could not be reported
-        self.began: dict[int, int] = {}  # when a step began that is not over, by the `id` of its task
+        self.began: dict[int, int] = {}  # when each unfinished step began, by the `id` of its task
         self.ready: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._on_step = on_step
         self._on_callback = on_callback
@@ -47,7 +47,7 @@ class StepTimer:
         )
 
     def end(self) -> None:
-        """Restore both. If other code has replaced one since, that stays, and ours only passes calls on."""
+        """Restore both. If other code has wrapped ours, its function stays; ours only calls the original."""
         self.is_on = False
         for replacement in self._replaced:
             replacement.undo()

@@ -1,8 +1,8 @@
 """Records where and when each task is created, while a console is open.
 
 No task factory is set, because libraries check `get_task_factory` for the eager factory and behave
-accordingly. Instead `create_task` is replaced on the loop itself, around any factory. The origin is kept as
-an attribute of the task, even of one in C, in raw form; names and lines are looked up when they are needed.
+accordingly. Instead `create_task` is replaced on the loop itself, around any factory. The origin is kept in
+raw form as an attribute, which even a task in C accepts; names and lines are looked up when they are needed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import sys
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import CodeType
+from itertools import starmap
 from typing import Any
 from weakref import WeakSet, ref
 
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
+from ..threads.stack import frame_at
 from .builtin_shim import hide_frame
 from .replacement import Replacement
 from .state.task_state import creation_stack
@@ -47,7 +48,7 @@ def origin_of(task: Task[Any]) -> TaskOrigin | None:
     if kept is None:
         return None
     sites = kept[_FIRST:]
-    places = tuple(_frame(code, lasti) for code, lasti in zip(sites[::2], sites[1::2], strict=True))
+    places = tuple(starmap(frame_at, zip(sites[::2], sites[1::2], strict=True)))
     return TaskOrigin(kept[_AT], places, kept[_PARENT]() if kept[_PARENT] is not None else None)
 
 
@@ -61,13 +62,13 @@ class TaskHook:
         self._replacements: WeakSet[Replacement] = WeakSet()
 
     def begin(self, loop: AbstractEventLoop) -> None:
-        """Observe the tasks that *loop* creates from now on; a second call has no effect. From any thread."""
+        """Observe the tasks that *loop* creates from now on, once. Callable from any thread."""
         known = any(replacement.owner is loop for replacement in tuple(self._replacements))
         if not (self._over or known) and hasattr(loop, "__dict__"):
             self._replacements.add(Replacement(loop, "create_task", self._noting(loop, loop.create_task)))
 
     def end(self) -> None:
-        """Undo the replacement on every loop. Where other code has wrapped it, it only calls the original."""
+        """Undo the replacement on every loop. One that other code has wrapped only calls the original."""
         self._over = True
         for replacement in tuple(self._replacements):
             replacement.undo()
@@ -104,8 +105,3 @@ class TaskHook:
             return task  # type: ignore[no-any-return]
 
         return create_task
-
-
-def _frame(code: CodeType, lasti: int) -> Frame:
-    lines = (line for start, end, line in code.co_lines() if start <= lasti < end)
-    return Frame(code.co_filename, next(lines, None) or code.co_firstlineno, code.co_qualname)

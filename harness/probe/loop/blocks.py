@@ -17,7 +17,7 @@ from .gc_pauses import GcPauses
 from .turns import Turns
 from .watchdog import BUSY_SHARE, Stall
 
-# Delays below this are not reported as victims: the loop's own bookkeeping takes about as long.
+# Shorter delays are not reported as victims: the loop's own bookkeeping takes about as long.
 LEAST_DELAY_NS = 1_000_000
 
 
@@ -30,7 +30,7 @@ class BlockWriter:
         self._write = write
 
     def seen(self, stall: Stall) -> None:
-        """Called while the loop is late, so that a process which is then killed has named its block."""
+        """Called while the loop is late, so that even a process that is then killed has named its block."""
         self._write(self._blocked(stall, monotonic_ns(), ended=False))
 
     def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
@@ -69,12 +69,10 @@ class BlockWriter:
         victims_total: int = 0,
     ) -> Blocked:
         cpu_ns = queued_ns = watched_ns = None
-        if stall.usage is not None:
-            now = usage.usage(stall.native_thread_id)
-            if now is not None:
-                cpu_ns = now.cpu_ns - stall.usage.cpu_ns
-                queued_ns = now.queued_ns - stall.usage.queued_ns
-                watched_ns = ended_ns - stall.first_ns
+        if stall.usage is not None and (now := usage.usage(stall.native_thread_id)) is not None:
+            cpu_ns = now.cpu_ns - stall.usage.cpu_ns
+            queued_ns = now.queued_ns - stall.usage.queued_ns
+            watched_ns = ended_ns - stall.first_ns
         return Blocked(
             at_ns=stall.began_ns,
             held_ns=ended_ns - stall.began_ns,

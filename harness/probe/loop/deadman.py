@@ -1,4 +1,4 @@
-"""A dead-man's timer: it wakes the watchdog only when the loop did NOT set it again in time.
+"""A dead-man's timer: it wakes the watchdog only if the loop does NOT restart it in time.
 
 The watchdog waits for it in the kernel, without the GIL, so it costs nothing while the loop is on time. A
 thread that wakes up periodically would need the GIL at every tick; beside a busy loop it waits tens of
@@ -17,16 +17,14 @@ class DeadMan(Protocol):
     fd: int
 
     def set(self, after_ns: int) -> None:
-        """Start over: run out *after_ns* from now. Callable from any thread."""
+        """Restart the timer, to run out *after_ns* from now. Callable from any thread."""
 
     def close(self) -> None:
         """Close the descriptor."""
 
 
 class TimerFd:
-    """A Linux timerfd, by ctypes: Python's own, from 3.13 on, releases the GIL in each call.
-
-    Releasing the GIL lets a waiting thread run, and costs the loop a switch.
+    """A Linux timerfd, by ctypes: Python's own (3.13) releases the GIL in each call, which costs a switch.
 
     Raises:
         OSError: The system has no timerfd.
@@ -51,14 +49,13 @@ class TimerFd:
         self._made: dict[int, object] = {}
 
     def set(self, after_ns: int) -> None:
-        argument = self._made.get(after_ns)
-        if argument is None:
+        if (argument := self._made.get(after_ns)) is None:
             argument = self._itimerspec(0, 0, *divmod(after_ns, 1_000_000_000))
             if len(self._made) < 8:  # the loop sets the same time again and again
                 self._made[after_ns] = argument
         self._settime(self.fd, 0, argument, None)
 
     def close(self) -> None:
-        # Cleared first: another thread may still set the timer, and the number is soon another file's.
+        # Cleared first: another thread may still set the timer, and the number may soon be another file's.
         fd, self.fd = self.fd, -1
         os.close(fd)

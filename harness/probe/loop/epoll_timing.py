@@ -25,10 +25,10 @@ SHORT_S = 2**SHORT_BUCKET / 1e9
 MOST_LEFT = 250
 # How late a sign of life may be, as a share of its interval: it is only checked after a batch of short turns.
 LATER = 0.25
-# Up to this many ready files are fetched without computing how many there are; it costs no more than one.
+# Ready files fetched in a short turn, without computing the exact limit; that costs no more than one file.
 ROOM = 32
 NOT_IN, NOT_OUT = (~getattr(system, name, 0) for name in ("EPOLLIN", "EPOLLOUT"))
-# When a wait without a timeout is due.
+# The due time of a wait without a timeout.
 NEVER = float("inf")
 
 Ready = list[tuple[selectors.SelectorKey, int]]

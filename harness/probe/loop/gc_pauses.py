@@ -8,7 +8,7 @@ from collections import deque
 from ...record.clock import monotonic_ns
 from ...record.observation import GcPause
 
-# Shorter ones do not make a loop late.
+# Shorter pauses do not make a loop late.
 LEAST_NS = 5_000_000
 KEPT = 64
 
@@ -38,6 +38,5 @@ class GcPauses:
         now_ns = monotonic_ns()
         if phase == "start":
             self._began_ns = now_ns
-        elif now_ns - self._began_ns >= LEAST_NS:
-            held_ns = now_ns - self._began_ns
+        elif (held_ns := now_ns - self._began_ns) >= LEAST_NS:
             self._pauses.append(GcPause(self._began_ns, held_ns, info["generation"], info["collected"]))

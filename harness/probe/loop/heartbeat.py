@@ -1,8 +1,8 @@
 """Times a loop that has no selector in Python (uvloop), by a callback at a steady interval.
 
 A callback that runs late means that the loop was held. The block began somewhere between two beats: the
-middle is assumed, so its length is right to half a beat. Unlike the timing of turns, this wakes an idle loop
-at every beat.
+middle is assumed, so its length is accurate to half a beat. Unlike the timing of turns, this wakes an idle
+loop at every beat.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Heartbeat:
         self._schedule(monotonic_ns())
 
     def end(self) -> None:
-        """Stop, and count what has held the loop since the last beat, if anything did."""
+        """Stop, and count the time for which the loop was held since the last beat, if any."""
         if self._next is not None:
             self._next.cancel()
         now_ns = monotonic_ns()
@@ -52,7 +52,7 @@ class Heartbeat:
             self._count(now_ns)
 
     def silence(self) -> None:
-        """Stop without counting; also from another thread, which cannot cancel the callback."""
+        """Stop without counting. Callable from other threads, which cannot cancel the callback."""
         self._silent = True
 
     def _schedule(self, now_ns: int) -> None:

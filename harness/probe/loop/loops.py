@@ -43,16 +43,15 @@ class Loops:
             folder: Of the run, for the pages of counters; `None` keeps them in memory, unshared.
             limit_ns: A turn of at least this length is a block.
             write: Puts an event into the record.
-            announce: Writes that a loop begins, where *write* is too slow for a loop that may end its process
-                in its first turn.
+            announce: Writes the start of a loop at once: the loop may end its process in its first turn.
             on_error: Called with the name of a part that raised.
-            application: The program's own code, as paths or packages; (): found out.
+            application: The program's own code, as paths or packages; by default it is detected.
         """
-        self._folder = folder
+        self.folder = folder
         self.limit_ns = limit_ns
-        self._write = write
-        self._announce = announce or write
-        self._on_error = on_error
+        self.write = write
+        self.announce = announce or write
+        self.on_error = on_error
         self.application = application
         self._here = threading.local()
         self._lanes: list[_Lane] = []
@@ -61,8 +60,8 @@ class Loops:
         self._left = False
         self._ignored: set[threading.Thread] = set()
         self._watchdog = Watchdog(on_error)
-        self._collector = GcPauses()
-        self._collector.install()
+        self.collector = GcPauses()
+        self.collector.install()
 
     def turns(self) -> int:
         """The number of turns timed so far."""
@@ -92,7 +91,7 @@ class Loops:
             lane.turns.words[page.STOPPED_NS] = monotonic_ns()
 
     def leave(self) -> None:
-        """Stop watching and undo everything, in a process that goes on.
+        """Stop watching and undo everything, in a process that continues.
 
         The running turn of this thread is counted up to here, those of other threads are not.
         """
@@ -100,13 +99,13 @@ class Loops:
             self._left = True
             self._stop_here()
             for lane in self._lanes:
-                lane.let_go(self._watchdog)
+                lane.detach(self._watchdog)
         self._watchdog.close()
-        self._collector.remove()
+        self.collector.remove()
 
     def abandon(self) -> None:
         """Release in a child after `fork` the parent's pages, timers and running loop."""
-        self._collector.remove()
+        self.collector.remove()
         self._watchdog.abandon()
         for lane in self._lanes:
             lane.abandon()
@@ -116,7 +115,8 @@ class Loops:
         if threading.current_thread() in self._ignored:
             return
         with self._lock:
-            if self._left or loop is self._loop_here():
+            here = self.here()
+            if self._left or loop is (here[1].loop if here is not None else None):
                 return
             self._stop_here()
             if loop is not None:
@@ -128,10 +128,6 @@ class Loops:
         lane: _Lane | None = getattr(self._here, "lane", None)
         return (lane.number, lane.turns) if lane is not None else None
 
-    def _loop_here(self) -> AbstractEventLoop | None:
-        lane: _Lane | None = getattr(self._here, "lane", None)
-        return lane.turns.loop if lane is not None else None
-
     def _stop_here(self) -> None:
         lane: _Lane | None = getattr(self._here, "lane", None)
         if lane is not None:
@@ -142,16 +138,7 @@ class Loops:
     def _take_lane(self) -> _Lane:
         if self._free:
             return self._free.pop()
-        lane = _Lane(
-            self._folder,
-            len(self._lanes),
-            self.limit_ns,
-            self.application,
-            self._collector,
-            self._write,
-            self._announce,
-            self._on_error,
-        )
+        lane = _Lane(self, len(self._lanes))
         self._lanes.append(lane)
         return lane
 
@@ -159,32 +146,20 @@ class Loops:
 class _Lane:
     """The counters and the page for loops that run one after the other, which bounds the number of pages."""
 
-    def __init__(
-        self,
-        folder: RunFolder | None,
-        number: int,
-        limit_ns: int,
-        application: Sequence[str],
-        collector: GcPauses,
-        write: Write,
-        announce: Write,
-        on_error: OnError,
-    ) -> None:
-        words, self._page = _new_page(folder, number, limit_ns)
-        self.turns = Turns(words, limit_ns=limit_ns, on_late=self._late, on_overslept=self._overslept)
+    def __init__(self, loops: Loops, number: int) -> None:
+        words, self._page = _new_page(loops.folder, number, loops.limit_ns)
+        self.turns = Turns(words, limit_ns=loops.limit_ns, on_late=self._late, on_overslept=self._overslept)
         self.number = number
-        self._blocks = BlockWriter(number, collector, write)
-        self._application = application
-        self._announce = announce
-        self._on_error = on_error
+        self._blocks = BlockWriter(number, loops.collector, loops.write)
+        self._loops = loops
         self._watched: WatchedThread | None = None
         self._kinds: set[str] = set()
 
     def run(self, loop: AbstractEventLoop, watchdog: Watchdog) -> None:
         """Watch *loop*, which is about to run in this thread."""
         kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        # Before the first turn begins: finding the program's code takes milliseconds and imports, for which
-        # the program must not be blamed.
+        # Before the first turn begins: detecting the program's code takes milliseconds and imports, which the
+        # program must not be blamed for.
         started = self._started(kind) if kind not in self._kinds else None
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
@@ -194,14 +169,14 @@ class _Lane:
         watchdog.add(self._watched)
         if started is not None:
             self._kinds.add(kind)
-            self._announce(replace(started, mechanism=mechanism))
+            self._loops.announce(replace(started, mechanism=mechanism))
 
     def stop(self, watchdog: Watchdog) -> None:
         """Stop watching: the loop has stopped."""
         self.turns.end()
         self._forget(watchdog)
 
-    def let_go(self, watchdog: Watchdog) -> None:
+    def detach(self, watchdog: Watchdog) -> None:
         """Stop watching the loop, if one runs; it may be in the middle of a turn."""
         self.turns.detach()
         self._forget(watchdog)
@@ -220,21 +195,17 @@ class _Lane:
 
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
-            watched = self._watched
-            if watched is not None:
-                stall = watched.end_stall(began_ns, ended_ns)
-                self._blocks.ended(self.turns, stall, ended_ns)
+            if (watched := self._watched) is not None:
+                self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
         except Exception as exc:
-            self._on_error("blocks", exc)
+            self._loops.on_error("blocks", exc)
 
     def _overslept(self, due_ns: int, woke_ns: int) -> None:
         try:
-            watched = self._watched
-            if watched is not None:
-                stall = watched.stall_since(due_ns, woke_ns)
-                self._blocks.overslept(self.turns, stall, woke_ns)
+            if (watched := self._watched) is not None:
+                self._blocks.overslept(self.turns, watched.stall_since(due_ns, woke_ns), woke_ns)
         except Exception as exc:
-            self._on_error("blocks", exc)
+            self._loops.on_error("blocks", exc)
 
     def _started(self, kind: str) -> LoopStarted:
         return LoopStarted(
@@ -246,14 +217,14 @@ class _Lane:
             mechanism="",
             page=self._page,
             limit_ns=self.turns.limit_ns,
-            application=code_paths.application(self._application),
+            application=code_paths.application(self._loops.application),
             libraries=code_paths.libraries(),
             harness=code_paths.HARNESS,
         )
 
 
 def _new_page(folder: RunFolder | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
-    """A page of counters, and its path within the run's folder, "" for one in memory."""
+    """A page of counters, and its path within the run's folder; "" for a page in memory."""
     now_ns = monotonic_ns()
     if folder is None:
         words = memoryview(bytearray(page.WORDS * 8)).cast("q")

@@ -1,4 +1,4 @@
-"""Which tasks may have run in a turn that could not be sampled, because its code held the GIL."""
+"""Lists the tasks that may have run in a turn that was not sampled, because its code held the GIL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 
 
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
-    """The tasks that have just ended: they are arguments of the ready callbacks that waited for them."""
+    """The tasks that have just ended: the callbacks that wait for them are ready, with them as arguments."""
     for handle in islice(loop_state.ready(loop), MOST_CALLBACKS):
         yield from (arg for arg in loop_state.arguments(handle) if isinstance(arg, Task) and arg.done())
 

@@ -24,10 +24,8 @@ from .heartbeat import Heartbeat
 
 # How a loop's turns are timed, as the record names it.
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
-
-# A process that is killed loses the counts of at most this time.
+# A killed process loses at most the counts of this time.
 WRITE_EVERY_NS = 100_000_000
-
 # Level-triggered selectors: an additional `select` takes nothing from the loop's next one.
 _NAMES = ("EpollSelector", "PollSelector", "SelectSelector")
 _LASTING = [getattr(selectors, name) for name in _NAMES if hasattr(selectors, name)]
@@ -82,13 +80,12 @@ class Turns:
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         """Time the turns of *loop*, which is about to run in this thread, and return how they are timed.
 
-        *timer* is set again and again, so it does not run out while the loop is on time.
+        *timer* is restarted repeatedly, so it does not run out while the loop is on time.
         """
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
-        slot = SelectorSlot.of(loop)
-        if slot is None:
+        if (slot := SelectorSlot.of(loop)) is None:
             self._heartbeat = Heartbeat(loop, timer, self)
             return BEATS
         # What the loop does before its first `select` is a turn as well.
@@ -104,8 +101,7 @@ class Turns:
 
     def end(self) -> None:
         """Count the last turn of the loop, which has stopped, and restore its selector."""
-        timing = self._timing
-        if timing is not None:
+        if (timing := self._timing) is not None:
             self.detach()
             began_s, _ = timing.state()
             if began_s:
@@ -162,8 +158,7 @@ class Turns:
         """
         if self._slot is None or (kind := self._slot.kind) not in _LASTING:
             return []
-        ready: list[tuple[selectors.SelectorKey, int]] = kind.select(self._slot.selector, 0)
-        return ready
+        return kind.select(self._slot.selector, 0)  # type: ignore[no-any-return]
 
     # --- called by the timing (`epoll_timing.py`, `heartbeat.py`); none of this may raise into the loop
 

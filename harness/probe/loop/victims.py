@@ -33,13 +33,13 @@ def kinds_of(queue: Sequence[Handle]) -> tuple[QueuedCallbacks, ...]:
 
 class _Delayed(NamedTuple):
     handle: Handle
-    task: Task[Any] | None  # found while it waits: a future forgets the task that it has resumed
+    task: Task[Any] | None  # found while waiting: a future forgets the task that it resumes
     since_ns: int
     at_most: bool  # the wait began at this time or later
 
 
 class DelayedCallbacks:
-    """The callbacks found waiting during one stall, and the time since when each has waited."""
+    """The callbacks found waiting during one stall, and since when each has waited."""
 
     def __init__(self) -> None:
         self._seen: dict[int, _Delayed] = {}
@@ -89,7 +89,7 @@ class DelayedCallbacks:
         of_callbacks: dict[str, DelayedStep] = {}
         for delayed_ns, seen in late:
             if len(of_tasks) == NAMED:
-                break  # no others are named, and the loop waits for this
+                break  # no others are named, and the loop is waiting
             if seen.task:
                 who = identity.of_task(seen.task)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from contextlib import suppress
 
 from ...record.run import RunFolder
 from ..hooks import loop_hook
@@ -13,7 +14,7 @@ from .loops import Loops, OnError, Write
 
 
 class LoopWatch:
-    """Watches the loops that run in this thread and in others, and all that begin to run meanwhile."""
+    """Watches the loops that run in this thread and in others, and those that begin to run until `end`."""
 
     def __init__(
         self,
@@ -24,8 +25,7 @@ class LoopWatch:
         on_error: OnError,
         on_running: Callable[[AbstractEventLoop], object] | None = None,
     ) -> None:
-        """*folder* is for the pages of counters, if other processes read them. *on_running* is called on the
-        thread of each loop, before it is watched."""
+        """*folder* is for the pages of counters; *on_running* is called first, on each loop's thread."""
         self.loops = Loops(folder, limit_ns=limit_ns, write=write, on_error=on_error)
         self._on_error = on_error
         self._on_running = on_running
@@ -36,14 +36,12 @@ class LoopWatch:
         loop_hook.subscribe(self._changed)
         self._changed(loop_state.running_loop())
         for loop in loop_hook.loops_in_other_threads():
-            try:
+            with suppress(RuntimeError):  # the loop has closed
                 # Watching a loop must begin on its own thread.
                 loop.call_soon_threadsafe(self._changed, loop)
-            except RuntimeError:  # it was closed meanwhile
-                continue
 
     def end(self) -> bool:
-        """Stop watching; false in a child that was forked meanwhile, where the watch ended with the fork."""
+        """Stop watching; false in a child forked since `begin`, where the fork ended the watch."""
         if self not in _open:
             return False
         _open.remove(self)

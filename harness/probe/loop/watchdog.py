@@ -31,10 +31,9 @@ from .deadman import DeadMan
 from .turns import Turns
 from .victims import DelayedCallbacks
 
-# Samples of one block that differ from the one before: more are merged, so memory is bounded.
+# Most distinct samples of one block; further ones are merged, which bounds the memory.
 KEPT = 400
-
-# A thread that used less than this part of a stall did not cause it.
+# A thread that used less than 1/BUSY_SHARE of a stall did not cause it.
 BUSY_SHARE = 10
 
 Frames = dict[int, FrameType]
@@ -42,7 +41,7 @@ Frames = dict[int, FrameType]
 
 @dataclass(slots=True, eq=False, repr=False)
 class Stall:
-    """What is known of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
+    """The observations of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
 
     began_ns: int
     first_ns: int
@@ -52,7 +51,7 @@ class Stall:
     holders: list[Task[Any] | None] = field(default_factory=list)  # the task of each sample
     waiting: DelayedCallbacks = field(default_factory=DelayedCallbacks)
     others: dict[int, other_threads.ThreadSighting] | None = None  # from the first sample over the limit on
-    step: int = 0  # grows when another callback runs than at the sample before
+    step: int = 0  # grows when a sample finds another callback running
     next_up: Handle | None = None  # the callback that runs after the current one
     queue: Sequence[Handle] = ()  # what was ready at the first sample
     kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
@@ -100,11 +99,10 @@ class WatchedThread:
     stall: Stall | None = None
     next_look_ns: int = 0
     stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
-
-    reported_ns: int = 0  # when the turn began that was reported last; the report is part of it
+    reported_ns: int = 0  # when the last reported turn began; the report is part of that turn
 
     def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
-        """The stall that is over; it is sampled no more.
+        """End the stall, so that it is no longer sampled, and return it.
 
         Reporting a stall with many victims takes milliseconds. A sample of that would show the probe at work,
         and the record would take it for another block.
@@ -114,7 +112,7 @@ class WatchedThread:
         return stall
 
     def stall_since(self, began_ns: int, now_ns: int) -> Stall:
-        """The stall that began at that time; without samples if the watchdog had no chance to take any."""
+        """The stall that began at *began_ns*; without samples if the watchdog had no chance to take any."""
         stall = self.stall
         if stall is None or stall.began_ns != began_ns:
             stall = self.stall = Stall(began_ns, now_ns, self.turns.native_thread_id)
@@ -130,7 +128,7 @@ class Watchdog:
         self._poll = select.epoll()
         self._closing = False
         self.cpu_ns = 0
-        self._thread = Background(self._run)
+        self._thread = Background(lambda: self._guarded(self._watch))
 
     def add(self, watched: WatchedThread) -> None:
         """Watch one more thread's loops."""
@@ -157,17 +155,11 @@ class Watchdog:
         """Close the descriptor in a child after `fork`, which has no such thread."""
         self._poll.close()
 
-    def _run(self) -> None:
-        try:
-            self._watch()
-        except Exception as exc:
-            self._on_error("watchdog", exc)
-
     def _watch(self) -> None:
         late: list[WatchedThread] = []
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
-            # First of all, before this thread releases the GIL.
+            # First, before this thread releases the GIL.
             frames, now_ns = sys._current_frames(), monotonic_ns()
             late += [w for fd, _ in fired if (w := self._watched.get(fd)) is not None and w not in late]
             late = [watched for watched in late if self._guarded(_sample, watched, frames, now_ns)]
@@ -177,9 +169,9 @@ class Watchdog:
                 self._guarded(_read_kernel, watched, now_ns)
             self.cpu_ns = thread_time_ns()
 
-    def _guarded(self, step: Callable[..., bool], *args: Any) -> bool:
+    def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
         try:
-            return step(*args)
+            return bool(step(*args))
         except Exception as exc:
             self._on_error("watchdog", exc)
             return False
@@ -221,7 +213,7 @@ def _read_kernel(watched: WatchedThread, now_ns: int) -> bool:
     """The second half of a sample, which reads files and so releases the GIL; false without a first half."""
     stall, turns, stacks = watched.stall, watched.turns, watched.stacks
     watched.stacks = None
-    # It is not time yet, or the loop is on time again, or late again since.
+    # The next sample is not due yet, or the loop was on time in between.
     if stall is None or stacks is None or not stall.samples:
         return False
     stall.usage = stall.usage or usage.usage(turns.native_thread_id)
@@ -246,7 +238,7 @@ def _merge(stall: Stall) -> None:
         if (same and stall.holders[-2] is stall.holders[-1]) or len(stall.samples) > KEPT:
             del stall.samples[-1], stall.holders[-1]
             newest = replace(before, last_ns=newest.last_ns, count=before.count + 1)
-    # The system call tells a call that waits from one that computes, if the thread stays in it.
+    # The system call distinguishes a call that waits from one that computes, if the thread stays in it.
     if not newest.syscall:
         newest = replace(newest, syscall=usage.syscall(stall.native_thread_id))
     stall.samples[-1] = newest

@@ -1,7 +1,7 @@
 """Collects samples in memory and writes them to the record about once a second.
 
-A signal handler calls `add`: it takes no lock, calls nothing of the program's, and only counts. The buffer's
-own thread makes the events for the record.
+A signal handler calls `add`: it takes no lock, calls none of the program's code, and only counts. A thread
+of the buffer makes the events for the record.
 """
 
 from __future__ import annotations
@@ -23,23 +23,21 @@ from ...record.observation import Frame, FrameTable, Observation, Sampled, Sampl
 from ..hooks.executor_hook import RUN_WORK_ITEM
 from ..hooks.state.loop_state import RUN_ONCE
 from ..tasks import identity
+from ..threads.stack import DEPTH, frame_at
 
-# A process that is killed loses the samples of at most this time.
+# A killed process loses at most the samples of this time.
 FLUSH_EVERY_S = 1.0
-# The most different samples between two flushes, and the most numbered calls: both bound the memory.
+# Most distinct samples between two flushes, and most numbered calls: both bound the memory.
 KEPT, NUMBERED = 10_000, 50_000
-# The most times that are kept of one stack between two flushes. Samples beyond these are only counted.
+# Most times kept of one stack between two flushes; further samples are only counted.
 TIMED = 100
-
-# Deeper stacks lose their outermost frames.
-DEPTH = 100
 # The frames around a turn, and around an executor's work, are the same in every sample, so they are left out.
 TURN, WORK = RUN_ONCE, RUN_WORK_ITEM
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class SampleContext:
-    """What a thread works for: a task, by its names, and the current span."""
+    """The task that a thread works for, by its names, and the current span."""
 
     task: str = ""
     coroutine: str = ""
@@ -53,7 +51,7 @@ class _Entry:
     hz: float
     thread: str
     who: SampleContext
-    codes: list[CodeType]  # innermost first, as the two that follow
+    codes: list[CodeType]  # innermost first, as are the offsets
     offsets: list[int]
     count: int
     looks: list[int]  # for each sample, its time and the number of ticks that it stands for
@@ -97,8 +95,7 @@ class SampleBuffer:
             frame = frame.f_back
         # Ids, because hashing a code takes longer than everything else. The entry keeps the objects alive.
         key = (way, thread, who.task, id(who.span), *map(id, codes), *offsets)
-        entry = self._seen.get(key)
-        if entry is not None:
+        if (entry := self._seen.get(key)) is not None:
             entry.count += count
             if len(entry.looks) < 2 * TIMED:
                 entry.looks += (at_ns, count)
@@ -117,8 +114,7 @@ class SampleBuffer:
             self._is_awake = False
             # Copied at once: a signal handler that was interrupted may still add to the old dictionary.
             events = [event for entry in list(seen.values()) if (event := self._event(entry)) is not None]
-            new = self._calls.take_new()
-            if new is not None:
+            if (new := self._calls.take_new()) is not None:
                 self._write(new)
             for event in events:
                 self._write(event)
@@ -178,24 +174,22 @@ class _FrameNumbers:
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, Frame], int] = {}
-        # By what a sample holds. The code is kept alive, so that its id is not used again.
+        # Keyed by the fields of a sample. The code is kept alive, so that its id is not reused.
         self._by_offset: dict[tuple[int, int, int], tuple[CodeType, int]] = {}
         self._written = 0
 
     def number(self, caller: int, code: CodeType, offset: int) -> int:
         """The number of a call, 0 if there is no more room."""
-        known = self._by_offset.get((caller, id(code), offset))
-        if known is not None:
+        if (known := self._by_offset.get((caller, id(code), offset))) is not None:
             return known[1]
         if len(self._by_offset) >= NUMBERED:
             return 0
-        frame = Frame(code.co_filename, _line(code, offset), code.co_qualname)
-        number = self._numbers.setdefault((caller, frame), len(self._numbers) + 1)
+        number = self._numbers.setdefault((caller, frame_at(code, offset)), len(self._numbers) + 1)
         self._by_offset[caller, id(code), offset] = (code, number)
         return number
 
     def take_new(self) -> FrameTable | None:
-        """The calls that were numbered since the last time, `None` if there are none."""
+        """The calls that were numbered since the last call; `None` if there are none."""
         new = tuple(islice(self._numbers, self._written, None))
         if not new:
             return None
@@ -214,18 +208,11 @@ def sample_context(task: Task[Any] | None, span: Any) -> SampleContext:
     """The names of *task*, if there is one, and *span*."""
     if task is None:
         return SampleContext(span=span)
-    coroutine = task.get_coro()
-    name = getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
-    return SampleContext(task.get_name(), name, span)
+    return SampleContext(task.get_name(), identity.name_of(task.get_coro()), span)
 
 
 def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:
-    """The times of an entry's samples as the record keeps them; () for a single sample."""
+    """The times of an entry's samples, relative to the first, as in `Sampled`; () for a single sample."""
     if len(looks) == 2:
         return ()
     return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(looks))
-
-
-def _line(code: CodeType, offset: int) -> int:
-    lines = (line for start, end, line in code.co_lines() if start <= offset < end)
-    return next(lines, None) or code.co_firstlineno

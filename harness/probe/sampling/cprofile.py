@@ -47,14 +47,13 @@ class CProfile(Feature):
     def turns_end(self, turns: Turns) -> None:
         self._stop_here()
 
-    def abandon(self) -> None:
-        self._stop_here()
-
     def _stop_here(self) -> None:
         profile: cProfile.Profile | None = getattr(self._here, "profile", None)
         if profile is not None:
             self._here.profile = None
             profile.disable()
+
+    abandon = _stop_here
 
     def close(self) -> None:
         """Write the file, for `pstats`, snakeviz and similar tools."""
@@ -65,9 +64,8 @@ class CProfile(Feature):
         path = self._folder.artefacts / f"cprofile-{os.getpid()}.pstat"
         stats.dump_stats(path)
         note = f"process {os.getpid()}: {stats.total_calls:,} calls on the threads of loops"  # type: ignore[attr-defined]
-        self._write(
-            ArtefactWritten(monotonic_ns(), "cprofile", str(path.relative_to(self._folder.path)), note)
-        )
+        written = str(path.relative_to(self._folder.path))
+        self._write(ArtefactWritten(monotonic_ns(), "cprofile", written, note))
 
 
 def create(session: ProbeSession) -> Feature:

@@ -1,7 +1,7 @@
-"""What the threads of executors run, and for which task and span: those that were current at its submission.
+"""Finds the task and span that an executor's thread works for: those that were current at the submission.
 
-A thread of an executor has no context of its own to read that from, so it is kept with the work item. Work
-that was submitted before `install` is unknown.
+The thread has no context to read them from, so they are kept with the work item. Work that was submitted
+before `install` is unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ExecutorWork:
     """The work in progress in executors; *on_begin* is called for each item, in its thread."""
 
     def __init__(self, on_begin: Callable[[], None]) -> None:
-        self.running: dict[int, tuple[str, SampleContext]] = {}  # by thread: its name, and for whom it works
+        self.running: dict[int, tuple[str, SampleContext]] = {}  # by thread: its name, and what it works for
         self._on_begin = on_begin
         self._is_installed = False
 
@@ -33,7 +33,7 @@ class ExecutorWork:
             executor_hook.subscribe(self._submitted)
 
     def remove(self) -> None:
-        """Observe no more."""
+        """Stop observing."""
         self._is_installed = False
         executor_hook.unsubscribe(self._submitted)
 
@@ -46,9 +46,6 @@ class ExecutorWork:
             ident = threading.get_ident()
             self.running[ident] = (threading.current_thread().name, context)
             self._on_begin()
-            return lambda: self._ended(ident)
+            return lambda: self.running.pop(ident, None)
 
         return begin
-
-    def _ended(self, ident: int) -> None:
-        self.running.pop(ident, None)

@@ -31,8 +31,7 @@ class IntervalTimer:
             self._delete = library["timer_delete"]
         except AttributeError as exc:
             raise OSError("this system has no POSIX timers") from exc
-        # A `sigevent`: a value for the receiver (unused), the signal, the kind of notification, and the
-        # thread.
+        # A `sigevent`: a value for the receiver (unused), the signal, the kind of notification, the thread.
         event = (ctypes.c_int * 16)(0, 0, number, self._SIGEV_THREAD_ID, native_thread_id)
         timer = ctypes.c_void_p()
         if create(self._CLOCK_MONOTONIC, event, ctypes.byref(timer)):

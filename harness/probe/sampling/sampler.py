@@ -1,9 +1,9 @@
 """Samples the loop at a steady rate: which line runs, in which task and span.
 
 A timer's signal triggers each sample. Python runs its handler on the loop's own thread, between two
-instructions, so the stack, the running task and the current context are of the same moment. A thread that
+instructions, so the stack, the running task and the current context belong together. A thread that
 samples runs when the loop releases the GIL, and finds mostly calls that do so. A tick during a call in C is
-handled when the call returns, and stands for all the ticks that were missed meanwhile.
+handled when the call returns, and stands for all the ticks that were missed.
 
 The ticks stop while the loop waits: the first tick that finds it waiting stops them, and so does each wait
 from then on, for as long as the waits are long. So a loop with many short waits does not pay for stopping,
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from ..session import ProbeSession
 
 # If the program has used `add_signal_handler`, each signal's number is written to a pipe that wakes the loop.
-# The pipe holds less than 300, and a signal that does not fit is lost, even the program's own. So a turn gets
+# The pipe holds fewer than 300; a signal that does not fit is lost, even the program's own. So a turn gets
 # DENSE ticks at the full rate, then one each time it has become longer by the factor 1 + THINNED.
 DENSE, THINNED = 64, 1 / 24
 RESUME = resume_opcode()
-# Stopping and resuming costs as much as some ticks. It pays for waits longer than this share of an interval.
+# Stopping and resuming costs a few ticks, and pays for waits longer than this share of an interval.
 LONG_WAIT = 0.25
 # The first tick after a wait must be at a random time; steps of the golden ratio cover an interval evenly.
 GOLDEN = 0.6180339887498949
@@ -66,9 +66,6 @@ class Sampler(Feature):
 
     def turns_begin(self, turns: Turns, number: int) -> None:
         self.begin(turns)
-
-    def turns_end(self, turns: Turns) -> None:
-        self.end(turns)
 
     def begin(self, turns: Turns) -> None:
         """Sample the loop of these turns, and the work of executors.
@@ -103,6 +100,8 @@ class Sampler(Feature):
         else:
             self._thread_sampler.remove(turns)
 
+    turns_end = end
+
     def counted(self) -> SamplesCounted:
         """The totals so far."""
         return self._buffer.counted()
@@ -118,16 +117,15 @@ class Sampler(Feature):
             self._signal_sampler = None
         self._thread_sampler.close()
 
-    def leave(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Stop, and write what is left."""
         self.stop()
         self._buffer.close()
 
+    leave = close
+
     def abandon(self) -> None:
-        # A child after `fork` has inherited no timer and no thread, but the signal's handler.
+        # A child after `fork` inherits the signal's handler, but no timer and no thread.
         if self._signal_sampler is not None:
             self._signal_sampler.abandon()
             self._signal_sampler = None
@@ -159,11 +157,11 @@ class _SignalSampler:
         signal.siginterrupt(self._number, False)
         self._thread = threading.current_thread().name
         self._every_s = 0.0
-        self._due_s = 0.0  # when the next tick is
+        self._due_s = 0.0  # of the next tick
         self._phase = 0.0
         self._is_own_wake = False
         self._waits_since_s = 0.0
-        self._turn_s = 0.0  # the turn of the latest tick, by its beginning
+        self._turn_s = 0.0  # when the turn of the latest tick began
         self._ticks_in_turn = 0
         self._is_thinned = False
         self._is_ticking = False
@@ -197,7 +195,7 @@ class _SignalSampler:
         signal.signal(self._number, signal.SIG_DFL)
 
     def _resume(self, now_s: float) -> None:
-        """Begin to tick, at a time that does not depend on the present event."""
+        """Begin to tick, at a time that does not depend on the current event."""
         self._phase = (self._phase + GOLDEN) % 1
         self._schedule(now_s, now_s + self._phase * self._every_s)
 
@@ -206,14 +204,14 @@ class _SignalSampler:
         self._timer.start(max(1, int((due_s - now_s) * 1e9)), int(self._every_s * 1e9))
 
     def _about_to_wait(self, now_s: float) -> None:
-        """Called in the loop's `select`, before it waits: stop until it is awake."""
+        """Called in the loop's `select`, before it waits: stop the ticks until it wakes up."""
         self._waits_since_s = now_s
         self._timer.stop()
         if self.turns is not None:
             self.turns.on_wake = self._awake
 
     def _awake(self, now_s: float) -> None:
-        """Called in the loop's `select`, after a wait: resume."""
+        """Called in the loop's `select`, after a wait: resume the ticks."""
         if self._is_own_wake:
             self._is_own_wake = False
         elif self.turns is not None:
@@ -247,7 +245,7 @@ class _SignalSampler:
             self._timer.stop()
             # Then this tick's signal itself wakes the loop. The turn that begins with it gets no samples.
             self._is_own_wake = _wakes(turns.loop)
-            self._waits_since_s = 0.0  # a wait in which a tick comes counts as long
+            self._waits_since_s = 0.0  # a wait that a tick interrupts counts as long
             turns.on_wake = self._awake
             return
         count = self._ticks(turn_s, now_s)
@@ -299,7 +297,7 @@ class _SignalSampler:
 
 
 def _wakes(loop: AbstractEventLoop | None) -> bool:
-    """Whether signals wake this loop; assumed of loops that do not show it."""
+    """Whether signals wake this loop; assumed of loops that do not show their handlers."""
     return loop_state.signal_handlers(loop) != {}
 
 

@@ -50,8 +50,7 @@ class SpanProfile(Feature):
         self._write = write
         self._on_error = on_error
         self._seen = 0
-        chooses = config.profile_every > 1 or config.profile_slower_ms > 0
-        self._left = KEPT if chooses else 1
+        self._left = KEPT if config.profile_every > 1 or config.profile_slower_ms > 0 else 1
         self._profiler: Any = None
         self._span_id = 0
 
@@ -97,11 +96,8 @@ class SpanProfile(Feature):
             # Also in pyinstrument's own format, for ``pyinstrument --load``.
             profiler.last_session.save(str(path.with_suffix(".pyisession")))
             note = f"span {self._config.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
-            self._write(
-                ArtefactWritten(
-                    monotonic_ns(), "pyinstrument", str(path.relative_to(self._folder.path)), note
-                )
-            )
+            written = str(path.relative_to(self._folder.path))
+            self._write(ArtefactWritten(monotonic_ns(), "pyinstrument", written, note))
         except Exception as exc:
             self._on_error("profile", exc)
 

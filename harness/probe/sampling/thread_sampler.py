@@ -47,7 +47,7 @@ class ThreadSampler:
             Background(self._run)
 
     def add(self, turns: Turns, name: str) -> None:
-        """Sample the loop that runs in this thread, which is called *name*."""
+        """Sample the loop that runs in this thread, which is named *name*."""
         self._loops[turns.thread_ident] = (name, turns)
         self._wake()
 
@@ -70,10 +70,10 @@ class ThreadSampler:
     def _run(self) -> None:
         while self._wakeups.get():
             sampled_ns, empty = monotonic_ns(), 0
-            # It goes on for a while without work: sampling that begins with the work misses all short work.
+            # Goes on for a while without work: sampling that begins with the work would miss all short work.
             while empty < EMPTY_SAMPLES:
                 time.sleep(self._every_s)
-                # First of all, before this thread releases the GIL.
+                # First, before this thread releases the GIL.
                 frames, now_ns = sys._current_frames(), monotonic_ns()
                 count = max(1, round((now_ns - sampled_ns) / 1e9 / self._every_s))
                 sampled_ns = now_ns
@@ -99,6 +99,5 @@ class ThreadSampler:
                 self._buffer.ticks += count
                 self._buffer.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
         for ident, (name, who) in list(self._executors.running.items()):
-            frame = frames.get(ident)
-            if frame is not None:
+            if (frame := frames.get(ident)) is not None:
                 self._buffer.add(now_ns, "executor", hz, name, who, frame, count)

@@ -1,8 +1,8 @@
-"""Counts the pending tasks of this process by where they wait, now and then, in a thread of its own.
+"""Counts the pending tasks of this process by where they wait, periodically, in a separate thread.
 
-Creating and ending a task costs nothing more: a census reads asyncio's own register. Over several censuses, a
-cluster that only grows is a leak, and tasks that go on after their cancellation show up. The interval follows
-from what the last censuses cost, so the cost is bounded whatever the number of tasks.
+Creating and ending a task costs nothing extra: a census reads asyncio's own register. Over several censuses,
+a cluster that only grows is a leak, and tasks that survive their cancellation show up. The interval follows
+from the cost of the last censuses, so the cost is bounded whatever the number of tasks.
 """
 
 from __future__ import annotations
@@ -55,17 +55,15 @@ PLACES = 2_000
 CANCEL_NS = 1_000_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
-# How far up the stack they are looked for; half a dozen of these frames are the probe's.
+# The number of frames searched for them; half a dozen of these are the probe's.
 FRAMES = 16
-
-Ref = TaskRef
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Standing:
     """The tasks at one place: those of the last census, and totals over time."""
 
-    tasks: set[Ref] = field(default_factory=set)
+    tasks: set[TaskRef] = field(default_factory=set)
     seen: int = 0
     newest: int = 0  # as in `TaskCluster`
     number: int = -1  # as in `AwaitSite`, once it was written
@@ -78,13 +76,13 @@ class _Counted:
 
     at_ns: int
     pending: int = 0
-    places: dict[Place, set[Ref]] = field(default_factory=dict)
-    cancelled: dict[Ref, int] = field(default_factory=dict)  # since when it is known to be cancelled
-    ended: set[Ref] = field(default_factory=set)  # cancelled, but ended without an exception
+    places: dict[Place, set[TaskRef]] = field(default_factory=dict)
+    cancelled: dict[TaskRef, int] = field(default_factory=dict)  # when each was first found cancelled
+    ended: set[TaskRef] = field(default_factory=set)  # cancelled, but ended normally
 
 
 class Census(Feature):
-    """Takes censuses from the start of the first loop on, in a thread of its own."""
+    """Takes censuses from the start of the first loop on, in a separate thread."""
 
     name = "census"
 
@@ -107,8 +105,8 @@ class Census(Feature):
         self._quiet = False  # the newest census in the record has no crowds
         self._began_ns = monotonic_ns()
         self._spent_ns = -ALLOWANCE_NS
-        self._next_ns = 0  # not before
-        # The loop's thread takes a census as well, when the loop stops.
+        self._next_ns = 0  # no periodic census before this time
+        # The loop's thread also takes a census, when the loop stops.
         self._lock = threading.Lock()
         self._closed = threading.Event()
         if reason := why_no_census():
@@ -127,9 +125,6 @@ class Census(Feature):
             self.count()
         self._running.pop(threading.get_ident(), None)
 
-    def leave(self) -> None:
-        self.count()
-
     def count(self) -> None:
         """Take a census now, unless one is being taken."""
         if self._lock.acquire(timeout=0.05):
@@ -142,6 +137,8 @@ class Census(Feature):
                 self._spent_ns += thread_time_ns() - began_ns
                 self._next_ns = self._began_ns + REST * self._spent_ns
                 self._lock.release()
+
+    leave = count
 
     def close(self) -> None:
         self._closed.set()
@@ -160,8 +157,7 @@ class Census(Feature):
         return max(by_age_ns, self._next_ns - now_ns) / 1e9
 
     def _count(self) -> None:
-        refs = registered()
-        if refs is None:
+        if (refs := registered()) is None:
             return
         count = _Counted(monotonic_ns())
         for start in range(0, len(refs), AT_ONCE):
@@ -185,9 +181,8 @@ class Census(Feature):
             )
         )
 
-    def _inspect(self, register: Ref, count: _Counted) -> None:
-        task = register()
-        if task is None:
+    def _inspect(self, register: TaskRef, count: _Counted) -> None:
+        if (task := register()) is None:
             return
         if task.done():
             # `task.exception()` would mark the exception as retrieved.
@@ -233,13 +228,13 @@ class Census(Feature):
         crowds.sort(key=lambda crowd: (crowd.cancelled > 0, crowd.count), reverse=True)
         return tuple(crowds[:LISTED])
 
-    def _introduce(self, standing: _Standing, place: Place, tasks: set[Ref]) -> bool:
-        """Number the place and describe it in the record, once; false when its tasks have all left it."""
+    def _introduce(self, standing: _Standing, place: Place, tasks: set[TaskRef]) -> bool:
+        """Number the place and describe it in the record, once; false if all its tasks have left it."""
         if standing.number >= 0:
             return True
         for task in filter(None, (register() for register in islice(tasks, AT_ONCE))):
             kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
-            # The loop runs meanwhile: a task that has left the place since does not describe it.
+            # The loop keeps running: a task that has left the place since does not describe it.
             if coroutine.place_of(task.get_coro()) == place:
                 self._numbers, standing.number = self._numbers + 1, self._numbers
                 standing.kept = kept
@@ -248,14 +243,14 @@ class Census(Feature):
         return False
 
 
-def registered() -> list[Ref] | None:
+def registered() -> list[TaskRef] | None:
     """asyncio's register of tasks; `None` if it has none, or one too long to inspect."""
     register = task_state.registered_tasks()
-    # Copied in one step of the interpreter, so that no other thread can change it meanwhile.
+    # Copied in one step of the interpreter, during which no other thread can change it.
     return list(register) if register is not None and len(register) <= LOOKED_AT else None
 
 
-def _highest_number(tasks: set[Ref]) -> int:
+def _highest_number(tasks: set[TaskRef]) -> int:
     """The highest number in asyncio's default names of these tasks, which count all tasks of the process."""
     names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
     # The program may have named a task with digits alone, or with many digits after the prefix.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ...record.observation import Coroutine, Frame
 from ..hooks.state import task_state
+from ..threads.stack import of_frame
 
 # Longer chains of coroutines that await each other lose their inner end.
 DEPTH = 50
@@ -46,8 +47,7 @@ def of_task(task: Task[Any]) -> Coroutine:
 def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
     """The coroutine *work*, which is suspended, has not begun, or has ended."""
     name = getattr(work, "__qualname__", None) or type(work).__qualname__
-    names = _NAMES.get(type(work))
-    if names is None:
+    if (names := _NAMES.get(type(work))) is None:
         return Coroutine(name, "", 0, created=created)
     code = getattr(work, names.code)
     origin = getattr(work, "cr_origin", None) or ()
@@ -55,13 +55,13 @@ def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:
         name=name,
         file=code.co_filename,
         line=code.co_firstlineno,
-        stack=tuple(_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
+        stack=tuple(of_frame(frame) for link in links(work) if (frame := frame_of(link)) is not None),
         created=created or tuple(Frame(*made) for made in reversed(origin)),
     )
 
 
 def place_of(work: Any) -> Place:
-    """Where the task that runs *work* waits. A census calls this for every task, so it is cheap."""
+    """Where the task that runs *work* waits. Cheap, because a census calls it for every task."""
     inner = work
     if type(work) is CoroutineType:
         while type(awaited := inner.cr_await) is CoroutineType:
@@ -107,14 +107,8 @@ def _behind(awaitable: object) -> object:
 
 
 def code_of(link: Any) -> CodeType:
-    code: CodeType = getattr(link, _NAMES[type(link)].code)
-    return code
+    return getattr(link, _NAMES[type(link)].code)  # type: ignore[no-any-return]
 
 
 def frame_of(link: Any) -> FrameType | None:
-    frame: FrameType | None = getattr(link, _NAMES[type(link)].frame)
-    return frame
-
-
-def _frame(frame: FrameType) -> Frame:
-    return Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname)
+    return getattr(link, _NAMES[type(link)].frame)  # type: ignore[no-any-return]

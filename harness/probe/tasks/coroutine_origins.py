@@ -31,13 +31,11 @@ class CoroutineOrigins(Feature):
             sys.set_coroutine_origin_tracking_depth(max(DEPTH, self._here.before))
 
     def loop_stopped(self) -> None:
-        before = getattr(self._here, "before", None)
-        if before is not None:
+        if (before := getattr(self._here, "before", None)) is not None:
             sys.set_coroutine_origin_tracking_depth(before)
             self._here.before = None
 
-    def abandon(self) -> None:
-        self.loop_stopped()
+    abandon = loop_stopped
 
 
 def create(_session: ProbeSession) -> Feature:

@@ -1,4 +1,4 @@
-"""Names the task or callback that runs, and its span, when there is something to report about it.
+"""Names the running task or callback, and its span, when there is something to report.
 
 OpenTelemetry is used only if the target has imported it itself.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from asyncio import Future, Handle, Task
 from collections.abc import Iterator
 from contextvars import Context
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
 from ..hooks.state import loop_state, task_state
 from ..hooks.state.span_state import span_in, span_variable
-from ..hooks.state.task_state import futures_in as futures_in  # the console imports it from here
+from ..hooks.state.task_state import futures_in
 
 # Longer chains of tasks that await each other lose their outer end.
 CHAIN = 20
@@ -30,7 +31,7 @@ class Identity(NamedTuple):
 
 
 def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
-    """What holds a loop: its current task, else the callback whose `Handle` is on the stack of *frame*."""
+    """The holder of a loop: its current task, else the callback whose `Handle` is on the stack of *frame*."""
     if task is not None:
         return of_task(task)
     run = loop_state.run_code()
@@ -43,8 +44,7 @@ def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
 
 def of_task(task: Task[Any]) -> Identity:
     """The task's name, coroutine and span."""
-    name = _name(task.get_coro())
-    return _in_context(task_state.context(task), task.get_name(), name)
+    return _in_context(task_state.context(task), task.get_name(), name_of(task.get_coro()))
 
 
 def awaited_by(task: Task[Any]) -> tuple[str, ...]:
@@ -91,9 +91,9 @@ def behind(handle: Handle) -> Task[Any] | None:
 
 
 def kind_of(handle: Handle) -> str:
-    """The name by which similar callbacks are counted: of the coroutine that it resumes, else its own."""
+    """The name that similar callbacks share: of the coroutine that *handle* resumes, else of its callback."""
     task = behind(handle)
-    return _name(task.get_coro()) if task is not None else callback_name(handle)
+    return name_of(task.get_coro()) if task is not None else callback_name(handle)
 
 
 def of_callback(handle: Handle) -> Identity:
@@ -102,7 +102,7 @@ def of_callback(handle: Handle) -> Identity:
 
 
 def of_file(handle: Handle) -> Identity:
-    """What a ready file or socket belongs to, if no task waits for it.
+    """The owner of a ready file or socket for which no task waits.
 
     There is no span: the context of such a callback is that of its registration.
     """
@@ -117,7 +117,7 @@ def callback_name(handle: Handle) -> str:
     callback = loop_state.callback(handle)
     while hasattr(callback, "func"):  # functools.partial
         callback = callback.func
-    return _name(callback)
+    return name_of(callback)
 
 
 def of_context(context: Context | None) -> Identity:
@@ -143,20 +143,24 @@ def span_of(task: Task[Any]) -> Any:
 
 def of_span(span: Any) -> Identity:
     """The name and the ids of a span."""
-    if span is None:
-        return Identity()
-    ids = span.get_span_context()
-    if not ids.is_valid:
+    if span is None or not (ids := span.get_span_context()).is_valid:
         return Identity()
     return Identity(
-        span=getattr(span, "name", ""),
-        trace_id=f"{ids.trace_id:032x}",
-        span_id=f"{ids.span_id:016x}",
+        span=getattr(span, "name", ""), trace_id=f"{ids.trace_id:032x}", span_id=f"{ids.span_id:016x}"
     )
 
 
-def _name(thing: object) -> str:
+def name_of(thing: object) -> str:
+    """The qualified name of a function or coroutine; of anything else, that of its type."""
     return getattr(thing, "__qualname__", None) or type(thing).__qualname__
+
+
+def innermost(function: Any) -> Any:
+    """The program's own function, inside partials and the context in which `asyncio.to_thread` runs it."""
+    while isinstance(function, partial):
+        in_context = isinstance(getattr(function.func, "__self__", None), Context) and function.args
+        function = function.args[0] if in_context else function.func
+    return function
 
 
 def _in_context(context: Context | None, task: str, coroutine: str = "") -> Identity:

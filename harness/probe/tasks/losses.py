@@ -68,14 +68,13 @@ class TaskLosses(Feature):
         # The key differs from that of destroyed tasks of the same coroutine.
         self._count(("swallowed", of), CancelSwallowed(monotonic_ns(), os.getpid(), of, 1))
 
-    def leave(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Bring the counts in the record up to date."""
         for key, loss in tuple(self._losses.items()):
             if loss.count != self._written.get(key):
                 self._write_loss(key, loss)
+
+    leave = close
 
     def _lost_exception(self, message: str, error: BaseException, of: Coroutine | None) -> None:
         stack = _raised(error.__traceback__)
@@ -86,8 +85,7 @@ class TaskLosses(Feature):
         self._count(key, ExceptionLost(monotonic_ns(), os.getpid(), message, text, stack, of, 1))
 
     def _count(self, key: object, loss: Loss) -> None:
-        known = self._losses.get(key)
-        if known is not None:
+        if (known := self._losses.get(key)) is not None:
             loss = replace(known, count=known.count + 1)
         elif len(self._losses) >= KINDS:
             return
@@ -121,5 +119,5 @@ def _text(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:
-        text = "<its text cannot be had>"
+        text = "<its text cannot be read>"
     return f"{type(error).__name__}: {text}"[:ERROR_CHARS].rstrip(": ")

@@ -30,11 +30,12 @@ from ...record.observation import (
 )
 from ..feature import Feature
 from ..hooks.state import task_state
+from ..hooks.state.task_state import TaskRef
 from ..hooks.state.thread_state import known_threads
 from ..threads import other_threads
 from ..threads.stack import stack_of
 from . import coroutine
-from .census import AT_ONCE, PAUSE_S, Ref, registered
+from .census import AT_ONCE, PAUSE_S, registered
 from .coroutine import Place
 
 # Seconds after the signal. Service managers kill a process after five, ten, thirty or ninety.
@@ -121,14 +122,13 @@ def _awaited_in(frame: FrameType | None) -> Coroutine | None:
 
 def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
     """The number of pending tasks, and the largest groups of them: those that a loop runs for come first."""
-    crowds: dict[tuple[bool, Place], list[Ref]] = {}
+    crowds: dict[tuple[bool, Place], list[TaskRef]] = {}
     refs = registered() or []
     for start in range(0, len(refs), AT_ONCE):
         if start:
             time.sleep(PAUSE_S)
         for ref in refs[start : start + AT_ONCE]:
-            task = ref()
-            if task is not None and not task.done():
+            if (task := ref()) is not None and not task.done():
                 key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
                 crowds.setdefault(key, []).append(ref)
     largest = sorted(crowds.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]

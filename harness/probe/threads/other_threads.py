@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from types import FrameType
-from typing import NamedTuple
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
 
 from ...record import hidden_thread
 from ...record.observation import Frame, OtherThread
@@ -16,7 +17,7 @@ from .stack import stack_of
 
 # The prefix of the names of the probe's own threads, where `threading` knows them.
 OWN = "harness-"
-# Each thread takes reading two small files of /proc.
+# Sampling a thread reads two small files of /proc.
 MOST_THREADS = 64
 
 
@@ -39,6 +40,16 @@ def frames() -> dict[int, FrameType]:
     found = sys._current_frames()
     del found[threading.get_ident()]
     return found
+
+
+def running(method: CodeType) -> Iterator[Any]:
+    """The ``self`` of each call of *method* that is in progress in another thread."""
+    for innermost in frames().values():
+        frame: FrameType | None = innermost
+        while frame is not None:
+            if frame.f_code is method:
+                yield frame.f_locals["self"]
+            frame = frame.f_back
 
 
 class ThreadSighting(NamedTuple):

@@ -1,4 +1,4 @@
-"""Reads from /proc what a thread of this process does and has used (Linux); only while a loop is late."""
+"""Reads from /proc (Linux) what a thread of this process does, and its CPU time, while a loop is late."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Usage(NamedTuple):
 
 
 def usage(native_thread_id: int) -> Usage | None:
-    """How long the thread has run, and has waited to run; `None` where the kernel does not show it."""
+    """The times that the thread has run and has waited to run; `None` where the kernel does not show them."""
     try:
         cpu_ns, queued_ns = _read(native_thread_id, "schedstat").split()[:2]
         return Usage(int(cpu_ns), int(queued_ns))

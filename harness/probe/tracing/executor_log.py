@@ -1,17 +1,16 @@
-"""What thread pools do for the traces that are logged: the step that submitted it, its beginning and end."""
+"""Logs the work of thread pools for the logged traces: the step that submitted it, its beginning and end."""
 
 from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Callable
-from contextvars import Context
-from functools import partial
 from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import WORK
 from ..hooks import executor_hook
 from ..hooks.executor_hook import Begin, End
+from ..tasks import identity
 
 
 class ExecutorLog:
@@ -27,7 +26,7 @@ class ExecutorLog:
         executor_hook.subscribe(self._submitted)
 
     def stop(self) -> None:
-        """Log no work that is submitted from now on."""
+        """Stop logging: work that is submitted from now on is ignored."""
         executor_hook.unsubscribe(self._submitted)
 
     def _submitted(self) -> Begin | None:
@@ -38,7 +37,7 @@ class ExecutorLog:
         number, submitted_ns = self._count, monotonic_ns()
 
         def begin(function: Any) -> End:
-            place, ident, began_ns = self._place_of(_innermost(function)), get_ident(), monotonic_ns()
+            place, ident, began_ns = self._place_of(identity.innermost(function)), get_ident(), monotonic_ns()
             self.working[ident] = WORK - number
 
             def end() -> None:
@@ -48,11 +47,3 @@ class ExecutorLog:
             return end
 
         return begin
-
-
-def _innermost(submitted: Any) -> Any:
-    """The program's own function: `asyncio.to_thread` wraps it, and so do partials."""
-    while isinstance(submitted, partial):
-        inner = submitted.func
-        submitted = submitted.args[0] if isinstance(getattr(inner, "__self__", None), Context) else inner
-    return submitted

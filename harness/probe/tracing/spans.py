@@ -1,7 +1,7 @@
 """Writes every finished OpenTelemetry span of the target to the record.
 
 Each `TracerProvider` of the SDK that the target sets up gets one more processor. If the target does not
-import OpenTelemetry, there are no spans, and nothing of it is imported.
+import OpenTelemetry, there are no spans, and no part of it is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..hooks.state.loop_state import running_loop
 if TYPE_CHECKING:
     from ..session import ProbeSession
 
-# The most attributes that are recorded of one span, and the most characters of a text.
+# Most attributes recorded per span, and most characters of a text.
 ATTRIBUTES = 16
 TEXT = 200
 
@@ -43,13 +43,11 @@ def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession |
 def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
-            open_now = session()
-            if open_now is not None:
+            if (open_now := session()) is not None:
                 open_now.span_began(span)
 
         def on_end(self, span: Any) -> None:
-            open_now = session()
-            if open_now is not None:
+            if (open_now := session()) is not None:
                 open_now.span_ended(span)
                 try:
                     _record(open_now, span)

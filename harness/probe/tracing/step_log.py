@@ -31,7 +31,7 @@ from .executor_log import ExecutorLog
 if TYPE_CHECKING:
     from ..session import ProbeSession
 
-# A process that is killed loses the log of at most this time.
+# A killed process loses at most the log of this time.
 FLUSH_EVERY_S = 0.2
 # The most steps written at a time: packing them holds the GIL for a fraction of a millisecond. If there are
 # more, they are taken more often, so that the log stays short.
@@ -39,8 +39,7 @@ CHUNK, HURRY_S = 4_096, 0.02
 # The most functions that are numbered; further ones have no name in the log.
 PLACES = 10_000
 TASK_WIDTH, WORK_WIDTH, SPAN_WIDTH = 2, 6, 4
-# A trace is chosen by its id. Not every generator makes random ids, so the bits are mixed by the golden
-# ratio.
+# A trace is chosen by its id. Ids may not be random, so their bits are mixed by the golden ratio.
 MIX, BITS = 0x9E3779B97F4A7C15, 64
 LOWER = 32
 
@@ -55,7 +54,7 @@ class StepLogger(Feature):
         write: Callable[[Observation], object],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """Log a *share* of the traces, for *for_s* seconds after the first loop begins, 0: until the end."""
+        """Log a *share* of the traces, for *for_s* seconds after the first loop begins; 0: until the end."""
         self._share = share
         self._limit = round(share * (1 << BITS))
         self._is_chosen = self._is_of_chosen_trace if share < 1 else None
@@ -76,7 +75,7 @@ class StepLogger(Feature):
         self._unavailable: set[str] = set()
         self._executors = ExecutorLog(self._submitting_step, self._place_of)
         self._cpu_ns = 0
-        # Reentrant: a signal handler may end the process while this very thread writes.
+        # Reentrant: a signal handler may end the process while this thread writes.
         self._flush_lock = threading.RLock()
         self._is_over = threading.Event()
         Background(self._flush_periodically)
@@ -128,7 +127,7 @@ class StepLogger(Feature):
             self._leave_loop()
 
     def span_began(self, span: Any) -> None:
-        """Note which task, or which work of an executor, a span begins in."""
+        """Note the task, or the work of an executor, in which a span begins."""
         hook, ids = self._hook, span.get_span_context()
         if hook is None or self._is_over.is_set() or not self._chooses(ids.trace_id):
             return
@@ -148,6 +147,8 @@ class StepLogger(Feature):
         with self._flush_lock:
             while self._flush_chunk():
                 pass
+
+    leave = flush
 
     def _flush_chunk(self) -> bool:
         """Write a part of the log; return whether there may be more."""
@@ -181,9 +182,6 @@ class StepLogger(Feature):
         )
         return CHUNK in (len(rows) // WIDTH, len(works) // WORK_WIDTH, len(spans) // SPAN_WIDTH)
 
-    def leave(self) -> None:
-        self.flush()
-
     def close(self) -> None:
         """Stop logging, and write what is left."""
         self._is_over.set()
@@ -198,8 +196,7 @@ class StepLogger(Feature):
             self._hook.stop()
 
     def _leave_loop(self) -> None:
-        hook = self._hook
-        if hook is None:
+        if (hook := self._hook) is None:
             return
         hook.stop()
         self.flush()
@@ -286,8 +283,7 @@ class StepLogger(Feature):
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         # By id, because hashing a code takes longer than everything else; the code is kept alive, so that its
         # id is not used again. And by name, because a decorator's code is shared by many functions.
-        known = self._places.get((id(code), name))
-        if known is not None:
+        if (known := self._places.get((id(code), name))) is not None:
             return known[0]
         if len(self._places) >= PLACES:
             return 0

@@ -1,4 +1,4 @@
-"""What `concurrent.futures` keeps about its executors in private attributes; only read.
+"""Reads what `concurrent.futures` keeps about its executors in private attributes.
 
 Its modules know the threads of all executors. Nothing is imported here that the program has not imported.
 """
@@ -23,7 +23,7 @@ class PoolCall(NamedTuple):
 
 
 class ProcessPool(NamedTuple):
-    """A `ProcessPoolExecutor`, or what is left of it."""
+    """A `ProcessPoolExecutor`, which may have been shut down."""
 
     executor: Any  # `None` once it is shut down
     manager: str  # the name of its thread
@@ -38,23 +38,22 @@ def pool_threads() -> Iterator[tuple[threading.Thread, Any]]:
     for thread in list(module._threads_queues) if module is not None else ():
         # An ended thread has dropped its arguments.
         arguments = getattr(thread, "_args", None) or (lambda: None,)
-        executor = arguments[0]()
-        if executor is not None:
+        if (executor := arguments[0]()) is not None:
             yield thread, executor
 
 
 def queued(executor: Any) -> int:
-    """The calls that wait for a thread."""
+    """The number of calls that wait for a thread."""
     return int(executor._work_queue.qsize())
 
 
 def threads(executor: Any) -> int:
-    """The threads that an executor has started."""
+    """The number of threads that an executor has started."""
     return len(executor._threads)
 
 
 def most_workers(executor: Any) -> int:
-    """The most threads or processes that an executor will start."""
+    """The maximum number of threads or processes of an executor."""
     return int(executor._max_workers)
 
 
@@ -62,7 +61,7 @@ def running_call(frame: FrameType | None) -> PoolCall | None:
     """The call that the thread with this innermost frame runs; `None` for an idle thread."""
     while frame is not None:
         if frame.f_code.co_qualname == RUNS:
-            # Until Python 3.12, this leaves a copy of this one name behind for as long as the call takes.
+            # Up to Python 3.12, this keeps a copy of this one name alive until the call ends.
             item = frame.f_locals.get("self")
             return PoolCall(item.fn, list(item.future._done_callbacks)) if item is not None else None
         frame = frame.f_back

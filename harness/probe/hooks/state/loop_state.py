@@ -1,6 +1,6 @@
-"""What asyncio keeps about loops and handles in private attributes, read but not changed here.
+"""Reads what asyncio keeps about loops and handles in private attributes.
 
-Loops of other kinds, such as uvloop's, have none of these. Each function then returns `None` or nothing.
+Other loops, such as uvloop's, have none of these. Each function then returns `None` or an empty result.
 """
 
 from __future__ import annotations
@@ -21,18 +21,16 @@ RUN_ONCE: CodeType = BaseEventLoop._run_once.__code__  # type: ignore[attr-defin
 
 def ready(loop: AbstractEventLoop) -> Sequence[Handle]:
     """The handles to run in the next turn, oldest first: the loop's own queue, which other threads change."""
-    queue: Sequence[Handle] = getattr(loop, "_ready", ())
-    return queue
+    return getattr(loop, "_ready", ())
 
 
 def timers(loop: AbstractEventLoop) -> Sequence[TimerHandle]:
     """The handles of `call_later` and `call_at`: the loop's own heap, which only its thread may iterate."""
-    heap: Sequence[TimerHandle] = getattr(loop, "_scheduled", ())
-    return heap
+    return getattr(loop, "_scheduled", ())
 
 
 def selector(loop: AbstractEventLoop | None) -> Any:
-    """The selector of the loop, `None` for one that has none in Python."""
+    """The loop's selector; `None` if it has none in Python."""
     return getattr(loop, "_selector", None)
 
 
@@ -48,24 +46,22 @@ def epoll(selector: Any) -> tuple[Any, Mapping[int, SelectorKey]]:
 
 def signal_handlers(loop: AbstractEventLoop | None) -> Mapping[int, Handle] | None:
     """The handlers of `add_signal_handler`, by signal; `None` for a loop that does not show them."""
-    handlers: Mapping[int, Handle] | None = getattr(loop, "_signal_handlers", None)
-    return handlers
+    return getattr(loop, "_signal_handlers", None)
 
 
 def callback(handle: object) -> Any:
-    """What *handle* calls; `None` once it is cancelled."""
+    """The function that *handle* calls; `None` once the handle is cancelled."""
     return getattr(handle, "_callback", None)
 
 
 def arguments(handle: object) -> Sequence[Any]:
-    """The positional arguments with which *handle* calls it."""
+    """The positional arguments of the callback of *handle*."""
     return getattr(handle, "_args", None) or ()
 
 
 def context(handle: object) -> Context | None:
-    """The context in which *handle* calls it."""
-    found: Context | None = getattr(handle, "_context", None)
-    return found
+    """The context in which the callback of *handle* runs."""
+    return getattr(handle, "_context", None)
 
 
 def run_first(loop: AbstractEventLoop) -> None:
@@ -74,7 +70,7 @@ def run_first(loop: AbstractEventLoop) -> None:
 
 
 def run_code() -> CodeType:
-    """The code that runs a handle, now: `Handle._run` may be replaced while steps are logged or counted."""
+    """The code that now runs handles: `Handle._run` may be replaced while steps are logged or counted."""
     return Handle._run.__code__
 
 

@@ -1,4 +1,4 @@
-"""Where OpenTelemetry keeps the current span; nothing is known before the target has imported it itself."""
+"""Finds the current OpenTelemetry span, once the target itself has imported OpenTelemetry."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What asyncio's queues, locks, events, conditions and semaphores keep in private attributes; only read.
+"""Reads what asyncio's queues, locks, events, conditions and semaphores keep in private attributes.
 
-A subclass may lack any of these. Each function then returns nothing.
+A subclass may lack any of these. Each function then returns an empty result.
 """
 
 from __future__ import annotations
@@ -51,6 +51,5 @@ def has_one_permit(semaphore: object) -> bool:
 
 
 def lock_of(condition: object) -> object | None:
-    """The lock by which a condition is entered."""
-    lock: object = getattr(condition, "_lock", None)
-    return lock
+    """The lock that a task holds inside a condition."""
+    return getattr(condition, "_lock", None)

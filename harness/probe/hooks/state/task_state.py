@@ -1,6 +1,6 @@
-"""What asyncio keeps about tasks and futures in private attributes, read but not changed here.
+"""Reads what asyncio keeps about tasks and futures in private attributes.
 
-A task or future of a foreign class may lack any of these. Each function then returns `None` or nothing.
+Tasks and futures of foreign classes may lack these. Each function then returns `None` or an empty result.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ TaskRef = ref[Task[Any]]
 
 def awaited_future(task: Task[Any]) -> Future[Any] | None:
     """The future that *task* waits for; `None` for a task that is ready, running or done."""
-    future: Future[Any] | None = getattr(task, "_fut_waiter", None)
-    return future
+    return getattr(task, "_fut_waiter", None)
 
 
 def callbacks(future: Future[Any]) -> list[Any]:
@@ -33,18 +32,16 @@ def callbacks(future: Future[Any]) -> list[Any]:
 
 def creation_stack(made: object) -> list[FrameSummary] | None:
     """The stack on which a task, future or handle was made: asyncio's own list, kept in debug mode only."""
-    stack: list[FrameSummary] | None = getattr(made, "_source_traceback", None)
-    return stack
+    return getattr(made, "_source_traceback", None)
 
 
 def exception(task: Task[Any]) -> BaseException | None:
-    """What *task* ended with.
+    """The exception that *task* ended with, if any.
 
     Unlike `task.exception()`, this does not count as retrieving it: asyncio still reports an exception that
     the program never retrieves.
     """
-    error: BaseException | None = getattr(task, "_exception", None)
-    return error
+    return getattr(task, "_exception", None)
 
 
 def context(task: Task[Any]) -> Context | None:
@@ -86,15 +83,13 @@ def task_of_timeout(timeout: object) -> Task[Any] | None:
 
 def gathered(future: object) -> list[Future[Any]] | None:
     """The futures that a future of `asyncio.gather` waits for; `None` for any other future."""
-    children: list[Future[Any]] | None = getattr(future, "_children", None)
-    return children
+    return getattr(future, "_children", None)
 
 
 def stream_waiter(transport: object) -> Future[Any] | None:
     """The future of the coroutine that reads from the stream of this transport."""
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
-    waiter: Future[Any] | None = getattr(reader, "_waiter", None)
-    return waiter
+    return getattr(reader, "_waiter", None)
 
 
 def futures_in(callback: object) -> list[Future[Any]]:

@@ -6,7 +6,7 @@ import threading
 
 
 def known_threads() -> list[tuple[int, threading.Thread]]:
-    """The ident and the thread of each that is alive, as `threading.enumerate` returns them."""
+    """The ident and the object of each thread in `threading.enumerate`."""
     return list(threading._active.items())  # type: ignore[attr-defined]
 
 
