@@ -24,7 +24,7 @@ from .observation import WriterClosed, WriterOpened
 if TYPE_CHECKING:
     from .event import Event
 
-# A killed process loses the events of this time; the documented bound is 100 ms.
+# A killed process loses at most the latest events of this time; the documented bound is 100 ms.
 FLUSH_S = 0.05
 # A busy service writes some 20,000 spans/s, so this bridges a disk stall of three seconds.
 CAPACITY = 65_536

@@ -45,7 +45,7 @@ class RunOutcome:
 def outcome(
     history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
 ) -> RunOutcome:
-    """The worst outcome that applies: a dead target, a broken run, wrong load, a failed expectation."""
+    """The worst outcome that applies: crashed target, aborted run, invalid load, failed expectation."""
     ended = history.last(RunEnded)
     if (crashed := crash(history)) is not None:
         return RunOutcome(OutcomeName.CRASHED, describe_status(crashed.status))

@@ -33,7 +33,7 @@ class SamplingWay(StrEnum):
 
 
 class Tick(NamedTuple):
-    """The time that one sample stands for; it was taken at its end."""
+    """The time that one sample stands for, ending when it was taken."""
 
     from_ns: int
     to_ns: int

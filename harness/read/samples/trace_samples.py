@@ -29,8 +29,8 @@ class SampleMark(NamedTuple):
     from_ms: float  # the time that it stands for ...
     to_ms: float  # ... up to when it was taken
     samples: int  # how many samples it stands for
-    thread: int  # its index in the flame graph, like the next
-    call: int  # 0 for none: the loop itself
+    thread: int  # its index in the flame graph
+    call: int  # likewise; 0 for none: the loop itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def cause_of(log: StepLog, step: LoggedStep) -> WakeReason:
 
 
 def of_span(log: StepLog, runner: int, from_ns: int, to_ns: int) -> list[Slice]:
-    """The slices of a span that began in the task or executor's work *runner*."""
+    """The slices of a span that began in *runner*, a task or the work of an executor."""
     if is_work(runner):
         work = log.works.get(WORK - runner)
         who = log.places.get(work.place, NO_FRAME) if work is not None else NO_FRAME

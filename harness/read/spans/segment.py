@@ -34,7 +34,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How a time was spent, in milliseconds; the sum is the whole."""
+    """How an interval was spent, in milliseconds; the sum is its length."""
 
     run_ms: float
     ready_ms: float

@@ -16,7 +16,7 @@ from ...record.observation import WORK
 from ..history import History
 
 NO_FRAME = Frame("", 0, "")
-# A task without a span inherits that of the task that created it, through up to this many creators.
+# A task without a span has that of the task that created it; maximum number of creators searched.
 MAKERS = 20
 # Steps of one turn follow each other within this time.
 GAP_NS = 200_000
