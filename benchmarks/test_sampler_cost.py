@@ -51,5 +51,5 @@ def test_sampler(compare, request, tmp_path, name, hz):
     compare(name, f"sampler, {hz} Hz", base, head, pairs=PAIRS)
 
     events = [event for _, event in Follower(RunFolder(tmp_path / "sampled").events).new_events()]
-    told = {event.pid for event in events if isinstance(event, SamplesCounted) and event.looks}
+    told = {event.pid for event in events if isinstance(event, SamplesCounted) and event.stacks}
     assert len(told) == len(probed.turns(tmp_path / "sampled"))

@@ -84,7 +84,7 @@ def _by_turns(work: Callable[[int], Awaitable[object]], count: int, hz: float) -
         pairs.append((samples[False], samples[True]))
     plain.close()
     timed.close()
-    looks = sampler.counted().looks
+    looks = sampler.counted().stacks
     sampler.close()
     print(json.dumps({"turns": words[page.TURNS], "looks": looks, "pairs": pairs}))
 

@@ -182,7 +182,7 @@ class Blocked(Observation):
     others: tuple[OtherThread, ...] = ()
     pauses: tuple[GcPause, ...] = ()
     queue: tuple[QueuedCallbacks, ...] = ()  # a long ready queue at the first sample, most frequent first
-    suspects: tuple[StepCandidate, ...] = ()  # if no task was sampled in the turn: those that may have run
+    candidates: tuple[StepCandidate, ...] = ()  # if no task was sampled in the turn: those that may have run
 
 
 class SpanEnded(Observation):
@@ -290,7 +290,7 @@ class TasksCounted(Observation):
     pending: int
     cpu_ns: int  # of the process so far
     descriptors: int  # open files and sockets; counted only if there are clusters
-    crowds: tuple[TaskCluster, ...]  # the largest
+    clusters: tuple[TaskCluster, ...]  # the largest
     closing: bool = False  # a loop was closing, and its tasks had been cancelled
 
 
@@ -449,7 +449,7 @@ class Sampled(Observation):
     span_id: str
     # For each sample in turn: µs since the first one, and the number of ticks it stands for. At most a
     # hundred are listed; an empty tuple means one sample, at `at_ns`.
-    looks: tuple[int, ...] = ()
+    offsets: tuple[int, ...] = ()
 
 
 class SamplesCounted(Observation):
@@ -458,7 +458,7 @@ class SamplesCounted(Observation):
     at_ns: int
     pid: int
     hz: float  # the configured number of ticks per second of a loop's turns
-    looks: int  # stacks that were taken
+    stacks: int  # that were taken
     ticks: int  # the ticks that these stacks stand for
     lost: int  # ticks that found no thread to sample, or no room in memory
     cost_ns: int  # the time that sampling took of the loop's thread

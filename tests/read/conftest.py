@@ -61,7 +61,7 @@ class Figures(Watch, Whole, total=False):
     others: tuple[event.OtherThread, ...]
     pauses: tuple[event.GcPause, ...]
     queue: tuple[event.QueuedCallbacks, ...]
-    suspects: tuple[event.StepCandidate, ...]
+    candidates: tuple[event.StepCandidate, ...]
 
 
 class Recording:

@@ -144,8 +144,8 @@ def _leaked(
     """Tasks at one line, if their number only grew and hardly any has left the line."""
     if len(censuses) < CENSUSES:
         return
-    for cluster in censuses[-1].crowds:
-        sizes = [next((c.count for c in one.crowds if c.place == cluster.place), 0) for one in censuses]
+    for cluster in censuses[-1].clusters:
+        sizes = [next((c.count for c in one.clusters if c.place == cluster.place), 0) for one in censuses]
         of = places.get(cluster.place)
         grew = all(before < after for before, after in pairwise(sizes))
         if of is not None and grew and cluster.count >= LEAKED and cluster.count >= cluster.seen * 0.8:

@@ -53,7 +53,7 @@ class BlockWriter:
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
         if turns.loop is not None and not any(sample.task for sample in event.samples):
-            event = replace(event, suspects=step_candidates.of_turn(turns.loop))
+            event = replace(event, candidates=step_candidates.of_turn(turns.loop))
         marked_ns, marked_cpu_ns = turns.marked
         self._write(
             replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)

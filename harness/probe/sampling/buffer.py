@@ -54,15 +54,15 @@ class _Entry:
     codes: list[CodeType]  # innermost first, as are the offsets
     offsets: list[int]
     count: int
-    looks: list[int]  # for each sample, its time and the number of ticks that it stands for
+    times: list[int]  # for each sample, its time and the number of ticks that it stands for
 
 
 class SampleBuffer:
-    """The samples of one process. A sampler of loops also updates `looks`, `ticks`, `lost` and `cost_ns`."""
+    """The samples of one process. A sampler of loops also updates `stacks`, `ticks`, `lost` and `cost_ns`."""
 
     def __init__(self, hz: float, write: Callable[[Observation], object]) -> None:
         self._hz = hz
-        self.looks = self.ticks = self.lost = self.cost_ns = 0
+        self.stacks = self.ticks = self.lost = self.cost_ns = 0
         self._write = write
         self._seen: dict[tuple[object, ...], _Entry] = {}
         self._calls = _FrameNumbers()
@@ -97,8 +97,8 @@ class SampleBuffer:
         key = (way, thread, who.task, id(who.span), *map(id, codes), *offsets)
         if (entry := self._seen.get(key)) is not None:
             entry.count += count
-            if len(entry.looks) < 2 * TIMED:
-                entry.looks += (at_ns, count)
+            if len(entry.times) < 2 * TIMED:
+                entry.times += (at_ns, count)
         elif len(self._seen) < KEPT:
             self._seen[key] = _Entry(at_ns, way, hz, thread, who, codes, offsets, count, [at_ns, count])
         else:
@@ -118,7 +118,7 @@ class SampleBuffer:
                 self._write(new)
             for event in events:
                 self._write(event)
-            if self.looks or self.lost:
+            if self.stacks or self.lost:
                 self._write(self.counted())
 
     def counted(self) -> SamplesCounted:
@@ -127,7 +127,7 @@ class SampleBuffer:
             at_ns=monotonic_ns(),
             pid=os.getpid(),
             hz=self._hz,
-            looks=self.looks,
+            stacks=self.stacks,
             ticks=self.ticks,
             lost=self.lost,
             cost_ns=self.cost_ns,
@@ -165,7 +165,7 @@ class SampleBuffer:
             span=span.span,
             trace_id=span.trace_id,
             span_id=span.span_id,
-            looks=_since(entry.at_ns, entry.looks),
+            offsets=_since(entry.at_ns, entry.times),
         )
 
 
@@ -211,8 +211,8 @@ def sample_context(task: Task[Any] | None, span: Any) -> SampleContext:
     return SampleContext(task.get_name(), identity.name_of(task.get_coro()), span)
 
 
-def _since(first_ns: int, looks: list[int]) -> tuple[int, ...]:
+def _since(first_ns: int, times: list[int]) -> tuple[int, ...]:
     """The times of an entry's samples, relative to the first, as in `Sampled`; () for a single sample."""
-    if len(looks) == 2:
+    if len(times) == 2:
         return ()
-    return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(looks))
+    return tuple(number if index % 2 else (number - first_ns) // 1000 for index, number in enumerate(times))

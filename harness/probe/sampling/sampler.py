@@ -252,7 +252,7 @@ class _SignalSampler:
         if not count:
             return
         buffer = self._buffer
-        buffer.looks += 1
+        buffer.stacks += 1
         buffer.ticks += count
         who = sample_context(current_task(turns.loop), identity.running_span())
         buffer.add(int(now_s * 1e9), "signal", 1 / self._every_s, self._thread, who, frame, count)

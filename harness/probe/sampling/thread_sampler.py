@@ -95,7 +95,7 @@ class ThreadSampler:
             if frame is not None and turns.loop is not None and turns.running_since_s():
                 task = current_task(turns.loop)
                 span = identity.span_of(task) if task is not None else None
-                self._buffer.looks += 1
+                self._buffer.stacks += 1
                 self._buffer.ticks += count
                 self._buffer.add(now_ns, "thread", hz, name, sample_context(task, span), frame, count)
         for ident, (name, who) in list(self._executors.running.items()):

@@ -102,7 +102,7 @@ class Census(Feature):
         self._standing: dict[Place, _Standing] = {}
         self._numbers = 0
         self._last = _Counted(0)
-        self._quiet = False  # the newest census in the record has no crowds
+        self._quiet = False  # the newest census in the record has no clusters
         self._began_ns = monotonic_ns()
         self._spent_ns = -ALLOWANCE_NS
         self._next_ns = 0  # no periodic census before this time
@@ -165,18 +165,18 @@ class Census(Feature):
                 time.sleep(PAUSE_S)
             for task in refs[start : start + AT_ONCE]:
                 self._inspect(task, count)
-        crowds = self._settle(count)
-        if self._quiet and not crowds:
+        clusters = self._settle(count)
+        if self._quiet and not clusters:
             return  # nothing has changed since the last census in the record
-        self._quiet = not crowds
+        self._quiet = not clusters
         self._write(
             TasksCounted(
                 at_ns=count.at_ns,
                 pid=os.getpid(),
                 pending=count.pending,
                 cpu_ns=time.process_time_ns(),
-                descriptors=_descriptors() if crowds else 0,
-                crowds=crowds,
+                descriptors=_descriptors() if clusters else 0,
+                clusters=clusters,
                 closing=any(self._running.values()),
             )
         )
@@ -201,7 +201,7 @@ class Census(Feature):
 
     def _settle(self, count: _Counted) -> tuple[TaskCluster, ...]:
         """Compare with the previous census, and return the clusters to record, largest first."""
-        crowds = []
+        clusters = []
         for place, tasks in count.places.items():
             standing = self._standing.setdefault(place, _Standing())
             fresh = tasks - standing.tasks
@@ -210,7 +210,7 @@ class Census(Feature):
             late = [late_ns for late_ns in late if late_ns >= CANCEL_NS]
             if (len(tasks) >= CROWD or late) and self._introduce(standing, place, tasks):
                 standing.newest = max(standing.newest, _highest_number(fresh))
-                crowds.append(
+                clusters.append(
                     TaskCluster(
                         standing.number,
                         len(tasks),
@@ -225,8 +225,8 @@ class Census(Feature):
         for place, standing in self._standing.items():
             standing.tasks = count.places.get(place, set())
         self._last = count
-        crowds.sort(key=lambda crowd: (crowd.cancelled > 0, crowd.count), reverse=True)
-        return tuple(crowds[:LISTED])
+        clusters.sort(key=lambda cluster: (cluster.cancelled > 0, cluster.count), reverse=True)
+        return tuple(clusters[:LISTED])
 
     def _introduce(self, standing: _Standing, place: Place, tasks: set[TaskRef]) -> bool:
         """Number the place and describe it in the record, once; false if all its tasks have left it."""

@@ -122,7 +122,7 @@ def _awaited_in(frame: FrameType | None) -> Coroutine | None:
 
 def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
     """The number of pending tasks, and the largest groups of them: those that a loop runs for come first."""
-    crowds: dict[tuple[bool, Place], list[TaskRef]] = {}
+    clusters: dict[tuple[bool, Place], list[TaskRef]] = {}
     refs = registered() or []
     for start in range(0, len(refs), AT_ONCE):
         if start:
@@ -130,14 +130,14 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
         for ref in refs[start : start + AT_ONCE]:
             if (task := ref()) is not None and not task.done():
                 key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
-                crowds.setdefault(key, []).append(ref)
-    largest = sorted(crowds.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]
+                clusters.setdefault(key, []).append(ref)
+    largest = sorted(clusters.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]
     waiting = []
-    for (is_main, _), crowd in largest:
-        task = next(filter(None, (ref() for ref in crowd)), None)
+    for (is_main, _), cluster in largest:
+        task = next(filter(None, (ref() for ref in cluster)), None)
         if task is not None:
-            waiting.append(WaitingTasks(coroutine.of_task(task), len(crowd), is_main))
-    return sum(map(len, crowds.values())), tuple(waiting)
+            waiting.append(WaitingTasks(coroutine.of_task(task), len(cluster), is_main))
+    return sum(map(len, clusters.values())), tuple(waiting)
 
 
 def _is_awaited_by_loop(task: Task[Any]) -> bool:

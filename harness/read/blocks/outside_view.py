@@ -98,5 +98,5 @@ def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: C
 def _suspect(turn: Blocked, stack: TurnStack) -> StepCandidate | None:
     # Dumps from outside have bare function names.
     begins_with = stack.frames[0].function.rpartition(".")[2] if stack.frames else ""
-    fitting = [who for who in turn.suspects if who.coroutine.rpartition(".")[2] == begins_with]
+    fitting = [who for who in turn.candidates if who.coroutine.rpartition(".")[2] == begins_with]
     return fitting[0] if len(fitting) == 1 else None

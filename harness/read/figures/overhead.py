@@ -56,7 +56,7 @@ def profile(history: History) -> ProfileFigures:
     """The samples, and the files of other profilers."""
     artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
-    samples, ticks = sum(event.looks for event in counted), sum(event.ticks for event in counted)
+    samples, ticks = sum(event.stacks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)
     if not samples:
         late = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)

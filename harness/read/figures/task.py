@@ -105,7 +105,7 @@ def cancelled(history: History) -> tuple[Cancelled, ...]:
     longest: dict[tuple[int, str, int], Cancelled] = {}
     for pid, taken in _by_process(history).items():
         for census in taken:
-            for cluster in census.crowds:
+            for cluster in census.clusters:
                 of = places.get((pid, cluster.place))
                 if of is None or not cluster.cancelled:
                     continue
@@ -132,7 +132,7 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
     first, last, places = taken[0], taken[-1], _places(history)
     others = OTHERS + (TASK_OF_WAIT_FOR if _python(pid, history) < (3, 12) else 0)
     time_ns, cpu_ns = last.at_ns - first.at_ns, last.cpu_ns - first.cpu_ns
-    for cluster in last.crowds:
+    for cluster in last.clusters:
         of = places.get((pid, cluster.place))
         if of is None or cluster.count < LEAST or cluster.count < cluster.seen * STAYED:
             continue
@@ -160,11 +160,11 @@ def _leaks_of(pid: int, taken: list[TasksCounted], history: History) -> Iterator
 
 
 def _count(census: TasksCounted, place: int) -> int:
-    return sum(cluster.count for cluster in census.crowds if cluster.place == place)
+    return sum(cluster.count for cluster in census.clusters if cluster.place == place)
 
 
 def _cluster(census: TasksCounted, place: int) -> TaskCluster | None:
-    return next((cluster for cluster in census.crowds if cluster.place == place), None)
+    return next((cluster for cluster in census.clusters if cluster.place == place), None)
 
 
 def _others_ended(few: TasksCounted, most: TasksCounted, place: int, least: float) -> bool:

@@ -111,9 +111,9 @@ def _context(event: Sampled | Sample) -> dict[str, str]:
 def _each(event: Sampled) -> tuple[Tick, ...]:
     """The ticks of an event; records of older versions have the time of the first one only."""
     tick_ns = 1e9 / event.hz
-    if len(event.looks) < 2:
+    if len(event.offsets) < 2:
         return (Tick(round(event.at_ns - event.count * tick_ns), event.at_ns),)
-    pairs = zip(event.looks[::2], event.looks[1::2], strict=False)
+    pairs = zip(event.offsets[::2], event.offsets[1::2], strict=False)
     ends = ((event.at_ns + since_us * 1000, count) for since_us, count in pairs)
     return tuple(Tick(round(at_ns - count * tick_ns), at_ns) for at_ns, count in ends)
 

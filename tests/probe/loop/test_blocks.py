@@ -343,7 +343,7 @@ def test_whose_code_is_blamed_can_be_chosen(asked: tuple[str, ...], blamed: str,
 
 
 def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path: Path) -> None:
-    """Nobody inside can look while it runs, and it is over at once afterwards: it is among the suspects."""
+    """Nobody inside can look while it runs, and it is over at once afterwards: it is among the candidates."""
     program = """
         import asyncio, random
         numbers = [random.random() for _ in range(600_000)]
@@ -363,5 +363,5 @@ def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path: Pat
 
     (block,) = seen.blocks
     sampled = {sample.task for sample in block.samples}
-    suspects = {suspect.task: suspect.coroutine for suspect in block.suspects}
+    suspects = {suspect.task: suspect.coroutine for suspect in block.candidates}
     assert "sorter" in sampled or (suspects["sorter"], suspects["other"]) == ("work", "sleep")

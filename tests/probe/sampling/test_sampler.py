@@ -183,7 +183,7 @@ def test_each_look_has_its_time(tmp_path: Path) -> None:
 
     found: Counter[str] = Counter()
     for sample in seen.of(Sampled):
-        looks = sample.looks or (0, sample.count)
+        looks = sample.offsets or (0, sample.count)
         assert sum(looks[1::2]) == sample.count
         times = [sample.at_ns + since_us * 1000 for since_us in looks[::2]]
         assert times == sorted(times)

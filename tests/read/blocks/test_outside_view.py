@@ -194,7 +194,7 @@ def test_a_step_that_only_the_outside_saw_is_of_the_one_task_it_fits(
     )
     made.write(
         "target",
-        Blocked(made.at(4.0), 300 * MS, True, 4242, 0, (), victims=(), victims_total=0, suspects=suspects),
+        Blocked(made.at(4.0), 300 * MS, True, 4242, 0, (), victims=(), victims_total=0, candidates=suspects),
     )
     witness(made, 4.05, LOOP, ("log.py", 5, "parse"), ("log.py", 9, "decode"))
 

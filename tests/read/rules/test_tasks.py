@@ -50,7 +50,7 @@ def censuses(
             pending=count + 1,
             cpu_ns=second * 1_000_000_000,
             descriptors=10 + descriptors * count,
-            crowds=(event.TaskCluster(0, count, seen or arrived, **crowd),) if count else (),
+            clusters=(event.TaskCluster(0, count, seen or arrived, **crowd),) if count else (),
             closing=closing_from is not None and second >= closing_from,
         )
         made.write("target", taken)
@@ -136,7 +136,7 @@ def test_a_cluster_that_grew_fast_is_a_leak_when_others_came_and_ended(
                 pending=3 + count * (1 + others),
                 cpu_ns=min(census, 12) * 10_000_000,
                 descriptors=12,
-                crowds=(crowd,) if count else (),
+                clusters=(crowd,) if count else (),
             ),
         )
 
