@@ -1,4 +1,4 @@
-"""Measures, when the process ends, what timing one turn and logging one step cost in this process."""
+"""Measures the cost of timing one turn and of logging one step, when the process ends."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The probe in one process: waits for a loop to run, and opens a `ProbeSession` then.
 
-A process that never runs a loop pays for one small file. Errors in here are written to the record or counted;
-they never reach the target. Every Python process of the target pays for the imports at the top, so they are
-few.
+A process that never runs a loop pays for one small file. Errors in here are recorded or counted, and never
+reach the target. Every Python process of the target pays for the imports at the top, so they are few.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class _LineRun:
             await self._wait_done(done)
 
     async def _wait_done(self, done: threading.Event) -> None:
-        """Wait for the tasks that the command has registered, and for its others until it reports its end.
+        """Wait for the tasks that the command has registered; for others, until the command reports its end.
 
         It may report its end too early, as the option ``--help`` of aiomonitor's own commands does.
         """

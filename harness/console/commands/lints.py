@@ -33,7 +33,7 @@ WARNING, NOTE = "warning", "note"
 
 # A longer step should have yielded.
 UNYIELDING_NS = 1_000_000_000
-# Fewer polls than this are ignored; of more, the share after which a task woke itself.
+# The polls needed to judge a task, and the share of them after which it woke itself.
 POLLS, ITSELF = 20, 0.5
 # A leak: the tasks at one line grew in each of this many censuses, and to at least this number.
 CENSUSES, LEAKED = 4, 20

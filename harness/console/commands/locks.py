@@ -1,4 +1,4 @@
-"""`locks`: which tasks wait for which lock, event or future, which tasks hold it, and deadlocks."""
+"""`locks`: the tasks that wait for or hold each lock, event or future, and deadlocks."""
 
 from __future__ import annotations
 

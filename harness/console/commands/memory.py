@@ -1,4 +1,4 @@
-"""`memory`: the process's memory, and, traced for some seconds, the lines that allocate what stays."""
+"""`memory`: the process's memory, or, traced for some seconds, the lines that allocate without freeing."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ OK, FAILED, REFUSED, USAGE = "ok", "failed", "refused", "usage"
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """The result of a line: text for people, and JSON if the line asked for it."""
+    """The result of a line: text for users, and JSON if the line requested it."""
 
     status: str
     text: str
@@ -116,7 +116,7 @@ class ConsoleSession:
         line = line.strip()
         if line.startswith("{"):
             return self._handle_request(line)
-        if not line or line == "\x04":  # the end of input, as a terminal types it
+        if not line or line == "\x04":  # the end of input, as a terminal sends it
             return not line
         result = self._execute(line, _LineClient(self, wants_json=_wants_json(line)), columns=COLUMNS)
         if str(result):

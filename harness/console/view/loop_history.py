@@ -28,7 +28,7 @@ class Second:
     length_ns: int
     turns: int
     busy_ns: int
-    longest_ns: int  # of the longest turn, approximately; an unfinished one counts so far
+    longest_ns: int  # of the longest turn, approximately; of an unfinished turn, the time so far
 
 
 @dataclass(slots=True)

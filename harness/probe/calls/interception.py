@@ -179,7 +179,7 @@ class Interception:
         argument: Argument,
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> None:
-        """Replace an own or inherited method of a class written in Python."""
+        """Replace a method of a class written in Python, even an inherited one."""
         if (own := getattr(owner, name, None)) is not None and not self._over:
             timed = self._timed(own, call, argument, may_wait)
             self._replacements.append(Replacement(owner, name, timed))

@@ -76,7 +76,7 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns without a wait between them
     set_again = began + set_every
-    # How many short turns may follow before everything else is checked: left of those given.
+    # Short turns that may follow before everything else is checked: those left, of those given.
     at_most = max(1, min(MOST_LEFT, int(set_every * LATER / SHORT_S)))
     left = given = at_most
 

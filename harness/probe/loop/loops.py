@@ -104,7 +104,7 @@ class Loops:
         self.collector.remove()
 
     def abandon(self) -> None:
-        """Release in a child after `fork` the parent's pages, timers and running loop."""
+        """Release the parent's pages, timers and running loop in a child after `fork`."""
         self.collector.remove()
         self._watchdog.abandon()
         for lane in self._lanes:
@@ -182,7 +182,7 @@ class _Lane:
         self._forget(watchdog)
 
     def abandon(self) -> None:
-        """Count nothing more in a child after `fork`, and close what the parent has open."""
+        """Stop counting in a child after `fork`, and close the parent's timer there."""
         self.turns.abandon()
         if self._watched is not None:
             self._watched.timer.close()

@@ -12,7 +12,7 @@ from ..hooks.state import loop_state
 from ..tasks import census, identity
 from .victims import MOST_CALLBACKS
 
-# More candidates than this would say nothing about the one that ran.
+# More candidates than this would not help to find the one that ran.
 NAMED = 100
 
 

@@ -50,7 +50,7 @@ class LoopWatch:
         return True
 
     def abandon(self) -> None:
-        """Release in a child after `fork` what is the parent's."""
+        """Release what is the parent's, in a child after `fork`."""
         loop_hook.unsubscribe(self._changed)
         self.loops.abandon()
 

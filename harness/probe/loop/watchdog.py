@@ -90,7 +90,7 @@ class Stall:
 
 @dataclass(slots=True, eq=False, repr=False)
 class WatchedThread:
-    """One thread's loops under watch."""
+    """The watched loops of one thread."""
 
     turns: Turns
     timer: DeadMan
@@ -138,7 +138,7 @@ class Watchdog:
         self._poll.register(watched.timer.fd, select.EPOLLIN | select.EPOLLET)
 
     def remove(self, watched: WatchedThread) -> None:
-        """Stop watching; the timer can be closed."""
+        """Stop watching; then the timer can be closed."""
         if self._watched.pop(watched.timer.fd, None) is not None:
             self._poll.unregister(watched.timer.fd)
 
