@@ -266,6 +266,12 @@ def test_start_is_bounded(
 def test_cancelled_start_leaves_nothing(when: str, loop_factory: LoopFactory, tmp_path: Path) -> None:
     """A cancelled start ends the process and re-raises the cancellation."""
     command, told = program(tmp_path, NEVER_READY)
+
+    async def first_process() -> None:
+        await (await asyncio.create_subprocess_exec(sys.executable, "-c", "")).wait()
+
+    # libuv opens a pipe for its signals with the first process, and keeps it.
+    run(loop_factory, first_process())
     before, others = descriptors(), children()
 
     async def cancel() -> int | None:
