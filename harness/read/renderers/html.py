@@ -1,6 +1,6 @@
 """`report.html`: one self-contained file that needs no network.
 
-All computation is done here, in `figures/chart.py` or in `samples/flame_graph.py`; the templates in `page/`
+All computation is done here, in `chart.py` or in `samples/flame_graph.py`; the templates in `page/`
 lay out one section each, and the scripts beside them handle mouse and keyboard. All text is escaped by Jinja
 or passed as JSON, because names come from the target.
 """
