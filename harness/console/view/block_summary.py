@@ -13,6 +13,7 @@ from ...record.observation import Blocked, Frame
 from ...record.value import replace
 from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
+from ..gil_yield import GilYielder
 
 if TYPE_CHECKING:
     from .process import ProcessView
@@ -63,11 +64,13 @@ def kept(process: ProcessView) -> list[BlockSummary]:
             else turn
             for turn in turns
         ]
-    return [
-        BlockSummary(turn, found)
-        for turn in turns
-        for found in diagnose(turn, process.ownership, limit_ns=process.limit_ns)
-    ]
+    blocks: list[BlockSummary] = []
+    gil = GilYielder()
+    for turn in turns:
+        found = diagnose(turn, process.ownership, limit_ns=process.limit_ns)
+        blocks += (BlockSummary(turn, block) for block in found)
+        gil.maybe_yield()
+    return blocks
 
 
 def blockers(blocks: Iterable[BlockSummary]) -> list[BlockerSummary]:

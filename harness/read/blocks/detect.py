@@ -22,15 +22,11 @@ from .outside_view import only_seen_outside, with_outside_samples
 def blocks(history: History) -> tuple[Block, ...]:
     """Every block of every loop, oldest first."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
-    found = [
-        block
-        for turn in (*_latest(history.of(Blocked)), *only_seen_outside(history))
-        for block in _blocks_of(
-            with_outside_samples(turn, history.of(ThreadsDumped), history.ownership(turn.pid)),
-            loops.get((turn.pid, turn.loop)),
-            history,
-        )
-    ]
+    found: list[Block] = []
+    for turn in (*_latest(history.of(Blocked)), *only_seen_outside(history)):
+        ownership = history.ownership(turn.pid)
+        turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)
+        found += _blocks_of(turn, loops.get((turn.pid, turn.loop)), ownership, history)
     return tuple(sorted(found, key=lambda block: block.at_s))
 
 
@@ -60,13 +56,10 @@ def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
     )
 
 
-def _blocks_of(turn: Blocked, loop: Loop | None, history: History) -> Iterator[Block]:
-    ownership, limit_ns, cadence, thread = (
-        history.ownership(turn.pid),
-        history.run.block_limit_ns,
-        CADENCE,
-        "",
-    )
+def _blocks_of(
+    turn: Blocked, loop: Loop | None, ownership: CodeOwnership, history: History
+) -> Iterator[Block]:
+    limit_ns, cadence, thread = history.run.block_limit_ns, CADENCE, ""
     if loop is not None:
         limit_ns, cadence, thread = loop.started.limit_ns, loop.started.cadence, loop.started.thread
     found = list(diagnose(turn, ownership, limit_ns=limit_ns, cadence=cadence, thread=thread))

@@ -5,7 +5,6 @@ Tasks and futures of foreign classes may lack these. Each function then returns 
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from asyncio import Future, Task, TaskGroup
 from collections.abc import Iterable
@@ -57,11 +56,6 @@ def registered_tasks() -> set[TaskRef] | None:
     # `asyncio.all_tasks` is limited to one loop and keeps every task alive while it iterates.
     register: Any = task_register()
     return register.data if register is not None else None
-
-
-def eager_tasks() -> Iterable[Task[Any]]:
-    """The tasks that are in an eager first step now, which the register lacks; none before Python 3.12."""
-    return tuple(getattr(asyncio.tasks, "_eager_tasks", ()))
 
 
 def parent_of_group(group: object) -> Task[Any] | None:
