@@ -23,3 +23,4 @@ class Finding:
     message: str
     file: str | None = None
     line: int | None = None
+    invalid: bool = False  # because of this the measurement cannot be judged; see `judge/outcome.py`

@@ -30,7 +30,14 @@ HINTS = 3
 FINDINGS = 8
 ROOTS = 5
 LABEL = 9  # columns, before each line below the tables
-_COLOURS = dict(zip(OutcomeName, ("green", "red", "yellow", "yellow", "red"), strict=True))
+_COLOURS = {
+    OutcomeName.PASSED: "green",
+    OutcomeName.FAILED: "red",
+    OutcomeName.INVALID: "yellow",
+    OutcomeName.ABORTED: "yellow",
+    OutcomeName.CRASHED: "red",
+    OutcomeName.OBSERVED: "cyan",
+}
 _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red"}
 
 

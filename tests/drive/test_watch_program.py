@@ -57,7 +57,7 @@ def test_stdin_stdout_and_status_are_the_programs(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (5, "HELLO\n")
     assert done.stderr.startswith("own\n")
-    assert "passed The probe detected no event loop in the program" in done.stderr
+    assert "observed The probe detected no event loop in the program" in done.stderr
 
 
 def test_a_block_is_reported_and_does_not_change_the_status(tmp_path: Path) -> None:

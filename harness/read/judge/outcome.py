@@ -24,14 +24,22 @@ class OutcomeName(StrEnum):
     INVALID = "invalid"
     ABORTED = "aborted"
     CRASHED = "crashed"
+    OBSERVED = "observed"  # nothing was expected, so nothing could pass
 
 
-_STATUS = dict(zip(OutcomeName, (0, 1, 3, 3, 4), strict=True))
+_STATUS = {
+    OutcomeName.PASSED: 0,
+    OutcomeName.OBSERVED: 0,
+    OutcomeName.FAILED: 1,
+    OutcomeName.INVALID: 3,
+    OutcomeName.ABORTED: 3,
+    OutcomeName.CRASHED: 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended, and the reason in a few words; "" for passed and failed."""
+    """How a run ended, and the reason in a few words; "" for passed, failed and observed."""
 
     name: OutcomeName
     reason: str = ""
@@ -45,7 +53,11 @@ class RunOutcome:
 def outcome(
     history: History, findings: Iterable[Finding], expectations: Iterable[ExpectationResult]
 ) -> RunOutcome:
-    """The worst outcome that applies: crashed target, aborted run, invalid load, failed expectation."""
+    """The worst outcome that applies: crashed target, aborted run, invalid measurement, failed expectation.
+
+    A finding that is invalid at the level of an error breaks any measurement; at a lower level it matters
+    only where a condition is judged.
+    """
     ended = history.last(RunEnded)
     if (crashed := crash(history)) is not None:
         return RunOutcome(OutcomeName.CRASHED, describe_status(crashed.status))
@@ -55,9 +67,11 @@ def outcome(
         return RunOutcome(OutcomeName.ABORTED, INTERRUPTED)
     if failed(history):
         return RunOutcome(OutcomeName.CRASHED, ended.error)
-    # Errors of the load and of the record concern the measurement, the others the target.
-    broken = next((f for f in findings if f.level == Level.ERROR and f.rule in ("load", "record")), None)
+    judged = tuple(expectations)
+    broken = next((f for f in findings if f.invalid and (judged or f.level == Level.ERROR)), None)
     if broken is not None:
         return RunOutcome(OutcomeName.INVALID, broken.message)
-    met = all(judged.passed for judged in expectations)
+    if not judged:
+        return RunOutcome(OutcomeName.OBSERVED)
+    met = all(expectation.passed for expectation in judged)
     return RunOutcome(OutcomeName.PASSED if met else OutcomeName.FAILED)

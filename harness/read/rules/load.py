@@ -19,7 +19,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99
     if limit_ms is not None and late_ms is not None and late_ms > limit_ms:
         message = f"the load came late: p99 {duration(late_ms)}, limit {duration(limit_ms)}"
-        yield Finding("load", Level.ERROR, message)
+        yield Finding("load", Level.ERROR, message, invalid=True)
     if load.failed:
         unanswered = sum(request.done_ns is None for request in history.requests)
         part = f", {unanswered:,} of them without an answer" if unanswered else ""

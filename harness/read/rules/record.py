@@ -17,7 +17,8 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:
-        yield Finding("record", Level.ERROR, f"the run could not be carried out as asked: {ended.error}")
+        message = f"the run could not be carried out as asked: {ended.error}"
+        yield Finding("record", Level.ERROR, message, invalid=True)
     for source in history.sources:
         opened, closed = source.opened, source.closed
         who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
@@ -25,8 +26,11 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             message = f"{who} was cut off: its last line is missing, and with it up to 100 ms of events"
             yield Finding("record", Level.NOTE, message)
         elif closed.dropped:
-            level = Level.ERROR if opened is not None and opened.role == "driver" else Level.WARNING
-            yield Finding("record", level, f"{who} dropped {plural(closed.dropped, 'event')}")
+            # Requests that are not in the record cannot be judged.
+            is_driver = opened is not None and opened.role == "driver"
+            level = Level.ERROR if is_driver else Level.WARNING
+            message = f"{who} dropped {plural(closed.dropped, 'event')}"
+            yield Finding("record", level, message, invalid=is_driver)
         if source.damaged:
             yield Finding("record", Level.WARNING, f"{who} left {plural(source.damaged, 'damaged line')}")
         if source.unknown:

@@ -10,9 +10,10 @@ import pytest
 from harness.read.blocks.starvation import Starvation
 from harness.read.calls.allowlist import Allowlist
 from harness.read.evidence import Evidence
+from harness.read.finding import Finding, Level
 from harness.read.history import load
-from harness.read.judge.expectation import figures, judge
-from harness.read.judge.outcome import OutcomeName, RunOutcome
+from harness.read.judge.expectation import ExpectationResult, figures, judge
+from harness.read.judge.outcome import OutcomeName, RunOutcome, outcome
 from harness.read.judge.verdict import sentence
 from harness.read.report import Report, exit_status
 from harness.record import event
@@ -92,7 +93,38 @@ def test_a_target_that_ended_as_asked_or_well_did_not_crash(
     made = healthy(record)
     made.ended(3, status=status, expected=expected)
 
-    assert ending(made.document()) == ("passed", 0)
+    assert ending(made.document()) == ("observed", 0)
+
+
+def test_a_run_without_conditions_is_observed(record: Record) -> None:
+    """Nothing was expected, so nothing passed."""
+    made = healthy(record)
+    made.ended()
+
+    assert ending(made.document()) == ("observed", 0)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected", "name"),
+    [
+        (Level.ERROR, False, "invalid"),
+        (Level.ERROR, True, "invalid"),
+        (Level.WARNING, True, "invalid"),
+        (Level.WARNING, False, "observed"),
+    ],
+)
+def test_a_finding_can_say_that_the_measurement_cannot_be_judged(
+    record: Record, level: Level, expected: bool, name: str
+) -> None:
+    """An error of this kind always does; a warning does where a condition depends on it."""
+    made = healthy(record)
+    made.ended()
+    made.close()
+    judged = [ExpectationResult("blocks.count", "== 0", 0, passed=True)] if expected else []
+    found = Finding("target", level, "half of it was not seen", invalid=True)
+
+    ended = outcome(load(made.folder), [found], judged)
+    assert (ended.name, ended.reason) == (name, "half of it was not seen" if name == "invalid" else "")
 
 
 def test_an_interrupted_run_is_aborted(record: Record) -> None:
@@ -118,7 +150,7 @@ def test_a_record_without_the_runners_last_word_is_partial(record: Record) -> No
     )
 
 
-@pytest.mark.parametrize(("late_ms", "outcome"), [(80, ("invalid", 3)), (20, ("passed", 0))])
+@pytest.mark.parametrize(("late_ms", "outcome"), [(80, ("invalid", 3)), (20, ("observed", 0))])
 def test_load_that_came_late_is_no_measurement(
     record: Record, late_ms: int, outcome: tuple[str, int]
 ) -> None:
