@@ -28,6 +28,7 @@ from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .load.driver_config import DriverConfig
 from .process.guard import Guard
+from .process.process_tree import ProcessTree
 from .process.target import TargetProcess
 from .process.termination import end
 from .profilers import external, pyspy
@@ -65,8 +66,23 @@ async def run_scenario(
         # Private to this user, and not in the run's folder: the path of a socket is limited to about 100
         # bytes.
         sockets = Path(tempfile.mkdtemp(prefix="harness-"))
-        with Guard(sockets) as guard, GilWatcher(folder, writer.write):
-            await _Run(scenario, run, folder, target_spec, writer, guard, sockets, console, on_progress).run()
+        with (
+            Guard(sockets) as guard,
+            GilWatcher(folder, writer.write),
+            ProcessTree(folder, writer.write) as processes,
+        ):
+            await _Run(
+                scenario,
+                run,
+                folder,
+                target_spec,
+                writer,
+                guard,
+                processes,
+                sockets,
+                console,
+                on_progress,
+            ).run()
     except asyncio.CancelledError:
         interrupted = True
         raise
@@ -86,6 +102,7 @@ class _Run:
     _spec: TargetSpec
     _writer: Writer
     _guard: Guard
+    _processes: ProcessTree
     _sockets: Path
     _console: ConsoleConfig | None
     _on_progress: Callable[[Progress], None]
@@ -129,6 +146,7 @@ class _Run:
         )
         log = self._folder.artefacts / "target.log"
         target = await TargetProcess.start(self._spec, config, log, self._writer.write)
+        self._processes.follow(target.pid)
         stop_signal = signal.Signals[self._spec.stop_signal]
         self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._spec.stop_within_s)
         try:

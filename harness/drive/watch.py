@@ -23,6 +23,7 @@ from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .process.guard import Guard
 from .process.probe_env import environment
+from .process.process_tree import ProcessTree
 from .profilers.external import ExternalProfilers
 
 # Signals that a service manager or a shell sends to this process are meant for the program.
@@ -66,13 +67,19 @@ def watch(
                 on_console(line)
 
     try:
-        with Guard() as guard, GilWatcher(folder, writer.write), _Signals() as signals:
+        with (
+            Guard() as guard,
+            GilWatcher(folder, writer.write),
+            ProcessTree(folder, writer.write) as processes,
+            _Signals() as signals,
+        ):
             try:
                 program = subprocess.Popen(command, env=environment(config, os.environ))
             except OSError as exc:
                 error = f"{command[0]}: cannot be started: {exc.strerror}"
                 raise TargetError(error) from None
             guard.over(program.pid)
+            processes.follow(program.pid)
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
             following = threading.Thread(target=follow, daemon=True)

@@ -56,6 +56,39 @@ class TargetExited(Event):
     expected: bool
 
 
+class ProcessFound(Event):
+    """A process of the run, as the runner first saw it in `/proc`.
+
+    A pid may be reused: *pid* and *began_ns* together identify a process. Written again, with the same two,
+    when the process has replaced its program by `exec`.
+    """
+
+    at_ns: int
+    pid: int
+    parent: int  # when it was first seen; the runner's own pid for the target itself
+    command: tuple[str, ...]  # a long one is cut
+    began_ns: int  # when it was created, by the record's clock, rounded to the kernel's ticks (10 ms)
+    executable: str = ""  # the file it runs; "" if it may not be read
+    uid: int | None = None  # its effective user
+    forked: bool = False  # a copy of its parent that has not called `exec`
+
+
+class ProcessGone(Event):
+    """A process of the run ended. One without this event still ran when the runner stopped looking."""
+
+    at_ns: int
+    pid: int
+    status: int | None  # as `subprocess.Popen.returncode`; null where the kernel does not tell
+    began_ns: int  # as in `ProcessFound`
+
+
+class ProcessesUncounted(Event):
+    """Processes of the run that were not followed, because there were too many; the latest is valid."""
+
+    at_ns: int
+    count: int
+
+
 class FaultInjected(Event):
     """A fault of the scenario became active."""
 

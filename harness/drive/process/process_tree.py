@@ -1,0 +1,222 @@
+"""Follows every process of a run from outside, from its first to its last, whether the probe is in it or not.
+
+A process is one of the run if its parent is, if it belongs to a session or group that one of the run leads or
+led, or if the run's order for the probe stands in its environment. So a daemon that has left the tree is
+still known. Nothing is asked of the processes: the kernel's list is read in a thread of the runner, and a
+descriptor of each process tells its end to the microsecond. A subreaper would know more, but it would change
+the parent that the program sees.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic, monotonic_ns
+from typing import Self
+
+from ...record.event import Event, ProcessesUncounted, ProcessFound, ProcessGone
+from ...record.probe_config import VARIABLE
+from ...record.run import RunFolder
+from . import proc
+
+# A Python that imports asyncio lives for at least twice as long; at 10 ms this would take 1 % of a processor.
+EVERY_S = 0.02
+# The kernel's number of the latest process leads to new ones without a search; where it does not, this does.
+SEARCH_EVERY_S = 0.25
+# More new numbers than this are faster found by a search.
+_RANGE = 500
+# A process is looked at again after this time, then after twice as long, and so on: it soon calls `exec`.
+FIRST_LOOK_NS, LAST_LOOK_NS = 10_000_000, 2_000_000_000
+# Each living process takes one of the runner's descriptors, of which it usually has 1,024.
+LIVING, TOTAL = 400, 5_000
+# What ends together with the target may end a little later.
+_LAST_GASP_S = 0.3
+
+
+@dataclass(slots=True)
+class _Followed:
+    pid: int
+    began_ticks: int
+    pidfd: int
+    found: ProcessFound
+    look_ns: int = 0  # when it is looked at next
+    gap_ns: int = FIRST_LOOK_NS
+
+
+class ProcessTree:
+    """Follows the processes of one run for the duration of the ``with`` block, and writes what it sees."""
+
+    def __init__(self, folder: RunFolder, write: Callable[[Event], object]) -> None:
+        self._mark = f"folder={folder.path}"
+        self._write = write
+        self._clock = proc.StartClock()
+        self._latest = proc.LatestId()
+        self._poll = select.epoll()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._stop, select.EPOLLIN)
+        self._living: dict[int, _Followed] = {}
+        self._by_fd: dict[int, _Followed] = {}
+        # Sessions and groups that processes of the run lead or led, so they outlive their leaders.
+        self._families: set[int] = set()
+        self._total = 0
+        self._uncounted = self._told = 0
+        self._older = self._searched = proc.ids()
+        # Who may adopt an orphan: the first process, and the runner's ancestors.
+        self._reapers = {1, *proc.ancestors(os.getpid())}
+        self._surroundings: frozenset[str] = frozenset()
+        self._last = self._latest.read()
+        self._search_s = 0.0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._follow, name="process-tree", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        for each in self._living.values():
+            os.close(each.pidfd)
+        self._poll.close()
+        self._latest.close()
+        os.close(self._stop)
+
+    def follow(self, pid: int) -> None:
+        """Follow process *pid*, a child of the runner, and all that descend from it."""
+        with self._lock:
+            if (seen := proc.stat(pid)) is not None:
+                self._add(seen)
+            self._surroundings = proc.surroundings(pid)
+            # Its first children may be older than this call.
+            for other in sorted(proc.ids()):
+                if (seen := proc.stat(other)) is not None and seen.parent in self._living:
+                    self._add(seen)
+
+    def _follow(self) -> None:
+        while not self._wait(EVERY_S):
+            with self._lock:
+                self._look()
+        deadline = monotonic() + _LAST_GASP_S
+        while self._living and monotonic() < deadline:
+            self._wait(EVERY_S, last=True)
+            with self._lock:
+                self._look()
+
+    def _wait(self, for_s: float, *, last: bool = False) -> bool:
+        """Wait for the end of a process; true if the run is over."""
+        over = False
+        for fd, _ in self._poll.poll(for_s):
+            if fd == self._stop:
+                over = True
+                self._poll.unregister(fd)
+            elif (gone := self._by_fd.get(fd)) is not None:
+                with self._lock:
+                    self._remove(gone)
+        return over and not last
+
+    def _look(self) -> None:
+        for pid in self._new_ids():
+            if pid not in self._living and (seen := proc.stat(pid)) is not None and self._is_ours(seen):
+                self._add(seen)
+        now_ns = monotonic_ns()
+        for each in [each for each in self._living.values() if each.look_ns <= now_ns]:
+            self._look_at(each, now_ns)
+        if self._uncounted > self._told:
+            self._told = self._uncounted
+            self._write(ProcessesUncounted(now_ns, self._uncounted))
+
+    def _new_ids(self) -> Iterator[int]:
+        before, self._last = self._last, self._latest.read()
+        if monotonic() >= self._search_s:
+            self._search_s = monotonic() + SEARCH_EVERY_S
+            known, self._searched = self._searched, proc.ids()
+            # A parent has the lower number, unless the numbers began anew.
+            yield from sorted(self._searched - known)
+        elif self._last != before:
+            # They began anew, or there are many: the search, which comes soon, finds those that still live.
+            yield from range(before + 1, min(self._last, before + _RANGE) + 1)
+
+    def _is_ours(self, seen: proc.ProcStat) -> bool:
+        if seen.parent in self._living or not self._families.isdisjoint((seen.session, seen.group)):
+            return True
+        # Read only of a process that is new on this machine, and once.
+        order = (proc.environ(seen.pid) or {}).get(VARIABLE, "")
+        return order.partition("\n")[0] == self._mark or self._is_stray(seen)
+
+    def _is_stray(self, seen: proc.ProcStat) -> bool:
+        """Whether a daemon with a clean environment is ours, whose parent came and went between two looks.
+
+        It is an orphan, its session is younger than the run, and it has the target's working directory or
+        one of its channels.
+        """
+        if seen.parent not in self._reapers or seen.session in self._older:
+            return False
+        return not self._surroundings.isdisjoint(proc.surroundings(seen.pid))
+
+    def _add(self, seen: proc.ProcStat) -> None:
+        if seen.pid in self._living:
+            return
+        whose = proc.owner(seen.pid)
+        if whose is None or whose[0] != seen.pid:  # a thread
+            return
+        if len(self._living) >= LIVING or self._total >= TOTAL:
+            self._uncounted += 1
+            return
+        try:
+            pidfd = os.pidfd_open(seen.pid)
+        except OSError:  # it has been reaped, or there are no descriptors left
+            self._uncounted += 1
+            return
+        found = self._found(seen, whose[1])
+        each = _Followed(seen.pid, seen.began_ticks, pidfd, found, monotonic_ns() + FIRST_LOOK_NS)
+        self._living[seen.pid] = self._by_fd[pidfd] = each
+        self._total += 1
+        self._poll.register(pidfd, select.EPOLLIN)
+        self._note_families(seen)
+        self._write(found)
+
+    def _look_at(self, each: _Followed, now_ns: int) -> None:
+        """See whether the process has replaced its program, or begun a session, since the last look."""
+        each.gap_ns = min(each.gap_ns * 2, LAST_LOOK_NS)
+        each.look_ns = now_ns + each.gap_ns
+        seen, whose = proc.stat(each.pid), proc.owner(each.pid)
+        if seen is None or whose is None or seen.began_ticks != each.began_ticks or seen.state == "Z":
+            return  # its descriptor tells of its end
+        self._note_families(seen)
+        found = self._found(seen, whose[1], parent=each.found.parent)
+        before = each.found
+        if found.command and (found.command, found.forked) != (before.command, before.forked):
+            each.found = found
+            each.gap_ns = FIRST_LOOK_NS  # the new program begins just as the first one did
+            each.look_ns = now_ns + FIRST_LOOK_NS
+            self._write(found)
+
+    def _remove(self, gone: _Followed) -> None:
+        at_ns = monotonic_ns()
+        status = proc.returncode(gone.pidfd, gone.pid, uid=gone.found.uid)
+        # Its children, which have another parent now, are those that were found before.
+        self._living.pop(gone.pid, None)
+        self._by_fd.pop(gone.pidfd, None)
+        self._poll.unregister(gone.pidfd)
+        os.close(gone.pidfd)
+        self._write(ProcessGone(at_ns, gone.pid, status, gone.found.began_ns))
+
+    def _note_families(self, seen: proc.ProcStat) -> None:
+        if seen.session == seen.pid or seen.group == seen.pid:
+            self._families.add(seen.pid)
+
+    def _found(self, seen: proc.ProcStat, uid: int, *, parent: int | None = None) -> ProcessFound:
+        return ProcessFound(
+            at_ns=monotonic_ns(),
+            pid=seen.pid,
+            parent=seen.parent if parent is None else parent,
+            command=proc.command(seen.pid),
+            began_ns=self._clock.ns(seen.began_ticks),
+            executable=proc.executable(seen.pid),
+            uid=uid,
+            forked=seen.is_fork,
+        )

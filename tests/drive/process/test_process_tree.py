@@ -1,0 +1,127 @@
+"""The processes of a run, as the runner follows them from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.drive.process import proc
+from harness.drive.process.process_tree import ProcessTree
+from harness.record.event import Event, ProcessFound, ProcessGone
+from harness.record.run import RunFolder
+from tests.support.commanded import wait
+from tests.support.recorded import of_kind
+
+
+class Seen(list[Event]):
+    """What a tree wrote."""
+
+    def found(self, *command: str) -> ProcessFound:
+        """The latest process with this command."""
+        return wait(lambda: [e for e in of_kind(self, ProcessFound) if e.command == command])[-1]
+
+    def gone(self, found: ProcessFound) -> ProcessGone:
+        """Its end."""
+        who = (found.pid, found.began_ns)
+        return wait(lambda: [e for e in of_kind(self, ProcessGone) if (e.pid, e.began_ns) == who])[0]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+FAMILY = "sh -c 'sleep 0.31; exit 7'; sleep 60 & wait"
+
+
+def test_every_process_is_known_with_its_parent_and_its_end(tmp_path: Path, seen: Seen) -> None:
+    """A shell, its child, and a grandchild that is killed, though none of them is a child of the runner's."""
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        shell = subprocess.Popen(["sh", "-c", FAMILY])
+        tree.follow(shell.pid)
+        middle, leaf = seen.found("sh", "-c", "sleep 0.31; exit 7"), seen.found("sleep", "60")
+        os.kill(leaf.pid, signal.SIGKILL)
+        before_ns = time.monotonic_ns()
+        shell.wait()
+        first = seen.found("sh", "-c", FAMILY)
+        ends = [seen.gone(each) for each in (middle, leaf, first)]
+
+    assert (middle.parent, leaf.parent, first.parent) == (shell.pid, shell.pid, os.getpid())
+    assert ends[0].status == 7
+    assert [end.status for end in ends[1:]] == [-signal.SIGKILL, 0]
+    assert abs(ends[1].at_ns - before_ns) < 2e9
+    assert first.began_ns <= middle.began_ns <= leaf.began_ns <= leaf.at_ns
+    # By its clock, and not by that of the machine's start.
+    assert abs(first.began_ns - first.at_ns) < 10e9
+
+
+DAEMONS = {
+    "double fork": "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0: os.execv(*SLEEP)\n os._exit(0)",
+    "double fork, clean environment": (
+        "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0: os.execve(*SLEEP, {})\n os._exit(0)"
+    ),
+    "setsid -f": "os.spawnve(os.P_WAIT, '/usr/bin/setsid', ['setsid', '-f', *SLEEP[1]], {})",
+}
+
+
+@pytest.mark.parametrize("way", DAEMONS)
+def test_a_daemon_that_left_the_tree_is_followed(way: str, tmp_path: Path, seen: Seen) -> None:
+    """Its parents have ended before the runner looked, it has a session of its own, and outlives the rest."""
+    program = f"import os\nSLEEP = '/bin/sleep', ['sleep', '61']\n{DAEMONS[way]}\n"
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        program_process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+        tree.follow(program_process.pid)
+        try:
+            assert program_process.wait() == 0
+        finally:
+            daemon = seen.found("sleep", "61")
+            os.kill(daemon.pid, signal.SIGTERM)
+
+        assert seen.gone(daemon).pid == daemon.pid
+        assert (now := proc.stat(os.getpid())) is not None
+        assert now.session != daemon.pid
+
+
+def test_strangers_are_left_out(tmp_path: Path, seen: Seen) -> None:
+    """What another program starts at the same time is not the run's."""
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        program = subprocess.Popen(["sh", "-c", "sleep 0.32; sleep 0.33"])
+        tree.follow(program.pid)
+        stranger = subprocess.Popen(["sleep", "0.1"], start_new_session=True)
+        stranger.wait()
+        program.wait()
+
+    assert stranger.pid not in {e.pid for e in of_kind(seen, ProcessFound)}
+    assert seen.found("sleep", "0.33").parent == program.pid
+
+
+def test_a_program_replaced_by_exec_is_found_again(tmp_path: Path, seen: Seen) -> None:
+    """The pid and the start stay, the command is the new one."""
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        program = subprocess.Popen(["sh", "-c", "sleep 0.3; exec sleep 0.4"])
+        tree.follow(program.pid)
+        first, second = seen.found("sh", "-c", "sleep 0.3; exec sleep 0.4"), seen.found("sleep", "0.4")
+        program.wait()
+        gone = seen.gone(second)
+
+    assert (first.pid, first.began_ns) == (second.pid, second.began_ns) == (gone.pid, gone.began_ns)
+
+
+def test_a_status_is_known_though_the_parent_has_reaped_its_child(tmp_path: Path) -> None:
+    """Linux 6.15 keeps it for the holder of a descriptor of the process; before, it is unknown and not 0."""
+    child = subprocess.Popen(["sh", "-c", "exit 5"])
+    pidfd = os.pidfd_open(child.pid)
+    child.wait()
+    try:
+        told = proc.returncode(pidfd, child.pid, uid=os.geteuid())
+    finally:
+        os.close(pidfd)
+
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert told == (5 if release >= (6, 15) else None)
