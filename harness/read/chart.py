@@ -33,6 +33,7 @@ class Series:
     tone: str  # its colour, a variable of the style sheet
     style: SeriesStyle
     values: tuple[float | None, ...]
+    dots: tuple[int, ...] = ()  # of points: the steps that have one
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +72,16 @@ def chart(document: Report) -> Chart:
     whole_s = line.step_s * len(line.sent)
     lanes = [
         Lane(
-            "Event loop: longest turn and busy share",
+            "Event loop: busy share (shaded), longest turn (dots) and blocks (red bars)",
             (
                 Series("busy", "share", "--busy", SeriesStyle.AREA, line.busy_ratio),
-                Series("longest turn", "ms", "--line", SeriesStyle.POINTS, line.longest_ms),
+                Series("longest turn", "ms", "--line", SeriesStyle.POINTS, line.longest_ms, _dots(document)),
             ),
         )
     ]
     if document.load is not None:
         lanes += [
-            Lane(
-                "Latency from the due time of a request",
-                (
-                    Series("p50", "ms", "--good", SeriesStyle.LINE, line.p50_ms),
-                    Series("p99", "ms", "--line", SeriesStyle.LINE, line.p99_ms),
-                    Series("max", "ms", "--faint", SeriesStyle.DASHED, line.max_ms),
-                ),
-            ),
+            Lane(f"Latency of the requests due in each {line.step_s:g} s", tuple(_latency(line))),
             Lane("Requests per second", tuple(_requests(line))),
         ]
     return Chart(
@@ -98,6 +92,28 @@ def chart(document: Report) -> Chart:
         bands=tuple(_bands(document, whole_s)),
         stalls=_stalls(document, whole_s),
     )
+
+
+def _dots(document: Report) -> tuple[int, ...]:
+    """The steps whose longest turn is no block: a block has its bar."""
+    line = document.timeline
+    blocked = {
+        index
+        for block in document.blocks
+        for index in range(
+            int(block.at_s / line.step_s), int((block.at_s + block.held_ms / 1000) / line.step_s) + 1
+        )
+    }
+    return tuple(n for n, value in enumerate(line.longest_ms) if value is not None and n not in blocked)
+
+
+def _latency(line: Timeline) -> Iterator[Series]:
+    """The median, a tail that the number of requests in a step supports, and the slowest."""
+    known = [p99 for p99, slowest in zip(line.p99_ms, line.max_ms, strict=True) if slowest is not None]
+    name, tail = ("p90", line.p90_ms) if None in known else ("p99", line.p99_ms)
+    yield Series("p50", "ms", "--good", SeriesStyle.LINE, line.p50_ms)
+    yield Series(name, "ms", "--line", SeriesStyle.LINE, tail)
+    yield Series("slowest", "ms", "--faint", SeriesStyle.DASHED, line.max_ms)
 
 
 def _requests(line: Timeline) -> Iterator[Series]:

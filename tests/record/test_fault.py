@@ -205,11 +205,11 @@ def test_a_fault_is_described_in_one_line() -> None:
     """What happens, where, and how often when that is not always."""
     request = {"id": "a", "in": "shop:total"}
     sleep = Fault.from_request({**request, "kind": "block.sleep", "block_ms": 300.0})
-    cpu = Fault.from_request({**request, "kind": "block.cpu", "block_ms": 20.5, "probability": 0.2})
+    cpu = Fault.from_request({**request, "kind": "block.cpu", "block_ms": 20.5, "probability": 0.015})
     fail = Fault.from_request({**request, "kind": "call.fail", "limit": 3})
 
     assert sleep.describe() == "time.sleep(0.3) in shop:total"
-    assert cpu.describe() == "20.5 ms of computing in shop:total, 20% of the calls"
+    assert cpu.describe() == "20.5 ms of computing in shop:total, 1.5 % of the calls"
     assert fail.describe() == "raises ConnectionError in shop:total, at most 3 times"
 
 

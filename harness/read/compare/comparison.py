@@ -82,7 +82,7 @@ def _changes(base: Report, head: Report) -> Iterator[Change]:
     before, after = base.timeline, head.timeline
     if base.load is not None and head.load is not None:
         yield _change("latency, median of a step", "ms", before.p50_ms, after.p50_ms)
-        yield _change("latency, p99 of a step", "ms", before.p99_ms, after.p99_ms)
+        yield _change("latency, slowest of a step", "ms", before.max_ms, after.max_ms)
         yield _change("completed", "per second", _rates(base), _rates(head), more_is_better=True)
     yield _change("loop busy", "share", before.busy_ratio, after.busy_ratio)
 

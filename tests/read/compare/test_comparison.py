@@ -40,11 +40,11 @@ def test_what_got_slower_is_worse_and_the_rest_is_noise(runs: tuple[Report, Repo
     verdicts = {change.name: change.verdict for change in comparison(before, after, "").changes}
     same = {change.name: change.verdict for change in comparison(after, after, "").changes}
 
-    assert verdicts["latency, p99 of a step"] == "worse"
+    assert verdicts["latency, slowest of a step"] == "worse"
     assert "better" not in verdicts.values()
     assert set(same.values()) == {"noise", ""}
     back = {change.name: change.verdict for change in comparison(after, before, "").changes}
-    assert back["latency, p99 of a step"] == "better"
+    assert back["latency, slowest of a step"] == "better"
 
 
 def test_a_place_that_blocks_now_is_new(runs: tuple[Report, Report]) -> None:
@@ -91,7 +91,7 @@ def test_the_terminal_and_markdown_show_what_changed(runs: tuple[Report, Report]
     terminal_said, markdown_said = shown(between), render(between, "md")
 
     for text in (terminal_said, markdown_said.replace("`", "")):
-        assert re.search(r"▲ +latency, p99 of a step: [\d.]+ ms → [\d.]+ ms ± [\d.]+ ms, worse", text)
+        assert re.search(r"▲ +latency, slowest of a step: [\d.]+ ms → [\d.]+ ms ± [\d.]+ ms, worse", text)
         assert "blocks in Host.restart hosts.py:41: none → 14 × in 4.21 s, new" in text
         assert re.search(
             r"no noise estimate: .*latency, p99 of all [\d.]+ ms → [\d.]+ ms; longest turn", text

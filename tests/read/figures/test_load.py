@@ -91,7 +91,7 @@ def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(
         "driver", event.Sent(0, made.at(0.3), made.at(0.3), ""), event.Completed(0, made.at(0.9), ok=True)
     )
     made.write("driver", event.Sent(1, made.at(0.8), made.at(0.8), ""))
-    for at_s, busy_s in ((0, 0.0), (0.5, 0.1), (1.0, 0.5)):
+    for at_s, busy_s in ((0, 0.0), (0.5, 0.06), (1.0, 0.68)):
         made.write("runner", event.LoopSampled(made.at(at_s), 4242, 0, 1, round(busy_s * 1e9), 0, 0))
     made.ended(1.0)
 
@@ -100,5 +100,5 @@ def test_the_timeline_shows_where_requests_were_due_and_where_answers_came(
     assert line.sent == (0, 1, 0, 1)
     assert (line.completed, line.failed) == ((0, 0, 0, 1), (0, 0, 0, 1))
     assert line.max_ms == (None, 600.0, None, None)
-    assert line.busy_ratio == pytest.approx((0.2, 0.2, 0.8, 0.8))
+    assert line.busy_ratio == pytest.approx((0.2, 0.84, 1.0, 0.68))
     assert line.longest_ms == (None, 600.0, 600.0, 600.0)

@@ -95,7 +95,7 @@
           fill: one.style === "area" ? () => colour(one.tone) : undefined,
           dash: one.style === "dashed" ? [4, 4] : undefined,
           width: one.style === "area" ? 0 : 1.5,
-          points: { show: one.style === "points" || one.style !== "area" && lonely(one.values), size: 5 },
+          points: one.style === "points" ? { show: true, size: 5, filter: () => one.dots } : { show: one.style !== "area" && lonely(one.values), size: 5 },
           paths: { area: uPlot.paths.bars({ size: [1, Infinity] }), points: () => null }[one.style],
         })),
       ],
