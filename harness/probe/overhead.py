@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import selectors
-from asyncio import BaseEventLoop, Task
+from asyncio import BaseEventLoop
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from ..record import page
 from ..record.clock import monotonic_ns
 from .hooks.state.loop_state import run_first
 from .hooks.state.loop_state import selector as loop_selector
+from .hooks.state.task_state import unstarted_task
 from .loop.turns import Turns
 
 TURNS = 500
@@ -66,17 +67,13 @@ def per_step_ns() -> float:
 
 
 def _time_steps(loop: BaseEventLoop) -> int:
-    task = Task(_nothing(), loop=loop)
-    run_first(loop)
+    task = unstarted_task(loop)
     step, context = task.done, copy_context()  # a method of a task, like every step of a task
     began = monotonic_ns()
     for _ in range(STEPS):
         loop.call_soon(step, context=context)
         run_first(loop)
     return monotonic_ns() - began
-
-
-async def _nothing() -> None: ...
 
 
 def _no_turns() -> Turns:
