@@ -11,9 +11,14 @@ Layout, in signed 64-bit words in native byte order:
     9 started_ns 10 stopped_ns (0 while it runs)  11 limit_ns
     12 due       when the waiting loop should wake up (monotonic ns), 0 if there is no such time
     13 looked    when the watchdog last sampled the late loop (monotonic ns)
+    14 since_ns  when the running loop began to run (monotonic ns), 0 while none runs
+    15 ran_ns    how long the loops that have stopped ran, added up
     16 + b       turns of 2**(b-1) to 2**b - 1 nanoseconds, b < 64; all turns shorter than 2**16 nanoseconds
                  are in b = 16
     80 + b       the sum of the durations of those turns in nanoseconds
+    144 late     turns over the limit that are noted below, so far
+    145 + 3 * i  the latest of them, i = number % 64: when it began, its length (ns), and the number of
+                 callbacks it delayed, -1 while that is not known
 """
 
 from __future__ import annotations
@@ -21,14 +26,17 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
 PID, THREAD, TURN, TURNS, BUSY_NS, LONGEST_NS, BLOCKS = 2, 3, 4, 5, 6, 7, 8
-STARTED_NS, STOPPED_NS, LIMIT_NS, DUE, LOOKED = 9, 10, 11, 12, 13
+STARTED_NS, STOPPED_NS, LIMIT_NS, DUE, LOOKED, SINCE_NS, RAN_NS = 9, 10, 11, 12, 13, 14, 15
 COUNTS, SUMS, BUCKETS = 16, 80, 64
+# More than end between two writes of the record, so a killed process loses none of them.
+LATE, LATE_TURNS, LATE_KEPT = 144, 145, 64
 WORDS = 512
 # A healthy loop updates its page only when the watchdog checks it, which may be late by up to this.
 GRACE_NS = 15_000_000
@@ -62,6 +70,18 @@ def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
     return words
 
 
+def note_late(words: memoryview, began_ns: int, held_ns: int) -> None:
+    """Note a turn over the limit, which has just ended."""
+    at = LATE_TURNS + 3 * (words[LATE] % LATE_KEPT)
+    words[at], words[at + 1], words[at + 2] = began_ns, held_ns, -1
+    words[LATE] += 1
+
+
+def note_delayed(words: memoryview, callbacks: int) -> None:
+    """Note how many callbacks the latest turn over the limit delayed."""
+    words[LATE_TURNS + 3 * ((words[LATE] - 1) % LATE_KEPT) + 2] = callbacks
+
+
 class PageView:
     """A page mapped for reading, whose words can be read repeatedly without system calls.
 
@@ -83,6 +103,15 @@ class PageView:
 
 
 @dataclass(frozen=True, slots=True)
+class LateTurn:
+    """A turn over the limit that has ended."""
+
+    at_ns: int
+    held_ns: int
+    delayed: int | None  # callbacks; `None` if the process ended before they were counted
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One reading of a loop's counters."""
 
@@ -99,6 +128,10 @@ class Page:
     limit_ns: int
     counts: tuple[int, ...]  # turns by the number of bits of their duration in nanoseconds
     sums_ns: tuple[int, ...]
+    looked_ns: int = 0  # when the watchdog last sampled the late loop
+    since_ns: int = 0  # when the running loop began to run, 0 while none runs
+    ran_ns: int = 0  # how long the loops before it ran
+    late: tuple[LateTurn, ...] = ()  # the latest turns over the limit, oldest first
 
 
 def read(path: Path) -> Page | None:
@@ -126,4 +159,14 @@ def read(path: Path) -> Page | None:
         limit_ns=words[LIMIT_NS],
         counts=words[COUNTS : COUNTS + BUCKETS],
         sums_ns=words[SUMS : SUMS + BUCKETS],
+        looked_ns=words[LOOKED],
+        since_ns=words[SINCE_NS],
+        ran_ns=words[RAN_NS],
+        late=tuple(_late(words)),
     )
+
+
+def _late(words: tuple[int, ...]) -> Iterator[LateTurn]:
+    for number in range(max(0, words[LATE] - LATE_KEPT), words[LATE]):
+        at_ns, held_ns, delayed = words[LATE_TURNS + 3 * (number % LATE_KEPT) :][:3]
+        yield LateTurn(at_ns, held_ns, delayed if delayed >= 0 else None)

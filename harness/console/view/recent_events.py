@@ -28,8 +28,8 @@ class RecentEvents:
     """Keeps the newest events of each kind."""
 
     def __init__(self) -> None:
-        # Each block may come twice.
-        self._blocks: deque[Blocked] = deque(maxlen=2 * BLOCKS)
+        self._blocks: deque[Blocked] = deque(maxlen=BLOCKS)
+        self._lasting: dict[int, Blocked] = {}  # by loop: the block that had not ended when it was written
         self._spans: deque[SpanEnded] = deque(maxlen=SPANS)
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._in_flight: dict[int, Any] = {}
@@ -38,7 +38,10 @@ class RecentEvents:
     def take(self, event: Event) -> None:
         """Keep an event that was written into the record."""
         if isinstance(event, Blocked):
-            self._blocks.append(event)
+            if event.ended:
+                self._blocks.append(event)
+            else:
+                self._lasting[event.loop] = event
         elif isinstance(event, SpanEnded):
             self._spans.append(event)
         elif not isinstance(event, (ConsoleAudited, ConsoleCounted)):
@@ -57,13 +60,10 @@ class RecentEvents:
         self._in_flight.pop(span.get_span_context().span_id, None)
 
     def blocks(self) -> Sequence[Blocked]:
-        """The blocks, oldest first, each once: the finished event where there are two."""
-        latest: dict[tuple[int, int], Blocked] = {}
-        for block in _copied(self._blocks):
-            known = latest.get((block.loop, block.at_ns))
-            if known is None or not known.ended:
-                latest[block.loop, block.at_ns] = block
-        return tuple(latest.values())[-BLOCKS:]
+        """The blocks, those that have ended first, oldest first; each once: ended if it has."""
+        lasting = tuple(self._lasting.copy().values())
+        latest = {(block.loop, block.at_ns): block for block in (*lasting, *_copied(self._blocks))}
+        return tuple(sorted(latest.values(), key=lambda block: not block.ended))
 
     def spans(self) -> Sequence[SpanEnded]:
         """The spans that have ended, oldest first."""

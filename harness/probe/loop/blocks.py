@@ -1,4 +1,6 @@
-"""Writes a `Blocked` event when a loop is first sampled over the limit, and another when the turn is over."""
+"""Writes the `Blocked` events: when a loop is first sampled over the limit, at growing intervals while it is
+late, and when the turn is over.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import thread_time_ns
 
-from ...record.clock import monotonic_ns
 from ...record.observation import Blocked, DelayedStep, Observation
 from ...record.value import replace
 from ..threads import other_threads, usage
@@ -29,27 +31,44 @@ class BlockWriter:
         self._collector = collector
         self._write = write
 
-    def seen(self, stall: Stall) -> None:
-        """Called while the loop is late, so that even a process that is then killed has named its block."""
-        self._write(self._blocked(stall, monotonic_ns(), ended=False))
+    def seen(self, turns: Turns, stall: Stall, now_ns: int) -> None:
+        """Called while the loop is late, so that a process that is then killed has named its block.
+
+        On any thread.
+        """
+        victims: tuple[DelayedStep, ...] = ()
+        total = 0
+        if (loop := turns.loop) is not None:
+            stall.waiting.scan_timers(loop, now_ns)
+            with suppress(OSError, ValueError):  # the loop is closing its selector
+                stall.waiting.scan_files(turns.ready_files(elsewhere=True), stall.began_ns, now_ns)
+            victims, total = stall.waiting.victims(stall.began_ns, now_ns, least_ns=LEAST_DELAY_NS)
+        event = self._blocked(stall, now_ns, ended=False, victims=victims, victims_total=total)
+        if stall.is_over:
+            return  # the loop's thread has written it, with its real end
+        self._write(event)
 
     def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
         """Called on the loop's thread when it has woken up late, before any callback has run."""
         stall.woke_ns = woke_ns
         if turns.loop is not None:
             stall.waiting.scan_timers(turns.loop, woke_ns)
-            stall.waiting.scan_files(turns.ready_files(), stall.began_ns)
+            stall.waiting.scan_files(turns.ready_files(), stall.began_ns, woke_ns)
         _note_other_threads(stall, woke_ns)
 
-    def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> None:
-        """Called on the loop's thread after a late turn, before the callbacks that waited have run."""
+    def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> int:
+        """Called on the loop's thread after a late turn, before the callbacks that waited have run.
+
+        Returns:
+            The number of callbacks that waited.
+        """
         _note_other_threads(stall, ended_ns)
         victims: tuple[DelayedStep, ...] = ()
         total = 0
         if turns.loop is not None:
             stall.waiting.scan_ready(turns.loop, ended_ns)
             stall.waiting.scan_timers(turns.loop, ended_ns)
-            stall.waiting.scan_files(turns.ready_files(), stall.began_ns)
+            stall.waiting.scan_files(turns.ready_files(), stall.began_ns, ended_ns)
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
         if turns.loop is not None and not any(sample.task for sample in event.samples):
@@ -58,6 +77,7 @@ class BlockWriter:
         self._write(
             replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
         )
+        return total
 
     def _blocked(
         self,

@@ -179,6 +179,7 @@ class _Lane:
     def detach(self, watchdog: Watchdog) -> None:
         """Stop watching the loop, if one runs; it may be in the middle of a turn."""
         self.turns.detach()
+        self.turns.stopped()
         self._forget(watchdog)
 
     def abandon(self) -> None:
@@ -196,7 +197,8 @@ class _Lane:
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
             if (watched := self._watched) is not None:
-                self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
+                delayed = self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
+                page.note_delayed(self.turns.words, delayed)
         except Exception as exc:
             self._loops.on_error("blocks", exc)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import thread_time_ns
 
 from ...record import page
-from ...record.clock import monotonic
+from ...record.clock import monotonic, monotonic_ns
 from ..hooks.selector_slot import SelectorSlot
 from . import epoll_timing
 from .deadman import DeadMan
@@ -26,7 +26,7 @@ from .heartbeat import Heartbeat
 EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
 # A killed process loses at most the counts of this time.
 WRITE_EVERY_NS = 100_000_000
-# Level-triggered selectors: an additional `select` takes nothing from the loop's next one.
+# Level-triggered selectors: an additional `select` takes nothing from the loop's next one. Epoll is first.
 _NAMES = ("EpollSelector", "PollSelector", "SelectSelector")
 _LASTING = [getattr(selectors, name) for name in _NAMES if hasattr(selectors, name)]
 
@@ -85,6 +85,7 @@ class Turns:
         self.loop, self._timer = loop, timer
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
+        self.words[page.SINCE_NS] = monotonic_ns()
         if (slot := SelectorSlot.of(loop)) is None:
             self._heartbeat = Heartbeat(loop, timer, self)
             return BEATS
@@ -111,9 +112,16 @@ class Turns:
         if self._heartbeat is not None:
             self._heartbeat.end()
             self._heartbeat = None
-        self.words[page.TURN] = self.words[page.DUE] = 0
-        self.write_page()
+        self.stopped()
         self.loop = None
+
+    def stopped(self) -> None:
+        """Note on the page that no loop runs here, or is watched, any more."""
+        self.words[page.TURN] = self.words[page.DUE] = 0
+        since_ns, self.words[page.SINCE_NS] = self.words[page.SINCE_NS], 0
+        if since_ns:
+            self.words[page.RAN_NS] += monotonic_ns() - since_ns
+        self.write_page()
 
     def state(self) -> tuple[int, int]:
         """When the running turn began, and when the waiting loop is due (ns); at least one of them is 0."""
@@ -151,14 +159,16 @@ class Turns:
         words[page.TURNS] = sum(counts)
         words[page.BUSY_NS] = sum(sums)
 
-    def ready_files(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """The files and sockets that are ready now; to be called on the loop's thread.
+    def ready_files(self, *, elsewhere: bool = False) -> list[tuple[selectors.SelectorKey, int]]:
+        """The files and sockets that are ready now; *elsewhere*: called on another thread than the loop's.
 
-        This hides nothing from the loop: these selectors report a file for as long as it is ready.
+        This hides nothing from the loop: these selectors report a file for as long as it is ready. Only epoll
+        may be asked by two threads at once.
         """
-        if self._slot is None or (kind := self._slot.kind) not in _LASTING:
+        slot = self._slot
+        if slot is None or slot.kind not in (_LASTING[:1] if elsewhere else _LASTING):
             return []
-        return kind.select(self._slot.selector, 0)  # type: ignore[no-any-return]
+        return slot.kind.select(slot.selector, 0)  # type: ignore[no-any-return]
 
     # --- called by the timing (`epoll_timing.py`, `heartbeat.py`); none of this may raise into the loop
 
@@ -196,6 +206,8 @@ class Turns:
             self.words[page.LONGEST_NS] = held_ns
         if held_ns >= self.limit_ns:
             self.words[page.BLOCKS] += 1
+            page.note_late(self.words, began_ns, held_ns)
+            self.write_page()  # the process may be killed before the next one
             self._on_late(began_ns, ended_ns)
 
     def overslept(self, due_s: float, woke_s: float) -> None:

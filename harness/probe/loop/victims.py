@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Handle, Task
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
@@ -43,6 +42,7 @@ class DelayedCallbacks:
 
     def __init__(self) -> None:
         self._seen: dict[int, _Delayed] = {}
+        self._polled_ns = 0  # when the files were last looked at
 
     def scan_ready(self, loop: AbstractEventLoop, since_ns: int) -> None:
         """Add the callbacks in the ready queue that are not known yet, as waiting since *since_ns*."""
@@ -51,20 +51,19 @@ class DelayedCallbacks:
                 self._remember(handle, since_ns)
 
     def scan_timers(self, loop: AbstractEventLoop, now_ns: int) -> None:
-        """Add the timers that are due and have not run, as waiting since their own time.
-
-        On the loop's thread only: on another one the heap may change during the scan.
-        """
-        for handle in islice(loop_state.timers(loop), MOST_CALLBACKS):
+        """Add the timers that are due and have not run, as waiting since their own time."""
+        # A slice is one step of the interpreter: on another thread the heap may change during the scan.
+        for handle in loop_state.timers(loop)[:MOST_CALLBACKS]:
             due_ns = int(handle.when() * 1e9)  # the loop's clock is `time.monotonic`
             if due_ns <= now_ns:
                 self._remember(handle, due_ns)
 
-    def scan_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int) -> None:
-        """Add the callbacks for the files that are *ready*, as waiting since *since_ns* at the earliest.
+    def scan_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int, now_ns: int) -> None:
+        """Add the callbacks for the files that are *ready* at *now_ns*, as waiting since *since_ns* or later.
 
-        It is not known when a file became ready: the loop has not polled since.
+        It is not known when a file became ready, only that it was not yet at the scan before.
         """
+        since_ns, self._polled_ns = max(since_ns, self._polled_ns), now_ns
         for key, events in ready[:MOST_CALLBACKS]:
             handles = key.data if isinstance(key.data, tuple) else ()
             for event, handle in enumerate(handles, start=EVENT_READ):  # asyncio's (reader, writer)
@@ -82,7 +81,7 @@ class DelayedCallbacks:
         plain callback is named once, so that ten thousand callbacks do not hide the one request that waited
         for all of them.
         """
-        waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in self._seen.values()]
+        waits = [(ended_ns - max(seen.since_ns, began_ns), seen) for seen in tuple(self._seen.values())]
         late = [(wait, seen) for wait, seen in waits if wait >= least_ns and not seen.handle.cancelled()]
         late.sort(key=lambda pair: (pair[1].at_most, -pair[0]))
         of_tasks: list[DelayedStep] = []

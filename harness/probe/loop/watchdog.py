@@ -33,6 +33,9 @@ from .victims import DelayedCallbacks
 
 # Most distinct samples of one block; further ones are merged, which bounds the memory.
 KEPT = 400
+# A block that lasts is written again each time it has become longer by a half, but not more often than this:
+# the process may be killed inside it, and an hour is then written 25 times.
+WRITE_AGAIN_NS = 200_000_000
 # A thread that used less than 1/BUSY_SHARE of a stall did not cause it.
 BUSY_SHARE = 10
 
@@ -55,8 +58,9 @@ class Stall:
     next_up: Handle | None = None  # the callback that runs after the current one
     queue: Sequence[Handle] = ()  # what was ready at the first sample
     kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
-    announced: bool = False
+    write_ns: int = 0  # when it is written next
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
+    is_over: bool = False
 
     def add(
         self, now_ns: int, frame: FrameType, task: Task[Any] | None, ready: Sequence[Handle], fault: str
@@ -94,7 +98,8 @@ class WatchedThread:
 
     turns: Turns
     timer: DeadMan
-    on_seen: Callable[[Stall], None]  # called once per stall, at the first sample over the limit
+    # Called at the first sample over the limit, and at growing intervals while the stall lasts.
+    on_seen: Callable[[Turns, Stall, int], None]
     acting_fault: Callable[[int], str]
     stall: Stall | None = None
     next_look_ns: int = 0
@@ -109,6 +114,7 @@ class WatchedThread:
         """
         stall = self.stall_since(began_ns, ended_ns)
         self.reported_ns, self.stall = began_ns, None
+        stall.is_over = True
         return stall
 
     def stall_since(self, began_ns: int, now_ns: int) -> Stall:
@@ -221,11 +227,11 @@ def _read_kernel(watched: WatchedThread, now_ns: int) -> bool:
         stall.kinds, stall.queue = victims.kinds_of(stall.queue), ()
     _merge(stall)
     since_ns = now_ns - stall.began_ns
-    if since_ns >= turns.limit_ns and not stall.announced and stall.began_ns != watched.reported_ns:
-        stall.announced = True
+    if since_ns >= turns.limit_ns and now_ns >= stall.write_ns and stall.began_ns != watched.reported_ns:
+        stall.write_ns = now_ns + max(since_ns // 2, WRITE_AGAIN_NS)
         if stall.others is None:
             stall.others = other_threads.busy(stacks, since_ns // BUSY_SHARE)
-        watched.on_seen(stall)
+        watched.on_seen(turns, stall, now_ns)
     return True
 
 

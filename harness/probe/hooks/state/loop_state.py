@@ -25,7 +25,7 @@ def ready(loop: AbstractEventLoop) -> Sequence[Handle]:
 
 
 def timers(loop: AbstractEventLoop) -> Sequence[TimerHandle]:
-    """The handles of `call_later` and `call_at`: the loop's own heap, which only its thread may iterate."""
+    """The handles of `call_later` and `call_at`: the loop's heap, which its thread may change any time."""
     return getattr(loop, "_scheduled", ())
 
 
