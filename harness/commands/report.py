@@ -12,6 +12,7 @@ from ..read import formats, terminal
 from ..read.calls.allowlist import Allowlist
 from ..read.compare.comparison import comparison
 from ..read.compare.profile_diff import profile_diff
+from ..read.compare.sameness import not_same
 from ..read.formats import export, publish, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
@@ -52,7 +53,8 @@ def report(
     document = build(history, allowlist=calls_asked.allowlist(Allowlist.of_run(history.run)))
     if against is not None:
         other = load(RunFolder(against))
-        between = comparison(build(other), document, profile_diff(other, history))
+        differing = not_same(other.run, history.run)
+        between = comparison(build(other), document, profile_diff(other, history), differing)
         document = replace(document, difference=between)
     name = name or (formats.of_file(output) if output is not None else None)
     if name is None:

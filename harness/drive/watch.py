@@ -140,17 +140,23 @@ class _Signals:
             program.send_signal(number)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        if number in ENDING and self.stopping is None:
-            # Written later: a handler may interrupt any code, including the writer's.
-            self.stopping = TargetStopping(monotonic_ns(), signal.Signals(number).name)
+        self._note(number)
         if self._program is None:
             self._pending.append(number)
         else:
             self._program.send_signal(number)
 
     def _pass_on_unless_typed(self, number: int, frame: FrameType | None) -> None:
-        if not _in_foreground():
+        if _in_foreground():
+            self._note(number)
+        else:
             self._pass_on(number, frame)
+
+    def _note(self, number: int) -> None:
+        """Keep the first signal that asked the program to end."""
+        if number in ENDING and self.stopping is None:
+            # Written later: a handler may interrupt any code, including the writer's.
+            self.stopping = TargetStopping(monotonic_ns(), signal.Signals(number).name)
 
 
 def _in_foreground() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from . import renderers
 from .family import members
 from .history import History
 from .report import Report
+
+# Maximum length of the other run's id in a file's name.
+LETTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,18 @@ def export(history: History, name: str) -> str | bytes:
 def publish(folder: RunFolder, document: Report) -> Path:
     """Write `report.json` and `report.html` into the run's folder; returns the path of the latter.
 
+    A comparison is written as `report-against-<id>`, beside the run's own report.
+
     Raises:
         UsageError: The folder cannot be written.
     """
+    stem = "report"
+    if document.difference is not None:
+        # The id is read from a manifest, and must not leave the folder.
+        stem = f"report-against-{re.sub(r'[^A-Za-z0-9_-]', '_', document.difference.base_id)[:LETTERS]}"
     for name in ("json", "html"):
-        save(render(document, name), folder.path / f"report.{name}")
-    return folder.path / "report.html"
+        save(render(document, name), folder.path / f"{stem}.{name}")
+    return folder.path / f"{stem}.html"
 
 
 def save(rendered: str | bytes, path: Path) -> None:

@@ -16,6 +16,7 @@ from .blocks.blocker import Blocker
 from .calls.call import Call
 from .compare import summary
 from .compare.comparison import ChangeVerdict, Comparison
+from .compare.headline import headline
 from .finding import Level
 from .judge.outcome import OutcomeName
 from .report import Report
@@ -52,6 +53,8 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
     yield Text.assemble(
         (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
     )
+    if document.difference is not None:
+        yield Text(printable(headline(document.difference)), style="bold")
     new = [call for call in document.calls or () if call.new]
     yield from _section(_blockers, document.blockers, PLACES, "more place")
     yield from _section(_calls, new, PLACES, "more place")

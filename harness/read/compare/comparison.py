@@ -4,6 +4,9 @@ One run of each shows how much a figure varies within a run, from step to step o
 much it varies from run to run. A figure counts as different if the means over the steps differ by more than
 twice the standard error of their difference; a final verdict needs repeated runs. The mean is used because a
 median over the steps hides what affects only a few of them.
+
+Programs that ended by themselves are also compared by their totals: a slower one runs longer, and may be no
+busier.
 """
 
 from __future__ import annotations
@@ -53,29 +56,89 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseFigures:
+    """The figures of the other run that stand at the top of a report; null where it has none."""
+
+    blocks: int
+    held_ms: float
+    longest_ms: float | None
+    lag_p99_ms: float | None
+    busy_ratio: float | None
+    latency_p99_ms: float | None
+    completed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The base is the other run, the head the one that is reported."""
 
     base_id: str
     base_verdict: str
     base_outcome: OutcomeName
+    base: BaseFigures
+    not_same: tuple[str, ...]  # what else differs, such as the command; it may explain all of the rest
+    totals: bool  # both programs ended by themselves
     changes: tuple[Change, ...]
     places: tuple[BlockChange, ...]  # largest change first
     contrast: ProfileDiff | None = field(repr=False)  # of the samples; null if they cannot be compared ...
     no_contrast: str  # ... and why
 
 
-def comparison(base: Report, head: Report, samples: ProfileDiff | str) -> Comparison:
-    """What changed from *base* to *head*; *samples* is the result of `profile_diff` on their records."""
+def comparison(
+    base: Report, head: Report, samples: ProfileDiff | str, not_same: Iterable[str] = ()
+) -> Comparison:
+    """What changed from *base* to *head*.
+
+    Args:
+        base: The other run.
+        head: The run that is reported.
+        samples: The result of `profile_diff` on their records.
+        not_same: The result of `sameness.not_same` on their manifests.
+    """
     return Comparison(
         base_id=base.run.id,
         base_verdict=base.run.verdict,
         base_outcome=base.run.outcome,
-        changes=(*_changes(base, head), *_counts(base, head)),
-        places=block_changes(base.blocks, head.blocks, base.loop.ran_s, head.loop.ran_s),
+        base=_base_figures(base),
+        not_same=tuple(not_same),
+        totals=(totals := _both_ended(base, head)),
+        changes=(*_totals(base, head), *_changes(base, head), *_counts(base, head)),
+        places=block_changes(base.blocks, head.blocks, *(1, 1) if totals else _ran_s(base, head)),
         contrast=samples if isinstance(samples, ProfileDiff) else None,
         no_contrast=samples if isinstance(samples, str) else "",
     )
+
+
+def _base_figures(base: Report) -> BaseFigures:
+    load = base.load
+    return BaseFigures(
+        blocks=len(base.blocks),
+        held_ms=_held_ms(base),
+        longest_ms=base.loop.lag_ms.max,
+        lag_p99_ms=base.loop.lag_ms.p99,
+        busy_ratio=base.loop.busy_ratio,
+        latency_p99_ms=load.latency_ms.p99 if load is not None else None,
+        completed=load.completed if load is not None else None,
+    )
+
+
+def _both_ended(base: Report, head: Report) -> bool:
+    return base.run.target.ended_by_itself and head.run.target.ended_by_itself
+
+
+def _ran_s(base: Report, head: Report) -> tuple[float, float]:
+    return base.loop.ran_s, head.loop.ran_s
+
+
+def _totals(base: Report, head: Report) -> Iterator[Change]:
+    if _both_ended(base, head):
+        yield _count("duration", "ms", base.run.duration_s * 1000, head.run.duration_s * 1000)
+        yield _count("time on the loop", "ms", _busy_ms(base), _busy_ms(head))
+
+
+def _busy_ms(document: Report) -> float | None:
+    busy_ratio = document.loop.busy_ratio
+    return None if busy_ratio is None else round(busy_ratio * document.loop.ran_s * 1000, 3)
 
 
 def _changes(base: Report, head: Report) -> Iterator[Change]:

@@ -1,7 +1,8 @@
 """The samples of two runs side by side: which calls became heavier, which lighter, beyond the noise.
 
-Runs of different length are compared by time per successful request; without load in both, by time per second
-that the loops ran. Calls are identified by function and file, not by line: code moves between versions. Noise
+Runs of different length are compared by time per successful request; programs that ended by themselves by the
+time of the whole run, because that is how long their work took; any others by time per second that the loops
+ran. Calls are identified by function and file, not by line: code moves between versions. Noise
 is twice the standard error of the difference, estimated from the samples (`samples/sampling_error.py`); it
 does not include how much two runs of the same program differ for other reasons.
 """
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from ...record.event import Frame
 from ...stacks.turn_stack import TurnStack
 from ..figures import loop
+from ..figures.target import ended_by_itself
 from ..history import History
 from ..samples.flame_graph import LETTERS, Called, CallTree, Interned, ThreadSamples, thread_of
 from ..samples.sample import SamplingWay, StackSample, stack_samples
@@ -32,6 +34,7 @@ class PerUnit(StrEnum):
     """What the time in a call is divided by."""
 
     REQUEST = "request"
+    RUN = "run"
     SECOND = "second"
 
 
@@ -107,13 +110,20 @@ def profile_diff(base: History, head: History) -> ProfileDiff | str:
     late = {samples[0].way == SamplingWay.LATE for samples in (before, after)}
     if len(late) > 1:
         return "only one of the runs was sampled; the other has samples of late turns only"
-    answered = [sum(request.ok for request in history.requests) for history in (base, head)]
-    per = PerUnit.REQUEST if all(answered) else PerUnit.SECOND
-    units = answered if all(answered) else [loop.ran_s(history) for history in (base, head)]
+    per, units = _units(base, head)
     if not all(units):
         return "no loop ran in one of the runs"
     sides = _Side(base, before, units[0]), _Side(head, after, units[1])
     return _diff(*sides, per, only_late=late == {True})
+
+
+def _units(base: History, head: History) -> tuple[PerUnit, list[float]]:
+    both = (base, head)
+    if all(answered := [float(sum(request.ok for request in history.requests)) for history in both]):
+        return PerUnit.REQUEST, answered
+    if all(map(ended_by_itself, both)):
+        return PerUnit.RUN, [1.0, 1.0]
+    return PerUnit.SECOND, [loop.ran_s(history) for history in both]
 
 
 class _Side:

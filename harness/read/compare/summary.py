@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ..units import duration, measured, plural
+from ..units import duration, measured, plural, printable
 from .block_diff import BlockChange, Trend
 from .comparison import Change, ChangeVerdict, Comparison
 from .profile_diff import FunctionChange, PerUnit, Weight
@@ -31,6 +31,8 @@ def lines(between: Comparison, code: Callable[[str], str]) -> Iterator[ChangeLin
         code: Formats a name from the program.
     """
     changes = between.changes
+    if between.not_same:
+        yield ChangeLine("!", f"not the same: {'; '.join(map(printable, between.not_same))}")
     yield from (_figure(change) for change in changes if change.verdict.moved)
     if still := [change.name for change in changes if change.verdict == ChangeVerdict.NOISE]:
         yield ChangeLine("≈", f"within the noise: {'; '.join(still)}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...record.event import RunEnded, TargetExited, TargetReady, TargetStarted
+from ...record.event import LoadStarted, RunEnded, TargetExited, TargetReady, TargetStarted, TargetStopping
 from ..history import History
+
+# Higher exit statuses stand for a signal.
+_SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,7 @@ class TargetReport:
     command: tuple[str, ...]
     pid: int | None
     exit: int | None
+    ended_by_itself: bool = False  # its work was over: no load, no signal, and nobody stopped it
 
 
 def target(history: History) -> TargetReport:
@@ -24,7 +28,21 @@ def target(history: History) -> TargetReport:
         command=history.run.command,
         pid=started.pid if started else None,
         exit=exited.status if exited else None,
+        ended_by_itself=ended_by_itself(history),
     )
+
+
+def ended_by_itself(history: History) -> bool:
+    """Whether the target ran until its work was over, so that its totals, not its rates, tell how fast it is.
+
+    False for a service: under load, or stopped by a signal.
+    """
+    exited = history.last(TargetExited)
+    was_asked, was_loaded = bool(history.of(TargetStopping)), bool(history.of(LoadStarted))
+    if exited is None or was_asked or was_loaded:
+        return False
+    # A shell, and a program that handles the signal, end with 128 and its number.
+    return 0 <= exited.status <= _SIGNALLED
 
 
 def crash(history: History) -> TargetExited | None:

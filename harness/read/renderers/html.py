@@ -26,6 +26,7 @@ from ..blocks.blocker import Blocker, is_at
 from ..blocks.excerpt import SourceLine, excerpt
 from ..chart import chart
 from ..compare.comparison import Comparison
+from ..compare.headline import headline
 from ..formats import ReportFormat
 from ..report import Report, plain
 from ..samples.flame_graph import Called, FlameGraph
@@ -96,6 +97,7 @@ def _page(document: Report, kept: tuple[str, ...]) -> str:
         speedscope=document.icicle is not None and "speedscope" in kept,
         sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
+        headline=headline(document.difference) if document.difference is not None else "",
         version=version("asyncio-harness"),
         limits=LIMITS,
     )

@@ -9,6 +9,7 @@ from ..blocks.advice import advice
 from ..calls.call import Call
 from ..compare import summary
 from ..compare.comparison import ChangeVerdict, Comparison
+from ..compare.headline import headline
 from ..finding import Level
 from ..formats import ReportFormat
 from ..report import Report
@@ -32,6 +33,8 @@ def _lines(document: Report) -> Iterator[str]:
     run = document.run
     yield f"## {_text(run.verdict)}"
     yield ""
+    if document.difference is not None:
+        yield from (f"**{_text(headline(document.difference))}**", "")
     yield f"**{run.outcome}** · {_text(run.scenario)} · {run.duration_s:.1f} s · Python {_text(run.python)}"
     if document.expectations:
         yield from ("", "| | expected | value |", "|---|---|---|")

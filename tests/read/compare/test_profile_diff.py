@@ -55,6 +55,7 @@ def profiled(record: Record) -> Profiled:
         for n in range(requests):
             made.write("driver", event.Sent(n, made.at(1), made.at(1), f"{n:032x}"))
             made.write("driver", event.Completed(n, made.at(2), ok=True))
+        made.write("runner", event.TargetStopping(made.at(ran_s), "SIGTERM"))
         made.ended(ran_s)
         made.close()
         return load(made.folder)
