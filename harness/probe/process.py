@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 
-from ..record.clock import monotonic_ns
+from .hooks import launch_hook
 from .hooks.builtin_shim import BuiltinShim, hide_frame
+from .hooks.framework_hook import watch_frameworks
 from .hooks.import_hook import PostImportHook
+from .process_marks import ProcessMarks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +50,15 @@ class _ForkIsFine:
 class ProbedProcess:
     """The state of the probe in this process, through `fork`, `exec` and `os._exit`."""
 
-    def __init__(self, order: str) -> None:
-        """*order* is the text of the environment variable (`record/probe_config.py`)."""
+    def __init__(self, order: str, entered: str) -> None:
+        """Mark the process.
+
+        Args:
+            order: The text of the environment variable; see `record/probe_config.py`.
+            entered: How the probe came in; see `record/process/mark.py`.
+        """
         self._order = order
+        self._marks = ProcessMarks(order, entered)
         self._session: ProbeSession | None = None
         self._interception: Interception | None = None
         self._broken = False
@@ -58,18 +66,21 @@ class ProbedProcess:
 
     def enter(self) -> None:
         """Wait for asyncio, uvloop and OpenTelemetry to be imported, and for the process to fork or end."""
-        self._mark_process()
         hooks = PostImportHook()
         hooks.watch("asyncio.events", self._hook_loops)
         hooks.watch("asyncio.base_events", self._hook_tasks)
         hooks.watch("uvloop", self._hook_uvloop)
         hooks.watch("opentelemetry.sdk.trace", self._hook_spans)
+        watch_frameworks(hooks, self._marks.framework)
         if "\ncalls=" in self._order:
             self._intercept(hooks)
         os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
         # These three end the program without running Python's exit handlers.
         for name in ("_exit", "execv", "execve"):
             self._flush_before(name)
+        if os.geteuid() == 0:
+            for name in ("setuid", "seteuid", "setreuid", "setresuid"):
+                self._admit_before(name)
 
     def _hook_loops(self, events: ModuleType) -> None:
         from .hooks import runtime
@@ -78,6 +89,7 @@ class ProbedProcess:
 
         if reason := runtime.why_no_loop_hook(events):
             sys.stderr.write(f"harness: the probe cannot watch loops: {reason}\n")
+            self._marks.unable(reason)
             return
         subscribe(self._loop_changed)
         install(self._shutdown_requested)
@@ -125,6 +137,7 @@ class ProbedProcess:
             except Exception as exc:
                 # The run's folder is gone, or the disk is full; the target must not notice.
                 self._broken = True
+                self._marks.unable(f"it cannot write its record: {exc}")
                 sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
         return self._session
 
@@ -155,7 +168,7 @@ class ProbedProcess:
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
-        self._mark_process()
+        self._marks.forked()
 
     def _flush_before(self, name: str) -> None:
         own = getattr(os, name)
@@ -164,6 +177,10 @@ class ProbedProcess:
             if (session := self._session) is not None:
                 session.leave()
             try:
+                args = launch_hook.with_entry_first(name, args)
+            except Exception:  # noqa: S110  # the program must not notice
+                pass
+            try:
                 own(*args, **kwargs)
             except BaseException as exc:
                 hide_frame(exc)
@@ -171,11 +188,22 @@ class ProbedProcess:
 
         setattr(os, name, BuiltinShim(flushing, own, "os"))
 
-    def _mark_process(self) -> None:
-        """Create a file named after this process, so that a report can tell "no loop ran" from "no probe"."""
-        folder = self._order.partition("\n")[0].removeprefix("folder=")
-        try:
-            with open(f"{folder}/processes/{os.getpid()}-{monotonic_ns():x}", "x") as file:
-                file.write("\n".join(sys.orig_argv))
-        except OSError:
-            pass  # the run's folder is gone
+    def _admit_before(self, name: str) -> None:
+        """Let the user that a worker changes to write into the record, before it does so."""
+        own = getattr(os, name)
+
+        def admitting(*args: object, **kwargs: object) -> None:
+            try:
+                if (uid := launch_hook.new_user(args)) is not None:
+                    from ..record.process import shared_folder
+
+                    shared_folder.admit(self._marks.folder, uid)
+            except Exception:  # noqa: S110  # the program must not notice
+                pass
+            try:
+                own(*args, **kwargs)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+
+        setattr(os, name, BuiltinShim(admitting, own, "os"))

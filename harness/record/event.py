@@ -71,6 +71,28 @@ class ProcessFound(Event):
     executable: str = ""  # the file it runs; "" if it may not be read
     uid: int | None = None  # its effective user
     forked: bool = False  # a copy of its parent that has not called `exec`
+    since_ns: int = 0  # after an `exec`: when it was last seen with the program before
+
+
+class ProcessExamined(Event):
+    """What the runner saw of a process without a probe; the latest is valid.
+
+    Written only for what may be a Python. Of the environment only names and the position of the harness's
+    folder are recorded.
+    """
+
+    at_ns: int
+    pid: int
+    began_ns: int  # as in `ProcessFound`
+    python: str  # its version as far as its files tell: "3.11", "2"; "" if it is none
+    embedded: bool  # Python's library in another program
+    order: str  # the run's order in its environment: "here", "missing", "unreadable"
+    path: str  # the harness's folder on its PYTHONPATH: "first", "later", "missing"; "" if unreadable
+    clues: tuple[str, ...] = ()  # names of variables that name a launcher: "TOX_ENV_NAME", "PEX", ...
+    mapped: tuple[str, ...] = ()  # compiled modules in its memory: "_asyncio", "uvloop", "gevent"
+    shows_asyncio: bool = False  # its `_asyncio` is a file of its own, so it would have been seen
+    polls: bool = False  # it had an epoll descriptor
+    barred: str = ""  # a path that its user may not use: of the harness, or of the record
 
 
 class ProcessGone(Event):

@@ -26,7 +26,10 @@ def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path: Path)
     said = watched(program, tmp_path).said
 
     assert len(said["path"]) == 1
-    assert [name for name in said["inside"] if name != "__pycache__"] == ["sitecustomize.py"]
+    assert {name for name in said["inside"] if not name.endswith(("cache__", ".pyc"))} == {
+        "sitecustomize.py",
+        "usercustomize.py",
+    }
     assert said["loaded"] == []
 
 

@@ -7,12 +7,14 @@ import os
 import struct
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 # A command line can be as long as two megabytes; a record keeps the part that people recognise.
 ARGUMENTS, LETTERS = 64, 500
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 # Of the kernel: the process is a copy of its parent that has not called `exec`.
 _FORKED = 0x40
+_OWNER = (b"Tgid:", b"Uid:", b"Gid:", b"Groups:")
 # `ioctl(pidfd, PIDFD_GET_INFO)`, Linux 6.13; since 6.15 it knows the status of a process that was reaped.
 _INFO_BYTES, _EXIT_BIT, _EXIT_AT = 64, 1 << 3, 60
 _GET_INFO = 3 << 30 | _INFO_BYTES << 16 | 0xFF << 8 | 11
@@ -30,6 +32,15 @@ class ProcStat:
     is_fork: bool
     began_ticks: int  # since the machine's start; pid and this together identify a process
     wait_status: int  # as `os.wait` tells; 0 also while it runs, or if it may not be read
+
+
+@dataclass(frozen=True, slots=True)
+class ProcOwner:
+    """The process that a thread belongs to, and its effective user with all groups."""
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
 
 
 def stat(pid: int) -> ProcStat | None:
@@ -51,16 +62,14 @@ def stat(pid: int) -> ProcStat | None:
     )
 
 
-def owner(pid: int) -> tuple[int, int] | None:
-    """The process that thread *pid* belongs to, and its effective user."""
-    group = uid = None
-    for line in _read(pid, "status").splitlines():
-        if line.startswith(b"Tgid:"):
-            group = int(line.split()[1])
-        elif line.startswith(b"Uid:"):
-            uid = int(line.split()[2])
-            break
-    return None if group is None or uid is None else (group, uid)
+def owner(pid: int) -> ProcOwner | None:
+    """Whose thread or process *pid* is."""
+    lines = (line.split() for line in _read(pid, "status").splitlines())
+    fields = {line[0]: [int(word) for word in line[1:]] for line in lines if line and line[0] in _OWNER}
+    if not {b"Tgid:", b"Uid:", b"Gid:"} <= fields.keys():
+        return None
+    groups = frozenset((fields[b"Gid:"][1], *fields.get(b"Groups:", ())))
+    return ProcOwner(fields[b"Tgid:"][0], fields[b"Uid:"][1], groups)
 
 
 def command(pid: int) -> tuple[str, ...]:
@@ -80,11 +89,28 @@ def environ(pid: int) -> dict[str, str] | None:
 
     What the program has changed since is usually not in it.
     """
-    raw = _read(pid, "environ", 1 << 21)
-    if not raw:
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
         return None
     pairs = (item.decode(errors="replace").partition("=") for item in raw.split(b"\0") if item)
     return {name: value for name, _, value in pairs}
+
+
+def mapped_files(pid: int) -> tuple[str, ...]:
+    """The files in its memory, each once; empty if that may not be read, or it has ended."""
+    lines = _read(pid, "maps", 1 << 20).decode(errors="replace").splitlines()
+    paths = (line.partition("/")[2] for line in lines)
+    return tuple(dict.fromkeys(f"/{path}" for path in paths if path))
+
+
+def descriptors(pid: int, most: int) -> tuple[str, ...]:
+    """What its lowest descriptors are."""
+    try:
+        numbers = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))[:most]  # noqa: PTH208
+    except OSError:
+        return ()
+    return tuple(_link(pid, f"fd/{number}") for number in numbers)
 
 
 def surroundings(pid: int) -> frozenset[str]:

@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from time import monotonic, monotonic_ns
 from typing import Self
 
-from ...record.event import Event, ProcessesUncounted, ProcessFound, ProcessGone
+from ...record.event import Event, ProcessesUncounted, ProcessExamined, ProcessFound, ProcessGone
 from ...record.probe_config import VARIABLE
+from ...record.process import shared_folder
 from ...record.run import RunFolder
-from . import proc
+from ...record.value import replace
+from . import proc, user_access
+from .examination import examine
+from .probe_env import ENTRY
 
 # A Python that imports asyncio lives for at least twice as long; at 10 ms this would take 1 % of a processor.
 EVERY_S = 0.02
@@ -29,7 +33,9 @@ SEARCH_EVERY_S = 0.25
 # More new numbers than this are faster found by a search.
 _RANGE = 500
 # A process is looked at again after this time, then after twice as long, and so on: it soon calls `exec`.
-FIRST_LOOK_NS, LAST_LOOK_NS = 10_000_000, 2_000_000_000
+FIRST_LOOK_NS, LAST_LOOK_NS = 20_000_000, 2_000_000_000
+# A process without a probe is examined at every look in its first second: later it may be gone.
+YOUNG_NS = 1_000_000_000
 # Each living process takes one of the runner's descriptors, of which it usually has 1,024.
 LIVING, TOTAL = 400, 5_000
 # What ends together with the target may end a little later.
@@ -44,16 +50,42 @@ class _Followed:
     found: ProcessFound
     look_ns: int = 0  # when it is looked at next
     gap_ns: int = FIRST_LOOK_NS
+    program_ns: int = 0  # since when it runs this program
+    examined: ProcessExamined | None = None
+
+
+class _Marks:
+    """The processes in which the probe is, by the marks that it leaves in the run's folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._path = folder.processes
+        self._changed_ns = -1
+        self._latest: dict[int, int] = {}
+
+    def has(self, pid: int, since_ns: int) -> bool:
+        """Whether the probe has entered process *pid* since that instant."""
+        try:
+            changed_ns = self._path.stat().st_mtime_ns
+            if changed_ns != self._changed_ns:
+                names = os.listdir(self._path)  # noqa: PTH208
+                marks = sorted((int(at, 16), int(pid)) for pid, _, at in (n.partition("-") for n in names))
+                self._changed_ns, self._latest = changed_ns, {pid: at for at, pid in marks}
+        except (OSError, ValueError):
+            return False
+        return self._latest.get(pid, -1) >= since_ns
 
 
 class ProcessTree:
     """Follows the processes of one run for the duration of the ``with`` block, and writes what it sees."""
 
     def __init__(self, folder: RunFolder, write: Callable[[Event], object]) -> None:
+        self._folder = folder
         self._mark = f"folder={folder.path}"
         self._write = write
         self._clock = proc.StartClock()
         self._latest = proc.LatestId()
+        self._marks = _Marks(folder)
+        self._admitted = {0, os.geteuid()}
         self._poll = select.epoll()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll.register(self._stop, select.EPOLLIN)
@@ -161,7 +193,7 @@ class ProcessTree:
         if seen.pid in self._living:
             return
         whose = proc.owner(seen.pid)
-        if whose is None or whose[0] != seen.pid:  # a thread
+        if whose is None or whose.pid != seen.pid:  # a thread
             return
         if len(self._living) >= LIVING or self._total >= TOTAL:
             self._uncounted += 1
@@ -171,8 +203,8 @@ class ProcessTree:
         except OSError:  # it has been reaped, or there are no descriptors left
             self._uncounted += 1
             return
-        found = self._found(seen, whose[1])
-        each = _Followed(seen.pid, seen.began_ticks, pidfd, found, monotonic_ns() + FIRST_LOOK_NS)
+        found = self._found(seen, whose.uid)
+        each = _Followed(seen.pid, seen.began_ticks, pidfd, found, program_ns=found.at_ns)
         self._living[seen.pid] = self._by_fd[pidfd] = each
         self._total += 1
         self._poll.register(pidfd, select.EPOLLIN)
@@ -181,19 +213,46 @@ class ProcessTree:
 
     def _look_at(self, each: _Followed, now_ns: int) -> None:
         """See whether the process has replaced its program, or begun a session, since the last look."""
+        last_look_ns = each.look_ns - each.gap_ns if each.look_ns else each.found.at_ns
         each.gap_ns = min(each.gap_ns * 2, LAST_LOOK_NS)
         each.look_ns = now_ns + each.gap_ns
         seen, whose = proc.stat(each.pid), proc.owner(each.pid)
         if seen is None or whose is None or seen.began_ticks != each.began_ticks or seen.state == "Z":
             return  # its descriptor tells of its end
         self._note_families(seen)
-        found = self._found(seen, whose[1], parent=each.found.parent)
+        found = self._found(seen, whose.uid, parent=each.found.parent)
         before = each.found
         if found.command and (found.command, found.forked) != (before.command, before.forked):
-            each.found = found
+            each.found = found = replace(found, since_ns=last_look_ns)
             each.gap_ns = FIRST_LOOK_NS  # the new program begins just as the first one did
             each.look_ns = now_ns + FIRST_LOOK_NS
+            each.program_ns, each.examined = now_ns, None
             self._write(found)
+        if whose.uid not in self._admitted:
+            self._admitted.add(whose.uid)
+            shared_folder.admit(str(self._folder.path), whose.uid)
+        if not self._marks.has(each.pid, each.found.since_ns):
+            self._examine(each, whose)
+
+    def _examine(self, each: _Followed, whose: proc.ProcOwner) -> None:
+        """See why there is no probe in the process, and whether it may run a loop."""
+        barred = ""
+        if whose.uid not in (0, os.geteuid()):
+            needed = ((ENTRY / "sitecustomize.py", 4), (self._folder.path, 1))
+            barred = user_access.first_barred(needed, whose.uid, whose.groups)
+        examined = examine(each.found, self._mark, barred)
+        if examined is None:
+            return
+        if monotonic_ns() - each.program_ns < YOUNG_NS:
+            each.gap_ns, each.look_ns = FIRST_LOOK_NS, monotonic_ns() + FIRST_LOOK_NS
+        if (before := each.examined) is not None:
+            # Its environment stays; what it had once counts, though it may be closed or unmapped by now.
+            mapped = tuple(sorted({*before.mapped, *examined.mapped}))
+            polls = examined.polls or before.polls
+            examined = replace(before, mapped=mapped, polls=polls, barred=barred)
+        if examined != before:
+            each.examined = replace(examined, at_ns=monotonic_ns())
+            self._write(each.examined)
 
     def _remove(self, gone: _Followed) -> None:
         at_ns = monotonic_ns()

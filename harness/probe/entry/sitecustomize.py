@@ -2,46 +2,78 @@
 
 Only this folder is added to PYTHONPATH, in first place, so nothing else of the harness becomes importable.
 The probe is loaded under a private name, so it does not clash with a ``harness`` of the target or with
-another version of this one. The environment's own ``sitecustomize`` still runs.
+another version of this one. The ``sitecustomize`` that would have run without the harness still runs.
+
+Every Python that a program starts reads this file, even Python 2, so its syntax is that of all of them.
 """
 
 import os
 import sys
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
-def _enter() -> None:
+
+def _enter():  # type: () -> None
     order = os.environ.get("HARNESS_PROBE")
     if not order or "_harness_inside" in sys.modules:
+        return
+    if sys.version_info < (3, 11):
         return
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     package = ModuleType("_harness_inside")
-    package.__path__ = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
+    package.__path__ = [os.path.dirname(os.path.dirname(_HERE))]
     package.__spec__ = ModuleSpec("_harness_inside", None, is_package=True)
     sys.modules["_harness_inside"] = package
     from _harness_inside.probe.process import ProbedProcess
 
-    ProbedProcess(order).enter()
+    # "usercustomize" if another program's sitecustomize stands before this one and does not run it.
+    ProbedProcess(order, __name__).enter()
 
 
-def _run_the_environments_own() -> None:
+def _run_the_next():  # type: () -> None
+    """Import the module of this name that Python would have found without the harness."""
+    path = list(sys.path)
+    for place, folder in enumerate(sys.path):
+        if os.path.abspath(folder or ".") == _HERE:
+            # What stands before this folder has had its turn, or is what imports this file.
+            path = sys.path[place + 1 :]
+            break
+    if sys.version_info < (3, 5):
+        import imp
+
+        try:
+            found = imp.find_module(__name__, path)
+        except ImportError:
+            return
+        imp.load_module(__name__, *found)
+        return
     from importlib.machinery import PathFinder
 
-    here = os.path.dirname(os.path.abspath(__file__))
-    spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if os.path.abspath(p or ".") != here])
-    if spec is None or spec.loader is None:
+    spec = PathFinder.find_spec(__name__, path)
+    # The next one may itself look for a further one, and find this file again.
+    running = sys.__dict__.setdefault("_harness_running", [])
+    if spec is None or spec.loader is None or spec.origin in running:
         return
     from importlib.util import module_from_spec
 
     module = module_from_spec(spec)
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+    sys.modules[__name__] = module
+    running.append(spec.origin)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        running.remove(spec.origin)
 
 
 try:
     _enter()
-except Exception as exc:
+except Exception:
     # The target must start even when the probe cannot.
-    sys.stderr.write(f"harness: the probe could not enter this process: {exc!r}\n")
-_run_the_environments_own()
+    sys.stderr.write("harness: the probe could not enter this process: %r\n" % (sys.exc_info()[1],))
+try:
+    _run_the_next()
+finally:
+    if not sys.__dict__.get("_harness_running"):
+        sys.__dict__.pop("_harness_running", None)

@@ -1,0 +1,38 @@
+"""The mark that the probe leaves in a run's folder for each process that it enters, with a loop or without.
+
+It is a small text file, ``processes/PID-TIME``: lines ``key=value``, an empty line, and the command, one word
+per line. It is written at the start of every Python process, so this module imports next to nothing. Keys:
+
+    entered    how: "sitecustomize", "usercustomize", "pth", "python"
+    python     "3.11.7"; a version that the probe does not support has a mark, too
+    by         "cpython", "pypy"
+    unable     why the probe watches no loop here
+    framework  another framework whose loop began: "trio"; repeated for each
+    fork       "1" in a forked child, whose command is that of its parent
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def text(facts: dict[str, str], command: Sequence[str]) -> str:
+    """The text of a mark."""
+    head = "".join(f"{key}={_line(value)}\n" for key, value in facts.items())
+    return head + "\n" + "\n".join(map(_line, command))
+
+
+def parse(mark: str) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The facts, each with all its values, and the command."""
+    head, _, command = mark.partition("\n\n") if not mark.startswith("\n") else ("", "", mark[1:])
+    facts: dict[str, list[str]] = {}
+    for line in head.splitlines():
+        key, _, value = line.partition("=")
+        facts.setdefault(key, []).append(value)
+    return facts, tuple(command.split("\n"))
+
+
+def _line(word: str) -> str:
+    return word.replace("\n", " ")
