@@ -29,7 +29,12 @@ def test_the_json_report_has_the_shape_that_scripts_rely_on(full: Full) -> None:
     assert report["schema"] == 1
     run = {"id", "scenario", "started", "duration_s", "outcome", "seed", "python", "commit", "target"}
     assert keys(report["run"]) >= run
-    assert report["run"]["target"] == {"command": ["python", "-m", "shop"], "pid": 4242, "exit": 0}
+    assert report["run"]["target"] == {
+        "command": ["python", "-m", "shop"],
+        "pid": 4242,
+        "exit": 0,
+        "ended_by_itself": False,
+    }
     assert keys(report["load"]) == {"offered", "sent", "completed", "failed", "late_ms", "latency_ms"}
     assert keys(report["load"]["latency_ms"]) == {"p50", "p90", "p95", "p99", "p999", "max"}
     assert keys(report["loop"]) >= {"turns", "busy_ratio", "lag_ms", "tasks"}

@@ -33,7 +33,8 @@ class LoopFigures:
     lag_ms: Lag
     tasks: Tasks
     blocked_turns: int  # turns over the limit by the loops' own counters, recorded or not
-    ran_s: float
+    ran_s: float  # all loops together
+    loops: int = 0  # that were timed
 
 
 def figures(history: History, tasks: Tasks) -> LoopFigures:
@@ -49,6 +50,7 @@ def figures(history: History, tasks: Tasks) -> LoopFigures:
         tasks=tasks,
         blocked_turns=sum(loop.page.blocks for loop in history.loops if loop.page),
         ran_s=ran_s(history),
+        loops=sum(loop.page is not None for loop in history.loops),
     )
 
 

@@ -15,6 +15,9 @@ from .outcome import OutcomeName, RunOutcome
 # Where the frame alone would mislead, because other code took the time.
 _HOW = {"gil": "another thread held the GIL in", "many": "many short callbacks ran, most of the time"}
 
+# A loop that ran for less than this share of the run leaves time that is not the loop's.
+MOST_OF_IT = 0.8
+
 
 def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
     """What happened to the loop, preceded by any doubt about the measurement."""
@@ -53,7 +56,8 @@ def _blocked(evidence: Evidence) -> str:
     blocks, places, total_ms = evidence.blocks, evidence.blockers, evidence.held_ms
     ran_ms = (evidence.loop.ran_s or evidence.duration_s) * 1000
     worst = places[0]
-    text = f"Loop blocked {percent(min(1.0, total_ms / ran_ms))} of the run: {plural(len(blocks), 'block')}"
+    share = percent(min(1.0, total_ms / ran_ms))
+    text = f"Loop blocked {share} of {_whole(evidence)}: {plural(len(blocks), 'block')}"
     happened = _what_happened(worst)
     if len(places) > 1:
         text += f", {worst.total_ms / total_ms * 100:.0f} % of the time {happened}"
@@ -66,6 +70,13 @@ def _blocked(evidence: Evidence) -> str:
     if waits and longest is not None:
         text += f"; tasks waited {plural(waits, 'time')}, for up to {duration(longest)}"
     return text + "."
+
+
+def _whole(evidence: Evidence) -> str:
+    """What a share of the loops' time is a share of."""
+    if (loops := evidence.loop.loops) > 1:
+        return f"the time its {loops} loops ran"
+    return "the run" if evidence.loop.ran_s > MOST_OF_IT * evidence.duration_s else "the time it ran"
 
 
 def _what_happened(place: Blocker) -> str:

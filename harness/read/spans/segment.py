@@ -18,13 +18,20 @@ class Part(StrEnum):
     TASK = "task"  # waiting for another task
 
 
+class Gap(StrEnum):
+    """Time on a critical path before the first decomposed span."""
+
+    BLOCKED = "blocked"  # in a queue, while the loop that was to take it was blocked
+    AWAY = "away"  # in another process, on the way, or in a queue
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One segment; those of a span follow each other without a gap, oldest first."""
 
     at_s: float
     took_ms: float
-    what: Part
+    what: Part | Gap
     who: str  # the function or coroutine that ran, held the loop, worked or was waited for; "" if unknown
     where: str  # its file and line, shortened
     span: str  # the span it was in, "" for none

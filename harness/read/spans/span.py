@@ -10,6 +10,7 @@ from ..blocks.block import Block
 from ..history import History
 from ..percentile import percentiles
 from ..units import ms, seconds
+from .gap import TraceGaps
 from .segment import Parts, Segment
 from .wait_report import SpanTimes
 
@@ -35,6 +36,11 @@ class SpanName:
     executor_ms: float | None = None  # ... and while a thread worked for it
     task_ms: float | None = None  # for another task
     decomposed: int = 0  # how many of the count
+
+    @property
+    def all_decomposed(self) -> bool:
+        """Whether the means are of every span of the name."""
+        return self.decomposed == self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ class Waterfall:
     took_ms: float
     spans: tuple[TraceSpan, ...]
     spans_total: int
-    blocked: bool  # one of its spans held the loop, or waited for it
-    path: tuple[Segment, ...] | None = None  # the critical path of the first span that has one
+    blocked: bool  # one of its spans held the loop or waited for it, or it lay in a queue meanwhile
+    path: tuple[Segment, ...] | None = None  # the critical path to the end of the first span that has one
 
 
 def spans(history: History, decomposed: SpanTimes) -> SpanFigures:
@@ -106,24 +112,29 @@ def traces(history: History, blocks: tuple[Block, ...], decomposed: SpanTimes) -
 
     The slowest of those that held a loop comes first, because its waterfall shows the block itself.
     """
-    held = {block.trace_id for block in blocks} - {""}
-    marked = held | {victim.trace_id for block in blocks for victim in block.victims} - {""}
     by_id: dict[str, list[SpanEnded]] = defaultdict(list)
     for span in history.of(SpanEnded):
         by_id[span.trace_id].append(span)
+    gaps = TraceGaps(history, blocks)
+    held = {block.trace_id for block in blocks} - {""}
+    marked = held | {victim.trace_id for block in blocks for victim in block.victims} - {""}
+    marked |= {trace_id for trace_id in by_id if trace_id not in marked and gaps.hurt(by_id[trace_id])}
     slowest = sorted(by_id, key=lambda trace_id: -_took_ns(by_id[trace_id]))
     chosen = [trace_id for trace_id in slowest if trace_id in held][:1]
     for kept, room in ((marked, TRACES // 2), (by_id, TRACES)):
         others = [trace_id for trace_id in slowest if trace_id in kept and trace_id not in chosen]
         chosen += others[: room - len(chosen)]
     return tuple(
-        _trace(history, by_id[trace_id], decomposed, blocked=trace_id in marked) for trace_id in chosen
+        _trace(history, by_id[trace_id], decomposed, gaps, blocked=trace_id in marked) for trace_id in chosen
     )
 
 
-def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *, blocked: bool) -> Waterfall:
+def _trace(
+    history: History, members: list[SpanEnded], decomposed: SpanTimes, gaps: TraceGaps, *, blocked: bool
+) -> Waterfall:
     parents = {span.span_id: span.parent_id for span in members}
     shown = sorted(members, key=lambda span: (span.start_ns, -span.end_ns))[:TRACE_SPANS]
+    path = decomposed.path(shown)
     return Waterfall(
         trace_id=members[0].trace_id,
         at_s=seconds(history.since_start_ns(min(span.start_ns for span in members))),
@@ -144,7 +155,7 @@ def _trace(history: History, members: list[SpanEnded], decomposed: SpanTimes, *,
         ),
         spans_total=len(members),
         blocked=blocked,
-        path=decomposed.path(shown),
+        path=(*gaps.before(members, path), *path) if path is not None else None,
     )
 
 

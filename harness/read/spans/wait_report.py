@@ -135,7 +135,7 @@ class SpanTimes:
                     span = log.span_at(task, piece.from_ns)
                     waiter = log.frame_of(task).function
                     named = span.name if span is not None else ""
-                    row = (waiter, named, segment.what, segment.who, segment.where, segment.span)
+                    row = (waiter, named, piece.what, segment.who, segment.where, segment.span)
                     waits[row].append(segment.took_ms)
         rows = [WaitedOn(*row, round(sum(each), 3), len(each), max(each)) for row, each in waits.items()]
         return tuple(sorted(rows, key=lambda row: -row.total_ms)[:BLAMED])

@@ -11,12 +11,13 @@ from harness.read.blocks.starvation import Starvation
 from harness.read.calls.allowlist import Allowlist
 from harness.read.evidence import Evidence
 from harness.read.finding import Finding, Level
+from harness.read.formats import render
 from harness.read.history import load
 from harness.read.judge.expectation import ExpectationResult, figures, judge
 from harness.read.judge.outcome import OutcomeName, RunOutcome, outcome
 from harness.read.judge.verdict import sentence
-from harness.read.report import Report, exit_status
-from harness.record import event
+from harness.read.report import Report, build, exit_status
+from harness.record import event, value
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
 from harness.stacks.cause import Cause
@@ -197,6 +198,23 @@ def test_the_verdict_names_the_worst_of_several_lines(record: Record, look: Look
     assert made.document().run.verdict == (
         "Loop blocked 2.0 % of the run: 2 blocks, 75 % of the time in f (a.py:1)."
     )
+
+
+def test_a_share_is_of_the_time_that_the_loops_ran(record: Record, look: Look) -> None:
+    """Which is not the run's if the loop ended before it, or if there were several."""
+    made = record()
+    made.loop(turns_ms=[300], ran_s=5)
+    made.blocked(1, 300, [look("a.py:1 f", span="")])
+    made.ended(20)
+    made.close()
+    history = load(made.folder)
+    (loop,) = history.loops
+    two = replace(history, loops=(loop, replace(loop, started=value.replace(loop.started, loop=1))))
+    one, both = (build(found).run.verdict for found in (history, two))
+
+    assert one.startswith("Loop blocked 6.0 % of the time it ran: 1 block")
+    assert both.startswith("Loop blocked 3.0 % of the time its 2 loops ran: 1 block")
+    assert "of 10.0 s that 2 loops ran" in render(build(two), "html")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Opened:
         began = time.monotonic()
         driver.get(path.as_uri())
         self.took_s = time.monotonic() - began
-        self.report = json.loads(path.with_name("report.json").read_text())
+        self.report = json.loads(path.with_suffix(".json").read_text())
 
     def run(self, script: str, *arguments: object) -> Any:
         """What the page answers to a script."""

@@ -13,7 +13,7 @@ from harness.read.formats import render
 from harness.read.history import load
 from harness.read.renderers import html
 from harness.read.report import Report
-from harness.read.spans.segment import Part, Segment
+from harness.read.spans.segment import Gap, Part, Segment
 from harness.read.spans.wait_report import WaitedOn, WaitReport
 from harness.record.event import CallsCounted
 from tests.read.conftest import Full, Look, Record
@@ -74,6 +74,7 @@ def test_where_time_went_is_shown_as_text_and_as_segments(full: Full) -> None:
         "Handler.handle", "save", Part.READY, "Host.restart", "hosts.py:41", "restart", 301.0, 2, 250.0
     )
     trace = document.traces[0]
+    before = Segment(trace.at_s, trace.took_ms / 4, Gap.BLOCKED, "Host.restart", "hosts.py:41", "")
     parts = (
         Segment(trace.at_s, trace.took_ms / 2, Part.RUN, "Handler.handle", "service.py:31", ""),
         Segment(
@@ -86,11 +87,12 @@ def test_where_time_went_is_shown_as_text_and_as_segments(full: Full) -> None:
         ),
     )
     first = replace(trace.spans[1], at_s=trace.at_s, took_ms=trace.took_ms, parts=parts)
+    in_thread = replace(trace.spans[2], thread="worker-0", at_s=trace.at_s, took_ms=trace.took_ms)
     decomposed = replace(
         document,
         spans=replace(document.spans, by_name=(name,)),
         waits=WaitReport(0.5, 7, 400, 0, (), (), (blame,)),
-        traces=(replace(trace, spans=(first,), path=parts),),
+        traces=(replace(trace, spans=(first, in_thread), path=(before, *parts)),),
     )
     page, plain = render(decomposed, "html"), render(document, "html")
 
@@ -102,6 +104,12 @@ def test_where_time_went_is_shown_as_text_and_as_segments(full: Full) -> None:
     assert '<span class="part io" style="width:70.00%"' in page
     assert "the loop, held by <code>Host.restart</code>" in page
     assert page.count('<b class="part ready" style="left:50.0%;width:50.0%"') == 2
+    assert 'title="queued while the loop was blocked, ' in page
+    assert '<b class="part plain" title="in thread worker-0, not decomposed" style="left:0.0%' in page
+    assert '<li><span class="part plain"></span>not decomposed' in page
+    assert '<td class="n">7</td><td><span class="parts"' in page
+    assert "Share of the mean time, by state" in page
+    assert "the others ran in threads" in page
     assert "<code>--waits</code>" in plain
     assert 'class="part' not in plain
 
