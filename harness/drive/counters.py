@@ -10,7 +10,8 @@ from ..record import page
 from ..record.event import LoopSampled
 from ..record.page import Page
 from ..record.run import RunFolder
-from .process.cgroup import is_stopped, throttled_ns
+from .process.cgroup import throttled_ns
+from .process.loop_thread import LoopThread
 
 # Four points per second give a readable chart for a run of any length.
 EVERY_S = 0.25
@@ -22,13 +23,18 @@ class Counters:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._before: dict[Path, Page] = {}
+        self._threads: dict[Path, LoopThread] = {}
 
     def sample(self) -> Iterator[LoopSampled]:
-        """Read each loop's counters once."""
+        """Read the counters of each loop once, as long as its process lives."""
         now_ns = monotonic_ns()
         for path in sorted(self._folder.loops.glob("*.page")):
             reading = page.read(path)
             if reading is None:
+                continue
+            if (thread := self._threads.get(path)) is None:
+                thread = self._threads[path] = LoopThread(reading.pid)
+            if not thread.is_alive():
                 continue
             before = self._before.get(path)
             self._before[path] = reading
@@ -42,7 +48,7 @@ class Counters:
                 blocks=reading.blocks,
                 recent_ns=_recent_longest_ns(before, reading, now_ns),
                 throttled_ns=throttled_ns(reading.pid),
-                stopped=is_stopped(reading.pid),
+                stopped=thread.is_stopped(),
             )
 
 

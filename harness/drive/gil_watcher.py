@@ -1,8 +1,10 @@
 """Dumps the target's threads from outside while a loop is late and the probe's own watchdog cannot run.
 
 Code that holds the GIL stops every thread of its process, including the watchdog. From outside, the loops'
-pages show that a loop is late and was not sampled, and py-spy reads, without stopping the target, which
-thread has the GIL and where it is. This runs in a thread, because the runner's loop has other work.
+pages show that a loop is late and was not sampled; the kernel tells whether its thread computes or waits; and
+py-spy reads, without stopping the target, which thread has the GIL and where it is. Without py-spy the rest
+remains, so that a process that is killed while code holds the GIL has its block. This runs in a thread,
+because the runner's loop has other work.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from time import monotonic_ns
 from typing import Self
 
 from ..record import page
-from ..record.event import DumpFailed, Event, ThreadsDumped
+from ..record.event import DumpFailed, Event, LoopSilent, ThreadsDumped
 from ..record.page import PageView
 from ..record.run import RunFolder
+from .process.loop_thread import LoopThread
 from .profilers import pyspy
 
 # Reading a page's words costs microseconds; searching the folder for new pages costs more.
@@ -32,6 +35,7 @@ class _Loop:
     pid: int
     number: int
     words: PageView
+    thread: LoopThread
     began_ns: int = 0  # of the stall that was dumped last
     dumps: int = 0
     dumped_ns: int = 0
@@ -46,19 +50,18 @@ class GilWatcher:
         self._program = pyspy.program()
         self._ended = threading.Event()
         self._loops: dict[Path, _Loop] = {}
+        self._over: set[Path] = set()  # the pages of processes that have ended
         self._thread = threading.Thread(target=self._watch, name="gil-watcher", daemon=True)
 
     def __enter__(self) -> Self:
         if self._program is None:
             self._write(DumpFailed(monotonic_ns(), "py-spy is not installed"))
-        else:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        if self._program is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _watch(self) -> None:
         rounds_per_search = round(NEW_PAGES_EVERY_S / EVERY_S)
@@ -67,18 +70,24 @@ class GilWatcher:
             if rounds % rounds_per_search == 0:
                 self._find_loops()
             rounds += 1
-            for loop in self._loops.values():
-                if self._needs_dump(loop, monotonic_ns()) and not self._dump(loop):
-                    return
+            for path, loop in tuple(self._loops.items()):
+                if self._needs_dump(loop, monotonic_ns()):
+                    if loop.thread.is_alive():
+                        self._dump(loop)
+                    else:
+                        # Its page stays; the process that has its pid next is another one.
+                        self._over.add(path)
+                        del self._loops[path]
 
     def _find_loops(self) -> None:
         for path in self._folder.loops.glob("*.page"):
-            if path not in self._loops:
+            if path not in self._loops and path not in self._over:
                 try:
                     words = PageView(path)
                 except OSError:
                     continue  # not complete yet; the next search opens it
-                self._loops[path] = _Loop(words[page.PID], int(path.stem.rpartition("-")[2]), words)
+                pid, number = words[page.PID], int(path.stem.rpartition("-")[2])
+                self._loops[path] = _Loop(pid, number, words, LoopThread(pid))
 
     def _needs_dump(self, loop: _Loop, now_ns: int) -> bool:
         """Whether the loop is late, was not sampled from inside, and is due for a dump."""
@@ -94,16 +103,21 @@ class GilWatcher:
             return False
         return True
 
-    def _dump(self, loop: _Loop) -> bool:
-        """Dump the threads once; false when that is not permitted on this machine."""
+    def _dump(self, loop: _Loop) -> None:
+        """Read the loop's thread once, and dump all threads where that is possible."""
         loop.dumps += 1
         loop.dumped_ns = at_ns = monotonic_ns()
+        thread = loop.words[page.THREAD]
+        cpu_ns, waits_in = loop.thread.cpu_ns(thread), loop.thread.waits_in(thread)
+        self._write(LoopSilent(at_ns, loop.pid, loop.number, loop.began_ns, cpu_ns, waits_in))
+        if self._program is None:
+            return
         try:
             threads = pyspy.dump(loop.pid)
         except PermissionError as exc:
+            self._program = None
             self._write(DumpFailed(at_ns, str(exc)))
-            return False
+            return
         if threads:
-            over_ns, thread = monotonic_ns(), loop.words[page.THREAD]
+            over_ns = monotonic_ns()
             self._write(ThreadsDumped(at_ns, loop.pid, loop.number, loop.began_ns, thread, threads, over_ns))
-        return True

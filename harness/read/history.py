@@ -7,13 +7,26 @@ which writers were cut off.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from ..record import page
-from ..record.event import Blocked, Completed, Event, LoopSampled, LoopStarted, RunEnded, Sent, SpanEnded
+from ..record.event import (
+    Blocked,
+    Completed,
+    Event,
+    LoopSampled,
+    LoopStarted,
+    ProbeClosed,
+    ProcessGone,
+    RunEnded,
+    Sent,
+    SpanEnded,
+    TargetExited,
+    TargetStarted,
+)
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
 from ..stacks.ownership import HARNESS, CodeOwnership
@@ -39,7 +52,17 @@ class Loop:
 
     started: LoopStarted  # the newest
     page: page.Page | None
-    ended_ns: int  # when it stopped, else the last event of its process
+    ended_ns: int  # when the probe left it, else when its process ended, else the last sign of its life
+
+    @property
+    def ran_ns(self) -> int:
+        """The time for which loops ran; the time between them and after the last one does not count."""
+        if self.page is None:
+            return 0
+        page, since_ns = self.page, self.page.since_ns
+        if not since_ns and not page.ran_ns:  # an earlier version did not note when its loops ran
+            since_ns = page.started_ns
+        return page.ran_ns + (max(0, self.ended_ns - since_ns) if since_ns else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,7 @@ def load(folder: RunFolder) -> History:
     loops: dict[tuple[int, int], tuple[Path, LoopStarted]] = {}
     heard_ns: dict[Path, int] = {}  # by writer: the latest time in its events
     sampled_ns: dict[int, int] = {}  # by process: when the runner last read its counters
+    closed: dict[Path, ProbeClosed] = {}  # a process that does not leave after all writes it again
     for source, event in follower.new_events():
         events[type(event)].append(event)
         heard_ns[source.path] = max(heard_ns.get(source.path, 0), _last_ns(event))
@@ -103,6 +127,10 @@ def load(folder: RunFolder) -> History:
                 loops[event.pid, event.loop] = (source.path, event)
             case LoopSampled():
                 sampled_ns[event.pid] = event.at_ns
+            case ProbeClosed():
+                closed[source.path] = event
+    if closed:
+        events[ProbeClosed] = list(closed.values())
     for happened in events.values():
         happened.sort(key=_first_ns)
     ended = events.get(RunEnded)
@@ -111,7 +139,7 @@ def load(folder: RunFolder) -> History:
         sources=tuple(follower.sources),
         entered=sum(1 for _ in folder.processes.glob("*")),
         loops=tuple(
-            _loop(folder, started, max(heard_ns[path], sampled_ns.get(started.pid, 0)))
+            _loop(folder, started, max(heard_ns[path], sampled_ns.get(started.pid, 0)), events)
             for path, started in loops.values()
         ),
         requests=tuple(_request(sent.get(key), completed.get(key)) for key in {**sent, **completed}),
@@ -137,10 +165,25 @@ def in_memory(run: Run, events: Iterable[Event]) -> History:
     )
 
 
-def _loop(folder: RunFolder, started: LoopStarted, heard_ns: int) -> Loop:
+def _loop(
+    folder: RunFolder, started: LoopStarted, heard_ns: int, events: Mapping[type, Sequence[Event]]
+) -> Loop:
     counters = page.read(folder.path / started.page)
     stopped_ns = counters.stopped_ns if counters else 0
-    return Loop(started, counters, stopped_ns or heard_ns)
+    return Loop(started, counters, stopped_ns or _gone_ns(started, events) or heard_ns)
+
+
+def _gone_ns(started: LoopStarted, events: Mapping[type, Sequence[Event]]) -> int:
+    """When the process of a loop ended; 0 if that is not known."""
+    for gone in events.get(ProcessGone, ()):
+        # The pid of an earlier or a later process may be the same.
+        assert isinstance(gone, ProcessGone)
+        if gone.pid == started.pid and gone.began_ns <= started.at_ns <= gone.at_ns:
+            return gone.at_ns
+    targets = [event for event in events.get(TargetStarted, ()) if isinstance(event, TargetStarted)]
+    if targets and targets[-1].pid == started.pid:
+        return next((e.at_ns for e in events.get(TargetExited, ()) if isinstance(e, TargetExited)), 0)
+    return 0
 
 
 def _request(sent: Sent | None, completed: Completed | None) -> Request:

@@ -151,6 +151,20 @@ class LoopSampled(Event):
     stopped: bool = False  # the process was stopped by a signal at that instant
 
 
+class LoopSilent(Event):
+    """A loop was late and its watchdog, which needs the GIL, did not sample it; read from outside.
+
+    Written up to a few times per turn, beside `ThreadsDumped`, which needs py-spy and may be too late.
+    """
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # of the late turn, by the loop's page
+    cpu_ns: int | None  # of the loop's thread so far; null where the kernel does not tell
+    waits_in: str  # the kernel's function in which that thread waits; "" when it runs, or for unknown
+
+
 class ThreadDump(Value):
     """One thread of the target, read from outside."""
 

@@ -16,6 +16,7 @@ from ..units import ms, seconds
 from . import starvation
 from .advice import hint as hint_for
 from .block import Block, BlockVictim
+from .last_turn import with_real_ends
 from .outside_view import only_seen_outside, with_outside_samples
 
 
@@ -23,7 +24,8 @@ def blocks(history: History) -> tuple[Block, ...]:
     """Every block of every loop, oldest first."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
     found: list[Block] = []
-    for turn in (*_latest(history.of(Blocked)), *only_seen_outside(history)):
+    turns = tuple(with_real_ends(_latest(history.of(Blocked)), history))
+    for turn in (*turns, *only_seen_outside(history, turns)):
         ownership = history.ownership(turn.pid)
         turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)
         found += _blocks_of(turn, loops.get((turn.pid, turn.loop)), ownership, history)

@@ -9,27 +9,63 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from ...record.event import Blocked, OtherThread, Sample, StepCandidate, ThreadDump, ThreadsDumped
+from ...record.event import (
+    Blocked,
+    Frame,
+    LoopSilent,
+    OtherThread,
+    Sample,
+    StepCandidate,
+    ThreadDump,
+    ThreadsDumped,
+)
 from ...record.value import as_dict, replace
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..history import History
+from .last_turn import last_turn_ns, silences
 
 
-def only_seen_outside(history: History) -> Iterator[Blocked]:
-    """The turns in which processes ended while code held the GIL, so that the probe could not record them."""
-    dumps = history.of(ThreadsDumped)
+def only_seen_outside(history: History, recorded: Iterable[Blocked]) -> Iterator[Blocked]:
+    """The turns in which processes ended while code held the GIL, so that the probe could not record them.
+
+    *recorded* are those that it did record.
+    """
+    recorded = tuple(recorded)
     for loop in history.loops:
-        page, of = loop.page, (loop.started.pid, loop.started.loop)
-        began_ns = page.turn_ns or page.due_ns if page is not None and not page.stopped_ns else 0
-        looks_ns = [d.at_ns for d in dumps if (d.pid, d.loop) == of and d.at_ns >= began_ns > 0]
-        is_known = any((t.pid, t.loop) == of and t.at_ns + t.held_ns > began_ns for t in history.of(Blocked))
-        if looks_ns and not is_known:
-            ended_ns = max(loop.ended_ns, *looks_ns)
-            held_ns, woke_ns = ended_ns - began_ns, 0 if page is not None and page.turn_ns else ended_ns
-            yield Blocked(
-                began_ns, held_ns, False, *of, samples=(), victims=(), victims_total=0, woke_ns=woke_ns
-            )
+        of = loop.started.pid, loop.started.loop
+        if not (held_ns := last_turn_ns(loop, history)):
+            continue
+        began_ns = loop.ended_ns - held_ns
+        is_known = any((t.pid, t.loop) == of and t.at_ns + t.held_ns > began_ns for t in recorded)
+        if held_ns < loop.started.limit_ns or is_known:
+            continue
+        was_due = loop.page is not None and not loop.page.turn_ns
+        turn = Blocked(
+            at_ns=began_ns,
+            held_ns=held_ns,
+            ended=False,
+            pid=of[0],
+            loop=of[1],
+            samples=(),
+            victims=(),
+            victims_total=0,
+            woke_ns=loop.ended_ns if was_due else 0,
+        )
+        yield _with_silence(turn, silences(loop, history))
+
+
+def _with_silence(turn: Blocked, silences: list[LoopSilent]) -> Blocked:
+    """The turn with what the kernel told of the loop's thread, for when there is no dump."""
+    known = [(look.at_ns, look.cpu_ns) for look in silences if look.cpu_ns is not None]
+    if len(known) < 2:
+        return turn
+    (first_ns, first_cpu_ns), (last_ns, last_cpu_ns) = known[0], known[-1]
+    frame = Frame("", 0, "<code that holds the GIL>")
+    who = Sample(first_ns, last_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
+    return replace(
+        turn, samples=(who,), whole_cpu_ns=last_cpu_ns - first_cpu_ns, whole_ns=max(1, last_ns - first_ns)
+    )
 
 
 def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership: CodeOwnership) -> Blocked:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks.last_turn import last_turn_ns
 from ..history import History, Loop
 from ..units import ms, seconds
 from .task import Tasks
@@ -39,8 +40,8 @@ class LoopFigures:
 
 def figures(history: History, tasks: Tasks) -> LoopFigures:
     """The figures of the loops' counters; null where no loop was timed."""
-    turns = [turn for loop in history.loops for turn in _turns(loop)]
-    ran_ns = sum(map(_ran_ns, history.loops))
+    turns = [turn for loop in history.loops for turn in _turns(loop, history)]
+    ran_ns = sum(loop.ran_ns for loop in history.loops)
     busy_ns = sum(count * length for count, length in turns)
     lags = (lag_ns(turns, ran_ns, 0.5), lag_ns(turns, ran_ns, 0.99), _longest_ns(history)) if ran_ns else ()
     return LoopFigures(
@@ -56,7 +57,7 @@ def figures(history: History, tasks: Tasks) -> LoopFigures:
 
 def ran_s(history: History) -> float:
     """The time all loops ran, added up."""
-    return seconds(sum(map(_ran_ns, history.loops)))
+    return seconds(sum(loop.ran_ns for loop in history.loops))
 
 
 def lag_ns(turns: list[tuple[int, float]], ran_ns: float, share: float) -> float:
@@ -80,26 +81,19 @@ def lag_ns(turns: list[tuple[int, float]], ran_ns: float, share: float) -> float
     return 0.0
 
 
-def _turns(loop: Loop) -> list[tuple[int, float]]:
+def _turns(loop: Loop, history: History) -> list[tuple[int, float]]:
     page = loop.page
     if page is None:
         return []
     pairs = zip(page.counts, page.sums_ns, strict=True)
-    return [*((count, total / count) for count, total in pairs if count), *((1, ns) for ns in _unended(loop))]
+    return [*((count, total / count) for count, total in pairs if count), *((1, ns) for ns in _unended(loop, history))]
 
 
-def _unended(loop: Loop) -> list[int]:
-    """The turn in progress when the process was killed or the counters were read, up to that moment."""
-    page = loop.page
-    if page is None or not page.turn_ns or page.stopped_ns:
-        return []
-    return [max(0, loop.ended_ns - page.turn_ns)]
+def _unended(loop: Loop, history: History) -> list[int]:
+    """The late turn in progress when the process ended or the counters were read, up to that moment."""
+    return [lasted_ns] if (lasted_ns := last_turn_ns(loop, history)) else []
 
 
 def _longest_ns(history: History) -> int:
     known = [loop.page.longest_ns for loop in history.loops if loop.page]
-    return max([*known, *(ns for loop in history.loops for ns in _unended(loop))], default=0)
-
-
-def _ran_ns(loop: Loop) -> int:
-    return max(0, loop.ended_ns - loop.page.started_ns) if loop.page else 0
+    return max([*known, *(ns for loop in history.loops for ns in _unended(loop, history))], default=0)
