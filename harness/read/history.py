@@ -18,6 +18,7 @@ from ..record.event import (
     Completed,
     Event,
     LoopSampled,
+    LoopSilent,
     LoopStarted,
     ProbeClosed,
     ProcessGone,
@@ -26,6 +27,7 @@ from ..record.event import (
     SpanEnded,
     TargetExited,
     TargetStarted,
+    ThreadsDumped,
 )
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
@@ -53,6 +55,7 @@ class Loop:
     started: LoopStarted  # the newest
     page: page.Page | None
     ended_ns: int  # when the probe left it, else when its process ended, else the last sign of its life
+    is_gone: bool = False  # its process is known to have ended
 
     @property
     def ran_ns(self) -> int:
@@ -113,7 +116,7 @@ def load(folder: RunFolder) -> History:
     completed: dict[tuple[Path, int], Completed] = {}
     loops: dict[tuple[int, int], tuple[Path, LoopStarted]] = {}
     heard_ns: dict[Path, int] = {}  # by writer: the latest time in its events
-    sampled_ns: dict[int, int] = {}  # by process: when the runner last read its counters
+    sampled_ns: dict[int, int] = {}  # by process: when the runner last saw it
     closed: dict[Path, ProbeClosed] = {}  # a process that does not leave after all writes it again
     for source, event in follower.new_events():
         events[type(event)].append(event)
@@ -125,8 +128,8 @@ def load(folder: RunFolder) -> History:
                 completed[source.path, event.n] = event
             case LoopStarted():
                 loops[event.pid, event.loop] = (source.path, event)
-            case LoopSampled():
-                sampled_ns[event.pid] = event.at_ns
+            case LoopSampled() | LoopSilent() | ThreadsDumped():
+                sampled_ns[event.pid] = max(event.at_ns, sampled_ns.get(event.pid, 0))
             case ProbeClosed():
                 closed[source.path] = event
     if closed:
@@ -170,7 +173,8 @@ def _loop(
 ) -> Loop:
     counters = page.read(folder.path / started.page)
     stopped_ns = counters.stopped_ns if counters else 0
-    return Loop(started, counters, stopped_ns or _gone_ns(started, events) or heard_ns)
+    gone_ns = _gone_ns(started, events)
+    return Loop(started, counters, stopped_ns or gone_ns or heard_ns, is_gone=gone_ns > 0)
 
 
 def _gone_ns(started: LoopStarted, events: Mapping[type, Sequence[Event]]) -> int:

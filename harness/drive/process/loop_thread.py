@@ -1,4 +1,4 @@
-"""The process of a loop, and the loop's thread, as the kernel shows them to anybody of the same user (Linux)."""
+"""The process of a loop, and the loop's thread, as the kernel shows them to the same user (Linux)."""
 
 from __future__ import annotations
 

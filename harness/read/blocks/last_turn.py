@@ -1,7 +1,7 @@
 """The real length of late turns whose end is not in the record, because their process was killed.
 
-The loop's page outlives its process. It has the latest late turns that ended, of which the record may lack the
-last 100 ms, and when the turn began in which the process ended; the runner saw when that was.
+The loop's page outlives its process. It has the latest late turns that ended, of which the record may lack
+those of the last 100 ms, and when the turn began in which the process ended; the runner saw when that was.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..history import History, Loop
 def with_real_ends(turns: Iterable[Blocked], history: History) -> Iterator[Blocked]:
     """The late turns, each with its real length, and those that only the pages know."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
-    recorded: list[Blocked] = []
-    for turn in turns:
-        recorded.append(turn if turn.ended else _with_real_end(turn, loops.get((turn.pid, turn.loop))))
+    recorded = [
+        turn if turn.ended else _with_real_end(turn, loops.get((turn.pid, turn.loop))) for turn in turns
+    ]
     yield from recorded
     for of, loop in loops.items():
         for late in loop.page.late if loop.page is not None else ():
@@ -46,17 +46,18 @@ def last_turn_ns(loop: Loop, history: History) -> int:
     page = loop.page
     if page is None or not (began_ns := page.turn_ns or page.due_ns):
         return 0
-    is_seen = page.looked_ns >= began_ns or silences(loop, history) or _dumps(loop, history)
+    is_seen = page.looked_ns >= began_ns or _is_seen_outside(loop, history)
     return max(0, loop.ended_ns - began_ns) if is_seen else 0
 
 
 def silences(loop: Loop, history: History) -> list[LoopSilent]:
-    """The looks from outside at the thread of a loop in its last turn, in which it did not wait for events."""
-    found = [look for look in history.of(LoopSilent) if _is_in_last_turn(look, loop)]
-    return [] if any("poll" in look.waits_in or "select" in look.waits_in for look in found) else found
+    """The looks from outside at the thread of a loop in its last turn."""
+    return [look for look in history.of(LoopSilent) if _is_in_last_turn(look, loop)]
 
 
-def _dumps(loop: Loop, history: History) -> bool:
+def _is_seen_outside(loop: Loop, history: History) -> bool:
+    if looks := silences(loop, history):
+        return not any("poll" in look.waits_in or "select" in look.waits_in for look in looks)
     return any(_is_in_last_turn(dump, loop) for dump in history.of(ThreadsDumped))
 
 

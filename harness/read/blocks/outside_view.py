@@ -52,19 +52,26 @@ def only_seen_outside(history: History, recorded: Iterable[Blocked]) -> Iterator
             victims_total=0,
             woke_ns=loop.ended_ns if was_due else 0,
         )
-        yield _with_silence(turn, silences(loop, history))
+        yield _with_silence(turn, silences(loop, history), of_holder=not _has_holder(turn, history))
 
 
-def _with_silence(turn: Blocked, silences: list[LoopSilent]) -> Blocked:
-    """The turn with what the kernel told of the loop's thread, for when there is no dump."""
+def _has_holder(turn: Blocked, history: History) -> bool:
+    """Whether a dump of this turn names the thread that had the GIL."""
+    within = _within(turn, history.of(ThreadsDumped))
+    return any(thread.has_gil and thread.stack for look in within for thread in look.threads)
+
+
+def _with_silence(turn: Blocked, silences: list[LoopSilent], *, of_holder: bool) -> Blocked:
+    """The turn with what the kernel told of the loop's thread; *of_holder*: that is all there is."""
     known = [(look.at_ns, look.cpu_ns) for look in silences if look.cpu_ns is not None]
     if len(known) < 2:
         return turn
     (first_ns, first_cpu_ns), (last_ns, last_cpu_ns) = known[0], known[-1]
     frame = Frame("", 0, "<code that holds the GIL>")
     who = Sample(first_ns, last_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
+    samples = (who,) if of_holder else ()
     return replace(
-        turn, samples=(who,), whole_cpu_ns=last_cpu_ns - first_cpu_ns, whole_ns=max(1, last_ns - first_ns)
+        turn, samples=samples, whole_cpu_ns=last_cpu_ns - first_cpu_ns, whole_ns=max(1, last_ns - first_ns)
     )
 
 

@@ -86,7 +86,10 @@ def _turns(loop: Loop, history: History) -> list[tuple[int, float]]:
     if page is None:
         return []
     pairs = zip(page.counts, page.sums_ns, strict=True)
-    return [*((count, total / count) for count, total in pairs if count), *((1, ns) for ns in _unended(loop, history))]
+    return [
+        *((count, total / count) for count, total in pairs if count),
+        *((1, ns) for ns in _unended(loop, history)),
+    ]
 
 
 def _unended(loop: Loop, history: History) -> list[int]:

@@ -19,10 +19,13 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         times = plural(place.count, "time")
         message = f"{place.function} held the loop {times} for up to {duration(place.max_ms)} ({place.cause})"
         yield Finding("blocks", Level.WARNING, message, place.file or None, place.line or None)
+    gone = {(loop.started.pid, loop.started.loop) for loop in history.loops if loop.is_gone}
     for block in blocks:
         if not block.ended:
-            held = f"it held the loop for at least {duration(block.held_ms)}"
-            message = f"process {block.pid} ended inside this block: {held}"
+            message = f"process {block.pid} was in this block when the record ended"
+            if (block.pid, block.loop) in gone:
+                message = f"process {block.pid} ended inside this block"
+            message += f", which had held the loop for {duration(block.held_ms)}"
             yield Finding("blocks", Level.NOTE, message, block.file or None, block.line or None)
     failed = history.last(DumpFailed)
     if failed is not None and any(block.cause == "gil" for block in blocks):

@@ -157,14 +157,14 @@ def test_a_turn_that_seemed_to_go_on_while_the_next_one_was_held_is_no_block(
 
 
 def test_a_block_whose_process_was_killed_is_a_block(made: Recording, look: Look) -> None:
-    """The provisional event alone counts, and a note says that it lasted at least so long."""
+    """The provisional event alone counts, and a note says so."""
     made.blocked(4.0, 60, [look("a.py:1 f")], ended=False)
     made.ended()
 
     document = made.document()
     assert [(block.function, block.held_ms, block.ended) for block in document.blocks] == [("f", 60.0, False)]
     notes = [found.message for found in document.findings if found.rule == "blocks" and found.level == "note"]
-    assert notes == ["process 4242 ended inside this block: it held the loop for at least 60 ms"]
+    assert notes == ["process 4242 was in this block when the record ended, which had held the loop for 60 ms"]
 
 
 @pytest.mark.parametrize(

@@ -234,13 +234,13 @@ def test_a_thread_may_have_had_the_gil_until_the_process_ended(unstopped: Record
 
 
 def test_a_turn_of_which_the_probe_has_told_is_no_second_block(unstopped: Recording, look: Look) -> None:
-    """What it saw is told once."""
+    """What it saw is told once, and lasts as long as the process is known to have lived in it."""
     unstopped.blocked(4.0, 300, [look("log.py:9 parse")], ended=False)
     witness(unstopped, 4.4, BILLER, ("bill.py", 10, "to_decimal"))
 
     block = unstopped.only_block()
     assert block.function == "parse"
-    assert block.held_ms == pytest.approx(300)
+    assert block.held_ms == pytest.approx(400)
 
 
 def test_a_look_at_an_earlier_turn_says_nothing_of_the_last_one(unstopped: Recording) -> None:

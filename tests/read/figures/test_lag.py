@@ -7,6 +7,7 @@ import random
 import pytest
 
 from harness.read.figures.loop import lag_ns
+from harness.record import page
 from harness.record.event import ProbeFailed
 from tests.read.conftest import Record
 
@@ -55,7 +56,8 @@ def test_the_turn_in_which_a_process_was_killed_counts(record: Record) -> None:
     """A turn that never ended is as long as the process is known to have lived in it."""
     made = record()
     made.loop(turns_ms=[1.0], stopped=False)
-    made.words[4] = made.at(3)  # the running turn began here
+    made.words[page.TURN] = made.at(3)
+    made.words[page.LOOKED] = made.at(3.1)
     made.write("target", _last_word(made.at(8)))
     made.ended(9, status=-9)
 
