@@ -22,7 +22,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     gone = {(loop.started.pid, loop.started.loop) for loop in history.loops if loop.is_gone}
     for block in blocks:
         if not block.ended:
-            message = f"process {block.pid} was in this block when the record ended"
+            message = f"when the record ended, process {block.pid} was inside this block"
             if (block.pid, block.loop) in gone:
                 message = f"process {block.pid} ended inside this block"
             message += f", which had held the loop for {duration(block.held_ms)}"

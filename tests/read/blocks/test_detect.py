@@ -164,7 +164,9 @@ def test_a_block_whose_process_was_killed_is_a_block(made: Recording, look: Look
     document = made.document()
     assert [(block.function, block.held_ms, block.ended) for block in document.blocks] == [("f", 60.0, False)]
     notes = [found.message for found in document.findings if found.rule == "blocks" and found.level == "note"]
-    assert notes == ["process 4242 was in this block when the record ended, which had held the loop for 60 ms"]
+    assert notes == [
+        "when the record ended, process 4242 was inside this block, which had held the loop for 60 ms"
+    ]
 
 
 @pytest.mark.parametrize(
