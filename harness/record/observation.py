@@ -96,7 +96,7 @@ class Sample(Value):
     first_ns: int
     last_ns: int
     count: int
-    stack: tuple[Frame, ...]  # outermost first
+    stack: tuple[Frame, ...]  # outermost first; compiled code has the line 0, and a file only if installed
     task: str  # its name; "" for a plain callback
     coroutine: str
     span: str
@@ -105,8 +105,11 @@ class Sample(Value):
     fault: str = ""  # the id of the injected fault that was acting
     syscall: str = ""  # the system call that the thread was in, "running", or "" for unknown
     awaited_by: tuple[str, ...] = ()  # the chain of tasks that await the task, nearest first
-    created: tuple[Frame, ...] = ()  # where the task's coroutine was created, if recorded; innermost last
+    # Where the task's coroutine was created, or the callback scheduled, if recorded; innermost last.
+    created: tuple[Frame, ...] = ()
     step: int = 0  # numbers the callbacks that were sampled in the turn, in their order
+    # At the first of these samples the innermost function had been called, but none of its code had run.
+    entering: bool = False
 
 
 class OtherThread(Value):

@@ -79,6 +79,10 @@ def _diagnosis(
 ) -> Diagnosis:
     frame, look = blamed(interval)
     stack = look.stack if look.sample.count else TurnStack((), ownership)
+    if not frame.file and look.sample.created:
+        # A callback in C has no line; the one that scheduled it comes next.
+        own = [made for made in look.sample.created if ownership.is_application(made)]
+        frame = frame._replace(file=own[-1].file, line=own[-1].line) if own else frame
     shown = stack.whole
     leaf, library = stack.leaf(frame), stack.library(frame)
     culprits: tuple[Culprit, ...] = ()

@@ -23,6 +23,8 @@ from .turn_stack import TurnStack
 NOT_WAITING = ("", "running", "futex")
 # Two runs of samples of one call are joined across a gap of at most this fraction of their time: 1/10.
 NOISE = 10
+# A sample that comes later than this number of gaps came after code that held the GIL.
+LATE_GAPS = 4
 # What is blamed if a turn has no samples, and if the loop did not run at all.
 UNSEEN = Frame("", 0, "<not sampled>")
 LATE = Frame("", 0, "<late wake-up>")
@@ -101,7 +103,7 @@ def intervals(
 
     *cadence* is that of the probe that took the samples.
     """
-    looks = list(_looks(turn, ownership, cadence))
+    looks = list(_looks(turn, ownership, limit_ns, cadence))
     asleep = [look for look in looks if look.asleep]
     awake = [look for look in looks if not look.asleep]
     found = []
@@ -112,7 +114,9 @@ def intervals(
     return found
 
 
-def _looks(turn: Blocked, ownership: CodeOwnership, cadence: Cadence) -> Iterator[StackObservation]:
+def _looks(
+    turn: Blocked, ownership: CodeOwnership, limit_ns: int, cadence: Cadence
+) -> Iterator[StackObservation]:
     seen = [(sample, TurnStack(sample.stack, ownership)) for sample in turn.samples if sample.stack]
     start = turn.at_ns
     if turn.woke_ns and not any(stack.frames for s, stack in seen if s.first_ns < turn.woke_ns):
@@ -126,15 +130,39 @@ def _looks(turn: Blocked, ownership: CodeOwnership, cadence: Cadence) -> Iterato
             return  # what it did afterwards is too short to matter
     seen = seen or [(_no_sample(turn, (UNSEEN,), 0), TurnStack((UNSEEN,), ownership))]
     following: list[tuple[Sample, TurnStack] | None] = [*seen[1:], None]
+    due_ns = start + limit_ns // 2
     for (sample, stack), after in zip(seen, following, strict=True):
         end = _boundary_ns(turn, sample, after[0], cadence) if after else turn.at_ns + turn.held_ns
         end = max(start, end)
         sample = replace(sample, stack=stack.whole)
+        if stack.frames and sample.entering and sample.first_ns - due_ns > LATE_GAPS * cadence.every_ns:
+            # The function has just been called: what held the GIL ran before it.
+            yield _before(sample, stack, ownership, start, arrived_ns := min(sample.first_ns, end))
+            start = arrived_ns
         if stack.frames:
             yield StackObservation(sample, stack, stack.candidates, _step(sample, stack), start, end)
         else:
             yield _asleep(sample, stack, start, end)
         start = end
+        due_ns = sample.last_ns + cadence.gap_ns(sample.last_ns - turn.at_ns)
+
+
+def _before(
+    sample: Sample, stack: TurnStack, ownership: CodeOwnership, from_ns: int, to_ns: int
+) -> StackObservation:
+    """The time before a late sample that stands at the beginning of a function.
+
+    It was spent in the function's caller; in an unknown callback, if the loop itself is the caller.
+    """
+    caller = stack.without_innermost()
+    if not caller.frames:
+        caller = TurnStack((UNSEEN,), ownership)
+        sample = replace(sample, count=0, task="", coroutine="", span="", trace_id="", span_id="", created=())
+        step = ("", UNSEEN.function, 0)
+    else:
+        sample, step = replace(sample, count=1), _step(sample, caller)
+    sample = replace(sample, stack=caller.whole, syscall="")
+    return StackObservation(sample, caller, caller.candidates, step, from_ns, to_ns)
 
 
 def _asleep(sample: Sample, stack: TurnStack, from_ns: int, to_ns: int) -> StackObservation:

@@ -21,6 +21,10 @@ _DRIVERS = {
     "events.py": ("_run",),
     "runners.py": ("run",),
 }
+# The one of these that calls a callback or a step of a task.
+_CALLS_STEP = "events.py", "_run"
+# A callback in C, or a compiled coroutine, whose name was not recorded.
+UNNAMED = Frame("", 0, "<compiled code>")
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 
@@ -39,7 +43,9 @@ class TurnStack:
     def candidates(self) -> tuple[Frame, ...]:
         """The frames that may be blamed; the last one is to blame. Empty for an empty stack only."""
         if self.frames:
-            return tuple(self.frames[i] for i in blamable([self._owner(f) for f in self.frames]))
+            # Compiled code of a package has no line, so its caller is blamed, if there is one.
+            frames = tuple(f for f in self.frames if f.line or not f.file) or self.frames
+            return tuple(frames[i] for i in blamable([self._owner(f) for f in frames]))
         outside = tuple(frame for frame in self.whole if not self._ownership.is_harness(frame))
         return outside[-1:] or self.whole[-1:]
 
@@ -47,6 +53,10 @@ class TurnStack:
     def blamed(self) -> Frame | None:
         """The frame to blame; `None` for an empty stack."""
         return self.candidates[-1] if self.candidates else None
+
+    def without_innermost(self) -> TurnStack:
+        """The stack of the caller of the innermost function."""
+        return TurnStack(self.whole[:-1], self._ownership)
 
     @property
     def imports(self) -> bool:
@@ -66,7 +76,7 @@ class TurnStack:
         Calls of `logging` are listed wherever they are, because it calls the program's own handlers.
         """
         start = len(self.frames)
-        while start and self._ownership.is_library(self.frames[start - 1]):
+        while start and self._is_call(self.frames[start - 1]):
             start -= 1
         outer = (self._call(frame) for frame in self.frames[:start] if self._ownership.is_library(frame))
         inner = (self._call(frame) for frame in self.frames[start:])
@@ -76,6 +86,8 @@ class TurnStack:
         """The library call at the inner end, as ``socket.create_connection``; "" for none."""
         if not self.frames or self.frames[-1] == blamed or not self._ownership.is_library(self.frames[-1]):
             return ""
+        if not self.frames[-1].line:
+            return self._call(self.frames[-1])
         return f"{_stem(self.frames[-1])}.{self.frames[-1].function}"
 
     def library(self, blamed: Frame) -> str:
@@ -87,7 +99,8 @@ class TurnStack:
         whose = self._ownership
         start = next((i for i, frame in enumerate(self.frames) if whose.is_application(frame)), 0)
         found = next(filter(whose.is_installed, reversed(self.frames[start:])), blamed)
-        return "" if found == blamed else f"{found.function} ({whose.short(found.file)}:{found.line})"
+        line = f":{found.line}" if found.line else ""
+        return "" if found == blamed else f"{found.function} ({whose.short(found.file)}{line})"
 
     @cached_property
     def _import(self) -> int:
@@ -102,10 +115,16 @@ class TurnStack:
             return _stem(frame)  # in no known import folder
         return ".".join(path.parts[:-1] if path.name == "__init__" else path.parts)
 
+    def _is_call(self, frame: Frame) -> bool:
+        return self._ownership.is_library(frame) or is_compiled(frame)
+
     def _call(self, frame: Frame) -> str:
+        if not frame.file:
+            return frame.function  # in C, with its module
         # A module frozen into the interpreter, such as <frozen os>, has a name but no path.
         file = frame.file.removeprefix("<frozen ").removesuffix(">")
-        path = PurePath(self._ownership.short(file)).with_suffix("")
+        path = PurePath(self._ownership.short(file))
+        path = path.with_name(path.name.partition(".")[0])  # also of main.cpython-311-x86_64-linux-gnu.so
         module = path.parent if path.name == "__init__" else path
         return ".".join((*module.parts, frame.function))
 
@@ -121,6 +140,17 @@ def blamable(owners: Sequence[Owner]) -> list[int]:
             return own
     other = [i for i in range(asked) if owners[i] is Owner.OTHER]
     return other or list(range(asked or len(owners)))
+
+
+def is_compiled(frame: Frame) -> bool:
+    """Whether *frame* stands for compiled code, of which no line is known."""
+    return not frame.line and not frame.function.startswith("<")
+
+
+def calls_step(frame: Frame) -> bool:
+    """Whether *frame* is asyncio's call of a callback; as the innermost one, what it calls has no frame."""
+    path = PurePath(frame.file)
+    return (path.name, frame.function.rpartition(".")[2]) == _CALLS_STEP and path.parent.name == "asyncio"
 
 
 def is_driver(file: str, function: str) -> bool:

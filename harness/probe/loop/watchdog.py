@@ -25,9 +25,9 @@ from ...record.value import replace
 from ..hooks.state import loop_state
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
-from ..threads.stack import stack_of
 from . import victims
 from .deadman import DeadMan
+from .native_frames import CompiledCalls
 from .turns import Turns
 from .victims import DelayedCallbacks
 
@@ -61,6 +61,7 @@ class Stall:
     write_ns: int = 0  # when it is written next
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
     is_over: bool = False
+    calls: CompiledCalls = field(default_factory=CompiledCalls)
 
     def add(
         self, now_ns: int, frame: FrameType, task: Task[Any] | None, ready: Sequence[Handle], fault: str
@@ -72,15 +73,18 @@ class Stall:
         if next_up is not self.next_up and self.next_up is not None:
             self.step += 1
         self.next_up = next_up
+        stack, entering, returned, scheduled = self.calls.seen(frame)
+        task = task or returned
         if task is None:
-            around: dict[str, Any] = {}
+            around: dict[str, Any] = {"created": scheduled} if scheduled else {}
         elif self.holders and self.holders[-1] is task:
             around = {"awaited_by": self.samples[-1].awaited_by, "created": self.samples[-1].created}
         else:
             # Now, not when it is written: a task that has ended forgets the tasks that waited for it.
             around = {"awaited_by": identity.awaited_by(task), "created": coroutine.of_task(task).created}
         who = identity.of_step(task, frame)
-        self.samples.append(Sample(now_ns, now_ns, 1, stack_of(frame), *who, fault, step=self.step, **around))
+        around |= {"step": self.step, "entering": entering}
+        self.samples.append(Sample(now_ns, now_ns, 1, stack, *who, fault, **around))
         self.holders.append(task)
 
     def named_samples(self) -> tuple[Sample, ...]:

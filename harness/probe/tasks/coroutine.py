@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from asyncio import Task
+from collections.abc import Iterable
+from traceback import FrameSummary
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -39,9 +41,12 @@ _NAMES: dict[type, _Names] = {
 def of_task(task: Task[Any]) -> Coroutine:
     """The coroutine of *task*."""
     # asyncio's debug mode keeps the stack on which the task was created.
-    made = task_state.creation_stack(task) or ()
-    created = tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in made)
-    return of_work(task.get_coro(), created)
+    return of_work(task.get_coro(), frames_of(task_state.creation_stack(task)))
+
+
+def frames_of(made: Iterable[FrameSummary] | None) -> tuple[Frame, ...]:
+    """A stack that asyncio's debug mode kept, innermost last; empty without one."""
+    return tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in made or ())
 
 
 def of_work(work: object, created: tuple[Frame, ...] = ()) -> Coroutine:

@@ -9,7 +9,7 @@ from asyncio import Future, Handle, Task
 from collections.abc import Iterator
 from contextvars import Context
 from functools import partial
-from types import FrameType
+from types import BuiltinMethodType, FrameType, MethodWrapperType, ModuleType
 from typing import Any, NamedTuple
 
 from ..hooks.state import loop_state, task_state
@@ -114,10 +114,15 @@ def of_file(handle: Handle) -> Identity:
 
 def callback_name(handle: Handle) -> str:
     """The qualified name of what *handle* calls, behind partials."""
+    return full_name_of(function_of(handle))
+
+
+def function_of(handle: Handle) -> Any:
+    """What *handle* calls, behind partials."""
     callback = loop_state.callback(handle)
     while hasattr(callback, "func"):  # functools.partial
         callback = callback.func
-    return name_of(callback)
+    return callback
 
 
 def of_context(context: Context | None) -> Identity:
@@ -153,6 +158,27 @@ def of_span(span: Any) -> Identity:
 def name_of(thing: object) -> str:
     """The qualified name of a function or coroutine; of anything else, that of its type."""
     return getattr(thing, "__qualname__", None) or type(thing).__qualname__
+
+
+def full_name_of(thing: object) -> str:
+    """The qualified name; that of a function in C has its module, because there is no line beside it."""
+    name = name_of(thing)
+    if not isinstance(thing, BuiltinMethodType | MethodWrapperType) or not (module := module_of(thing)):
+        return name
+    # ``_hashlib`` is how `hashlib` is built; nobody imports it by that name.
+    return name if module == "builtins" else f"{module.lstrip('_')}.{name}"
+
+
+def module_of(function: Any) -> str:
+    """The name of the module of a function or method, also of one in C; "" if it has none."""
+    own = getattr(function, "__self__", None)
+    kind = getattr(function, "__objclass__", type(own))  # of a descriptor, or of what a method is bound to
+    named = getattr(function, "__module__", None)
+    if named is None and own is not None and not isinstance(own, ModuleType):
+        named = getattr(own if isinstance(own, type) else kind, "__module__", None)
+    elif named is None:
+        named = getattr(getattr(function, "__objclass__", None), "__module__", None)
+    return named if isinstance(named, str) else ""
 
 
 def innermost(function: Any) -> Any:

@@ -21,7 +21,7 @@ from ...record.event import (
 )
 from ...record.value import as_dict, replace
 from ...stacks.ownership import CodeOwnership
-from ...stacks.turn_stack import TurnStack
+from ...stacks.turn_stack import UNNAMED, TurnStack, calls_step
 from ..history import History
 from .last_turn import last_turn_ns, silences
 
@@ -133,9 +133,27 @@ def _sample(turn: Blocked, look: ThreadsDumped, thread: ThreadDump, ownership: C
         first_ns=look.at_ns,
         last_ns=after.first_ns if after else look.at_ns,
         count=1,
-        stack=thread.stack,
+        stack=_with_compiled_code(thread.stack, after),
         syscall="running",
+        entering=False,
     )
+
+
+def _with_compiled_code(stack: tuple[Frame, ...], after: Sample | None) -> tuple[Frame, ...]:
+    """The stack with the compiled code at its inner end, which py-spy does not see and the probe names.
+
+    A stack that ends in asyncio's call of a callback is in one; the thread had the GIL, so it did not wait.
+    """
+    known = after.stack if after is not None else ()
+    if (
+        len(known) > len(stack)
+        and not known[len(stack)].line
+        and known[len(stack) - 1].line == stack[-1].line
+    ):
+        inside, outside = ([(f.file, f.function.rpartition(".")[2]) for f in s] for s in (known, stack))
+        if inside[: len(outside)] == outside:
+            return (*stack, known[len(stack)])
+    return (*stack, UNNAMED) if calls_step(stack[-1]) else stack
 
 
 def _suspect(turn: Blocked, stack: TurnStack) -> StepCandidate | None:

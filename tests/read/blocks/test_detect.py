@@ -6,8 +6,9 @@ import pytest
 
 from harness.read.blocks.block import Block
 from harness.record import event
+from harness.record.event import Blocked
 from harness.record.value import replace
-from tests.read.conftest import Look, Recording, Watch
+from tests.read.conftest import LOOP_PID, Look, Recording, Watch
 
 MS = 1_000_000
 
@@ -290,4 +291,22 @@ def test_blockers_group_by_line_and_cause_worst_first(made: Recording, look: Loo
     assert [(p.function, p.count, p.total_ms, p.max_ms, p.spans) for p in places] == [
         ("f", 2, 400.0, 300.0, ("checkout",)),
         ("g", 1, 350.0, 350.0, ()),
+    ]
+
+
+def test_one_late_sample_at_the_beginning_of_a_function_is_an_arrival(made: Recording, look: Look) -> None:
+    """The function had run nothing yet: the time before belongs to its caller, or to an unknown callback."""
+    late = Blocked(0, 300 * MS, True, LOOP_PID, 0, (), (), 0, whole_cpu_ns=290 * MS, whole_ns=300 * MS)
+    for at_s, calls in ((4.0, ("cart.py:41 total", "site/tax.py:7 rate")), (5.0, ("cart.py:50 refresh",))):
+        at_ns = made.at(at_s + 0.299)
+        arrival = replace(look(*calls), entering=True, first_ns=at_ns, last_ns=at_ns)
+        made.write("target", replace(late, at_ns=made.at(at_s), samples=(arrival,)))
+    # One of many samples is nothing special: a function that is called often stands there often.
+    made.blocked(6.0, 300, [replace(look("cart.py:60 price"), entering=True)] * 60)
+
+    found = [(b.function, b.line, b.task, b.cause) for b in blocks_of(made)]
+    assert found == [
+        ("total", 41, "checkout-1", "cpu"),
+        ("<not sampled>", 0, "", "cpu"),
+        ("price", 60, "checkout-1", "call"),
     ]
