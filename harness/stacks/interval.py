@@ -103,7 +103,7 @@ def intervals(
 
     *cadence* is that of the probe that took the samples.
     """
-    looks = list(_looks(turn, ownership, limit_ns, cadence))
+    looks = list(observations(turn, ownership, limit_ns, cadence))
     asleep = [look for look in looks if look.asleep]
     awake = [look for look in looks if not look.asleep]
     found = []
@@ -114,9 +114,10 @@ def intervals(
     return found
 
 
-def _looks(
-    turn: Blocked, ownership: CodeOwnership, limit_ns: int, cadence: Cadence
+def observations(
+    turn: Blocked, ownership: CodeOwnership, limit_ns: int, cadence: Cadence = CADENCE
 ) -> Iterator[StackObservation]:
+    """The samples of a turn with the time that each stands for; together they are the whole turn."""
     seen = [(sample, TurnStack(sample.stack, ownership)) for sample in turn.samples if sample.stack]
     start = turn.at_ns
     if turn.woke_ns and not any(stack.frames for s, stack in seen if s.first_ns < turn.woke_ns):

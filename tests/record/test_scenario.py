@@ -479,7 +479,7 @@ def test_the_example_is_a_scenario() -> None:
     loaded = scenario.load(ROOT / "scenarios" / "first.toml")
 
     assert loaded.name == "first"
-    assert [fault.id for fault in loaded.faults] == ["stuck-sdk", "bad-host"]
+    assert [fault.id for fault in loaded.faults] == ["slow-log", "bad-host"]
     assert Expectation("blocks.count", ">=", 1.0) in loaded.expectations
 
 

@@ -251,5 +251,11 @@ def hint(cause: str, waits_for: str, calls: Sequence[str]) -> Hint:
     return next(filter(None, known), Hint(about.remedy, f"{GUIDE}#{about.section}" if about.section else ""))
 
 
+def planted(fault: str, detail: str) -> Hint:
+    """What to do about the block of an injected fault: nothing."""
+    what = f"Planted by fault {fault}: {detail}." if detail else f"Planted by fault {fault}."
+    return Hint(f"{what} There is nothing to fix here.", f"{GUIDE}#planted")
+
+
 def _package(call: str) -> str:
     return call.partition(".")[0]

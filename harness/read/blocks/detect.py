@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...record import event
-from ...record.event import CADENCE, Blocked, ThreadsDumped
+from ...record.event import CADENCE, Blocked, FaultInjected, ThreadsDumped
 from ...record.value import replace
 from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
@@ -15,6 +15,7 @@ from ..history import History, Loop
 from ..units import ms, seconds
 from . import starvation
 from .advice import hint as hint_for
+from .advice import planted
 from .block import Block, BlockVictim
 from .last_turn import with_real_ends
 from .outside_view import only_seen_outside, with_outside_samples
@@ -82,6 +83,9 @@ def _block(
 ) -> Block:
     frame, sample = found.frame, found.sample
     hint = hint_for(found.cause, found.waits_for, found.library_calls)
+    if found.fault is not None:
+        detail = next((e.detail for e in history.of(FaultInjected) if e.id == found.fault), "")
+        hint = planted(found.fault, detail)
     return Block(
         at_s=seconds(history.since_start_ns(found.at_ns)),
         held_ms=ms(found.held_ns),

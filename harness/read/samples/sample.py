@@ -1,7 +1,8 @@
 """The stack samples of a run with their weights, from which flame graphs are drawn.
 
 They come from the sampler or from a recording from outside. In a run without either they come from the
-watchdog, which samples late turns only: they show what blocked, and nothing else.
+watchdog, which samples late turns only: they show what blocked, and nothing else. Each stands for the time up
+to its neighbours, as in the blocks: code that holds the GIL leaves a single sample, however long it took.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sample, Sampled
+from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sample, Sampled, ThreadsDumped
 from ...stacks.frame_table import FrameTables
+from ...stacks.interval import observations
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
+from ..blocks.outside_view import with_outside_samples
 from ..history import History
 
 
@@ -88,18 +91,22 @@ def _sampled(history: History) -> Iterator[StackSample]:
 def _late(history: History) -> Iterator[StackSample]:
     started = {(loop.started.pid, loop.started.loop): loop.started for loop in history.loops}
     for turn in history.of(Blocked):
+        if not turn.ended:
+            continue
         loop, ownership = started.get((turn.pid, turn.loop)), history.ownership(turn.pid)
-        every_ns = (loop.cadence if loop else CADENCE).every_ns
-        for sample in turn.samples if turn.ended else ():
+        limit_ns = loop.limit_ns if loop else history.run.block_limit_ns
+        turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)
+        for look in observations(turn, ownership, limit_ns, loop.cadence if loop else CADENCE):
+            sample = look.sample
             yield StackSample(
-                at_ns=sample.first_ns,
+                at_ns=look.from_ns,
                 pid=turn.pid,
                 thread=loop.thread if loop else "",
                 way=SamplingWay.LATE,
                 count=sample.count,
-                weight_ns=sample.last_ns - sample.first_ns + every_ns,
+                weight_ns=look.to_ns - look.from_ns,
                 stack=_inside(sample.stack, ownership),
-                ticks=(Tick(sample.first_ns, sample.last_ns + every_ns),),
+                ticks=(Tick(look.from_ns, look.to_ns),),
                 **_context(sample),
             )
 

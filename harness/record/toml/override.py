@@ -1,7 +1,7 @@
 """``--set KEY=VALUE``: a change to a scenario, given on the command line.
 
 KEY is a dotted TOML key; a list item is named by its index or its ``id``. VALUE is TOML, or else plain text:
-``load.rate_per_s=50``, ``faults.stuck-sdk.block_ms=50``, ``faults=[]``, ``target.cwd=../shop``.
+``load.rate_per_s=50``, ``faults.slow-log.block_ms=50``, ``faults=[]``, ``target.cwd=../shop``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from harness.read.blocks.block import Block
 from harness.record import event
 from harness.record.event import Blocked
 from harness.record.value import replace
-from tests.read.conftest import LOOP_PID, Look, Recording, Watch
+from tests.read.conftest import LOOP_PID, Look, Record, Recording, Watch
 
 MS = 1_000_000
 
@@ -310,3 +310,22 @@ def test_one_late_sample_at_the_beginning_of_a_function_is_an_arrival(made: Reco
         ("<not sampled>", 0, "", "cpu"),
         ("price", 60, "checkout-1", "call"),
     ]
+
+
+def test_a_planted_block_is_not_advised_to_be_fixed(record: Record, look: Look) -> None:
+    """It says which fault it is and what that does; a real block of the same call keeps its advice."""
+    made = record()
+    made.loop()
+    detail = "time.sleep(0.3) in logging:Logger.info"
+    made.write("runner", event.FaultInjected(made.at(0), "slow-log", "block.sleep", detail))
+    calls = ("handler.py:7 handle", "lib/logging/__init__.py:1501 Logger.info")
+    made.blocked(1, 300, [look(*calls, fault="slow-log")])
+    made.blocked(2, 300, [look("other.py:7 handle", "lib/logging/__init__.py:1501 Logger.info")])
+    made.ended()
+    planted, real = made.document().blocks
+
+    assert planted.hint == (
+        "Planted by fault slow-log: time.sleep(0.3) in logging:Logger.info. There is nothing to fix here."
+    )
+    assert planted.help == "docs/blocking.md#planted"
+    assert "QueueHandler" in real.hint

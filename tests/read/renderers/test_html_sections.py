@@ -131,7 +131,7 @@ def test_samples_too_deep_for_the_page_are_left_out(record: Record, look: Look) 
 
     assert document.icicle is not None
     assert (document.icicle.threads, document.icicle.rows) == ((), ())
-    assert "401 ms in rare calls left out" in render(document, "html")
+    assert "400 ms in rare calls left out" in render(document, "html")
 
 
 def test_a_page_that_would_be_too_large_goes_without_its_large_parts(
