@@ -30,10 +30,13 @@ from ..record.event import (
     ThreadsDumped,
 )
 from ..record.reader import Follower, Source
+from ..record.request_failure import RequestFailure
 from ..record.run import Run, RunFolder
 from ..stacks.ownership import HARNESS, CodeOwnership
 
 E = TypeVar("E", bound=Event)
+
+_KINDS = {str(kind): kind for kind in RequestFailure}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Request:
     ok: bool
     error: str
     trace_id: str
+    kind: RequestFailure | None = None  # of the failure, if it is one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,7 @@ def _request(sent: Sent | None, completed: Completed | None) -> Request:
         ok=completed.ok if completed else False,
         error=completed.error if completed else "no answer",
         trace_id=sent.trace_id if sent else "",
+        kind=_KINDS.get(completed.kind) if completed else None,
     )
 
 

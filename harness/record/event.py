@@ -254,6 +254,7 @@ class Completed(Event):
     done_ns: int
     ok: bool
     error: str = ""
+    kind: str = ""  # of the failure, as in `RequestFailure`; "" for none of these
 
 
 class LoadEnded(Event):
@@ -261,3 +262,6 @@ class LoadEnded(Event):
 
     at_ns: int
     offered: int
+    elapsed_ns: int = 0  # how long the schedule lasted; 0: unknown, as are the next two
+    cpu_ns: int = 0  # the driver's CPU time in that time ...
+    queued_ns: int = 0  # ... and how long its loop's thread was ready to run without a processor
