@@ -10,7 +10,6 @@ from importlib import import_module
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..record import redact
 from ..record.clock import monotonic_ns
 from ..record.observation import ProbeClosed, ProbeFailed
 from ..record.probe_config import ProbeConfig
@@ -44,7 +43,6 @@ class ProbeSession:
 
     def __init__(self, text: str, interception: Interception | None) -> None:
         self.config = ProbeConfig.parse(text)
-        redact.learn_variables(self.config.secrets)
         self.interception = interception
         self.folder = RunFolder(self.config.folder)
         self.spans_dropped = 0
