@@ -22,6 +22,7 @@ from ..record.event import (
     LoopStarted,
     ProbeClosed,
     ProcessGone,
+    RequestFailure,
     RunEnded,
     Sent,
     SpanEnded,
@@ -30,7 +31,6 @@ from ..record.event import (
     ThreadsDumped,
 )
 from ..record.reader import Follower, Source
-from ..record.request_failure import RequestFailure
 from ..record.run import Run, RunFolder
 from ..stacks.ownership import HARNESS, CodeOwnership
 

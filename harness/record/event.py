@@ -8,6 +8,7 @@ An event may gain fields with a default; existing fields keep their name, unit a
 from __future__ import annotations
 
 import signal
+from enum import StrEnum
 
 # Everything in it: readers and runners import every event from here.
 from .observation import *  # noqa: F403
@@ -245,6 +246,35 @@ class Sent(Event):
     intended_ns: int
     sent_ns: int
     trace_id: str
+
+
+class RequestFailure(StrEnum):
+    """The kind of a failed request; "" in a record stands for none of these."""
+
+    STATUS = "status"  # answered, but not with a status that counts as success
+    REFUSED = "refused"  # nobody listened
+    RESET = "reset"  # the connection was closed before the answer was complete
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    PROTOCOL = "protocol"  # an answer that is not HTTP
+    IN_FLIGHT = "in flight"  # not sent: as many requests as the driver allows had no answer yet
+    DESCRIPTORS = "descriptors"
+    PORTS = "ports"
+    NAME = "name"
+    MEMORY = "memory"
+
+    @property
+    def is_the_drivers(self) -> bool:
+        """Whether the driver could not even ask, so that the failure says nothing about the target."""
+        return self in _THE_DRIVERS
+
+
+_THE_DRIVERS = {
+    RequestFailure.DESCRIPTORS,
+    RequestFailure.PORTS,
+    RequestFailure.NAME,
+    RequestFailure.MEMORY,
+}
 
 
 class Completed(Event):

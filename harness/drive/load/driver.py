@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import HarnessError
-from ...record.event import LoadEnded, LoadStarted
+from ...record.event import LoadEnded, LoadStarted, RequestFailure
 from ...record.redact import learn
-from ...record.request_failure import RequestFailure
 from ...record.writer import Writer
 from .arrival import arrivals
 from .driver_config import DriverConfig

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from ...record.request_failure import RequestFailure
+from ...record.event import RequestFailure
 
 _BY_ERRNO = {
     errno.EMFILE: RequestFailure.DESCRIPTORS,

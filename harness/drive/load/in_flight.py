@@ -7,9 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...record.event import Completed, Sent, SpanEnded
+from ...record.event import Completed, RequestFailure, Sent, SpanEnded
 from ...record.redact import redacted
-from ...record.request_failure import RequestFailure
 from ...record.writer import Writer
 
 # Upper bound on requests in flight. Beyond it, the driver would run out of memory and descriptors.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...record.request_failure import RequestFailure
+from ...record.event import RequestFailure
 from ..history import Request
 
 _IN_WORDS = {

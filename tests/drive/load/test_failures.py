@@ -14,8 +14,7 @@ from textwrap import dedent
 import pytest
 
 from harness.drive.load.driver_config import DriverConfig
-from harness.record.event import Completed
-from harness.record.request_failure import RequestFailure
+from harness.record.event import Completed, RequestFailure
 from tests.support.commanded import scenario
 from tests.support.driven import driven
 from tests.support.port import free_port

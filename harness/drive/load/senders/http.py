@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from ....errors import UsageError
+from ....record.event import RequestFailure
 from ....record.redact import redacted
-from ....record.request_failure import RequestFailure
 from ..failure_kind import failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
 
