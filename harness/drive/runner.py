@@ -18,7 +18,6 @@ from pathlib import Path
 from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
-from ..record import redact
 from ..record.event import LedgerTaken, RunEnded, describe_status
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
@@ -144,7 +143,6 @@ class _Run:
             calls=self._scenario.probe.calls,
             origins=self._scenario.probe.origins,
             application=self._scenario.probe.application,
-            secrets=self._scenario.variables,
         )
         log = self._folder.artefacts / "target.log"
         target = await TargetProcess.start(self._spec, config, log, self._writer.write)
@@ -193,6 +191,11 @@ class _Run:
 
     async def _load_and_inject(self, target: TargetProcess) -> None:
         load = self._scenario.load
+        if self._scenario.faults:
+            self._phase = "finding"
+            await faults.find_all(
+                self._scenario.faults, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
+            )
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
         end_ns = sys.maxsize if load is None else start_ns + round(load.duration_s * 1e9)
         async with asyncio.TaskGroup() as group:
@@ -240,7 +243,6 @@ class _Run:
             duration_s=load.duration_s,
             seed=self._run.seed,
             drain_s=load.drain_s,
-            secrets=redact.known(),
         )
         log = self._folder.artefacts / "driver.log"
         with log.open("wb") as output:

@@ -7,8 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...record.event import Completed, RequestFailure, Sent, SpanEnded
-from ...record.redact import redacted
+from ...record.event import Completed, Sent, SpanEnded
 from ...record.writer import Writer
 
 # Upper bound on requests in flight. Beyond it, the driver would run out of memory and descriptors.
@@ -85,17 +84,9 @@ class InFlightRequests:
             )
         )
 
-    def end(
-        self,
-        request: DriverRequest,
-        done_ns: int,
-        *,
-        error: str = "",
-        kind: RequestFailure | None = None,
-    ) -> None:
+    def end(self, request: DriverRequest, done_ns: int, *, error: str = "") -> None:
         """Record that the request was answered, or failed with *error*."""
-        shown = redacted(error) if error else ""
-        self._writer.write(Completed(request.n, done_ns, ok=not error, error=shown, kind=kind or ""))
+        self._writer.write(Completed(request.n, done_ns, ok=not error, error=error))
         self._count -= 1
         if not self._count:
             self._empty.set()
