@@ -15,7 +15,6 @@ from ..drive.progress import Progress
 from ..drive.targets.spec import TargetSpec
 from ..errors import MeasurementError, TargetError
 from ..record.probe_config import ConsoleConfig
-from ..record.redact import without_passwords
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
 from .calls_option import CallsAsked, calls_options
@@ -78,7 +77,7 @@ def run(
         seed=asked.seed,
         expectations=asked.expectations,
         max_late_ms=asked.load.max_late_ms if asked.load else None,
-        settings=without_passwords(asked.model_dump(mode="json", by_alias=True)) | accepted,
+        settings=asked.public() | accepted,
     )
     create(folder.path, made)
     # An error that ends the run early is in the record, from which the run is judged.

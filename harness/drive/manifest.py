@@ -7,6 +7,7 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
+from ..record.redact import redacted_command
 from ..record.run import Expectation, Run, now_ns
 
 
@@ -30,7 +31,7 @@ def new_run(
         seed=seed,
         python=platform.python_version(),
         commit=_commit(Path.cwd()),
-        command=command,
+        command=redacted_command(command),
         block_limit_ns=round(block_limit_ms * 1e6),
         expectations=expectations,
         max_late_ms=max_late_ms,

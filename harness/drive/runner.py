@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
+from ..record import redact
 from ..record.event import LedgerTaken, RunEnded, describe_status
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
@@ -143,6 +144,7 @@ class _Run:
             calls=self._scenario.probe.calls,
             origins=self._scenario.probe.origins,
             application=self._scenario.probe.application,
+            secrets=self._scenario.variables,
         )
         log = self._folder.artefacts / "target.log"
         target = await TargetProcess.start(self._spec, config, log, self._writer.write)
@@ -243,6 +245,7 @@ class _Run:
             duration_s=load.duration_s,
             seed=self._run.seed,
             drain_s=load.drain_s,
+            secrets=redact.known(),
         )
         log = self._folder.artefacts / "driver.log"
         with log.open("wb") as output:

@@ -16,6 +16,7 @@ from typing import Self
 from ..errors import TargetError
 from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
 from ..record.probe_config import ProbeConfig
+from ..record.redact import redacted_command
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
 from .console.events import ConsoleEvents
@@ -81,7 +82,7 @@ def watch(
             guard.over(program.pid)
             processes.follow(program.pid)
             signals.pass_to(program)
-            writer.write(TargetStarted(monotonic_ns(), program.pid, tuple(command)))
+            writer.write(TargetStarted(monotonic_ns(), program.pid, redacted_command(command)))
             following = threading.Thread(target=follow, daemon=True)
             following.start()
             status = program.wait()

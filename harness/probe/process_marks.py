@@ -7,6 +7,7 @@ import sys
 
 from ..record.clock import monotonic_ns
 from ..record.process.mark import text
+from ..record.redact import learn_variables, redacted_command
 
 
 class ProcessMarks:
@@ -14,6 +15,9 @@ class ProcessMarks:
 
     def __init__(self, order: str, entered: str) -> None:
         self.folder = order.partition("\n")[0].removeprefix("folder=")
+        # Before anything is written. The whole configuration is parsed when a loop runs.
+        _, _, secrets = order.partition("\nsecrets=")
+        learn_variables(secrets.partition("\n")[0].split(","))
         self._entered = entered
         self._frameworks: list[str] = []
         self._leave({})
@@ -42,6 +46,6 @@ class ProcessMarks:
         }
         try:
             with open(f"{self.folder}/processes/{os.getpid()}-{monotonic_ns():x}", "x") as file:
-                file.write(text({**about, **facts}, sys.orig_argv))
+                file.write(text({**about, **facts}, redacted_command(sys.orig_argv)))
         except OSError:
             pass  # the run's folder is gone, or not for this user

@@ -22,6 +22,7 @@ from ..record.event import (
     LoopStarted,
     ProbeClosed,
     ProcessGone,
+    RequestFailure,
     RunEnded,
     Sent,
     SpanEnded,
@@ -36,6 +37,8 @@ from ..stacks.ownership import HARNESS, CodeOwnership
 
 E = TypeVar("E", bound=Event)
 
+_KINDS = {str(kind): kind for kind in RequestFailure}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -47,6 +50,7 @@ class Request:
     ok: bool
     error: str
     trace_id: str
+    kind: RequestFailure | None = None  # of the failure, if it is one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ def _request(sent: Sent | None, completed: Completed | None) -> Request:
         ok=completed.ok if completed else False,
         error=completed.error if completed else "no answer",
         trace_id=sent.trace_id if sent else "",
+        kind=_KINDS.get(completed.kind) if completed else None,
     )
 
 

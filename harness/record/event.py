@@ -8,6 +8,7 @@ An event may gain fields with a default; existing fields keep their name, unit a
 from __future__ import annotations
 
 import signal
+from enum import StrEnum
 
 # Everything in it: readers and runners import every event from here.
 from .observation import *  # noqa: F403
@@ -252,6 +253,35 @@ class Sent(Event):
     trace_id: str
 
 
+class RequestFailure(StrEnum):
+    """The kind of a failed request; "" in a record stands for none of these."""
+
+    STATUS = "status"  # answered, but not with a status that counts as success
+    REFUSED = "refused"  # nobody listened
+    RESET = "reset"  # the connection was closed before the answer was complete
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    PROTOCOL = "protocol"  # an answer that is not HTTP
+    IN_FLIGHT = "in flight"  # not sent: as many requests as the driver allows had no answer yet
+    DESCRIPTORS = "descriptors"
+    PORTS = "ports"
+    NAME = "name"
+    MEMORY = "memory"
+
+    @property
+    def is_the_drivers(self) -> bool:
+        """Whether the driver could not even ask, so that the failure says nothing about the target."""
+        return self in _THE_DRIVERS
+
+
+_THE_DRIVERS = {
+    RequestFailure.DESCRIPTORS,
+    RequestFailure.PORTS,
+    RequestFailure.NAME,
+    RequestFailure.MEMORY,
+}
+
+
 class Completed(Event):
     """Request *n* was answered, or its message settled."""
 
@@ -259,6 +289,7 @@ class Completed(Event):
     done_ns: int
     ok: bool
     error: str = ""
+    kind: str = ""  # of the failure, as in `RequestFailure`; "" for none of these
 
 
 class LoadEnded(Event):
@@ -266,3 +297,6 @@ class LoadEnded(Event):
 
     at_ns: int
     offered: int
+    elapsed_ns: int = 0  # how long the schedule lasted; 0: unknown, as are the next two
+    cpu_ns: int = 0  # the driver's CPU time in that time ...
+    queued_ns: int = 0  # ... and how long its loop's thread was ready to run without a processor

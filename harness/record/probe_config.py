@@ -37,6 +37,7 @@ class ProbeConfig:
     waits: float = 0.0  # the share of traces whose steps are logged ...
     waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
     application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
+    secrets: tuple[str, ...] = ()  # environment variables whose values must not be written
 
     @property
     def features(self) -> dict[str, str]:
@@ -71,6 +72,8 @@ class ProbeConfig:
             given |= {"console_port": self.console.port} if self.console.port is not None else {}
         if self.application:
             given["application"] = os.pathsep.join(self.application)
+        if self.secrets:
+            given["secrets"] = ",".join(self.secrets)
         return "\n".join(f"{name}={value}" for name, value in given.items())
 
     @classmethod
@@ -98,6 +101,7 @@ class ProbeConfig:
             waits=float(values.get("waits", 0)),
             waits_for_s=float(values.get("waits_for_s", 0)),
             application=tuple(filter(None, values.get("application", "").split(os.pathsep))),
+            secrets=tuple(filter(None, values.get("secrets", "").split(","))),
         )
 
 

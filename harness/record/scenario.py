@@ -6,6 +6,7 @@ Schema, and `toml/validation.py` turns pydantic's errors into messages.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -21,6 +22,7 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    PrivateAttr,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -31,11 +33,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
-from . import metric
+from . import metric, redact
 from .fault import catalogue
 from .fault.fault import Fault
 from .run import Expectation
-from .toml import document, override, validation
+from .toml import document, environment, override, validation
 from .toml.lines import Key, dotted
 
 # --- types of values ------------------------------------------------------------------------------
@@ -339,6 +341,21 @@ class Scenario(_ScenarioTable):
     expect: dict[FigureKey, Limit] = {}
     """Limits on the report's figures: ``"load.latency_ms.p99" = "< 500"``."""
 
+    # Strings with `${NAME}`, as they are in the file.
+    _written: dict[Key, str] = PrivateAttr(default_factory=dict)
+    _variables: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that it refers to as ``${NAME}``."""
+        return tuple(self._variables)
+
+    def public(self) -> dict[str, Any]:
+        """The settings as they may be written to a file: ``${NAME}`` as in the scenario, and no secrets."""
+        settings = self.model_dump(mode="json", by_alias=True)
+        environment.restore(settings, self._written)
+        return redact.redacted_settings(settings)
+
     @property
     def expectations(self) -> tuple[Expectation, ...]:
         """The limits under `expect`, in the order of the file."""
@@ -381,6 +398,9 @@ class Scenario(_ScenarioTable):
 def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
     """Load the scenario in the file and apply the changes of ``--set KEY=VALUE``, in order.
 
+    ``${NAME}`` is replaced by the environment variable; from then on, this process writes neither its value
+    nor other secrets of the scenario.
+
     Raises:
         ScenarioError: The file cannot be read or is wrong. The message names file, line and key of the first
             mistake; the notes are advice and further mistakes.
@@ -389,10 +409,18 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
     settings = _flat(document.parse(path, text, ScenarioError))
     settings.setdefault("name", path.stem)
     origins = dict(_override(settings, overrides))
-    try:
-        return Scenario.model_validate(settings, context={"folder": path.parent})
-    except ValidationError as exc:
-        found = validation.violations(exc.errors(), settings, schema())
+    resolved = environment.resolve(settings, os.environ)
+    redact.learn(dict.fromkeys(redact.secrets_in(settings), redact.HIDDEN))
+    redact.learn_variables(resolved.values)
+    found = resolved.unset
+    if not found:
+        try:
+            scenario = Scenario.model_validate(resolved.settings, context={"folder": path.parent})
+            scenario._written.update(resolved.written)
+            scenario._variables.extend(resolved.values)
+            return scenario
+        except ValidationError as exc:
+            found = validation.violations(exc.errors(), resolved.settings, schema())
     raise document.refusal(path, text, found, ScenarioError, origins=origins)
 
 

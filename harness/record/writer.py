@@ -20,6 +20,7 @@ from .clock import monotonic_ns
 from .codec import encode
 from .hidden_thread import Background
 from .observation import WriterClosed, WriterOpened
+from .redact import redacted_command
 
 if TYPE_CHECKING:
     from .event import Event
@@ -64,7 +65,7 @@ class Writer:
             pid=os.getpid(),
             parent_pid=os.getppid(),
             python=".".join(map(str, sys.version_info[:3])),
-            command=tuple(sys.orig_argv),
+            command=redacted_command(sys.orig_argv),
         )
         self._append(encode(opened) + "\n", 1)
         Background(self._drain)

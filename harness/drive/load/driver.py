@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import HarnessError
-from ...record.event import LoadEnded, LoadStarted
+from ...record.event import LoadEnded, LoadStarted, RequestFailure
+from ...record.redact import learn
 from ...record.writer import Writer
 from .arrival import arrivals
 from .driver_config import DriverConfig
 from .in_flight import DriverRequest, InFlightRequests
 from .pacer import ExactSelector, wait_until
+from .processor import Processor
 
 # After a signal the runner waits for this process; answers that are about to arrive still count.
 STOPPED_DRAIN_S = 0.5
@@ -41,6 +43,7 @@ class Sender(Protocol):
 def main() -> int:
     """Run the driver with the config on stdin."""
     config = DriverConfig.from_json(sys.stdin.read())
+    learn(config.secrets)
     # Each connection is a descriptor, and the usual soft limit is 1024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -71,12 +74,21 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
     async with _connect(config, flight) as sender:
         about = config.sender, config.arrival, config.rate_per_s, config.duration_s
         writer.write(LoadStarted(config.start_at_ns, *about))
+        before = Processor.now()
         await _until(stop, _keep_schedule(config, flight, sender))
-        ended_ns = time.monotonic_ns()
+        ended_ns, used = time.monotonic_ns(), Processor.now().since(before)
         await _until(stop, _drain(flight, config.drain_s))
         if stop.is_set():
             await _drain(flight, STOPPED_DRAIN_S)
-    writer.write(LoadEnded(ended_ns, flight.offered))
+    writer.write(
+        LoadEnded(
+            ended_ns,
+            flight.offered,
+            elapsed_ns=used.at_ns,
+            cpu_ns=used.cpu_ns,
+            queued_ns=used.queued_ns,
+        )
+    )
 
 
 def _connect(config: DriverConfig, flight: InFlightRequests) -> AbstractAsyncContextManager[Sender]:
@@ -94,7 +106,8 @@ async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, sender:
         full = flight.full()
         request = flight.begin(due_ns)
         if full:
-            flight.end(request, time.monotonic_ns(), error="in-flight limit")
+            error, kind = "in-flight limit", RequestFailure.IN_FLIGHT
+            flight.end(request, time.monotonic_ns(), error=error, kind=kind)
         else:
             sender.send(request)
     await wait_until(config.start_at_ns + round(config.duration_s * 1e9))

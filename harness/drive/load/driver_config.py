@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class DriverConfig:
     duration_s: float
     seed: int
     drain_s: float  # how long to wait for answers after the schedule
+    secrets: dict[str, str] = field(default_factory=dict)  # what to hide in the record: see `redact.learn`
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

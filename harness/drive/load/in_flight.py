@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...record.event import Completed, Sent, SpanEnded
+from ...record.event import Completed, RequestFailure, Sent, SpanEnded
+from ...record.redact import redacted
 from ...record.writer import Writer
 
 # Upper bound on requests in flight. Beyond it, the driver would run out of memory and descriptors.
@@ -84,9 +85,17 @@ class InFlightRequests:
             )
         )
 
-    def end(self, request: DriverRequest, done_ns: int, *, error: str = "") -> None:
+    def end(
+        self,
+        request: DriverRequest,
+        done_ns: int,
+        *,
+        error: str = "",
+        kind: RequestFailure | None = None,
+    ) -> None:
         """Record that the request was answered, or failed with *error*."""
-        self._writer.write(Completed(request.n, done_ns, ok=not error, error=error))
+        shown = redacted(error) if error else ""
+        self._writer.write(Completed(request.n, done_ns, ok=not error, error=shown, kind=kind or ""))
         self._count -= 1
         if not self._count:
             self._empty.set()

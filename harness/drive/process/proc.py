@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...record.redact import redacted_command
+
 # A command line can be as long as two megabytes; a record keeps the part that people recognise.
 ARGUMENTS, LETTERS = 64, 500
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -75,10 +77,10 @@ def owner(pid: int) -> ProcOwner | None:
 
 
 def command(pid: int) -> tuple[str, ...]:
-    """Its command line, cut if it is long; empty for a process that ended or is of the kernel."""
+    """Its command line without secrets, cut if long; empty for a process that ended or is of the kernel."""
     raw = _read(pid, "cmdline", ARGUMENTS * LETTERS)
     words = raw.rstrip(b"\0").split(b"\0") if raw else []
-    return tuple(word.decode(errors="replace")[:LETTERS] for word in words[:ARGUMENTS])
+    return redacted_command(word.decode(errors="replace")[:LETTERS] for word in words[:ARGUMENTS])
 
 
 def executable(pid: int) -> str:

@@ -14,6 +14,7 @@ from typing import Self
 from ...errors import TargetError
 from ...record.event import Event, TargetExited, TargetReady, TargetStarted, TargetStopping, describe_status
 from ...record.probe_config import ProbeConfig
+from ...record.redact import redacted_command
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from ..targets.spec import TargetSpec
 from .probe_env import environment
@@ -67,7 +68,7 @@ class TargetProcess:
                 )
         except OSError as exc:
             raise TargetError(f"{spec.command[0]}: cannot be started: {exc.strerror}") from None
-        write(TargetStarted(monotonic_ns(), process.pid, spec.command))
+        write(TargetStarted(monotonic_ns(), process.pid, redacted_command(spec.command)))
         return cls(spec, process, log, write)
 
     @property

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ...record import redact
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
 from ..hooks.state.loop_state import running_loop
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # Most attributes recorded per span, and most characters of a text.
 ATTRIBUTES = 16
 TEXT = 200
+# Names of attributes repeat; this many are looked at only once.
+ATTRIBUTE_NAMES = 512
 
 
 def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
@@ -85,13 +88,25 @@ def _running_task() -> str:
     return task.get_name() if task is not None else ""
 
 
+@functools.lru_cache(ATTRIBUTE_NAMES)
+def _is_secret(name: str) -> bool:
+    return redact.is_secret_name(name)
+
+
+def _shown(name: str, text: str) -> str:
+    """An attribute without secrets: headers by their name, and what a URL holds."""
+    if _is_secret(name):
+        return redact.HIDDEN
+    return redact.redacted(text) if "://" in text else text
+
+
 def _plain(attributes: Any) -> dict[str, str | int | float | bool]:
     plain: dict[str, str | int | float | bool] = {}
     for key, value in attributes.items():
         if len(plain) >= ATTRIBUTES:
             break
         if isinstance(value, str):
-            plain[key] = value[:TEXT]
+            plain[key] = _shown(key, value)[:TEXT]
         elif isinstance(value, (bool, int, float)):
             plain[key] = value
     return plain

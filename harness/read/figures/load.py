@@ -12,6 +12,7 @@ from ...record.event import LoadEnded, LoadStarted
 from ..history import History
 from ..percentile import percentiles
 from ..units import in_ms
+from .load_failure import LoadFailure, load_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Load:
     failed: int
     late_ms: Late
     latency_ms: Latency
+    failures: tuple[LoadFailure, ...] = ()  # of those that failed, most frequent first
 
 
 def load(history: History) -> Load | None:
@@ -64,4 +66,5 @@ def load(history: History) -> Load | None:
         failed=len(requests) - completed,
         late_ms=Late(*in_ms(percentiles(late, (0.5, 0.99, 1)))),
         latency_ms=Latency(*in_ms(percentiles(latency, (0.5, 0.9, 0.95, 0.99, 0.999, 1)))),
+        failures=load_failures(requests),
     )

@@ -1,26 +1,83 @@
-"""Whether the load arrived on schedule; if it did not, the run measured something else."""
+"""Whether the load arrived on schedule and was really sent; if not, the run measured something else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...record.event import LoadEnded
 from ..evidence import Evidence
+from ..figures.load import Load
 from ..finding import Finding, Level
-from ..units import duration, plural
+from ..history import History
+from ..units import duration, percent, plural
 
 ORDER = 40
 
+# From this share of one processor on, requests queue in the driver itself.
+BUSY_RATIO = 0.9
+# From this share of the time on, the driver's waiting for a processor is a reason for late requests.
+QUEUED_RATIO = 0.1
+# Kinds of failures that are listed.
+LISTED = 5
+# Characters of an example's message.
+EXAMPLE_CHARS = 120
+_ADVICE = {
+    "descriptor": "raise its limit (`ulimit -n`), or lower load.rate_per_s or load.timeout_s",
+    "port": "lower load.rate_per_s, or let the target keep connections open",
+    "name": "use an address instead of a name in load.url",
+    "memory": "lower load.rate_per_s or load.timeout_s",
+}
+
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """An error for late load, a warning for failed requests."""
+    """Errors for load that came late or was not sent, a warning for failed requests."""
     history, load = evidence.history, evidence.load
     if load is None:
         return
     limit_ms, late_ms = history.run.max_late_ms, load.late_ms.p99
     if limit_ms is not None and late_ms is not None and late_ms > limit_ms:
         message = f"the load came late: p99 {duration(late_ms)}, limit {duration(limit_ms)}"
-        yield Finding("load", Level.ERROR, message, invalid=True)
-    if load.failed:
-        unanswered = sum(request.done_ns is None for request in history.requests)
-        part = f", {unanswered:,} of them without an answer" if unanswered else ""
-        yield Finding("load", Level.WARNING, f"{plural(load.failed, 'request')} failed{part}")
+        yield Finding("load", Level.ERROR, message + _why_late(history), invalid=True)
+    elif (busy := _busy_ratio(history)) is not None and busy >= BUSY_RATIO:
+        message = f"the load driver used {percent(busy)} of a processor: latencies include its own queue"
+        yield Finding("load", Level.WARNING, message)
+    yield from _failures(history, load)
+
+
+def _failures(history: History, load: Load) -> Iterator[Finding]:
+    for failure in load.failures:
+        if failure.is_the_drivers:
+            advice = next((text for word, text in _ADVICE.items() if word in failure.what), "")
+            message = f"{plural(failure.count, 'request')} could not be sent: {failure.what} ({advice})"
+            yield Finding("load", Level.ERROR, message, invalid=True)
+    others = [failure for failure in load.failures if not failure.is_the_drivers]
+    if others:
+        failed = sum(failure.count for failure in others)
+        kinds = [f"{failure.count:,} × {failure.what}" for failure in others[:LISTED]]
+        if len(others) > LISTED:
+            kinds.append(f"{plural(len(others) - LISTED, 'other kind')}")
+        example = others[0].example
+        quoted = f"; for example {_short(example)}" if example != others[0].what else ""
+        message = f"{plural(failed, 'request')} failed: {', '.join(kinds)}{quoted}"
+        yield Finding("load", Level.WARNING, message)
+
+
+def _short(example: str) -> str:
+    return example if len(example) <= EXAMPLE_CHARS else example[:EXAMPLE_CHARS] + "…"
+
+
+def _busy_ratio(history: History) -> float | None:
+    ended = history.last(LoadEnded)
+    return ended.cpu_ns / ended.elapsed_ns if ended is not None and ended.elapsed_ns else None
+
+
+def _why_late(history: History) -> str:
+    ended, busy = history.last(LoadEnded), _busy_ratio(history)
+    if ended is None or busy is None:
+        return ""
+    if busy >= BUSY_RATIO:
+        return f"; the driver used {percent(busy)} of a processor: it cannot send faster than this"
+    queued = ended.queued_ns / ended.elapsed_ns
+    if queued >= QUEUED_RATIO:
+        return f"; the driver waited for a processor {percent(queued)} of the time: the machine is too busy"
+    return ""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import redact
 from .lines import Key
 
 Node = Mapping[str, Any]  # a JSON Schema, or a part of one
@@ -50,6 +51,7 @@ def show(value: object) -> str:
     if isinstance(value, list):
         return "a list" if value else "an empty list"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
+    text = redact.redacted(text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -38,8 +38,8 @@ def test_what_was_refused_or_never_answered_failed(record: Record) -> None:
         event.Sent(0, made.at(0), made.at(0), ""),
         event.Completed(0, made.at(0.01), ok=True),
         event.Sent(1, made.at(0.1), made.at(0.1), ""),
-        event.Completed(1, made.at(0.12), ok=False, error="500"),
-        event.Completed(2, made.at(0.2), ok=False, error="in-flight limit"),
+        event.Completed(1, made.at(0.12), ok=False, error="status 500", kind="status"),
+        event.Completed(2, made.at(0.2), ok=False, error="in-flight limit", kind="in flight"),
         event.Sent(3, made.at(0.5), made.at(0.5), ""),
         event.LoadEnded(made.at(0.4), 4),
     )
@@ -51,8 +51,75 @@ def test_what_was_refused_or_never_answered_failed(record: Record) -> None:
     assert (load.offered, load.sent, load.completed, load.failed) == (4, 3, 1, 3)
     assert load.latency_ms.max == 2000.0
     assert [f.message for f in document.findings if f.rule == "load"] == [
-        "3 requests failed, 1 of them without an answer"
+        "3 requests failed: 1 × status 500, 1 × no answer, 1 × too many unanswered requests to send another"
     ]
+    assert not any(f.invalid for f in document.findings if f.rule == "load")
+
+
+def test_requests_that_the_driver_could_not_send_make_the_run_invalid(record: Record) -> None:
+    """They are told apart from those that the target failed, with what to do."""
+    made = record()
+    made.write(
+        "driver",
+        event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.4),
+        event.Completed(0, made.at(0.1), ok=False, error="OSError: 24", kind="descriptors"),
+        event.Completed(1, made.at(0.1), ok=False, error="status 503", kind="status"),
+        event.Completed(2, made.at(0.1), ok=False, error="status 503", kind="status"),
+        event.LoadEnded(made.at(0.4), 3),
+    )
+    made.ended(2.5)
+
+    document = made.document()
+    assert document.load is not None
+    assert [(f.what, f.count, f.is_the_drivers) for f in document.load.failures] == [
+        ("status 503", 2, False),
+        ("no file descriptor left in the load driver", 1, True),
+    ]
+    assert [(f.message, f.invalid) for f in document.findings if f.rule == "load"] == [
+        (
+            "1 request could not be sent: no file descriptor left in the load driver "
+            "(raise its limit (`ulimit -n`), or lower load.rate_per_s or load.timeout_s)",
+            True,
+        ),
+        ("2 requests failed: 2 × status 503", False),
+    ]
+    assert document.run.outcome == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("late_s", "cpu_ns", "queued_ns", "message"),
+    [
+        (0.001, 390_000_000, 0, "the load driver used 98 % of a processor: latencies include its own queue"),
+        (0.001, 100_000_000, 0, None),
+        (
+            *(0.2, 390_000_000, 0),
+            "the load came late: p99 200 ms, limit 50 ms; "
+            "the driver used 98 % of a processor: it cannot send faster than this",
+        ),
+        (
+            *(0.2, 100_000_000, 100_000_000),
+            "the load came late: p99 200 ms, limit 50 ms; "
+            "the driver waited for a processor 25 % of the time: the machine is too busy",
+        ),
+        (0.2, 0, 0, "the load came late: p99 200 ms, limit 50 ms"),
+    ],
+)
+def test_the_drivers_own_processor_is_told(
+    record: Record, late_s: float, cpu_ns: int, queued_ns: int, message: str | None
+) -> None:
+    """Why load came late, or that a driver without spare capacity measured itself as well."""
+    made = record(max_late_ms=50.0)
+    made.write(
+        "driver",
+        event.LoadStarted(made.at(0), "http", "constant", 10.0, 0.4),
+        event.Sent(0, made.at(0), made.at(late_s), ""),
+        event.Completed(0, made.at(0.3), ok=True),
+        event.LoadEnded(made.at(0.4), 1, elapsed_ns=400_000_000, cpu_ns=cpu_ns, queued_ns=queued_ns),
+    )
+    made.ended(1.0)
+
+    found = [f.message for f in made.document().findings if f.rule == "load"]
+    assert found == ([] if message is None else [message])
 
 
 def test_a_run_without_load_has_no_figures_of_load(record: Record) -> None:

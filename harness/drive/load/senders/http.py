@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from ....errors import UsageError
+from ....record.event import RequestFailure
+from ....record.redact import redacted
+from ..failure_kind import failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
 
 try:
@@ -69,6 +72,7 @@ class HttpSender:
         self._url = url
         self._body = body
         self._expect_status = expect_status
+        self._shown_url = redacted(url)
         self._span = f"{method} {urlsplit(url).path or '/'}"
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,9 +89,10 @@ class HttpSender:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _exchange(self, request: DriverRequest) -> None:
-        attributes: dict[str, str | int] = {"http.request.method": self._method, "url.full": self._url}
+        attributes: dict[str, str | int] = {"http.request.method": self._method, "url.full": self._shown_url}
         sent_ns = time.monotonic_ns()
         self._flight.sent(request, sent_ns)
+        kind: RequestFailure | None = None
         try:
             async with self._session.request(
                 self._method,
@@ -99,11 +104,23 @@ class HttpSender:
                 await response.read()
             attributes["http.response.status_code"] = response.status
             error = "" if self._expected(response.status) else f"status {response.status}"
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            error = f"{type(exc).__name__}: {exc}"[:ERROR_CHARS]
+            kind = RequestFailure.STATUS if error else None
+        except (aiohttp.ClientError, OSError, TimeoutError, MemoryError) as exc:
+            error, kind = redacted(f"{type(exc).__name__}: {exc}")[:ERROR_CHARS], _kind(exc)
         done_ns = time.monotonic_ns()
         self._flight.span(request, self._span, "client", sent_ns, done_ns, attributes, error=error)
-        self._flight.end(request, done_ns, error=error)
+        self._flight.end(request, done_ns, error=error, kind=kind)
 
     def _expected(self, status: int) -> bool:
         return status in self._expect_status if self._expect_status else status < 400
+
+
+def _kind(exc: BaseException) -> RequestFailure | None:
+    if (kind := failure_kind(exc)) is not None:
+        return kind
+    match exc:
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            return RequestFailure.RESET
+        case aiohttp.ClientResponseError():
+            return RequestFailure.PROTOCOL
+    return None
