@@ -46,7 +46,10 @@ class Feature:
         """Called with each event that is written to the record; in any thread, and from finalizers."""
 
     def leave(self) -> None:
-        """Called before `os._exit` and `exec`: write what would be lost. An `exec` may still fail."""
+        """Called when the process is about to end without `close`: write what would be lost.
+
+        In the thread that ends it, and it may go on after all: an `exec` can fail.
+        """
 
     def close(self) -> None:
         """Called when the process exits normally: stop, and write what is left."""

@@ -130,10 +130,14 @@ class ProbeSession:
         self._guarded("ending", self._shutdown.signalled, number, frame)
 
     def leave(self) -> None:
-        """Write what is known: the process is about to end without its exit handlers, or to `exec`."""
-        self._guarded("loops", self.loops.write_pages)
+        """Write all that `close` would: the process is about to end without its exit handlers, or to `exec`.
+
+        It may go on after all, because an `exec` can fail; then everything works as before.
+        """
+        self._guarded("loops", self.loops.about_to_end)
         self._each(reversed(self._features), lambda feature: feature.leave())
-        self._writer.flush(timeout_s=0.2)
+        self._guarded("cost", self._write_cost)
+        self._writer.leave()
 
     def close(self) -> None:
         """Close the features, record what the probe has cost, and close the record."""

@@ -64,7 +64,10 @@ class WriterOpened(Observation):
 
 
 class WriterClosed(Observation):
-    """The last line of a file whose writer ended cleanly; without it the writer was cut off."""
+    """The last line of a file whose writer ended cleanly; without it the writer was cut off.
+
+    Other lines follow if the process wrote it before an `exec` that then failed.
+    """
 
     at_ns: int
     dropped: int  # events that were lost because the buffer was full or a write failed

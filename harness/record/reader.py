@@ -21,7 +21,7 @@ class Source:
 
     path: Path
     opened: WriterOpened | None = None
-    closed: WriterClosed | None = None
+    closed: WriterClosed | None = None  # if it is the last event so far
     damaged: int = 0  # complete lines that are not an event
     unknown: int = 0  # events of a kind this version does not know
     _read_bytes: int = field(default=0, repr=False)
@@ -48,6 +48,7 @@ class Source:
         except ValueError:
             self.damaged += 1
             return None
+        self.closed = None
         match event:
             case None:
                 self.unknown += 1

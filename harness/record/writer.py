@@ -93,6 +93,11 @@ class Writer:
         """Wait until all events written before are in the file; false after *timeout_s* seconds."""
         return self._wait_written(threading.Event(), timeout_s)
 
+    def leave(self, *, timeout_s: float = 0.2) -> None:
+        """Flush, and write the last line: the process is about to end. If it goes on, so does the file."""
+        if not self._closed and self.flush(timeout_s=timeout_s):
+            self._append(encode(WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped)) + "\n", 1)
+
     def close(self, *, timeout_s: float = 1.0) -> None:
         """Flush, write the last line, and close the file. Later events are dropped."""
         if self._closed:

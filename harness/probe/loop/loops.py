@@ -90,6 +90,15 @@ class Loops:
         for lane in self._lanes:
             lane.turns.words[page.STOPPED_NS] = monotonic_ns()
 
+    def about_to_end(self) -> None:
+        """Write the turns that are late now, and mark every page as stopped: the process is about to end.
+
+        The mark is removed by a loop that lives on.
+        """
+        for lane in self._lanes:
+            lane.write_lasting()
+        self.close()
+
     def leave(self) -> None:
         """Stop watching and undo everything, in a process that continues.
 
@@ -181,6 +190,15 @@ class _Lane:
         self.turns.detach()
         self.turns.stopped()
         self._forget(watchdog)
+
+    def write_lasting(self) -> None:
+        """Write the turn that is late now, if one is."""
+        now_ns, watched = monotonic_ns(), self._watched
+        began_ns = max(self.turns.state())
+        if watched is not None and began_ns and now_ns - began_ns >= self.turns.limit_ns:
+            # Exactly when it began: the page may still have an earlier sign of life.
+            self.turns.words[page.TURN], self.turns.words[page.DUE] = self.turns.state()
+            self._blocks.seen(self.turns, watched.stall_since(began_ns, now_ns), now_ns)
 
     def abandon(self) -> None:
         """Stop counting in a child after `fork`, and close the parent's timer there."""

@@ -176,6 +176,7 @@ class Turns:
         """Called at a sign of life: the loop is on time at this moment."""
         now_ns = int(now_s * 1e9)
         self.words[page.TURN] = now_ns
+        self.words[page.STOPPED_NS] = 0  # set if the process was about to end, and did not
         if self._timer is not None:
             self._timer.set(self.look_after_ns)
         self.mark(now_ns)

@@ -11,7 +11,7 @@ import os
 import pstats
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import ArtefactWritten, Observation
@@ -58,14 +58,38 @@ class CProfile(Feature):
     def close(self) -> None:
         """Write the file, for `pstats`, snakeviz and similar tools."""
         self._stop_here()
+        self._write_file()
+
+    def leave(self) -> None:
+        # Disabled for the moment: this counts the calls of this thread that are in progress.
+        profile: cProfile.Profile | None = getattr(self._here, "profile", None)
+        if profile is not None:
+            profile.disable()
+        self._write_file()
+        if profile is not None:
+            profile.enable()
+
+    def _write_file(self) -> None:
         if not self._profiles:
             return
-        stats = pstats.Stats(*self._profiles)
+        snapshots: list[Any] = [_Snapshot(profile) for profile in self._profiles]
+        stats = pstats.Stats(*snapshots)
         path = self._folder.artefacts / f"cprofile-{os.getpid()}.pstat"
         stats.dump_stats(path)
         note = f"process {os.getpid()}: {stats.total_calls:,} calls on the threads of loops"  # type: ignore[attr-defined]
         written = str(path.relative_to(self._folder.path))
         self._write(ArtefactWritten(monotonic_ns(), "cprofile", written, note))
+
+
+class _Snapshot:
+    """The figures of a profile so far, as `pstats.Stats` reads them: it would end the profile itself."""
+
+    def __init__(self, profile: cProfile.Profile) -> None:
+        profile.snapshot_stats()
+        self.stats = profile.stats
+
+    def create_stats(self) -> None:
+        """Do nothing: they are there."""
 
 
 def create(session: ProbeSession) -> Feature:

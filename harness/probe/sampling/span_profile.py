@@ -26,6 +26,8 @@ WARM_UP = 5
 INTERVAL_S = 0.0005
 # The most profiles to keep, if spans are chosen by their duration or by `profile_every`.
 KEPT = 10
+# A process that ends waits this long for a profile that is being written.
+WRITE_WITHIN_S = 2.0
 
 
 class SpanProfile(Feature):
@@ -53,6 +55,7 @@ class SpanProfile(Feature):
         self._left = KEPT if config.profile_every > 1 or config.profile_slower_ms > 0 else 1
         self._profiler: Any = None
         self._span_id = 0
+        self._writing: threading.Thread | None = None
 
     def span_began(self, span: Any) -> None:
         if span.name != self._config.profile_span or not self._left:
@@ -82,7 +85,15 @@ class SpanProfile(Feature):
             name="harness-profile",
             daemon=True,
         )
+        self._writing = writing
         writing.start()
+
+    def leave(self) -> None:
+        """Wait for the profile that is being written."""
+        if self._writing is not None:
+            self._writing.join(WRITE_WITHIN_S)
+
+    close = leave
 
     def abandon(self) -> None:
         profiler, self._profiler = self._profiler, None
