@@ -60,6 +60,10 @@ def _recent_longest_ns(before: Page | None, now: Page, now_ns: int) -> int:
     """
     silent_ns = now_ns - now.turn_ns if now.turn_ns and not now.stopped_ns else 0
     longest_ns = silent_ns if silent_ns > page.overdue_after_ns(now.limit_ns) else 0
+    if now.untimed:
+        # Only turns over the limit are known one by one.
+        known = before.late[-1].at_ns if before and before.late else 0
+        return max([longest_ns, *(turn.held_ns for turn in now.late if turn.at_ns > known)])
     for bucket in range(page.BUCKETS - 1, -1, -1):
         turns = now.counts[bucket] - (before.counts[bucket] if before else 0)
         if turns > 0:

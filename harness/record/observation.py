@@ -84,7 +84,9 @@ class LoopStarted(Observation):
     loop: int  # 0, 1, ... within the process: one number for each loop that runs at the same time
     kind: str  # "asyncio.unix_events._UnixSelectorEventLoop"
     thread: str
-    mechanism: str  # how its turns are timed: "select" (in the selector), "wrapped" (around it), "beats"
+    # How its turns are timed: "select" (in the selector), "wrapped" (around it); if they are not timed one by
+    # one, how late ones are found: "libuv" (by its metrics), "looks" (at the thread).
+    mechanism: str
     page: str  # the file of its counters, relative to the run's folder: see `page.py`
     limit_ns: int  # a turn longer than this is a block
     application: tuple[str, ...]  # path prefixes of the program's own code

@@ -19,6 +19,8 @@ Layout, in signed 64-bit words in native byte order:
     144 late     turns over the limit that are noted below, so far
     145 + 3 * i  the latest of them, i = number % 64: when it began, its length (ns), and the number of
                  callbacks it delayed, -1 while that is not known
+    337 untimed  1 if loops ran here whose turns were counted, but not timed one by one; 2 if they were not
+                 even counted and busy_ns is a lower bound; 3 for both
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ STARTED_NS, STOPPED_NS, LIMIT_NS, DUE, LOOKED, SINCE_NS, RAN_NS = 9, 10, 11, 12,
 COUNTS, SUMS, BUCKETS = 16, 80, 64
 # More than end between two writes of the record, so a killed process loses none of them.
 LATE, LATE_TURNS, LATE_KEPT = 144, 145, 64
+UNTIMED, COUNTED, UNCOUNTED = 337, 1, 2
 WORDS = 512
 # A healthy loop updates its page only when the watchdog checks it, which may be late by up to this.
 GRACE_NS = 15_000_000
@@ -132,6 +135,7 @@ class Page:
     since_ns: int = 0  # when the running loop began to run, 0 while none runs
     ran_ns: int = 0  # how long the loops before it ran
     late: tuple[LateTurn, ...] = ()  # the latest turns over the limit, oldest first
+    untimed: int = 0  # as in the layout above
 
 
 def read(path: Path) -> Page | None:
@@ -163,6 +167,7 @@ def read(path: Path) -> Page | None:
         since_ns=words[SINCE_NS],
         ran_ns=words[RAN_NS],
         late=tuple(_late(words)),
+        untimed=words[UNTIMED],
     )
 
 

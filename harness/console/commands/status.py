@@ -23,7 +23,6 @@ from ..view import block_summary, loop_history, task_table, task_view
 from ..view.loop_history import Second
 from ..view.loop_view import LoopView
 from ..view.process import ProcessView
-from ..view.task_stats import is_counted
 from ..view.task_view import TaskView
 
 COLUMNS = (
@@ -94,7 +93,8 @@ def _longest_turns(views: Sequence[LoopView], history: dict[int, list[Second]]) 
         {
             "kinds": {str(number): kind for number, kind in kinds.items()},
             "longest_turns_ms": {
-                str(n): [s.longest_ns / 1e6 for s in seconds] for n, seconds in history.items()
+                str(n): [None if s.longest_ns is None else s.longest_ns / 1e6 for s in seconds]
+                for n, seconds in history.items()
             },
         },
     )
@@ -127,12 +127,10 @@ def _in_force(process: ProcessView) -> _Part:
     except CommandError:  # this process can have none
         found = []
     faults = [
-        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}"
-        + (", used up" if fault["used_up"] else "")
-        for fault in found
+        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}" for fault in found
     ]
     changes = [f"{each.name}: {each.what}, {each.left_s:.0f} s left" for each in process.changes.in_force()]
-    lines = [f"fault: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
+    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
     return _Part(lines, {"faults": faults, "limits": changes})
 
 
@@ -160,16 +158,20 @@ def _dropped(process: ProcessView) -> _Part:
 
 def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:
     words = view.words
-    since_start = Second(monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], 0)
+    is_uncounted = bool(words[page.UNTIMED] & page.UNCOUNTED)
+    worst_ns = [second.longest_ns for second in seconds if second.longest_ns is not None]
+    since_start = Second(
+        monotonic_ns() - words[page.STARTED_NS], words[page.TURNS], words[page.BUSY_NS], None
+    )
     recent = seconds[-RECENT_S:] or [since_start]
     length_ns = max(1, sum(second.length_ns for second in recent))
     turns_per_s = round(sum(second.turns for second in recent) * 1e9 / length_ns, 1)
     return (
         view.number,
         view.late_ns(monotonic_ns()) / 1e6,
-        max((second.longest_ns for second in seconds), default=0) / 1e6 if seconds else None,
-        turns_per_s if is_counted(view.loop) else None,  # in uvloop, heartbeats are counted
-        min(1.0, round(sum(second.busy_ns for second in recent) / length_ns, 4)),
+        max(worst_ns) / 1e6 if worst_ns else None,
+        None if is_uncounted else turns_per_s,
+        None if is_uncounted else min(1.0, round(sum(second.busy_ns for second in recent) / length_ns, 4)),
         sum(states.values()),
         states[task_view.RUNNING],
         states[task_view.READY],

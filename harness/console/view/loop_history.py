@@ -28,7 +28,9 @@ class Second:
     length_ns: int
     turns: int
     busy_ns: int
-    longest_ns: int  # of the longest turn, approximately; of an unfinished turn, the time so far
+    # Of the longest turn, approximately; of an unfinished turn, the time so far. `None` for unknown: of turns
+    # that are not timed one by one, only late ones are known.
+    longest_ns: int | None
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class _Reading:
     turns: int
     busy_ns: int
     counts: list[int]
+    late: int  # turns over the limit
 
 
 class LoopHistory:
@@ -65,11 +68,14 @@ class LoopHistory:
         for view in views:
             words = view.words
             counts = words[page.COUNTS : page.COUNTS + page.BUCKETS].tolist()
-            now = _Reading(now_ns, words[page.TURNS], words[page.BUSY_NS], counts)
+            now = _Reading(now_ns, words[page.TURNS], words[page.BUSY_NS], counts, words[page.LATE])
             before = self._latest.get(view.number)
             self._latest[view.number] = now
             if before is not None:
-                longest_ns = max(_longest_ns(before.counts, counts), view.late_ns(now_ns))
+                longest_ns: int | None = max(_longest_ns(before.counts, counts), view.late_ns(now_ns))
+                if words[page.UNTIMED]:
+                    late_ns = _latest_late_ns(words, before.late)
+                    longest_ns = max(late_ns, view.late_ns(now_ns)) or None
                 second = Second(
                     now_ns - before.at_ns, now.turns - before.turns, now.busy_ns - before.busy_ns, longest_ns
                 )
@@ -78,7 +84,14 @@ class LoopHistory:
 
 def sparkline(seconds: list[Second]) -> str:
     """The longest turns, one bar per second, the newest on the right."""
-    return "".join(_BARS[_height(second.longest_ns)] for second in seconds)
+    return "".join("?" if s.longest_ns is None else _BARS[_height(s.longest_ns)] for s in seconds)
+
+
+def _latest_late_ns(words: memoryview, known: int) -> int:
+    """The longest turn over the limit after the first *known* ones; 0 for none."""
+    numbers = range(max(known, words[page.LATE] - page.LATE_KEPT), words[page.LATE])
+    lengths = (words[page.LATE_TURNS + 3 * (number % page.LATE_KEPT) + 1] for number in numbers)
+    return max(lengths, default=0)
 
 
 def _height(ns: int) -> int:

@@ -38,7 +38,6 @@ class LoopView:
         turn_ns, due_ns = self.words[page.TURN], self.words[page.DUE]
         if turn_ns:
             return max(0, int(now_ns - turn_ns))
-        # When turns are not timed (uvloop), the due time is accurate to half a beat.
         late = now_ns - due_ns if due_ns else 0
         return int(late) if late >= self.words[page.LIMIT_NS] // 2 else 0
 

@@ -71,9 +71,9 @@ def _replace_asyncios() -> None:
 
 
 def _replace_uvloops() -> None:
-    # Not `uvloop` itself: while it is being imported, it imports asyncio before its own parts, which then
-    # find the replaced function.
-    if (uvloop := sys.modules.get("uvloop.loop")) is None or not hasattr(uvloop, "Loop"):
+    # While uvloop is being imported, it imports asyncio before its own parts, which then find the replaced
+    # function.
+    if (uvloop := sys.modules.get("uvloop")) is None or not hasattr(uvloop, "Loop"):
         return
     own = uvloop.Loop.run_forever
     running = sys.modules["asyncio.events"]._get_running_loop

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import thread_time_ns
 
 from ...record.observation import Blocked, DelayedStep, Observation
 from ...record.value import replace
@@ -38,7 +36,9 @@ class BlockWriter:
         """
         victims: tuple[DelayedStep, ...] = ()
         total = 0
-        if (loop := turns.loop) is not None:
+        if turns.is_looked_at:
+            victims, total = stall.waiting.victims(stall.began_ns, now_ns, least_ns=LEAST_DELAY_NS)
+        elif (loop := turns.loop) is not None:
             stall.waiting.scan_timers(loop, now_ns)
             with suppress(OSError, ValueError):  # the loop is closing its selector
                 stall.waiting.scan_files(turns.ready_files(elsewhere=True), stall.began_ns, now_ns)
@@ -51,10 +51,10 @@ class BlockWriter:
     def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
         """Called on the loop's thread when it has woken up late, before any callback has run."""
         stall.woke_ns = woke_ns
-        if turns.loop is not None:
+        if turns.loop is not None and not turns.is_looked_at:
             stall.waiting.scan_timers(turns.loop, woke_ns)
             stall.waiting.scan_files(turns.ready_files(), stall.began_ns, woke_ns)
-        _note_other_threads(stall, woke_ns)
+        _note_other_threads(turns, stall, woke_ns)
 
     def ended(self, turns: Turns, stall: Stall, ended_ns: int) -> int:
         """Called on the loop's thread after a late turn, before the callbacks that waited have run.
@@ -62,20 +62,21 @@ class BlockWriter:
         Returns:
             The number of callbacks that waited.
         """
-        _note_other_threads(stall, ended_ns)
+        _note_other_threads(turns, stall, ended_ns)
         victims: tuple[DelayedStep, ...] = ()
         total = 0
         if turns.loop is not None:
-            stall.waiting.scan_ready(turns.loop, ended_ns)
-            stall.waiting.scan_timers(turns.loop, ended_ns)
-            stall.waiting.scan_files(turns.ready_files(), stall.began_ns, ended_ns)
+            if not turns.is_looked_at:  # else the callbacks that waited may run by now
+                stall.waiting.scan_ready(turns.loop, ended_ns)
+                stall.waiting.scan_timers(turns.loop, ended_ns)
+                stall.waiting.scan_files(turns.ready_files(), stall.began_ns, ended_ns)
             victims, total = stall.waiting.victims(stall.began_ns, ended_ns, least_ns=LEAST_DELAY_NS)
         event = self._blocked(stall, ended_ns, ended=True, victims=victims, victims_total=total)
         if turns.loop is not None and not any(sample.task for sample in event.samples):
             event = replace(event, candidates=step_candidates.of_turn(turns.loop))
         marked_ns, marked_cpu_ns = turns.marked
         self._write(
-            replace(event, whole_cpu_ns=thread_time_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
+            replace(event, whole_cpu_ns=turns.thread_cpu_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
         )
         return total
 
@@ -112,11 +113,11 @@ class BlockWriter:
         )
 
 
-def _note_other_threads(stall: Stall, now_ns: int) -> None:
+def _note_other_threads(turns: Turns, stall: Stall, now_ns: int) -> None:
     """Sample the other threads, if the watchdog had no chance to.
 
     A thread that held the GIL has lost it to this one just now, and is still at the same line.
     """
     if stall.others is None:
-        stacks = other_threads.stacks(sys._current_frames(), threading.get_ident())
+        stacks = other_threads.stacks(sys._current_frames(), turns.thread_ident)
         stall.others = other_threads.busy(stacks, (now_ns - stall.began_ns) // BUSY_SHARE)

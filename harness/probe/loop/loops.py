@@ -64,8 +64,8 @@ class Loops:
         self.collector.install()
 
     def turns(self) -> int:
-        """The number of turns timed so far."""
-        return sum(int(lane.turns.words[page.TURNS]) for lane in self._lanes)
+        """The number of turns timed so far, each of which has cost something."""
+        return sum(lane.turns.timed() for lane in self._lanes)
 
     def running(self) -> list[tuple[int, Turns]]:
         """The number and the turns of each loop that runs now."""

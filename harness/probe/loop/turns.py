@@ -13,17 +13,20 @@ from array import array
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import thread_time_ns
+from types import FrameType
 
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
 from ..hooks.selector_slot import SelectorSlot
-from . import epoll_timing
+from ..threads.usage import ThreadClock
+from . import clocks, epoll_timing
 from .deadman import DeadMan
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
-from .heartbeat import Heartbeat
+from .lookout import Lookout, Rest
+from .waiting_file import WaitingFile, WatchedFiles
 
-# How a loop's turns are timed, as the record names it.
-EXACT, WRAPPED, BEATS = "select", "wrapped", "beats"
+# How a loop's turns are timed, as the record names it; a `TurnClock` has its own name.
+EXACT, WRAPPED = "select", "wrapped"
 # A killed process loses at most the counts of this time.
 WRITE_EVERY_NS = 100_000_000
 # Level-triggered selectors: an additional `select` takes nothing from the loop's next one. Epoll is first.
@@ -75,7 +78,13 @@ class Turns:
         self._timer: DeadMan | None = None
         self._timing: Timing | None = None
         self._slot: SelectorSlot | None = None
-        self._heartbeat: Heartbeat | None = None
+        self._thread_clock: ThreadClock | None = None
+        # Of a loop without a selector in Python, and the totals of those that have stopped.
+        self._lookout: Lookout | None = None
+        self._counted = self._counted_ns = 0
+        self._looked_ns = 0
+        # What it waits for, as found in the turn that began at that time.
+        self._files: tuple[int, WatchedFiles | None] = (0, None)
 
     def begin(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         """Time the turns of *loop*, which is about to run in this thread, and return how they are timed.
@@ -86,9 +95,9 @@ class Turns:
         self.thread_ident = threading.get_ident()
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
         self.words[page.SINCE_NS] = monotonic_ns()
+        self._thread_clock = ThreadClock()
         if (slot := SelectorSlot.of(loop)) is None:
-            self._heartbeat = Heartbeat(loop, timer, self)
-            return BEATS
+            return self._begin_looking(loop, timer)
         # What the loop does before its first `select` is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
@@ -109,14 +118,14 @@ class Turns:
                 self.long_turn(began_s, monotonic())
             timing.fold()
             self._timing = None
-        if self._heartbeat is not None:
-            self._heartbeat.end()
-            self._heartbeat = None
+        if self._lookout is not None:
+            self._lookout.end()
         self.stopped()
         self.loop = None
 
     def stopped(self) -> None:
         """Note on the page that no loop runs here, or is watched, any more."""
+        self._end_looking()
         self.words[page.TURN] = self.words[page.DUE] = 0
         since_ns, self.words[page.SINCE_NS] = self.words[page.SINCE_NS], 0
         if since_ns:
@@ -126,7 +135,7 @@ class Turns:
     def state(self) -> tuple[int, int]:
         """When the running turn began, and when the waiting loop is due (ns); at least one of them is 0."""
         if self._timing is None:
-            return 0, int(self.words[page.DUE])
+            return self._lookout.clock.peek() if self._lookout is not None else 0, 0
         began_s, due_s = self._timing.state()
         return int(began_s * 1e9), 0 if due_s == NEVER else int(due_s * 1e9)
 
@@ -134,12 +143,12 @@ class Turns:
         """When the running turn began (s), 0 while the loop waits; the exact value identifies the turn."""
         if self._timing is not None:
             return self._timing.state()[0]
-        return self.words[page.DUE] / 1e9 if self._heartbeat is not None else 0.0
+        return self._lookout.clock.peek() / 1e9 if self._lookout is not None else 0.0
 
     def detach(self) -> None:
         """Restore the selector, and count nothing more."""
-        if self._heartbeat is not None:
-            self._heartbeat.silence()
+        if self._lookout is not None:
+            self._lookout.silence()
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.leave()
@@ -156,8 +165,17 @@ class Turns:
         words, counts, sums = self.words, self._counts, self._sums_ns
         words[page.COUNTS : page.COUNTS + page.BUCKETS] = memoryview(array("q", counts))
         words[page.SUMS : page.SUMS + page.BUCKETS] = memoryview(array("q", sums))
-        words[page.TURNS] = sum(counts)
-        words[page.BUSY_NS] = sum(sums)
+        turns, busy_ns = self._counted, self._counted_ns
+        if (lookout := self._lookout) is not None:
+            totals = lookout.clock.totals(monotonic_ns())
+            turns += totals.turns or 0
+            busy_ns += totals.busy_ns
+        words[page.TURNS] = turns + sum(counts)
+        words[page.BUSY_NS] = busy_ns + sum(sums)
+
+    def timed(self) -> int:
+        """The number of turns that were timed one by one."""
+        return sum(self._counts)
 
     def ready_files(self, *, elsewhere: bool = False) -> list[tuple[selectors.SelectorKey, int]]:
         """The files and sockets that are ready now; *elsewhere*: called on another thread than the loop's.
@@ -170,7 +188,80 @@ class Turns:
             return []
         return slot.kind.select(slot.selector, 0)  # type: ignore[no-any-return]
 
-    # --- called by the timing (`epoll_timing.py`, `heartbeat.py`); none of this may raise into the loop
+    def thread_cpu_ns(self) -> int:
+        """The CPU time of the loop's thread so far; on any thread."""
+        return self._thread_clock.cpu_ns() if self._thread_clock is not None else 0
+
+    # --- a loop without a selector in Python, on the watchdog's thread
+
+    def look(self, now_ns: int, frame: FrameType | None) -> tuple[int, int]:
+        """As `state`, where the loop's thread is in *frame*; this is what finds the end of a late turn."""
+        if (lookout := self._lookout) is None:
+            return self.state()
+        looked_ns, self._looked_ns = self._looked_ns, now_ns
+        turn_ns, due_ns = lookout.look(now_ns, frame)
+        # Before a late turn begins, or as soon after that as possible.
+        if turn_ns > looked_ns or not (turn_ns or due_ns):
+            self.mark(now_ns)
+        return turn_ns, due_ns
+
+    def rest(self) -> Rest | None:
+        """The wait in which a loop need not be looked at; `None` if it has to be."""
+        return self._lookout.rest() if self._lookout is not None else None
+
+    def rang(self, now_ns: int) -> None:
+        """Note that a loop that was left alone has something to do."""
+        if self._lookout is not None:
+            self._lookout.clock.rang(now_ns)
+
+    def waiting_files(self, began_ns: int) -> list[WaitingFile]:
+        """The sockets that are ready now and wait for the end of the turn that began at *began_ns*."""
+        if self.loop is None or self._lookout is None or (epoll := self._lookout.clock.epoll()) < 0:
+            return []
+        turn_ns, files = self._files
+        if turn_ns != began_ns or files is None:
+            files = WatchedFiles(self.loop, epoll)
+            self._files = began_ns, files
+        return files.ready()
+
+    def look_after(self, since_ns: int) -> int:
+        """How long after now to look at a turn that has lasted *since_ns*."""
+        again_ns = self._lookout.clock.look_again_ns() if self._lookout is not None else 0
+        return max(1, min(again_ns or self.look_after_ns, self.look_after_ns - since_ns))
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether a loop runs that only shows what it does to who looks."""
+        return self._lookout is not None
+
+    def late_turn(self, began_ns: int, ended_ns: int) -> None:
+        """Called after a late turn that is in the totals already."""
+        self._late(began_ns, ended_ns)
+
+    def woke_late(self, due_ns: int, woke_ns: int) -> None:
+        """Called after the loop woke up later than it should have."""
+        self.words[page.TURN] = due_ns
+        self._on_overslept(due_ns, woke_ns)
+
+    def _begin_looking(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
+        assert self._thread_clock is not None
+        clock, is_counted = clocks.of(loop, self._thread_clock)
+        self.words[page.UNTIMED] |= page.COUNTED if is_counted else page.UNCOUNTED
+        self._lookout = Lookout(clock, self)
+        self.mark(now_ns := monotonic_ns())
+        self.words[page.TURN] = now_ns
+        timer.set(self.look_after_ns)
+        return clock.mechanism
+
+    def _end_looking(self) -> None:
+        lookout, self._lookout = self._lookout, None
+        self._files = (0, None)
+        if lookout is not None:
+            totals = lookout.clock.totals(monotonic_ns())
+            self._counted += totals.turns or 0
+            self._counted_ns += totals.busy_ns
+
+    # --- called by the timing (`epoll_timing.py`); none of this may raise into the loop
 
     def alive(self, now_s: float) -> None:
         """Called at a sign of life: the loop is on time at this moment."""
@@ -183,7 +274,7 @@ class Turns:
 
     def mark(self, now_ns: int) -> None:
         """Note this moment and the thread's CPU time as the baseline for the next late turn."""
-        self.marked = (now_ns, thread_time_ns())
+        self.marked = (now_ns, self.thread_cpu_ns() if self._lookout is not None else thread_time_ns())
         if now_ns - self._written_ns >= WRITE_EVERY_NS:
             self._written_ns = now_ns
             self.write_page()
@@ -203,6 +294,10 @@ class Turns:
         bucket = max(SHORT_BUCKET, held_ns.bit_length())
         self._counts[bucket] += 1
         self._sums_ns[bucket] += held_ns
+        self._late(began_ns, ended_ns)
+
+    def _late(self, began_ns: int, ended_ns: int) -> None:
+        held_ns = ended_ns - began_ns
         if held_ns > self.words[page.LONGEST_NS]:
             self.words[page.LONGEST_NS] = held_ns
         if held_ns >= self.limit_ns:

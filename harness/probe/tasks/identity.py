@@ -120,6 +120,8 @@ def callback_name(handle: Handle) -> str:
 def function_of(handle: Handle) -> Any:
     """What *handle* calls, behind partials."""
     callback = loop_state.callback(handle)
+    if callback is None and loop_state.forgets(handle):
+        return repr(handle).removeprefix("<Handle ").removesuffix(">")  # a method in C, which it only names
     while hasattr(callback, "func"):  # functools.partial
         callback = callback.func
     return callback

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from contextlib import suppress
 from typing import NamedTuple
 
 # The system calls in which threads of Python programs are found, by number; others are recorded as numbers.
@@ -15,7 +18,7 @@ _X86_64 = {
     217: "getdents64", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 257: "openat",
     262: "newfstatat", 263: "unlinkat", 264: "renameat", 269: "faccessat", 270: "pselect6", 271: "ppoll",
     281: "epoll_pwait", 285: "fallocate", 288: "accept4", 306: "syncfs", 316: "renameat2",
-    326: "copy_file_range", 332: "statx", 435: "clone3",
+    326: "copy_file_range", 332: "statx", 426: "io_uring_enter", 435: "clone3", 441: "epoll_pwait2",
 }  # fmt: skip
 _AARCH64 = {
     22: "epoll_pwait", 25: "fcntl", 32: "flock", 34: "mkdirat", 35: "unlinkat", 38: "renameat",
@@ -24,9 +27,34 @@ _AARCH64 = {
     73: "ppoll", 79: "newfstatat", 81: "sync", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: "futex",
     101: "nanosleep", 115: "clock_nanosleep", 202: "accept", 203: "connect", 206: "sendto",
     207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 220: "clone", 242: "accept4", 260: "wait4",
-    227: "msync", 267: "syncfs", 276: "renameat2", 285: "copy_file_range", 291: "statx", 435: "clone3",
+    227: "msync", 267: "syncfs", 276: "renameat2", 285: "copy_file_range", 291: "statx",
+    426: "io_uring_enter", 435: "clone3", 441: "epoll_pwait2",
 }  # fmt: skip
 _NAMES = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine, {})
+
+
+class ThreadClock:
+    """The CPU clock of the thread that makes it, to be read on any thread, also when that one has ended."""
+
+    def __init__(self) -> None:
+        self.native_thread_id = threading.get_native_id()
+        self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        self._cpu_ns = 0
+
+    def cpu_ns(self) -> int:
+        """Its CPU time so far."""
+        with suppress(OSError):  # it has ended
+            self._cpu_ns = time.clock_gettime_ns(self._clock)
+        return self._cpu_ns
+
+    def call(self) -> tuple[str, tuple[int, ...]]:
+        """The system call that it is in, as `syscall` names it, and the arguments of that call."""
+        try:
+            first, *words = _read(self.native_thread_id, "syscall").decode().split()
+            arguments = tuple(int(word, 16) for word in words[:6])
+        except (OSError, ValueError):
+            return "", ()
+        return (_NAMES.get(int(first), first), arguments) if first.isdigit() else (first, ())
 
 
 class Usage(NamedTuple):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...record.page import UNCOUNTED
 from ..blocks.last_turn import last_turn_ns
 from ..history import History, Loop
-from ..units import ms, seconds
+from ..units import duration, ms, percent, plural, seconds
 from .task import Tasks
 
 
@@ -29,30 +30,65 @@ class Lag:
 class LoopFigures:
     """All loops of the target together, each weighted by the time it ran."""
 
-    turns: int
+    turns: int | None
     busy_ratio: float | None
     lag_ms: Lag
     tasks: Tasks
     blocked_turns: int  # turns over the limit by the loops' own counters, recorded or not
     ran_s: float  # all loops together
     loops: int = 0  # that were timed
+    untimed: str = ""  # a kind of loop whose turns were not timed one by one, so that the lag is unknown
+    busy_least_ratio: float | None = None  # a lower bound, where *busy_ratio* could not be measured
 
 
 def figures(history: History, tasks: Tasks) -> LoopFigures:
     """The figures of the loops' counters; null where no loop was timed."""
-    turns = [turn for loop in history.loops for turn in _turns(loop, history)]
     ran_ns = sum(loop.ran_ns for loop in history.loops)
-    busy_ns = sum(count * length for count, length in turns)
-    lags = (lag_ns(turns, ran_ns, 0.5), lag_ns(turns, ran_ns, 0.99), _longest_ns(history)) if ran_ns else ()
+    busy_ns = sum(_busy_ns(loop, history) for loop in history.loops)
+    busy_ratio = round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None
+    pages = [loop.page for loop in history.loops if loop.page]
+    is_counted = not any(page.untimed & UNCOUNTED for page in pages)
     return LoopFigures(
-        turns=sum(loop.page.turns for loop in history.loops if loop.page),
-        busy_ratio=round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None,
-        lag_ms=Lag(*map(ms, lags)) if lags else Lag(None, None, None),
+        turns=sum(page.turns for page in pages) if is_counted else None,
+        busy_ratio=busy_ratio if is_counted else None,
+        lag_ms=_lag(history, ran_ns),
         tasks=tasks,
         blocked_turns=sum(loop.page.blocks for loop in history.loops if loop.page),
         ran_s=ran_s(history),
-        loops=sum(loop.page is not None for loop in history.loops),
+        loops=len(pages),
+        untimed=next((loop.started.kind for loop in history.loops if loop.page and loop.page.untimed), ""),
+        busy_least_ratio=None if is_counted else busy_ratio,
     )
+
+
+def _lag(history: History, ran_ns: int) -> Lag:
+    if not ran_ns:
+        return Lag(None, None, None)
+    longest_ns = _longest_ns(history)
+    if any(loop.page and loop.page.untimed for loop in history.loops):
+        # Of turns that are not timed, only those over the limit are known one by one.
+        is_known = longest_ns >= history.run.block_limit_ns
+        return Lag(None, None, ms(longest_ns) if is_known else None)
+    turns = [turn for loop in history.loops for turn in _turns(loop, history)]
+    return Lag(*map(ms, (lag_ns(turns, ran_ns, 0.5), lag_ns(turns, ran_ns, 0.99), longest_ns)))
+
+
+def sentence(figures: LoopFigures) -> str:
+    """The figures in one line, and which of them could not be measured."""
+    lag, kind = figures.lag_ms, figures.untimed
+    busy = percent(figures.busy_ratio)
+    if figures.busy_ratio is None and figures.busy_least_ratio is not None:
+        busy = f"at least {percent(figures.busy_least_ratio)}"
+    text = f"busy {busy}" + (f" in {plural(figures.turns, 'turn')}" if figures.turns is not None else "")
+    if not kind:
+        text += f"; lag p50 {duration(lag.p50)}, p99 {duration(lag.p99)}"
+    text += f", longest turn {duration(lag.max)}" if lag.max is not None else ""
+    return f"{text}; not measurable under {kind}: {_unknown(figures)}" if kind else text
+
+
+def _unknown(figures: LoopFigures) -> str:
+    parts = ["turns"] * (figures.turns is None) + ["lag"]
+    return ", ".join([*parts, "turns below the block limit"])
 
 
 def ran_s(history: History) -> float:
@@ -90,6 +126,10 @@ def _turns(loop: Loop, history: History) -> list[tuple[int, float]]:
         *((count, total / count) for count, total in pairs if count),
         *((1, ns) for ns in _unended(loop, history)),
     ]
+
+
+def _busy_ns(loop: Loop, history: History) -> int:
+    return (loop.page.busy_ns if loop.page else 0) + sum(_unended(loop, history))
 
 
 def _unended(loop: Loop, history: History) -> list[int]:

@@ -65,7 +65,7 @@ def _checks(evidence: Evidence) -> Iterator[HealthCheck]:
         yield _check("orphans", "No orphaned span", "spans", 0, evidence.spans.orphans)
     if evidence.new_calls is not None:
         yield _check("calls", "No new synchronous call on the loop", "places", 0, evidence.new_calls)
-    if loop.turns:
+    if loop.turns or loop.untimed:
         yield _check("dropped", "No events dropped", "events", 0, overhead.events_dropped)
     if overhead.cpu_ratio is not None:
         yield _check(

@@ -9,7 +9,6 @@ from ..blocks.starvation import Starvation
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
 from ..history import History
-from ..processes.process import not_watched
 from ..units import duration, ms, percent, plural
 from .outcome import OutcomeName, RunOutcome
 
@@ -22,15 +21,8 @@ MOST_OF_IT = 0.8
 
 def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
     """What happened to the loop, preceded by any doubt about the measurement."""
-    unseen = unwatched(evidence.history)
-    if unseen and unseen in outcome.reason:
-        return f"Invalid measurement: {outcome.reason}."
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
-    if before:
-        return f"{before}: {happened}"
-    # Where nothing was watched, the sentence itself says so.
-    lost = "" if unseen else not_watched(evidence.processes)
-    return f"{lost}. {happened}" if lost else happened
+    return f"{before}: {happened}" if before else happened
 
 
 def _caveat(history: History, outcome: RunOutcome) -> str:
@@ -57,6 +49,8 @@ def _happened(evidence: Evidence) -> str:
         turns = plural(loop.blocked_turns, "turn")
         return f"Loop blocked by {turns} of up to {duration(loop.lag_ms.max)}; no details were recorded."
     lag = f"p99 lag {duration(loop.lag_ms.p99)} over {loop.ran_s:.1f} s"
+    if loop.untimed:
+        lag = f"the loop was watched for {loop.ran_s:.1f} s; its lag cannot be measured under {loop.untimed}"
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
 

@@ -43,15 +43,7 @@ SHADES = 20
 OUTER, INNER = 6, 24
 # Bounds on the stacks of the timeline: lines in total, and letters per name.
 LINES, LETTERS = 1_000, 80
-LIMITS = {
-    "letters": LETTERS,
-    "processes": 40,
-    "victims": 12,
-    "span_names": 20,
-    "findings": 30,
-    "calls": 40,
-    "places": 12,
-}
+LIMITS = {"letters": LETTERS, "victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ def _page(document: Report, kept: tuple[str, ...]) -> str:
     return _template().render(
         doc=document,
         run=document.run,
-        timed=bool(document.blocks or document.load or document.loop.turns),
+        timed=bool(document.blocks or document.load or document.loop.turns or document.loop.untimed),
         chart=plain(replace(drawn, stalls=())),
         stalls=_stalls(drawn.stalls, places),
         places=places,

@@ -10,6 +10,7 @@ from ..calls.call import Call
 from ..compare import summary
 from ..compare.comparison import ChangeVerdict, Comparison
 from ..compare.headline import headline
+from ..figures.loop import sentence as loop_line
 from ..finding import Level
 from ..formats import ReportFormat
 from ..report import Report
@@ -104,11 +105,7 @@ def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
 
 def _figures(document: Report) -> Iterator[str]:
     loop, load, cost = document.loop, document.load, document.overhead
-    lag = loop.lag_ms
-    yield (
-        f"- Loop: busy {percent(loop.busy_ratio)}, lag p50 {duration(lag.p50)}, "
-        f"p99 {duration(lag.p99)}, longest turn {duration(lag.max)}"
-    )
+    yield f"- Loop: {loop_line(loop)}"
     if load is not None:
         latency = load.latency_ms
         yield (

@@ -28,7 +28,7 @@ PROGRAM = """
 """
 
 FACTORIES = {
-    "uvloop": ("__import__('uvloop').new_event_loop", "beats"),
+    "uvloop": ("__import__('uvloop').new_event_loop", "libuv"),
     "poll": ("lambda: asyncio.SelectorEventLoop(selectors.PollSelector())", "wrapped"),
     "epoll": ("asyncio.new_event_loop", "select"),
 }

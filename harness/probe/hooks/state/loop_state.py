@@ -1,6 +1,7 @@
 """Reads what asyncio keeps about loops and handles in private attributes.
 
-Other loops, such as uvloop's, have none of these. Each function then returns `None` or an empty result.
+uvloop's are read by other means (`uvloop_state.py`). Other loops have none of these: each function then
+returns `None` or an empty result.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ from selectors import SelectorKey
 from types import CodeType
 from typing import Any
 
+from . import uvloop_state
+
 # The loop that runs in this thread, or `None`. Unlike `asyncio.get_running_loop`, it does not raise.
 running_loop = _get_running_loop
+
+# The package of every module of the probe, or a prefix of it.
+_PROBE = (__package__ or "").partition(".hooks")[0] or "harness"
 
 # The function that runs one turn of a loop.
 RUN_ONCE: CodeType = BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
@@ -21,12 +27,16 @@ RUN_ONCE: CodeType = BaseEventLoop._run_once.__code__  # type: ignore[attr-defin
 
 def ready(loop: AbstractEventLoop) -> Sequence[Handle]:
     """The handles to run in the next turn, oldest first: the loop's own queue, which other threads change."""
-    return getattr(loop, "_ready", ())
+    if (own := getattr(loop, "_ready", None)) is not None:
+        return own  # type: ignore[no-any-return]
+    return uvloop_state.ready(loop) if uvloop_state.is_uvloops(loop) else ()
 
 
 def timers(loop: AbstractEventLoop) -> Sequence[TimerHandle]:
     """The handles of `call_later` and `call_at`: the loop's heap, which its thread may change any time."""
-    return getattr(loop, "_scheduled", ())
+    if (own := getattr(loop, "_scheduled", None)) is not None:
+        return own  # type: ignore[no-any-return]
+    return uvloop_state.timers(loop) if uvloop_state.is_uvloops(loop) else ()
 
 
 def selector(loop: AbstractEventLoop | None) -> Any:
@@ -51,17 +61,28 @@ def signal_handlers(loop: AbstractEventLoop | None) -> Mapping[int, Handle] | No
 
 def callback(handle: object) -> Any:
     """The function that *handle* calls; `None` once the handle is cancelled."""
+    if uvloop_state.is_uvloops(handle):
+        return uvloop_state.callback(handle)
     return getattr(handle, "_callback", None)
 
 
 def arguments(handle: object) -> Sequence[Any]:
     """The positional arguments of the callback of *handle*."""
+    if uvloop_state.is_uvloops(handle):
+        return uvloop_state.arguments(handle)
     return getattr(handle, "_args", None) or ()
 
 
 def context(handle: object) -> Context | None:
     """The context in which the callback of *handle* runs."""
+    if uvloop_state.is_uvloops(handle):
+        return uvloop_state.context(handle)
     return getattr(handle, "_context", None)
+
+
+def forgets(handle: object) -> bool:
+    """Whether a handle that has run shows no more what it called, and looks as if it were cancelled."""
+    return uvloop_state.is_uvloops(handle)
 
 
 def run_first(loop: AbstractEventLoop) -> None:
@@ -75,8 +96,12 @@ def run_code() -> CodeType:
 
 
 def is_housekeeping(handle: object, loop: AbstractEventLoop) -> bool:
-    """Whether the handle calls a method of the loop itself, for which no task waits."""
-    return getattr(callback(handle), "__self__", None) is loop
+    """Whether the handle calls a method of the loop itself, or of the probe, for which no task waits."""
+    called = callback(handle)
+    if called is None and uvloop_state.is_uvloops(handle):
+        return any(part is loop for part in uvloop_state.arguments(handle)[:1])
+    owner = getattr(called, "__self__", None)
+    return owner is loop or type(owner).__module__.startswith(_PROBE)
 
 
 def wakes_loop(handle: object) -> bool:

@@ -6,17 +6,18 @@ Tasks and futures of foreign classes may lack these. Each function then returns 
 from __future__ import annotations
 
 import gc
-from asyncio import BaseEventLoop, Future, Task, TaskGroup
+from asyncio import BaseEventLoop, Future, StreamReader, Task, TaskGroup
 from collections.abc import Iterable
 from contextvars import Context
 from traceback import FrameSummary
-from types import CellType
+from types import CellType, CodeType
 from typing import Any
 from weakref import ref
 
 from ..runtime import task_register
 
 TaskRef = ref[Task[Any]]
+_WAITS_FOR_DATA: CodeType | None = getattr(getattr(StreamReader, "_wait_for_data", None), "__code__", None)
 
 
 def awaited_future(task: Task[Any]) -> Future[Any] | None:
@@ -84,6 +85,20 @@ def stream_waiter(transport: object) -> Future[Any] | None:
     """The future of the coroutine that reads from the stream of this transport."""
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
     return getattr(reader, "_waiter", None)
+
+
+def read_transport(task: Task[Any]) -> Any:
+    """The transport of the `StreamReader` that *task* waits to read from; `None` if it waits for another."""
+    step: Any = task.get_coro()
+    # As deep as a program's own calls may be; a chain that refers to itself must not hang.
+    for _ in range(100):
+        frame, awaited = getattr(step, "cr_frame", None), getattr(step, "cr_await", None)
+        if frame is None:
+            return None
+        if frame.f_code is _WAITS_FOR_DATA:
+            return getattr(frame.f_locals.get("self"), "_transport", None)
+        step = awaited
+    return None
 
 
 def futures_in(callback: object) -> list[Future[Any]]:

@@ -1,0 +1,142 @@
+"""Tells from the kernel and the Python stack what a loop does that shows nothing else of itself.
+
+The loop waits if its thread waits for events and no Python code but the loop's own is on the stack. Whether
+two looks found the same turn is certain if the thread has used no CPU time in between. Otherwise, a callback
+is scheduled in the loop that is busy; a turn that lasts does not run it. A loop that waits gets none.
+"""
+
+from __future__ import annotations
+
+import selectors
+from asyncio import AbstractEventLoop
+from types import CodeType, FrameType
+from typing import Any
+
+from ...record.clock import monotonic_ns
+from ..threads import usage
+from .lookout import Rest, Sight, Totals
+
+# The system calls in which a thread waits for events, and those that wait in an epoll, which is their first
+# argument; the timeout, in milliseconds, is the fourth one.
+_EPOLL = ("epoll_wait", "epoll_pwait")
+_WAITS = (*_EPOLL, "poll", "ppoll", "select", "pselect6", "epoll_pwait2", "io_uring_enter", "")
+# A turn that is found running is looked at again this soon, before a callback is scheduled to tell it from
+# other turns: a loop that has little to do then waits.
+_AGAIN_NS = 5_000_000
+
+
+class KernelClock:
+    """The clock of one loop; a `TurnClock`."""
+
+    mechanism = "looks"
+
+    def __init__(self, loop: AbstractEventLoop, thread: usage.ThreadClock, runner: CodeType | None) -> None:
+        """To be created on the loop's thread; *runner* is the function that runs the loop."""
+        self._loop = loop
+        self._thread = thread
+        self._own = _methods(loop)
+        self._runner = runner
+        self._first_cpu_ns = self._cpu_ns = thread.cpu_ns()
+        self._began_ns = self._at_ns = monotonic_ns()
+        self._rang_ns = 0
+        self._rest: Rest | None = None
+        self._epoll = -1
+        self._signs = 0  # of life that were asked for ...
+        self._alive = 0  # ... the latest one that has come ...
+        self._alive_ns = 0  # ... and when
+        self._held_ns = 0  # of late turns, without a processor
+
+    def look(self, now_ns: int, frame: FrameType | None) -> Sight:
+        cpu_ns, at_ns, began_ns = self._thread.cpu_ns(), self._at_ns, self._began_ns
+        self._at_ns = now_ns
+        is_still, self._cpu_ns = cpu_ns == self._cpu_ns, cpu_ns
+        if is_still and (began_ns or self._rest is not None):
+            return Sight(began_ns, is_same=True)
+        if self._waits(frame):
+            self._began_ns = 0
+            ended_ns = self._alive_ns if self._alive_ns > began_ns else (at_ns + now_ns) // 2
+            return Sight(is_same=is_still and not began_ns, ended_ns=ended_ns if began_ns else 0)
+        rest, self._rest = self._rest, None
+        if not began_ns:
+            due_ns = rest.due_ns if rest is not None else 0
+            self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else (at_ns + now_ns) // 2)
+            self._rang_ns = 0
+            return Sight(self._began_ns)
+        if self._signs and self._alive == self._signs:
+            self._signs = self._alive = 0
+            self._began_ns = self._alive_ns
+            return Sight(self._began_ns, ended_ns=self._alive_ns)
+        if not self._signs and not self._asked():
+            self._began_ns = now_ns
+            return Sight(now_ns, ended_ns=at_ns)
+        return Sight(began_ns, is_same=True)
+
+    def peek(self) -> int:
+        return self._began_ns
+
+    def last_turn(self, now_ns: int) -> Sight:
+        if self._began_ns and self._alive < self._signs:
+            return Sight(self._began_ns, is_same=True)
+        # Of a turn that no look has found, nothing is known.
+        return Sight(self._alive_ns if self._began_ns and self._alive else self._rang_ns or now_ns)
+
+    def rest(self) -> Rest | None:
+        return self._rest if self._rest is not None and self._rest.descriptor >= 0 else None
+
+    def epoll(self) -> int:
+        return self._epoll
+
+    def rang(self, now_ns: int) -> None:
+        self._rang_ns = now_ns
+
+    def look_again_ns(self) -> int:
+        return 0 if self._signs else _AGAIN_NS
+
+    def held(self, began_ns: int, ended_ns: int) -> None:
+        self._held_ns += ended_ns - began_ns
+
+    def totals(self, now_ns: int) -> Totals:
+        return Totals(None, self._thread.cpu_ns() - self._first_cpu_ns)
+
+    def _asked(self) -> bool:
+        """Ask for a sign of life; false if the loop gives none: then only a thread that waits is late."""
+        try:
+            self._loop.call_soon_threadsafe(self._sign_of_life)
+        except Exception:  # a loop's own, such as `NotImplementedError`; or it has closed
+            return False
+        self._signs = 1
+        return True
+
+    def _sign_of_life(self) -> None:
+        self._alive, self._alive_ns = 1, monotonic_ns()
+
+    def _waits(self, frame: FrameType | None) -> bool:
+        """Whether the thread waits for events, and note which."""
+        while frame is not None and frame.f_code is not self._runner and frame.f_code in self._own:
+            frame = frame.f_back
+        if frame is not None and self._runner is not None and frame.f_code is not self._runner:
+            return False
+        name, arguments = self._thread.call()
+        if name not in _WAITS:
+            return False
+        self._rest = Rest(-1, 0)
+        if name in _EPOLL and len(arguments) > 3:
+            after_ms = arguments[3] & 0xFFFF_FFFF
+            is_limited = after_ms < 0x8000_0000
+            self._epoll = arguments[0]
+            self._rest = Rest(self._epoll, self._at_ns + after_ms * 1_000_000 if is_limited else 0)
+        return True
+
+
+def _methods(loop: AbstractEventLoop) -> set[CodeType]:
+    """The code of the loop's own methods, and of the selectors it may wait in."""
+    found: set[CodeType] = set()
+    waiters: list[Any] = [
+        getattr(selectors, name, None) for name in dir(selectors) if name.endswith("Selector")
+    ]
+    for cls in (*type(loop).__mro__, *waiters):
+        for member in vars(cls).values() if isinstance(cls, type) else ():
+            code = getattr(member, "__code__", None)
+            if isinstance(code, CodeType):
+                found.add(code)
+    return found
