@@ -63,7 +63,7 @@ class LiveConsole:
         self._attention: LoopWatch | None = None
         self._console: Console | None = None
         self._pages: RunFolder | None = None
-        self._faults = FaultInjector(self._take)
+        self._faults = FaultInjector(self._take, on_error=self._failed)
 
     def wait_open(self, *, within_s: float = 5.0) -> ConsoleEndpoint | None:
         """Wait until the console is open, and return its endpoint: pid, socket, port and token.

@@ -193,6 +193,11 @@ class _Run:
 
     async def _load_and_inject(self, target: TargetProcess) -> None:
         load = self._scenario.load
+        if self._scenario.faults:
+            self._phase = "finding"
+            await faults.find_all(
+                self._scenario.faults, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
+            )
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
         end_ns = sys.maxsize if load is None else start_ns + round(load.duration_s * 1e9)
         async with asyncio.TaskGroup() as group:

@@ -18,6 +18,7 @@ from .figures.load import Load
 from .figures.loop import LoopFigures
 from .figures.overhead import Overhead
 from .history import History
+from .processes.process import ProcessFigures, processes
 from .spans import span
 from .spans.span import SpanFigures, Waterfall
 from .spans.wait_report import SpanTimes
@@ -35,6 +36,11 @@ class Evidence:
     def duration_s(self) -> float:
         """From the run's start to the end of the record."""
         return seconds(self.history.since_start_ns(self.history.ended_ns))
+
+    @cached_property
+    def processes(self) -> tuple[ProcessFigures, ...]:
+        """Every process of the run, watched or not."""
+        return processes(self.history)
 
     @cached_property
     def load(self) -> Load | None:

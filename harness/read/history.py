@@ -7,7 +7,7 @@ which writers were cut off.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +30,7 @@ from ..record.event import (
     TargetStarted,
     ThreadsDumped,
 )
+from ..record.process.mark import parse
 from ..record.reader import Follower, Source
 from ..record.run import Run, RunFolder
 from ..stacks.ownership import HARNESS, CodeOwnership
@@ -73,12 +74,22 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What the probe noted when it entered a process, or later; see `record/process/mark.py`."""
+
+    pid: int
+    at_ns: int
+    facts: dict[str, list[str]]
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Everything that was recorded about a run, not yet judged."""
 
     run: Run
     sources: tuple[Source, ...]
-    entered: int  # processes of the target that the probe entered, with a loop or without
+    marks: tuple[Mark, ...]  # of the processes that the probe entered, with a loop or without
     loops: tuple[Loop, ...]
     requests: tuple[Request, ...]
     ended_ns: int  # the runner's last event, else the latest time in the record
@@ -144,7 +155,7 @@ def load(folder: RunFolder) -> History:
     return History(
         run=run,
         sources=tuple(follower.sources),
-        entered=sum(1 for _ in folder.processes.glob("*")),
+        marks=tuple(_marks(folder)),
         loops=tuple(
             _loop(folder, started, max(heard_ns[path], sampled_ns.get(started.pid, 0)), events)
             for path, started in loops.values()
@@ -164,12 +175,21 @@ def in_memory(run: Run, events: Iterable[Event]) -> History:
     return History(
         run=run,
         sources=(),
-        entered=1,
+        marks=(),
         loops=tuple(Loop(e, None, _last_ns(e)) for e in happened if isinstance(e, LoopStarted)),
         requests=(),
         ended_ns=max(map(_last_ns, happened), default=run.started_ns),
         _events=dict(by_kind),
     )
+
+
+def _marks(folder: RunFolder) -> Iterator[Mark]:
+    for path in sorted(folder.processes.glob("*-*")):
+        pid, _, at = path.name.partition("-")
+        try:
+            yield Mark(int(pid), int(at, 16), *parse(path.read_text(errors="replace")))
+        except (OSError, ValueError):
+            continue
 
 
 def _loop(

@@ -17,6 +17,7 @@ from .finding import Finding
 from .history import History
 from .judge import expectation, health_check, rulebook, verdict
 from .judge.outcome import OutcomeName, RunOutcome, outcome
+from .processes.process import ProcessFigures
 from .samples import flame_graph
 from .spans import span
 from .spans.wait_report import WaitReport
@@ -52,6 +53,7 @@ class Report:
     run: RunHead
     load: load.Load | None
     loop: loop.LoopFigures
+    processes: tuple[ProcessFigures, ...]
     blocks: tuple[Block, ...]
     spans: span.SpanFigures
     ledger: ledger.LedgerFigures | None
@@ -88,6 +90,7 @@ def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
         run=_head(evidence, ended),
         load=evidence.load,
         loop=evidence.loop,
+        processes=evidence.processes,
         blocks=evidence.blocks,
         spans=evidence.spans,
         ledger=evidence.ledger,

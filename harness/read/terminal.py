@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from .blocks.advice import advice
@@ -23,6 +21,8 @@ from .judge.outcome import OutcomeName
 from .report import Report
 from .spans.segment import Part
 from .spans.span import SpanName
+from .terminal_layout import FigureRow, FigureTable, LabelledLine, lines
+from .terminal_layout import Part as Shown
 from .units import duration, percent, plural, printable
 
 T = TypeVar("T")
@@ -31,7 +31,6 @@ PLACES = 8
 HINTS = 3
 FINDINGS = 8
 ROOTS = 5
-LABEL = 9  # columns, before each line below the tables
 _COLOURS = {
     OutcomeName.PASSED: "green",
     OutcomeName.FAILED: "red",
@@ -44,12 +43,14 @@ _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red
 
 
 def show(document: Report, console: Console, *, report: Path | None = None) -> None:
-    """Print the summary; *report* is the path of the full report."""
+    """Print the summary, as wide as the terminal; *report* is the path of the full report."""
+    width = console.width if console.is_terminal else None
     for part in _parts(document, report):
-        console.print(part, soft_wrap=isinstance(part, Text))
+        for line in lines(part, width):
+            console.print(line, soft_wrap=True)
 
 
-def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
+def _parts(document: Report, report: Path | None) -> Iterator[Shown]:
     run = document.run
     yield Text.assemble(
         (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
@@ -65,7 +66,7 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
         yield from _changes(document.difference)
     yield Text()
     if document.blockers:
-        yield _hints(document.blockers)
+        yield from _hints(document.blockers)
     yield from _figures(document)
     yield from _expectations(document)
     notable = [found for found in document.findings if found.rule not in ("blocks", "calls")]
@@ -76,32 +77,28 @@ def _parts(document: Report, report: Path | None) -> Iterator[RenderableType]:
         yield _row("", Text(f"and {plural(len(notable) - FINDINGS, 'more finding')}", style="dim"))
     yield _row("overhead", Text(_overhead(document), style="dim"))
     if report is not None:
-        yield _row("report", Text(printable(str(report))))
+        yield LabelledLine("report", Text(printable(str(report))), whole=True)
 
 
 def _section(
-    table: Callable[[Sequence[T]], Table], rows: Sequence[T], room: int, noun: str
-) -> Iterator[RenderableType]:
+    table: Callable[[Sequence[T]], FigureTable], rows: Sequence[T], room: int, noun: str
+) -> Iterator[Shown]:
     if rows:
-        yield Padding(table(rows[:room]), (1, 0, 0, 0))
+        yield Text()
+        yield table(rows[:room])
     if (more := len(rows) - room) > 0:
         yield Text(f"  and {plural(more, noun)}", style="dim")
 
 
-def _blockers(places: Sequence[Blocker]) -> Table:
-    table = _table()
-    for name in ("times", "longest", "waited"):
-        table.add_column(name, justify="right", no_wrap=True)
-    # Last, with the rest of the width, so that names stay whole.
-    table.add_column("blocked by", overflow="fold")
-    for place in places:
-        table.add_row(
-            f"{place.count:,}",
-            duration(place.max_ms),
-            f"{place.victims_total:,}",
-            Text.assemble((printable(place.title), "bold"), "\n", printable(_circumstances(place))),
+def _blockers(places: Sequence[Blocker]) -> FigureTable:
+    rows = (
+        FigureRow(
+            (Text(printable(place.title), style="bold"), Text(printable(_circumstances(place)))),
+            (f"{place.count:,}", duration(place.max_ms), f"{place.victims_total:,}"),
         )
-    return table
+        for place in places
+    )
+    return FigureTable("blocked by", ("times", "longest", "waited"), tuple(rows), figures_first=True)
 
 
 def _circumstances(place: Blocker) -> str:
@@ -116,50 +113,37 @@ def _circumstances(place: Blocker) -> str:
     return text
 
 
-def _hints(places: tuple[Blocker, ...]) -> Table:
-    """The hints for the worst places; several places with the same hint share a row."""
+def _hints(places: tuple[Blocker, ...]) -> Iterator[LabelledLine]:
+    """The hints for the worst places; several places with the same hint share a line."""
     functions: dict[tuple[str, str], list[str]] = {}
     for place in filter(lambda place: place.hint, places[:HINTS]):
         functions.setdefault((place.hint, place.help), []).append(place.function)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(justify="right", width=LABEL, style="dim")
-    grid.add_column()
     for (hint, where), names in functions.items():
-        grid.add_row("hint", Text(printable(f"{', '.join(names)}: {hint} See {where}")))
-    return grid
+        yield _row("hint", Text(printable(f"{', '.join(names)}: {hint} See {where}")))
 
 
-def _calls(calls: Sequence[Call]) -> Table:
-    table = _table()
-    table.add_column("called on the loop", overflow="fold")
-    table.add_column("where", overflow="fold")
-    for name in ("times", "total", "longest"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for call in calls:
-        table.add_row(
-            Text(printable(f"{call.call} <- {call.function}"), style="bold"),
-            Text(printable(call.where)),
-            f"{call.count:,}",
-            duration(call.total_ms),
-            duration(call.max_ms),
+def _calls(calls: Sequence[Call]) -> FigureTable:
+    rows = (
+        FigureRow(
+            (Text(printable(f"{call.call} <- {call.function}"), style="bold"), Text(printable(call.where))),
+            (f"{call.count:,}", duration(call.total_ms), duration(call.max_ms)),
         )
-    return table
+        for call in calls
+    )
+    return FigureTable("called on the loop", ("times", "total", "longest"), tuple(rows), figures_first=True)
 
 
-def _waits(roots: Sequence[SpanName]) -> Table:
-    table = _table()
+def _waits(roots: Sequence[SpanName]) -> FigureTable:
     shown = [part for part in Part if any(getattr(root, f"{part}_ms") for root in roots)]
-    table.add_column("mean time by state", overflow="fold", min_width=len("mean time by state"))
-    for name in ("spans", *shown):
-        table.add_column(name, justify="right", no_wrap=True)
+    rows = []
     for root in roots:
         parts = (getattr(root, f"{part}_ms") for part in shown)
-        title = Text(printable(root.name), style="bold")
-        table.add_row(title, f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts))
-    return table
+        figures = f"{root.decomposed:,}", *(duration(part) if part else "" for part in parts)
+        rows.append(FigureRow((Text(printable(root.name), style="bold"),), figures))
+    return FigureTable("mean time by state", ("spans", *shown), tuple(rows))
 
 
-def _changes(between: Comparison) -> Iterator[Text]:
+def _changes(between: Comparison) -> Iterator[LabelledLine]:
     yield _row(
         "against", Text(printable(f"{between.base_id}, {between.base_outcome}: {between.base_verdict}"))
     )
@@ -168,7 +152,7 @@ def _changes(between: Comparison) -> Iterator[Text]:
     yield _row("", Text(summary.NOTE, style="dim"))
 
 
-def _figures(document: Report) -> Iterator[Text]:
+def _figures(document: Report) -> Iterator[LabelledLine]:
     load = document.load
     if load is not None:
         latency = load.latency_ms
@@ -189,7 +173,7 @@ def _call_figures(calls: tuple[Call, ...]) -> str:
     return f"synchronous on the loop: {plural(new, 'new place')}, {known:,} known, {allowed:,} allowed"
 
 
-def _expectations(document: Report) -> Iterator[Text]:
+def _expectations(document: Report) -> Iterator[LabelledLine]:
     for judged in document.expectations:
         value = "not measured in this run" if judged.value is None else f"{judged.value:g}"
         sign, style = ("✓", "green") if judged.passed else ("✗", "bold red")
@@ -207,9 +191,5 @@ def _overhead(document: Report) -> str:
     return f"{text}; {plural(cost.events_dropped, 'event')} dropped"
 
 
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-
-
-def _row(label: str, text: Text, style: str = "dim") -> Text:
-    return Text.assemble((f"{label:>{LABEL}}  ", style), text)
+def _row(label: str, text: Text, style: str = "dim") -> LabelledLine:
+    return LabelledLine(label, text, style)

@@ -119,6 +119,9 @@ class FaultInjected(Event):
     id: str
     kind: str
     detail: str  # one line for people: "time.sleep(0.3) in shop.cart:Cart.total"
+    place: str = ""  # "shop.cart:Cart.total"
+    probability: float = 1.0  # that a call is hit
+    by_hand: bool = False  # from a console, and not by the scenario
 
 
 class FaultUndone(Event):
@@ -126,7 +129,9 @@ class FaultUndone(Event):
 
     at_ns: int
     id: str
-    fired: int  # how often it took effect
+    fired: int  # how often it took effect, in all processes
+    calls: int | None = None  # how often its function was called while the fault was in force
+    processes: int | None = None  # in which it was planted; 0: none had imported the module
 
 
 class FaultFailed(Event):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _alive: set[tuple[int, int]] = set()
+_idents: set[tuple[int, int]] = set()  # by the ids of process and thread
 
 
 class Background:
@@ -33,12 +34,20 @@ class Background:
         return done
 
     def _run(self, work: Callable[[], object]) -> None:
+        here = (os.getpid(), _thread.get_ident())
+        _idents.add(here)
         try:
             with suppress(Exception):
                 work()
         finally:
+            _idents.discard(here)
             _alive.discard((os.getpid(), id(self)))
             self._running.release()
+
+
+def is_here() -> bool:
+    """Whether the calling thread is a hidden one."""
+    return (os.getpid(), _thread.get_ident()) in _idents
 
 
 def alive() -> int:

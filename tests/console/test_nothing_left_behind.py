@@ -24,7 +24,7 @@ PROGRAM = """
     def fetch():
         return 1
 
-    own_fetch = fetch
+    own_code = fetch.__code__
 
     def state():
         loop = asyncio.get_running_loop()
@@ -34,7 +34,7 @@ PROGRAM = """
             "debug": (loop.get_debug(), loop.slow_callback_duration),
             "level": log.level,
             "tracing": tracemalloc.is_tracing(),
-            "fetch": fetch is own_fetch,
+            "fetch": fetch.__code__ is own_code,
             "profile": sys.getprofile() is not None,
             "signals": [number for number in range(34, 65) if signal.getsignal(number)],
             "stdout": type(sys.stdout).__name__,

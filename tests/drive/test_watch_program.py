@@ -219,19 +219,27 @@ def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path: Path, ver
     assert sorted((tmp_path / "venv").rglob("*")) == before
 
 
+ISOLATED = "import asyncio; asyncio.run(asyncio.sleep(0.1))"
+
+
 @pytest.mark.parametrize(
-    ("command", "status"),
-    [(["sh", "-c", "exit 3"], 3), ([sys.executable, "-I", "-c", "print('isolated')"], 0)],
+    ("command", "status", "reason"),
+    [
+        (["sh", "-c", "exit 3"], 3, "it is not a Python program"),
+        ([sys.executable, "-I", "-c", ISOLATED], 0, "it was started with -I (isolated mode)"),
+    ],
     ids=["not Python", "isolated"],
 )
 def test_a_program_that_the_probe_cannot_enter_is_not_called_well(
-    tmp_path: Path, command: list[str], status: int
+    tmp_path: Path, command: list[str], status: int, reason: str
 ) -> None:
     """The report says that nothing is known, and the status stays the program's own."""
     ended = harness("watch", "--", *command, cwd=tmp_path)
 
     assert ended.status == status
-    assert "The probe never entered the program, so no loop was measured." in ended.stderr
+    (first,) = [line for line in ended.stderr.splitlines() if line.startswith("observed ")]
+    assert "No process was watched: " in first
+    assert reason in first
 
 
 def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def folder(record: Record, look: Look) -> Path:
     return made.folder.path
 
 
+UNTIMED = (
+    "no process was watched: process 4242: "
+    "the turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed"
+)
+
+
 def test_a_rule_is_one_file(add: Add, folder: Path) -> None:
     """What a new module of `rules/` finds is in the report, in the place that its order gives it."""
     add(rules, "patience", RULE)
@@ -77,7 +83,7 @@ def test_a_rule_is_one_file(add: Add, folder: Path) -> None:
     printed = CliRunner().invoke(report, [str(folder), "--json"]).stdout
     found = [(one["rule"], one["message"]) for one in json.loads(printed)["findings"]]
     assert found == [
-        ("target", "the turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed"),
+        ("processes", UNTIMED),
         ("patience", "1 blocks in 1.3 s"),
         ("blocks", "total held the loop 1 time for up to 300 ms (call)"),
     ]

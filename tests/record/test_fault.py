@@ -55,7 +55,7 @@ PROGRAM = """
 
     def work(): ...
 
-    own_work = work
+    own_code = work.__code__
 
     async def main():
         print("ready", flush=True)
@@ -64,8 +64,8 @@ PROGRAM = """
             while line := await loop.run_in_executor(None, sys.stdin.readline):
                 exec(line)
         deadline, injected = time.monotonic() + 30, False
-        while time.monotonic() < deadline and not (injected and work is own_work):
-            injected = injected or work is not own_work
+        while time.monotonic() < deadline and not (injected and work.__code__ is own_code):
+            injected = injected or work.__code__ is not own_code
             work()
             await asyncio.sleep(0.01)
 
@@ -174,14 +174,14 @@ def test_a_new_kind_is_listed_injected_and_healed_in_the_console(
         running.do("work()")
         notes = wait(lambda: (tmp_path / "notes.txt").exists() and (tmp_path / "notes.txt").read_text())
         running.ask("faults heal")
-        own = running.ask("repl work is own_work")
+        own = running.ask("repl work.__code__ is own_code")
         undone = wait(lambda: running.events(FaultUndone))
 
     assert "  note.write: the call writes into a file first: note_lines, file\n" in listed
     assert "--note-lines LINES note.write: how many [2]" in helped
     assert "--file TEXT note.write: where to [notes.txt]" in helped
     assert (refused["status"], refused["text"]) == ("refused", "note_lines is a finite number above 0")
-    assert "2 lines into notes.txt in __main__:work, at most 1 times, for 30 s" in injected
+    assert "2 lines into notes.txt in __main__:work, at most 1 time, for 30 s" in injected
     assert notes == "line\n" * 2
     assert own == "True"
     assert [event.fired for event in undone] == [1]

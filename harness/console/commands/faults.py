@@ -67,16 +67,21 @@ class FaultsCommand(Command):
 def _list(process: ProcessView) -> CommandResult:
     left_s = {limit.name: limit.left_s for limit in process.changes.in_force()}
     rows = [
-        (fault["id"], fault["kind"], fault["place"], fault["fired"], left_s.get(_limit(fault["id"])))
+        (
+            *(fault[name] for name in ("id", "kind", "place", "calls", "fired")),
+            "used up" if fault["used_up"] else "in force",
+            left_s.get(_limit(fault["id"])),
+        )
         for fault in process.control({"do": "faults"})["faults"]
     ]
+    acting = sum(row[5] == "in force" for row in rows)
     kinds = {name: _summary(name) for name in catalogue.names()}
     return CommandResult(
         lines=(
-            f"{len(rows) or 'no'} fault{'' if len(rows) == 1 else 's'} in force; the kinds are:",
+            f"{acting or 'no'} fault{'' if acting == 1 else 's'} in force; the kinds are:",
             *(f"  {name}: {summary}" for name, summary in kinds.items()),
         ),
-        rows=Rows(("id", "kind", "place", "fired", "left_s"), rows),
+        rows=Rows(("id", "kind", "place", "calls", "fired", "state", "left_s"), rows),
         data={"kinds": kinds},
         hint="faults inject block.sleep --in MODULE:NAME --block-ms 200 --for 30s",
     )
@@ -88,9 +93,9 @@ def _inject(options: Namespace, process: ProcessView) -> CommandResult:
     injected = False
 
     def undo() -> None:
-        fired = process.control({"do": "heal", "id": fault.id})["fired"]
+        healed = process.control({"do": "heal", "id": fault.id})
         if injected:
-            process.write(FaultUndone(monotonic_ns(), fault.id, fired))
+            process.write(FaultUndone(monotonic_ns(), fault.id, healed["fired"], healed["calls"]))
 
     # Imported here: no other target needs these events.
     from ...record.event import FaultInjected, FaultUndone
@@ -98,7 +103,11 @@ def _inject(options: Namespace, process: ProcessView) -> CommandResult:
     with process.changes.changing(_limit(fault.id), detail, for_s=options.for_s, undo=undo):
         process.control({"do": "inject", **fault.to_request()})
         injected = True
-    process.write(FaultInjected(monotonic_ns(), fault.id, fault.kind, detail))
+    process.write(
+        FaultInjected(
+            monotonic_ns(), fault.id, fault.kind, detail, fault.place, fault.probability, by_hand=True
+        )
+    )
     return CommandResult(
         lines=(f"{fault.id}: {detail}, for {options.for_s:g} s",),
         data={"id": fault.id, "kind": fault.kind, "place": fault.place, "for_s": options.for_s},

@@ -127,10 +127,12 @@ def _in_force(process: ProcessView) -> _Part:
     except CommandError:  # this process can have none
         found = []
     faults = [
-        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}" for fault in found
+        f"{fault['id']} in {fault['place']}, fired {counted(fault['fired'], 'time')}"
+        + (", used up" if fault["used_up"] else "")
+        for fault in found
     ]
     changes = [f"{each.name}: {each.what}, {each.left_s:.0f} s left" for each in process.changes.in_force()]
-    lines = [f"fault in force: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
+    lines = [f"fault: {fault}" for fault in faults] + [f"in force: {change}" for change in changes]
     return _Part(lines, {"faults": faults, "limits": changes})
 
 

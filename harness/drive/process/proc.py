@@ -32,6 +32,7 @@ class ProcStat:
     group: int
     session: int
     is_fork: bool
+    memory: tuple[int, int]  # where its code and stack begin: others after each `exec`; 0 if unreadable
     began_ticks: int  # since the machine's start; pid and this together identify a process
     wait_status: int  # as `os.wait` tells; 0 also while it runs, or if it may not be read
 
@@ -59,6 +60,7 @@ def stat(pid: int) -> ProcStat | None:
         group=int(fields[2]),
         session=int(fields[3]),
         is_fork=bool(int(fields[6]) & _FORKED),
+        memory=(int(fields[23]), int(fields[25])),
         began_ticks=int(fields[19]),
         wait_status=int(fields[49]),
     )

@@ -50,6 +50,7 @@ class _Followed:
     found: ProcessFound
     look_ns: int = 0  # when it is looked at next
     gap_ns: int = FIRST_LOOK_NS
+    memory: tuple[int, int] = (0, 0)
     program_ns: int = 0  # since when it runs this program
     examined: ProcessExamined | None = None
 
@@ -204,7 +205,7 @@ class ProcessTree:
             self._uncounted += 1
             return
         found = self._found(seen, whose.uid)
-        each = _Followed(seen.pid, seen.began_ticks, pidfd, found, program_ns=found.at_ns)
+        each = _Followed(seen.pid, seen.began_ticks, pidfd, found, memory=seen.memory, program_ns=found.at_ns)
         self._living[seen.pid] = self._by_fd[pidfd] = each
         self._total += 1
         self._poll.register(pidfd, select.EPOLLIN)
@@ -222,7 +223,14 @@ class ProcessTree:
         self._note_families(seen)
         found = self._found(seen, whose.uid, parent=each.found.parent)
         before = each.found
-        if found.command and (found.command, found.forked) != (before.command, before.forked):
+        # A new title (`setproctitle`) is no new program.
+        is_new = (seen.memory, found.executable, found.forked) != (
+            each.memory,
+            before.executable,
+            before.forked,
+        )
+        if found.command and (is_new or not before.command):
+            each.memory = seen.memory
             each.found = found = replace(found, since_ns=last_look_ns)
             each.gap_ns = FIRST_LOOK_NS  # the new program begins just as the first one did
             each.look_ns = now_ns + FIRST_LOOK_NS

@@ -17,4 +17,4 @@ def begin(thread_ident: int, fault_id: str) -> None:
 
 def end(thread_ident: int) -> None:
     """Note that the effect of a thread's fault is over."""
-    del _faults[thread_ident]
+    _faults.pop(thread_ident, None)

@@ -11,7 +11,10 @@ from ..feature import Feature
 if TYPE_CHECKING:
     from ..session import ProbeSession
     from .faults import FaultInjector
-    from .server import ControlServer
+    from .server import ControlServer, Handler
+
+# Processes beyond this number share the dice of their faults.
+MOST_PROCESSES = 4096
 
 
 class Control(Feature):
@@ -22,7 +25,9 @@ class Control(Feature):
         self._lock = threading.Lock()
         self._injector: FaultInjector | None = None
         self._server: ControlServer | None = None
-        faults = {
+        self._number = 0
+        faults: dict[str, Handler] = {
+            "find": lambda request: self._faults().find(request),
             "inject": lambda request: self._faults().inject(request),
             "heal": lambda request: self._faults().heal(request),
         }
@@ -31,7 +36,10 @@ class Control(Feature):
         if session.config.control:
             from .server import ControlServer
 
-            self._server = ControlServer(Path(session.config.control), faults)
+            control = Path(session.config.control)
+            self._number = _numbered(control)
+            self._server = ControlServer(control, faults)
+            self._take_over(control)
 
     def close(self) -> None:
         if self._injector is not None:
@@ -51,8 +59,35 @@ class Control(Feature):
                 # Not earlier: runs without faults need not pay for these imports at the target's start.
                 from .faults import FaultInjector
 
-                self._injector = FaultInjector(self._session.write)
+                control = self._session.config.control
+                self._injector = FaultInjector(
+                    self._session.write,
+                    on_error=self._session.failed,
+                    control=Path(control) if control else None,
+                    number=self._number,
+                )
             return self._injector
+
+    def _take_over(self, control: Path) -> None:
+        """Inject what is in force in the run already, before the loop of this process runs."""
+        from ...record.fault.board import FaultBoard
+
+        for request in FaultBoard(control).posted():
+            try:
+                self._faults().inject({**request, "wait": True})
+            except Exception as exc:
+                self._session.failed(f"fault {request.get('id')}", exc)
+
+
+def _numbered(control: Path) -> int:
+    """The number of this process among those of the run that ran a loop, in the order of their starts."""
+    for number in range(MOST_PROCESSES):
+        try:
+            (control / f"{number}.process").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return number
+    return MOST_PROCESSES
 
 
 def create(session: ProbeSession) -> Feature:

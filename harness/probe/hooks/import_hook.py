@@ -28,6 +28,12 @@ class PostImportHook:
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
+    def keep(self, names: set[str]) -> None:
+        """Watch no other modules than those of *names* that are watched now."""
+        self._steps = {name: step for name, step in self._steps.items() if name in names}
+        if not self._steps and self in sys.meta_path:
+            sys.meta_path.remove(self)
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # The fields that `step_hook.py` fills in for a handle, instead of `Handle.__init__`.
 _HANDLE_FIELDS = {"_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback"}
 _CALL_SOON = ("self", "callback", "args", "context")
+# How a constant is called without arguments: since Python 3.13, before it.
+_CALLS = (["LOAD_CONST", "PUSH_NULL", "CALL", "POP_TOP"], ["PUSH_NULL", "LOAD_CONST", "CALL", "POP_TOP"])
 
 
 def warns_about_fork() -> bool:
@@ -96,6 +98,37 @@ def resume_opcode() -> int:
     from opcode import opmap
 
     return opmap.get("RESUME", -1)
+
+
+def call_template() -> list[tuple[int, int]]:
+    """The instructions, each with its argument, that call a constant and drop the result; caches included.
+
+    They are taken from a function that this Python has compiled.
+
+    Raises:
+        TypeError: Its compiler translates such a call in an unknown way.
+    """
+    from opcode import opmap
+
+    def calls() -> None:
+        (lambda: None)()
+
+    names = {number: name for name, number in opmap.items()}
+    raw = calls.__code__.co_code
+    pairs = list(zip(raw[::2], raw[1::2], strict=True))
+    while pairs and names.get(pairs.pop(0)[0]) != "RESUME":
+        pass
+    template = []
+    for opcode, argument in pairs:
+        # A constant takes the place of the function that is made here.
+        if (name := names.get(opcode, "")) != "MAKE_FUNCTION":
+            template.append((opcode, argument))
+        if name == "POP_TOP":
+            break
+    found = [names.get(opcode, "CACHE") for opcode, _ in template]
+    if [name for name in found if name not in ("CACHE", "PRECALL")] not in _CALLS:
+        raise TypeError(f"this Python calls a constant by {', '.join(found)}")
+    return template
 
 
 def _missing(owner: Any, *names: str) -> str:

@@ -12,7 +12,7 @@ from ..units import seconds
 
 @dataclass(frozen=True, slots=True)
 class FaultFigures:
-    """One fault. *for_s* is null if it was never rolled back."""
+    """One fault. *for_s* is null if it was never rolled back, counts that were not taken are null."""
 
     id: str
     kind: str
@@ -23,6 +23,11 @@ class FaultFigures:
     fired: int
     detail: str
     error: str
+    place: str = ""  # the function, "module:qualified.name"
+    probability: float = 1.0  # that a call is hit
+    calls: int | None = None  # of the function, in all processes, while the fault was in force
+    processes: int | None = None  # in which the function was found and changed
+    by_hand: bool = False  # injected from a console
 
 
 def faults(history: History) -> tuple[FaultFigures, ...]:
@@ -51,4 +56,9 @@ def _fault(
         fired=max(ended.fired if ended else 0, fired),
         detail=began.detail if began else "",
         error=error,
+        place=began.place if began else "",
+        probability=began.probability if began else 1.0,
+        calls=ended.calls if ended else None,
+        processes=ended.processes if ended else None,
+        by_hand=began.by_hand if began else False,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...record.event import LoadStarted, RunEnded, TargetExited, TargetReady, TargetStarted, TargetStopping
 from ..history import History
+from ..processes.process import processes, why_none
 
 # Higher exit statuses stand for a signal.
 _SIGNALLED = 128
@@ -63,8 +64,4 @@ def unwatched(history: History) -> str:
     """Why nothing is known of any loop; "" when at least one was timed."""
     if any(loop.page is not None and loop.started.mechanism != "unseen" for loop in history.loops):
         return ""
-    if history.loops:
-        return f"the turns of {history.loops[0].started.kind} could not be timed"
-    if history.entered or any(source.opened and source.opened.role == "target" for source in history.sources):
-        return "the probe detected no event loop in the program"
-    return "the probe never entered the program"
+    return why_none(processes(history))

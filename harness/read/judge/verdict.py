@@ -9,6 +9,7 @@ from ..blocks.starvation import Starvation
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
 from ..history import History
+from ..processes.process import not_watched
 from ..units import duration, ms, percent, plural
 from .outcome import OutcomeName, RunOutcome
 
@@ -21,8 +22,15 @@ MOST_OF_IT = 0.8
 
 def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
     """What happened to the loop, preceded by any doubt about the measurement."""
+    unseen = unwatched(evidence.history)
+    if unseen and unseen in outcome.reason:
+        return f"Invalid measurement: {outcome.reason}."
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
-    return f"{before}: {happened}" if before else happened
+    if before:
+        return f"{before}: {happened}"
+    # Where nothing was watched, the sentence itself says so.
+    lost = "" if unseen else not_watched(evidence.processes)
+    return f"{lost}. {happened}" if lost else happened
 
 
 def _caveat(history: History, outcome: RunOutcome) -> str:

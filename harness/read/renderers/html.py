@@ -43,7 +43,15 @@ SHADES = 20
 OUTER, INNER = 6, 24
 # Bounds on the stacks of the timeline: lines in total, and letters per name.
 LINES, LETTERS = 1_000, 80
-LIMITS = {"letters": LETTERS, "victims": 12, "span_names": 20, "findings": 30, "calls": 40, "places": 12}
+LIMITS = {
+    "letters": LETTERS,
+    "processes": 40,
+    "victims": 12,
+    "span_names": 20,
+    "findings": 30,
+    "calls": 40,
+    "places": 12,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whether the target ran until it was asked to end, and whether the probe watched it."""
+"""Whether the target ran until it was asked to end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...record.event import TargetExited, TargetStopping, describe_status
 from ..evidence import Evidence
-from ..figures.target import crash, unwatched
+from ..figures.target import crash
 from ..finding import Finding, Level
 from ..units import duration, ms
 
@@ -15,7 +15,7 @@ ORDER = 20
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """An error for a target that died on its own, a warning for one that was not watched."""
+    """An error for a target that died on its own, a warning for one that had to be killed."""
     history = evidence.history
     if (crashed := crash(history)) is not None:
         yield Finding("target", Level.ERROR, f"the target died on its own, {describe_status(crashed.status)}")
@@ -26,5 +26,3 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             f"the target was asked to end by {asked.signal}, ran for another {ran_on}, and ended by SIGKILL"
         )
         yield Finding("target", Level.WARNING, message)
-    if reason := unwatched(history):
-        yield Finding("target", Level.WARNING, reason)

@@ -24,7 +24,7 @@ class Fault:
     def describe(self) -> str:
         """Describe it in one line: ``time.sleep(0.3) in shop.cart:Cart.total, 20 % of the calls``."""
         often = "" if self.probability == 1 else f", {self.probability * 100:.3g} % of the calls"
-        often += "" if self.limit is None else f", at most {self.limit} times"
+        often += "" if self.limit is None else f", at most {self.limit} time{'' if self.limit == 1 else 's'}"
         return f"{self.effect.describe()} in {self.place}{often}"
 
     def to_request(self) -> dict[str, object]:

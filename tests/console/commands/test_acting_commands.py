@@ -32,7 +32,7 @@ PROGRAM = """
     def fetch(n=0):
         return n
 
-    own_fetch = fetch
+    own_code = fetch.__code__
 
     def burn(seconds):
         end = time.perf_counter() + seconds
@@ -198,7 +198,7 @@ def test_an_injected_fault_acts_and_is_healed(service: Consoled) -> None:
     fault = service.ask("faults inject call.fail --in __main__:fetch --raises builtins:OSError --json")["id"]
     failing = service.request("repl fetch(7)")["text"]
     listed = service.ask("faults --json")["rows"]
-    assert python(service, "fetch is own_fetch") == "False"
+    assert python(service, "fetch.__code__ is own_code") == "False"
     healed = service.ask("faults heal")
 
     assert failing.endswith("OSError: injected fault")
@@ -220,7 +220,7 @@ def test_a_fault_stops_by_itself(service: Consoled) -> None:
     assert service.ask("faults --json")["total"] == 1
 
     wait(lambda: service.ask("faults --json")["total"] == 0)
-    assert python(service, "fetch is own_fetch") == "True"
+    assert python(service, "fetch.__code__ is own_code") == "True"
 
 
 @pytest.mark.parametrize(

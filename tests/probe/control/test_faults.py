@@ -25,6 +25,7 @@ PROGRAM = """
             return "sold"
 
     own = dict(vars(Shop))
+    codes = {"total": Shop.total.__code__, "sell": Shop.sell.__code__}
 
     async def main():
         print("ready", flush=True)
@@ -72,12 +73,13 @@ def target(tmp_path: Path) -> Iterator[Target]:
 
 
 async def test_a_static_method_misbehaves_and_is_put_back_as_it_was(target: Target) -> None:
-    """A static method stays one, and afterwards it is the same object."""
+    """A static method stays the same object, and afterwards it has its own code."""
     await target.inject(id="a", **{"in": "__main__:Shop.total"}, kind="block.sleep", block_ms=1)
 
-    assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, False)"
+    looks = "return Shop.total(7), vars(Shop)['total'] is own['total'], Shop.total.__code__ is codes['total']"
+    assert target.do(looks) == "(7, True, False)"
     assert await target.heal("a") == 1
-    assert target.do("return Shop.total(7), vars(Shop)['total'] is own['total']") == "(7, True)"
+    assert target.do(looks) == "(7, True, True)"
 
 
 async def test_what_replaces_a_function_looks_like_it(target: Target) -> None:
@@ -86,7 +88,7 @@ async def test_what_replaces_a_function_looks_like_it(target: Target) -> None:
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
 
     assert target.do(f"c = Shop.sell.__code__; return {looks}") == target.do(
-        f"c = own['sell'].__code__; return {looks}"
+        f"c = codes['sell']; return {looks}"
     )
     assert target.do("return asyncio.iscoroutinefunction(Shop.sell)") == "True"
 
@@ -94,10 +96,11 @@ async def test_what_replaces_a_function_looks_like_it(target: Target) -> None:
 async def test_a_forked_child_has_no_fault(target: Target) -> None:
     """The child's function is the program's own; the parent's still misbehaves."""
     await target.inject(id="a", **{"in": "__main__:Shop.sell"})
-    child = "pid = os.fork(); pid or os._exit(Shop.sell is own['sell']); return os.waitpid(pid, 0)[1] >> 8"
+    is_own = "Shop.sell.__code__ is codes['sell']"
+    child = f"pid = os.fork(); pid or os._exit({is_own}); return os.waitpid(pid, 0)[1] >> 8"
 
     assert target.do(child) == "1"
-    assert target.do("return Shop.sell is own['sell']") == "False"
+    assert target.do(f"return {is_own}") == "False"
     assert await target.heal("a") == 0
 
 
@@ -105,9 +108,19 @@ async def test_a_forked_child_has_no_fault(target: Target) -> None:
     ("place", "more", "why"),
     [
         ("__main__:Shop.nothing", {}, "LookupError: __main__:Shop.nothing: __main__ has no Shop.nothing"),
-        ("nowhere_at_all:f", {}, "LookupError: nowhere_at_all:f: the program has no module nowhere_at_all"),
-        ("__main__:Shop", {}, "TypeError: __main__:Shop is a type, not a Python function"),
+        ("nowhere_at_all:f", {}, "ModuleNotLoadedError: the program has no module nowhere_at_all"),
+        ("__main__:Shop", {}, "TypeError: __main__:Shop is a class, not a Python function"),
         ("__main__:Shop.sell", {"raises": "builtins:len"}, "TypeError: builtins:len is not an exception"),
+        (
+            "__main__:Shop.sell",
+            {"raises": "builtins:UnicodeDecodeError"},
+            "TypeError: builtins:UnicodeDecodeError cannot be made from a message alone",
+        ),
+        (
+            "__main__:Shop.sell",
+            {"raises": "shop:Sold"},
+            "ModuleNotLoadedError: the program has no module shop",
+        ),
         ("__main__:Shop.sell", {"kind": "earthquake"}, "ValueError: no fault of the kind 'earthquake'"),
     ],
 )
@@ -119,4 +132,4 @@ async def test_a_fault_that_cannot_be_is_refused(
         await target.inject(id="a", **{"in": place}, **more)
 
     assert str(caught.value).startswith(why)
-    assert target.do("return dict(vars(Shop)) == own") == "True"
+    assert target.do("return dict(vars(Shop)) == own and Shop.sell.__code__ is codes['sell']") == "True"

@@ -311,5 +311,6 @@ def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record: Record) 
     made.ended()
 
     assert made.document().run.verdict == (
-        "The turns of asyncio.unix_events._UnixSelectorEventLoop could not be timed, so no loop was measured."
+        "No process was watched: process 4242: the turns of "
+        "asyncio.unix_events._UnixSelectorEventLoop could not be timed, so no loop was measured."
     )

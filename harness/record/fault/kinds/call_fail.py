@@ -25,6 +25,10 @@ class CallFail:
         found = resolve(self.raises)
         if not (isinstance(found, type) and issubclass(found, BaseException)):
             raise TypeError(f"{self.raises} is not an exception")
+        try:
+            found(self.message)
+        except Exception as exc:
+            raise TypeError(f"{self.raises} cannot be made from a message alone: {exc}") from exc
         return functools.partial(_fail, found, self.message)
 
 

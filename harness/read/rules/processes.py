@@ -1,0 +1,37 @@
+"""Processes of the run that were not watched, or outlived it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...record.event import ProcessesUncounted
+from ..evidence import Evidence
+from ..figures.target import unwatched
+from ..finding import Finding, Level
+from ..processes.process import count, explained, not_watched
+
+ORDER = 5
+
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
+    """An invalid measurement where a loop may have run unseen; a note on any other Python without a probe."""
+    known = evidence.processes
+    lost = not_watched(known)
+    if none := unwatched(evidence.history):
+        yield Finding("processes", Level.WARNING, none, invalid=bool(lost))
+    elif lost:
+        yield Finding("processes", Level.WARNING, lost, invalid=True)
+    harmless = [p for p in known if p.python is not None and p.entered_by is None and not p.may_have_looped]
+    if harmless and not none:
+        message = f"{count(len(harmless))} of Python had no probe, and no loop was seen in it: "
+        yield Finding("processes", Level.NOTE, message + explained(harmless))
+    outlived = [process for process in known if process.outlived and process.python is not None]
+    if outlived:
+        names = ", ".join(process.name for process in outlived[:3])
+        more = f" and {len(outlived) - 3} more" if len(outlived) > 3 else ""
+        message = f"{count(len(outlived))} outlived the run, and what came later is not recorded: "
+        yield Finding("processes", Level.WARNING, f"{message}{names}{more}")
+    uncounted = evidence.history.last(ProcessesUncounted)
+    if uncounted is not None:
+        message = f"there were too many processes: {uncounted.count:,} were not followed"
+        yield Finding("processes", Level.WARNING, message, invalid=True)

@@ -1,0 +1,57 @@
+"""How often the function of a fault was called and hit, in shared memory: one small file per process.
+
+The counts outlive the process, also when it is killed, so the runner can add up all processes of the target.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ..clock import monotonic_ns
+
+CALLS, FIRED, WORDS = 0, 1, 2
+
+
+class Tally(NamedTuple):
+    """The counts of all processes in which a fault was planted."""
+
+    processes: int
+    calls: int  # of the function while the fault was in force
+    fired: int  # those that the fault hit
+
+
+def create(control: Path | None, fault_id: str) -> memoryview:
+    """The counts of this process, as two words of 64 bits; in memory alone without a *control* folder.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+    if control is None:
+        return memoryview(bytearray(WORDS * 8)).cast("q")
+    folder = _folder(control, fault_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder / f"{os.getpid()}-{monotonic_ns():x}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.truncate(fd, WORDS * 8)
+        return memoryview(mmap.mmap(fd, WORDS * 8)).cast("q")
+    finally:
+        os.close(fd)
+
+
+def read(control: Path, fault_id: str) -> Tally:
+    """The counts so far, of living and ended processes."""
+    processes = calls = fired = 0
+    for path in _folder(control, fault_id).glob("*"):
+        with suppress(OSError, struct.error):
+            words = struct.unpack(f"={WORDS}q", path.read_bytes())
+            processes, calls, fired = processes + 1, calls + words[CALLS], fired + words[FIRED]
+    return Tally(processes, calls, fired)
+
+
+def _folder(control: Path, fault_id: str) -> Path:
+    return control / "tallies" / fault_id

@@ -1,0 +1,197 @@
+"""A function with a prologue is the same function, but for one call at its beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dis
+import inspect
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+
+from harness.probe.hooks.code_prologue import with_prologue
+
+
+class Base:
+    def name(self) -> str:
+        return "base"
+
+
+class Derived(Base):
+    def name(self) -> str:
+        try:
+            return super().name() + " and derived"
+        finally:
+            pass
+
+
+def closing_over(x: int) -> Callable[..., tuple[int, int, int]]:
+    def inner(a: int, *, k: int = 3) -> tuple[int, int, int]:
+        def innermost() -> tuple[int, int, int]:
+            return x, a, k
+
+        return innermost()
+
+    return inner
+
+
+def numbers(count: int) -> Iterator[object]:
+    try:
+        yield from range(count)
+    except ValueError as exc:
+        yield f"caught {exc}"
+
+
+async def waiting(value: int) -> int:
+    async with contextlib.AsyncExitStack():
+        await asyncio.sleep(0)
+        return value
+
+
+async def streaming(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        await asyncio.sleep(0)
+        yield number
+
+
+def looping() -> int:
+    count = 0
+    while True:
+        count += 1
+        if count > 5:
+            return count
+
+
+def handling() -> str:
+    try:
+        return str(1 / 0)
+    except ZeroDivisionError:
+        return "handled"
+
+
+async def _all(source: AsyncIterator[int]) -> list[int]:
+    return [number async for number in source]
+
+
+USES: list[tuple[Any, Callable[[], object], object]] = [
+    (Derived.name, lambda: Derived().name(), "base and derived"),
+    (inner := closing_over(1), lambda: inner(2), (1, 2, 3)),
+    (numbers, lambda: list(numbers(3)), [0, 1, 2]),
+    (waiting, lambda: asyncio.run(waiting(7)), 7),
+    (streaming, lambda: asyncio.run(_all(streaming(3))), [0, 1, 2]),
+    (looping, looping, 6),
+    (handling, handling, "handled"),
+]
+
+
+@contextlib.contextmanager
+def planted(function: Any, call: Callable[[], object]) -> Iterator[CodeType]:
+    own = function.__code__
+    function.__code__ = with_prologue(own, call)
+    try:
+        yield function.__code__
+    finally:
+        function.__code__ = own
+
+
+@pytest.mark.parametrize(("function", "use", "result"), USES, ids=[use[0].__qualname__ for use in USES])
+def test_a_function_of_any_kind_calls_first_and_does_the_same(
+    function: FunctionType, use: Callable[[], object], result: object
+) -> None:
+    """Once per call, whether it is a method, a closure, a generator or a coroutine; it looks the same."""
+    calls: list[str] = []
+    looks = _looks(function)
+
+    with planted(function, lambda: calls.append("called")):
+        assert use() == result
+        assert calls == ["called"]
+        assert _looks(function) == looks
+    assert use() == result
+    assert calls == ["called"]
+
+
+def _looks(function: FunctionType) -> list[object]:
+    code = function.__code__
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return [
+        *(kind(function) for kind in kinds),
+        inspect.signature(function),
+        inspect.getsource(function),
+        *(code.co_name, code.co_qualname, code.co_filename, code.co_firstlineno),
+        *(code.co_flags, code.co_freevars, code.co_cellvars, code.co_varnames),
+        sorted({line for _, _, line in code.co_lines() if line is not None}),
+    ]
+
+
+def test_an_exception_is_thrown_into_a_generator_as_before() -> None:
+    """Where the generator waits, its handler catches."""
+    with planted(numbers, lambda: None):
+        generator = numbers(3)
+        next(generator)
+
+        assert generator.throw(ValueError("it")) == "caught it"  # type: ignore[attr-defined]
+
+
+def _fail() -> None:
+    raise ZeroDivisionError("on purpose")
+
+
+def test_what_the_call_raises_is_not_handled_by_the_function() -> None:
+    """It leaves the function from its first line."""
+    with planted(handling, _fail), pytest.raises(ZeroDivisionError, match="on purpose") as caught:
+        handling()
+
+    frame = traceback.extract_tb(caught.value.__traceback__)[1]
+    assert (frame.name, frame.lineno) == ("handling", handling.__code__.co_firstlineno)
+
+
+def test_a_generator_cannot_be_ended_by_what_the_call_raises() -> None:
+    """A `StopIteration` becomes a `RuntimeError`, as anywhere in its body."""
+
+    def stop() -> None:
+        raise StopIteration
+
+    with planted(numbers, stop), pytest.raises(RuntimeError):
+        next(numbers(3))
+
+
+def test_every_position_and_jump_of_the_standard_library_is_kept() -> None:
+    """Lines, columns, targets of jumps and exception tables, only moved."""
+    import argparse
+    import asyncio.base_events
+    import dataclasses
+    import typing
+
+    codes = [
+        code
+        for module in (argparse, asyncio.base_events, dataclasses, typing, dis)
+        for code in _codes(compile(inspect.getsource(module), "module.py", "exec"))
+    ]
+    assert len(codes) > 500
+    for code in codes:
+        changed = with_prologue(code, _fail)
+        added = (len(changed.co_code) - len(code.co_code)) // 2
+        before, after = list(code.co_positions()), list(changed.co_positions())
+        at = next(n for n in range(1, len(before)) if code.co_code[n * 2 - 2] == dis.opmap["RESUME"])
+        assert after[:at] + after[at + added :] == before, code
+        assert _moved(_labels(code), at, added) == _labels(changed)
+
+
+def _labels(code: CodeType) -> list[int]:
+    """The offsets that jumps lead to."""
+    return sorted(each.offset for each in dis.get_instructions(code) if each.is_jump_target)
+
+
+def _moved(offsets: list[int], at: int, added: int) -> list[int]:
+    return sorted(offset + 2 * added if offset >= 2 * at else offset for offset in offsets)
+
+
+def _codes(module: CodeType) -> Iterator[CodeType]:
+    for constant in module.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
