@@ -5,6 +5,7 @@
     │   └── ScenarioError       2  the scenario file is wrong; nothing was started
     ├── RecordError             2  a run's folder cannot be read, or is of a newer format
     ├── MeasurementError        3  the run ended, but its figures cannot be trusted
+    ├── OutputError             3  a result cannot be written: the disk is full
     └── TargetError             4  the target did not start, or died on its own
 
 The message says where the error is, what was expected and what was found; advice is a note (``add_note``).
@@ -37,6 +38,12 @@ class RecordError(HarnessError):
 
 class MeasurementError(HarnessError):
     """The run ended, but its figures cannot be trusted."""
+
+    exit_code = 3
+
+
+class OutputError(HarnessError):
+    """A result cannot be written, since the disk or what is behind stdout is full."""
 
     exit_code = 3
 

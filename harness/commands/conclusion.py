@@ -5,24 +5,32 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import click
-from rich.console import Console
-
+from ..errors import OutputError, UsageError
 from ..read import history, report, terminal
 from ..read.formats import publish, render
+from ..read.report import Report
 from ..record.run import RunFolder
+from . import failure, results
 from .calls_option import CallsAsked
 
 
 def conclude(
     folder: RunFolder, calls_asked: CallsAsked, *, show_json: bool = False, to_stderr: bool = False
-) -> int:
-    """Judge the record in *folder*, and return the exit status of the outcome."""
+) -> Report:
+    """Judge the record in *folder*, write the reports and show the summary.
+
+    Reports that cannot be written, since the disk is full, do not keep the summary from being shown.
+    """
     judged = report.build(history.load(folder))
-    page = publish(folder, judged)
+    page: Path | None = None
+    try:
+        page = publish(folder, judged)
+    except (OutputError, UsageError) as exc:
+        failure.tell(exc)
     calls_asked.keep(judged)
     if show_json:
-        click.echo(render(judged, "json"), nl=False)
+        results.write(render(judged, "json"))
     else:
-        terminal.show(judged, Console(stderr=to_stderr), report=Path(os.path.relpath(page)))
-    return report.exit_status(judged)
+        shown = Path(os.path.relpath(page)) if page is not None else None
+        results.draw(lambda console: terminal.show(judged, console, report=shown), err=to_stderr)
+    return judged

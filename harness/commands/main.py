@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.metadata import version
 
 import click
 
-from ..errors import HarnessError
+from . import failure, results
 
 # One module each, imported only when it is used.
 COMMANDS = ("run", "watch", "attach", "report")
@@ -27,22 +28,21 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("asyncio-harness"), prog_name="harness")
-def harness() -> None:
+@click.option(
+    "--debug", is_flag=True, help=f"Show the traceback of an internal error, as {failure.DEBUG}=1 does."
+)
+def harness(*, debug: bool) -> None:
     """Put any asyncio service under load and chaos, and name the line that blocks its loop, the requests it
     hurt, and whether it got slower."""
+    if debug:
+        os.environ[failure.DEBUG] = "1"
 
 
 def main() -> None:
     """The console script: run the command, and exit with its status."""
     try:
-        sys.exit(harness.main(prog_name="harness", standalone_mode=False))
-    except HarnessError as exc:
-        click.echo(f"harness: {exc}", err=True)
-        for note in getattr(exc, "__notes__", ()):
-            click.echo(f"  {note}", err=True)
-        sys.exit(exc.exit_code)
-    except click.ClickException as exc:
-        exc.show()
-        sys.exit(exc.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        status = harness.main(prog_name="harness", standalone_mode=False) or 0
+        results.flush()
+    except (Exception, KeyboardInterrupt, failure.TerminatedError) as exc:
+        status = failure.tell(exc)
+    sys.exit(status)

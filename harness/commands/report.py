@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from ..read import formats, terminal
 from ..read.calls.allowlist import Allowlist
@@ -17,6 +16,7 @@ from ..read.formats import export, publish, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
 from ..record.run import RunFolder
+from . import failure, results
 from .calls_option import CallsAsked, calls_options
 
 
@@ -48,22 +48,24 @@ def report(
 
     Without a format, write report.json and report.html into the folder and print the summary.
     """
-    folder = RunFolder(run)
-    history = load(folder)
-    document = build(history, allowlist=calls_asked.allowlist(Allowlist.of_run(history.run)))
-    if against is not None:
-        other = load(RunFolder(against))
-        differing = not_same(other.run, history.run)
-        between = comparison(build(other), document, profile_diff(other, history), differing)
-        document = replace(document, difference=between)
-    name = name or (formats.of_file(output) if output is not None else None)
-    if name is None:
-        terminal.show(document, Console(), report=publish(folder, document))
-    else:
-        rendered = export(history, name) if formats.shows_record(name) else render(document, name)
-        if output is not None:
-            save(rendered, output)
+    with failure.judging(run):
+        folder = RunFolder(run)
+        history = load(folder)
+        document = build(history, allowlist=calls_asked.allowlist(Allowlist.of_run(history.run)))
+        if against is not None:
+            other = load(RunFolder(against))
+            differing = not_same(other.run, history.run)
+            between = comparison(build(other), document, profile_diff(other, history), differing)
+            document = replace(document, difference=between)
+        name = name or (formats.of_file(output) if output is not None else None)
+        if name is None:
+            page = publish(folder, document)
+            results.draw(lambda console: terminal.show(document, console, report=page))
         else:
-            click.echo(rendered, nl=False)
-    calls_asked.keep(document)
+            rendered = export(history, name) if formats.shows_record(name) else render(document, name)
+            if output is not None:
+                save(rendered, output)
+            else:
+                results.write(rendered)
+        calls_asked.keep(document)
     context.exit(exit_status(document))

@@ -14,9 +14,11 @@ from ..drive import manifest, runner
 from ..drive.progress import Progress
 from ..drive.targets.spec import TargetSpec
 from ..errors import MeasurementError, TargetError
+from ..read.report import exit_status
 from ..record.probe_config import ConsoleConfig
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
+from . import failure
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
@@ -84,7 +86,8 @@ def run(
     with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
         with Display(asked.name) as display:
             asyncio.run(_run(asked, made, folder, target, console, display.show))
-    return conclude(folder, calls_asked, show_json=as_json)
+    with failure.judging(folder.path):
+        return exit_status(conclude(folder, calls_asked, show_json=as_json))
 
 
 async def _run(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-import traceback
 from pathlib import Path
 
 import click
@@ -12,19 +12,20 @@ import click
 from ..drive import manifest, preflight
 from ..drive import watch as driving
 from ..drive.profilers import external
-from ..errors import HarnessError, UsageError
-from ..record.metric import FIGURES, find
+from ..errors import UsageError
+from ..read.report import condition_status
+from ..record.metric import FIGURES, find, neighbours, why_absent
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Expectation, create, new_id
 from ..record.toml.validation import nearest
+from . import failure
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
 from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
-# `--fail-on "blocks.count > 0"` is recorded as the opposite expectation.
-OPPOSITES = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
+COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 
 
 @click.command(
@@ -77,7 +78,9 @@ def watch(
     The program's stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition
     holds. The summary goes to stderr.
     """
-    expectations = tuple(map(_expectation, fail_on))
+    expectations = tuple(
+        _expectation(condition, calls=calls, sampler=profile_asked.hz > 0) for condition in fail_on
+    )
     accepted = calls_asked.settings(counted=calls, by="--calls")
     external.check(profile_asked.outside)
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
@@ -108,34 +111,36 @@ def watch(
         profilers=profile_asked.outside,
         on_console=lambda address: click.echo(f"console: {address}", err=True),
     )
-    try:
-        judged = conclude(folder, calls_asked, to_stderr=True)
-    except HarnessError as exc:
-        # For example, the disk is full, which must not change the program's exit status.
-        click.echo(f"harness: {exc}", err=True)
-        judged = exc.exit_code
-    except Exception:
-        # Nor must a bug in the harness. The record remains, so the report can be repeated.
-        click.echo(f"harness: the report failed; the record is in {folder.path}", err=True)
-        click.echo(traceback.format_exc(), err=True)
-        judged = 1
-    if fail_on and judged:
-        return judged
+    # Nothing that happens to the report changes the program's exit status, unless conditions depend on it.
+    with failure.contained(folder.path) as failed:
+        judged = condition_status(conclude(folder, calls_asked, to_stderr=True))
+    if fail_on and (failed.status or judged):
+        return failed.status or judged
     return driving.end_as(status)
 
 
-def _expectation(condition: str) -> Expectation:
-    found = re.fullmatch(r"\s*(.+?)\s*(>=|<=|>|<)\s*(\S+)\s*", condition)
+def _expectation(condition: str, *, calls: bool, sampler: bool) -> Expectation:
+    def refused(message: str, note: str = "") -> UsageError:
+        exc = UsageError(f'--fail-on "{condition}": {message}')
+        if note:
+            exc.add_note(note)
+        return exc
+
+    found = re.fullmatch(rf"\s*(.+?)\s*({'|'.join(COMPARISONS)})\s*(\S+)\s*", condition)
     if found is None:
-        expected = f"expected FIGURE, one of {' '.join(OPPOSITES)}, and a number"
-        exc = UsageError(f'--fail-on "{condition}": {expected}')
-        exc.add_note('For example: --fail-on "blocks.count > 0"')
-        raise exc
+        expected = f"expected FIGURE, one of {' '.join(COMPARISONS)}, and a number"
+        raise refused(expected, 'For example: --fail-on "blocks.count > 0"')
     key, comparison, number = found.groups()
     if find(key) is None:
         hint = nearest(key, [figure.key for figure in FIGURES])
-        raise UsageError(f'--fail-on "{condition}": unknown figure {key}{hint}')
+        raise refused(f"unknown figure {key}{hint}", neighbours(key))
+    if why := why_absent(key, load=False, ledger=False, calls=calls, sampler=sampler):
+        option = {"calls": "--calls", "profile": "--sample"}.get(key.partition(".")[0])
+        raise refused(f"watch cannot have that figure: {why}", f"It needs {option}." if option else "")
     try:
-        return Expectation(key, OPPOSITES[comparison], float(number))
+        limit = float(number)
     except ValueError:
-        raise UsageError(f'--fail-on "{condition}": expected a number, got {number}') from None
+        limit = math.nan
+    if not math.isfinite(limit):
+        raise refused(f"expected a number, got {number}")
+    return Expectation(key, comparison, limit, fail_on=True)

@@ -91,8 +91,9 @@ def watch(
             ended.set()
             following.join()
             external.finish()
-            # Expected whatever its status: the program may end when it likes, which is no failure of the run.
-            writer.write(TargetExited(monotonic_ns(), status, expected=True))
+            # The program may end when it likes, but an error that nobody asked for is one.
+            is_expected = status == 0 or signals.stopping is not None
+            writer.write(TargetExited(monotonic_ns(), status, is_expected))
         return status
     finally:
         writer.write(RunEnded(monotonic_ns(), interrupted=False, error=error))

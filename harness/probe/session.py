@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
@@ -197,6 +198,7 @@ class ProbeSession:
                 ),
                 process_cpu_ns=time.process_time_ns(),
                 spans_dropped=self.spans_dropped,
+                spans_followed="opentelemetry.sdk.trace" in sys.modules,
                 **costs,
             )
         )

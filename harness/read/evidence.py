@@ -11,7 +11,8 @@ from .blocks.blocker import Blocker, blockers
 from .calls.allowlist import Allowlist
 from .calls.call import Call
 from .calls.counted import counted_calls
-from .figures import fault, ledger, load, loop, overhead, task
+from .figures import block_totals, fault, ledger, load, loop, overhead, task
+from .figures.block_totals import BlockTotals
 from .figures.fault import FaultFigures
 from .figures.ledger import LedgerFigures
 from .figures.load import Load
@@ -59,6 +60,10 @@ class Evidence:
     def held_ms(self) -> float:
         """The time of all blocks together."""
         return sum(block.held_ms for block in self.blocks)
+
+    @cached_property
+    def block_totals(self) -> BlockTotals:
+        return block_totals.totals(self.history, self.blocks, self.loop)
 
     @cached_property
     def blockers(self) -> tuple[Blocker, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import UsageError
+from ..errors import OutputError, UsageError
 from ..record.run import RunFolder
 from . import renderers
 from .family import members
@@ -18,6 +20,8 @@ from .report import Report
 
 # Maximum length of the other run's id in a file's name.
 LETTERS = 100
+# A disk, a quota or a file that has no more room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,19 @@ def save(rendered: str | bytes, path: Path) -> None:
 
     Raises:
         UsageError: *path* cannot be written.
+        OutputError: The disk is full.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.write_bytes(rendered if isinstance(rendered, bytes) else rendered.encode())
         aside.replace(path)
     except OSError as exc:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        if exc.errno in _FULL:
+            full = OutputError(f"{path}: cannot be written: {exc.strerror}")
+            full.add_note(f"The record is kept: free some space, then: harness report {path.parent}")
+            raise full from exc
         raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc
 
 

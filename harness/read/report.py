@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..record.event import Frame, RunEnded
 from .blocks.block import Block
@@ -12,11 +13,11 @@ from .calls.allowlist import Allowlist
 from .calls.call import Call
 from .compare.comparison import Comparison
 from .evidence import Evidence
-from .figures import console_usage, fault, ledger, load, loop, overhead, target, timeline
+from .figures import block_totals, console_usage, fault, ledger, load, loop, overhead, target, timeline
 from .finding import Finding
 from .history import History
-from .judge import expectation, health_check, rulebook, verdict
-from .judge.outcome import OutcomeName, RunOutcome, outcome
+from .judge import expectation, health_check, rulebook, unmeasured, verdict
+from .judge.outcome import OutcomeName, RunOutcome, judgement, outcome
 from .processes.process import ProcessFigures
 from .samples import flame_graph
 from .spans import span
@@ -55,6 +56,7 @@ class Report:
     loop: loop.LoopFigures
     processes: tuple[ProcessFigures, ...]
     blocks: tuple[Block, ...]
+    block_totals: block_totals.BlockTotals
     spans: span.SpanFigures
     ledger: ledger.LedgerFigures | None
     faults: tuple[fault.FaultFigures, ...]
@@ -83,15 +85,18 @@ def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
     """The report of a record; *allowlist*, if given, replaces the one in its manifest."""
     evidence = Evidence(history, allowlist or Allowlist.of_run(history.run))
     found = rulebook.findings(evidence)
-    judged = expectation.judge(history.run.expectations, expectation.figures(evidence))
+    judged = expectation.judge(
+        history.run.expectations, expectation.figures(evidence), partial(unmeasured.why, evidence)
+    )
     ended = outcome(history, found, judged)
     return Report(
         schema=SCHEMA,
-        run=_head(evidence, ended),
+        run=_head(evidence, ended, judged),
         load=evidence.load,
         loop=evidence.loop,
         processes=evidence.processes,
         blocks=evidence.blocks,
+        block_totals=evidence.block_totals,
         spans=evidence.spans,
         ledger=evidence.ledger,
         faults=evidence.faults,
@@ -132,7 +137,16 @@ def exit_status(document: Report) -> int:
     return RunOutcome(document.run.outcome, document.run.reason).exit_status
 
 
-def _head(evidence: Evidence, ended: RunOutcome) -> RunHead:
+def condition_status(document: Report) -> int:
+    """The exit status by the conditions alone: 0 if they hold, 1 if not, 3 if they cannot be judged."""
+    if document.run.outcome == OutcomeName.ABORTED:
+        return exit_status(document)
+    return judgement(document.findings, document.expectations).exit_status
+
+
+def _head(
+    evidence: Evidence, ended: RunOutcome, judged: tuple[expectation.ExpectationResult, ...]
+) -> RunHead:
     run = evidence.history.run
     return RunHead(
         id=run.id,
@@ -141,7 +155,7 @@ def _head(evidence: Evidence, ended: RunOutcome) -> RunHead:
         duration_s=evidence.duration_s,
         outcome=ended.name,
         reason=ended.reason,
-        verdict=verdict.sentence(evidence, ended),
+        verdict=verdict.sentence(evidence, ended, judged),
         partial=not evidence.history.of(RunEnded),
         seed=run.seed,
         python=run.python,

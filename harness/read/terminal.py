@@ -9,6 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from . import measurement_cost
 from .blocks.advice import advice
 from .blocks.blocker import Blocker
 from .calls.call import Call
@@ -23,7 +24,7 @@ from .spans.segment import Part
 from .spans.span import SpanName
 from .terminal_layout import FigureRow, FigureTable, LabelledLine, lines
 from .terminal_layout import Part as Shown
-from .units import duration, percent, plural, printable
+from .units import duration, plural, printable
 
 T = TypeVar("T")
 
@@ -53,10 +54,12 @@ def show(document: Report, console: Console, *, report: Path | None = None) -> N
 def _parts(document: Report, report: Path | None) -> Iterator[Shown]:
     run = document.run
     yield Text.assemble(
-        (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"), (printable(run.verdict), "bold")
+        (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"),
+        (printable(run.verdict.removeprefix("Failed: ")), "bold"),  # once is enough in one line
     )
     if document.difference is not None:
         yield Text(printable(headline(document.difference)), style="bold")
+    yield from _last_lines(document)
     new = [call for call in document.calls or () if call.new]
     yield from _section(_blockers, document.blockers, PLACES, "more place")
     yield from _section(_calls, new, PLACES, "more place")
@@ -75,7 +78,7 @@ def _parts(document: Report, report: Path | None) -> Iterator[Shown]:
         yield _row(found.level, Text(printable(found.message)), style)
     if len(notable) > FINDINGS:
         yield _row("", Text(f"and {plural(len(notable) - FINDINGS, 'more finding')}", style="dim"))
-    yield _row("overhead", Text(_overhead(document), style="dim"))
+    yield _row("overhead", Text(measurement_cost.line(document), style="dim"))
     if report is not None:
         yield LabelledLine("report", Text(printable(str(report))), whole=True)
 
@@ -88,6 +91,15 @@ def _section(
         yield table(rows[:room])
     if (more := len(rows) - room) > 0:
         yield Text(f"  and {plural(more, noun)}", style="dim")
+
+
+def _last_lines(document: Report) -> Iterator[Text]:
+    """What a target that crashed said last, and where the rest is."""
+    target = document.run.target
+    if document.run.outcome == OutcomeName.CRASHED and target.last_lines:
+        yield Text()
+        yield from (Text(f"  {printable(line)}", style="dim") for line in target.last_lines)
+        yield Text(f"  all of its output: {printable(target.log)} in the run's folder")
 
 
 def _blockers(places: Sequence[Blocker]) -> FigureTable:
@@ -175,20 +187,8 @@ def _call_figures(calls: tuple[Call, ...]) -> str:
 
 def _expectations(document: Report) -> Iterator[LabelledLine]:
     for judged in document.expectations:
-        value = "not measured in this run" if judged.value is None else f"{judged.value:g}"
         sign, style = ("✓", "green") if judged.passed else ("✗", "bold red")
-        yield _row(sign, Text(f"{printable(judged.name)} {judged.limit}: {value}"), style)
-
-
-def _overhead(document: Report) -> str:
-    cost = document.overhead
-    if cost.cpu_ratio is None:
-        text = "not measured: the target did not exit cleanly"
-    else:
-        text = f"CPU ×{cost.cpu_ratio:.3f}, the probe used {cost.probe_cpu_s or 0:.3f} s"
-    if (waits := document.waits) is not None:
-        text += f"; {percent(waits.share)} of traces decomposed, {plural(waits.dropped, 'step')} dropped"
-    return f"{text}; {plural(cost.events_dropped, 'event')} dropped"
+        yield _row(sign, Text(printable(f"{judged.condition}: {judged.found}")), style)
 
 
 def _row(label: str, text: Text, style: str = "dim") -> LabelledLine:

@@ -39,8 +39,10 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.0f} %" if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 block``, ``1,000 blocks``."""
+def plural(count: int | None, noun: str) -> str:
+    """``1 block``, ``1,000 blocks``; ``– blocks`` if their number is not known."""
+    if count is None:
+        return f"– {noun}s"
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -63,3 +65,28 @@ def measured(value: float | None, unit: str) -> str:
         case "per second":
             return f"{value:.1f}/s"
     return plural(int(value), unit.removesuffix("s"))
+
+
+def quantity(value: float, unit: str, *, beside: float | None = None) -> str:
+    """A figure in a unit of `record/metric.py`: ``332 ms``, ``3,007,835``, ``0.31``.
+
+    It has more digits where it would otherwise read like *beside*, a value that it differs from.
+    """
+    text = _rounded(value, unit)
+    if beside is not None and beside != value and text == _rounded(beside, unit):
+        name = {"s": " s", "ms": " ms", "Hz": " Hz"}.get(unit, "")
+        return f"{value:,.10g}{name}"
+    return text
+
+
+def _rounded(value: float, unit: str) -> str:
+    match unit:
+        case "ms" if value >= 0:
+            return duration(value)
+        case "s" if value >= 0:
+            return duration(value * 1000)
+        case "ms" | "s" | "Hz":
+            return f"{value:,.4g} {unit}"
+        case "ratio":
+            return f"{value:.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

@@ -50,11 +50,17 @@ def describe_status(status: int) -> str:
 
 
 class TargetExited(Event):
-    """The target ended. *expected* is false if the runner had not asked it to."""
+    """The target ended.
+
+    *expected* is false if nobody had asked it to. Under `watch`, a program may also end by itself with
+    status 0.
+    """
 
     at_ns: int
     status: int  # as `subprocess.Popen.returncode`: negative for a signal
     expected: bool
+    log: str = ""  # the file with its output, relative to the run's folder; "" if it was not kept
+    last_lines: tuple[str, ...] = ()  # of the log, if the end was not expected
 
 
 class ProcessFound(Event):

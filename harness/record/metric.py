@@ -82,6 +82,41 @@ FIGURES = (
 )
 
 
+def neighbours(key: str) -> str:
+    """The known figures of the group that *key* begins with, or the groups if it is none of them."""
+    groups: dict[str, list[str]] = {}
+    for figure in FIGURES:
+        group, _, rest = figure.key.partition(".")
+        groups.setdefault(group, []).append(rest)
+    group = key.partition(".")[0]
+    if group in groups:
+        return f"Figures of {group}: {', '.join(f'{group}.{rest}' for rest in groups[group])}."
+    return f"Figures begin with one of: {', '.join(groups)}."
+
+
+def why_absent(key: str, *, load: bool, ledger: bool, calls: bool, sampler: bool) -> str:
+    """Why a run made so cannot have the figure *key*; "" if it can.
+
+    Args:
+        load: It has load.
+        ledger: Its target keeps a ledger of messages, as the chaos service does.
+        calls: Synchronous calls are counted.
+        sampler: A sampler runs.
+    """
+    group, _, name = key.partition(".")
+    if group == "load" and not load:
+        return "there is no load"
+    if group == "ledger" and not ledger:
+        return "only the chaos service has a ledger"
+    if group == "calls" and not calls:
+        return "synchronous calls are not counted"
+    if group == "profile" and name != "samples" and not sampler:
+        return "nothing is sampled"
+    if key in ("loop.tasks.started", "loop.tasks.finished"):
+        return "tasks are not counted one by one"
+    return ""
+
+
 def find(key: str) -> Metric | None:
     """The figure that *key* names, or None."""
     return next((figure for figure in FIGURES if figure.matches(key)), None)

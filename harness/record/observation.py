@@ -405,6 +405,7 @@ class ProbeClosed(Observation):
     calls_ns: int = 0  # time of the loops' threads spent on counting synchronous calls ...
     sampler_ns: int = 0  # ... on sampling ...
     steps_ns: int = 0  # ... and on logging steps
+    spans_followed: bool = False  # the OpenTelemetry SDK was loaded, so that no span means none was made
 
 
 class ProbeFailed(Observation):

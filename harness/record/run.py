@@ -28,8 +28,9 @@ class Expectation:
     """A limit on one figure of `report.json`: ``loop.lag_ms.p99 < 50``."""
 
     key: str  # dotted path into report.json; see `read/judge/expectation.py` for the derived ones
-    comparison: str  # "<", "<=", ">", ">=", "=="
+    comparison: str  # "<", "<=", ">", ">=", "==", "!="
     limit: float
+    fail_on: bool = False  # the run fails if it holds, as with `watch --fail-on`; else if it does not
 
     def __str__(self) -> str:
         return f"{self.key} {self.comparison} {self.limit:g}"

@@ -42,7 +42,7 @@ from .toml.lines import Key, dotted
 
 # --- types of values ------------------------------------------------------------------------------
 
-_LIMIT = r"^\s*(<=|>=|==|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
+_LIMIT = r"^\s*(<=|>=|==|!=|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
 
 
 def _wrong(message: str, *, at: Key = (), note: str = "") -> PydanticCustomError:
@@ -60,10 +60,8 @@ def _limit(text: object) -> tuple[str, float]:
 
 def _figure(key: str) -> str:
     if metric.find(key) is None:
-        keys = [known.key for known in metric.FIGURES]
-        akin = [known for known in keys if known.partition(".")[0] == key.partition(".")[0]]
-        note = f"known figures: {', '.join(akin or keys)}"
-        raise _wrong(f"unknown figure{validation.nearest(key, keys)}", note=note)
+        hint = validation.nearest(key, [known.key for known in metric.FIGURES])
+        raise _wrong(f"unknown figure{hint}", note=metric.neighbours(key))
     return key
 
 
@@ -379,6 +377,20 @@ class Scenario(_ScenarioTable):
             message = "missing; load must not come before the program is ready"
             note = "One of: {log = ...}, {port = ...}, {after_s = ...}"
             raise _wrong(message, at=("target", "ready"), note=note)
+        return self
+
+    @model_validator(mode="after")
+    def _figures_will_be_there(self) -> Self:
+        for key in self.expect:
+            why = metric.why_absent(
+                key,
+                load=self.load is not None,
+                ledger=isinstance(self.target, MayhemTarget),
+                calls=self.probe.calls,
+                sampler=self.probe.sample_hz > 0,
+            )
+            if why:
+                raise _wrong(f"this run cannot have that figure: {why}", at=("expect", key))
         return self
 
     @model_validator(mode="after")

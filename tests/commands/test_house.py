@@ -58,7 +58,7 @@ def test_a_command_that_is_not_there_is_a_usage_error() -> None:
     done = harness("observe")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "No such command 'observe'" in done.stderr
+    assert "harness: no such command 'observe'" in done.stderr
 
 
 def test_a_record_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:

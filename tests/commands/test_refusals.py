@@ -116,8 +116,13 @@ def test_a_script_without_its_interpreter(tmp_path: Path) -> None:
     ("condition", "message"),
     [
         ("blocks.cuont > 0", "unknown figure blocks.cuont; did you mean blocks.count?"),
-        ("blocks.count", "expected FIGURE, one of > >= < <=, and a number"),
+        ("blocks.count", "expected FIGURE, one of >= <= == != > <, and a number"),
         ("blocks.count > few", "expected a number, got few"),
+        ("blocks.count > nan", "expected a number, got nan"),
+        ("load.latency_ms.p99 > 1", "watch cannot have that figure: there is no load"),
+        ("ledger.lost != 0", "watch cannot have that figure: only the chaos service has a ledger"),
+        ("calls.new > 0", "watch cannot have that figure: synchronous calls are not counted"),
+        ("profile.lost > 0", "watch cannot have that figure: nothing is sampled"),
     ],
 )
 def test_a_condition_that_means_nothing(tmp_path: Path, condition: str, message: str) -> None:

@@ -213,4 +213,4 @@ def test_a_program_without_load_ends_when_it_wants(tmp_path: Path) -> None:
 
     assert (passed.status, passed.report["run"]["outcome"]) == (0, "passed")
     assert (failed.status, failed.report["run"]["outcome"]) == (1, "failed")
-    assert "✗  blocks.max_held_ms < 100: " in failed.stdout
+    assert "✗  blocks.max_held_ms < 100 ms: " in failed.stdout

@@ -57,7 +57,7 @@ def test_stdin_stdout_and_status_are_the_programs(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (5, "HELLO\n")
     assert done.stderr.startswith("own\n")
-    assert "observed The probe detected no event loop in the program" in done.stderr
+    assert "crashed The target died on its own with status 5: The probe detected no event loop" in done.stderr
 
 
 def test_a_block_is_reported_and_does_not_change_the_status(tmp_path: Path) -> None:
@@ -97,17 +97,6 @@ def test_a_process_that_is_killed_while_it_holds_the_gil_has_its_block(tmp_path:
     (block,) = [block for block in ended.report["blocks"] if block["function"] == "main"]
     assert (block["cause"], block["line"], block["ended"]) == ("cpu", 6, False)
     assert block["held_ms"] > 100
-
-
-def test_fail_on_asks_otherwise(tmp_path: Path) -> None:
-    """The condition becomes an expectation of its opposite: 1 when it holds, the program's own when not."""
-    failed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.count > 0", "--fail-on", "blocks.count>=9")
-    passed = watch(tmp_path, BLOCKS, "--fail-on", "blocks.max_held_ms > 5e4", out="again")
-
-    assert failed.status == 1
-    judged = [(e["name"], e["limit"], e["passed"]) for e in failed.report["expectations"]]
-    assert judged == [("blocks.count", "<= 0", False), ("blocks.count", "< 9", True)]
-    assert passed.status == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])

@@ -34,7 +34,7 @@ OUTSIDE = (
 class Options(TypedDict, total=False):
     """What the manifest of a recording can have."""
 
-    expectations: Sequence[tuple[str, str, float]]
+    expectations: Sequence[tuple[str, str, float] | tuple[str, str, float, bool]]
     max_late_ms: float
     settings: dict[str, object]
 

@@ -38,7 +38,9 @@ def test_without_a_format_the_reports_are_written_and_summed_up(invoke: Invoke, 
     done = invoke(folder)
 
     assert done.exit_code == 1
-    assert done.stdout.startswith("failed Loop blocked 7.5 % of the run")
+    assert done.stdout.startswith(
+        "failed blocks.max_held_ms is 301 ms, expected < 100 ms. Loop blocked 7.5 % of the run"
+    )
     assert (folder / "report.html").exists()
     assert (folder / "report.json").exists()
 
@@ -57,7 +59,7 @@ def test_an_output_files_name_chooses_the_format(invoke: Invoke, folder: Path, t
     invoke(folder, "--output", tmp_path / "out.md")
     invoke(folder, "--format", "md", "--output", tmp_path / "out.txt")
 
-    assert (tmp_path / "out.md").read_text().startswith("## Loop blocked")
+    assert (tmp_path / "out.md").read_text().startswith("## Failed: blocks.max\\_held\\_ms is 301 ms")
     assert (tmp_path / "out.txt").read_text() == (tmp_path / "out.md").read_text()
 
 

@@ -84,7 +84,7 @@ def test_a_pipe_has_one_line_for_each_row(document: Report) -> None:
     """However long: the sentence, the hint, the place; without blanks at the ends."""
     told = shown(document, None)
 
-    assert told[0].startswith("failed Loop blocked")
+    assert told[0].startswith("failed blocks.max_held_ms is 301 ms")
     assert told[0].endswith(".")
     assert sum(line.lstrip().startswith("hint ") for line in told) == 1
     assert any(" at hosts.py:41 " in line and line.endswith(" in span restart host") for line in told)

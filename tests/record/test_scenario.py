@@ -306,9 +306,9 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             "ledger.lots",
             [
                 "first.toml:19: expect.ledger.lots: unknown figure; did you mean ledger.lost?",
-                "known figures: ledger.published, ledger.acked, ledger.nacked, ledger.redelivered,"
+                "Figures of ledger: ledger.published, ledger.acked, ledger.nacked, ledger.redelivered,"
                 " ledger.duplicated, ledger.lost, ledger.dead_lettered, ledger.waiting,"
-                " ledger.acked_unsaved, ledger.drain_s",
+                " ledger.acked_unsaved, ledger.drain_s.",
             ],
         ),
         (

@@ -17,13 +17,12 @@ from ...record.probe_config import ProbeConfig
 from ...record.redact import redacted_command
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from ..targets.spec import TargetSpec
+from .log_tail import last_lines
 from .probe_env import environment
 from .termination import end
 
 READY_WITHIN_S = 60.0
 POLL_EVERY_S = 0.05
-# Characters of the target's last line that an error quotes; the log has the rest.
-QUOTED_CHARS = 200
 
 
 class TargetProcess:
@@ -121,7 +120,15 @@ class TargetProcess:
     def _record_end(self) -> None:
         if not self._end_recorded:
             self._end_recorded = True
-            self._write(TargetExited(monotonic_ns(), self.status, expected=self._stopping))
+            self._write(
+                TargetExited(
+                    at_ns=monotonic_ns(),
+                    status=self.status,
+                    expected=self._stopping,
+                    log=f"{self._log.parent.name}/{self._log.name}",
+                    last_lines=() if self._stopping else last_lines(self._log),
+                )
+            )
 
     @property
     def status(self) -> int:
@@ -147,8 +154,8 @@ class TargetProcess:
                 return _says(self._log, pattern)
 
     def _with_last_line(self, what: str) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"{what}; {f'its last line: {lines[-1][:QUOTED_CHARS]}' if lines else 'it printed nothing'}"
+        lines = last_lines(self._log, 1)
+        return f"{what}; {f'its last line: {lines[0]}' if lines else 'it printed nothing'}"
 
 
 async def _accepts(port: int) -> bool:

@@ -59,8 +59,8 @@ class Change:
 class BaseFigures:
     """The figures of the other run that stand at the top of a report; null where it has none."""
 
-    blocks: int
-    held_ms: float
+    blocks: int | None
+    held_ms: float | None
     longest_ms: float | None
     lag_p99_ms: float | None
     busy_ratio: float | None
@@ -112,8 +112,8 @@ def comparison(
 def _base_figures(base: Report) -> BaseFigures:
     load = base.load
     return BaseFigures(
-        blocks=len(base.blocks),
-        held_ms=_held_ms(base),
+        blocks=base.block_totals.count,
+        held_ms=base.block_totals.total_ms,
         longest_ms=base.loop.lag_ms.max,
         lag_p99_ms=base.loop.lag_ms.p99,
         busy_ratio=base.loop.busy_ratio,
@@ -127,7 +127,7 @@ def _both_ended(base: Report, head: Report) -> bool:
 
 
 def _ran_s(base: Report, head: Report) -> tuple[float, float]:
-    return base.loop.ran_s, head.loop.ran_s
+    return base.loop.ran_s or 0.0, head.loop.ran_s or 0.0
 
 
 def _totals(base: Report, head: Report) -> Iterator[Change]:
@@ -137,8 +137,8 @@ def _totals(base: Report, head: Report) -> Iterator[Change]:
 
 
 def _busy_ms(document: Report) -> float | None:
-    busy_ratio = document.loop.busy_ratio
-    return None if busy_ratio is None else round(busy_ratio * document.loop.ran_s * 1000, 3)
+    busy_ratio, ran_s = document.loop.busy_ratio, document.loop.ran_s
+    return None if busy_ratio is None or ran_s is None else round(busy_ratio * ran_s * 1000, 3)
 
 
 def _changes(base: Report, head: Report) -> Iterator[Change]:
@@ -184,8 +184,8 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _counts(base: Report, head: Report) -> Iterator[Change]:
-    yield _count("blocks", "blocks", len(base.blocks), len(head.blocks))
-    yield _count("held by blocks", "ms", _held_ms(base), _held_ms(head))
+    yield _count("blocks", "blocks", base.block_totals.count, head.block_totals.count)
+    yield _count("held by blocks", "ms", base.block_totals.total_ms, head.block_totals.total_ms)
     if base.load is not None and head.load is not None:
         # Of all requests together, because a few slow steps hardly change the mean over the steps.
         yield _count("latency, p99 of all", "ms", base.load.latency_ms.p99, head.load.latency_ms.p99)
@@ -198,7 +198,3 @@ def _counts(base: Report, head: Report) -> Iterator[Change]:
 
 def _count(name: str, unit: str, base: float | None, head: float | None) -> Change:
     return Change(name, unit, base, head, None, ChangeVerdict.UNKNOWN)
-
-
-def _held_ms(document: Report) -> float:
-    return round(sum(block.held_ms for block in document.blocks), 3)

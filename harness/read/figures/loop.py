@@ -14,6 +14,7 @@ from ...record.page import UNCOUNTED
 from ..blocks.last_turn import last_turn_ns
 from ..history import History, Loop
 from ..units import duration, ms, percent, plural, seconds
+from .target import unwatched
 from .task import Tasks
 
 
@@ -34,8 +35,8 @@ class LoopFigures:
     busy_ratio: float | None
     lag_ms: Lag
     tasks: Tasks
-    blocked_turns: int  # turns over the limit by the loops' own counters, recorded or not
-    ran_s: float  # all loops together
+    blocked_turns: int | None  # turns over the limit by the loops' own counters, recorded or not
+    ran_s: float | None  # all loops together
     loops: int = 0  # that were timed
     untimed: str = ""  # a kind of loop whose turns were not timed one by one, so that the lag is unknown
     busy_least_ratio: float | None = None  # a lower bound, where *busy_ratio* could not be measured
@@ -43,6 +44,8 @@ class LoopFigures:
 
 def figures(history: History, tasks: Tasks) -> LoopFigures:
     """The figures of the loops' counters; null where no loop was timed."""
+    if unwatched(history):
+        return LoopFigures(None, None, Lag(None, None, None), tasks, None, None)
     ran_ns = sum(loop.ran_ns for loop in history.loops)
     busy_ns = sum(_busy_ns(loop, history) for loop in history.loops)
     busy_ratio = round(min(1.0, busy_ns / ran_ns), 6) if ran_ns else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...record.event import ArtefactWritten, Blocked, ProbeClosed, SamplesCounted
 from ..history import History
 from ..units import seconds
+from .target import unwatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,10 @@ class Overhead:
 
     cpu_ratio: float | None
     probe_cpu_s: float | None
-    events_dropped: int
+    events_dropped: (
+        int | None
+    )  # null if a writer in the target or the driver was cut off before it could tell
+    unknown: str = ""  # why a figure is null
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class ProfileFigures:
 
     sampler_hz: float | None
     reached_hz: float | None
-    samples: int
+    samples: int | None
     lost: int | None
     artefacts: tuple[Artefact, ...]
 
@@ -41,15 +45,26 @@ class ProfileFigures:
 def overhead(history: History) -> Overhead:
     """The total cost in all processes that exited cleanly."""
     closed = history.of(ProbeClosed)
-    dropped = sum(source.closed.dropped for source in history.sources if source.closed)
+    dropped, unknown = _dropped(history), unwatched(history)
+    if dropped is None or not closed:
+        unknown = unknown or "a process did not exit cleanly"
     if not closed:
-        return Overhead(None, None, dropped)
+        return Overhead(None, None, dropped, unknown)
     probe_ns = sum(
         e.threads_cpu_ns + e.calls_ns + e.sampler_ns + e.steps_ns + e.turns * e.turn_cost_ns for e in closed
     )
     process_ns = sum(event.process_cpu_ns for event in closed)
     ratio = round(process_ns / (process_ns - probe_ns), 4) if process_ns > probe_ns else None
-    return Overhead(ratio, seconds(probe_ns), dropped)
+    return Overhead(ratio, seconds(probe_ns), dropped, unknown if dropped is None else "")
+
+
+def _dropped(history: History) -> int | None:
+    """The events that all writers lost; `None` if one could not tell, or none was in the target."""
+    writers = [source for source in history.sources if source.opened and source.opened.role != "runner"]
+    is_told = all(source.closed for source in writers)
+    if not is_told or not any(source.opened and source.opened.role == "target" for source in writers):
+        return None
+    return sum(source.closed.dropped for source in history.sources if source.closed)
 
 
 def profile(history: History) -> ProfileFigures:
@@ -59,7 +74,9 @@ def profile(history: History) -> ProfileFigures:
     samples, ticks = sum(event.stacks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)
     if not samples:
-        late = sum(sample.count for turn in history.of(Blocked) if turn.ended for sample in turn.samples)
+        turns = [turn for turn in history.of(Blocked) if turn.ended]
+        is_known = turns or not unwatched(history)
+        late = sum(sample.count for turn in turns for sample in turn.samples) if is_known else None
         return ProfileFigures(None, None, late, None, artefacts)
     hz = max(event.hz for event in counted)
     return ProfileFigures(hz, round(hz * samples / (ticks + lost), 1), samples, lost, artefacts)

@@ -20,6 +20,8 @@ class TargetReport:
     pid: int | None
     exit: int | None
     ended_by_itself: bool = False  # its work was over: no load, no signal, and nobody stopped it
+    log: str = ""  # the file with its output, relative to the run's folder; "" if it was not kept
+    last_lines: tuple[str, ...] = ()  # of its output, if it ended without being asked to
 
 
 def target(history: History) -> TargetReport:
@@ -30,6 +32,8 @@ def target(history: History) -> TargetReport:
         pid=started.pid if started else None,
         exit=exited.status if exited else None,
         ended_by_itself=ended_by_itself(history),
+        log=exited.log if exited else "",
+        last_lines=exited.last_lines if exited else (),
     )
 
 

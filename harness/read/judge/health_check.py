@@ -61,11 +61,11 @@ def _checks(evidence: Evidence) -> Iterator[HealthCheck]:
     if loop.tasks.destroyed_pending is not None:
         destroyed = loop.tasks.destroyed_pending
         yield _check("destroyed_tasks", "No pending task destroyed", "tasks", 0, destroyed)
-    if evidence.spans.recorded:
+    if evidence.spans.recorded and evidence.spans.orphans is not None:
         yield _check("orphans", "No orphaned span", "spans", 0, evidence.spans.orphans)
     if evidence.new_calls is not None:
         yield _check("calls", "No new synchronous call on the loop", "places", 0, evidence.new_calls)
-    if loop.turns or loop.untimed:
+    if (loop.turns or loop.untimed) and overhead.events_dropped is not None:
         yield _check("dropped", "No events dropped", "events", 0, overhead.events_dropped)
     if overhead.cpu_ratio is not None:
         yield _check(
@@ -84,6 +84,6 @@ def _gain(evidence: Evidence) -> str:
 
 
 def _room(evidence: Evidence) -> str:
-    ran_ms = evidence.loop.ran_s * 1000
+    ran_ms = (evidence.loop.ran_s or 0.0) * 1000
     share = min(1.0, evidence.held_ms / ran_ms) if ran_ms else 0.0
     return f"would free {percent(share)} of loop time" if share else ""

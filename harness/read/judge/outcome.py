@@ -55,8 +55,8 @@ def outcome(
 ) -> RunOutcome:
     """The worst outcome that applies: crashed target, aborted run, invalid measurement, failed expectation.
 
-    A finding that is invalid at the level of an error breaks any measurement; at a lower level it matters
-    only where a condition is judged.
+    An expectation about a figure that was not measured makes the measurement invalid. So does a finding that
+    is invalid: an error always, anything else where a condition is judged.
     """
     ended = history.last(RunEnded)
     if (crashed := crash(history)) is not None:
@@ -67,10 +67,18 @@ def outcome(
         return RunOutcome(OutcomeName.ABORTED, INTERRUPTED)
     if failed(history):
         return RunOutcome(OutcomeName.CRASHED, ended.error)
+    return judgement(findings, expectations)
+
+
+def judgement(findings: Iterable[Finding], expectations: Iterable[ExpectationResult]) -> RunOutcome:
+    """The outcome by the measurement and its conditions alone, however the target ended."""
     judged = tuple(expectations)
     broken = next((f for f in findings if f.invalid and (judged or f.level == Level.ERROR)), None)
     if broken is not None:
         return RunOutcome(OutcomeName.INVALID, broken.message)
+    unmeasured = next((expectation for expectation in judged if expectation.value is None), None)
+    if unmeasured is not None:
+        return RunOutcome(OutcomeName.INVALID, unmeasured.sentence)
     if not judged:
         return RunOutcome(OutcomeName.OBSERVED)
     met = all(expectation.passed for expectation in judged)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...record.event import describe_status
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
@@ -11,6 +13,7 @@ from ..figures.target import crash, unwatched
 from ..history import History
 from ..processes.process import not_watched
 from ..units import duration, ms, percent, plural
+from .expectation import ExpectationResult
 from .outcome import OutcomeName, RunOutcome
 
 # Where the frame alone would mislead, because other code took the time.
@@ -20,8 +23,8 @@ _HOW = {"gil": "another thread held the GIL in", "many": "many short callbacks r
 MOST_OF_IT = 0.8
 
 
-def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
-    """What happened to the loop, preceded by any doubt about the measurement."""
+def sentence(evidence: Evidence, outcome: RunOutcome, judged: Sequence[ExpectationResult] = ()) -> str:
+    """What happened to the loop, preceded by what failed or by any doubt about the measurement."""
     unseen = unwatched(evidence.history)
     if unseen and unseen in outcome.reason:
         return f"Invalid measurement: {outcome.reason}."
@@ -30,7 +33,15 @@ def sentence(evidence: Evidence, outcome: RunOutcome) -> str:
         return f"{before}: {happened}"
     # Where nothing was watched, the sentence itself says so.
     lost = "" if unseen else not_watched(evidence.processes)
-    return f"{lost}. {happened}" if lost else happened
+    happened = f"{lost}. {happened}" if lost else happened
+    return f"{_failure(judged)} {happened}" if outcome.name == OutcomeName.FAILED else happened
+
+
+def _failure(judged: Sequence[ExpectationResult]) -> str:
+    """``Failed: blocks.count is 0, expected >= 1, and 1 more expectation.``"""
+    missed = [one for one in judged if not one.passed]
+    text = f"Failed: {missed[0].sentence}" if missed else "Failed"
+    return f"{text}, and {plural(len(missed) - 1, 'more expectation')}." if len(missed) > 1 else f"{text}."
 
 
 def _caveat(history: History, outcome: RunOutcome) -> str:
@@ -56,9 +67,10 @@ def _happened(evidence: Evidence) -> str:
     if loop.blocked_turns:
         turns = plural(loop.blocked_turns, "turn")
         return f"Loop blocked by {turns} of up to {duration(loop.lag_ms.max)}; no details were recorded."
-    lag = f"p99 lag {duration(loop.lag_ms.p99)} over {loop.ran_s:.1f} s"
+    ran = f"{loop.ran_s or 0.0:.1f} s"
+    lag = f"p99 lag {duration(loop.lag_ms.p99)} over {ran}"
     if loop.untimed:
-        lag = f"the loop was watched for {loop.ran_s:.1f} s; its lag cannot be measured under {loop.untimed}"
+        lag = f"the loop was watched for {ran}; its lag cannot be measured under {loop.untimed}"
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
 
@@ -86,7 +98,8 @@ def _whole(evidence: Evidence) -> str:
     """What a share of the loops' time is a share of."""
     if (loops := evidence.loop.loops) > 1:
         return f"the time its {loops} loops ran"
-    return "the run" if evidence.loop.ran_s > MOST_OF_IT * evidence.duration_s else "the time it ran"
+    most_s = MOST_OF_IT * evidence.duration_s
+    return "the run" if (evidence.loop.ran_s or 0.0) > most_s else "the time it ran"
 
 
 def _what_happened(place: Blocker) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .. import measurement_cost
 from ..blocks.advice import advice
 from ..calls.call import Call
 from ..compare import summary
@@ -13,6 +14,7 @@ from ..compare.headline import headline
 from ..figures.loop import sentence as loop_line
 from ..finding import Level
 from ..formats import ReportFormat
+from ..judge.outcome import OutcomeName
 from ..report import Report
 from ..spans.segment import Part
 from ..spans.span import SpanName
@@ -37,12 +39,14 @@ def _lines(document: Report) -> Iterator[str]:
     if document.difference is not None:
         yield from (f"**{_text(headline(document.difference))}**", "")
     yield f"**{run.outcome}** · {_text(run.scenario)} · {run.duration_s:.1f} s · Python {_text(run.python)}"
+    if run.outcome == OutcomeName.CRASHED and run.target.last_lines:
+        yield from ("", f"The last lines of its output, {_code(run.target.log)}:", "")
+        yield from (f"- {_code(line)}" for line in run.target.last_lines)
     if document.expectations:
         yield from ("", "| | expected | value |", "|---|---|---|")
         for judged in document.expectations:
-            value = "–" if judged.value is None else f"{judged.value:g}"
             sign = "✓" if judged.passed else "✗"
-            yield f"| {sign} | {_code(f'{judged.name} {judged.limit}')} | {value} |"
+            yield f"| {sign} | {_code(judged.condition)} | {_text(judged.found)} |"
     if document.blockers:
         yield from ("", "| blocked by | where | cause | times | longest | total | waited |")
         yield "|---|---|---|--:|--:|--:|--:|"
@@ -104,7 +108,7 @@ def _waits(roots: tuple[SpanName, ...]) -> Iterator[str]:
 
 
 def _figures(document: Report) -> Iterator[str]:
-    loop, load, cost = document.loop, document.load, document.overhead
+    loop, load = document.loop, document.load
     yield f"- Loop: {loop_line(loop)}"
     if load is not None:
         latency = load.latency_ms
@@ -119,10 +123,7 @@ def _figures(document: Report) -> Iterator[str]:
             f"- Console: {plural(use.connections, 'connection')}, {use.refused:,} refused, "
             f"{plural(sum(use.commands.values()), 'command')}, {plural(len(use.actions), 'action')}{cpu}"
         )
-    ratio = "not measured" if cost.cpu_ratio is None else f"CPU ×{cost.cpu_ratio:.3f}"
-    if (waits := document.waits) is not None:
-        ratio += f"; {percent(waits.share)} of traces decomposed, {plural(waits.dropped, 'step')} dropped"
-    yield f"- Overhead: {ratio}; {plural(cost.events_dropped, 'event')} dropped"
+    yield f"- Overhead: {_text(measurement_cost.line(document))}"
 
 
 def _text(text: str) -> str:

@@ -70,8 +70,9 @@ def _blocks(document: Report) -> Iterator[tuple[str, str, Samples]]:
     yield "blocks", "Blocks of the loop, by place and cause.", [(labels, p.count) for labels, p in places]
     held: Samples = [(labels, p.total_ms / 1000) for labels, p in places]
     yield "block_seconds", "Total time of the blocks.", held
-    longest = max((block.held_ms for block in document.blocks), default=0.0)
-    yield "block_max_seconds", "The longest block.", [(NONE, longest / 1000)]
+    longest_ms = document.block_totals.max_held_ms
+    longest_s = None if longest_ms is None else longest_ms / 1000
+    yield "block_max_seconds", "The longest block.", [(NONE, longest_s)]
 
 
 def _load(document: Report) -> Iterator[tuple[str, str, Samples]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import Blocked, DumpFailed
+from ...record.event import DumpFailed
 from ..evidence import Evidence
+from ..figures.block_totals import unrecorded
 from ..finding import Finding, Level
 from ..units import duration, plural
 
@@ -31,8 +32,6 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     if failed is not None and any(block.cause == "gil" for block in blocks):
         message = f"no sample from outside ({failed.reason}): the GIL's holder is inferred from CPU time"
         yield Finding("blocks", Level.NOTE, message)
-    counted = evidence.loop.blocked_turns
-    recorded = sum(turn.ended for turn in history.of(Blocked))
-    if counted > recorded:
-        unseen = plural(counted - recorded, "turn")
+    if missing := unrecorded(history, evidence.loop):
+        unseen = plural(missing, "turn")
         yield Finding("blocks", Level.NOTE, f"{unseen} over the limit counted but not recorded")

@@ -18,7 +18,14 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a target that died on its own, a warning for one that had to be killed."""
     history = evidence.history
     if (crashed := crash(history)) is not None:
-        yield Finding("target", Level.ERROR, f"the target died on its own, {describe_status(crashed.status)}")
+        message = f"the target died on its own, {describe_status(crashed.status)}"
+        if crashed.last_lines:
+            message += f'; its last line: "{crashed.last_lines[-1]}"; its output is in {crashed.log}'
+        elif crashed.log:
+            message += f"; it printed nothing to {crashed.log}"
+        else:
+            message += "; what it printed was passed on, and not kept"
+        yield Finding("target", Level.ERROR, message)
     exited, asked = history.last(TargetExited), history.last(TargetStopping)
     if exited is not None and asked is not None and exited.status == -signal.SIGKILL:
         ran_on = duration(ms(exited.at_ns - asked.at_ns))

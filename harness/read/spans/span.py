@@ -45,11 +45,14 @@ class SpanName:
 
 @dataclass(frozen=True, slots=True)
 class SpanFigures:
-    """What was recorded; *orphans* are spans whose parent is not in the record."""
+    """What was recorded; *orphans* are spans whose parent is not in the record.
 
-    recorded: int
-    dropped: int
-    orphans: int
+    All null if no process of the target was known to make spans; *dropped* also if none ended cleanly.
+    """
+
+    recorded: int | None
+    dropped: int | None
+    orphans: int | None
     by_name: tuple[SpanName, ...]  # most time first
 
 
@@ -94,9 +97,12 @@ def spans(history: History, decomposed: SpanTimes) -> SpanFigures:
         p50, p99 = percentiles(values, (0.5, 0.99))
         took = SpanName(name, len(values), ms(p50 or 0), ms(p99 or 0))
         names.append(_with_parts(took, *means[name]) if name in means else took)
+    closed = history.of(ProbeClosed)
+    if not recorded and not any(event.spans_followed for event in closed):
+        return SpanFigures(None, None, None, ())
     return SpanFigures(
         recorded=len(recorded),
-        dropped=sum(event.spans_dropped for event in history.of(ProbeClosed)),
+        dropped=sum(event.spans_dropped for event in closed) if closed else None,
         orphans=sum(bool(span.parent_id) and span.parent_id not in ids for span in recorded),
         by_name=tuple(names),
     )

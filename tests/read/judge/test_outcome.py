@@ -10,6 +10,7 @@ import pytest
 from harness.read.blocks.starvation import Starvation
 from harness.read.calls.allowlist import Allowlist
 from harness.read.evidence import Evidence
+from harness.read.figures.block_totals import BlockTotals
 from harness.read.finding import Finding, Level
 from harness.read.formats import render
 from harness.read.history import load
@@ -17,7 +18,8 @@ from harness.read.judge.expectation import ExpectationResult, figures, judge
 from harness.read.judge.outcome import OutcomeName, RunOutcome, outcome
 from harness.read.judge.verdict import sentence
 from harness.read.report import Report, build, exit_status
-from harness.record import event, value
+from harness.read.spans.span import SpanFigures
+from harness.record import event, page, value
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
 from harness.stacks.cause import Cause
@@ -29,25 +31,107 @@ def ending(document: Report) -> tuple[str, int]:
     return document.run.outcome, exit_status(document)
 
 
-def healthy(record: Record, **options: Unpack[Options]) -> Recording:
-    made = record(**options)
+def healthy(record: Record, name: str = "run", **options: Unpack[Options]) -> Recording:
+    made = record(name, **options)
     made.loop(turns_ms=[1.2] * 300)
     return made
 
 
 @pytest.mark.parametrize(
     ("comparison", "limit", "passed"),
-    [("<", 5, False), ("<=", 5, True), (">", 4, True), (">=", 6, False), ("==", 5, True), ("~", 5, False)],
+    [
+        ("<", 5, False),
+        ("<", 6, True),
+        ("<=", 5, True),
+        ("<=", 4, False),
+        (">", 4, True),
+        (">", 5, False),
+        (">=", 5, True),
+        (">=", 6, False),
+        ("==", 5, True),
+        ("==", 4, False),
+        ("==", 6, False),
+        ("!=", 6, True),
+        ("!=", 5, False),
+    ],
 )
 def test_an_expectation_compares_the_figure_with_its_limit(comparison: str, limit: int, passed: bool) -> None:
-    """Every comparison of the manifest; one that is not known does not pass."""
-    (judged,) = judge([Expectation("spans.orphans", comparison, limit)], {"spans.orphans": 5})
+    """Every comparison, on both sides of its limit and at it; as a condition to fail on, the opposite."""
+    figures = {"spans.orphans": 5.0}
+    (judged,) = judge([Expectation("spans.orphans", comparison, limit)], figures)
+    (failing,) = judge([Expectation("spans.orphans", comparison, limit, fail_on=True)], figures)
 
     assert (judged.limit, judged.value, judged.passed) == (f"{comparison} {limit}", 5, passed)
+    assert (failing.limit, failing.value, failing.passed) == (f"{comparison} {limit}", 5, not passed)
 
 
-def test_a_figure_that_the_run_does_not_have_fails(record: Record) -> None:
-    """No ledger, no load, no such name: the value is null and the expectation is missed."""
+@pytest.mark.parametrize("fail_on", [False, True])
+def test_a_comparison_that_is_not_known_is_not_judged(fail_on: bool) -> None:
+    """Of a later version: it neither passes nor counts as measured."""
+    (judged,) = judge([Expectation("spans.orphans", "~", 5, fail_on=fail_on)], {"spans.orphans": 5})
+
+    assert (judged.value, judged.passed) == (None, False)
+    assert judged.sentence == "spans.orphans was not measured: this version does not know the comparison ~"
+
+
+@pytest.mark.parametrize(
+    ("key", "comparison", "limit", "value", "condition", "sentence"),
+    [
+        ("blocks.count", ">=", 1, 0, "blocks.count >= 1", "blocks.count is 0, expected >= 1"),
+        (
+            "load.latency_ms.p99",
+            "<",
+            300,
+            331.564,
+            "load.latency_ms.p99 < 300 ms",
+            "load.latency_ms.p99 is 332 ms, expected < 300 ms",
+        ),
+        ("load.failed", "==", 0, 3_007_835, "load.failed == 0", "load.failed is 3,007,835, expected == 0"),
+        (
+            "run.duration_s",
+            "<",
+            5,
+            5.004,
+            "run.duration_s < 5.00 s",
+            "run.duration_s is 5.004 s, expected < 5.00 s",
+        ),
+        (
+            "loop.busy_ratio",
+            "<",
+            0.3,
+            0.30001,
+            "loop.busy_ratio < 0.3",
+            "loop.busy_ratio is 0.30001, expected < 0.3",
+        ),
+        (
+            "blocks.max_held_ms",
+            "<",
+            100,
+            100.2,
+            "blocks.max_held_ms < 100 ms",
+            "blocks.max_held_ms is 100.2 ms, expected < 100 ms",
+        ),
+    ],
+)
+def test_a_missed_expectation_is_told_with_units(
+    key: str, comparison: str, limit: float, value: float, condition: str, sentence: str
+) -> None:
+    """Rounded as a person reads it, but never so that it reads like the limit that it misses."""
+    (judged,) = judge([Expectation(key, comparison, limit)], {key: value})
+
+    assert (judged.condition, judged.sentence) == (condition, sentence)
+
+
+def test_a_condition_to_fail_on_is_told_as_it_was_written() -> None:
+    """Not turned into its opposite."""
+    (judged,) = judge([Expectation("blocks.count", ">", 0, fail_on=True)], {"blocks.count": 3})
+
+    assert judged.condition == "fail on blocks.count > 0"
+    assert judged.sentence == 'blocks.count is 3 (--fail-on "blocks.count > 0")'
+
+
+def test_a_condition_about_a_figure_that_was_not_measured_is_invalid(record: Record) -> None:
+    """No ledger, no load, no such name: the value is null, with its reason. Nothing failed or passed."""
     made = healthy(
         record, expectations=[("ledger.lost", "==", 0), ("load.failed", "==", 0), ("no.such", ">", 0)]
     )
@@ -55,7 +139,61 @@ def test_a_figure_that_the_run_does_not_have_fails(record: Record) -> None:
 
     document = made.document()
     assert [(j.value, j.passed) for j in document.expectations] == [(None, False)] * 3
+    assert [j.unmeasured for j in document.expectations] == [
+        "the run has no ledger of messages",
+        "the run had no load",
+        "this version knows no such figure",
+    ]
+    assert ending(document) == ("invalid", 3)
+    assert document.run.verdict.startswith(
+        "Invalid measurement (ledger.lost was not measured: the run has no ledger of messages): No block: "
+    )
+
+
+@pytest.mark.parametrize("fail_on", [False, True])
+@pytest.mark.parametrize(
+    "key", [f.key for f in FIGURES if f.key.split(".")[0] != "run" and NAME not in f.key]
+)
+def test_nothing_passes_where_no_loop_was_watched(record: Record, key: str, fail_on: bool) -> None:
+    """The probe never entered: each figure of the target is null, so no condition holds or fails."""
+    made = record(expectations=[(key, ">" if fail_on else ">=", 0, fail_on)])
+    made.ended()
+
+    document = made.document()
+    assert document.expectations[0].value is None
+    assert document.expectations[0].unmeasured
+    assert ending(document) == ("invalid", 3)
+
+
+def test_turns_that_were_only_counted_are_blocks_of_unknown_victims(record: Record) -> None:
+    """The loop's counters tell how many and how long, not whom they hurt."""
+    made = healthy(record, expectations=[("blocks.count", "==", 0), ("blocks.max_held_ms", "<", 100)])
+    made.words[page.BLOCKS] += 1
+    made.words[page.LONGEST_NS] = 250_000_000
+    made.ended()
+
+    document = made.document()
+    assert document.block_totals == BlockTotals(count=1, max_held_ms=250.0, total_ms=None, victims=None)
     assert ending(document) == ("failed", 1)
+    assert document.run.verdict.startswith(
+        "Failed: blocks.count is 1, expected == 0, and 1 more expectation. "
+    )
+
+
+def test_spans_are_unknown_without_an_sdk_and_zero_with_one(record: Record) -> None:
+    """A program that was known to follow spans and made none has 0; any other has null."""
+    expected = [("spans.by_name.save.count", "==", 0), ("spans.by_name.save.p99_ms", "<", 5)]
+    without, having = healthy(record, expectations=expected[:1]), healthy(record, "b", expectations=expected)
+    for made, followed in ((without, False), (having, True)):
+        made.write("target", event.ProbeClosed(made.at(1), 0, 0.0, 0, 0, 0, spans_followed=followed))
+        made.ended()
+
+    assert without.document().spans == SpanFigures(None, None, None, ())
+    assert without.document().expectations[0].unmeasured == "the program does not use the OpenTelemetry SDK"
+    document = having.document()
+    assert document.spans == SpanFigures(0, 0, 0, ())
+    assert [(j.value, j.passed) for j in document.expectations] == [(0, True), (None, False)]
+    assert document.expectations[1].unmeasured == "no span of this name was recorded"
 
 
 def test_every_figure_that_can_be_expected_is_computed(full: Full) -> None:
@@ -181,6 +319,7 @@ def test_events_that_the_driver_dropped_are_no_measurement(record: Record) -> No
 def test_the_verdict_names_the_line_that_blocked(full: Full) -> None:
     """Share, count, call, place, span and who waited, in one sentence."""
     assert full().document().run.verdict == (
+        "Failed: blocks.max_held_ms is 301 ms, expected < 100 ms. "
         "Loop blocked 7.5 % of the run: 5 blocks, each time socket.SocketIO.readinto <- Host.restart "
         'waited for a socket (hosts.py:41) in span "restart host", fault stuck-sdk; '
         "tasks waited 115 times, for up to 301 ms."

@@ -78,7 +78,8 @@ def test_the_verdict_is_the_same_sentence_everywhere(full: Full, quiet: Report) 
         page = Page(render(document, "html"))
 
         assert page.texts["h1"] == json.loads(render(document, "json"))["run"]["verdict"]
-        assert shown(document).startswith(f"{document.run.outcome} {document.run.verdict}\n")
+        sentence = document.run.verdict.removeprefix("Failed: ")  # the outcome stands before it already
+        assert shown(document).startswith(f"{document.run.outcome} {sentence}\n")
 
 
 def test_the_page_loads_nothing(full: Full) -> None:
@@ -190,7 +191,7 @@ def test_the_terminal_shows_what_it_rests_on(full: Full, tmp_path: Path) -> None
     through = "through Client.reboot (vendorsdk/client.py:210)"
     where = f"waiting for a socket at hosts.py:41 {through} in span restart host"
     assert where in " ".join(text.split())
-    assert "✗  blocks.max_held_ms < 100: 301" in text
+    assert "✗  blocks.max_held_ms < 100 ms: 301 ms" in text
     assert "1,200 of 1,200 sent, 1,196 completed, 4 failed" in text
     assert "overhead  CPU ×1.016" in text
     assert str(tmp_path / "report.html") in text

@@ -1,0 +1,43 @@
+"""Why a figure of this run is null, in a few words, for conditions that are about it."""
+
+from __future__ import annotations
+
+from ...record.metric import find
+from ..evidence import Evidence
+from ..figures.block_totals import unrecorded
+from ..figures.target import unwatched
+from ..units import plural
+
+
+def why(evidence: Evidence, key: str) -> str:
+    """The reason why the figure *key* was not measured; general where the record does not tell."""
+    if find(key) is None:
+        return "this version knows no such figure"
+    history = evidence.history
+    match key.split("."):
+        case ["load", *_]:
+            return "the run had no load" if evidence.load is None else "no request was sent"
+        case ["loop", "tasks", "started" | "finished"]:
+            return "tasks are not counted one by one"
+        case ["loop" | "blocks", *_] if reason := unwatched(history):
+            return reason
+        case ["loop", "turns" | "busy_ratio" | "lag_ms", *_] if kind := evidence.loop.untimed:
+            return f"it cannot be measured under {kind}"
+        case ["loop", "tasks", _]:
+            return "no census of the tasks was taken"
+        case ["blocks", *_]:
+            turns = plural(unrecorded(history, evidence.loop), "late turn")
+            return f"{turns} counted by the loop, but not recorded"
+        case ["spans", *_] if evidence.spans.recorded is None:
+            return unwatched(history) or "the program does not use the OpenTelemetry SDK"
+        case ["spans", "by_name", *_]:
+            return "no span of this name was recorded"
+        case ["ledger", *_]:
+            return "the run has no ledger of messages"
+        case ["calls", _]:
+            return "synchronous calls were not counted"
+        case ["profile", *_]:
+            return unwatched(history) or "no sampler ran"
+        case ["overhead", _]:
+            return evidence.overhead.unknown or "it is not known"
+    return unwatched(history) or "it is not in the record"
