@@ -10,7 +10,7 @@ from ..record import page
 from ..record.event import LoopSampled
 from ..record.page import Page
 from ..record.run import RunFolder
-from .process.cgroup import throttled_ns
+from .process.cgroup import stolen_ns, throttled_ns
 from .process.loop_thread import LoopThread
 
 # Four points per second give a readable chart for a run of any length.
@@ -27,7 +27,7 @@ class Counters:
 
     def sample(self) -> Iterator[LoopSampled]:
         """Read the counters of each loop once, as long as its process lives."""
-        now_ns = monotonic_ns()
+        now_ns, taken_ns = monotonic_ns(), stolen_ns()
         for path in sorted(self._folder.loops.glob("*.page")):
             reading = page.read(path)
             if reading is None:
@@ -48,6 +48,7 @@ class Counters:
                 blocks=reading.blocks,
                 recent_ns=_recent_longest_ns(before, reading, now_ns),
                 throttled_ns=throttled_ns(reading.pid),
+                stolen_ns=taken_ns,
                 stopped=thread.is_stopped(),
             )
 

@@ -160,6 +160,7 @@ class LoopSampled(Event):
     blocks: int
     recent_ns: int = 0  # about the longest turn since the previous reading
     throttled_ns: int = 0  # how long its cgroup has been throttled so far
+    stolen_ns: int = 0  # what the host of this virtual machine has taken of its processors so far
     stopped: bool = False  # the process was stopped by a signal at that instant
 
 

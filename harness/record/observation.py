@@ -187,6 +187,9 @@ class Blocked(Observation):
     woke_ns: int = 0  # when the loop woke up late; 0 if it did not
     whole_cpu_ns: int | None = None  # the CPU time of its thread since shortly before *at_ns* ...
     whole_ns: int | None = None  # ... and the wall time since then
+    whole_queued_ns: int | None = None  # of that, the time it waited for a processor ...
+    woke_queued_ns: int | None = None  # ... and the part of it until *woke_ns*
+    watcher_queued_ns: int = 0  # the time that the probe's own thread waited for a processor meanwhile
     others: tuple[OtherThread, ...] = ()
     pauses: tuple[GcPause, ...] = ()
     queue: tuple[QueuedCallbacks, ...] = ()  # a long ready queue at the first sample, most frequent first

@@ -1,7 +1,8 @@
 """Why a loop was held, judged by its thread's system calls and CPU time, and by what other threads did.
 
 A thread that waits in a call releases the GIL, so it is sampled often, and the kernel names the call. A
-thread that computes uses CPU time. Otherwise another thread held the GIL, or another program the processor.
+thread that computes uses CPU time. Otherwise another thread held the GIL, or another program the processor:
+the latter only where the kernel's figures prove it (`starvation.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import PurePath
 
 from ..record.observation import Blocked, OtherThread
 from .interval import NOT_WAITING, Interval
+from .starvation import ProcessorLoss
 
 
 class Cause(StrEnum):
@@ -23,11 +25,17 @@ class Cause(StrEnum):
     GC = "gc"  # the garbage collector
     IMPORT = "import"
     MANY = "many"  # many short callbacks in one turn
-    DESCHEDULED = "descheduled"  # the process got no processor
+    DESCHEDULED = "descheduled"  # the process got no processor, by the kernel's own figures
+    UNKNOWN = "unknown"  # none of these is proven
 
 
 # Measured: share of time on the processor or queued for it: at least 0.60 when computing, 0.22 when waiting.
 ON_CPU_SHARE = 0.6
+# With less of it, a collection is only mentioned: the code that made it necessary held the loop as well.
+# Around a half, the same program would get another cause in each run.
+COLLECTED_SHARE = 2 / 3
+# If the probe's thread, which mostly sleeps, was queued for this share of a time, the machine was busy.
+BUSY_SHARE = 0.3
 # Code that queued for the processor and got less than this share of it was starved by a busy machine.
 STARVED_SHARE = 0.2
 # A thread without any progress waits for a lock; a thread that gets the GIL now and then makes some.
@@ -44,30 +52,39 @@ STARTING, STARTING_DEPTH = ("threading.py", "Thread.start"), 3
 WAITING_FUNCTIONS = {"_worker", "acquire", "get", "join", "poll", "run_forever", "select", "wait"}
 
 
-def cause(turn: Blocked, interval: Interval, *, beside: Sequence[Interval], limit_ns: int) -> Cause:
+def cause(
+    turn: Blocked, interval: Interval, *, beside: Sequence[Interval], limit_ns: int, lost: ProcessorLoss
+) -> Cause:
     """The cause of one interval of a late turn; never `Cause.MANY` or `Cause.IMPORT`.
 
-    *beside* holds all intervals of the turn: waits in the other ones are subtracted.
+    *beside* holds all intervals of the turn: waits in the other ones are subtracted. *lost* is what the turn
+    lost of the processor.
     """
-    began_ns, ended_ns = interval.looks[0].from_ns, interval.looks[-1].to_ns
-    collected_ns = sum(p.held_ns for p in turn.pauses if began_ns <= p.at_ns < ended_ns)
-    if collected_ns * 2 >= interval.held_ns:
+    if collected_ns(turn, interval) >= interval.held_ns * COLLECTED_SHARE:
         return Cause.GC
     if interval.asleep:
-        return Cause.GIL if suspects(turn) else Cause.DESCHEDULED
+        return _of_late_wake_up(turn, interval, lost)
     if _starts_thread(interval):
-        return Cause.GIL if _used_ns(suspects(turn)) * 2 >= interval.held_ns else Cause.DESCHEDULED
+        return _of_thread_start(turn, interval, lost)
     if interval.waited_ns * 2 > interval.held_ns:
         return Cause.CALL
+    starved = lost.awake_ns * 2 >= sum(one.held_ns for one in beside if not one.asleep)
     if _was_watched(turn, interval):
-        found = _by_looks(turn, interval, _waited_ns(turn, beside), limit_ns)
+        found = _by_looks(turn, interval, _waited_ns(turn, beside), limit_ns, starved=starved)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
-        found = _by_whole(turn, interval, limit_ns)
+        found = _by_whole(turn, interval, limit_ns, starved=starved)
     else:  # nothing is known from inside
         found = Cause.CPU if interval.running else Cause.CALL
-    # It computed, but less than the limit: with the processor to itself it would not have been late.
-    starved = found is Cause.CPU and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns
-    return Cause.DESCHEDULED if starved else found
+    if found is Cause.CPU and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns:
+        # It computed, but less than the limit. Would it have been late with the processor to itself?
+        return Cause.DESCHEDULED if starved or turn.held_ns - lost.whole_ns < limit_ns else found
+    return found
+
+
+def collected_ns(turn: Blocked, interval: Interval) -> int:
+    """How long the garbage collector ran in the interval."""
+    began_ns, ended_ns = interval.looks[0].from_ns, interval.looks[-1].to_ns
+    return sum(max(0, min(p.at_ns + p.held_ns, ended_ns) - max(p.at_ns, began_ns)) for p in turn.pauses)
 
 
 def suspects(turn: Blocked) -> tuple[OtherThread, ...]:
@@ -84,32 +101,55 @@ def _was_watched(turn: Blocked, interval: Interval) -> bool:
     return turn.whole_ns is None or (turn.watched_ns or 0) >= turn.held_ns * WATCHED_SHARE
 
 
-def _by_looks(turn: Blocked, interval: Interval, waited_ns: int, limit_ns: int) -> Cause:
+def _of_late_wake_up(turn: Blocked, interval: Interval, lost: ProcessorLoss) -> Cause:
+    """The loop was due and ran no code."""
+    if lost.asleep_ns * 2 >= interval.held_ns:
+        return Cause.DESCHEDULED
+    if suspects(turn):
+        return Cause.GIL
+    # A loop without a selector in Python shows no difference between waiting and a callback in C.
+    if not turn.woke_ns and (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or turn.held_ns):
+        return Cause.CPU
+    return Cause.DESCHEDULED if lost.whole_ns * 2 >= interval.held_ns else Cause.UNKNOWN
+
+
+def _of_thread_start(turn: Blocked, interval: Interval, lost: ProcessorLoss) -> Cause:
+    """The loop's thread waits for a thread that it has started, which needs a processor and the GIL."""
+    if _used_ns(suspects(turn)) * 2 >= interval.held_ns:
+        return Cause.GIL
+    busy_ns = max(lost.awake_ns, lost.starting_ns)
+    return Cause.DESCHEDULED if busy_ns >= interval.held_ns * BUSY_SHARE else Cause.CALL
+
+
+def _by_looks(turn: Blocked, interval: Interval, waited_ns: int, limit_ns: int, *, starved: bool) -> Cause:
     """Judge by what the loop's thread did from the first sample on, excluding known waits."""
     watched_ns = max(1, (turn.watched_ns or 0) - waited_ns)
     cpu_ns, queued_ns = turn.cpu_ns or 0, turn.queued_ns or 0
     if (cpu_ns + queued_ns) / watched_ns >= ON_CPU_SHARE:
-        starved = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE and cpu_ns < limit_ns
-        return Cause.DESCHEDULED if starved else Cause.CPU
+        queued = queued_ns > cpu_ns and cpu_ns / watched_ns < STARVED_SHARE and cpu_ns < limit_ns
+        return Cause.DESCHEDULED if queued else Cause.CPU
     progresses = cpu_ns / watched_ns >= PROGRESS_SHARE
     if progresses and _used_ns(suspects(turn)) * 2 >= watched_ns:
         return Cause.GIL
-    # Runnable all the time and yet not queued: a thread in a throttled cgroup does not count as queued.
-    return Cause.DESCHEDULED if interval.running else Cause.CALL
+    # It was neither running nor ready to run, so it waited in the kernel, whatever one look at it saw. A
+    # process that is stopped or throttled looks the same from inside.
+    return Cause.DESCHEDULED if starved and interval.running else Cause.CALL
 
 
-def _by_whole(turn: Blocked, interval: Interval, limit_ns: int) -> Cause:
+def _by_whole(turn: Blocked, interval: Interval, limit_ns: int, *, starved: bool) -> Cause:
     """Judge by the whole turn: the watchdog took hardly any samples, because it did not get the GIL."""
     if (turn.whole_cpu_ns or 0) * 2 >= (turn.whole_ns or 1):
         return Cause.CPU
+    if starved and (turn.whole_cpu_ns or 0) < limit_ns:
+        return Cause.DESCHEDULED
     if suspects(turn):
         return Cause.GIL
     if interval.samples >= LOOKS_ENOUGH and not interval.running:
         return Cause.CALL
-    # No other thread had the GIL, so a busy machine does not explain a turn that computed for longer than the
-    # limit. The measurement began before the turn; all of the time in between may have been computing.
+    # No other thread had the GIL. The measurement began before the turn; all of the time in between may have
+    # been computing.
     computed_ns = (turn.whole_cpu_ns or 0) - ((turn.whole_ns or 0) - turn.held_ns)
-    return Cause.CPU if computed_ns >= limit_ns else Cause.DESCHEDULED
+    return Cause.CPU if computed_ns >= limit_ns else Cause.UNKNOWN
 
 
 def _waited_ns(turn: Blocked, intervals: Sequence[Interval]) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..record.observation import CADENCE, Blocked, Cadence, Frame, Sample
-from .cause import Cause, suspects
+from .cause import Cause, collected_ns, suspects
 from .cause import cause as cause_of
 from .interval import Interval, StackObservation, blamed, intervals
 from .ownership import CodeOwnership
-from .turn_stack import TurnStack
+from .starvation import ProcessorLoss, queued
+from .turn_stack import UNNAMED, TurnStack
 from .wait_kind import WaitKind, waits_for
 
 CULPRITS = 5
@@ -38,9 +39,11 @@ class Diagnosis:
     sample: Sample = field(repr=False)  # the one that shows this frame best
     stack: tuple[Frame, ...] = field(repr=False)  # outermost first; empty without a sample
     library_calls: tuple[str, ...]  # in that stack, as in `TurnStack`
-    leaf: str  # the library call, import or garbage collection in progress; "" for none
+    # The library call, import or garbage collection in progress, or why there was no processor; "" for none.
+    leaf: str
     library: str  # the innermost frame of an installed package, with its place; "" for none
     culprits: tuple[Culprit, ...]
+    collected_ns: int = 0  # the part of its time that was garbage collection
 
     @property
     def at_ns(self) -> int:
@@ -62,20 +65,33 @@ class Diagnosis:
 
 
 def diagnose(
-    turn: Blocked, ownership: CodeOwnership, *, limit_ns: int, cadence: Cadence = CADENCE, thread: str = ""
+    turn: Blocked,
+    ownership: CodeOwnership,
+    *,
+    limit_ns: int,
+    cadence: Cadence = CADENCE,
+    thread: str = "",
+    lost: ProcessorLoss | None = None,
 ) -> Iterator[Diagnosis]:
     """The blocks of *turn*, oldest first; at least one.
 
-    *limit_ns* and *cadence* are those of the loop, *thread* is the name of its thread.
+    *limit_ns* and *cadence* are those of the loop, *thread* is the name of its thread. *lost* is what the
+    turn lost of the processor, if more is known of that than its own figures.
     """
+    lost = lost or queued(turn)
     found = intervals(turn, ownership, limit_ns, cadence)
     for interval in found:
-        cause = cause_of(turn, interval, beside=found, limit_ns=limit_ns)
-        yield _diagnosis(turn, interval, cause, ownership, thread)
+        cause = cause_of(turn, interval, beside=found, limit_ns=limit_ns, lost=lost)
+        yield _diagnosis(turn, interval, cause, ownership, thread, lost)
 
 
 def _diagnosis(
-    turn: Blocked, interval: Interval, cause: Cause, ownership: CodeOwnership, thread: str
+    turn: Blocked,
+    interval: Interval,
+    cause: Cause,
+    ownership: CodeOwnership,
+    thread: str,
+    lost: ProcessorLoss,
 ) -> Diagnosis:
     frame, look = blamed(interval)
     stack = look.stack if look.sample.count else TurnStack((), ownership)
@@ -101,6 +117,10 @@ def _diagnosis(
             holder = TurnStack(culprits[0].stack, ownership)
             frame, leaf = holder.blamed or frame, ""
             library = holder.library(frame)
+    elif cause is Cause.DESCHEDULED:
+        leaf = lost.why
+    elif cause is Cause.CPU and interval.asleep:
+        frame = UNNAMED
     elif cause is Cause.GC:
         worst = max(turn.pauses, key=lambda pause: pause.held_ns)
         leaf = f"collection of generation {worst.generation}"
@@ -115,6 +135,7 @@ def _diagnosis(
         leaf=leaf,
         library=library,
         culprits=culprits,
+        collected_ns=min(collected_ns(turn, interval), interval.held_ns),
     )
 
 

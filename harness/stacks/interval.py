@@ -162,7 +162,8 @@ def _before(
         step = ("", UNSEEN.function, 0)
     else:
         sample, step = replace(sample, count=1), _step(sample, caller)
-    sample = replace(sample, stack=caller.whole, syscall="")
+    # Code that holds the GIL does not wait in a call; what the sample was found in is not known of it.
+    sample = replace(sample, stack=caller.whole, syscall="running")
     return StackObservation(sample, caller, caller.candidates, step, from_ns, to_ns)
 
 

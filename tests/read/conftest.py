@@ -52,12 +52,15 @@ class Whole(TypedDict, total=False):
 
     whole_cpu_ns: int
     whole_ns: int
+    whole_queued_ns: int
 
 
 class Figures(Watch, Whole, total=False):
     """All that may be known of a late turn."""
 
     woke_ns: int
+    woke_queued_ns: int
+    watcher_queued_ns: int
     others: tuple[event.OtherThread, ...]
     pauses: tuple[event.GcPause, ...]
     queue: tuple[event.QueuedCallbacks, ...]

@@ -1,7 +1,8 @@
-"""External reasons why a process does not run: a stop signal, or the CPU limit of its cgroup (Linux)."""
+"""External reasons why a process does not run: a stop signal, its cgroup's CPU limit, the host (Linux)."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def throttled_ns(pid: int) -> int:
     if "throttled_usec" in values:  # version 2
         return int(values["throttled_usec"]) * 1_000
     return int(values.get("throttled_time", 0))  # version 1, in nanoseconds
+
+
+def stolen_ns() -> int:
+    """How long the host has kept this virtual machine's processors from it so far; 0 if that is unknown."""
+    try:
+        with Path("/proc/stat").open(encoding="ascii") as file:
+            return int(file.readline().split()[8]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 @cache

@@ -50,7 +50,7 @@ class BlockWriter:
 
     def overslept(self, turns: Turns, stall: Stall, woke_ns: int) -> None:
         """Called on the loop's thread when it has woken up late, before any callback has run."""
-        stall.woke_ns = woke_ns
+        stall.woke_ns, stall.woke_queued_ns = woke_ns, turns.queued_ns()
         if turns.loop is not None and not turns.is_looked_at:
             stall.waiting.scan_timers(turns.loop, woke_ns)
             stall.waiting.scan_files(turns.ready_files(), stall.began_ns, woke_ns)
@@ -62,6 +62,7 @@ class BlockWriter:
         Returns:
             The number of callbacks that waited.
         """
+        whole_queued_ns = turns.queued_ns()
         _note_other_threads(turns, stall, ended_ns)
         victims: tuple[DelayedStep, ...] = ()
         total = 0
@@ -76,7 +77,12 @@ class BlockWriter:
             event = replace(event, candidates=step_candidates.of_turn(turns.loop))
         marked_ns, marked_cpu_ns = turns.marked
         self._write(
-            replace(event, whole_cpu_ns=turns.thread_cpu_ns() - marked_cpu_ns, whole_ns=ended_ns - marked_ns)
+            replace(
+                event,
+                whole_cpu_ns=turns.thread_cpu_ns() - marked_cpu_ns,
+                whole_ns=ended_ns - marked_ns,
+                whole_queued_ns=whole_queued_ns,
+            )
         )
         return total
 
@@ -107,6 +113,8 @@ class BlockWriter:
             queued_ns=queued_ns,
             watched_ns=watched_ns,
             woke_ns=stall.woke_ns,
+            woke_queued_ns=stall.woke_queued_ns,
+            watcher_queued_ns=stall.watcher_queued_ns,
             others=other_threads.since(stall.others or {}),
             queue=stall.kinds,
             pauses=self._collector.between(stall.began_ns, ended_ns),

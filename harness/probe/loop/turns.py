@@ -18,6 +18,7 @@ from types import FrameType
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
 from ..hooks.selector_slot import SelectorSlot
+from ..threads.run_queue import RunQueue
 from ..threads.usage import ThreadClock
 from . import clocks, epoll_timing
 from .deadman import DeadMan
@@ -65,6 +66,9 @@ class Turns:
         self.set_every_s = limit_ns / 5e9
         # The time of the last sign of life, and the thread's CPU time then: the baseline for a late turn.
         self.marked = (0, 0)
+        # The time that the thread had waited for a processor then; `None` where that is unknown.
+        self.marked_queued_ns: int | None = None
+        self._run_queue: RunQueue | None = None
         # If set, called with the time (s) when the loop is about to wait, and when it has woken up.
         self.on_wait: Callable[[float], None] | None = None
         self.on_wake: Callable[[float], None] | None = None
@@ -96,6 +100,7 @@ class Turns:
         self.native_thread_id = self.words[page.THREAD] = threading.get_native_id()
         self.words[page.SINCE_NS] = monotonic_ns()
         self._thread_clock = ThreadClock()
+        self._run_queue = RunQueue(self.native_thread_id)
         if (slot := SelectorSlot.of(loop)) is None:
             return self._begin_looking(loop, timer)
         # What the loop does before its first `select` is a turn as well.
@@ -130,6 +135,7 @@ class Turns:
         since_ns, self.words[page.SINCE_NS] = self.words[page.SINCE_NS], 0
         if since_ns:
             self.words[page.RAN_NS] += monotonic_ns() - since_ns
+        self._close_run_queue()
         self.write_page()
 
     def state(self) -> tuple[int, int]:
@@ -156,6 +162,7 @@ class Turns:
     def abandon(self) -> None:
         """Release the parent's selector and page in a child after `fork`."""
         self.detach()
+        self._close_run_queue()
         self.words = memoryview(bytearray(self.words)).cast("q")
 
     def write_page(self) -> None:
@@ -274,10 +281,25 @@ class Turns:
 
     def mark(self, now_ns: int) -> None:
         """Note this moment and the thread's CPU time as the baseline for the next late turn."""
-        self.marked = (now_ns, self.thread_cpu_ns() if self._lookout is not None else thread_time_ns())
+        cpu_ns = self.thread_cpu_ns() if self._lookout is not None else thread_time_ns()
+        self.marked, self.marked_queued_ns = (now_ns, cpu_ns), self._waited_ns()
         if now_ns - self._written_ns >= WRITE_EVERY_NS:
             self._written_ns = now_ns
             self.write_page()
+
+    def queued_ns(self) -> int | None:
+        """How long the loop's thread has waited for a processor since the mark; `None` if that is unknown."""
+        waited_ns, marked_ns = self._waited_ns(), self.marked_queued_ns
+        return waited_ns - marked_ns if waited_ns is not None and marked_ns is not None else None
+
+    def _close_run_queue(self) -> None:
+        queue, self._run_queue = self._run_queue, None
+        if queue is not None:
+            queue.close()
+
+    def _waited_ns(self) -> int | None:
+        queue = self._run_queue
+        return queue.waited_ns() if queue is not None else None
 
     def short_turns(self, number: int, total_s: float) -> None:
         """Count *number* short turns, which took *total_s* together."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import threading
 from asyncio import Handle, Task, current_task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from ...record.value import replace
 from ..hooks.state import loop_state
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
+from ..threads.run_queue import RunQueue
 from . import victims
 from .deadman import DeadMan
 from .native_frames import CompiledCalls
@@ -64,6 +66,8 @@ class Stall:
     kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
     write_ns: int = 0  # when it is written next
     woke_ns: int = 0  # when the loop woke up late, 0 when it did not
+    woke_queued_ns: int | None = None  # as in `Blocked`
+    watcher_queued_ns: int = 0  # how long this thread itself has waited for a processor
     is_over: bool = False
     calls: CompiledCalls = field(default_factory=CompiledCalls)
 
@@ -175,6 +179,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         late: list[WatchedThread] = []
+        run_queue = RunQueue(threading.get_native_id())
+        waited_ns = run_queue.waited_ns() or 0
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
             # First, before this thread releases the GIL.
@@ -186,12 +192,14 @@ class Watchdog:
             looked, late = late, [w for w in late if self._guarded(_sample, w, frames, now_ns)]
             # At once: the thread that drops the last reference to a frame runs the finalizers of its objects.
             frames.clear()
+            before_ns, waited_ns = waited_ns, run_queue.waited_ns() or 0
             for watched in late:
-                self._guarded(_read_kernel, watched, now_ns)
+                self._guarded(_read_kernel, watched, now_ns, waited_ns - before_ns)
             for watched in looked:
                 if watched.waits:
                     self._guarded(self._leave_alone, watched, now_ns)
             self.cpu_ns = thread_time_ns()
+        run_queue.close()
 
     def _leave_alone(self, watched: WatchedThread, now_ns: int) -> None:
         """Look again at a waiting loop soon; or when it has something to do, if it waits undisturbed."""
@@ -271,13 +279,17 @@ def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     return True
 
 
-def _read_kernel(watched: WatchedThread, now_ns: int) -> bool:
-    """The second half of a sample, which reads files and so releases the GIL; false without a first half."""
+def _read_kernel(watched: WatchedThread, now_ns: int, queued_ns: int) -> bool:
+    """The second half of a sample, which reads files and so releases the GIL; false without a first half.
+
+    *queued_ns* is how long this thread waited for a processor before it took the first half.
+    """
     stall, turns, stacks = watched.stall, watched.turns, watched.stacks
     watched.stacks = None
     # The next sample is not due yet, or the loop was on time in between.
     if stall is None or stacks is None or not stall.samples:
         return False
+    stall.watcher_queued_ns += queued_ns
     stall.usage = stall.usage or usage.usage(turns.native_thread_id)
     if stall.queue:
         stall.kinds, stall.queue = victims.kinds_of(stall.queue), ()

@@ -77,9 +77,18 @@ CAUSES = {
     ),
     "descheduled": Advice(
         "no processor",
-        "The thread could run, but the machine gave it no processor. The line is only where it stopped.",
+        "The thread could run, but the kernel's figures show that it got no processor. The line is only "
+        "where it stopped.",
         "This code is not the cause: give the process more CPU, and measure on a quieter machine.",
         "descheduled",
+    ),
+    "unknown": Advice(
+        "unknown cause",
+        "The loop's thread hardly computed, no other thread is known to have held the GIL, and the kernel "
+        "does not show that the thread lacked a processor.",
+        "Record it again with --sample --native and py-spy installed: compiled code may keep the GIL while "
+        "it waits.",
+        "unknown",
     ),
 }
 

@@ -56,4 +56,5 @@ class Block:
     ended: bool  # false: the process ended inside this block, and `held_ms` is a lower bound
     pid: int
     loop: int
+    gc_ms: float = 0.0  # the part of `held_ms` that was garbage collection, whatever the cause
     span_path: tuple[str, ...] = ()  # the names of the enclosing spans and the span, outermost first

@@ -30,6 +30,7 @@ class Blocker:
     victims_total: int
     spans: tuple[str, ...]  # the names of the spans it blocked in, most frequent first
     faults: tuple[str, ...]
+    gc_ms: float = 0.0  # the part of `total_ms` that was garbage collection
     p99_gain_ms: float | None = None  # how much lower p99 latency would be without it (`impact.py`)
 
     @property
@@ -73,6 +74,7 @@ def _blocker(members: list[Block]) -> Blocker:
         max_ms=max(block.held_ms for block in members),
         victims_total=sum(block.victims_total for block in members),
         spans=tuple(sorted(dict.fromkeys(spans), key=lambda name: -spans.count(name))),
+        gc_ms=round(sum(block.gc_ms for block in members), 3),
         faults=tuple(dict.fromkeys(block.fault for block in members if block.fault)),
     )
 

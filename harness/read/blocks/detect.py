@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from ...record import event
 from ...record.event import CADENCE, Blocked, FaultInjected, ThreadsDumped
 from ...record.value import replace
-from ...stacks.cause import Cause
 from ...stacks.diagnosis import Diagnosis, diagnose
 from ...stacks.interval import Interval
 from ...stacks.ownership import CodeOwnership
@@ -65,7 +64,8 @@ def _blocks_of(
     limit_ns, cadence, thread = history.run.block_limit_ns, CADENCE, ""
     if loop is not None:
         limit_ns, cadence, thread = loop.started.limit_ns, loop.started.cadence, loop.started.thread
-    found = list(diagnose(turn, ownership, limit_ns=limit_ns, cadence=cadence, thread=thread))
+    lost = starvation.loss(turn, history)
+    found = list(diagnose(turn, ownership, limit_ns=limit_ns, cadence=cadence, thread=thread, lost=lost))
     for one in found:
         victims = _victims(turn, one.interval) if len(found) > 1 else turn.victims
         # Unlisted victims waited the shortest, so they count for the last block of the turn.
@@ -98,7 +98,7 @@ def _block(
         file=frame.file,
         line=frame.line,
         where=f"{ownership.short(frame.file)}:{frame.line}" if frame.file else "",
-        leaf=starvation.why(turn, history) if found.cause is Cause.DESCHEDULED else found.leaf,
+        leaf=found.leaf,
         library=found.library,
         task=sample.task,
         coroutine=sample.coroutine,
@@ -118,6 +118,7 @@ def _block(
         ),
         victims_total=victims_total,
         fault=found.fault,
+        gc_ms=ms(found.collected_ns),
         ended=turn.ended,
         pid=turn.pid,
         loop=turn.loop,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...record.event import describe_status
+from ...stacks.starvation import Starvation
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
-from ..blocks.starvation import Starvation
 from ..evidence import Evidence
 from ..figures.target import crash, unwatched
 from ..history import History
@@ -16,6 +16,8 @@ from ..units import duration, ms, percent, plural
 from .expectation import ExpectationResult
 from .outcome import OutcomeName, RunOutcome
 
+# Garbage collection that took less of a block than this is not mentioned.
+MENTIONED = 0.1
 # Where the frame alone would mislead, because other code took the time.
 _HOW = {"gil": "another thread held the GIL in", "many": "many short callbacks ran, most of the time"}
 
@@ -110,7 +112,9 @@ def _what_happened(place: Blocker) -> str:
     elif place.cause == "descheduled":
         text = f"the machine was too busy to run {place.function}"
     elif place.cause == "gc":
-        text = f"a {place.leaf or 'garbage collection'} ran in {place.function}"
+        text = f"a {place.leaf or 'garbage collection'} ran{_of_which(place)} in {place.function}"
+    elif place.cause == "unknown":
+        text = f"for an unknown reason in {place.function}"
     elif place.cause in _HOW:
         text = f"{_HOW[place.cause]} {text}"
     elif place.waits_for:
@@ -119,6 +123,14 @@ def _what_happened(place: Blocker) -> str:
         text = f"in {text}"
     if place.where:
         text += f" ({place.where})"
+    if place.cause != "gc" and (collected := _of_which(place)):
+        text += f", of which{collected} garbage collection"
     if place.spans:
         text += f' in span "{place.spans[0]}"'
     return text + "".join(f", fault {fault}" for fault in place.faults)
+
+
+def _of_which(place: Blocker) -> str:
+    """The share of garbage collection, `` 48 %``, if it mattered; else ""."""
+    share = place.gc_ms / place.total_ms if place.total_ms else 0.0
+    return f" {percent(share)}" if share >= MENTIONED else ""

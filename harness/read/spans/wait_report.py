@@ -184,7 +184,7 @@ class _Namer:
         index = bisect_right(self._blocks, to_s, key=_at_s)
         for block in self._blocks[max(0, index - BESIDE) : index]:
             overlap_s = min(to_s, block.at_s + block.held_ms / 1e3) - max(from_s, block.at_s)
-            is_of_loop = block.cause in ("gil", "descheduled")
+            is_of_loop = block.cause in ("gil", "descheduled", "unknown")
             least_s = (to_s - from_s if step is None else block.held_ms / 1e3) / 2
             if overlap_s > least_s and is_of_loop == (piece.who is LATE):
                 return block

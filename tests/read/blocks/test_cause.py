@@ -46,11 +46,26 @@ def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made: Recor
     ],
 )
 def test_a_thread_that_waits_has_not_held_the_gil(made: Recording, bystander: OtherThread) -> None:
-    """Late, and nobody had the GIL: the process got no processor."""
+    """Late, and nobody had the GIL: nothing is proven."""
     made.blocked(4.0, 300, woke_ns=made.at(4.299), others=(bystander,))
 
     block = made.only_block()
-    assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "descheduled", ())
+    assert (block.function, block.cause, block.culprits) == ("<late wake-up>", "unknown", ())
+
+
+@pytest.mark.parametrize(("queued_ms", "cause"), [(280, "descheduled"), (160, "descheduled"), (100, "gil")])
+def test_a_late_wake_up_in_the_run_queue_is_the_machines(made: Recording, queued_ms: int, cause: str) -> None:
+    """A thread that waits for the GIL is not in the run queue, whoever else computes."""
+    made.blocked(
+        4.0,
+        300,
+        woke_ns=made.at(4.299),
+        woke_queued_ns=queued_ms * MS,
+        whole_queued_ns=queued_ms * MS,
+        others=(other("crunch", used_ms=90),),
+    )
+
+    assert made.only_block().cause == cause
 
 
 def test_threads_that_contend_for_the_gil_share_the_blame(made: Recording) -> None:
@@ -82,6 +97,23 @@ def test_a_long_collection_is_the_collectors(made: Recording, look: Look) -> Non
     assert (block.function, block.cause, block.leaf) == ("compact", "gc", "collection of generation 2")
 
 
+@pytest.mark.parametrize(
+    ("collected_ms", "share"), [(80, "40 %"), (98, "49 %"), (102, "51 %"), (120, "60 %")]
+)
+def test_a_collection_of_about_half_the_time_does_not_change_the_cause(
+    made: Recording, look: Look, collected_ms: int, share: str
+) -> None:
+    """The same program would otherwise get another cause in each run; the verdict has both."""
+    pause = GcPause(at_ns=made.at(4.01), held_ns=collected_ms * MS, generation=2, collected=5)
+    watch: Watch = {"cpu_ns": 170 * MS, "queued_ns": 0, "watched_ns": 175 * MS}
+    made.blocked(4.0, 200, [look("cache.py:14 compact", count=30)], pauses=(pause,), **watch)
+    made.ended()
+
+    document = made.document()
+    assert [(b.cause, b.function, b.gc_ms) for b in document.blocks] == [("cpu", "compact", collected_ms)]
+    assert f"in compact (cache.py:14), of which {share} garbage collection" in document.run.verdict
+
+
 def test_a_short_collection_is_not_the_cause(made: Recording, look: Look) -> None:
     """Less than half of the time."""
     pause = GcPause(at_ns=made.at(4.01), held_ns=50 * MS, generation=2, collected=5)
@@ -92,46 +124,69 @@ def test_a_short_collection_is_not_the_cause(made: Recording, look: Look) -> Non
 
 
 @pytest.mark.parametrize(
-    ("cpu_ms", "others", "cause"),
+    ("cpu_ms", "queued_ms", "others", "cause"),
     [
-        (280, (), "cpu"),  # C code that held the GIL itself
-        (60, (), "cpu"),  # on a busy machine: it would have been too long on a quiet one, too
-        (5, (other("crunch"),), "gil"),
-        (5, (), "descheduled"),
-        (5, (other("recv", syscall="recvfrom"),), "descheduled"),
+        (280, 0, (), "cpu"),  # C code that held the GIL itself
+        (120, 160, (), "cpu"),  # on a busy machine: it would have been too long on a quiet one, too
+        (5, 0, (other("crunch"),), "gil"),
+        (5, 290, (other("crunch"),), "descheduled"),
+        (5, 290, (), "descheduled"),
+        (40, 230, (), "descheduled"),
+        (5, 10, (), "unknown"),
+        (5, 0, (other("recv", syscall="recvfrom"),), "unknown"),
     ],
 )
 def test_a_turn_that_could_not_be_watched_is_judged_by_its_whole(
-    made: Recording, look: Look, cpu_ms: int, others: tuple[OtherThread, ...], cause: str
+    made: Recording, look: Look, cpu_ms: int, queued_ms: int, others: tuple[OtherThread, ...], cause: str
 ) -> None:
     """One look, at its end: nobody else got the GIL, so what matters is who used the processor."""
-    whole: Whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS}
+    whole: Whole = {"whole_cpu_ns": cpu_ms * MS, "whole_ns": 310 * MS, "whole_queued_ns": queued_ms * MS}
     made.blocked(4.0, 300, [look("log.py:9 parse")], others=others, **whole)
 
     assert made.only_block().cause == cause
 
 
-def test_computing_less_than_the_limit_is_the_machines_fault(made: Recording, look: Look) -> None:
-    """With the processor to itself, the turn would not have been late."""
-    watch: Watch = {"cpu_ns": 30 * MS, "queued_ns": 40 * MS, "watched_ns": 75 * MS}
-    made.blocked(4.0, 90, [look("a.py:1 f", count=10)], whole_cpu_ns=40 * MS, whole_ns=95 * MS, **watch)
+@pytest.mark.parametrize(("queued_ms", "cause"), [(45, "descheduled"), (5, "cpu")])
+def test_computing_less_than_the_limit_is_the_machines_fault_if_it_queued(
+    made: Recording, look: Look, queued_ms: int, cause: str
+) -> None:
+    """With the processor to itself, the turn would not have been late; 60 ms without 5 would have been."""
+    held_ms = 48 + queued_ms if queued_ms > 5 else 60
+    watch: Watch = {"cpu_ns": 30 * MS, "queued_ns": queued_ms * MS, "watched_ns": (held_ms - 25) * MS}
+    whole: Whole = {"whole_cpu_ns": 48 * MS, "whole_ns": 95 * MS, "whole_queued_ns": queued_ms * MS}
+    made.blocked(4.0, held_ms, [look("a.py:1 f", count=10)], **whole, **watch)
 
-    assert made.only_block().cause == "descheduled"
+    assert made.only_block().cause == cause
+
+
+def test_one_look_that_missed_the_call_does_not_excuse_it(made: Recording, look: Look) -> None:
+    """The kernel said "running" in the one moment it was asked; the thread neither ran nor queued."""
+    watch: Watch = {"cpu_ns": 1 * MS, "queued_ns": 1 * MS, "watched_ns": 190 * MS}
+    whole: Whole = {"whole_cpu_ns": 2 * MS, "whole_ns": 245 * MS, "whole_queued_ns": 1 * MS}
+    sample = replace(look("a.py:1 nap", count=38), syscall="running")
+    made.blocked(4.0, 240, [sample], **whole, **watch)
+
+    block = made.only_block()
+    assert (block.function, block.cause) == ("nap", "call")
 
 
 @pytest.mark.parametrize(
-    ("others", "blamed"),
-    [((), ("serve", "descheduled")), ((other("crunch", used_ms=180),), ("crunch", "gil"))],
+    ("others", "busy_ms", "blamed"),
+    [
+        ((), 90, ("serve", "descheduled")),
+        ((), 20, ("serve", "call")),
+        ((other("crunch", used_ms=180),), 0, ("crunch", "gil")),
+    ],
 )
 def test_a_thread_that_was_started_waits_for_the_processor_alone(
-    made: Recording, look: Look, others: tuple[OtherThread, ...], blamed: tuple[str, str]
+    made: Recording, look: Look, others: tuple[OtherThread, ...], busy_ms: int, blamed: tuple[str, str]
 ) -> None:
-    """Whoever started it waits with it; not so for a lock."""
+    """Whoever started it waits with it; not so for a lock. The probe's own thread had to wait as well."""
     start = ("lib/threading.py:969 Thread.start", "lib/threading.py:629 Event.wait")
     wait = "lib/threading.py:327 Condition.wait"
     watch: Watch = {"cpu_ns": 0, "queued_ns": 1 * MS, "watched_ns": 180 * MS}
     sample = replace(look("a.py:1 serve", *start, wait, count=30), syscall="futex")
-    made.blocked(4.0, 236, [sample], others=others, **watch)
+    made.blocked(4.0, 236, [sample], others=others, watcher_queued_ns=busy_ms * MS, **watch)
     made.blocked(
         5.0, 236, [replace(look("a.py:2 f", wait, count=30), syscall="futex")], others=others, **watch
     )
@@ -147,7 +202,13 @@ def test_computing_more_than_the_limit_is_the_codes_fault_on_a_full_machine_too(
     """The processor was somebody else's for most of the time, but the turn was too long by itself."""
     watch: Watch = {"cpu_ns": cpu_ms * MS, "queued_ns": (2000 - cpu_ms) * MS, "watched_ns": 2000 * MS}
     made.blocked(
-        4.0, 2025, [look("a.py:1 f", count=90)], whole_cpu_ns=cpu_ms * MS, whole_ns=2030 * MS, **watch
+        4.0,
+        2025,
+        [look("a.py:1 f", count=90)],
+        whole_cpu_ns=cpu_ms * MS,
+        whole_ns=2030 * MS,
+        whole_queued_ns=(2000 - cpu_ms) * MS,
+        **watch,
     )
 
     assert made.only_block().cause == cause
@@ -188,7 +249,7 @@ def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made: Recording,
     ("throttled_ms", "stopped", "why"),
     [
         (0, True, "stopped by a signal"),
-        (80, False, "throttled by its cgroup"),
+        (180, False, "throttled by its cgroup"),
         (0, False, "the machine was busy"),
     ],
 )
@@ -196,7 +257,8 @@ def test_why_there_was_no_processor_is_told(
     made: Recording, throttled_ms: int, stopped: bool, why: str
 ) -> None:
     """By what the runner saw of the process before, during and after."""
-    made.blocked(4.0, 300, woke_ns=made.at(4.299))
+    queued_ns = 0 if stopped or throttled_ms else 200 * MS
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), woke_queued_ns=queued_ns, whole_queued_ns=queued_ns)
     for at_s, during in ((3.9, False), (4.15, True), (4.4, False)):
         sample = LoopSampled(made.at(at_s), 4242, 0, 1, 1, 1, 0, stopped=stopped and during)
         throttled_ns = throttled_ms * MS if at_s > 4.3 else 0

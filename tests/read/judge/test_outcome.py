@@ -7,7 +7,6 @@ from typing import Unpack
 
 import pytest
 
-from harness.read.blocks.starvation import Starvation
 from harness.read.calls.allowlist import Allowlist
 from harness.read.evidence import Evidence
 from harness.read.figures.block_totals import BlockTotals
@@ -23,6 +22,7 @@ from harness.record import event, page, value
 from harness.record.metric import FIGURES, NAME
 from harness.record.run import Expectation
 from harness.stacks.cause import Cause
+from harness.stacks.starvation import Starvation
 from harness.stacks.wait_kind import WaitKind
 from tests.read.conftest import Full, Look, Options, Record, Recording
 
