@@ -12,7 +12,7 @@ import click
 from . import failure, results
 
 # One module each, imported only when it is used.
-COMMANDS = ("run", "watch", "attach", "report")
+COMMANDS = ("run", "watch", "attach", "report", "enable", "disable")
 
 
 class _Commands(click.Group):

@@ -29,6 +29,7 @@ from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .load.driver_config import DriverConfig
 from .process.guard import Guard
+from .process.invitations import Invitations
 from .process.process_tree import ProcessTree
 from .process.target import TargetProcess
 from .process.termination import end
@@ -152,7 +153,9 @@ class _Run:
         stop_signal = signal.Signals[self._spec.stop_signal]
         self._guard.over(target.pid, stop_signal=stop_signal, within_s=self._spec.stop_within_s)
         try:
-            yield target
+            with Invitations(config) as invitations:
+                invitations.invite(target.pid)
+                yield target
         except BaseException:
             drain_s = await self._stop(target)
             # A target that never became ready has no ledger yet, and the first error says more.

@@ -23,6 +23,7 @@ from .console.events import ConsoleEvents
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .process.guard import Guard
+from .process.invitations import Invitations
 from .process.probe_env import environment
 from .process.process_tree import ProcessTree
 from .profilers.external import ExternalProfilers
@@ -72,6 +73,7 @@ def watch(
             Guard() as guard,
             GilWatcher(folder, writer.write),
             ProcessTree(folder, writer.write) as processes,
+            Invitations(config) as invitations,
             _Signals() as signals,
         ):
             try:
@@ -81,6 +83,7 @@ def watch(
                 raise TargetError(error) from None
             guard.over(program.pid)
             processes.follow(program.pid)
+            invitations.invite(program.pid)
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, redacted_command(command)))
             following = threading.Thread(target=follow, daemon=True)

@@ -14,7 +14,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _enter():  # type: () -> None
-    order = os.environ.get("HARNESS_PROBE")
+    # ORDER is set by `pth_entry.py`, which runs this file where PYTHONPATH is ignored.
+    order = globals().get("ORDER") or os.environ.get("HARNESS_PROBE")
     if not order or "_harness_inside" in sys.modules:
         return
     if sys.version_info < (3, 11):
@@ -72,8 +73,9 @@ try:
 except Exception:
     # The target must start even when the probe cannot.
     sys.stderr.write("harness: the probe could not enter this process: %r\n" % (sys.exc_info()[1],))
-try:
-    _run_the_next()
-finally:
-    if not sys.__dict__.get("_harness_running"):
-        sys.__dict__.pop("_harness_running", None)
+if "ORDER" not in globals():
+    try:
+        _run_the_next()
+    finally:
+        if not sys.__dict__.get("_harness_running"):
+            sys.__dict__.pop("_harness_running", None)

@@ -30,7 +30,7 @@ def admit(folder: str, uid: int) -> None:
 
 
 def _admit(path: str, uid: int) -> None:
-    found = os.stat(path)  # noqa: PTH116
+    found = os.stat(path)
     if found.st_uid == uid:
         return
     entries = _entries(path, found.st_mode)
@@ -42,7 +42,7 @@ def _admit(path: str, uid: int) -> None:
     try:
         os.setxattr(path, _ACL, raw)
     except OSError:
-        os.chmod(path, 0o1733)  # noqa: PTH101, S103
+        os.chmod(path, 0o1733)  # noqa: S103
 
 
 def _entries(path: str, mode: int) -> dict[tuple[int, int], int]:
