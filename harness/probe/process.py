@@ -188,6 +188,18 @@ class ProbedProcess:
 
         setattr(os, name, BuiltinShim(flushing, own, "os"))
 
+    def _import_all(self) -> None:
+        """Import what a session needs: the new user may not be able to read it."""
+        if "asyncio.events" not in sys.modules:
+            return
+        from importlib import import_module
+
+        from . import session
+        from ..record.probe_config import ProbeConfig
+
+        for module in ProbeConfig.parse(self._order).features.values():
+            import_module(f"{session.ROOT}.{module}")
+
     def _admit_before(self, name: str) -> None:
         """Let the user that a worker changes to write into the record, before it does so."""
         own = getattr(os, name)
@@ -198,6 +210,7 @@ class ProbedProcess:
                     from ..record.process import shared_folder
 
                     shared_folder.admit(self._marks.folder, uid)
+                    self._import_all()
             except Exception:  # noqa: S110  # the program must not notice
                 pass
             try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # An error that repeats at every turn must not fill the record.
 ERRORS_RECORDED = 20
 # The package that holds `probe` and `record`: the harness itself, or its private name inside a target.
-_ROOT = (__package__ or "").rpartition(".")[0]
+ROOT = (__package__ or "").rpartition(".")[0]
 
 
 class ProbeSession:
@@ -160,7 +160,7 @@ class ProbeSession:
         return other_threads.total() - other_threads.own() == 1
 
     def _open(self, name: str, module: str) -> None:
-        feature: Feature = import_module(f"{_ROOT}.{module}").create(self)
+        feature: Feature = import_module(f"{ROOT}.{module}").create(self)
         feature.name = name
         self._features.append(feature)
         kind = type(feature)
