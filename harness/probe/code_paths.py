@@ -28,7 +28,11 @@ def application(asked: Sequence[str]) -> tuple[str, ...]:
 
 def libraries() -> tuple[str, ...]:
     """Path prefixes of the standard library and of installed packages."""
-    places = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    try:
+        places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    except ImportError:  # a module of its own, which this user may not be able to read
+        installed = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+        places = [str(Path(os.__file__).parent), *installed]
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places if place))
 
 

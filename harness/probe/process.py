@@ -194,9 +194,10 @@ class ProbedProcess:
             return
         from importlib import import_module
 
-        from . import session
         from ..record.probe_config import ProbeConfig
+        from . import code_paths, session
 
+        code_paths.libraries()
         for module in ProbeConfig.parse(self._order).features.values():
             import_module(f"{session.ROOT}.{module}")
 

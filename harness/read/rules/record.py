@@ -40,4 +40,6 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         message = f"the probe failed in {failure.where}, and that part may be missing: {failure.error}"
         if failure.where == "profile" and failure.error.startswith("ModuleNotFoundError: "):
             message = "pyinstrument is not installed in the program's environment; no profile was taken"
-        yield Finding("record", Level.WARNING, message)
+        # Without these parts there is no telling what the loop did.
+        is_essential = failure.where in ("loops", "blocks")
+        yield Finding("record", Level.WARNING, message, invalid=is_essential)
