@@ -69,6 +69,7 @@ class ProbedProcess:
         hooks = PostImportHook()
         hooks.watch("asyncio.events", self._hook_loops)
         hooks.watch("asyncio.base_events", self._hook_tasks)
+        hooks.watch("asyncio.taskgroups", self._hook_groups)
         hooks.watch("uvloop", self._hook_uvloop)
         hooks.watch("opentelemetry.sdk.trace", self._hook_spans)
         watch_frameworks(hooks, self._marks.framework)
@@ -110,6 +111,15 @@ class ProbedProcess:
 
         install_exception_handler(base_events.BaseEventLoop, lambda: self._session)
         install_unawaited(warnings, lambda: self._session)
+
+    def _hook_groups(self, taskgroups: ModuleType) -> None:
+        from .hooks.group_hook import install
+
+        def failed(exc: BaseException) -> None:
+            if (session := self._session) is not None:
+                session.failed("groups", exc)
+
+        install(taskgroups, failed)
 
     def _hook_uvloop(self, uvloop: ModuleType) -> None:
         from .hooks.exception_hook import install_exception_handler

@@ -85,6 +85,23 @@ def task_register() -> WeakSet[Task[Any]] | None:
     return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
 
 
+def groups_leave_requests(taskgroups: ModuleType) -> bool:
+    """Whether a `TaskGroup` takes back its cancellation of its own task only before it waits, not afterwards.
+
+    False for one of an unknown shape.
+    """
+    group = getattr(taskgroups, "TaskGroup", None)
+    done = getattr(getattr(group, "_on_task_done", None), "__code__", None)
+    leaving = getattr(getattr(group, "__aexit__", None), "__code__", None)
+    if done is None or leaving is None or done.co_varnames[:2] != ("self", "task"):
+        return False
+    fields = {"_parent_cancel_requested", "_parent_task", "cancel"}
+    names = leaving.co_names  # in the order of their first use
+    if not fields <= {*done.co_names} or not {"uncancel", "_exiting", "_tasks"} <= {*names}:
+        return False
+    return bool(names.index("uncancel") < names.index("_tasks"))
+
+
 def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
     """Python's function that warns about a coroutine that was never awaited; `None` if there is none."""
     from types import FunctionType

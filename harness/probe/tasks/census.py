@@ -25,6 +25,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
 from ..feature import Feature
+from ..hooks.group_hook import requests_of_groups
 from ..hooks.runtime import why_no_census
 from ..hooks.state import task_state
 from ..hooks.state.task_state import TaskRef
@@ -186,7 +187,8 @@ class Census(Feature):
             return
         if task.done():
             # `task.exception()` would mark the exception as retrieved.
-            if task.cancelling() and not task.cancelled() and task_state.exception(task) is None:
+            asked = task.cancelling() > requests_of_groups(task)
+            if asked and not task.cancelled() and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
                     self._on_swallowed(task)

@@ -413,6 +413,97 @@ def test_a_task_that_ends_well_though_it_was_cancelled_is_noted(tmp_path: Path) 
     )
 
 
+STRUCTURED = """
+    class Shutdown(Exception):
+        pass
+
+    async def stop(event):
+        await event.wait()
+        raise Shutdown
+
+    async def serve():
+        event = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, event.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stop(event))
+                group.create_task(asyncio.sleep(60))
+        except* Shutdown:
+            pass
+
+    async def body():
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stop(event := asyncio.Event()))
+                event.set()
+                await asyncio.sleep(60)
+        except* Shutdown:
+            pass
+
+    async def hurry():
+        try:
+            async with asyncio.timeout(0.02):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            pass
+        try:
+            await asyncio.wait_for(asyncio.sleep(60), 0.02)
+        except TimeoutError:
+            pass
+
+    async def recover():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            asyncio.current_task().uncancel()
+
+    async def scopes():
+        try:
+            import anyio
+        except ImportError:
+            return
+        with anyio.move_on_after(0.02):
+            await anyio.sleep(60)
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep, 60)
+            await anyio.sleep(0.02)
+            group.cancel_scope.cancel()
+
+    async def swallow():
+        await serve()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+    async def main():
+        await serve()
+        tasks = [asyncio.create_task(of()) for of in (serve, serve, body, hurry, recover, scopes{more})]
+        await asyncio.sleep(0.5)
+        for task in tasks[4:]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("version", ["", "3.12", "3.13"])
+def test_what_structured_concurrency_cancels_by_itself_is_not_swallowed(version: str, tmp_path: Path) -> None:
+    """A group left by ``except*``, timeouts, scopes, and a cancellation that is taken back by `uncancel`.
+
+    A task that left such a group before, and swallows a real cancellation then, is found as ever.
+    """
+    python = needs_python(version) if version else sys.executable
+    for name, more in (("clean", ""), ("swallowed", ", swallow")):
+        (folder := tmp_path / name).mkdir()
+        seen = watched(program(STRUCTURED.format(more=more)), folder, python=python)
+        assert (seen.status, seen.stderr) == (0, "")
+
+        messages = [message for _, message, _ in said(seen)]
+        found = ["1 task of swallow swallowed a cancellation: cancelled, but ended normally"]
+        assert messages == (found if more else [])
+
+
 def test_in_debug_mode_the_line_that_made_the_task_is_named(tmp_path: Path) -> None:
     """asyncio knows it then, so it costs nothing more."""
     seen = watched(program(DESTROYED.format(then="kept.clear()")), tmp_path, env={"PYTHONASYNCIODEBUG": "1"})
