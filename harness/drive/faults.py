@@ -16,7 +16,7 @@ from ..record.scenario import PlannedFault
 from . import control
 
 # A server may listen before its workers run a loop.
-LOOP_WITHIN_S = 15.0
+LOOP_WITHIN_S = 10.0
 # A worker may still be importing the program when another one answers, ...
 FOUND_WITHIN_S = 1.0
 # ... and a program may import a module after it has begun to listen.

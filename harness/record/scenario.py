@@ -71,7 +71,11 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["slow-host.2"])]
 Place = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", examples=["package.module:Class.method"])
+    str,
+    Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*(\.([A-Za-z_]\w*|<locals>))*$",
+        examples=["package.module:Class.method"],
+    ),
 ]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", examples=["http://127.0.0.1:8080/"])]
 BackendUrl = Annotated[str, Field(pattern=r"^[a-z]+:", examples=["nats://127.0.0.1:4222"])]

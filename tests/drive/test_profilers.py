@@ -21,6 +21,7 @@ from harness.read.formats import export
 from harness.read.history import load
 from harness.read.samples.sample import stack_samples
 from harness.record.event import ArtefactWritten, Frame, FrameTable, Sampled
+from harness.stacks.ownership import HARNESS
 from tests.support.commanded import COMMAND, WITHOUT_PTRACE, Ended, harness, wait
 
 BUSY = """
@@ -308,15 +309,22 @@ def test_attach_says_that_it_may_not_look_into_a_process(py_spy: None, busy: Pat
 
 
 def test_raw_stacks_become_samples() -> None:
-    """Process, thread and frames; stacks that wait for work are left out, native frames are kept."""
+    """Process, thread and frames, native ones too; stacks that wait for work or are the probe's are left out.
+
+    What a fault does counts for the function that it was planted in.
+    """
     loop = (
         "Runner.run (/lib/asyncio/runners.py:118);BaseEventLoop._run_once (/lib/asyncio/base_events.py:1922)"
     )
+    fault = f"FaultHook.__call__ ({HARNESS}/probe/control/faulty_code.py:1)"
+    serving = f"ControlServer._serve ({HARNESS}/probe/control/server.py:1)"
     text = "\n".join(
         [
             f'process 7:"python a;b.py";thread (7): MainThread;{loop};main (/app/a b.py:5) 30',
             f'process 7:"python x.py";thread (7): MainThread;{loop};E.select (/lib/selectors.py:468) 60',
             'process 7:"python x.py";thread (8): pool_0;_worker (/lib/concurrent/futures/thread.py:81) 90',
+            f"thread (7): MainThread;handle (/app/x.py:1);{fault};_burn ({HARNESS}/record/a.py:9) 5",
+            f"thread (9): 9;Background._run ({HARNESS}/record/hidden_thread.py:1);{serving} 6",
             "thread (0x7F): worker;handle (/app/x.py:1);PyObject_Call 4",
             "not a line of it",
             "",
@@ -327,9 +335,13 @@ def test_raw_stacks_become_samples() -> None:
     assert isinstance(calls, FrameTable)
     assert isinstance(nobody, FrameTable)
     assert calls.frames[-1] == Frame("/app/a b.py", 5, "main")
-    assert nobody.frames[-1] == Frame("", 0, "PyObject_Call")
+    assert nobody.frames == (
+        Frame("/app/x.py", 1, "handle"),
+        Frame("", 0, "PyObject_Call"),
+    )
     assert [(s.pid, s.thread, s.count, s.way) for s in samples if isinstance(s, Sampled)] == [
         (7, "MainThread", 30, "outside"),
+        (0, "MainThread", 5, "outside"),
         (0, "worker", 4, "outside"),
     ]
 

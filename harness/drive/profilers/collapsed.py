@@ -1,7 +1,7 @@
 """Reads py-spy's raw format, collapsed stacks, as samples of the record.
 
 A line is ``process PID:"COMMAND";thread (ID): NAME;FRAME;...;FRAME COUNT``, a frame ``FUNCTION (FILE:LINE)``.
-Stacks of threads that wait for work are dropped, and so are the probe's own.
+Stacks of threads that wait for work are dropped, and so are the probe's own, but not those of faults.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from ...record.event import Event, Frame, FrameTable, Sampled
-from ...stacks.ownership import CodeOwnership
+from ...stacks.ownership import HARNESS, CodeOwnership
 
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
@@ -24,6 +24,8 @@ FIRST = 1 << 32
 IDLE = {("select", "selectors.py"), ("_worker", "thread.py"), ("run", "runners.py"), ("run", "__init__.py")}
 # Recognises the probe's own frames: its replacement of a selector's `select`, and its threads.
 OWNERSHIP = CodeOwnership()
+# The code of injected faults, which acts for the function that calls it.
+_FAULTS = f"{HARNESS}/probe/control/"
 
 
 def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
@@ -33,6 +35,7 @@ def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         pid, thread, frames = _parts(stack)
+        frames = _without_fault(frames)
         if not count.isdigit() or not frames or _is_idle(frames):
             continue
         caller = 0
@@ -60,6 +63,12 @@ def _parts(stack: str) -> tuple[int, str, list[Frame]]:
         else:
             frames.append(Frame("", 0, part))  # native, or of an unknown kind
     return pid, thread, frames
+
+
+def _without_fault(frames: list[Frame]) -> list[Frame]:
+    """The stack down to the function that a fault makes wait or compute, without the code of the fault."""
+    count = next((n for n, frame in enumerate(frames) if frame.file.startswith(_FAULTS)), len(frames))
+    return frames[:count]
 
 
 def _is_idle(frames: list[Frame]) -> bool:
