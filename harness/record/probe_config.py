@@ -8,7 +8,7 @@ from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
 # What a console can be permitted, apart from reading.
-PERMISSIONS = ("cancel", "signal", "repl", "chaos")
+PERMISSIONS = ("cancel", "signal", "slow", "repl", "chaos")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,19 +92,20 @@ def test_a_terminal_has_a_prompt_history_and_completion(
 
 
 def test_ctrl_c_ends_the_command_and_not_the_conversation(
-    console: Consoled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C ends a long-running command with its partial answer, not the session."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    terminal = Terminal([*COMMAND, "attach", str(console.process.pid)], cwd=tmp_path, columns=200)
-    terminal.wait_for("> ")
-    terminal.type("memory --for 60s\r")
-    terminal.wait_for("60 s")
-    terminal.type("\x03")
-    terminal.wait_for("> ")
-    terminal.type("quit\r")
+    with consoled(tmp_path, allow=("slow",)) as running:
+        terminal = Terminal([*COMMAND, "attach", str(running.process.pid)], cwd=tmp_path, columns=200)
+        terminal.wait_for("> ")
+        terminal.type("memory --for 60s\r")
+        terminal.wait_for("60 s")
+        terminal.type("\x03")
+        terminal.wait_for("> ")
+        terminal.type("quit\r")
 
-    assert terminal.ended() == 0
+        assert terminal.ended() == 0
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -49,7 +49,7 @@ PROGRAM = """
         loop = asyncio.get_running_loop()
         line = await loop.run_in_executor(None, sys.stdin.readline)
         print(json.dumps(state()), flush=True)
-        with harness.open_console(allow=("chaos", "repl")) as console:
+        with harness.open_console(allow=("slow", "chaos", "repl")) as console:
             print("open" if await asyncio.to_thread(console.wait_open) else "not open", flush=True)
             await loop.run_in_executor(None, sys.stdin.readline)
             print(json.dumps(state()), flush=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view import loop_choice
@@ -29,7 +29,7 @@ class DebugCommand(Command):
         loop_choice.add_loop_argument(parser)
 
     def needs(self, options: Namespace) -> str:
-        return READS if options.what is None else ACTS
+        return READS if options.what is None else SLOWS
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         view = loop_choice.chosen(process, options.loop)
@@ -41,8 +41,8 @@ class DebugCommand(Command):
         if options.what == "on":
             if loop.get_debug():
                 raise CommandError("debug mode is on already")
-            _switch_on(view, options, process)
             client.send_line("in debug mode, a turn that does little takes up to twenty times as long")
+            _switch_on(view, options, process)
         slow_ms = loop.slow_callback_duration * 1e3
         state = f"on: callbacks over {slow_ms:g} ms are logged" if loop.get_debug() else "off"
         return CommandResult(

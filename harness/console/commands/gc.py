@@ -6,7 +6,7 @@ import gc
 from argparse import ArgumentParser, Namespace
 
 from ...record.clock import monotonic
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..protocol.table import counted
 from ..view import loop_choice
@@ -29,7 +29,7 @@ class GcCommand(Command):
         loop_choice.add_loop_argument(parser)
 
     def needs(self, options: Namespace) -> str:
-        return ACTS if options.what == "collect" else READS
+        return SLOWS if options.what == "collect" else READS
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         return _collect(options, process, client) if options.what == "collect" else _stats()

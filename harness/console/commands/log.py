@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.process import ProcessView
@@ -29,7 +29,7 @@ class LogCommand(Command):
         duration.add_for(parser, DEFAULT_S, LONGEST_S, "restore the level after this time")
 
     def needs(self, options: Namespace) -> str:
-        return READS if options.level is None else ACTS
+        return READS if options.level is None else SLOWS
 
     def candidates(self, process: ProcessView) -> Iterable[str]:
         return [*logging.getLevelNamesMapping(), "reset"]
@@ -55,6 +55,8 @@ class LogCommand(Command):
             if logger.level == level:
                 logger.setLevel(before)
 
+        if level < logger.getEffectiveLevel():
+            client.send_line("each further log record is formatted and written on the thread that logs it")
         what = f"{_level(level)} instead of {_level(before)}"
         with process.changes.changing(name, what, for_s=options.for_s, undo=undo):
             logger.setLevel(level)

@@ -10,7 +10,7 @@ from tracemalloc import Snapshot, StatisticDiff
 
 from ...record.clock import monotonic
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
 from ..view.process import ProcessView
@@ -33,7 +33,7 @@ class MemoryCommand(Command):
         duration.add_for(parser, None, LONGEST_S, "trace allocations for this time")
 
     def needs(self, options: Namespace) -> str:
-        return READS if options.for_s is None else ACTS
+        return READS if options.for_s is None else SLOWS
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.for_s is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ...record.clock import monotonic, monotonic_ns
 from ...record.observation import ArtefactWritten
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..tools.profiler import ConsoleProfiler, Pyinstrument, SpanSampler
@@ -24,6 +24,10 @@ from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
 KINDS = ("sampler", "pyinstrument")
+_COST = {
+    "sampler": "the busy loop's thread stops for some microseconds, 200 times a second",
+    "pyinstrument": "while pyinstrument profiles, a busy loop takes up to three times as long",
+}
 SUFFIXES = {"text": "txt", "html": "html", "speedscope": "speedscope.json", "collapsed": "collapsed.txt"}
 # Rendering a profile of a minute takes some seconds on a busy machine.
 PATIENCE_S = 20.0
@@ -51,7 +55,7 @@ class ProfileCommand(Command):
         loop_choice.add_loop_argument(parser)
 
     def needs(self, options: Namespace) -> str:
-        return READS if options.what is None else ACTS
+        return READS if options.what is None else SLOWS
 
     def candidates(self, process: ProcessView) -> Iterable[str]:
         return ("for", "start", "stop")
@@ -62,7 +66,7 @@ class ProfileCommand(Command):
         if options.what == "stop":
             return _stop(process, client)
         view = loop_choice.chosen(process, options.loop)
-        profile = _begin(options, process, view)
+        profile = _begin(options, process, view, client)
         if options.what == "start":
             return CommandResult(
                 lines=(f"profiling loop {view.number} for at most {options.time:g} s, into {profile.path}",),
@@ -118,8 +122,9 @@ class _Profile:
             self._process.write(ArtefactWritten(monotonic_ns(), self._kind, path, "asked for in the console"))
 
 
-def _begin(options: Namespace, process: ProcessView, view: LoopView) -> _Profile:
+def _begin(options: Namespace, process: ProcessView, view: LoopView, client: CommandClient) -> _Profile:
     profile = _Profile(options.kind, options.format, process, view)
+    client.send_line(_COST[options.kind])
     with process.changes.changing(_NAME, str(profile.path), for_s=options.time, undo=profile.undo):
         process.on_loop(view, profile.begin)
     return profile

@@ -23,7 +23,7 @@ from ...probe.hooks.import_hook import PostImportHook
 from ...record.clock import monotonic_ns
 from ...record.observation import ProbeFailed
 from ..protocol import duration
-from ..protocol.command import ACTS, READS, Command, CommandClient
+from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
 from ..view.loop_view import LoopView
@@ -50,7 +50,7 @@ class RecordCommand(Command):
         )
 
     def needs(self, options: Namespace) -> str:
-        return READS if options.what is None else ACTS
+        return READS if options.what is None else SLOWS
 
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.what == "for":
@@ -65,10 +65,10 @@ class RecordCommand(Command):
 def _open(for_s: float, process: ProcessView, client: CommandClient) -> CommandResult:
     if process.folder is None:
         raise CommandError("this process writes no record: start it with `harness run` or `harness watch`")
+    client.send_line("each synchronous call on a loop's thread now takes some microseconds longer")
     window = _Window(process)
     with process.changes.changing(_NAME, "calls and origins", for_s=for_s, undo=window.close):
         window.open()
-    client.send_line("each synchronous call on a loop's thread now takes some microseconds longer")
     return CommandResult(
         lines=(f"recording every synchronous call, and where coroutines are made, for {for_s:g} s",),
         data={"for_s": for_s, "loops": sorted(window.before)},

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from ..view.process import ProcessView
     from .result import CommandResult
 
-# What a command needs if not a permission: nothing, because it only reads; or an event in the record, because
-# it changes something for a limited time.
-READS, ACTS = "", "acts"
+# What a command needs if not a permission of its own: nothing, because it only reads; an event in the record;
+# or the permission to slow the program down, or to make its log longer, for a limited time.
+READS, ACTS, SLOWS = "", "acts", "slow"
 
 
 class CommandClient(Protocol):

@@ -18,7 +18,7 @@ def tasks_service(
 ) -> Iterator[Consoled]:
     """One program for all tests of a module."""
     folder = tmp_path_factory.mktemp("service")
-    with consoled(folder, program=TASKS, loop=request.param, allow=("repl", "chaos")) as running:
+    with consoled(folder, program=TASKS, loop=request.param, allow=("slow", "repl", "chaos")) as running:
         yield running
         assert running.events(ProbeFailed) == []
 

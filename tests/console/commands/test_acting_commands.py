@@ -19,6 +19,7 @@ from harness.record.event import (
     FaultUndone,
     ProbeFailed,
 )
+from harness.record.probe_config import PERMISSIONS
 from tests.support.commanded import wait
 from tests.support.console_programs import done, refused
 from tests.support.consoled import Consoled, consoled, is_alive
@@ -83,7 +84,6 @@ PROGRAM = """
 
     RUN
 """
-EVERYTHING = ("cancel", "signal", "repl", "chaos")
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
@@ -92,7 +92,7 @@ def service(
 ) -> Iterator[Consoled]:
     """One program for all tests of the module; its console has every permission."""
     folder = tmp_path_factory.mktemp("service")
-    with consoled(folder, program=PROGRAM, loop=request.param, allow=EVERYTHING) as running:
+    with consoled(folder, program=PROGRAM, loop=request.param, allow=PERMISSIONS) as running:
         yield running
         # No test made the probe itself fail.
         assert running.events(ProbeFailed) == []
@@ -453,6 +453,13 @@ def test_a_window_closes_by_itself(service: Consoled) -> None:
         ("faults inject call.fail --in __main__:fetch", "chaos"),
         ("faults heal", "chaos"),
         ("repl 1", "repl"),
+        ("debug on", "slow"),
+        ("debug off", "slow"),
+        ("log DEBUG shop", "slow"),
+        ("gc collect", "slow"),
+        ("memory --for 1s", "slow"),
+        ("profile for 1s", "slow"),
+        ("record for 1s", "slow"),
         ("aiomonitor cancel 1", "cancel"),
         ("aiomonitor ca 1", "cancel"),
         ("aiomonitor signal USR1", "signal"),
@@ -471,22 +478,40 @@ def read_only(tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None)
         yield running
 
 
-def test_what_changes_something_is_in_the_record(read_only: Consoled) -> None:
-    """Commands that change something are recorded even without a permission; those that read are not."""
-    for line in (
-        "log DEBUG shop --for 100ms",
-        "debug",
-        "gc",
-        "gc collect",
-        "faults",
-        "log",
-        "signal",
-        "memory",
-    ):
-        read_only.ask(line)
+@pytest.fixture(scope="module")
+def slowed(tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None) -> Iterator[Consoled]:
+    with consoled(tmp_path_factory.mktemp("service"), program=PROGRAM, allow=("slow",)) as running:
+        yield running
 
-    def lines() -> list[str] | None:
-        done = [event.line for event in read_only.events(ConsoleAudited) if event.outcome == "done"]
-        return done if "gc collect" in done else None
 
-    assert wait(lines) == ["log DEBUG shop --for 100ms", "gc collect"]
+@pytest.mark.parametrize(
+    ("line", "cost"),
+    [
+        ("debug on --for 100ms", "a turn that does little takes up to twenty times as long"),
+        ("log DEBUG shop --for 100ms", "each further log record is formatted and written"),
+        ("gc collect", "every thread of the process is stopped"),
+        ("memory --for 50ms", "each is slower, and the end stops every thread"),
+        ("profile for 50ms", "the busy loop's thread stops for some microseconds"),
+        ("record for 50ms", "takes some microseconds longer"),
+    ],
+)
+def test_what_slows_the_program_says_so_before_it_begins(slowed: Consoled, line: str, cost: str) -> None:
+    """The cost is the first line of the answer, ahead of the result."""
+    with slowed.connect() as client:
+        client.send(json.dumps({"line": line, "talks": True}) + "\n")
+        shown = client.wait_for(cost)
+
+    assert shown.count("\n") <= 1, "something came before it"
+
+
+def test_what_changes_something_is_in_the_record(tmp_path: Path) -> None:
+    """Commands that change something are recorded; those that read are not."""
+    with consoled(tmp_path, program=PROGRAM, allow=("slow",)) as service:
+        for line in ("log DEBUG shop --for 100ms", "debug", "gc", "gc collect", "faults", "log", "memory"):
+            service.ask(line)
+
+        def lines() -> list[str] | None:
+            done = [event.line for event in service.events(ConsoleAudited) if event.outcome == "done"]
+            return done if "gc collect" in done else None
+
+        assert wait(lines) == ["log DEBUG shop --for 100ms", "gc collect"]

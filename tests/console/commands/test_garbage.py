@@ -39,7 +39,7 @@ ASKED = 10
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, runtime_of_module: None) -> Iterator[Consoled]:
     """One program for all tests of the module."""
-    with consoled(tmp_path_factory.mktemp("service"), allow=("repl",)) as running:
+    with consoled(tmp_path_factory.mktemp("service"), allow=("slow", "repl")) as running:
         yield running
 
 
