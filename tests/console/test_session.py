@@ -6,10 +6,11 @@ import json
 import random
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from harness.console.protocol import registry
 from harness.console.server.connection import LINE_BYTES
 from harness.console.server.listener import TRIES_PER_S, WRONG_S
 from harness.console.server.server import CLIENTS
-from harness.record.event import ConsoleAudited, ConsoleCounted
+from harness.record.event import ConsoleAudited, ConsoleCounted, ConsoleOpened
 from tests.console.conftest import Ask
 from tests.support.commanded import Terminal, wait
 from tests.support.consoled import Consoled, consoled, is_alive
@@ -241,6 +242,31 @@ def test_http_is_cut_off_without_an_answer(anywhere: Consoled) -> None:
         assert client.rest() == b""
     assert wait(lambda: "refused: HTTP" in outcomes(anywhere))
     assert anywhere.request("help")["ok"]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-1], lambda t: t[:4], lambda t: t + "x", lambda t: t.upper(), str]
+)
+def test_only_the_whole_token_is_one(anywhere: Consoled, change: Callable[[str], str]) -> None:
+    """A part of it, and one with more after it, are wrong; the token itself is the control."""
+    token = anywhere.card.token
+    with anywhere.connect(tcp=True) as client:
+        client.send(f"{change(token)}\nquit\n")
+        answer = client.rest()
+
+    assert answer.startswith(b"wrong token") == (change(token) != token)
+
+
+def test_nobody_else_can_reach_the_console(anywhere: Consoled) -> None:
+    """Socket and card are for their owner alone, and the port listens on loopback only."""
+    opened = wait(lambda: anywhere.events(ConsoleOpened))[0]
+    addresses = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()]
+
+    for path in (anywhere.card.socket, opened.card):
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600, path
+    assert {address for address in addresses if address.endswith(f":{opened.port:04X}")} == {
+        f"0100007F:{opened.port:04X}"  # 127.0.0.1
+    }
 
 
 def test_a_token_cannot_be_guessed(anywhere: Consoled) -> None:

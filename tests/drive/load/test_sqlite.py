@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,9 +18,12 @@ import pytest
 
 from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, Event, LoadEnded, Sent, SpanEnded
+from tests.support.commanded import wait
 from tests.support.driven import driven
-from tests.support.recorded import of_kind
+from tests.support.process import Piped
+from tests.support.recorded import of_kind, recorded
 
+DRIVER = "harness.drive.load.driver"
 TABLE = """
 CREATE TABLE message (
     id TEXT PRIMARY KEY, body TEXT NOT NULL, headers TEXT NOT NULL,
@@ -140,6 +144,27 @@ async def test_completions_are_neither_lost_nor_doubled(database: Path, events: 
     assert all(c.ok for c in completed)
     assert all(abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) < 0.01 for c in completed)
     assert [over.offered for over in of_kind(record, LoadEnded)] == [400]
+
+
+def test_a_driver_that_was_stopped_sent_late(database: Path, events: Path) -> None:
+    """A message is sent at or after its due time; those due while the driver did not run are late."""
+    asked = order(database, events, rate_per_s=100, duration_s=2, drain_s=0)
+    with Piped([sys.executable, "-m", DRIVER], stdin=subprocess.PIPE, text=True) as driver:
+        driver.stdin.write(asked.to_json())
+        driver.stdin.close()
+        wait(lambda: recorded(events, Sent))
+        driver.send_signal(signal.SIGSTOP)
+        stopped_ns = time.monotonic_ns()
+        time.sleep(0.3)  # for so long the driver cannot send
+        started_ns = time.monotonic_ns()
+        driver.send_signal(signal.SIGCONT)
+        assert driver.wait(20) == 0
+    sent = recorded(events, Sent)
+    in_the_stop = [one for one in sent if stopped_ns < one.intended_ns < started_ns]
+
+    assert all(one.sent_ns >= one.intended_ns for one in sent)
+    assert len(in_the_stop) >= 20
+    assert all(one.sent_ns >= started_ns for one in in_the_stop)
 
 
 async def test_rows_of_one_instant_in_two_transactions_are_all_seen(database: Path, events: Path) -> None:
