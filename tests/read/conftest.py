@@ -304,12 +304,9 @@ def full(record: Record, look: Look) -> Full:
         dice = random.Random(7)
         block_times = [6 + index * 6.0 / max(blocks, 1) for index in range(blocks)]
         made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
-        made.write(
-            "runner",
-            event.FaultInjected(
-                made.at(5.5), "stuck-sdk", "block.sleep", "time.sleep(0.3) in shop.hosts:Host.restart"
-            ),
-        )
+        if blocks:  # a fault that never takes effect makes a run invalid
+            detail = "time.sleep(0.3) in shop.hosts:Host.restart"
+            made.write("runner", event.FaultInjected(made.at(5.5), "stuck-sdk", "block.sleep", detail))
         made.loop(turns_ms=[0.4] * 4000 + [2.0] * 200 + [301.0] * blocks)
         _load(made, dice, block_times, hostile)
         busy, longest = 0, 0
@@ -353,7 +350,8 @@ def full(record: Record, look: Look) -> Full:
                 watched_ns=290_000_000,
             )
         if end:
-            made.write("runner", event.FaultUndone(made.at(12.5), "stuck-sdk", blocks))
+            if blocks:
+                made.write("runner", event.FaultUndone(made.at(12.5), "stuck-sdk", blocks))
             made.write("runner", event.LedgerTaken(made.at(19.5), 1200, 1196, 9, 9, 0, 0, 4, 0, 0, 1.4))
             made.write("target", event.ProbeClosed(made.at(19.6), 4205, 310.0, 40_000_000, 2_600_000_000, 0))
             made.ended()

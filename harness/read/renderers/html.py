@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import gzip
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path, PurePath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -41,6 +42,8 @@ OCCURRENCES = 4
 SHADES = 20
 # The frames shown of a deep stack: the outer ones show how the inner ones were reached.
 OUTER, INNER = 6, 24
+# Fewer frames of libraries in a row are shown as they are.
+LEAST_FOLDED = 2
 # Bounds on the stacks of the timeline: lines in total, and letters per name.
 LINES, LETTERS = 1_000, 80
 LIMITS = {
@@ -66,12 +69,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class BlockerRow:
-    """One line of a stack; without a frame it stands for the *skipped* ones."""
+    """One line of a stack; without a frame it stands for those *skipped*, or those *folded* into it."""
 
     frame: Frame | None
     own: bool = False
     blamed: bool = False
     skipped: int = 0
+    folded: tuple[BlockerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +206,22 @@ def _stack(block: Block) -> list[BlockerRow]:
     blamed = (block.file, block.line, block.function)
     own = frozenset(block.own)
     rows = [BlockerRow(frame, i in own, tuple(frame) == blamed) for i, frame in enumerate(block.stack)]
+    rows = list(_folded(rows))
     if len(rows) <= OUTER + INNER:
         return rows
     return [*rows[:OUTER], BlockerRow(None, skipped=len(rows) - OUTER - INNER), *rows[-INNER:]]
+
+
+def _folded(rows: list[BlockerRow]) -> Iterator[BlockerRow]:
+    """The rows with those of libraries folded, but for what the program called last."""
+    last = max((n for n, row in enumerate(rows) if row.own or row.blamed), default=-1)
+    kept = [row.own or row.blamed or n >= last for n, row in enumerate(rows)]
+    for shown, run in groupby(zip(kept, rows, strict=True), key=lambda pair: pair[0]):
+        found = tuple(row for _, row in run)
+        if shown or len(found) < LEAST_FOLDED:
+            yield from found
+        else:
+            yield BlockerRow(None, skipped=len(found), folded=found)
 
 
 def _sampled(icicle: FlameGraph | None) -> dict[str, list[tuple[float, Called, list[str]]]]:

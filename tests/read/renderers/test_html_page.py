@@ -98,6 +98,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    # A window that is not shown has no focus otherwise, and its elements hear of none.
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     yield driver
     driver.quit()
 
@@ -262,23 +264,73 @@ def test_samples_are_filtered_by_thread_span_task_and_name(opened: Open, sampled
         field.value = [...field.options].find(option => option.textContent === text).value;
         field.dispatchEvent(new Event("change", { bubbles: true }));
     """
-    on_loop = ["everything: 900 ms", "handle service.py:32", "restart hosts.py:33", "check hosts.py:34"]
+    on_loop = ["everything: 900 ms", "100 % handle service.py:32"]
+    on_loop += ["67 % restart hosts.py:33", "33 % check hosts.py:34"]
 
     assert page.run(BOXES) == on_loop
     page.run(choose, "thread", "off the loop")
-    assert page.run(BOXES) == ["everything: 100 ms", "handle service.py:32"]
+    assert page.run(BOXES) == ["everything: 100 ms", "100 % handle service.py:32"]
     page.run(choose, "thread", "all loops")
     page.run(choose, "span", "restart host")
-    assert page.run(BOXES) == ["everything: 600 ms", "handle service.py:32", "restart hosts.py:33"]
+    assert page.run(BOXES) == [
+        "everything: 600 ms",
+        "100 % handle service.py:32",
+        "100 % restart hosts.py:33",
+    ]
     page.run(choose, "span", "all")
     page.run(choose, "coroutine", "Health.beat")
-    assert page.run(BOXES) == ["everything: 300 ms", "handle service.py:32", "check hosts.py:34"]
+    assert page.run(BOXES) == ["everything: 300 ms", "100 % handle service.py:32", "100 % check hosts.py:34"]
     page.run(choose, "coroutine", "all")
     page.driver.find_element("name", "search").send_keys("check")
     assert page.run(
         "return [...document.querySelectorAll('#icicle-view .found')].map(box => box.textContent)"
-    ) == ["check hosts.py:34"]
+    ) == ["33 % check hosts.py:34"]
+    assert page.run("return document.querySelector('#icicle-filter output').textContent") == (
+        "900 ms, 1 found, 33.3 %"
+    )
     assert page.run(BOXES) == on_loop
+
+
+def test_what_a_library_calls_is_folded(opened: Open, record: Record, look: Look) -> None:
+    """Only the call into it is shown, with all its time, and the program's own code that it calls."""
+    made = record()
+    made.loop()
+    calls = (
+        "lib/json/__init__.py:299 loads",
+        "lib/json/decoder.py:340 decode",
+        "lib/json/decoder.py:353 raw",
+    )
+    made.blocked(1, 300, [look("cart.py:7 load", *calls), look("cart.py:7 load", *calls, "cart.py:9 hook")])
+    made.ended()
+    page = opened(made)
+    names = BOXES.replace("box.textContent", "box.textContent.split(' ').at(-2)")
+    switch = "document.querySelector('#icicle-filter [name=folded]').click()"
+
+    assert page.run(names)[1:] == ["load", "loads", "hook"]
+    assert page.run(BOXES)[2].startswith("100 % loads")
+    page.run(switch)
+    assert page.run(names)[1:] == ["load", "loads", "decode", "raw", "hook"]
+    page.run(switch)
+    assert page.run(names)[1:] == ["load", "loads", "hook"]
+    assert page.complaints() == []
+
+
+def test_the_sections_stay_in_reach(opened: Open, full: Full) -> None:
+    """Their links are at the top of the window wherever one reads, and do not cover where they lead."""
+    page = opened(full())
+    page.run("document.querySelector(\"nav a[href='#figures']\").click()")
+    page.wait("return scrollY > 1000 && document.querySelector('nav').getBoundingClientRect().top === 0")
+
+    assert page.wait(
+        """const nav = document.querySelector('nav').getBoundingClientRect();
+        const heading = document.getElementById('figures').getBoundingClientRect();
+        return heading.top >= nav.bottom - 1 && heading.top < innerHeight;"""
+    )
+    named = page.run(
+        "const tag = link => document.querySelector(link.hash)?.tagName;"
+        "return [...document.querySelectorAll('nav a')].map(tag)"
+    )
+    assert set(named) == {"H2"}
 
 
 def test_samples_are_reached_by_keyboard(opened: Open, sampled: Recording) -> None:
@@ -288,9 +340,9 @@ def test_samples_are_reached_by_keyboard(opened: Open, sampled: Recording) -> No
     page = opened(sampled)
     page.run("document.querySelector('#icicle-view [tabindex=\"0\"]').focus()")
     page.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT)
-    assert page.run("return document.activeElement.textContent") == "check hosts.py:34"
+    assert page.run("return document.activeElement.textContent") == "33 % check hosts.py:34"
     page.press(Keys.ENTER)
-    assert page.run(BOXES) == ["everything: 900 ms", "handle service.py:32", "check hosts.py:34"]
+    assert page.run(BOXES) == ["everything: 900 ms", "100 % handle service.py:32", "33 % check hosts.py:34"]
     page.press(Keys.ESCAPE)
     assert len(page.run(BOXES)) == 4
 

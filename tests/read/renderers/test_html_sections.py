@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -154,3 +155,22 @@ def test_a_page_that_would_be_too_large_goes_without_its_large_parts(
     assert found == [[False, True, True], [False, False, True], [False, False, False]]
     assert smaller.count("because the page would be too large") == 2
     assert "because the page would be too large" not in whole
+
+
+def test_frames_of_libraries_are_folded(record: Record, look: Look) -> None:
+    """Those around the program's own; the call in progress and the line to blame are always shown."""
+    made = record()
+    made.loop()
+    calls = ("cart.py:7 load", "lib/json/__init__.py:299 loads", "lib/json/decoder.py:340 decode")
+    made.blocked(1, 300, [look(*calls, "cart.py:9 hook", *calls[1:])])
+    made.ended()
+    page = render(made.document(), "html")
+    body = page.partition('<ol class="stack">')[2].partition("<h4>Context")[0]
+    folded = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", body, re.DOTALL)
+
+    assert [summary for summary, _ in folded] == ["3 frames of libraries", "2 frames of libraries"]
+    assert "BaseEventLoop._run_once" in folded[0][1]
+    bare = re.sub(r"<details>.*?</details>", "", body, flags=re.DOTALL)
+    assert re.findall(r"<li class=\"\w*\"><span>([^<]+)</span>", bare) == [
+        *("&lt;module&gt;", "load", "hook", "loads", "decode")
+    ]

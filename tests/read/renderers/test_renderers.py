@@ -65,10 +65,11 @@ def quiet(record: Record) -> Report:
     return made.document()
 
 
-def shown(document: Report, *, width: int = 120, report: Path | None = None) -> str:
-    """What the terminal shows, without colours."""
+def shown(document: Report, *, width: int | None = None, report: Path | None = None) -> str:
+    """What a terminal of that width shows, without colours; without a width, what a pipe gets."""
     out = io.StringIO()
-    terminal.show(document, Console(file=out, width=width), report=report)
+    console = Console(file=out, width=width, force_terminal=width is not None, color_system=None)
+    terminal.show(document, console, report=report)
     return out.getvalue()
 
 
@@ -187,7 +188,7 @@ def test_the_terminal_shows_what_it_rests_on(full: Full, tmp_path: Path) -> None
     """The blockers, load and loop, each expectation with its value, the overhead, where the report is."""
     text = shown(full().document(), report=tmp_path / "report.html")
 
-    assert "301 ms     115  socket.SocketIO.readinto <- Host.restart " in text
+    assert "301 ms     115  socket.SocketIO.readinto <- Host.restart\n" in text
     through = "through Client.reboot (vendorsdk/client.py:210)"
     where = f"waiting for a socket at hosts.py:41 {through} in span restart host"
     assert where in " ".join(text.split())

@@ -6,9 +6,27 @@ const icicle = (name, data, kind) => {
   const HEIGHT = 20, THINNEST = 0.0025;
   // Narrower boxes get no text, because a truncated number would be wrong.
   const LEGIBLE = 0.03;
-  const ROOM = 100, CRUMBS = 0.05, SOME = 5;
-  const children = Array.from({ length: data.callers.length + 1 }, () => []);
-  data.callers.forEach((caller, index) => children[caller].push(index + 1));
+  const ROOM = 100, CRUMBS = 0.05, SOME = 5, SIGN = 12, FILES = 5;
+  const lineOf = call => data.lines[data.called[call - 1]];
+  // Of a library that is folded, only the call into it is shown. *parents* has the caller of each call that is shown.
+  let children = [], parents = [];
+  const arranged = () => {
+    const folded = form.elements.folded.checked, calls = data.callers.length + 1;
+    const isShown = call => !call || !folded || lineOf(call)[2] || !data.callers[call - 1] || lineOf(data.callers[call - 1])[2];
+    children = Array.from({ length: calls }, () => []);
+    parents = new Array(calls).fill(0);
+    for (let call = 1; call < calls; call++) {
+      const caller = data.callers[call - 1];
+      parents[call] = isShown(caller) ? caller : parents[caller];
+      if (isShown(call)) children[parents[call]].push(call);
+    }
+  };
+  const fileNumbers = new Map();
+  const fileOf = ([, where]) => {
+    const file = where.replace(/:\d+$/, "");
+    if (!fileNumbers.has(file)) fileNumbers.set(file, fileNumbers.size % FILES);
+    return `file-${fileNumbers.get(file)}`;
+  };
   // For each value of a row its sum by call, and the width of each call.
   let sums = [], spent = [], above = 0, skipped = null;
   const valuesOf = call => sums.map(sum => sum[call]);
@@ -24,28 +42,28 @@ const icicle = (name, data, kind) => {
 
   const counted = () => {
     const chosen = Object.fromEntries(["thread", "span", "coroutine"].map(name => [name, form.elements[name].value]));
-    sums = kind.adds.map(() => new Float64Array(children.length));
+    sums = kind.adds.map(() => new Float64Array(data.callers.length + 1));
     for (const [thread, coroutine, span, call, ...values] of data.rows) {
       const meant = chosen.thread === "loop" ? data.threads[thread].on_loop : chosen.thread === "off" ? !data.threads[thread].on_loop : +chosen.thread === thread;
       if (meant && (!chosen.span || +chosen.span === span) && (!chosen.coroutine || +chosen.coroutine === coroutine)) values.forEach((value, index) => { sums[index][call] += value; });
     }
     kind.adds.forEach((adds, index) => {
-      for (let call = children.length - 1; adds && call > 0; call--) sums[index][data.callers[call - 1]] += sums[index][call];
+      for (let call = data.callers.length; adds && call > 0; call--) sums[index][data.callers[call - 1]] += sums[index][call];
     });
     spent = Float64Array.from(sums[0], (_, call) => kind.width(valuesOf(call)));
   };
 
   const calleesOf = call => children[call].filter(callee => spent[callee]).sort((a, b) => spent[b] - spent[a]);
   const sumOf = calls => calls.reduce((sum, call) => sum + spent[call], 0);
-  const lineOf = call => data.lines[data.called[call - 1]];
   const searched = () => form.elements.search.value.trim().toLowerCase();
   const found = call => searched() && (lineOf(call)[0] + " " + lineOf(call)[1]).toLowerCase().includes(searched());
 
   const place = (made, depth, left, width) => Object.assign(made.style, { left: left * 100 + "%", width: width * 100 + "%", top: depth * HEIGHT + "px" });
   const box = (call, depth, left, width) => {
     const [name, where, own] = call ? lineOf(call) : ["everything", "", false];
-    const made = element("div", { tabIndex: -1, textContent: width < LEGIBLE ? kind.sign(valuesOf(call)) : kind.label(call ? `${name} ${where}` : "everything", valuesOf(call), !call) });
-    made.className = [own ? "own" : "", kind.tone(valuesOf(call)), call && found(call) ? "found" : ""].join(" ").trim();
+    const thin = width < LEGIBLE, sign = width * view.clientWidth >= SIGN ? kind.sign(valuesOf(call)) : "";
+    const made = element("div", { tabIndex: -1, textContent: thin ? sign : kind.label(call ? `${name} ${where}` : "everything", valuesOf(call), call ? spent[call] / spent[0] : null) });
+    made.className = [own ? kind.byFile ? `own ${fileOf(lineOf(call))}` : "own" : "", kind.tone(valuesOf(call)), call && found(call) ? "found" : "", thin ? "thin" : ""].filter(Boolean).join(" ");
     made.style.setProperty("--strength", kind.strength(valuesOf(call), valuesOf(0)));
     place(made, depth, left, width);
     made.setAttribute("role", "treeitem");
@@ -70,7 +88,7 @@ const icicle = (name, data, kind) => {
 
   const draw = focused => {
     const boxes = [], path = [];
-    for (let call = above; call; call = data.callers[call - 1]) path.unshift(call);
+    for (let call = above; call; call = parents[call]) path.unshift(call);
     [0, ...path].forEach((call, depth) => boxes.push(box(call, depth, 0, 1)));
     let deepest = path.length;
     const below = (call, depth, left, width) => {
@@ -100,9 +118,22 @@ const icicle = (name, data, kind) => {
     const first = boxes.find(one => +one.dataset.call === (focused ?? above)) || boxes[0];
     first.tabIndex = 0;
     if (focused !== undefined) first.focus();
-    const matching = searched() ? boxes.filter(one => one.classList.contains("found")).length : null;
-    form.querySelector("output").textContent = kind.brief(valuesOf(0)) + (matching === null ? "" : `, ${matching} found`);
+    form.querySelector("output").textContent = kind.brief(valuesOf(0)) + (searched() ? `, ${matching()}` : "");
     show(above);
+  };
+
+  // How many calls match the search, drawn or not, and their share; a call inside another one counts once.
+  const matching = () => {
+    let count = 0, share = 0;
+    const inside = new Array(parents.length).fill(false);
+    for (let call = 1; call < parents.length; call++) {
+      if (!children[parents[call]].includes(call)) continue;
+      const matches = spent[call] > 0 && found(call);
+      if (matches) count++;
+      if (matches && !inside[parents[call]]) share += spent[call];
+      inside[call] = inside[parents[call]] || matches;
+    }
+    return `${count} found, ${(share / (spent[0] || 1) * 100).toFixed(1)} %`;
   };
 
   const show = call => {
@@ -130,7 +161,7 @@ const icicle = (name, data, kind) => {
     const same = [...view.querySelectorAll(`[aria-level="${level}"]`)], index = same.indexOf(at);
     const shown = number => view.querySelector(`[data-call="${number}"]`);
     const next = {
-      ArrowUp: () => at.dataset.caller ? shown(at.dataset.caller) : call && shown(data.callers[call - 1]),
+      ArrowUp: () => at.dataset.caller ? shown(at.dataset.caller) : call && shown(parents[call]),
       ArrowDown: () => at.dataset.call && (calleesOf(call).map(shown).find(Boolean) || view.querySelector(`[data-caller="${call}"]`)),
       ArrowLeft: () => same[index - 1],
       ArrowRight: () => same[index + 1],
@@ -143,7 +174,7 @@ const icicle = (name, data, kind) => {
     } else return;
     event.preventDefault();
   });
-  const filtered = () => { [above, skipped] = [0, null]; counted(); draw(); };
+  const filtered = () => { [above, skipped] = [0, null]; arranged(); counted(); draw(); };
   form.addEventListener("change", filtered);
   form.elements.search.addEventListener("input", () => draw());
   form.addEventListener("submit", event => event.preventDefault());

@@ -3,11 +3,12 @@
 {
   const time = {
     adds: [true],
+    byFile: true,
     width: ([ms]) => ms,
     tone: () => "",
     sign: () => "",
     strength: () => 0,
-    label: (name, values, isAll) => isAll ? `${name}: ${time.brief(values)}` : name,
+    label: (name, values, share) => share === null ? `${name}: ${time.brief(values)}` : `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} % ${name}`,
     brief: ([ms]) => duration(ms),
     whole: () => "",
     details: (values, itself, whole) => `${time.brief(values)}, ${(values[0] / whole[0] * 100).toFixed(1)} % of what is shown; ${time.brief(itself)} by itself`,

@@ -33,8 +33,8 @@
     });
     marks.forEach((mark, index) => {
       const stall = stalls.stalls[index], from = chart.valToPos(stall.at_s, "x"), to = chart.valToPos(stall.at_s + stall.held_ms / 1000, "x");
-      mark.style.left = from + "px";
-      mark.style.width = to - from + "px";
+      mark.style.left = Math.max(0, from) + "px";
+      mark.style.width = Math.min(width, to) - Math.max(0, from) + "px";
       mark.style.height = chart.over.clientHeight - chart.valToPos(stall.held_ms, "ms") + "px";
       mark.style.visibility = to < 0 || from > width ? "hidden" : "visible";
     });
@@ -62,6 +62,11 @@
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
+    ctx.fillStyle = colour("--block");
+    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textAlign = "right";
+    ctx.textBaseline = "bottom";
+    ctx.fillText(`limit ${duration(data.limit_ms)}`, bbox.left + bbox.width - 4, y - 2);
     ctx.restore();
   };
 
@@ -72,7 +77,7 @@
       title: lane.title,
       width: box.clientWidth,
       height: last ? 148 : 132,
-      padding: [8, 18, 0, 0],
+      padding: [8, 4, 0, 0],
       cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false }, points: { size: 5 } },
       legend: { live: true, markers: { stroke: (_, index) => `var(${lane.series[index - 1].tone})`, fill: (_, index) => lane.series[index - 1].style === "area" ? `var(${lane.series[index - 1].tone})` : "none" } },
       scales: {
@@ -84,6 +89,8 @@
       axes: [
         { ...axis, size: last ? 26 : 6, values: (_, splits) => splits.map(value => last ? value + " s" : "") },
         { ...axis, scale: unit, size: 56, space: 36, values: (_, splits) => splits.map(value => unit === "ms" ? duration(value) : String(value)) },
+        // The scale of the busy share, beside which the other lanes keep the same room.
+        { ...axis, scale: first ? "share" : unit, side: 1, size: 44, grid: { show: false }, splits: first ? () => [0, 0.5, 1] : undefined, values: (_, splits) => splits.map(value => first ? format.share(value) : "") },
       ],
       series: [
         { label: "at", value: (_, value) => value == null ? "–" : value.toFixed(2) + " s" },
