@@ -36,6 +36,18 @@ def test_a_thread_that_held_the_gil_while_the_loop_was_due_is_blamed(made: Recor
     ]
 
 
+def test_the_innermost_own_function_of_the_thread_that_held_the_gil_is_blamed(made: Recording) -> None:
+    """Not the function that called it, nor the library that it calls."""
+    own = (Frame("/srv/shop/report.py", 7, "make"), Frame("/srv/shop/report.py", 31, "to_decimal"))
+    stack = (LIBRARY, *own, Frame("/usr/lib/python3.12/decimal.py", 5, "quantize"))
+    made.blocked(
+        4.0, 300, woke_ns=made.at(4.299), others=(OtherThread("worker", stack, 500 * MS, 90 * MS, "running"),)
+    )
+
+    block = made.only_block()
+    assert (block.function, block.line, block.cause) == ("to_decimal", 31, "gil")
+
+
 @pytest.mark.parametrize(
     "bystander",
     [
