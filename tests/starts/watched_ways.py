@@ -68,7 +68,7 @@ def mark(way: Way) -> str:
 
 def line(way: Way) -> str:
     """The line for the shell, with the mark."""
-    text = way.line if "{name}" in way.line else f"{way.line} {{name}}"
+    text = way.line if "{name}" in way.line or not way.marked else f"{way.line} {{name}}"
     return text.replace("{name}", mark(way))
 
 

@@ -127,6 +127,7 @@ class Way:
     why_not: str = WATCHED  # a pattern of the reason; "" if its block must be found
     entered_by: str = ""
     needs: str = ""  # a variable that must have a value, or "root"
+    marked: bool = True  # the program bears a further argument
     prints: bool = True  # "done", and nothing on stderr
 
 

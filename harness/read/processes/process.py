@@ -116,6 +116,9 @@ def _figures(history: History, program: Program) -> ProcessFigures:
         python = [known.python]
     outlived = not has_ended(history, program)
     text = why.text if why is not None else None
+    may_have_looped = why is not None and why.may_have_looped
+    if why is not None and outlived and program.is_entered and not program.loops:
+        text, may_have_looped = "no event loop had begun in it", True
     return ProcessFigures(
         pid=program.pid,
         parent=program.parent,
@@ -132,6 +135,6 @@ def _figures(history: History, program: Program) -> ProcessFigures:
         started_s=seconds(history.since_start_ns(max(program.since_ns, history.run.started_ns))),
         ended_s=seconds(history.since_start_ns(program.until_ns)) if program.until_ns else None,
         outlived=outlived,
-        may_have_looped=why is not None and why.may_have_looped,
+        may_have_looped=may_have_looped,
         remedy=why.remedy if why is not None else "",
     )
