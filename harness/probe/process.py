@@ -9,19 +9,26 @@ from __future__ import annotations
 import os
 import sys
 
-from .hooks import launch_hook
-from .hooks.builtin_shim import BuiltinShim, hide_frame
-from .hooks.framework_hook import watch_frameworks
+from .hooks import hook
+from .hooks.hook import Hook
 from .hooks.import_hook import PostImportHook
+from .hooks.process import launch_hook
+from .hooks.process.framework_hook import watch_frameworks
+from .hooks.process.process_hook import around_fork, before_calls
 from .process_marks import ProcessMarks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from types import FrameType, ModuleType
+    from typing import Any
 
     from .calls.interception import Interception
     from .session import ProbeSession
+
+
+# The parts without which no loop is watched.
+_NEEDED = ("entry", "imports", "loops")
 
 
 class _ForkIsFine:
@@ -66,33 +73,55 @@ class ProbedProcess:
 
     def enter(self) -> None:
         """Wait for asyncio, uvloop and OpenTelemetry to be imported, and for the process to fork or end."""
+        hook.listen(self)
+        # One by one: an error in one of them leaves the others.
+        for step in (self._watch_imports, self._watch_forks, self._watch_ends, self._watch_users):
+            Hook("entry").guarded(step)()
+
+    def hook_failed(self, where: str, error: str) -> None:
+        """Mark the process if loops cannot be observed; the session records other errors once it opens."""
+        if where in _NEEDED:
+            self._marks.unable(f"the probe failed in {where}: {error}")
+
+    def left_out(self, part: str, reason: str) -> None:
+        """Mark the process if loops cannot be observed."""
+        if part in _NEEDED:
+            self._marks.unable(reason)
+
+    def _watch_imports(self) -> None:
         hooks = PostImportHook()
-        hooks.watch("asyncio.events", self._hook_loops)
-        hooks.watch("asyncio.base_events", self._hook_tasks)
-        hooks.watch("asyncio.taskgroups", self._hook_groups)
-        hooks.watch("uvloop", self._hook_uvloop)
-        hooks.watch("opentelemetry.sdk.trace", self._hook_spans)
-        watch_frameworks(hooks, self._marks.framework)
+        hooks.watch("asyncio.events", "loops", self._hook_loops)
+        hooks.watch("asyncio.events", "signals", self._hook_signals)
+        hooks.watch("asyncio.base_events", "lost exceptions", self._hook_tasks)
+        hooks.watch("asyncio.taskgroups", "groups", self._hook_groups)
+        hooks.watch("uvloop", "lost exceptions", self._hook_uvloop)
+        hooks.watch("opentelemetry.sdk.trace", "spans", self._hook_spans)
+        Hook("other frameworks").guarded(watch_frameworks)(hooks, self._marks.framework)
         if "\ncalls=" in self._order:
-            self._intercept(hooks)
-        os.register_at_fork(before=self._before_fork, after_in_child=self._forked)
+            Hook("calls").guarded(self._intercept)(hooks)
+
+    def _watch_forks(self) -> None:
+        around_fork(before=self._before_fork, in_child=self._forked)
+
+    def _watch_ends(self) -> None:
         # These three end the program without running Python's exit handlers.
-        for name in ("_exit", "execv", "execve"):
-            self._flush_before(name)
+        before_calls("end of the process", ("_exit", "execv", "execve"), self._leave)
+
+    def _watch_users(self) -> None:
         if os.geteuid() == 0:
-            for name in ("setuid", "seteuid", "setreuid", "setresuid"):
-                self._admit_before(name)
+            before_calls("change of user", ("setuid", "seteuid", "setreuid", "setresuid"), self._admit)
 
     def _hook_loops(self, events: ModuleType) -> None:
         from .hooks import runtime
         from .hooks.loop_hook import subscribe
-        from .hooks.signal_hook import install
 
-        if reason := runtime.why_no_loop_hook(events):
-            sys.stderr.write(f"harness: the probe cannot watch loops: {reason}\n")
-            self._marks.unable(reason)
-            return
-        subscribe(self._loop_changed)
+        hook.leave_out("loops", reason := runtime.why_no_loop_hook(events))
+        if not reason:
+            subscribe(self._loop_changed)
+
+    def _hook_signals(self, _events: ModuleType) -> None:
+        from .hooks.process.signal_hook import install
+
         install(self._shutdown_requested)
 
     def _shutdown_requested(self, number: int, frame: FrameType | None) -> None:
@@ -115,11 +144,7 @@ class ProbedProcess:
     def _hook_groups(self, taskgroups: ModuleType) -> None:
         from .hooks.group_hook import install
 
-        def failed(exc: BaseException) -> None:
-            if (session := self._session) is not None:
-                session.failed("groups", exc)
-
-        install(taskgroups, failed)
+        install(taskgroups)
 
     def _hook_uvloop(self, uvloop: ModuleType) -> None:
         from .hooks.exception_hook import install_exception_handler
@@ -144,11 +169,13 @@ class ProbedProcess:
                 from .session import ProbeSession
 
                 self._session = ProbeSession(self._order, self._interception)
-            except Exception as exc:
-                # The run's folder is gone, or the disk is full; the target must not notice.
+            except BaseException as exc:
                 self._broken = True
-                self._marks.unable(f"it cannot write its record: {exc}")
-                sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
+                if hook.is_the_programs(exc):
+                    raise
+                # The run's folder is gone, or the disk is full; the target must not notice.
+                if not self._marks.unable(f"the probe cannot record this process: {exc!r}"):
+                    sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
         return self._session
 
     def _before_fork(self) -> None:
@@ -166,11 +193,8 @@ class ProbedProcess:
             return
         if self._filter is not None:
             self._filter.leave()
-        try:
-            if session.is_single_threaded():
-                self._filter = _ForkIsFine(warnings.filters)
-        except Exception as exc:
-            session.failed("fork", exc)
+        if session.is_single_threaded():
+            self._filter = _ForkIsFine(warnings.filters)
 
     def _forked(self) -> None:
         if self._filter is not None:
@@ -180,23 +204,10 @@ class ProbedProcess:
             session.abandon()
         self._marks.forked()
 
-    def _flush_before(self, name: str) -> None:
-        own = getattr(os, name)
-
-        def flushing(*args: object, **kwargs: object) -> None:
-            if (session := self._session) is not None:
-                session.leave()
-            try:
-                args = launch_hook.with_entry_first(name, args)
-            except Exception:  # noqa: S110  # the program must not notice
-                pass
-            try:
-                own(*args, **kwargs)
-            except BaseException as exc:
-                hide_frame(exc)
-                raise
-
-        setattr(os, name, BuiltinShim(flushing, own, "os"))
+    def _leave(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if (session := self._session) is not None:
+            session.leave()
+        return launch_hook.with_entry_first(name, args)
 
     def _import_all(self) -> None:
         """Import what a session needs: the new user may not be able to read it."""
@@ -211,23 +222,10 @@ class ProbedProcess:
         for module in ProbeConfig.parse(self._order).features.values():
             import_module(f"{session.ROOT}.{module}")
 
-    def _admit_before(self, name: str) -> None:
+    def _admit(self, _name: str, args: tuple[Any, ...]) -> None:
         """Let the user that a worker changes to write into the record, before it does so."""
-        own = getattr(os, name)
+        if (uid := launch_hook.new_user(args)) is not None:
+            from ..record.process import shared_folder
 
-        def admitting(*args: object, **kwargs: object) -> None:
-            try:
-                if (uid := launch_hook.new_user(args)) is not None:
-                    from ..record.process import shared_folder
-
-                    shared_folder.admit(self._marks.folder, uid)
-                    self._import_all()
-            except Exception:  # noqa: S110  # the program must not notice
-                pass
-            try:
-                own(*args, **kwargs)
-            except BaseException as exc:
-                hide_frame(exc)
-                raise
-
-        setattr(os, name, BuiltinShim(admitting, own, "os"))
+            shared_folder.admit(self._marks.folder, uid)
+            self._import_all()

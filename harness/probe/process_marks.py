@@ -28,9 +28,9 @@ class ProcessMarks:
         for name in self._frameworks:
             self._leave({"framework": name})
 
-    def unable(self, reason: str) -> None:
-        """Note why no loop of this process is watched."""
-        self._leave({"unable": reason})
+    def unable(self, reason: str) -> bool:
+        """Note why no loop of this process is watched; false if that could not be written."""
+        return self._leave({"unable": reason})
 
     def framework(self, name: str) -> None:
         """Note that the loop of another framework began to run."""
@@ -38,7 +38,7 @@ class ProcessMarks:
             self._frameworks.append(name)
             self._leave({"framework": name})
 
-    def _leave(self, facts: dict[str, str]) -> None:
+    def _leave(self, facts: dict[str, str]) -> bool:
         about = {
             "entered": self._entered,
             "python": sys.version.partition(" ")[0],
@@ -48,4 +48,5 @@ class ProcessMarks:
             with open(f"{self.folder}/processes/{os.getpid()}-{monotonic_ns():x}", "x") as file:
                 file.write(text({**about, **facts}, redacted_command(sys.orig_argv)))
         except OSError:
-            pass  # the run's folder is gone, or not for this user
+            return False  # the run's folder is gone, or not for this user
+        return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import sys
 import time
 from asyncio import AbstractEventLoop
@@ -12,11 +12,13 @@ from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..record.clock import monotonic_ns
-from ..record.observation import ProbeClosed, ProbeFailed
+from ..record.observation import PartLeftOut, ProbeClosed, ProbeFailed
 from ..record.probe_config import ProbeConfig
 from ..record.run import RunFolder
 from ..record.writer import Writer
 from .feature import Feature
+from .hooks import hook
+from .hooks.process.process_hook import at_exit
 from .loop.loops import Loops
 from .tasks.census import Census
 from .tasks.losses import TaskLosses
@@ -71,7 +73,8 @@ class ProbeSession:
         # Only the features of this configuration are imported: each import delays the target's start.
         for name, module in self.config.features.items():
             self._guarded(name, self._open, name, module)
-        atexit.register(self.close)
+        self._stay_open = at_exit(self.close)
+        hook.listen(self)
 
     def write(self, event: Event) -> bool:
         """Put an event into the record; false when it was dropped."""
@@ -85,9 +88,17 @@ class ProbeSession:
 
     def failed(self, where: str, error: BaseException) -> None:
         """Record an exception in a part of the probe."""
+        self.hook_failed(where, f"{type(error).__name__}: {error}".removesuffix(": "))
+
+    def hook_failed(self, where: str, error: str) -> None:
+        """Record an error in a part of the probe."""
         self._errors += 1
         if self._errors <= ERRORS_RECORDED:
-            self.write(ProbeFailed(monotonic_ns(), where, f"{type(error).__name__}: {error}"))
+            self.write(ProbeFailed(monotonic_ns(), where, error, os.getpid()))
+
+    def left_out(self, part: str, reason: str) -> None:
+        """Record that a part of the probe cannot work in this process."""
+        self.write(PartLeftOut(monotonic_ns(), os.getpid(), part, reason))
 
     def dropped(self) -> dict[str, int]:
         """The numbers of events and spans that did not reach the record."""
@@ -150,7 +161,8 @@ class ProbeSession:
 
     def abandon(self) -> None:
         """Release what is the parent's, in a child after `fork`."""
-        atexit.unregister(self.close)
+        self._stay_open()
+        hook.stop_listening(self)
         self._guarded("loops", self.loops.abandon)
         self._each(reversed(self._features), lambda feature: feature.abandon())
         self._writer.abandon()
@@ -170,15 +182,28 @@ class ProbeSession:
             self._span_followers.append(feature)
 
     def _each(self, features: Iterable[Feature], call: Callable[[Feature], object]) -> None:
-        """Make a call to each feature, even if others raise."""
-        for feature in features:
-            self._guarded(feature.name, call, feature)
+        """Make a call to each feature; one that raises is closed, and gets no further calls."""
+        for feature in tuple(features):
+            if not self._guarded(feature.name, call, feature):
+                self._undo(feature)
 
-    def _guarded(self, where: str, step: Callable[..., object], *args: object) -> None:
+    def _undo(self, feature: Feature) -> None:
+        for features in (self._features, self._event_takers, self._span_followers):
+            if feature in features:
+                features.remove(feature)
+                if features is self._features:
+                    self._guarded(feature.name, feature.close)
+
+    def _guarded(self, where: str, step: Callable[..., object], *args: object) -> bool:
+        """Call *step*; false if it has raised."""
         try:
             step(*args)
-        except Exception as exc:
+        except BaseException as exc:
+            if hook.is_the_programs(exc):
+                raise
             self.failed(where, exc)
+            return False
+        return True
 
     def _write_cost(self) -> None:
         from . import overhead  # only needed at the end
@@ -199,6 +224,7 @@ class ProbeSession:
                 process_cpu_ns=time.process_time_ns(),
                 spans_dropped=self.spans_dropped,
                 spans_followed="opentelemetry.sdk.trace" in sys.modules,
+                failures=self._errors,
                 **costs,
             )
         )

@@ -37,7 +37,7 @@ class Background:
         here = (os.getpid(), _thread.get_ident())
         _idents.add(here)
         try:
-            with suppress(Exception):
+            with suppress(BaseException):
                 work()
         finally:
             _idents.discard(here)

@@ -409,14 +409,25 @@ class ProbeClosed(Observation):
     sampler_ns: int = 0  # ... on sampling ...
     steps_ns: int = 0  # ... and on logging steps
     spans_followed: bool = False  # the OpenTelemetry SDK was loaded, so that no span means none was made
+    failures: int = 0  # errors in the probe, of which only the first have a `ProbeFailed`
 
 
 class ProbeFailed(Observation):
-    """A part of the probe raised; the exception was contained, and that part may be missing."""
+    """A part of the probe raised; the exception was contained, and that part was undone."""
 
     at_ns: int
     where: str
     error: str
+    pid: int = 0  # 0 in a record of an earlier version
+
+
+class PartLeftOut(Observation):
+    """A part of the probe cannot work in this process, whose Python or libraries differ; the others do."""
+
+    at_ns: int
+    pid: int
+    part: str
+    reason: str
 
 
 # --- what several processes write ---------------------------------------------------------------

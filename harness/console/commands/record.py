@@ -126,6 +126,6 @@ def _counts(interception: Interception, process: ProcessView) -> CallCounts:
 class _ImportedModules(PostImportHook):
     """Covers imported modules only: for later imports, a hook would have to stay."""
 
-    def watch(self, name: str, step: Callable[[ModuleType], None]) -> None:
+    def watch(self, name: str, part: str, step: Callable[[ModuleType], None]) -> None:
         if name in sys.modules:
-            super().watch(name, step)
+            super().watch(name, part, step)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...probe.hooks import hook
 from ...probe.hooks.state.task_state import TaskRef
 from ...record import page
 from ...record.clock import monotonic_ns
@@ -46,7 +47,7 @@ class StatusCommand(Command):
         history = {view.number: process.history.of(view.number) for view in views}
         rows = [_row(view, history[view.number], states.get(view.number, Counter())) for view in views]
         parts = [_about(), _late(views, process), _longest_turns(views, history), _blockers(process)]
-        parts += [_in_force(process), _load(process), _dropped(process)]
+        parts += [_in_force(process), _load(process), _dropped(process), _missing()]
         data = {key: value for part in parts for key, value in part.data.items()}
         return CommandResult(
             lines=tuple(line for part in parts for line in part.lines),
@@ -156,6 +157,13 @@ def _dropped(process: ProcessView) -> _Part:
     dropped = {what: count for what, count in process.dropped().items() if count}
     listed = ", ".join(f"{count} {what}" for what, count in dropped.items())
     return _Part([f"dropped: {listed}"] if dropped else [], {"dropped": dropped})
+
+
+def _missing() -> _Part:
+    """The parts of the probe that failed or do not work in this process."""
+    parts = hook.missing_parts()
+    lines = [f"without {part}: {reason}" for part, reason in parts]
+    return _Part(lines, {"missing": [{"part": part, "reason": reason} for part, reason in parts]})
 
 
 def _row(view: LoopView, seconds: list[Second], states: Counter[str]) -> tuple[object, ...]:

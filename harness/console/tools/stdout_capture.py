@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from ...probe.hooks.hook import Hook
 from ...probe.hooks.replacement import Replacement
 
 # More output than this is of no use at a console.
@@ -17,7 +18,7 @@ CHARS = 100_000
 _here: ContextVar[Captured | None] = ContextVar("harness_captured", default=None)
 _lock = threading.Lock()
 _users = 0
-_stdout: Replacement | None = None
+_stdout: Hook | None = None
 
 
 class Captured:
@@ -67,7 +68,8 @@ def replaced_stdout() -> Iterator[None]:
     with _lock:
         _users += 1
         if _users == 1 and sys.stdout is not None:
-            _stdout = Replacement(sys, "stdout", _Stdout(sys.stdout))
+            _stdout = Hook("captured stdout")
+            Replacement(_stdout, sys, "stdout", _Stdout(sys.stdout))
     try:
         yield
     finally:

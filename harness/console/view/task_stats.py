@@ -7,13 +7,13 @@ step that made the task.
 
 from __future__ import annotations
 
-import os
 import threading
 from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from ...probe.hooks.process.process_hook import around_fork
 from ...probe.hooks.state import loop_state
 from ...probe.hooks.step_timer import StepTimer
 from ...probe.tasks import identity
@@ -238,7 +238,7 @@ class TaskStats:
 
 
 STEPS = TaskStats()
-os.register_at_fork(after_in_child=STEPS.abandon)
+around_fork(in_child=STEPS.abandon)
 
 
 def is_counted(loop: AbstractEventLoop) -> bool:

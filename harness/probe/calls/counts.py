@@ -19,6 +19,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CallsCounted, Observation
 from ..feature import Feature
+from ..hooks import hook
 from .callsite import CallSite, name_of, name_of_coroutine, running_coroutine
 from .interception import Interception
 
@@ -110,7 +111,9 @@ class CallCounts(Feature):
                 self._place(call, site).add(argument(), ended_ns - began_ns)
                 if not self._grown.is_set():
                     self._grown.set()
-        except Exception as exc:
+        except BaseException as exc:
+            if hook.is_the_programs(exc):
+                raise
             self._on_error("calls", exc)
         self._cost_ns += monotonic_ns() - ended_ns
 

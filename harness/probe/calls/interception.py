@@ -15,8 +15,10 @@ import sys
 from _thread import get_ident
 
 from ...record.clock import monotonic_ns
-from ..hooks.builtin_shim import BuiltinShim, hide_frame
+from ..hooks.builtin_shim import BuiltinShim
+from ..hooks.hook import Hook, leave_out
 from ..hooks.replacement import Replacement
+from ..hooks.runtime import why_no_methods_in_c
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     Argument = Callable[[Arguments, Keywords], object]  # returns the argument that distinguishes calls
 
     class CallListener(Protocol):
-        """Called after each intercepted call, in its thread; must not raise."""
+        """Called after each intercepted call, in its thread; an error undoes the interception."""
 
         def __call__(
             self,
@@ -83,8 +85,8 @@ class Interception:
         # For each thread that runs a loop: whether it is in a reported call. Calls within that call, and
         # those made to report it, are part of it.
         self._inside: dict[int, bool] = {}
-        self._replacements: list[Replacement] = []
-        self._over = False
+        self._hook = Hook("calls")
+        self._hook.when_undone(self._inside.clear)
 
     def install(self, hooks: PostImportHook) -> None:
         """Replace the calls of loaded modules, and by *hooks* those of modules that are imported later."""
@@ -104,10 +106,10 @@ class Interception:
         self._function((_frozen_importlib,), "_find_and_load", "import", _first)
         for name, call in _FILE.items():
             self._builtin_method(_io.FileIO, name, call, _name)
-        hooks.watch("socket", self._in_socket)
-        hooks.watch("ssl", self._in_ssl)
-        hooks.watch("subprocess", self._in_subprocess)
-        hooks.watch("sqlite3", self._in_sqlite)
+        hooks.watch("socket", "calls of socket", self._in_socket)
+        hooks.watch("ssl", "calls of ssl", self._in_ssl)
+        hooks.watch("subprocess", "calls of subprocess", self._in_subprocess)
+        hooks.watch("sqlite3", "calls of sqlite3", self._in_sqlite)
 
     def enter_thread(self) -> None:
         """Report the calls of this thread, which runs a loop, from now on."""
@@ -124,10 +126,7 @@ class Interception:
 
     def remove(self) -> None:
         """Undo everything. A replacement that the program has stored only calls the original from now on."""
-        self._over = True
-        self._inside.clear()
-        while self._replacements:
-            self._replacements.pop().undo()
+        self._hook.undo()
 
     def _in_socket(self, module: ModuleType) -> None:
         for name in _SOCKET:
@@ -162,14 +161,14 @@ class Interception:
     def _function(self, modules: Sequence[ModuleType], name: str, call: str, argument: Argument) -> None:
         """Replace one function under the same name in several modules."""
         own = getattr(modules[0], name, None)
-        if own is None or self._over:  # not on this system; or the interception has ended
+        if own is None or not self._hook.is_on:  # not on this system; or the interception has ended
             return
         replacement: Any = self._timed(own, call, argument)
         if not hasattr(own, "__code__"):
             replacement = BuiltinShim(replacement, own, modules[0].__name__)
         for module in modules:
             if getattr(module, name, None) is own:
-                self._replacements.append(Replacement(module, name, replacement))
+                Replacement(self._hook, module, name, replacement)
 
     def _method(
         self,
@@ -180,19 +179,18 @@ class Interception:
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> None:
         """Replace a method of a class written in Python, even an inherited one."""
-        if (own := getattr(owner, name, None)) is not None and not self._over:
-            timed = self._timed(own, call, argument, may_wait)
-            self._replacements.append(Replacement(owner, name, timed))
+        if (own := getattr(owner, name, None)) is not None and self._hook.is_on:
+            Replacement(self._hook, owner, name, self._timed(own, call, argument, may_wait))
 
     def _builtin_method(self, owner: type, name: str, call: str, argument: Argument) -> None:
         """Replace a method of a class written in C.
 
         Replacing the class by a subclass would change the type of every file, and miss files that are open.
         """
-        if self._over:
-            return
-        own = vars(owner)[name]
-        self._replacements.append(_MethodInC(owner, name, self._timed(own, call, argument)))
+        own = vars(owner).get(name)
+        leave_out(f"calls of {owner.__name__}", reason := why_no_methods_in_c(owner))
+        if own is not None and not reason and self._hook.is_on:
+            _MethodInC(self._hook, owner, name, self._timed(own, call, argument))
 
     def _timed(
         self,
@@ -202,30 +200,48 @@ class Interception:
         may_wait: Callable[[Arguments], bool] | None = None,
     ) -> Callable[..., Any]:
         """A function that calls *own* and reports it as *call*."""
-        inside = self._inside
+        # Bound here: at the end of the interpreter, modules lose their globals.
+        inside, ident_here, clock = self._inside, get_ident, monotonic_ns
+        caught, report = self._hook.caught, self._report
 
         @functools.wraps(own)
         def replacement(*args: Any, **kwargs: Any) -> Any:
+            began_ns = 0
             try:
-                ident = get_ident()
-                if inside.get(ident, True) or (may_wait is not None and not may_wait(args)):
-                    return own(*args, **kwargs)
-                inside[ident] = True
-                began_ns = monotonic_ns()
-                try:
-                    return own(*args, **kwargs)
-                finally:
-                    ended_ns = monotonic_ns()
-                    if self.listener is not None:
-                        about = functools.partial(argument, args, kwargs)
-                        self.listener(call, about, began_ns, ended_ns, sys._getframe().f_back)
-                    if ident in inside:
-                        inside[ident] = False
+                ident = ident_here()
+                if not inside.get(ident, True) and (may_wait is None or may_wait(args)):
+                    inside[ident] = True
+                    began_ns = clock()
             except BaseException as exc:
-                hide_frame(exc)
+                if not caught(exc):
+                    raise
+            # Outside of any handler: what the call raises must not have the probe's error as its context.
+            try:
+                return own(*args, **kwargs)
+            except BaseException as exc:
+                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
                 raise
+            finally:
+                if began_ns:
+                    try:
+                        report(call, argument, args, kwargs, began_ns, ident)
+                    except BaseException as exc:
+                        if not caught(exc):
+                            raise
 
         return replacement
+
+    def _report(
+        self, call: str, argument: Argument, args: Arguments, kwargs: Keywords, began_ns: int, ident: int
+    ) -> None:
+        ended_ns = monotonic_ns()
+        try:
+            if self.listener is not None:
+                about = functools.partial(argument, args, kwargs)
+                self.listener(call, about, began_ns, ended_ns, sys._getframe(1).f_back)
+        finally:
+            if ident in self._inside:
+                self._inside[ident] = False
 
 
 class _MethodInC(Replacement):

@@ -90,7 +90,7 @@ class FaultInjector:
                 if not request.get("wait") or module in sys.modules:
                     raise
                 self._waiting[fault_id] = request
-                self._imports.watch(module, self._imported)
+                self._imports.watch(module, "faults", self._imported)
                 return {"planted": False}
             self._codes = self._codes or FaultyCodes()
             injected.plant(self._codes, tally.create(self._control, fault_id))

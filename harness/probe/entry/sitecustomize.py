@@ -33,6 +33,19 @@ def _enter():  # type: () -> None
     ProbedProcess(order, __name__).enter()
 
 
+def _mark_as_unable(error):  # type: (object) -> None
+    """Leave a mark in the run's folder, as `probe/process_marks.py` does."""
+    folder = os.environ.get("HARNESS_PROBE", "").partition("\n")[0][len("folder=") :]
+    try:
+        import time
+
+        mark = open("%s/processes/%d-%x" % (folder, os.getpid(), int(time.time() * 1e9)), "w")  # noqa: SIM115
+        mark.write("unable=the probe could not enter: %s\n\n%s" % (repr(error), "\n".join(sys.argv)))
+        mark.close()
+    except Exception:
+        sys.stderr.write("harness: the probe could not enter this process: %r\n" % (error,))
+
+
 def _run_the_next():  # type: () -> None
     """Import the module of this name that Python would have found without the harness."""
     path = list(sys.path)
@@ -70,9 +83,11 @@ def _run_the_next():  # type: () -> None
 
 try:
     _enter()
-except Exception:
-    # The target must start even when the probe cannot.
-    sys.stderr.write("harness: the probe could not enter this process: %r\n" % (sys.exc_info()[1],))
+except (KeyboardInterrupt, SystemExit):
+    raise
+except BaseException:
+    # The target must start even when the probe cannot, and must not notice.
+    _mark_as_unable(sys.exc_info()[1])
 if "ORDER" not in globals():
     try:
         _run_the_next()

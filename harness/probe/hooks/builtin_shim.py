@@ -44,12 +44,3 @@ class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # generic only for t
 
     def __reduce__(self) -> str:
         return self._own.__name__
-
-
-def hide_frame(exc: BaseException) -> None:
-    """Remove the caller's frame from the traceback of an exception that it is about to re-raise.
-
-    The traceback begins in that frame, which is not the program's. A bare ``raise`` adds no other.
-    """
-    traceback = exc.__traceback__
-    exc.__traceback__ = traceback and traceback.tb_next

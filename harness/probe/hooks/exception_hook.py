@@ -7,9 +7,11 @@ for the imports here, even without a loop.
 from __future__ import annotations
 
 import functools
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 
-from .runtime import unawaited_warning
+from .hook import Hook, leave_out
+from .replacement import Replacement
+from .runtime import unawaited_warning, why_no_exception_handler, why_no_unawaited_warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,15 +24,23 @@ if TYPE_CHECKING:
 
 def install_exception_handler(kind: type, session: Callable[[], ProbeSession | None]) -> None:
     """Pass on to the session what loops of this class report to their exception handler."""
-    own = kind.call_exception_handler  # type: ignore[attr-defined]  # every loop has it
+    hook = Hook("lost exceptions")
+    leave_out(hook.name, reason := why_no_exception_handler(kind))
+    if reason or not hook.is_on:
+        return
+    own = vars(kind).get("call_exception_handler") or kind.call_exception_handler  # type: ignore[attr-defined]
+
+    @hook.guarded
+    def report(context: dict[str, Any]) -> None:
+        if (open_now := session()) is not None:
+            open_now.exception_reported(context)
 
     @functools.wraps(own)
     def call_exception_handler(loop: object, context: dict[str, Any]) -> None:
-        if (open_now := session()) is not None:
-            open_now.exception_reported(context)
+        report(context)
         own(loop, context)
 
-    kind.call_exception_handler = call_exception_handler  # type: ignore[attr-defined]
+    Replacement(hook, kind, "call_exception_handler", call_exception_handler)
 
 
 def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
@@ -39,15 +49,24 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     The function that warns reports its caller's line, so it cannot be wrapped. It is copied instead, with
     another `warn` that skips one more frame.
     """
-    if (own := unawaited_warning(warnings)) is None:
+    hook = Hook("coroutines never awaited")
+    leave_out(hook.name, reason := why_no_unawaited_warning(warnings))
+    if reason or not hook.is_on:
         return
+    own = unawaited_warning(warnings)
+
+    @hook.guarded
+    def report(source: CoroutineType[Any, Any, Any]) -> None:
+        if (open_now := session()) is not None:
+            open_now.unawaited(source)
 
     def warn(
         message: str, *, category: type[Warning], stacklevel: int, source: CoroutineType[Any, Any, Any]
     ) -> None:
-        if (open_now := session()) is not None:
-            open_now.unawaited(source)
+        report(source)
         warnings.warn(message, category=category, stacklevel=stacklevel + 1, source=source)
 
-    copy = FunctionType(own.__code__, {**own.__globals__, "warn": warn}, own.__name__)
-    vars(warnings)["_warn_unawaited_coroutine"] = copy
+    # Since Python 3.15 it finds `warn` in a module, which its own one names `_wm`.
+    ours = {"_wm": SimpleNamespace(warn=warn)} if "_wm" in own.__code__.co_names else {"warn": warn}
+    copy = FunctionType(own.__code__, {**own.__globals__, **ours}, own.__name__)
+    Replacement(hook, warnings, "_warn_unawaited_coroutine", copy)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 
+from .hook import Hook
 from .replacement import Replacement
 from .runtime import groups_leave_requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -27,34 +27,29 @@ def requests_of_groups(task: Task[Any]) -> int:
     return getattr(task, _NOTED, 0)
 
 
-def install(taskgroups: ModuleType, failed: Callable[[BaseException], object]) -> None:
-    """Note such requests from now on; *taskgroups* is `asyncio.taskgroups`.
-
-    An error of the hook undoes it, and is passed to *failed*.
-    """
+def install(taskgroups: ModuleType) -> None:
+    """Note such requests from now on; *taskgroups* is `asyncio.taskgroups`. An error undoes the hook."""
     if not groups_leave_requests(taskgroups):
         return
+    hook = Hook("groups")
     group = taskgroups.TaskGroup
     own = group._on_task_done
+    is_requested = hook.guarded(lambda group: group._parent_cancel_requested)
+    note = hook.guarded(_note)
 
     @functools.wraps(own)
     def _on_task_done(self: Any, task: Task[Any]) -> None:
-        try:
-            requested = self._parent_cancel_requested
-        except Exception as exc:
-            requested = True
-            undo(exc)
+        requested = is_requested(self)
         own(self, task)
-        try:
-            # One that is made before the group's end begins is taken back there.
-            if not requested and self._parent_cancel_requested and self._exiting:
-                parent = self._parent_task
-                setattr(parent, _NOTED, requests_of_groups(parent) + 1)
-        except Exception as exc:
-            undo(exc)
+        if requested is False:
+            note(self)
 
-    def undo(exc: BaseException) -> None:
-        replacement.undo()
-        failed(exc)
+    if hook.is_on:
+        Replacement(hook, group, "_on_task_done", _on_task_done)
 
-    replacement = Replacement(group, "_on_task_done", _on_task_done)
+
+def _note(group: Any) -> None:
+    # One that is made before the group's end begins is taken back there.
+    if group._parent_cancel_requested and group._exiting:
+        parent = group._parent_task
+        setattr(parent, _NOTED, requests_of_groups(parent) + 1)

@@ -11,6 +11,7 @@ import functools
 import sys
 import threading
 
+from .hook import Hook
 from .replacement import Replacement
 
 TYPE_CHECKING = False
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _listeners: list[Callable[[AbstractEventLoop | None], None]] = []
-_replacements: list[Replacement] = []
+_hooks: list[Hook] = []  # while there are listeners
 _lock = threading.Lock()
 
 
 def subscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Call *listener* with each loop that begins to run from now on, and with `None` when it stops.
 
-    It is called in the loop's thread, sometimes twice with the same loop, and must not raise.
+    It is called in the loop's thread, sometimes twice with the same loop. An error in it undoes the hook.
     """
     with _lock:
-        if not _listeners:
-            _replace_asyncios()
-            _replace_uvloops()
+        if not _hooks:
+            _hooks.append(hook := Hook("loops"))
+            _replace_asyncios(hook)
+            _replace_uvloops(hook)
         _listeners.append(listener)
 
 
@@ -40,8 +42,8 @@ def unsubscribe(listener: Callable[[AbstractEventLoop | None], None]) -> None:
     """Stop calling *listener*; after the last one, undo the replacement."""
     with _lock:
         _listeners.remove(listener)
-        while _replacements and not _listeners:
-            _replacements.pop().undo()
+        while _hooks and not _listeners:
+            _hooks.pop().undo()
 
 
 def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
@@ -54,39 +56,37 @@ def loops_in_other_threads() -> Iterator[AbstractEventLoop]:
     return other_threads.running(BaseEventLoop.run_forever.__code__)
 
 
-def _replace_asyncios() -> None:
+def _replace_asyncios(hook: Hook) -> None:
     events = sys.modules["asyncio.events"]
-    own = events._set_running_loop
+    own, notify = events._set_running_loop, hook.guarded(_notify)
 
     def _set_running_loop(loop: AbstractEventLoop | None) -> None:
         own(loop)
-        _notify(loop)
+        notify(loop)
 
     modules = [module for module in (events, sys.modules.get("asyncio")) if module is not None]
-    _replacements.extend(
-        Replacement(module, "_set_running_loop", _set_running_loop)
-        for module in modules
-        if getattr(module, "_set_running_loop", None) is own
-    )
+    for module in modules:
+        if getattr(module, "_set_running_loop", None) is own:
+            Replacement(hook, module, "_set_running_loop", _set_running_loop)
 
 
-def _replace_uvloops() -> None:
+def _replace_uvloops(hook: Hook) -> None:
     # While uvloop is being imported, it imports asyncio before its own parts, which then find the replaced
     # function.
-    if (uvloop := sys.modules.get("uvloop")) is None or not hasattr(uvloop, "Loop"):
+    if (owner := getattr(sys.modules.get("uvloop"), "Loop", None)) is None:
         return
-    own = uvloop.Loop.run_forever
+    own, notify = owner.run_forever, hook.guarded(_notify)
     running = sys.modules["asyncio.events"]._get_running_loop
 
     @functools.wraps(own)
     def run_forever(loop: AbstractEventLoop) -> None:
-        _notify(loop)
+        notify(loop)
         try:
             own(loop)
         finally:
-            _notify(running())
+            notify(running())
 
-    _replacements.append(Replacement(uvloop.Loop, "run_forever", run_forever))
+    Replacement(hook, owner, "run_forever", run_forever)
 
 
 def _notify(loop: AbstractEventLoop | None) -> None:

@@ -6,24 +6,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .hook import Hook
+
 # Stands for an attribute that the owner itself lacks.
 ABSENT: Any = object()
 
 
 class Replacement:
-    """Sets an attribute of *owner* to *ours* until `undo`.
+    """Sets an attribute of *owner* to *ours* until `undo`, at the latest when *hook* is undone.
 
     Replacements of the same attribute may be undone in any order. If other code has replaced *ours*
     since, its value stays, and may still call *ours*, which must then only call the original.
     """
 
-    def __init__(self, owner: Any, name: str, ours: Any) -> None:
+    def __init__(self, hook: Hook, owner: Any, name: str, ours: Any) -> None:
         self.owner = owner
         self.name = name
         self._ours = ours
         self._ident = id(ours)
         self._before = self.stored()
         self.store(ours)
+        hook.when_undone(self.undo)
         try:  # noqa: SIM105  # spares every process the import of `contextlib`
             ours._harness_replacement = self
         except AttributeError:  # *ours* takes no attributes: later replacements must be undone first

@@ -12,7 +12,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Task
-    from types import FunctionType, ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
     from weakref import WeakSet
 
@@ -21,6 +21,11 @@ _HANDLE_FIELDS = {"_args", "_callback", "_cancelled", "_context", "_loop", "_rep
 _CALL_SOON = ("self", "callback", "args", "context")
 # How a constant is called without arguments: since Python 3.13, before it.
 _CALLS = (["LOAD_CONST", "PUSH_NULL", "CALL", "POP_TOP"], ["PUSH_NULL", "LOAD_CONST", "CALL", "POP_TOP"])
+# What a work item takes, and what its `run` takes: until Python 3.13, and since.
+_WORK_ITEMS = {
+    (("self", "future", "fn", "args", "kwargs"), ("self",)),
+    (("self", "future", "task"), ("self", "ctx")),
+}
 
 
 def warns_about_fork() -> bool:
@@ -54,10 +59,7 @@ def why_no_step_log() -> str:
         return reason
     if unknown := set(Handle.__slots__) - _HANDLE_FIELDS - {"__weakref__"}:
         return f"asyncio.Handle has unknown fields: {', '.join(sorted(unknown))}"
-    taken = BaseEventLoop._call_soon.__code__.co_varnames  # type: ignore[attr-defined]
-    if taken[: len(_CALL_SOON)] != _CALL_SOON:
-        return f"BaseEventLoop._call_soon takes {', '.join(taken)}"
-    return ""
+    return why_no_step_timer()
 
 
 def why_no_executor_hook() -> str:
@@ -66,9 +68,38 @@ def why_no_executor_hook() -> str:
 
     if (item := getattr(executors, "_WorkItem", None)) is None:
         return "concurrent.futures.thread has no _WorkItem"
-    if "fn" not in item.__init__.__code__.co_varnames:
-        return "_WorkItem takes no fn"
-    return _missing(item, "run")
+    if not isinstance(item, type) or (reason := _missing(item, "run")):
+        return reason or "_WorkItem is no class"
+    methods: Any = item
+    shape = _parameters(methods.__init__), _parameters(methods.run)
+    if shape not in _WORK_ITEMS:
+        return f"_WorkItem takes {', '.join(shape[0]) or '?'}, and its run {', '.join(shape[1]) or '?'}"
+    return ""
+
+
+def run_of_work_items(executors: ModuleType) -> CodeType | None:
+    """The function that runs one work item; *executors* is `concurrent.futures.thread`."""
+    run = getattr(getattr(executors, "_WorkItem", None), "run", None)
+    return getattr(run, "__code__", None)
+
+
+def work_of(item: Any) -> Any:
+    """The function of a work item: its own field until Python 3.13, then the first part of its task."""
+    task = getattr(item, "task", None)
+    return item.fn if task is None else task[0] if isinstance(task, tuple) and task else task
+
+
+def why_no_step_timer() -> str:
+    """Why the steps of tasks cannot be timed by replacing `Handle._run` and `BaseEventLoop._call_soon`."""
+    from asyncio import BaseEventLoop, Handle
+
+    if reason := _missing(BaseEventLoop, "_call_soon") or _missing(Handle, "_run", "_callback"):
+        return reason
+    taken = _parameters(BaseEventLoop._call_soon)  # type: ignore[attr-defined]
+    if taken[: len(_CALL_SOON)] != _CALL_SOON:  # the probe's own takes one more
+        return f"BaseEventLoop._call_soon takes {', '.join(taken)}"
+    taken = _parameters(Handle._run)
+    return "" if taken == ("self",) else f"Handle._run takes {', '.join(taken)}"
 
 
 def why_no_census() -> str:
@@ -102,7 +133,51 @@ def groups_leave_requests(taskgroups: ModuleType) -> bool:
     return bool(names.index("uncancel") < names.index("_tasks"))
 
 
-def unawaited_warning(warnings: ModuleType) -> FunctionType | None:
+def why_no_methods_in_c(owner: type) -> str:
+    """Why methods of a class written in C cannot be replaced."""
+    import gc
+
+    if sys.implementation.name != "cpython":
+        return f"classes of {sys.implementation.name} are not CPython's"
+    # The dictionary behind the class's read-only view of it.
+    behind = gc.get_referents(vars(owner))
+    return "" if len(behind) == 1 and type(behind[0]) is dict else f"the parts of {owner.__name__} are hidden"
+
+
+def why_no_signal_hook(module: ModuleType) -> str:
+    """Why handlers of signals cannot be observed; *module* is the one behind `signal`."""
+    return _missing(module, "signal", "getsignal") or _not_in_c(module, "signal", "getsignal")
+
+
+def why_no_span_processor(sdk: ModuleType) -> str:
+    """Why OpenTelemetry's spans cannot be observed; *sdk* is `opentelemetry.sdk.trace`."""
+    return (
+        _missing(sdk, "TracerProvider", "SpanProcessor")
+        or _missing(sdk.TracerProvider, "add_span_processor")
+        or _missing(sdk.SpanProcessor, "on_start", "on_end")
+    )
+
+
+def why_no_exception_handler(kind: type) -> str:
+    """Why the reports of a class of loops to its exception handlers cannot be observed."""
+    if reason := _missing(kind, "call_exception_handler"):
+        return reason
+    taken = _parameters(kind.call_exception_handler)  # type: ignore[attr-defined]
+    # A function in C has none.
+    return "" if not taken or len(taken) == 2 else f"call_exception_handler takes {', '.join(taken)}"
+
+
+def why_no_unawaited_warning(warnings: ModuleType) -> str:
+    """Why warnings about coroutines that were never awaited cannot be observed."""
+    if (found := unawaited_warning(warnings)) is None:
+        return "warnings has no _warn_unawaited_coroutine in Python"
+    if found.__closure__ or _parameters(found) != ("coro",):
+        return f"_warn_unawaited_coroutine takes {', '.join(_parameters(found))}"
+    names = {*found.__code__.co_names, *found.__code__.co_varnames}
+    return "" if "warn" in names else "_warn_unawaited_coroutine calls no warn"
+
+
+def unawaited_warning(warnings: ModuleType) -> Any:
     """Python's function that warns about a coroutine that was never awaited; `None` if there is none."""
     from types import FunctionType
 
@@ -146,6 +221,22 @@ def call_template() -> list[tuple[int, int]]:
     if [name for name in found if name not in ("CACHE", "PRECALL")] not in _CALLS:
         raise TypeError(f"this Python calls a constant by {', '.join(found)}")
     return template
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
+    """The names of all parameters; none for a function in C."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ()
+    extra = bool(code.co_flags & 4) + bool(code.co_flags & 8)  # *args, **kwargs
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + extra]
+    return names
+
+
+def _not_in_c(module: ModuleType, *names: str) -> str:
+    """The functions that other code has replaced already."""
+    patched = [name for name in names if hasattr(getattr(module, name), "__code__")]
+    return f"{module.__name__}.{patched[0]} is not Python's own" if patched else ""
 
 
 def _missing(owner: Any, *names: str) -> str:

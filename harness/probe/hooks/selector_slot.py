@@ -11,6 +11,7 @@ import selectors
 from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING, Any, Self
 
+from .hook import Hook
 from .replacement import ABSENT, Replacement
 from .runtime import why_no_epoll_timing
 
@@ -66,6 +67,9 @@ class SelectorSlot:
         self.selector = selector
         self.own: Any = selector.select  # what asyncio would call now
         self._loop = loop
+        # An error in `select` undoes it.
+        self.hook = Hook("turns")
+        self.hook.when_undone(self._give_back)
         self._replacement: _SelectReplacement | None = None
 
     @property
@@ -85,10 +89,13 @@ class SelectorSlot:
         if self.is_epolls_own and not hasattr(type(self._loop), "_selector"):
             self.selector = _SlottedSelector(self.selector)
             object.__setattr__(self._loop, "_selector", self.selector)
-        self._replacement = _SelectReplacement(self.selector, "select", select)
+        self._replacement = _SelectReplacement(self.hook, self.selector, "select", select)
 
     def leave(self) -> None:
         """Restore `select`; from any thread."""
+        self.hook.undo()
+
+    def _give_back(self) -> None:
         replacement, self._replacement = self._replacement, None
         if replacement is None:
             return

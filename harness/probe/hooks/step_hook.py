@@ -23,7 +23,7 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from ...record.observation import FILE, THREAD, TIMER
 from ..loop.turns import Turns
-from .builtin_shim import hide_frame
+from .hook import Hook
 from .replacement import Replacement
 
 # A longer step is logged even if it belongs to no chosen trace.
@@ -83,6 +83,8 @@ def log_steps(
     # Everything that a step uses is a local of this closure.
     watched: Any = loop
     ident, clock = get_ident(), monotonic_ns
+    hook = Hook("steps")
+    caught = hook.caught
     variable: ContextVar[Any] = ContextVar("harness_nothing")
     number = first
     kept = -1  # the latest step that is logged because of what it did
@@ -113,130 +115,168 @@ def log_steps(
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
         nonlocal kept
         if self is not watched or self._debug or self._closed:
-            try:
-                handle = below_soon(self, callback, *args, context=context)
-            except BaseException as exc:
-                hide_frame(exc)
-                raise
-            # In debug mode a handle keeps the stack on which it was created; remove this frame from it.
-            if handle._source_traceback:
-                del handle._source_traceback[-1]
-            return handle  # type: ignore[no-any-return]
-        if context is None:
-            context = copy_context()
-        step = make()
-        step._context = context
-        step._loop = self
-        step._callback = callback
-        step._args = args
-        step._cancelled = False
-        step._repr = step._source_traceback = None
-        step.ready_ns = clock()
-        step.waker = number
+            return below_call_soon(self, callback, args, context)
         try:
-            if variable in context and (is_chosen is None or is_chosen(context[variable])):
-                step.is_traced, kept = True, number
+            if context is None:
+                context = copy_context()
+            step = make()
+            step._context = context
+            step._loop = self
+            step._callback = callback
+            step._args = args
+            step._cancelled = False
+            step._repr = step._source_traceback = None
+            step.ready_ns = clock()
+            step.waker = number
+            # Another object with a `run` may stand for the context.
+            if type(context) is Context and variable in context:
+                if is_chosen is None or is_chosen(context[variable]):
+                    step.is_traced, kept = True, number
+                else:
+                    step.is_traced = False
             else:
                 step.is_traced = False
-        except Exception:  # not a `Context`, but another object with a `run`
-            step.is_traced = False
-        self._ready.append(step)
-        return step  # type: ignore[no-any-return]
+            self._ready.append(step)
+            return step  # type: ignore[no-any-return]
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        return below_call_soon(self, callback, args, context)
+
+    def below_call_soon(loop: Any, callback: Any, args: Any, context: Any) -> Handle:
+        """What `call_soon` does without the hook."""
+        try:
+            handle: Any = below_soon(loop, callback, *args, context=context)
+        except BaseException as exc:
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next
+            raise
+        # In debug mode a handle keeps the stack on which it was created: remove these frames from it.
+        if handle._source_traceback:
+            del handle._source_traceback[-2:]
+        return handle  # type: ignore[no-any-return]
 
     def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
         """Like `call_soon`, for callers of `_call_soon` itself and for other threads."""
         nonlocal kept
-        if self is not watched or self._debug:
-            handle = below_make(self, callback, args, context)
-            if handle._source_traceback:
-                del handle._source_traceback[-1]
-            return handle  # type: ignore[no-any-return]
-        if context is None:
-            context = copy_context()
-        step = make()
-        step._context = context
-        step._loop = self
-        step._callback = callback
-        step._args = args
-        step._cancelled = False
-        step._repr = step._source_traceback = None
-        step.ready_ns = clock()
-        step.waker = waker or number
-        step.is_traced = is_in_trace(context)
-        if step.is_traced:
-            kept = number
-        self._ready.append(step)
-        return step  # type: ignore[no-any-return]
+        try:
+            if self is watched and not self._debug:
+                if context is None:
+                    context = copy_context()
+                step = make()
+                step._context = context
+                step._loop = self
+                step._callback = callback
+                step._args = args
+                step._cancelled = False
+                step._repr = step._source_traceback = None
+                step.ready_ns = clock()
+                step.waker = waker or number
+                step.is_traced = is_in_trace(context)
+                if step.is_traced:
+                    kept = number
+                self._ready.append(step)
+                return step  # type: ignore[no-any-return]
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        handle = below_make(self, callback, args, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-1]
+        return handle  # type: ignore[no-any-return]
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
-        if self is not watched or self._debug or get_ident() == ident:
-            return below_threadsafe(self, callback, *args, context=context)  # type: ignore[no-any-return]
-        self._check_closed()
-        handle = _call_soon(self, callback, args, context, working.get(get_ident(), THREAD))
-        self._write_to_self()
-        return handle
+        waker = 0
+        try:
+            if self is watched and not self._debug and (here := get_ident()) != ident:
+                waker = working.get(here, THREAD)
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        try:
+            if not waker:
+                return below_threadsafe(self, callback, *args, context=context)  # type: ignore[no-any-return]
+            self._check_closed()
+            handle = _call_soon(self, callback, args, context, waker)
+            self._write_to_self()
+            return handle
+        except BaseException as exc:
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
+            raise
 
     def _run(self: Any) -> None:
         # The parameter has the original's name: `tasks/identity.py` reads it from the stack.
         nonlocal number
-        if self._loop is not watched:
+        own = began_ns = 0
+        try:
+            if self._loop is watched:
+                own = number = number + 1  # another loop may run inside this step
+                began_ns = clock()
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        # Outside of any handler: what the callback raises must not have the probe's error as its context.
+        try:
             run(self)
-            return
-        own = number = number + 1  # another loop may run inside this step
-        began_ns = clock()
-        run(self)
-        ended_ns = clock()
-        # Most steps are of a task of a chosen trace, or there would be little to log.
-        if ended_ns < plain_until_ns and type(self) is Step and self.is_traced:
-            try:
-                owner = self._callback.__self__
+        except BaseException as exc:  # only what ends the loop
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
+            raise
+        try:
+            if not began_ns:
+                return
+            ended_ns = clock()
+            # Most steps are of a task of a chosen trace, or there would be little to log.
+            if ended_ns < plain_until_ns and type(self) is Step and self.is_traced:
+                owner = getattr(self._callback, "__self__", None)
                 if type(owner) is Task:
                     runner = getattr(owner, "_harness_number", 0) or number_of(owner)
                     extend((own, self.ready_ns, began_ns, ended_ns, self.waker, runner))
                     return
-            except Exception:
-                owner = None  # a function, or a callable of the program's own class
-        log_step(self, own, began_ns, ended_ns)
+            log_step(self, own, began_ns, ended_ns)
+        except BaseException as exc:
+            if not caught(exc):
+                raise
 
     def log_step(handle: Any, own: int, began_ns: int, ended_ns: int) -> None:
         """Decide whether to log a step of any kind and length, and log it."""
         nonlocal plain_until_ns, short_ns, short_since_ns, short_until_ns
         took_ns = ended_ns - began_ns
+        is_traced = kept == own or took_ns > LONG_NS
+        if type(handle) is Step:
+            is_traced = is_traced or handle.is_traced
+        if not is_traced and not is_in_trace(handle._context):
+            if began_ns - short_until_ns > PAUSE_NS:
+                short_ns, short_since_ns = 0, began_ns
+            short_ns += took_ns
+            short_until_ns = ended_ns
+            plain_until_ns = 0  # the sum must be logged before the next step
+            return
+        if short_ns:
+            if short_ns > TOGETHER_NS:
+                extend((0, short_since_ns, short_since_ns, short_until_ns, short_ns, 0))
+            short_ns = short_until_ns = 0
+        if own > until:
+            log.dropped += 1
+            return
+        # A step that begins after this one and ends before then is too short to read its CPU time.
+        plain_until_ns = ended_ns + CPU_ASKED_NS
+        ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) is Step else unmarked(handle)
+        callback = handle._callback
         try:
-            is_traced = kept == own or took_ns > LONG_NS
-            if type(handle) is Step:
-                is_traced = is_traced or handle.is_traced
-            if not is_traced and not is_in_trace(handle._context):
-                if began_ns - short_until_ns > PAUSE_NS:
-                    short_ns, short_since_ns = 0, began_ns
-                short_ns += took_ns
-                short_until_ns = ended_ns
-                plain_until_ns = 0  # the sum must be logged before the next step
-                return
-            if short_ns:
-                if short_ns > TOGETHER_NS:
-                    extend((0, short_since_ns, short_since_ns, short_until_ns, short_ns, 0))
-                short_ns = short_until_ns = 0
-            if own > until:
-                log.dropped += 1
-                return
-            # A step that begins after this one and ends before then is too short to read its CPU time.
-            plain_until_ns = ended_ns + CPU_ASKED_NS
-            ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) is Step else unmarked(handle)
-            callback = handle._callback
             runner = runner_of(callback, getattr(callback, "__self__", None))
-            extend((own, ready_ns, began_ns, ended_ns, waker, runner))
-            if took_ns >= CPU_ASKED_NS:
-                marked_ns, marked_cpu_ns = turns.marked
-                log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
-        except Exception:
-            log.dropped += 1  # a callable of the program's own class
+        except Exception:  # a callable of the program's own class
+            log.dropped += 1
+            return
+        extend((own, ready_ns, began_ns, ended_ns, waker, runner))
+        if took_ns >= CPU_ASKED_NS:
+            marked_ns, marked_cpu_ns = turns.marked
+            log.long_rows.extend((own, thread_time_ns() - marked_cpu_ns, marked_ns))
 
-    def is_in_trace(context: Context) -> bool:
-        try:
-            return variable in context and (is_chosen is None or is_chosen(context[variable]))
-        except Exception:  # not a `Context`, but another object with a `run`
+    def is_in_trace(context: Any) -> bool:
+        # Another object with a `run` may stand for the context.
+        if type(context) is not Context or variable not in context:
             return False
+        return is_chosen is None or is_chosen(context[variable])
 
     def unmarked(handle: Any) -> tuple[int, int]:
         """When a handle that is no `Step` became ready, and what made it ready."""
@@ -258,16 +298,17 @@ def log_steps(
         nonlocal variable
         variable = traced
 
-    def stop() -> None:
+    def forget_loop() -> None:
         nonlocal watched
         watched = None
-        for replacement in replacements:
-            replacement.undo()
 
     # A loop class with a `_call_soon` of its own keeps its `call_soon`.
     is_stock = type(loop)._call_soon is below_make  # type: ignore[attr-defined]
     ours = {"_call_soon": _call_soon, "call_soon_threadsafe": call_soon_threadsafe}
     ours |= {"call_soon": call_soon} if is_stock else {}
-    replacements = [Replacement(BaseEventLoop, name, function) for name, function in ours.items()]
-    replacements.append(Replacement(Handle, "_run", _run))
-    return StepHook(log, lambda: number, keep, resume, use_variable, stop)
+    if hook.is_on:
+        for name, function in ours.items():
+            Replacement(hook, BaseEventLoop, name, function)
+        Replacement(hook, Handle, "_run", _run)
+    hook.when_undone(forget_loop)
+    return StepHook(log, lambda: number, keep, resume, use_variable, hook.undo)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...record.clock import monotonic_ns
+from .hook import Hook, leave_out
 from .replacement import Replacement
+from .runtime import why_no_step_timer
 
 # Most time stamps kept: cancelled callbacks leave theirs behind.
 STAMPS = 100_000
@@ -36,21 +38,28 @@ class StepTimer:
         self.ready: dict[int, int] = {}  # when a callback became ready, by the `id` of its handle
         self._on_step = on_step
         self._on_callback = on_callback
-        self._replaced: tuple[Replacement, ...] = ()
+        self._hook: Hook | None = None
 
     def begin(self) -> None:
         """Time every step from now on."""
+        hook = self._hook = Hook("step times")
+        hook.when_undone(self._undone)
+        leave_out(hook.name, reason := why_no_step_timer())
+        if reason or not hook.is_on:
+            return
         self.is_on = True
-        self._replaced = (
-            Replacement(Handle, "_run", self._timed(vars(Handle)["_run"])),
-            Replacement(BaseEventLoop, "_call_soon", self._stamped(vars(BaseEventLoop)["_call_soon"])),
-        )
+        timed = self._timed(vars(Handle)["_run"], hook.caught)
+        stamped = self._stamped(vars(BaseEventLoop)["_call_soon"], hook.caught)
+        Replacement(hook, Handle, "_run", timed)
+        Replacement(hook, BaseEventLoop, "_call_soon", stamped)
 
     def end(self) -> None:
         """Restore both. If other code has wrapped ours, its function stays; ours only calls the original."""
+        if self._hook is not None:
+            self._hook.undo()
+
+    def _undone(self) -> None:
         self.is_on = False
-        for replacement in self._replaced:
-            replacement.undo()
         self.began.clear()
         self.ready.clear()
 
@@ -59,45 +68,67 @@ class StepTimer:
         if len(self.ready) > STAMPS:
             self.ready.clear()
 
-    def _timed(self, own: Callable[[Handle], None]) -> Callable[[Handle], None]:
+    def _timed(
+        self, own: Callable[[Handle], None], caught: Callable[[BaseException], bool]
+    ) -> Callable[[Handle], None]:
         # Runs for every callback, so everything it uses is a local of this closure, or one attribute away.
         clock, began, ready, timer = monotonic_ns, self.began, self.ready, self
         on_step, on_callback = self._on_step, self._on_callback
 
         def _run(self: Handle) -> None:
             # The parameter keeps the original's name: `probe/tasks/identity.py` looks for it on the stack.
-            if not timer.is_on:
-                own(self)
-                return
-            task: Any = getattr(self._callback, "__self__", None)  # type: ignore[attr-defined]
-            began_ns = clock()
-            if not isinstance(task, Task):
-                own(self)
-                ready.pop(id(self), None)
-                on_callback(clock() - began_ns)
-                return
-            began[id(task)] = began_ns
-            ready_ns = ready.pop(id(self), began_ns)
-            own(self)
-            took_ns = clock() - began_ns
-            began.pop(id(task), None)
+            task: Any = None
+            began_ns = ready_ns = 0
             try:
-                on_step(task, began_ns, took_ns, ready_ns, task._fut_waiter is None)  # type: ignore[attr-defined]
-            except Exception:
-                timer.missed += 1  # a task class that is not asyncio's
+                if timer.is_on:
+                    task = getattr(self._callback, "__self__", None)  # type: ignore[attr-defined]
+                    began_ns = clock()
+                    ready_ns = ready.pop(id(self), began_ns)
+                    if isinstance(task, Task):
+                        began[id(task)] = began_ns
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
+            # Outside of any handler: what the callback raises must not have the probe's error as its context.
+            try:
+                own(self)
+            except BaseException as exc:
+                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
+                raise
+            try:
+                if not timer.is_on or not began_ns:
+                    return
+                took_ns = clock() - began_ns
+                if not isinstance(task, Task):
+                    on_callback(took_ns)
+                    return
+                began.pop(id(task), None)
+                if hasattr(task, "_fut_waiter"):
+                    on_step(task, began_ns, took_ns, ready_ns, task._fut_waiter is None)
+                else:
+                    timer.missed += 1  # a task class that is not asyncio's
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
 
         return _run
 
-    def _stamped(self, own: Callable[..., Handle]) -> Callable[..., Handle]:
+    def _stamped(
+        self, own: Callable[..., Handle], caught: Callable[[BaseException], bool]
+    ) -> Callable[..., Handle]:
         clock, ready, timer = monotonic_ns, self.ready, self
 
         def _call_soon(loop: Any, callback: Any, args: Any, context: Any) -> Handle:
             handle = own(loop, callback, args, context)
-            if timer.is_on:
-                ready[id(handle)] = clock()
-            # In debug mode a handle keeps the stack on which it was made: remove this frame from it.
-            if handle._source_traceback:  # type: ignore[attr-defined]
-                del handle._source_traceback[-1]  # type: ignore[attr-defined]
+            try:
+                if timer.is_on:
+                    ready[id(handle)] = clock()
+                # In debug mode a handle keeps the stack on which it was made: remove this frame from it.
+                if handle._source_traceback:  # type: ignore[attr-defined]
+                    del handle._source_traceback[-1]  # type: ignore[attr-defined]
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
             return handle
 
         return _call_soon

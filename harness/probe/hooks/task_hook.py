@@ -20,7 +20,7 @@ from weakref import WeakSet, ref
 from ...record.clock import monotonic_ns
 from ...record.observation import Frame
 from ..threads.stack import frame_at
-from .builtin_shim import hide_frame
+from .hook import Hook
 from .replacement import Replacement
 from .state.task_state import creation_stack
 
@@ -57,51 +57,69 @@ class TaskHook:
 
     def __init__(self) -> None:
         self.missed = 0  # tasks that could not be marked
-        self._over = False
-        # Weak: the replaced functions keep these, so that a loop does not live longer than without the hook.
-        self._replacements: WeakSet[Replacement] = WeakSet()
+        self._hook = _CreationHook()
 
     def begin(self, loop: AbstractEventLoop) -> None:
         """Observe the tasks that *loop* creates from now on, once. Callable from any thread."""
-        known = any(replacement.owner is loop for replacement in tuple(self._replacements))
-        if not (self._over or known) and hasattr(loop, "__dict__"):
-            self._replacements.add(Replacement(loop, "create_task", self._noting(loop, loop.create_task)))
+        hook = self._hook
+        known = any(replacement.owner is loop for replacement in tuple(hook.replacements))
+        if hook.is_on and not known and hasattr(loop, "__dict__"):
+            Replacement(hook, loop, "create_task", self._noting(loop, loop.create_task))
 
     def end(self) -> None:
         """Undo the replacement on every loop. One that other code has wrapped only calls the original."""
-        self._over = True
-        for replacement in tuple(self._replacements):
-            replacement.undo()
+        self._hook.undo()
 
     def _noting(self, loop: AbstractEventLoop, own: Callable[..., Task[Any]]) -> Callable[..., Task[Any]]:
         # Runs for every task: everything it uses is a local of this closure.
         tasks, groups = _ON_BEHALF
         frame_at, clock, current_task = sys._getframe, monotonic_ns, asyncio.current_task
+        hook = self._hook
+        caught = hook.caught
 
         @functools.wraps(own)
         def create_task(*args: Any, **kwargs: Any) -> Task[Any]:
             try:
                 task: Any = own(*args, **kwargs)
             except BaseException as exc:
-                hide_frame(exc)
+                exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
                 raise
-            if self._over:
-                return task  # type: ignore[no-any-return]
             try:
+                if not hook.is_on:
+                    return task  # type: ignore[no-any-return]
                 frame: Any = frame_at(1)
                 while (known := frame.f_globals) is tasks or known is groups:
                     frame = frame.f_back
                 parent = current_task(loop)
-                if parent is None:
-                    task._harness_birth = (clock(), None, frame.f_code, frame.f_lasti)
-                else:
+                birth: tuple[Any, ...] = clock(), None, frame.f_code, frame.f_lasti
+                if parent is not None:
                     before = getattr(parent, "_harness_birth", ())[_FIRST : 2 * PLACES]
-                    task._harness_birth = (clock(), ref(parent), frame.f_code, frame.f_lasti, *before)
+                    birth = clock(), ref(parent), frame.f_code, frame.f_lasti, *before
+                try:
+                    task._harness_birth = birth
+                except AttributeError:  # a task of the program's own class, which takes no attributes
+                    self.missed += 1
                 if made := creation_stack(task):  # in debug mode: remove this frame
                     made[:] = [entry for entry in made if entry.filename != __file__]
-            except Exception:
-                # A task of the program's own class, which takes no attributes.
-                self.missed += 1
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
             return task  # type: ignore[no-any-return]
 
         return create_task
+
+
+class _CreationHook(Hook):
+    """Keeps its replacements weakly: only the replaced functions keep them, and die with their loops."""
+
+    def __init__(self) -> None:
+        super().__init__("origins of tasks")
+        self.replacements: WeakSet[Replacement] = WeakSet()
+
+    def when_undone(self, undoing: Any) -> None:
+        self.replacements.add(undoing.__self__)
+
+    def undo(self) -> None:
+        self.is_on = False
+        for replacement in tuple(self.replacements):
+            replacement.undo()

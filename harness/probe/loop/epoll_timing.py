@@ -33,6 +33,7 @@ NEVER = float("inf")
 
 Ready = list[tuple[selectors.SelectorKey, int]]
 Select = Callable[..., Ready]
+Caught = Callable[[BaseException], bool]
 
 
 class TurnListener(Protocol):
@@ -67,8 +68,11 @@ class Timing:
     fold: Callable[[], None]
 
 
-def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
-    """A replacement for `EpollSelector.select`; the running turn began at *began*."""
+def timed_epoll(selector: Any, own: Select, listener: TurnListener, began: float, caught: Caught) -> Timing:
+    """A replacement for `EpollSelector.select`; the running turn began at *began*.
+
+    *own* is the selector's own `select`, and *caught* is `Hook.caught`: an error undoes the replacement.
+    """
     # Everything that the fast path uses is a local of this closure: no attribute look-ups per turn. The clock
     # is the function itself, which a test that freezes time cannot replace in here.
     clock, (poll, keys) = monotonic.func, loop_state.epoll(selector)
@@ -83,71 +87,81 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
     # Each closure variable that a function uses adds to the cost of every call, so this one uses few.
     def select(timeout: float | None = None) -> Ready:
         nonlocal began, left
-        now = clock()
-        if timeout == 0 and left and now - began < SHORT_S:
-            left -= 1
-            # The next turn begins here. It includes the poll, which takes next to no time unless another
-            # thread keeps the GIL meanwhile.
-            began = now
-            happened = poll(0, ROOM)
-            if not happened:
-                return happened  # type: ignore[no-any-return]
-            if len(happened) == ROOM:
-                # There may be more: all are returned at once, as the selector itself does.
-                happened = poll(0, len(keys))
-        else:
-            happened = wait(timeout, now)
-        ready: Ready = []
-        for fd, event in happened:
-            key = keys.get(fd)
-            if key:
-                events = (event & NOT_IN and EVENT_WRITE) | (event & NOT_OUT and EVENT_READ)
-                ready.append((key, events & key.events))
-        return ready
+        try:
+            now = clock()
+            if timeout == 0 and left and now - began < SHORT_S:
+                left -= 1
+                # The next turn begins here. It includes the poll, which takes next to no time unless another
+                # thread keeps the GIL meanwhile.
+                began = now
+                happened = poll(0, ROOM)
+                if not happened:
+                    return happened  # type: ignore[no-any-return]
+                if len(happened) == ROOM:
+                    # There may be more: all are returned at once, as the selector itself does.
+                    happened = poll(0, len(keys))
+            else:
+                happened = wait(timeout, now)
+            ready: Ready = []
+            for fd, event in happened:
+                key = keys.get(fd)
+                if key:
+                    events = (event & NOT_IN and EVENT_WRITE) | (event & NOT_OUT and EVENT_READ)
+                    ready.append((key, events & key.events))
+            return ready
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        # What is ready now is still ready: epoll reports it again.
+        return own(timeout)
 
     def wait(timeout: float | None, now: float) -> list[tuple[int, int]]:
         """The slow path: before a wait, after a turn that was not short, and after a batch of short ones."""
         nonlocal began, due, short, total, run_began, set_again, left, given
         happened: list[tuple[int, int]]
-        wait_s: float
-        if now - began >= SHORT_S:
-            total += began - run_began
-            run_began = now
-            listener.long_turn(began, now)
-        elif left:
-            left -= 1
-        else:
-            short += given + 1
-            left = given = at_most
-        if timeout is not None and timeout <= 0:
-            began = now
-            happened = poll(0, len(keys) or 1)
-        else:
-            total += now - run_began
-            if listener.on_wait is not None:
-                listener.on_wait(now)
-            if timeout is None:
-                due, wait_s = NEVER, -1
+        # epoll waits whole milliseconds; asyncio must not be woken before its timeout.
+        wait_s = -1 if timeout is None else 0 if timeout <= 0 else ceil(timeout * 1e3) * 1e-3
+        try:
+            if now - began >= SHORT_S:
+                total += began - run_began
+                run_began = now
+                listener.long_turn(began, now)
+            elif left:
+                left -= 1
             else:
-                # epoll waits whole milliseconds; asyncio must not be woken before its timeout.
-                wait_s = ceil(timeout * 1e3) * 1e-3
-                due = now + wait_s
-            try:
-                happened = poll(wait_s, len(keys) or 1)
-            except InterruptedError:
-                happened = []
-            now = began = clock()
-            if listener.on_wake is not None:
-                listener.on_wake(now)
-            if now - due >= set_every:
-                began = due
-                listener.overslept(due, now)
-            run_began, due = began, 0.0
-        # Not while the loop is late: the baseline of a late turn must be from before it began. But at once
-        # when the loop is on time again: the next turn may be the late one.
-        if now >= set_again and now - began < set_every:
-            set_again = now + set_every
-            listener.alive(now)
+                short += given + 1
+                left = given = at_most
+            if not wait_s:
+                began = now
+            else:
+                total += now - run_began
+                if listener.on_wait is not None:
+                    listener.on_wait(now)
+                due = NEVER if timeout is None else now + wait_s
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        try:
+            happened = poll(wait_s, len(keys) or 1)
+        except InterruptedError:
+            happened = []
+        try:
+            if wait_s:
+                now = began = clock()
+                if listener.on_wake is not None:
+                    listener.on_wake(now)
+                if now - due >= set_every:
+                    began = due
+                    listener.overslept(due, now)
+                run_began, due = began, 0.0
+            # Not while the loop is late: the baseline of a late turn must be from before it began. But at
+            # once when the loop is on time again: the next turn may be the late one.
+            if now >= set_again and now - began < set_every:
+                set_again = now + set_every
+                listener.alive(now)
+        except BaseException as exc:
+            if not caught(exc):
+                raise
         return happened
 
     def state() -> tuple[float, float]:
@@ -166,31 +180,48 @@ def timed_epoll(selector: Any, listener: TurnListener, began: float) -> Timing:
     return Timing(select, state, fold)
 
 
-def timed_select(own: Select, listener: TurnListener, began: float) -> Timing:
+def timed_select(own: Select, listener: TurnListener, began: float, caught: Caught) -> Timing:
     """A wrapper around a `select` that is not epoll's own, or that other code has replaced."""
+    clock = monotonic.func
     due = 0.0
     set_again = began + listener.set_every_s
 
     def select(timeout: float | None = None) -> Ready:
-        nonlocal began, due, set_again
-        now = monotonic()
+        try:
+            before(timeout)
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+        # Outside of any handler: what the selector raises must not have the probe's error as its context.
+        try:
+            return own(timeout)
+        finally:
+            try:
+                after()
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
+
+    def before(timeout: float | None) -> None:
+        nonlocal due
+        now = clock()
         listener.long_turn(began, now)
         if listener.on_wait is not None:
             listener.on_wait(now)
         due = NEVER if timeout is None else now + max(0.0, timeout)
-        try:
-            return own(timeout)
-        finally:
-            now = began = monotonic()
-            if listener.on_wake is not None:
-                listener.on_wake(now)
-            if now - due >= listener.set_every_s:
-                began = due
-                listener.overslept(due, now)
-            elif now >= set_again:
-                set_again = now + listener.set_every_s
-                listener.alive(now)
-            due = 0.0
+
+    def after() -> None:
+        nonlocal began, due, set_again
+        now = began = clock()
+        if listener.on_wake is not None:
+            listener.on_wake(now)
+        if now - due >= listener.set_every_s:
+            began = due
+            listener.overslept(due, now)
+        elif now >= set_again:
+            set_again = now + listener.set_every_s
+            listener.alive(now)
+        due = 0.0
 
     def state() -> tuple[float, float]:
         return (0.0, due) if due else (began, 0.0)

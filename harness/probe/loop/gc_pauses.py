@@ -7,6 +7,7 @@ from collections import deque
 
 from ...record.clock import monotonic_ns
 from ...record.observation import GcPause
+from ..hooks.hook import Hook
 
 # Shorter pauses do not make a loop late.
 LEAST_NS = 5_000_000
@@ -19,15 +20,15 @@ class GcPauses:
     def __init__(self) -> None:
         self._pauses: deque[GcPause] = deque(maxlen=KEPT)
         self._began_ns = 0
+        self._hook = Hook("pauses of the collector")
 
     def install(self) -> None:
         """Begin to record."""
-        gc.callbacks.append(self._called)
+        self._hook.join(gc.callbacks, self._hook.guarded(self._called))
 
     def remove(self) -> None:
         """Stop recording."""
-        if self._called in gc.callbacks:
-            gc.callbacks.remove(self._called)
+        self._hook.undo()
 
     def between(self, began_ns: int, ended_ns: int) -> tuple[GcPause, ...]:
         """The pauses that began within these times, oldest first."""

@@ -14,6 +14,7 @@ from ...record.run import RunFolder
 from ...record.value import replace
 from .. import code_paths
 from ..control import active_fault
+from ..hooks import hook
 from .blocks import BlockWriter
 from .deadman import TimerFd
 from .gc_pauses import GcPauses
@@ -217,14 +218,18 @@ class _Lane:
             if (watched := self._watched) is not None:
                 delayed = self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
                 page.note_delayed(self.turns.words, delayed)
-        except Exception as exc:
+        except BaseException as exc:
+            if hook.is_the_programs(exc):
+                raise
             self._loops.on_error("blocks", exc)
 
     def _overslept(self, due_ns: int, woke_ns: int) -> None:
         try:
             if (watched := self._watched) is not None:
                 self._blocks.overslept(self.turns, watched.stall_since(due_ns, woke_ns), woke_ns)
-        except Exception as exc:
+        except BaseException as exc:
+            if hook.is_the_programs(exc):
+                raise
             self._loops.on_error("blocks", exc)
 
     def _started(self, kind: str) -> LoopStarted:

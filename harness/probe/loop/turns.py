@@ -101,17 +101,20 @@ class Turns:
         self.words[page.SINCE_NS] = monotonic_ns()
         self._thread_clock = ThreadClock()
         self._run_queue = RunQueue(self.native_thread_id)
-        if (slot := SelectorSlot.of(loop)) is None:
+        if (slot := SelectorSlot.of(loop)) is None or not slot.hook.is_on:
             return self._begin_looking(loop, timer)
         # What the loop does before its first `select` is a turn as well.
         began_s = monotonic()
         self.alive(began_s)
         if slot.is_epolls_own:
-            mechanism, timing = EXACT, epoll_timing.timed_epoll(slot.selector, self, began_s)
+            timed = epoll_timing.timed_epoll(slot.selector, slot.own, self, began_s, slot.hook.caught)
+            mechanism = EXACT
         else:
-            mechanism, timing = WRAPPED, epoll_timing.timed_select(slot.own, self, began_s)
-        self._slot, self._timing = slot, timing
-        slot.take(timing.select)
+            timed = epoll_timing.timed_select(slot.own, self, began_s, slot.hook.caught)
+            mechanism = WRAPPED
+        self._slot, self._timing = slot, timed
+        slot.hook.when_undone(self._undone)
+        slot.take(timed.select)
         return mechanism
 
     def end(self) -> None:
@@ -158,6 +161,12 @@ class Turns:
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.leave()
+
+    def _undone(self) -> None:
+        """Called when the timing ends. After an error, nothing is known of the turns from then on."""
+        if self._slot is not None:
+            self._slot = self._timing = None
+            self.stopped()
 
     def abandon(self) -> None:
         """Release the parent's selector and page in a child after `fork`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextlib import suppress
 
 from ...record.run import RunFolder
-from ..hooks import loop_hook
+from ..hooks import hook, loop_hook
+from ..hooks.process.process_hook import around_fork
 from ..hooks.state import loop_state
 from .loops import Loops, OnError, Write
 
@@ -33,6 +33,7 @@ class LoopWatch:
     def begin(self) -> None:
         """Begin to watch."""
         _open.add(self)
+        hook.listen(self)
         loop_hook.subscribe(self._changed)
         self._changed(loop_state.running_loop())
         for loop in loop_hook.loops_in_other_threads():
@@ -45,12 +46,22 @@ class LoopWatch:
         if self not in _open:
             return False
         _open.remove(self)
+        hook.stop_listening(self)
         loop_hook.unsubscribe(self._changed)
         self.loops.leave()
         return True
 
+    def hook_failed(self, where: str, error: str) -> None:
+        """Pass on that a part of the probe has raised."""
+        self._on_error(where, RuntimeError(error))
+
+    def left_out(self, part: str, reason: str) -> None:
+        """Pass on that a part of the probe cannot work here."""
+        self._on_error(part, RuntimeError(reason))
+
     def abandon(self) -> None:
         """Release what is the parent's, in a child after `fork`."""
+        hook.stop_listening(self)
         loop_hook.unsubscribe(self._changed)
         self.loops.abandon()
 
@@ -59,7 +70,9 @@ class LoopWatch:
             if loop is not None and self._on_running is not None:
                 self._on_running(loop)
             self.loops.changed(loop)
-        except Exception as exc:
+        except BaseException as exc:
+            if hook.is_the_programs(exc):
+                raise
             self._on_error("loops", exc)
 
 
@@ -71,4 +84,4 @@ def _abandon_all() -> None:
         _open.pop().abandon()
 
 
-os.register_at_fork(after_in_child=_abandon_all)
+around_fork(in_child=_abandon_all)

@@ -236,7 +236,7 @@ class Watchdog:
     def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
         try:
             return bool(step(*args))
-        except Exception as exc:
+        except BaseException as exc:
             self._on_error("watchdog", exc)
             return False
 

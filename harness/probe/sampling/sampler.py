@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from ...record.clock import monotonic
 from ...record.observation import Observation, SamplesCounted
 from ..feature import Feature
+from ..hooks.hook import Hook
 from ..hooks.runtime import resume_opcode
 from ..hooks.state import loop_state
 from ..loop.turns import Turns
@@ -83,7 +84,7 @@ class Sampler(Feature):
         self._thread_sampler.watch_executors(self._hz)
         if threading.current_thread() is threading.main_thread():
             try:
-                self._signal_sampler = self._signal_sampler or _SignalSampler(self._buffer, self._on_error)
+                self._signal_sampler = self._signal_sampler or _SignalSampler(self._buffer)
                 self._signal_sampler.start(turns, self._hz)
                 return
             except OSError as exc:  # not Linux, or every signal is taken
@@ -146,10 +147,12 @@ class _SignalSampler:
         OSError: The system has no such timers, or no signal is free.
     """
 
-    def __init__(self, buffer: SampleBuffer, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, buffer: SampleBuffer) -> None:
         self.turns: Turns | None = None
         self._buffer = buffer
-        self._on_error = on_error
+        self._hook = Hook("sampler")
+        self._hook.when_undone(self.close)
+        self._is_closed = False
         self._number = free_signal()
         self._timer = IntervalTimer(self._number, threading.get_native_id())
         signal.signal(self._number, self._tick)
@@ -168,7 +171,9 @@ class _SignalSampler:
         self._runner: CodeType | None = None  # of a loop that has no selector in Python
 
     def start(self, turns: Turns, hz: float) -> None:
-        """Sample the loop of these turns, which runs or is about to run."""
+        """Sample the loop of these turns, which runs or is about to run; nothing after an error."""
+        if self._is_closed:
+            return
         self.turns = turns
         self._every_s = 1 / hz
         self._is_own_wake = False
@@ -184,8 +189,15 @@ class _SignalSampler:
 
     def close(self) -> None:
         """Delete the timer, and release the signal."""
-        self.stop()
-        self._timer.close()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            # First, for a signal that finds no handler ends the process.
+            signal.signal(self._number, signal.SIG_IGN)
+            self.stop()
+        finally:
+            self._timer.close()
         self.abandon()
 
     def abandon(self) -> None:
@@ -227,12 +239,11 @@ class _SignalSampler:
         self._is_ticking = True
         try:
             self._sample(frame)
-        except Exception as exc:
+        except BaseException as exc:
             # The program's own signal handler may have interrupted this one and raised: pass that on.
-            if not _is_ours(exc):
+            if not self._hook.caught(exc):
                 raise
             self._buffer.lost += 1
-            self._on_error("sampler", exc)
         finally:
             self._is_ticking = False
 
@@ -307,14 +318,6 @@ def _runner() -> CodeType | None:
     while frame is not None and _is_probes(frame):
         frame = frame.f_back
     return frame.f_code if frame is not None else None
-
-
-def _is_ours(exc: BaseException) -> bool:
-    """Whether the exception was raised in the probe."""
-    step = exc.__traceback__
-    while step is not None and step.tb_next is not None:
-        step = step.tb_next
-    return step is not None and _is_probes(step.tb_frame)
 
 
 def _is_probes(frame: FrameType) -> bool:

@@ -109,7 +109,7 @@ class SpanProfile(Feature):
             note = f"span {self._config.profile_span} of trace {trace_id}, {took_ms:.1f} ms"
             written = str(path.relative_to(self._folder.path))
             self._write(ArtefactWritten(monotonic_ns(), "pyinstrument", written, note))
-        except Exception as exc:
+        except BaseException as exc:
             self._on_error("profile", exc)
 
 

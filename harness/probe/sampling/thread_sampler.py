@@ -80,7 +80,7 @@ class ThreadSampler:
                 empty = 0 if self._loops or self._executors.running else empty + 1
                 try:
                     self._sample(frames, now_ns, count)
-                except Exception as exc:
+                except BaseException as exc:
                     self._on_error("sampler", exc)
                 # At once: the thread that drops the last reference to a frame runs the finalizers.
                 frames.clear()

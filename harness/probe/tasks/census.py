@@ -25,6 +25,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
 from ..feature import Feature
+from ..hooks import hook
 from ..hooks.group_hook import requests_of_groups
 from ..hooks.runtime import why_no_census
 from ..hooks.state import task_state
@@ -110,9 +111,8 @@ class Census(Feature):
         # The loop's thread also takes a census, when the loop stops.
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        if reason := why_no_census():
-            on_error("census", RuntimeError(reason))
-        else:
+        hook.leave_out("census", reason := why_no_census())
+        if not reason:
             Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
@@ -127,13 +127,18 @@ class Census(Feature):
         self._running.pop(threading.get_ident(), None)
 
     def count(self) -> None:
-        """Take a census now, unless one is being taken."""
+        """Take a census now, unless one is being taken, or one has failed."""
+        if self._closed.is_set():
+            return
         if self._lock.acquire(timeout=0.05):
             began_ns = thread_time_ns()
             try:
                 self._count()
-            except Exception as exc:
+            except BaseException as exc:
+                if hook.is_the_programs(exc):
+                    raise
                 self._on_error("census", exc)
+                self._closed.set()  # what failed once is not tried again and again
             finally:
                 self._spent_ns += thread_time_ns() - began_ns
                 self._next_ns = self._began_ns + REST * self._spent_ns

@@ -89,7 +89,7 @@ class ShutdownWatch(Feature):
             time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
             try:
                 self._write(self._stalled(name, before))
-            except Exception as exc:
+            except BaseException as exc:
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
         self._asked_ns = 0

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ...record import redact
 from ...record.clock import monotonic_ns
 from ...record.observation import SpanEnded
+from ..hooks.hook import Hook, leave_out
+from ..hooks.replacement import Replacement
+from ..hooks.runtime import why_no_span_processor
 from ..hooks.state.loop_state import running_loop
 
 if TYPE_CHECKING:
@@ -32,30 +35,40 @@ ATTRIBUTE_NAMES = 512
 
 def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
     """Add a processor to each `TracerProvider` of the module `opentelemetry.sdk.trace`."""
+    hook = Hook("spans")
+    leave_out(hook.name, reason := why_no_span_processor(sdk))
+    if reason or not hook.is_on:
+        return
     own = sdk.TracerProvider.__init__
-    processor = _processor(sdk.SpanProcessor, session)
+    processor = _processor(sdk.SpanProcessor, session, hook)
+    add = hook.guarded(lambda provider: provider.add_span_processor(processor))
 
     @functools.wraps(own)
     def __init__(provider: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         own(provider, *args, **kwargs)
-        provider.add_span_processor(processor)
+        add(provider)
 
-    sdk.TracerProvider.__init__ = __init__
+    Replacement(hook, sdk.TracerProvider, "__init__", __init__)
 
 
-def _processor(parent: type, session: Callable[[], ProbeSession | None]) -> Any:
+def _processor(parent: type, session: Callable[[], ProbeSession | None], hook: Hook) -> Any:
+    @hook.guarded
+    def began(span: Any) -> None:
+        if (open_now := session()) is not None:
+            open_now.span_began(span)
+
+    @hook.guarded
+    def ended(span: Any) -> None:
+        if (open_now := session()) is not None:
+            open_now.span_ended(span)
+            _record(open_now, span)
+
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
-            if (open_now := session()) is not None:
-                open_now.span_began(span)
+            began(span)
 
         def on_end(self, span: Any) -> None:
-            if (open_now := session()) is not None:
-                open_now.span_ended(span)
-                try:
-                    _record(open_now, span)
-                except Exception as exc:
-                    open_now.failed("spans", exc)
+            ended(span)
 
     return Recorder()
 

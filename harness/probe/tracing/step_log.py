@@ -212,7 +212,7 @@ class StepLogger(Feature):
                     self.close()
                 else:
                     self.flush()
-            except Exception as exc:
+            except BaseException as exc:
                 self._on_error("waits", exc)
             self._cpu_ns = thread_time_ns()
 

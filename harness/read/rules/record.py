@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import ProbeFailed, RunEnded
+from ...record.event import RunEnded
 from ..evidence import Evidence
 from ..finding import Finding, Level
 from ..units import plural
@@ -36,10 +36,3 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         if source.unknown:
             unknown = plural(source.unknown, "event")
             yield Finding("record", Level.NOTE, f"{who} wrote {unknown} of a kind unknown to this version")
-    for failure in history.of(ProbeFailed):
-        message = f"the probe failed in {failure.where}, and that part may be missing: {failure.error}"
-        if failure.where == "profile" and failure.error.startswith("ModuleNotFoundError: "):
-            message = "pyinstrument is not installed in the program's environment; no profile was taken"
-        # Without these parts there is no telling what the loop did.
-        is_essential = failure.where in ("loops", "blocks")
-        yield Finding("record", Level.WARNING, message, invalid=is_essential)

@@ -12,10 +12,11 @@ def test_uvloop_may_be_the_first_import_of_a_program(tmp_path: Path) -> None:
     """It imports asyncio while it is half imported itself; its loop is watched all the same."""
     program = """
         import uvloop
-        import time
+        import asyncio, time
 
         async def main():
             time.sleep(0.2)
+            await asyncio.sleep(0.05)
             print("ran under", uvloop.__name__)
 
         uvloop.run(main())

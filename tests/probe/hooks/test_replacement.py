@@ -9,6 +9,7 @@ from weakref import ref
 
 import pytest
 
+from harness.probe.hooks.hook import Hook
 from harness.probe.hooks.replacement import Replacement
 
 
@@ -26,7 +27,7 @@ class Child(Parent): ...
 
 def test_an_inherited_method_is_inherited_again() -> None:
     """Nothing is left in the class that had no attribute of its own."""
-    replacement = Replacement(Child, "greet", lambda _: "ours")
+    replacement = Replacement(Hook("test"), Child, "greet", lambda _: "ours")
     assert Child().greet() == "ours"
     replacement.undo()
 
@@ -37,7 +38,7 @@ def test_an_inherited_method_is_inherited_again() -> None:
 def test_a_static_method_is_put_back_as_one() -> None:
     """What is put back is what the class has stored."""
     before = vars(Parent)["shout"]
-    Replacement(Parent, "shout", staticmethod(lambda: "ours")).undo()
+    Replacement(Hook("test"), Parent, "shout", staticmethod(lambda: "ours")).undo()
 
     assert vars(Parent)["shout"] is before
 
@@ -52,7 +53,7 @@ def test_an_object_loses_the_attribute_that_hid_its_class() -> None:
         __delattr__ = object.__delattr__
 
     one = Strict()
-    replacement = Replacement(one, "greet", lambda: "ours")
+    replacement = Replacement(Hook("test"), one, "greet", lambda: "ours")
     assert one.greet() == "ours"
     replacement.undo()
     replacement.undo()
@@ -64,7 +65,9 @@ def test_an_object_loses_the_attribute_that_hid_its_class() -> None:
 def test_replacements_are_undone_in_any_order(order: tuple[int, ...]) -> None:
     """The last of them to go leaves what was there before the first."""
     one = Parent()
-    replacements = [Replacement(one, "greet", lambda number=number: number) for number in range(3)]
+    replacements = [
+        Replacement(Hook("test"), one, "greet", lambda number=number: number) for number in range(3)
+    ]
     standing = set(range(3))
     for index in order:
         replacements[index].undo()
@@ -77,10 +80,10 @@ def test_replacements_are_undone_in_any_order(order: tuple[int, ...]) -> None:
 def test_what_was_put_in_the_place_of_ours_stays() -> None:
     """Also when it wraps ours, and is left alone even when one below and one above it are undone."""
     one = Parent()
-    below = Replacement(one, "greet", lambda: "ours")
+    below = Replacement(Hook("test"), one, "greet", lambda: "ours")
     theirs = functools.wraps(one.greet)(lambda: "theirs")
     vars(one)["greet"] = theirs
-    above = Replacement(one, "greet", lambda: "above")
+    above = Replacement(Hook("test"), one, "greet", lambda: "above")
     below.undo()
     above.undo()
 
@@ -95,7 +98,7 @@ def test_what_is_undone_is_freed_without_a_collection() -> None:
         return "ours"
 
     freed = ref(ours)
-    replacement = Replacement(one, "greet", ours)
+    replacement = Replacement(Hook("test"), one, "greet", ours)
     del ours
     gc.disable()
     try:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
+from ..runtime import work_of
+
 # The function of a pool's thread that waits for calls, and the method that runs one.
 WAITS, RUNS = "_worker", "_WorkItem.run"
 
@@ -63,7 +65,7 @@ def running_call(frame: FrameType | None) -> PoolCall | None:
         if frame.f_code.co_qualname == RUNS:
             # Up to Python 3.12, this keeps a copy of this one name alive until the call ends.
             item = frame.f_locals.get("self")
-            return PoolCall(item.fn, list(item.future._done_callbacks)) if item is not None else None
+            return PoolCall(work_of(item), list(item.future._done_callbacks)) if item is not None else None
         frame = frame.f_back
     return None
 

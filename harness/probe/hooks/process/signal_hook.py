@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 
-from .builtin_shim import BuiltinShim, hide_frame
+from ..builtin_shim import BuiltinShim
+from ..hook import Hook, leave_out
+from ..replacement import Replacement
+from ..runtime import why_no_signal_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,26 +39,35 @@ class _ObservedHandler:
         try:
             return self.own(number, frame)
         except BaseException as exc:
-            hide_frame(exc)
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
             raise
 
 
 def install(notify: Handler) -> None:
-    """Call *notify* before each call of a handler for one of `ENDING` from now on; it must not raise."""
+    """Call *notify* before each call of a handler for one of `ENDING` from now on; an error undoes this."""
+    hook = Hook("signals")
+    leave_out(hook.name, reason := why_no_signal_hook(_signal))
+    if reason or not hook.is_on:
+        return
     set_own, get_own = _signal.signal, _signal.getsignal
+    notify = hook.guarded(notify)
+    kind = _ObservedHandler  # at the end of the interpreter, modules lose their globals
 
     def signal(signalnum: int, handler: object, /) -> object:
         try:
-            return _own_handler(set_own(signalnum, _observed(signalnum, handler)))
+            ours = observed(signalnum, handler)
+            before = set_own(signalnum, handler if ours is None else ours)
+            return before.own if type(before) is kind else before
         except BaseException as exc:
-            hide_frame(exc)
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
             raise
 
     def getsignal(signalnum: int, /) -> object:
         try:
-            return _own_handler(get_own(signalnum))
+            now = get_own(signalnum)
+            return now.own if type(now) is kind else now
         except BaseException as exc:
-            hide_frame(exc)
+            exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
             raise
 
     def _observed(number: int, handler: object) -> object:
@@ -64,8 +76,20 @@ def install(notify: Handler) -> None:
             return handler
         return _ObservedHandler(handler, notify)
 
-    _signal.signal = BuiltinShim(signal, set_own, "_signal")
-    _signal.getsignal = BuiltinShim(getsignal, get_own, "_signal")
+    def take_back() -> None:
+        try:
+            for number in ENDING:
+                if type(handler := get_own(number)) is _ObservedHandler:
+                    set_own(number, handler.own)
+        except ValueError:  # in another thread than the main one
+            return  # the functions hide the wrapped handlers, which only call the program's
+        functions.undo()
+
+    observed = hook.guarded(_observed)
+    hook.when_undone(take_back)
+    functions = Hook(hook.name)
+    Replacement(functions, _signal, "signal", BuiltinShim(signal, set_own, "_signal"))
+    Replacement(functions, _signal, "getsignal", BuiltinShim(getsignal, get_own, "_signal"))
     for number in ENDING:
         before = get_own(number)
         if _observed(number, before) is not before:
@@ -73,7 +97,3 @@ def install(notify: Handler) -> None:
                 signal(number, before)
             except ValueError:  # asyncio is imported in another thread than the main one
                 return
-
-
-def _own_handler(handler: object) -> object:
-    return handler.own if type(handler) is _ObservedHandler else handler

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from types import FunctionType
 
-from .replacement import Replacement
+from ..hook import Hook
+from ..replacement import Replacement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from .import_hook import PostImportHook
+    from ..import_hook import PostImportHook
 
 # The module, and in it the function, as a dotted path.
 _BEGINNINGS = {
@@ -32,7 +33,8 @@ _BEGINNINGS = {
 def watch_frameworks(hooks: PostImportHook, notice: Callable[[str], object]) -> None:
     """Call *notice* with the name of each framework whose loop begins."""
     for name, (module, path) in _BEGINNINGS.items():
-        hooks.watch(module, lambda loaded, name=name, path=path: _await_call(loaded, path, name, notice))  # type: ignore[misc]
+        step = lambda loaded, name=name, path=path: _await_call(loaded, path, name, notice)  # noqa: E731
+        hooks.watch(module, "other frameworks", step)
 
 
 def _await_call(module: ModuleType, path: str, framework: str, notice: Callable[[str], object]) -> None:
@@ -44,15 +46,18 @@ def _await_call(module: ModuleType, path: str, framework: str, notice: Callable[
     if not isinstance(own, FunctionType):
         return
 
+    hook = Hook("other frameworks")
+
+    @hook.guarded
+    def noticed() -> None:
+        hook.undo()
+        notice(framework)
+
     def begins(*args: Any, **kwargs: Any) -> Any:
-        try:
-            replacement.undo()
-            notice(framework)
-        except Exception:  # noqa: S110  # the program must not notice
-            pass
+        noticed()
         return own(*args, **kwargs)
 
     begins.__name__, begins.__qualname__, begins.__doc__ = own.__name__, own.__qualname__, own.__doc__
     begins.__module__ = own.__module__
     begins.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` reads the signature from it
-    replacement = Replacement(owner, name, begins)
+    Replacement(hook, owner, name, begins)
