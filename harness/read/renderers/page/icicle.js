@@ -4,9 +4,10 @@
 const icicle = (name, data, kind) => {
   const [view, form, details] = ["view", "filter", "details"].map(part => document.getElementById(`${name}-${part}`));
   const HEIGHT = 20, THINNEST = 0.0025;
-  // Narrower boxes get no text, because a truncated number would be wrong.
-  const LEGIBLE = 0.03;
-  const ROOM = 100, CRUMBS = 0.05, SOME = 5, SIGN = 12, FILES = 5;
+  // Pixels of a letter and around it: a box too narrow for its figure gets no text, because a truncated number
+  // would be wrong.
+  const LETTER = 7.2, AROUND = 9;
+  const ROOM = 100, CRUMBS = 0.05, SOME = 5, FILES = 5;
   const lineOf = call => data.lines[data.called[call - 1]];
   // Of a library that is folded, only the call into it is shown. *parents* has the caller of each call that is shown.
   let children = [], parents = [];
@@ -61,8 +62,10 @@ const icicle = (name, data, kind) => {
   const place = (made, depth, left, width) => Object.assign(made.style, { left: left * 100 + "%", width: width * 100 + "%", top: depth * HEIGHT + "px" });
   const box = (call, depth, left, width) => {
     const [name, where, own] = call ? lineOf(call) : ["everything", "", false];
-    const thin = width < LEGIBLE, sign = width * view.clientWidth >= SIGN ? kind.sign(valuesOf(call)) : "";
-    const made = element("div", { tabIndex: -1, textContent: thin ? sign : kind.label(call ? `${name} ${where}` : "everything", valuesOf(call), call ? spent[call] / spent[0] : null) });
+    const figure = kind.figure(valuesOf(call), call ? spent[call] / spent[0] : 1), sign = kind.sign(valuesOf(call));
+    const fits = text => width * view.clientWidth >= text.length * LETTER + AROUND, thin = call && !fits(figure);
+    const text = !call ? kind.all(valuesOf(call)) : fits(`${figure} ${name.slice(0, 3)}…`) ? `${figure} ${name} ${where}` : figure;
+    const made = element("div", { tabIndex: -1, textContent: !thin ? text : fits(sign) ? sign : "" });
     made.className = [own ? kind.byFile ? `own ${fileOf(lineOf(call))}` : "own" : "", kind.tone(valuesOf(call)), call && found(call) ? "found" : "", thin ? "thin" : ""].filter(Boolean).join(" ");
     made.style.setProperty("--strength", kind.strength(valuesOf(call), valuesOf(0)));
     place(made, depth, left, width);
@@ -77,7 +80,7 @@ const icicle = (name, data, kind) => {
   // at a time as fit.
   const crumbs = (caller, from, depth, left, width) => {
     const text = `${calleesOf(caller).length - from} more, each too thin to draw`;
-    const made = element("div", { className: "crumbs", tabIndex: -1, textContent: width < 5 * LEGIBLE ? "" : text });
+    const made = element("div", { className: "crumbs", tabIndex: -1, textContent: width * view.clientWidth < text.length * LETTER + AROUND ? "" : text });
     place(made, depth, left, width);
     made.setAttribute("role", "treeitem");
     made.setAttribute("aria-level", depth + 1);

@@ -8,7 +8,8 @@
     tone: () => "",
     sign: () => "",
     strength: () => 0,
-    label: (name, values, share) => share === null ? `${name}: ${time.brief(values)}` : `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} % ${name}`,
+    all: values => `everything: ${time.brief(values)}`,
+    figure: (_, share) => `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`,
     brief: ([ms]) => duration(ms),
     whole: () => "",
     details: (values, itself, whole) => `${time.brief(values)}, ${(values[0] / whole[0] * 100).toFixed(1)} % of what is shown; ${time.brief(itself)} by itself`,
@@ -31,7 +32,8 @@ if (document.getElementById("diff-data")) {
     tone: values => ({ "1": "heavier", "0": "", "-1": "lighter" })[moved(values)],
     // Relative to the total change, so that large changes stand out, not merely certain ones.
     strength: (values, whole) => Math.round(14 + 34 * Math.min(1, Math.abs(apart(values)) / Math.max(Math.abs(apart(whole)), difference.width(whole) / 4, 1e-9))),
-    label: (name, values) => [sign(values), moved(values) ? signed(values) : "", name].filter(Boolean).join(" "),
+    all: values => `${difference.figure(values)} everything`,
+    figure: values => moved(values) ? `${sign(values)} ${signed(values)}` : sign(values),
     brief: values => `${duration(values[0])} → ${duration(values[1])} per ${data.per}`,
     whole: values => difference.details(values),
     details: (values, itself) => `${difference.brief(values)}, ${signed(values)} ± ${duration(noise(values))}: ${said(values)}` +
