@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from time import monotonic
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from ..drive.progress import Progress
+from ..record.run import RunFolder
 
 # Without a terminal, a line every few seconds is enough for a log.
 QUIET_EVERY_S = 5.0
 
 
-class Display:
-    """Shows the progress of one run."""
+class Patience:
+    """Says on stderr that a large record is being read, as long as that takes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._done = threading.Event()
+        self._began_s = monotonic()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._talk, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _talk(self) -> None:
+        while not self._done.wait(QUIET_EVERY_S):
+            with suppress(OSError):
+                size = sum(path.stat().st_size for path in self._folder.events.glob("*.jsonl"))
+                took_s = monotonic() - self._began_s
+                click.echo(f"reading the record, {size / 1e6:,.0f} MB: {took_s:.0f} s", err=True)
+
+
+class Display:
+    """Shows the progress of one run, unless it is to be *quiet*."""
+
+    def __init__(self, name: str, *, quiet: bool = False) -> None:
         self._name = name
+        self._quiet = quiet
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._shown_s = -QUIET_EVERY_S
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._live.start()
         return self
 
@@ -36,6 +65,8 @@ class Display:
         """Show the new progress."""
         for console in progress.consoles:
             self._console.print(Text.assemble("console: ", (console, "bold")), soft_wrap=True)
+        if self._quiet:
+            return
         line = self._line(progress)
         if self._console.is_terminal:
             self._live.update(line, refresh=True)

@@ -29,7 +29,8 @@ def write(content: str | bytes, *, err: bool = False) -> None:
     """
     stream = sys.stderr if err else sys.stdout
     try:
-        click.echo(content, nl=False, err=err)
+        # Colours are decided before, and text of the program never has escape sequences.
+        click.echo(content, nl=False, err=err, color=True)
         stream.flush()
     except BrokenPipeError:
         discard(stream)
@@ -39,7 +40,7 @@ def write(content: str | bytes, *, err: bool = False) -> None:
             raise OutputError(f"standard output: cannot be written: {exc.strerror}") from exc
 
 
-def draw(show: Callable[[Console], None], *, err: bool = False) -> None:
+def draw(show: Callable[[Console], None], *, err: bool = False, colours: bool = True) -> None:
     """Write what *show* prints on a console, as `write` does; rich alone would end the process with 1.
 
     Raises:
@@ -48,8 +49,8 @@ def draw(show: Callable[[Console], None], *, err: bool = False) -> None:
     from rich.console import Console  # only for what is drawn: it takes a while to load
 
     real, text = Console(stderr=err), io.StringIO()
-    colours: Any = real.color_system
-    show(Console(file=text, width=real.width, force_terminal=real.is_terminal, color_system=colours))
+    system: Any = real.color_system if colours else None
+    show(Console(file=text, width=real.width, force_terminal=real.is_terminal, color_system=system))
     write(text.getvalue(), err=err)
 
 

@@ -14,7 +14,6 @@ from ..drive import manifest, runner
 from ..drive.progress import Progress
 from ..drive.targets.spec import TargetSpec
 from ..errors import MeasurementError, TargetError
-from ..read.report import exit_status
 from ..record.probe_config import ConsoleConfig
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
@@ -23,6 +22,7 @@ from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
 from .display import Display
+from .display_option import DisplayAsked, display_options
 from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
@@ -36,6 +36,7 @@ from .waits_option import waits_option
 @waits_option
 @console_options
 @calls_options
+@display_options
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
 def run(
     scenario: Path,
@@ -47,6 +48,7 @@ def run(
     waits: float | None,
     as_json: bool,
     calls_asked: CallsAsked,
+    display: DisplayAsked,
 ) -> int:
     """Start the target of the file SCENARIO, apply its load and faults, and judge what happened.
 
@@ -84,10 +86,10 @@ def run(
     create(folder.path, made)
     # An error that ends the run early is in the record, from which the run is judged.
     with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
-        with Display(asked.name) as display:
-            asyncio.run(_run(asked, made, folder, target, console, display.show))
+        with Display(asked.name, quiet=display.quiet) as progress:
+            asyncio.run(_run(asked, made, folder, target, console, progress.show))
     with failure.judging(folder.path):
-        return exit_status(conclude(folder, calls_asked, show_json=as_json))
+        return conclude(folder, calls_asked, display, show_json=as_json).exit_status
 
 
 async def _run(

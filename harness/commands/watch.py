@@ -13,7 +13,6 @@ from ..drive import manifest, preflight
 from ..drive import watch as driving
 from ..drive.profilers import external
 from ..errors import UsageError
-from ..read.report import condition_status
 from ..record.metric import FIGURES, find, neighbours, why_absent
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Expectation, create, new_id
@@ -22,6 +21,7 @@ from . import failure
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
+from .display_option import DisplayAsked, display_options
 from .profile_option import ProfileAsked, profile_options
 from .waits_option import waits_option
 
@@ -53,6 +53,7 @@ COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 @click.option("--origins", is_flag=True, help="Record where coroutines are created, for blocks and leaks.")
 @click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
+@display_options
 @click.option(
     "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds, like "blocks.count > 0".'
 )
@@ -67,6 +68,7 @@ def watch(
     origins: bool,
     calls: bool,
     calls_asked: CallsAsked,
+    display: DisplayAsked,
     fail_on: tuple[str, ...],
     program: tuple[str, ...],
 ) -> int:
@@ -113,7 +115,7 @@ def watch(
     )
     # Nothing that happens to the report changes the program's exit status, unless conditions depend on it.
     with failure.contained(folder.path) as failed:
-        judged = condition_status(conclude(folder, calls_asked, to_stderr=True))
+        judged = conclude(folder, calls_asked, display, to_stderr=True).condition_status
     if fail_on and (failed.status or judged):
         return failed.status or judged
     return driving.end_as(status)

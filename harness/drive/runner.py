@@ -24,7 +24,7 @@ from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run, RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
-from . import faults, ledger, preflight
+from . import faults, ledger, preflight, seal
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .load.driver_config import DriverConfig
@@ -62,7 +62,7 @@ async def run_scenario(
         TargetError: The target did not become ready, or ended too early.
         MeasurementError: The load driver failed, or the target's ledger cannot be read.
     """
-    writer = Writer(folder.events, "runner")
+    writer, reserve = Writer(folder.events, "runner"), seal.DiskReserve(folder)
     error, interrupted = "", False
     try:
         # Private to this user, and not in the run's folder: the path of a socket is limited to about 100
@@ -92,7 +92,9 @@ async def run_scenario(
         error = str(exc) or type(exc).__name__
         raise
     finally:
-        writer.write(RunEnded(monotonic_ns(), interrupted, error))
+        reserve.release()
+        files = seal.files(folder, own=writer.path)
+        writer.write(RunEnded(monotonic_ns(), interrupted, error, writer.error, files))
         writer.close()
 
 
@@ -176,8 +178,12 @@ class _Run:
         """Apply load and faults until the load is over or the target ends."""
         ended = asyncio.create_task(target.wait_ended())
         work = asyncio.create_task(self._load_and_inject(target))
+        full = asyncio.create_task(self._wait_unwritable())
         try:
-            await asyncio.wait({ended, work}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, work, full}, return_when=asyncio.FIRST_COMPLETED)
+            if full.done():
+                # What cannot be recorded need not be loaded any further.
+                raise MeasurementError(f"the record cannot be written: {self._writer.error}")
             if work.done():
                 failed: Exception | None = None
                 try:
@@ -190,9 +196,14 @@ class _Run:
             elif self._scenario.load is not None:
                 raise TargetError(f"the target ended on its own before the load was over, {ended.result()}")
         finally:
-            for task in (work, ended):
+            for task in (work, ended, full):
                 task.cancel()
-            await asyncio.gather(work, ended, return_exceptions=True)
+            await asyncio.gather(work, ended, full, return_exceptions=True)
+
+    async def _wait_unwritable(self) -> None:
+        """Wait until the runner's record cannot be written, since the disk is full."""
+        while not self._writer.error:
+            await asyncio.sleep(EVERY_S)
 
     async def _load_and_inject(self, target: TargetProcess) -> None:
         load = self._scenario.load
@@ -271,6 +282,8 @@ class _Run:
             await end(driver)
         if driver.returncode and not why:
             why = _last_line(log) or f"it ended {describe_status(driver.returncode)}"
+        if why and seal.is_full(self._folder):
+            why = f"no space is left in {self._folder.path}"
         if why:
             # The record has what was sent so far; the report calls such a measurement invalid.
             raise MeasurementError(f"the load driver failed: {why}")

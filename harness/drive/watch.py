@@ -19,6 +19,7 @@ from ..record.probe_config import ProbeConfig
 from ..record.redact import redacted_command
 from ..record.run import Run, RunFolder
 from ..record.writer import Writer
+from . import seal
 from .console.events import ConsoleEvents
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
@@ -53,6 +54,7 @@ def watch(
         TargetError: The system cannot start it.
     """
     writer = Writer(folder.events, "runner")
+    reserve = seal.DiskReserve(folder)
     console_events = ConsoleEvents(folder) if config.console is not None else None
     external = ExternalProfilers(profilers, folder, writer.write)
     ended = threading.Event()
@@ -99,7 +101,16 @@ def watch(
             writer.write(TargetExited(monotonic_ns(), status, is_expected))
         return status
     finally:
-        writer.write(RunEnded(monotonic_ns(), interrupted=False, error=error))
+        reserve.release()
+        writer.write(
+            RunEnded(
+                at_ns=monotonic_ns(),
+                interrupted=False,
+                error=error,
+                incomplete=writer.error,
+                files=seal.files(folder, own=writer.path),
+            )
+        )
         writer.close()
 
 

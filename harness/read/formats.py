@@ -60,8 +60,15 @@ def of_file(path: Path) -> str:
 
 
 def shows_record(name: str) -> bool:
-    """Whether the format *name* is made by `export` and not by `render`."""
-    return isinstance(_named(name), RecordFormat)
+    """Whether the format *name* is made by `export` and not by `render`.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    found = _named(name)
+    if found is None:
+        raise _unknown(name)
+    return isinstance(found, RecordFormat)
 
 
 def render(document: Report, name: str) -> str:
@@ -125,9 +132,13 @@ def _format(name: str, kind: type[F]) -> F:
     found = _named(name)
     if isinstance(found, kind):
         return found
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
     exc = UsageError(f"no format {name!r}")
     exc.add_note(f"There are: {', '.join(names())}.")
-    raise exc
+    return exc
 
 
 def _named(name: str) -> object:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from ..errors import RecordError
 from ..record import page
 from ..record.event import (
     Blocked,
@@ -122,7 +123,7 @@ def load(folder: RunFolder) -> History:
     """Read the record in *folder*, as far as it is written.
 
     Raises:
-        RecordError: There is no record, its manifest is damaged, or its format is newer.
+        RecordError: There is no record, it is empty, its manifest is damaged, or its format is newer.
     """
     run = folder.manifest()
     follower = Follower(folder.events)
@@ -149,6 +150,10 @@ def load(folder: RunFolder) -> History:
                 closed[source.path] = event
     if closed:
         events[ProbeClosed] = list(closed.values())
+    if not follower.sources:
+        exc = RecordError(f"{folder.events}: the record is empty: expected one file per process, found none")
+        exc.add_note("The run was stopped before it began, or the files were removed.")
+        raise exc
     for happened in events.values():
         happened.sort(key=_first_ns)
     ended = events.get(RunEnded)

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..errors import RecordError
 from ..record.event import Frame, RunEnded
 from .blocks.block import Block
 from .blocks.blocker import Blocker
@@ -14,6 +15,7 @@ from .calls.call import Call
 from .compare.comparison import Comparison
 from .evidence import Evidence
 from .figures import block_totals, console_usage, fault, ledger, load, loop, overhead, target, timeline
+from .figures.damage import damages
 from .finding import Finding
 from .history import History
 from .judge import expectation, health_check, rulebook, unmeasured, verdict
@@ -82,7 +84,20 @@ class Report:
 
 
 def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
-    """The report of a record; *allowlist*, if given, replaces the one in its manifest."""
+    """The report of a record; *allowlist*, if given, replaces the one in its manifest.
+
+    Raises:
+        RecordError: The record is so damaged that it cannot be judged.
+    """
+    try:
+        return _build(history, allowlist)
+    except Exception as exc:
+        if damaged := next(damages(history), ""):
+            raise RecordError(f"the record is damaged, and cannot be judged: {damaged}") from exc
+        raise
+
+
+def _build(history: History, allowlist: Allowlist | None) -> Report:
     evidence = Evidence(history, allowlist or Allowlist.of_run(history.run))
     found = rulebook.findings(evidence)
     judged = expectation.judge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,10 +44,13 @@ _COLOURS = {
 _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red"}
 
 
-def show(document: Report, console: Console, *, report: Path | None = None) -> None:
-    """Print the summary, as wide as the terminal; *report* is the path of the full report."""
+def show(document: Report, console: Console, *, report: Path | None = None, brief: bool = False) -> None:
+    """Print the summary, as wide as the terminal, or only its first line if it is *brief*.
+
+    *report* is the path of the full report.
+    """
     width = console.width if console.is_terminal else None
-    for part in _parts(document, report):
+    for part in islice(_parts(document, report), 1 if brief else None):
         for line in lines(part, width):
             console.print(line, soft_wrap=True)
 

@@ -68,13 +68,29 @@ def _reader(hint: object) -> Callable[[typing.Any], object]:
     if isinstance(hint, type) and issubclass(hint, Value):
         hints = typing.get_type_hints(hint)
         readers = {name: _reader(hints[name]) for name in fields_of(hint)}
-        return lambda raw: hint(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
+
+        def value(raw: typing.Any) -> object:
+            if not isinstance(raw, dict):
+                raise TypeError(f"{hint.__name__} is not an object: {raw!r:.50}")
+            return hint(**{k: read(raw[k]) for k, read in readers.items() if k in raw})
+
+        return value
     if isinstance(hint, type) and issubclass(hint, tuple):  # a named tuple
         return lambda raw: hint(*raw)
     if origin is tuple:
         each = _reader(args[0])
-        return lambda raw: tuple(map(each, raw))
+        return lambda raw: tuple(map(each, _checked(raw, list)))
     if origin in (typing.Union, types.UnionType) and type(None) in args and len(args) == 2:
         inner = _reader(next(arg for arg in args if arg is not type(None)))
         return lambda raw: None if raw is None else inner(raw)
+    if hint in (int, str, bool, float):
+        # JSON has no difference between 1 and 1.0.
+        kinds = (int, float) if hint is float else (hint,)
+        return lambda raw: raw if type(raw) in kinds else _checked(raw, *kinds)
     return lambda raw: raw
+
+
+def _checked(raw: typing.Any, *kinds: typing.Any) -> typing.Any:
+    if not isinstance(raw, kinds):
+        raise TypeError(f"expected {kinds[0].__name__}, got {raw!r:.50}")
+    return raw

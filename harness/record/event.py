@@ -230,12 +230,21 @@ class QueueLeft(Event):
     why: str
 
 
+class RecordedFile(Value):
+    """A file of the record as the runner saw it at the end of the run; it may only grow."""
+
+    path: str  # relative to the run's folder
+    size_bytes: int
+
+
 class RunEnded(Event):
     """The runner's last event. A record without it is partial."""
 
     at_ns: int
     interrupted: bool
     error: str = ""  # why the run could not be completed as configured
+    incomplete: str = ""  # why the runner could not record all that it saw
+    files: tuple[RecordedFile, ...] = ()  # of the other writers, and the loops' pages
 
 
 # --- the load driver ----------------------------------------------------------------------------------

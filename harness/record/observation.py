@@ -71,6 +71,7 @@ class WriterClosed(Observation):
 
     at_ns: int
     dropped: int  # events that were lost because the buffer was full or a write failed
+    lines: int = 0  # in the file before this one, at least; 0: unknown
 
 
 # --- the target, written by the probe -----------------------------------------------------------------

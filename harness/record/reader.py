@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import RecordError
 from .codec import decode
@@ -23,24 +24,38 @@ class Source:
     opened: WriterOpened | None = None
     closed: WriterClosed | None = None  # if it is the last event so far
     damaged: int = 0  # complete lines that are not an event
+    lost: int = 0  # lines that the writer counted, and that are not there any more
     unknown: int = 0  # events of a kind this version does not know
+    lines: int = 0  # complete ones
     _read_bytes: int = field(default=0, repr=False)
+
+    @property
+    def read_bytes(self) -> int:
+        """The length of the complete lines."""
+        return self._read_bytes
 
     def new_events(self) -> Iterator[Event]:
         """The events of the lines that were completed since the previous call.
 
         Raises:
-            RecordError: The file has a newer format.
+            RecordError: The file cannot be read, or has a newer format.
         """
-        with self.path.open("rb") as file:
+        with self._open() as file:
             file.seek(self._read_bytes)
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 self._read_bytes += len(line)
+                self.lines += 1
                 event = self._event_of(line)
                 if event is not None:
                     yield event
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as exc:
+            raise RecordError(f"{self.path}: cannot be read: {exc.strerror}") from exc
 
     def _event_of(self, line: bytes) -> Event | None:
         try:
@@ -60,6 +75,7 @@ class Source:
                 self.opened = event
             case WriterClosed():
                 self.closed = event
+                self.lost = max(self.lost, event.lines - (self.lines - 1))
         return event
 
 

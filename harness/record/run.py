@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ..errors import RecordError, UsageError
 from .clock import monotonic_ns
@@ -84,23 +85,57 @@ class RunFolder:
             RecordError: The folder has no record, or it is damaged, or has a newer format.
         """
         path = self.path / MANIFEST
+        if self.path.is_file():
+            exc = RecordError(f"{self.path}: expected the folder of a run, got a file")
+            if self.path.name == MANIFEST:
+                exc.add_note(f"Name its folder: {self.path.parent}")
+            raise exc
         try:
             raw = json.loads(path.read_text())
         except FileNotFoundError:
             raise RecordError(f"{self.path}: no record of a run here ({MANIFEST} is missing)") from None
-        except (OSError, ValueError) as exc:
-            raise RecordError(f"{path}: cannot be read: {exc}") from exc
-        if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
-            raise RecordError(f"{path}: not a run's manifest")
-        if raw["format"] > FORMAT:
-            raise RecordError(f"{path}: format {raw['format']}, but this version reads up to {FORMAT}")
-        try:
-            known = {name: raw[name] for name in Run.__slots__ if name in raw}
-            known["command"] = tuple(known["command"])
-            known["expectations"] = tuple(Expectation(**e) for e in known["expectations"])
-            return Run(**known)
-        except (TypeError, KeyError) as exc:
-            raise RecordError(f"{path}: damaged manifest: {exc}") from exc
+        except OSError as exc:
+            raise RecordError(f"{path}: cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:
+            raise RecordError(f"{path}: damaged: expected JSON, {exc}") from exc
+        return _manifest(path, raw)
+
+
+def _manifest(path: Path, raw: object) -> Run:
+    if not isinstance(raw, dict):
+        raise RecordError(f"{path}: not a run's manifest: expected an object")
+    # `schema` is what `report.json` calls it.
+    for key in ("format", "schema"):
+        number = raw.get(key, FORMAT if key == "schema" else None)
+        if type(number) is not int or not 0 < number <= FORMAT:
+            exc = RecordError(f"{path}: {key}: expected a number up to {FORMAT}, got {json.dumps(number)}")
+            exc.add_note("Read it with the version of the harness that wrote it, or a newer one.")
+            raise exc
+    kinds: dict[str, Any] = {
+        "command": list,
+        "expectations": list,
+        "settings": dict,
+        "max_late_ms": (int, float, type(None)),
+    }
+    kinds |= dict.fromkeys(("started_ns", "seed", "block_limit_ns", "format"), int)
+    for name in Run.__slots__:
+        kind = kinds.get(name, str)
+        if name in raw and not isinstance(raw[name], kind):
+            raise RecordError(f"{path}: {name}: unexpected value {raw[name]!r:.50}")
+    required = [f.name for f in fields(Run) if f.default is MISSING and f.default_factory is MISSING]
+    if missing := [name for name in required if name not in raw]:
+        raise RecordError(f"{path}: damaged: the key {missing[0]} is missing")
+    known = {name: raw[name] for name in Run.__slots__ if name in raw}
+    expectations = tuple(_expectation(path, one) for one in raw.get("expectations", ()))
+    known |= {"command": tuple(map(str, raw["command"])), "expectations": expectations}
+    return Run(**known)
+
+
+def _expectation(path: Path, raw: object) -> Expectation:
+    kinds: dict[str, Any] = {"key": str, "comparison": str, "limit": (int, float), "fail_on": bool}
+    if isinstance(raw, dict) and all(isinstance(raw.get(name, False), kind) for name, kind in kinds.items()):
+        return Expectation(**{name: raw[name] for name in kinds if name in raw})
+    raise RecordError(f"{path}: expectations: damaged: {json.dumps(raw):.80}")
 
 
 def create(path: Path, run: Run) -> RunFolder:

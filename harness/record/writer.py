@@ -47,7 +47,10 @@ class Writer:
         # The pid alone is not unique: `exec` keeps it, and pids are reused in a long run.
         self.path = folder / f"{role}-{os.getpid()}-{now:x}.jsonl"
         self.dropped = 0
+        self.error = ""  # why the file could not be written when that was first tried
         self.thread_cpu_ns = 0
+        self._lines = 0  # written; with several threads at least so many
+        self._torn = False  # the file ends inside a line, because the disk became full
         self._capacity = capacity
         self._room = max_bytes
         # SimpleQueue, because its `put` is reentrant: a finalizer or signal handler may write.
@@ -96,7 +99,7 @@ class Writer:
     def leave(self, *, timeout_s: float = 0.2) -> None:
         """Flush, and write the last line: the process is about to end. If it goes on, so does the file."""
         if not self._closed and self.flush(timeout_s=timeout_s):
-            self._append(encode(WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped)) + "\n", 1)
+            self._append_closed()
 
     def close(self, *, timeout_s: float = 1.0) -> None:
         """Flush, write the last line, and close the file. Later events are dropped."""
@@ -104,7 +107,7 @@ class Writer:
             return
         self._closed = True
         if self._wait_written(self._last, timeout_s):
-            self._append(encode(WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped)) + "\n", 1)
+            self._append_closed()
             os.close(self._fd)
 
     def abandon(self) -> None:
@@ -144,14 +147,27 @@ class Writer:
         for waiter in waiting:
             waiter.set()
 
+    def _append_closed(self) -> None:
+        closed = WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped, lines=self._lines)
+        self._append(encode(closed) + "\n", 1)
+
     def _append(self, text: str, events: int) -> None:
         data = text.encode("ascii")  # `json.dumps` escapes everything else
         if len(data) > self._room:
             self.dropped += events
             return
         self._room -= len(data)
+        # What follows a torn line begins a new one.
+        left = b"\n" + data if self._torn else data
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:  # a full disk, or a target that closed a descriptor it does not own
-            self.dropped += events
+            while left:
+                left = left[os.write(self._fd, left) :]
+            self._torn = False
+            self._lines += events
+        except OSError as exc:  # a full disk, or a target that closed a descriptor it does not own
+            self.error = self.error or exc.strerror or type(exc).__name__
+            lost = left.count(b"\n") if len(left) <= len(data) else events
+            self.dropped += lost
+            self._lines += events - lost
+            if len(left) <= len(data):
+                self._torn = len(left) < len(data) and not data[: -len(left)].endswith(b"\n")

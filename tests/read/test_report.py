@@ -209,15 +209,24 @@ def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full:
     messages = [found.message for found in document.findings if found.rule == "record"]
     assert sum("was cut off" in message for message in messages) == 3
     pid = os.getpid()
-    assert f"the target (process {pid}) left 2 damaged lines" in messages
+    (path,) = made.folder.events.glob(f"target-{pid}-*")
+    assert f"the record is damaged: events/{path.name} has 2 damaged lines" in messages
 
 
-def test_an_empty_run_is_a_report(record: Record) -> None:
-    """A manifest and nothing else: null and zero, not an error."""
-    document = record().document()
+def test_a_run_that_has_only_begun_is_a_report(record: Record) -> None:
+    """The first line of the runner and nothing else: null, not an error."""
+    made = record()
+    made.write("runner", event.TargetStarted(made.at(0), 1, ("shop",)))
+    document = made.document()
 
-    assert (document.load, document.blocks, document.ledger, document.run.duration_s) == (None, (), None, 0.0)
-    assert document.loop.lag_ms.max is None
+    assert (document.load, document.blocks, document.ledger) == (None, (), None)
+    assert (document.loop.lag_ms.max, document.loop.turns, document.block_totals.count) == (None, None, None)
+
+
+def test_an_empty_record_is_refused(record: Record) -> None:
+    """It is the record that is empty, not the program that ran no loop."""
+    with pytest.raises(RecordError, match=r"events: the record is empty: expected one file per process"):
+        load(record().folder)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 import pytest
@@ -53,10 +55,15 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         (None, "no record of a run here"),
-        ("{", "cannot be read"),
+        ("{", "damaged: expected JSON"),
         ("[]", "not a run's manifest"),
-        ('{"format": 99}', "format 99, but this version reads up to 1"),
-        ('{"format": 1}', "damaged manifest"),
+        ('{"format": 99}', "format: expected a number up to 1, got 99"),
+        ('{"format": "x"}', 'format: expected a number up to 1, got "x"'),
+        ('{"format": 1, "schema": 99}', "schema: expected a number up to 1, got 99"),
+        ('{"format": 1, "schema": "x"}', 'schema: expected a number up to 1, got "x"'),
+        ('{"format": 1}', "damaged: the key id is missing"),
+        ('{"format": 1, "id": 7}', "id: unexpected value 7"),
+        ('{"format": 1, "seed": "7"}', "seed: unexpected value '7'"),
     ],
 )
 def test_a_folder_without_a_good_manifest_is_one_clear_error(
@@ -69,6 +76,31 @@ def test_a_folder_without_a_good_manifest_is_one_clear_error(
     with pytest.raises(RecordError, match=complaint) as caught:
         RunFolder(tmp_path).manifest()
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    """Somebody completes the path to its end: the note has the folder."""
+    (tmp_path / "run.json").write_text("{}")
+
+    with pytest.raises(RecordError, match=r"run.json: expected the folder of a run, got a file") as caught:
+        RunFolder(tmp_path / "run.json").manifest()
+    assert caught.value.__notes__ == [f"Name its folder: {tmp_path}"]
+
+
+@pytest.mark.parametrize("key", [f.name for f in fields(Run) if f.default is f.default_factory is MISSING])
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
+def test_a_manifest_with_a_wrong_value_is_one_clear_error(key: str, value: object, tmp_path: Path) -> None:
+    """Each key by its name, whatever stands there; a missing one, too."""
+    raw = asdict(manifest())
+    for content, complaint in (
+        (raw | {key: value}, f"{key}: unexpected value"),
+        ({name: raw[name] for name in raw if name != key}, f"the key {key} is missing"),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps(content))
+        if isinstance(content.get(key), type(raw[key])) or (key == "command" and isinstance(value, list)):
+            continue  # as it should be
+        with pytest.raises(RecordError, match=complaint):
+            RunFolder(tmp_path).manifest()
 
 
 def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

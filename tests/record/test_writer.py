@@ -215,7 +215,65 @@ def test_a_full_disk_is_counted_and_never_raised(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
-    assert kept + int(done.stdout) >= 1000
+    assert kept + int(done.stdout) == 1000 + 1  # the last line had no room, either
+
+
+def test_what_follows_a_torn_line_begins_a_new_one(tmp_path: Path) -> None:
+    """The disk was full in the middle of a line: when there is room again, only that line is lost."""
+    done = run(
+        """
+        import resource
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (writer.path.stat().st_size + 10, most))
+        writer.write(sent(1))
+        writer.flush()
+        print(writer.error, writer.dropped)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        writer.write(sent(2))
+        writer.close()
+        """,
+        tmp_path,
+    )
+    events, (source,) = read(tmp_path)
+
+    assert done.stdout == "File too large 1\n", done.stderr
+    assert [event.n for event in events if isinstance(event, Sent)] == [2]
+    assert source.closed is not None
+    assert (source.closed.dropped, source.damaged, source.lost) == (1, 1, 0)
+
+
+def test_lines_that_were_taken_out_are_counted(tmp_path: Path) -> None:
+    """The last line knows how many there were before it."""
+    writer = Writer(tmp_path, "driver")
+    for n in range(10):
+        writer.write(sent(n))
+    writer.close()
+    _, (whole,) = read(tmp_path)
+    lines = writer.path.read_text().splitlines(keepends=True)
+    writer.path.write_text("".join(lines[:4] + lines[7:]))
+    _, (source,) = read(tmp_path)
+
+    assert (whole.lost, source.lost, source.damaged) == (0, 3, 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"e":"Completed","n":"1","done_ns":2,"ok":true}',
+        '{"e":"Completed","n":1,"done_ns":2.5,"ok":true}',
+        '{"e":"Completed","n":1,"done_ns":2,"ok":1}',
+        '{"e":"TargetStarted","at_ns":1,"pid":2,"command":"ls"}',
+        '{"e":"RunEnded","at_ns":1,"interrupted":false,"files":[3]}',
+        '["e"]',
+    ],
+)
+def test_a_value_of_another_shape_is_a_damaged_line(tmp_path: Path, line: str) -> None:
+    """What would fail later, in a rule that trusts the record, is noticed where it is read."""
+    (tmp_path / "driver-1-1.jsonl").write_text(f"{line}\n")
+    events, (source,) = read(tmp_path)
+
+    assert (events, source.damaged) == ([], 1)
 
 
 def test_closing_does_not_wait_for_the_next_flush(tmp_path: Path) -> None:

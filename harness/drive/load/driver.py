@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...errors import HarnessError
+from ...errors import HarnessError, MeasurementError
 from ...record.event import LoadEnded, LoadStarted, RequestFailure
 from ...record.redact import learn
 from ...record.writer import Writer
@@ -103,6 +103,8 @@ async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, sender:
     for time_s in itertools.takewhile(lambda time_s: time_s < config.duration_s, times_s):
         due_ns = config.start_at_ns + round(time_s * 1e9)
         await wait_until(due_ns)
+        if flight.unrecorded:
+            raise MeasurementError(f"the record cannot be written: {flight.unrecorded}")
         full = flight.full()
         request = flight.begin(due_ns)
         if full:

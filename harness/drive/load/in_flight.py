@@ -40,6 +40,11 @@ class InFlightRequests:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    @property
+    def unrecorded(self) -> str:
+        """Why events cannot be recorded; "" while they can."""
+        return self._writer.error
+
     def full(self) -> bool:
         """Whether the maximum number of requests is in flight."""
         return self._count >= MOST

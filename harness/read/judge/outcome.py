@@ -73,7 +73,11 @@ def outcome(
 def judgement(findings: Iterable[Finding], expectations: Iterable[ExpectationResult]) -> RunOutcome:
     """The outcome by the measurement and its conditions alone, however the target ended."""
     judged = tuple(expectations)
-    broken = next((f for f in findings if f.invalid and (judged or f.level == Level.ERROR)), None)
+    invalid = [
+        finding for finding in findings if finding.invalid and (judged or finding.level == Level.ERROR)
+    ]
+    # A damaged record is the reason why other things are missing, too.
+    broken = min(invalid, key=lambda found: found.level != Level.ERROR, default=None)
     if broken is not None:
         return RunOutcome(OutcomeName.INVALID, broken.message)
     unmeasured = next((expectation for expectation in judged if expectation.value is None), None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ...record.event import RunEnded
 from ..evidence import Evidence
+from ..figures.damage import damages
 from ..finding import Finding, Level
 from ..units import plural
 
@@ -13,12 +14,20 @@ ORDER = 10
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Notes on what is missing, and an error if the runner failed."""
+    """Errors if the runner failed or the record is damaged; notes on what is missing."""
     history = evidence.history
     ended = history.last(RunEnded)
     if ended is not None and ended.error:
         message = f"the run could not be carried out as asked: {ended.error}"
         yield Finding("record", Level.ERROR, message, invalid=True)
+    if ended is not None and ended.incomplete:
+        message = f"the record is incomplete, because it could not be written: {ended.incomplete}"
+        yield Finding("record", Level.ERROR, message, invalid=True)
+    if damaged := tuple(damages(history)):
+        more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        message = f"the record is damaged: {damaged[0]}{more}"
+        yield Finding("record", Level.ERROR, message, invalid=True)
+        yield from (Finding("record", Level.NOTE, text) for text in damaged[1:])
     for source in history.sources:
         opened, closed = source.opened, source.closed
         who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
@@ -30,9 +39,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             is_driver = opened is not None and opened.role == "driver"
             level = Level.ERROR if is_driver else Level.WARNING
             message = f"{who} dropped {plural(closed.dropped, 'event')}"
-            yield Finding("record", level, message, invalid=is_driver)
-        if source.damaged:
-            yield Finding("record", Level.WARNING, f"{who} left {plural(source.damaged, 'damaged line')}")
+            yield Finding("record", level, message, invalid=True)
         if source.unknown:
             unknown = plural(source.unknown, "event")
             yield Finding("record", Level.NOTE, f"{who} wrote {unknown} of a kind unknown to this version")
