@@ -133,6 +133,7 @@ def _template() -> Template:
         packed=_packed,
         measured=measured,
         code=_code,
+        link=_link,
     )
     return environment.get_template("page/report.html.j2")
 
@@ -152,6 +153,10 @@ def _packed(path: str) -> str:
 
 def _code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
+
+
+def _link(section: str, text: str) -> Markup:
+    return Markup('<a href="#{}">{}</a>').format(section, text)
 
 
 def _drawn(between: Comparison | None) -> object:

@@ -174,3 +174,16 @@ def test_frames_of_libraries_are_folded(record: Record, look: Look) -> None:
     assert re.findall(r"<li class=\"\w*\"><span>([^<]+)</span>", bare) == [
         *("&lt;module&gt;", "load", "hook", "loads", "decode")
     ]
+
+
+def test_what_the_measurement_costs_is_no_check_of_the_service(full: Full) -> None:
+    """It has a table of its own; the others lead to what explains them, and a limit of zero is a number."""
+    page = render(full().document(), "html").partition('id="checks"')[2].partition("</section>")[0]
+    tables = re.findall(r"<table>(.*?)</table>", page, re.DOTALL)
+    healthy, measured = ([t for t in tables if f"<th>{head}" in t] for head in ("A healthy", "A measurement"))
+
+    assert healthy
+    assert measured
+    assert not any("Low CPU overhead" in table or "No events dropped" in table for table in healthy)
+    assert '<a href="#blocking">No loop turn longer than the block limit</a>' in "".join(healthy)
+    assert '<a href="#figures">No failed request</a></td><td class="n">0</td>' in "".join(healthy)
