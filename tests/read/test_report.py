@@ -111,11 +111,6 @@ def test_faults_show_what_they_did_and_whether_they_were_rolled_back(record: Rec
         ("idle", 1.0, 1.0, True, True, 0),
         ("broken", None, None, False, False, 0),
     ]
-    assert [(f.level, f.message) for f in document.findings] == [
-        ("warning", "fault stays was not rolled back before the record ended"),
-        ("warning", "fault idle was active, but never took effect"),
-        ("error", "fault broken failed: nothing of that name"),
-    ]
 
 
 def test_spans_are_counted_by_name_and_orphans_found(record: Record) -> None:

@@ -147,7 +147,7 @@ class FaultInjector:
                 try:
                     self.inject({**request, "wait": False})
                 except Exception as exc:
-                    self._on_error(f"fault {request['id']}", exc)
+                    self._on_error(f"fault {request['id']}", exc.__cause__ or exc)
 
     def _watch_waiting(self) -> None:
         self._imports.keep({request["in"].partition(":")[0] for request in self._waiting.values()})

@@ -6,13 +6,13 @@ import itertools
 import random
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from ...record import hidden_thread
 from ...record.clock import monotonic_ns
 from ...record.fault import tally
 from ...record.fault.fault import Fault
 from ...record.observation import FaultFired, Observation
+from ..hooks.hook import Hook
 from . import active_fault, fault_site
 from .fault_site import FaultSite
 from .faulty_code import FaultyCodes
@@ -36,6 +36,8 @@ class InjectedFault:
         # Not numbers: several threads may call at once.
         self._calls, self._hits = itertools.count(1), itertools.count(1)
         self._tally = tally.create(None, fault.id)
+        self._hook = Hook(f"fault {fault.id}")
+        self._hook.when_undone(self.undo)
 
     @property
     def calls(self) -> int:
@@ -76,21 +78,32 @@ class InjectedFault:
             self._put_back.pop()()
 
     def _called(self) -> None:
-        fault, ident = self.fault, threading.get_ident()
-        # What the fault or the probe itself calls is not the program's.
-        if not self._planted or active_fault.fault_in(ident) or hidden_thread.is_here():
-            return
-        self._tally[tally.CALLS] = next(self._calls)
-        if self.is_used_up or self._dice.random() >= fault.probability:
-            return
-        number = next(self._hits)
-        if fault.limit is not None and number > fault.limit:
-            return
-        self._tally[tally.FIRED] = number
-        active_fault.begin(ident, fault.id)
+        ident = threading.get_ident()
         try:
-            with suppress(Exception):
-                self._write(FaultFired(at_ns=monotonic_ns(), id=fault.id))
+            if not self._is_hit(ident):
+                return
+        except BaseException as exc:
+            if not self._hook.caught(exc):
+                raise
+            return
+        active_fault.begin(ident, self.fault.id)
+        try:
             self._act()
         finally:
             active_fault.end(ident)
+
+    def _is_hit(self, ident: int) -> bool:
+        """Count a call in this thread, and decide whether it is hit."""
+        fault = self.fault
+        # What the fault or the probe itself calls is not the program's.
+        if not self._planted or active_fault.fault_in(ident) or hidden_thread.is_here():
+            return False
+        self._tally[tally.CALLS] = next(self._calls)
+        if self.is_used_up or self._dice.random() >= fault.probability:
+            return False
+        number = next(self._hits)
+        if fault.limit is not None and number > fault.limit:
+            return False
+        self._tally[tally.FIRED] = number
+        self._write(FaultFired(at_ns=monotonic_ns(), id=fault.id))
+        return True

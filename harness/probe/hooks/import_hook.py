@@ -75,7 +75,8 @@ class PostImportHook:
         finally:
             self._sought.discard(name)
         try:
-            if spec is not None and spec.loader is not None:
+            # A loader of the kind before PEP 451 is left alone.
+            if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
                 spec.loader = _HookedLoader(spec.loader, self, name)  # type: ignore[assignment]  # by duck type
         except BaseException as exc:
             if not self._hook.caught(exc):

@@ -214,6 +214,23 @@ def test_an_injected_fault_acts_and_is_healed(service: Consoled) -> None:
     assert len([event for event in service.events(FaultFired) if event.id == fault]) == 1
 
 
+def test_a_fault_that_has_hit_as_often_as_it_may_is_used_up(service: Consoled) -> None:
+    """It is listed until it is healed, and not as one in force; the calls go on being counted."""
+    fault = service.ask("faults inject call.fail --in __main__:fetch --times 1 --json")["id"]
+    failing = service.request("repl fetch(7)")["text"]
+    assert python(service, "fetch(7)") == "7"
+    listed = service.ask("faults --json")["rows"]
+    text, status = service.ask("faults"), service.ask("status")
+    service.ask("faults heal")
+
+    assert failing.endswith("ConnectionError: injected fault")
+    assert [(row["id"], row["calls"], row["fired"], row["state"]) for row in listed] == [
+        (fault, 2, 1, "used up")
+    ]
+    assert text.startswith("no faults in force")
+    assert f"fault: {fault} in __main__:fetch, fired 1 time, used up" in status
+
+
 def test_a_fault_stops_by_itself(service: Consoled) -> None:
     """After its time no fault is in force, and the function is the program's own again."""
     service.ask("faults inject block.sleep --in __main__:fetch --block-ms 1 --for 300ms")

@@ -10,6 +10,8 @@ import pytest
 
 from harness.drive import control
 from harness.errors import TargetError
+from harness.record.fault import tally
+from harness.record.fault.board import FaultBoard
 from tests.support.process import Piped
 from tests.support.watched import outcome, start
 
@@ -26,6 +28,19 @@ PROGRAM = """
 
     own = dict(vars(Shop))
     codes = {"total": Shop.total.__code__, "sell": Shop.sell.__code__}
+
+    def sell_alone():
+        # In a child that is a process of its own: no loop of the parent's runs in it.
+        asyncio._set_running_loop(None)
+
+        async def sell():
+            await Shop().sell()
+
+        try:
+            asyncio.run(sell())
+        except ConnectionError:
+            os._exit(7)
+        os._exit(0)
 
     async def main():
         print("ready", flush=True)
@@ -47,7 +62,7 @@ class Target:
 
     def __init__(self, process: Piped, sockets: Path) -> None:
         self.process = process
-        self._sockets = sockets
+        self.sockets = sockets
 
     def do(self, statement: str) -> str:
         """Have the program execute a statement in a coroutine; what it returned, as text."""
@@ -56,10 +71,10 @@ class Target:
         return self.process.stdout.readline().rstrip()
 
     async def inject(self, **fault: object) -> None:
-        await control.ask(self._sockets, {"do": "inject", "kind": "call.fail", **fault})
+        await control.ask(self.sockets, {"do": "inject", "kind": "call.fail", **fault})
 
     async def heal(self, fault_id: str) -> object:
-        (answer,) = await control.ask(self._sockets, {"do": "heal", "id": fault_id})
+        (answer,) = await control.ask(self.sockets, {"do": "heal", "id": fault_id})
         return answer["fired"]
 
 
@@ -102,6 +117,18 @@ async def test_a_forked_child_has_no_fault(target: Target) -> None:
     assert target.do(child) == "1"
     assert target.do(f"return {is_own}") == "False"
     assert await target.heal("a") == 0
+
+
+async def test_a_forked_child_that_runs_a_loop_gets_the_faults_in_force(target: Target) -> None:
+    """Its calls and hits are counted with those of its parent."""
+    fault = {"id": "a", "kind": "call.fail", "in": "__main__:Shop.sell", "limit": 5, "seed": 1}
+    FaultBoard(target.sockets).post(fault)
+    await target.inject(**fault)
+    child = "pid = os.fork(); pid or sell_alone(); return os.waitpid(pid, 0)[1] >> 8"
+
+    assert target.do(child) == "7"
+    assert await target.heal("a") == 0
+    assert tally.read(target.sockets, "a") == tally.Tally(processes=2, calls=1, fired=1)
 
 
 @pytest.mark.parametrize(
