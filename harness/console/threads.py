@@ -21,7 +21,7 @@ class ConsoleThreads:
 
     def start(self, work: Callable[[], object]) -> None:
         """Run *work* in a new thread; an exception is recorded as a failure of the probe."""
-        Background(lambda: self._run(work))
+        Background(lambda: self._run(work), runs_program=True)
 
     def cpu_ns(self) -> int:
         """The CPU time of all threads so far."""

@@ -68,7 +68,7 @@ class ProbedProcess:
         self._marks = ProcessMarks(order, entered)
         self._session: ProbeSession | None = None
         self._interception: Interception | None = None
-        self._broken = False
+        self._broken = self._observes_ends = False
         self._filter: _ForkIsFine | None = None
 
     def enter(self) -> None:
@@ -104,8 +104,8 @@ class ProbedProcess:
         around_fork(before=self._before_fork, in_child=self._forked)
 
     def _watch_ends(self) -> None:
-        # These three end the program without running Python's exit handlers.
-        before_calls("end of the process", ("_exit", "execv", "execve"), self._leave)
+        # These end the program without running Python's exit handlers.
+        before_calls("end of the process", ("_exit", "abort", "execv", "execve"), self._leave)
 
     def _watch_users(self) -> None:
         if os.geteuid() == 0:
@@ -122,7 +122,7 @@ class ProbedProcess:
     def _hook_signals(self, _events: ModuleType) -> None:
         from .hooks.process.signal_hook import install
 
-        install(self._shutdown_requested)
+        install(self._shutdown_requested, self._may_end_by_signal)
 
     def _shutdown_requested(self, number: int, frame: FrameType | None) -> None:
         if (session := self._session) is not None:
@@ -203,6 +203,13 @@ class ProbedProcess:
         if session is not None:
             session.abandon()
         self._marks.forked()
+
+    def _may_end_by_signal(self) -> None:
+        if not self._observes_ends:
+            from .hooks.process.exit_hook import before_own_signals
+
+            self._observes_ends = True
+            before_own_signals(lambda: self._leave("", ()))
 
     def _leave(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if (session := self._session) is not None:

@@ -1,17 +1,21 @@
 """A thread that the program does not see: joining all of `threading.enumerate()` does not wait for it.
 
-Like a daemon thread, it ends with the process at the latest. The work must not call
-`threading.current_thread()`, which would register the thread, and must report its own errors: an exception
-that leaves it is dropped, so that it does not reach the program's hooks.
+Like a daemon thread, it ends with the process at the latest. It takes no signal: one that the program has
+blocked in its own threads, to wait for it, would end the process by its default action here. The work must
+not call `threading.current_thread()`, which would register the thread, and must report its own errors: an
+exception that leaves it is dropped, so that it does not reach the program's hooks.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 import _thread
 import os
 from collections.abc import Callable
 from contextlib import suppress
 
+# What the kernel sends to the thread itself: a blocked one ends the process without its handler.
+_FAULTS = {getattr(_signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")}
 _alive: set[tuple[int, int]] = set()
 _idents: set[tuple[int, int]] = set()  # by the ids of process and thread
 
@@ -19,7 +23,9 @@ _idents: set[tuple[int, int]] = set()  # by the ids of process and thread
 class Background:
     """Runs *work* in a hidden thread, which starts at once."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], object], *, runs_program: bool = False) -> None:
+        """*runs_program*: the work may start threads and processes of the program, which inherit the mask."""
+        self._takes_signals = runs_program
         self._running = _thread.allocate_lock()
         self._running.acquire()
         # Not added by the thread, which on a busy machine may start only after a fork that calls `alive`.
@@ -38,6 +44,8 @@ class Background:
         _idents.add(here)
         try:
             with suppress(BaseException):
+                if not self._takes_signals:
+                    _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
                 work()
         finally:
             _idents.discard(here)

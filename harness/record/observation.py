@@ -345,6 +345,18 @@ class ProcessExiting(Observation):
     pid: int
 
 
+class ExitDelayed(Observation):
+    """The main thread of a process has ended, and Python waits for other threads before the process ends.
+
+    Written at growing intervals; the latest is valid.
+    """
+
+    at_ns: int
+    pid: int
+    since_ns: int  # when the main thread ended
+    threads: tuple[NonDaemonThread, ...]
+
+
 class CallsCounted(Observation):
     """Synchronous calls on the thread of a running loop, from one place in the program.
 

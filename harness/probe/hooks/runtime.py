@@ -102,6 +102,13 @@ def why_no_step_timer() -> str:
     return "" if taken == ("self",) else f"Handle._run takes {', '.join(taken)}"
 
 
+def why_no_joining_hook() -> str:
+    """Why the end of the main thread cannot be observed before the other threads are joined."""
+    import threading
+
+    return _missing(threading, "_register_atexit")
+
+
 def why_no_census() -> str:
     """Why the tasks of this process cannot be counted."""
     import asyncio.tasks

@@ -1,7 +1,8 @@
-"""Records what keeps a process running after SIGTERM or SIGINT: its pending tasks and non-daemon threads.
+"""Records what keeps a process running after SIGTERM or SIGINT: its pending tasks and non-daemon threads; and
+which threads keep it running after the end of its main thread.
 
-Nothing is done, and no thread runs, before a handler of the program is called for such a signal. A process
-that ends within a second is never sampled.
+Nothing is done, and no thread runs, before a handler of the program is called for such a signal, or the main
+thread ends. A process that ends within a second is never sampled.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import (
     Coroutine,
+    ExitDelayed,
     NonDaemonThread,
     Observation,
     ProcessExiting,
@@ -29,6 +31,7 @@ from ...record.observation import (
     WaitingTasks,
 )
 from ..feature import Feature
+from ..hooks.process.exit_hook import before_joining
 from ..hooks.state import task_state
 from ..hooks.state.task_state import TaskRef
 from ..hooks.state.thread_state import known_threads
@@ -65,6 +68,7 @@ class ShutdownWatch(Feature):
         self._is_running = is_running
         self._on_error = on_error
         self._asked_ns = 0  # 0: there was no signal, or the last sample after it has been taken
+        self._is_abandoned = self._waits_for_end = False
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
         """Called before the program's handler for this signal, which has interrupted *frame*.
@@ -76,6 +80,15 @@ class ShutdownWatch(Feature):
         self._asked_ns = monotonic_ns()
         name, before = Signals(number).name, _awaited_in(frame)
         Background(lambda: self._write_periodically(name, before))
+
+    def loop_stopped(self) -> None:
+        # Not earlier: what is registered last is called first, and most pools of threads exist by now.
+        if not self._waits_for_end and threading.current_thread() is threading.main_thread():
+            self._waits_for_end = True
+            before_joining(self._main_ended)
+
+    def abandon(self) -> None:
+        self._is_abandoned = True
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -93,6 +106,20 @@ class ShutdownWatch(Feature):
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
         self._asked_ns = 0
+
+    def _main_ended(self) -> None:
+        if not self._is_abandoned and _lasting(other_threads.frames(), threading.get_ident()):
+            since_ns = monotonic_ns()
+            Background(lambda: self._write_lasting(since_ns))
+
+    def _write_lasting(self, since_ns: int) -> None:
+        for after_s in WRITE_AFTER_S:
+            time.sleep(max(0.0, after_s - (monotonic_ns() - since_ns) / 1e9))
+            threads = _lasting(other_threads.frames(), threading.main_thread().ident or 0)
+            if not threads:
+                return
+            self._write(ExitDelayed(monotonic_ns(), os.getpid(), since_ns, threads))
+            self._cpu_ns = thread_time_ns()
 
     def _stalled(self, name: str, before: Coroutine | None) -> ShutdownStalled:
         pending, waiting = _pending() if self._is_running() else (0, ())

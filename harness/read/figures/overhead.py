@@ -69,7 +69,9 @@ def _dropped(history: History) -> int | None:
 
 def profile(history: History) -> ProfileFigures:
     """The samples, and the files of other profilers."""
-    artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in history.of(ArtefactWritten))
+    # A process that was about to end, and did not, writes its files again.
+    written = {event.path or event: event for event in history.of(ArtefactWritten)}.values()
+    artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in written)
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
     samples, ticks = sum(event.stacks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)

@@ -9,6 +9,7 @@ from ...stacks.starvation import Starvation
 from ..blocks.advice import advice
 from ..blocks.blocker import Blocker
 from ..evidence import Evidence
+from ..figures.lasting_thread import lasting_threads
 from ..figures.target import crash, unwatched
 from ..history import History
 from ..processes.process import not_watched
@@ -73,6 +74,9 @@ def _happened(evidence: Evidence) -> str:
     lag = f"p99 lag {duration(loop.lag_ms.p99)} over {ran}"
     if loop.untimed:
         lag = f"the loop was watched for {ran}; its lag cannot be measured under {loop.untimed}"
+    lasting = next(iter(lasting_threads(history)), None)
+    if lasting is not None:
+        lag += f"; then thread {lasting.thread} kept the process running for {duration(lasting.after_ms)}"
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
 

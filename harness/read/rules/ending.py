@@ -1,4 +1,4 @@
-"""Processes that were asked to end and did not, and what they waited for.
+"""Processes that were asked to end and did not, and what they waited for; and what threads kept running.
 
 A process that ended by itself is left out, because a slow shutdown may be intended. A process that went on as
 before is only a note, because a program may use the signal for something else.
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from ...record.event import Frame, ProcessExiting, ShutdownStalled, TargetExited, TargetStarted
 from ...stacks.ownership import CodeOwnership
-from ...stacks.turn_stack import TurnStack
 from ..evidence import Evidence
+from ..figures.lasting_thread import is_idle, lasting_threads, place
 from ..finding import Finding, Level
 from ..history import History
 from ..units import duration, ms, plural
@@ -22,8 +22,6 @@ ORDER = 30
 _PATIENCE_NS = 5_000_000_000
 # How many kinds of other pending tasks are named.
 _NAMED = 3
-# The innermost frame of an idle executor thread.
-_IDLE = ("concurrent/futures/thread.py", "_worker")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
@@ -38,6 +36,15 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
             message += ", as it was when the signal came"
         level = Level.NOTE if went_on_as_before else Level.WARNING
         yield Finding("ending", level, message, where.file if where else None, where.line if where else None)
+    asked = {state.pid for state in history.of(ShutdownStalled)}
+    for lasting in lasting_threads(history):
+        if lasting.pid not in asked:
+            frame = lasting.frame
+            message = (
+                f"process {lasting.pid} ran on for {duration(lasting.after_ms)} after its main thread: "
+                f"thread {lasting.thread} was in {_at(frame, history.ownership(lasting.pid))}"
+            )
+            yield Finding("ending", Level.NOTE, message, frame.file or None, frame.line or None)
 
 
 def _unended(history: History) -> list[ShutdownStalled]:
@@ -83,40 +90,29 @@ def _why(last: ShutdownStalled, ownership: CodeOwnership) -> tuple[str, Frame | 
     found = [
         (f"{waiting.coroutine.name} waits in {_at(frame, ownership)}", frame)
         for waiting in last.waiting
-        if waiting.main and (frame := _place(waiting.coroutine.stack, ownership))
+        if waiting.main and (frame := place(waiting.coroutine.stack, ownership))
     ]
     if not found:
         # The loop has ended, or waits for the threads of its executor.
         found = [
             (f"thread {lasting.thread} is in {_at(frame, ownership)}", frame)
             for lasting in last.threads
-            if not _is_idle(lasting.stack)
-            and (frame := _place(lasting.stack, ownership) or lasting.stack[-1])
+            if not is_idle(lasting) and (frame := place(lasting.stack, ownership) or lasting.stack[-1])
         ]
     others = [waiting for waiting in last.waiting if not waiting.main]
-    if not found and not others and (frame := _place(last.stack, ownership)):
+    if not found and not others and (frame := place(last.stack, ownership)):
         found = [(f"its main thread is in {_at(frame, ownership)}", frame)]
     where = found[0][1] if found else None
     parts = [text for text, _ in found]
     if others:
         named = []
         for waiting in others[:_NAMED]:
-            frame = _place(waiting.coroutine.stack, ownership)
+            frame = place(waiting.coroutine.stack, ownership)
             where = where or frame
             named.append(waiting.coroutine.name + (f" in {_at(frame, ownership)}" if frame else ""))
         count = last.pending - sum(waiting.count for waiting in last.waiting if waiting.main)
         parts.append(f"{plural(count, 'other task' if found else 'task')} pending: {', '.join(named)}")
     return "; ".join(parts) or "what it waited for is not known", where
-
-
-def _place(stack: tuple[Frame, ...], ownership: CodeOwnership) -> Frame | None:
-    frames = reversed(TurnStack(stack, ownership).frames)
-    return next((f for f in frames if not ownership.is_library(f) or ownership.is_installed(f)), None)
-
-
-def _is_idle(stack: tuple[Frame, ...]) -> bool:
-    file, function = _IDLE
-    return not stack or (stack[-1].file.endswith(file) and stack[-1].function == function)
 
 
 def _at(frame: Frame, ownership: CodeOwnership) -> str:

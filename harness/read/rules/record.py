@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import RunEnded
+from ...record.event import ProcessGone, RunEnded, WriterOpened, describe_status
 from ..evidence import Evidence
 from ..figures.damage import damages
 from ..finding import Finding, Level
+from ..history import History
 from ..units import plural
 
 ORDER = 10
@@ -32,7 +33,10 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         opened, closed = source.opened, source.closed
         who = f"the {opened.role} (process {opened.pid})" if opened else source.path.name
         if closed is None:
-            message = f"{who} was cut off: its last line is missing, and with it up to 100 ms of events"
+            message = f"{who} was cut off{_by(opened, history)}: its last line is missing"
+            message += ", and with it up to 100 ms of events"
+            if opened is not None and opened.role == "target":
+                message += ", what the probe cost, and profiles that are written at the end"
             yield Finding("record", Level.NOTE, message)
         elif closed.dropped:
             # Requests that are not in the record cannot be judged.
@@ -43,3 +47,11 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         if source.unknown:
             unknown = plural(source.unknown, "event")
             yield Finding("record", Level.NOTE, f"{who} wrote {unknown} of a kind unknown to this version")
+
+
+def _by(opened: WriterOpened | None, history: History) -> str:
+    """By what a writer's process ended, such as " by SIGKILL"; "" if that is not known."""
+    for gone in history.of(ProcessGone):
+        if opened is not None and gone.pid == opened.pid and gone.began_ns <= opened.at_ns <= gone.at_ns:
+            return f" {describe_status(gone.status)}" if gone.status is not None else ""
+    return ""

@@ -43,17 +43,23 @@ class _ObservedHandler:
             raise
 
 
-def install(notify: Handler) -> None:
-    """Call *notify* before each call of a handler for one of `ENDING` from now on; an error undoes this."""
+def install(notify: Handler, on_default: Callable[[], object]) -> None:
+    """Call *notify* before each call of a handler for one of `ENDING` from now on; an error undoes this.
+
+    *on_default* is called when the program gives such a signal its default action, which ends the process.
+    """
     hook = Hook("signals")
     leave_out(hook.name, reason := why_no_signal_hook(_signal))
     if reason or not hook.is_on:
         return
     set_own, get_own = _signal.signal, _signal.getsignal
-    notify = hook.guarded(notify)
+    notify, on_default = hook.guarded(notify), hook.guarded(on_default)
+    ending, default = ENDING, _signal.SIG_DFL
     kind = _ObservedHandler  # at the end of the interpreter, modules lose their globals
 
     def signal(signalnum: int, handler: object, /) -> object:
+        if signalnum in ending and isinstance(handler, int) and handler == default:
+            on_default()
         try:
             ours = observed(signalnum, handler)
             before = set_own(signalnum, handler if ours is None else ours)
