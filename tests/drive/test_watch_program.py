@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.event import Event, LoopStarted, TargetStarted, ThreadsDumped, WriterOpened
+from harness.record.event import (
+    Event,
+    LoopStarted,
+    TargetStarted,
+    TargetStopping,
+    ThreadsDumped,
+    WriterOpened,
+)
 from harness.record.reader import Follower
 from tests.support.commanded import COMMAND, Ended, Terminal, harness, running
 from tests.support.pythons import needs_python
@@ -151,6 +158,9 @@ def test_a_typed_interrupt_reaches_the_program_once(tmp_path: Path) -> None:
     assert terminal.ended() == 0
     assert "caught 1" in terminal.shown
     assert (tmp_path / "run" / "report.html").exists()
+    # So that a service that somebody ended is not taken for a program whose work was done.
+    asked = recorded(tmp_path / "run" / "events", TargetStopping)
+    assert [event.signal for event in asked] == ["SIGINT"]
 
 
 def test_nothing_outlives_a_killed_watch(tmp_path: Path) -> None:
