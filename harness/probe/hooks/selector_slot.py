@@ -8,7 +8,7 @@ is found at once.
 from __future__ import annotations
 
 import selectors
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, BaseEventLoop
 from typing import TYPE_CHECKING, Any, Self
 
 from .hook import Hook
@@ -57,10 +57,10 @@ class SelectorSlot:
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Self | None:
-        """The slot of *loop*; `None` if its selector is not in Python or has no replaceable `select`."""
+        """The slot of *loop*; `None` if it does not wait in a selector with a replaceable `select`."""
         selector = getattr(loop, "_selector", None)
         is_replaceable = getattr(selector, "select", None) is not None and hasattr(selector, "__dict__")
-        return cls(loop, selector) if is_replaceable else None
+        return cls(loop, selector) if is_replaceable and _runs_as_asyncios(loop) else None
 
     def __init__(self, loop: AbstractEventLoop, selector: Any) -> None:
         """The slot, before anything is replaced."""
@@ -104,6 +104,18 @@ class SelectorSlot:
         is_there = getattr(self._loop, "_selector", None) is self.selector
         if is_there and type(self.selector) is _SlottedSelector and replacement.stored() is ABSENT:
             object.__setattr__(self._loop, "_selector", self.selector.stands_for)
+
+
+def _runs_as_asyncios(loop: AbstractEventLoop) -> bool:
+    """Whether the loop's turns are asyncio's; Qt's loops have a selector, and ask it in another thread."""
+    run: Any = next(
+        (vars(cls)["run_forever"] for cls in type(loop).__mro__ if "run_forever" in vars(cls)), None
+    )
+    if run is vars(BaseEventLoop).get("run_forever"):
+        return True
+    names = getattr(getattr(run, "__code__", None), "co_names", None)
+    # A method in C tells nothing; one in Python has to call asyncio's.
+    return names is None or "run_forever" in names or "_run_once" in names
 
 
 class _SelectReplacement(Replacement):

@@ -21,12 +21,11 @@ def of(loop: AbstractEventLoop, thread: ThreadClock) -> tuple[TurnClock, bool]:
     """The clock of *loop*, which is about to run on this thread, and whether it counts turns."""
     if (libuv := LibuvLoop.of(loop)) is not None:
         return LibuvClock(libuv, monotonic_ns()), True
-    runner = runner_frame()
-    return KernelClock(loop, thread, runner.f_code if runner is not None else None), False
+    return KernelClock(loop, thread, _caller()), False
 
 
-def runner_frame() -> FrameType | None:
-    """The frame of the function that runs the loop of this thread: the innermost one outside the probe."""
+def _caller() -> FrameType | None:
+    """The innermost frame outside the probe."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and str(frame.f_globals.get("__package__")).startswith(_PROBE):
         frame = frame.f_back

@@ -30,19 +30,22 @@ class KernelClock:
 
     mechanism = "looks"
 
-    def __init__(self, loop: AbstractEventLoop, thread: usage.ThreadClock, runner: CodeType | None) -> None:
-        """To be created on the loop's thread; *runner* is the function that runs the loop."""
+    def __init__(self, loop: AbstractEventLoop, thread: usage.ThreadClock, caller: FrameType | None) -> None:
+        """To be created on the loop's thread; the loop has told of itself from *caller*."""
         self._loop = loop
         self._thread = thread
         self._own = _methods(loop)
-        self._runner = runner
+        # The function outside the loop that runs it.
+        while caller is not None and caller.f_code in self._own:
+            caller = caller.f_back
+        self._runner = caller.f_code if caller is not None else None
         self._first_cpu_ns = self._cpu_ns = thread.cpu_ns()
         self._began_ns = self._at_ns = monotonic_ns()
         self._rang_ns = 0
         self._rest: Rest | None = None
         self._epoll = -1
         self._signs = 0  # of life that were asked for ...
-        self._alive = 0  # ... the latest one that has come ...
+        self._alive = 0  # ... that have come ...
         self._alive_ns = 0  # ... and when
         self._held_ns = 0  # of late turns, without a processor
 
@@ -52,9 +55,11 @@ class KernelClock:
         is_still, self._cpu_ns = cpu_ns == self._cpu_ns, cpu_ns
         if is_still and (began_ns or self._rest is not None):
             return Sight(began_ns, is_same=True)
-        if self._waits(frame):
+        # About when a wait began that is found now.
+        if self._waits(frame, (at_ns + now_ns) // 2):
             self._began_ns = 0
             ended_ns = self._alive_ns if self._alive_ns > began_ns else (at_ns + now_ns) // 2
+            self._forget_sign()
             return Sight(is_same=is_still and not began_ns, ended_ns=ended_ns if began_ns else 0)
         rest, self._rest = self._rest, None
         if not began_ns:
@@ -62,8 +67,8 @@ class KernelClock:
             self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else (at_ns + now_ns) // 2)
             self._rang_ns = 0
             return Sight(self._began_ns)
-        if self._signs and self._alive == self._signs:
-            self._signs = self._alive = 0
+        if self._alive:
+            self._forget_sign()
             self._began_ns = self._alive_ns
             return Sight(self._began_ns, ended_ns=self._alive_ns)
         if not self._signs and not self._asked():
@@ -107,11 +112,16 @@ class KernelClock:
         self._signs = 1
         return True
 
+    def _forget_sign(self) -> None:
+        # One that has not come is not asked for again: it will.
+        if self._alive:
+            self._signs = self._alive = 0
+
     def _sign_of_life(self) -> None:
         self._alive, self._alive_ns = 1, monotonic_ns()
 
-    def _waits(self, frame: FrameType | None) -> bool:
-        """Whether the thread waits for events, and note which."""
+    def _waits(self, frame: FrameType | None, since_ns: int) -> bool:
+        """Whether the thread waits for events, and note which, and until when if it has since *since_ns*."""
         while frame is not None and frame.f_code is not self._runner and frame.f_code in self._own:
             frame = frame.f_back
         if frame is not None and self._runner is not None and frame.f_code is not self._runner:
@@ -124,7 +134,7 @@ class KernelClock:
             after_ms = arguments[3] & 0xFFFF_FFFF
             is_limited = after_ms < 0x8000_0000
             self._epoll = arguments[0]
-            self._rest = Rest(self._epoll, self._at_ns + after_ms * 1_000_000 if is_limited else 0)
+            self._rest = Rest(self._epoll, since_ns + after_ms * 1_000_000 if is_limited else 0)
         return True
 
 
