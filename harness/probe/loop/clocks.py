@@ -20,7 +20,7 @@ _PROBE = (__package__ or "").rpartition(".")[0]
 def of(loop: AbstractEventLoop, thread: ThreadClock) -> tuple[TurnClock, bool]:
     """The clock of *loop*, which is about to run on this thread, and whether it counts turns."""
     if (libuv := LibuvLoop.of(loop)) is not None:
-        return LibuvClock(libuv, monotonic_ns()), True
+        return LibuvClock(libuv, monotonic_ns(), _caller()), True
     return KernelClock(loop, thread, _caller()), False
 
 

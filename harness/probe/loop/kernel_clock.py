@@ -38,7 +38,7 @@ class KernelClock:
         # The function outside the loop that runs it.
         while caller is not None and caller.f_code in self._own:
             caller = caller.f_back
-        self._runner = caller.f_code if caller is not None else None
+        self.runner = caller.f_code if caller is not None else None
         self._first_cpu_ns = self._cpu_ns = thread.cpu_ns()
         self._began_ns = self._at_ns = monotonic_ns()
         self._rang_ns = 0
@@ -122,9 +122,9 @@ class KernelClock:
 
     def _waits(self, frame: FrameType | None, since_ns: int) -> bool:
         """Whether the thread waits for events, and note which, and until when if it has since *since_ns*."""
-        while frame is not None and frame.f_code is not self._runner and frame.f_code in self._own:
+        while frame is not None and frame.f_code is not self.runner and frame.f_code in self._own:
             frame = frame.f_back
-        if frame is not None and self._runner is not None and frame.f_code is not self._runner:
+        if frame is not None and self.runner is not None and frame.f_code is not self.runner:
             return False
         name, arguments = self._thread.call()
         if name not in _WAITS:

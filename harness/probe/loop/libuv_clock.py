@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import FrameType
+from types import CodeType, FrameType
 
 from ...record.clock import monotonic_ns
 from ..hooks.state.libuv import LibuvLoop, LibuvReading
@@ -14,9 +14,10 @@ class LibuvClock:
 
     mechanism = "libuv"
 
-    def __init__(self, libuv: LibuvLoop, now_ns: int) -> None:
-        """To be created on the loop's thread, in a turn that began at *now_ns*."""
+    def __init__(self, libuv: LibuvLoop, now_ns: int, caller: FrameType | None) -> None:
+        """To be created on the loop's thread, in a turn that began at *now_ns*, called from *caller*."""
         self._libuv = libuv
+        self.runner: CodeType | None = caller.f_code if caller is not None else None
         self._first = self._before = libuv.read()
         self._first_ns = self._at_ns = self._began_ns = now_ns
 
@@ -30,6 +31,8 @@ class LibuvClock:
             return Sight(self._began_ns, is_same=True)
         if now.is_waiting:
             self._began_ns = 0
+            if frame is not None:
+                self.runner = frame.f_code
         elif not turns and before.is_waiting:
             self._began_ns = at_ns + waited_ns
         else:

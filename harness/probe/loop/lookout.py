@@ -10,7 +10,7 @@ nothing. Turns that are over the limit are seen one by one; of the others there 
 from __future__ import annotations
 
 import threading
-from types import FrameType
+from types import CodeType, FrameType
 from typing import NamedTuple, Protocol
 
 from ...record.clock import monotonic_ns
@@ -44,6 +44,7 @@ class TurnClock(Protocol):
     """Tells what one loop does; each method keeps the GIL unless it says otherwise."""
 
     mechanism: str
+    runner: CodeType | None  # the function that runs the loop: while it waits, the innermost one outside it
 
     def look(self, now_ns: int, frame: FrameType | None) -> Sight:
         """What the loop does now, where its thread is in *frame*; may release the GIL."""

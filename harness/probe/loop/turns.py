@@ -13,7 +13,7 @@ from array import array
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import thread_time_ns
-from types import FrameType
+from types import CodeType, FrameType
 
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
@@ -229,6 +229,10 @@ class Turns:
         """Note that a loop that was left alone has something to do."""
         if self._lookout is not None:
             self._lookout.clock.rang(now_ns)
+
+    def runner(self) -> CodeType | None:
+        """The function that runs the loop, the innermost while it waits; `None` for a loop that is timed."""
+        return self._lookout.clock.runner if self._lookout is not None else None
 
     def waiting_files(self, began_ns: int) -> list[WaitingFile]:
         """The sockets that are ready now and wait for the end of the turn that began at *began_ns*."""

@@ -14,11 +14,10 @@ threads are sampled by a thread (`thread_sampler.py`).
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from asyncio import AbstractEventLoop, current_task
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic
@@ -45,8 +44,6 @@ RESUME = resume_opcode()
 LONG_WAIT = 0.25
 # The first tick after a wait must be at a random time; steps of the golden ratio cover an interval evenly.
 GOLDEN = 0.6180339887498949
-# The package of every module of the probe, or a prefix of it.
-_PROBE = (__package__ or "").rpartition(".")[0]
 
 
 class Sampler(Feature):
@@ -168,7 +165,6 @@ class _SignalSampler:
         self._ticks_in_turn = 0
         self._is_thinned = False
         self._is_ticking = False
-        self._runner: CodeType | None = None  # of a loop that has no selector in Python
 
     def start(self, turns: Turns, hz: float) -> None:
         """Sample the loop of these turns, which runs or is about to run; nothing after an error."""
@@ -177,7 +173,6 @@ class _SignalSampler:
         self.turns = turns
         self._every_s = 1 / hz
         self._is_own_wake = False
-        self._runner = None if loop_state.has_selector(turns.loop) else _runner()
         self._resume(monotonic())
 
     def stop(self) -> None:
@@ -270,9 +265,9 @@ class _SignalSampler:
         buffer.cost_ns += int((monotonic() - now_s) * 1e9)
 
     def _came_while_waiting(self, frame: FrameType) -> bool:
-        """Whether a loop that is timed by a heartbeat was waiting: then no Python code has run since."""
-        runner, caller = self._runner, frame.f_back
-        if runner is None or caller is None:
+        """Whether the tick found a loop waiting that is only looked at: no Python code has run since."""
+        runner = self.turns.runner() if self.turns is not None else None
+        if runner is None or (caller := frame.f_back) is None:
             return False
         if frame.f_code is runner:
             return True
@@ -310,15 +305,3 @@ class _SignalSampler:
 def _wakes(loop: AbstractEventLoop | None) -> bool:
     """Whether signals wake this loop; assumed of loops that do not show their handlers."""
     return loop_state.signal_handlers(loop) != {}
-
-
-def _runner() -> CodeType | None:
-    """The function that runs the loop of this thread: the innermost one outside the probe."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and _is_probes(frame):
-        frame = frame.f_back
-    return frame.f_code if frame is not None else None
-
-
-def _is_probes(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__package__")).startswith(_PROBE)

@@ -101,6 +101,7 @@ class Census(Feature):
         self._on_error = on_error
         self._running: dict[int, bool] = {}  # by thread: whether its loop is being wound up
         self._wound_up: WeakSet[AbstractEventLoop] = WeakSet()
+        self._windings = 0  # how often a loop has begun to be wound up
         self._standing: dict[Place, _Standing] = {}
         self._numbers = 0
         self._last = _Counted(0)
@@ -118,7 +119,8 @@ class Census(Feature):
     def loop_begins(self, loop: AbstractEventLoop) -> None:
         if _is_winding_up(sys._getframe(1)):
             self._wound_up.add(loop)
-        self._running[threading.get_ident()] = loop in self._wound_up
+        is_winding_up = self._running[threading.get_ident()] = loop in self._wound_up
+        self._windings += is_winding_up
 
     def loop_stopped(self) -> None:
         # Tasks that are pending now were left behind. A program with many short loops must not pay each time.
@@ -165,6 +167,8 @@ class Census(Feature):
     def _count(self) -> None:
         if (refs := registered()) is None:
             return
+        # Both before and after: a loop may be wound up, and end all its tasks, while they are counted.
+        was_closing, windings = any(self._running.values()), self._windings
         count = _Counted(monotonic_ns())
         for start in range(0, len(refs), AT_ONCE):
             if start and threading.get_ident() not in self._running:
@@ -183,7 +187,7 @@ class Census(Feature):
                 cpu_ns=time.process_time_ns(),
                 descriptors=_descriptors() if clusters else 0,
                 clusters=clusters,
-                closing=any(self._running.values()),
+                closing=was_closing or windings != self._windings or any(self._running.values()),
             )
         )
 

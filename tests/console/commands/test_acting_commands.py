@@ -384,8 +384,6 @@ def test_a_profile_names_the_line_that_computes(service: Consoled) -> None:
     for line in Path(answer["path"]).read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         shares[stack.split(";")[-1].split(" ")[0]] += int(count)
-    # When uvloop waits is not known: none of it is written in Python.
-    del shares["Runner.run"]
     assert shares["burn"] / shares.total() > 0.8, shares
     path = answer["path"].removeprefix(f"{service.folder.path}/")
     wait(lambda: path in [event.path for event in service.events(ArtefactWritten)])
