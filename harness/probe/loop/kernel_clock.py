@@ -23,6 +23,8 @@ _WAITS = (*_EPOLL, "poll", "ppoll", "select", "pselect6", "epoll_pwait2", "io_ur
 # A turn that is found running is looked at again this soon, before a callback is scheduled to tell it from
 # other turns: a loop that has little to do then waits.
 _AGAIN_NS = 5_000_000
+# A look that comes later than this after the one before is late itself.
+_LOOKS_NS = 30_000_000
 
 
 class KernelClock:
@@ -52,7 +54,8 @@ class KernelClock:
     def look(self, now_ns: int, frame: FrameType | None) -> Sight:
         cpu_ns, at_ns, began_ns = self._thread.cpu_ns(), self._at_ns, self._began_ns
         self._at_ns = now_ns
-        is_still, self._cpu_ns = cpu_ns == self._cpu_ns, cpu_ns
+        used_ns, self._cpu_ns = cpu_ns - self._cpu_ns, cpu_ns
+        is_still = not used_ns
         if is_still and (began_ns or self._rest is not None):
             return Sight(began_ns, is_same=True)
         # About when a wait began that is found now.
@@ -64,12 +67,15 @@ class KernelClock:
         rest, self._rest = self._rest, None
         if not began_ns:
             due_ns = rest.due_ns if rest is not None else 0
-            self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else (at_ns + now_ns) // 2)
+            # On a busy machine the look itself may be late; a turn that used no processor then proves nothing.
+            middle_ns = max((at_ns + now_ns) // 2, now_ns - max(used_ns, _LOOKS_NS))
+            self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else middle_ns)
             self._rang_ns = 0
             return Sight(self._began_ns)
         if self._alive:
             self._forget_sign()
-            self._began_ns = self._alive_ns
+            # How many turns the loop has begun since then is not known; this one, at most that long ago.
+            self._began_ns = max(self._alive_ns, now_ns - _AGAIN_NS)
             return Sight(self._began_ns, ended_ns=self._alive_ns)
         if not self._signs and not self._asked():
             self._began_ns = now_ns
@@ -80,10 +86,12 @@ class KernelClock:
         return self._began_ns
 
     def last_turn(self, now_ns: int) -> Sight:
-        if self._began_ns and self._alive < self._signs:
-            return Sight(self._began_ns, is_same=True)
-        # Of a turn that no look has found, nothing is known.
-        return Sight(self._alive_ns if self._began_ns and self._alive else self._rang_ns or now_ns)
+        if not self._began_ns:
+            # Of a turn that no look has found, nothing is known.
+            return Sight(self._rang_ns or now_ns)
+        if self._alive:
+            return Sight(self._alive_ns, ended_ns=self._alive_ns)
+        return Sight(self._began_ns, is_same=True)
 
     def rest(self) -> Rest | None:
         return self._rest if self._rest is not None and self._rest.descriptor >= 0 else None

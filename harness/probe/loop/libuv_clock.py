@@ -58,10 +58,7 @@ class LibuvClock:
         return self._began_ns if is_known else max(self._at_ns, now.now_ns)
 
     def last_turn(self, now_ns: int) -> Sight:
-        now = self._libuv.read()
-        if now.turns == self._before.turns and self._began_ns:
-            return Sight(self._began_ns, is_same=True)
-        return Sight(_between(self._at_ns, now.now_ns, now_ns))
+        return self.look(now_ns, None)
 
     def rest(self) -> Rest | None:
         due_ns = self._libuv.due_ns()

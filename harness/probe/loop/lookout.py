@@ -142,9 +142,12 @@ class Lookout:
             if self._over:
                 return
             self._over = True
-            last = self.clock.last_turn(now_ns)
+            last, began_ns = self.clock.last_turn(now_ns), self._began_ns
+            if began_ns and not last.is_same:
+                self._ended(began_ns, last.ended_ns)
+                began_ns = 0
             # The look before may have found that the turn should have begun earlier.
-            self._ended(self._began_ns if last.is_same and self._began_ns else last.began_ns, now_ns)
+            self._ended(began_ns or last.began_ns, now_ns)
 
     def silence(self) -> None:
         """Look no more, and report nothing; from any thread."""
