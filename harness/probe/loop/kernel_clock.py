@@ -67,7 +67,7 @@ class KernelClock:
         rest, self._rest = self._rest, None
         if not began_ns:
             due_ns = rest.due_ns if rest is not None else 0
-            # On a busy machine the look itself may be late; a turn that used no processor then proves nothing.
+            # On a busy machine the look itself may be late; then a turn that used no CPU time is no proof.
             middle_ns = max((at_ns + now_ns) // 2, now_ns - max(used_ns, _LOOKS_NS))
             self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else middle_ns)
             self._rang_ns = 0
