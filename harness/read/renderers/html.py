@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -123,7 +124,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, percent=percent, tail=_tail)
+    environment.filters.update(duration=duration, percent=percent, tail=_tail, zone=_zone)
     environment.globals.update(
         plural=plural,
         stack=_stack,
@@ -257,6 +258,12 @@ def _held_in(trace: Waterfall, blocks: tuple[Block, ...]) -> list[tuple[Bar, Blo
     bars = ((_bar(trace, block.at_s, block.held_ms), block) for block in blocks)
     inside = sorted(((bar, block) for bar, block in bars if bar.width > 0), key=lambda item: -item[0].width)
     return inside[:SHADES]
+
+
+def _zone(started: str) -> str:
+    """The offset of an ISO time: ``+01:00``, ``UTC``; "" if it has none."""
+    found = re.search(r"([+-]\d\d:\d\d)$", started)
+    return "" if found is None else "UTC" if found[1] in ("+00:00", "-00:00") else f"UTC{found[1]}"
 
 
 def _tail(file: str) -> str:

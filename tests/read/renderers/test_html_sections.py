@@ -187,3 +187,28 @@ def test_what_the_measurement_costs_is_no_check_of_the_service(full: Full) -> No
     assert not any("Low CPU overhead" in table or "No events dropped" in table for table in healthy)
     assert '<a href="#blocking">No loop turn longer than the block limit</a>' in "".join(healthy)
     assert '<a href="#figures">No failed request</a></td><td class="n">0</td>' in "".join(healthy)
+
+
+@pytest.mark.parametrize(
+    ("started", "shown"),
+    [
+        ("2026-01-02T03:04:05.000+01:00", "2026-01-02 03:04 UTC+01:00"),
+        ("2026-01-02T03:04:05+00:00", "2026-01-02 03:04 UTC"),
+    ],
+)
+def test_the_time_of_a_run_has_its_zone(full: Full, started: str, shown: str) -> None:
+    """Who reads it elsewhere knows when it was."""
+    document = full().document()
+
+    assert f">{shown}</time>" in render(replace(document, run=replace(document.run, started=started)), "html")
+
+
+def test_each_figure_has_a_row_of_its_own(full: Full) -> None:
+    """A percentile beside its name; a short time to drain is not 0.0 s."""
+    document = full().document()
+    assert document.ledger is not None
+    page = render(replace(document, ledger=replace(document.ledger, drain_s=0.012)), "html")
+
+    for name in ("p50", "p90", "p95", "p99", "p99.9", "slowest"):
+        assert re.search(rf'<td>Latency, {re.escape(name)}</td><td class="n">[\d.]+ m?s</td>', page)
+    assert '<td>Time to drain</td><td class="n">12 ms</td>' in page
