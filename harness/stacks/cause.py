@@ -34,6 +34,8 @@ ON_CPU_SHARE = 0.6
 # With less of it, a collection is only mentioned: the code that made it necessary held the loop as well.
 # Around a half, the same program would get another cause in each run.
 COLLECTED_SHARE = 2 / 3
+# The share if the rest alone would be a block.
+COLLECTED_NEARLY_ALL = 0.9
 # If the probe's thread, which mostly sleeps, was queued for this share of a time, the machine was busy.
 BUSY_SHARE = 0.3
 # Code that queued for the processor and got less than this share of it was starved by a busy machine.
@@ -60,7 +62,9 @@ def cause(
     *beside* holds all intervals of the turn: waits in the other ones are subtracted. *lost* is what the turn
     lost of the processor.
     """
-    if collected_ns(turn, interval) >= interval.held_ns * COLLECTED_SHARE:
+    rest_ns = interval.held_ns - (gc_ns := collected_ns(turn, interval))
+    share = COLLECTED_SHARE if rest_ns < limit_ns else COLLECTED_NEARLY_ALL
+    if gc_ns >= interval.held_ns * share:
         return Cause.GC
     if interval.asleep:
         return _of_late_wake_up(turn, interval, lost)

@@ -162,6 +162,11 @@ def _shares(turn: Blocked, interval: Interval, thread: str) -> tuple[Culprit, ..
     shares = ((example[key], time_ns / whole) for key, time_ns in spent.most_common(CULPRITS))
     return tuple(
         # The outermost frame is the callback's or the task's own function: the queue has its name.
-        Culprit(thread, round(share, 3), look.sample.stack, queued.get(look.stack.frames[0].function, 0))
+        Culprit(
+            thread,
+            round(share, 3),
+            look.sample.stack,
+            queued.get((look.stack.frames or look.path)[0].function, 0),
+        )
         for look, share in shares
     )

@@ -28,6 +28,8 @@ LATE_GAPS = 4
 # What is blamed if a turn has no samples, and if the loop did not run at all.
 UNSEEN = Frame("", 0, "<not sampled>")
 LATE = Frame("", 0, "<late wake-up>")
+# What the console does on the loop, because somebody asked.
+HARNESS = Frame("", 0, "<harness>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class StackObservation:
     @property
     def asleep(self) -> bool:
         """Whether the loop ran no code: it waited in its selector, or to return from it."""
-        return not self.stack.frames
+        return not self.stack.frames and not self.stack.is_harness
 
     @property
     def waited_ns(self) -> int:
@@ -142,6 +144,8 @@ def observations(
             start = arrived_ns
         if stack.frames:
             yield StackObservation(sample, stack, stack.candidates, _step(sample, stack), start, end)
+        elif stack.is_harness:
+            yield StackObservation(sample, stack, (HARNESS,), ("", HARNESS.function, 0), start, end)
         else:
             yield _asleep(sample, stack, start, end)
         start = end

@@ -23,6 +23,8 @@ _DRIVERS = {
 }
 # The one of these that calls a callback or a step of a task.
 _CALLS_STEP = "events.py", "_run"
+# The one that waits for files and timers, by the selector.
+_WAITS = "_run_once"
 # A callback in C, or a compiled coroutine, whose name was not recorded.
 UNNAMED = Frame("", 0, "<compiled code>")
 _COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
@@ -38,6 +40,9 @@ class TurnStack:
         start = max((i for i, f in enumerate(self.whole, 1) if is_driver(f.file, f.function)), default=0)
         # The frames that belong to the turn; none where the loop ran no code.
         self.frames = tuple(frame for frame in self.whole[start:] if not ownership.is_harness(frame))
+        # Whether a callback of the harness itself runs. In `_run_once`, its code waits for the loop instead.
+        waits = start and self.whole[start - 1].function.rpartition(".")[2] == _WAITS
+        self.is_harness = bool(start and self.whole[start:] and not self.frames and not waits)
 
     @cached_property
     def candidates(self) -> tuple[Frame, ...]:

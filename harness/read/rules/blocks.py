@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import DumpFailed
+from ...stacks.interval import HARNESS
 from ..evidence import Evidence
 from ..figures.block_totals import unrecorded
 from ..finding import Finding, Level
@@ -18,6 +19,12 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     history, blocks = evidence.history, evidence.blocks
     for place in evidence.blockers:
         times = plural(place.count, "time")
+        if place.function == HARNESS.function:
+            message = (
+                f"the console held the loop {times} for up to {duration(place.max_ms)}, as it was asked to"
+            )
+            yield Finding("blocks", Level.NOTE, message)
+            continue
         message = f"{place.function} held the loop {times} for up to {duration(place.max_ms)} ({place.cause})"
         yield Finding("blocks", Level.WARNING, message, place.file or None, place.line or None)
     gone = {(loop.started.pid, loop.started.loop) for loop in history.loops if loop.is_gone}

@@ -6,7 +6,7 @@ import pytest
 
 from harness.record.event import Frame, GcPause, LoopSampled, OtherThread
 from harness.record.value import replace
-from tests.read.conftest import Look, Recording, Watch, Whole
+from tests.read.conftest import HARNESS, OUTSIDE, Look, Recording, Watch, Whole
 
 MS = 1_000_000
 LIBRARY = Frame("/usr/lib/python3.12/threading.py", 1, "Thread.run")
@@ -101,8 +101,8 @@ def test_a_signal_handler_that_ran_while_the_loop_waited_is_an_ordinary_block(
 
 
 def test_a_long_collection_is_the_collectors(made: Recording, look: Look) -> None:
-    """More than half of the time was a pause of the collector."""
-    pause = GcPause(at_ns=made.at(4.01), held_ns=200 * MS, generation=2, collected=5)
+    """Most of the time was a pause of the collector, and the rest is shorter than the limit."""
+    pause = GcPause(at_ns=made.at(4.01), held_ns=220 * MS, generation=2, collected=5)
     made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,))
 
     block = made.only_block()
@@ -277,3 +277,29 @@ def test_why_there_was_no_processor_is_told(
         made.write("runner", replace(sample, throttled_ns=throttled_ns))
 
     assert made.only_block().leaf == why
+
+
+@pytest.mark.parametrize(("held_ms", "cause"), [(60, "gc"), (300, "cpu")])
+def test_a_collection_does_not_excuse_code_that_is_late_without_it(
+    made: Recording, look: Look, held_ms: int, cause: str
+) -> None:
+    """Three quarters of the time were collections; a quarter of 300 ms is a block by itself."""
+    pause = GcPause(at_ns=made.at(4.001), held_ns=held_ms * 3 // 4 * MS, generation=2, collected=5)
+    watch: Watch = {"cpu_ns": held_ms * MS, "queued_ns": 0, "watched_ns": held_ms * MS}
+    made.blocked(4.0, held_ms, [look("cache.py:14 compact", count=30)], pauses=(pause,), **watch)
+
+    assert made.only_block().cause == cause
+
+
+def test_what_the_console_does_on_the_loop_is_nobodys_fault(made: Recording, look: Look) -> None:
+    """`gc collect`, for example: a callback of the harness's own, and a note instead of a warning."""
+    asked = Frame(f"{HARNESS}/console/commands/gc.py", 60, "_collect.<locals>.collect")
+    pause = GcPause(at_ns=made.at(4.001), held_ns=298 * MS, generation=2, collected=5)
+    made.blocked(4.0, 300, [look(task="", coroutine="", outside=(*OUTSIDE, asked))], pauses=(pause,))
+    made.ended()
+
+    document = made.document()
+    assert [(b.function, b.cause, b.where) for b in document.blocks] == [("<harness>", "gc", "")]
+    assert [(f.level, f.message) for f in document.findings if f.rule == "blocks"] == [
+        ("note", "the console held the loop 1 time for up to 300 ms, as it was asked to")
+    ]
