@@ -14,12 +14,12 @@ from rich.table import Table
 
 from ..drive.console import client as driving
 from ..errors import UsageError
-from . import external_sampling
+from . import completion, external_sampling
 from .prompt import WIDE, Prompt
 
 
 @click.command(short_help="Open the console of a running process.")
-@click.argument("which", required=False, metavar="[RUN|PID]")
+@click.argument("which", required=False, metavar="[RUN|PID]", shell_complete=completion.consoles)
 @click.option("-c", "--command", metavar="LINE", help='Run one command, such as "top --json", and exit.')
 @click.option("--list", "show_list", is_flag=True, help="List the open consoles of this user.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
@@ -68,6 +68,10 @@ def attach(
       2  usage error: no such console, or no such command
       4  the process ended, or did not answer
     """
+    if sample_s is None and (native or out is not None):
+        raise UsageError(f"{'--native' if native else '--out'} needs --sample")
+    if as_json and not show_list:
+        raise UsageError('--json needs --list; for one command, -c "COMMAND --json"')
     if show_list:
         found = driving.consoles()
         _show([{**asdict(each), "loops": driving.loops(each)} for each in found], as_json=as_json)

@@ -22,8 +22,11 @@ FILES = {"collapsed": "profile.collapsed.txt", "speedscope": "profile.speedscope
 
 def record(pid: int, seconds: float, out: Path | None, *, native: bool) -> None:
     """Record process *pid*, save the files, and print the lines of code with the most samples."""
-    click.echo(f"recording process {pid} for {seconds:g} s", err=True)
-    folder = sample_process(pid, seconds, out, native=native)
+
+    def said() -> None:
+        click.echo(f"recording process {pid} for {seconds:g} s", err=True)
+
+    folder = sample_process(pid, seconds, out, native=native, on_start=said)
     history = load(folder)
     lines = blamed_lines(history)
     total = lines.total()

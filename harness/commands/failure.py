@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +107,8 @@ def judging(record: Path) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _say(message: str, notes: object, *, status: int) -> int:
-    lines = [f"harness: {message}", *(f"  {note}" for note in notes)]  # type: ignore[attr-defined]
+def _say(message: str, notes: Iterable[str], *, status: int) -> int:
+    lines = [f"harness: {message}", *(f"  {note}" for note in notes)]
     results.write("\n".join(lines) + "\n", err=True)
     return status
 
@@ -119,6 +119,7 @@ def _usage(exc: click.UsageError) -> tuple[str, tuple[str, ...]]:
     text = re.sub(
         r"'([^']*)' is not a valid (?:float|integer)(?: range)?", r"expected a number, got '\1'", text
     )
-    text = re.sub(r"(\S+) is not in the range (x?)", r"expected \2, got \1; the range is \2", text)
+    in_range = r"(\S+) is not in the range (\S*)x(\S*)"
+    text = re.sub(in_range, r"expected a number N with \2N\3, got \1", text)
     command = exc.ctx.command_path if exc.ctx is not None else "harness"
     return text[:1].lower() + text[1:], (f"For help: {command} --help",)

@@ -12,6 +12,7 @@ import click
 
 from ..errors import UsageError
 from ..record.probe_config import ProbeConfig
+from . import completion
 
 HZ = 100
 MOST_HZ = 1000
@@ -76,6 +77,7 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--profiler",
         multiple=True,
         metavar="NAME",
+        shell_complete=completion.profilers,
         help=f"Profile with {', '.join(OTHERS)}, or {PYINSTRUMENT}SPAN for spans of that name.",
     )
     @click.option(
@@ -111,6 +113,10 @@ def _asked(names: tuple[str, ...], hz: int, every: int, slower_ms: float) -> Pro
     spans = [name.removeprefix(PYINSTRUMENT) for name in names if name.startswith(PYINSTRUMENT)]
     others = tuple(dict.fromkeys(name for name in names if not name.startswith(PYINSTRUMENT)))
     for name in others:
+        if name == PYINSTRUMENT.removesuffix("="):
+            exc = UsageError(f"--profiler {name}: it profiles single spans, so name one: {PYINSTRUMENT}SPAN")
+            exc.add_note('For example: --profiler "pyinstrument=process order"')
+            raise exc
         if name not in OTHERS:
             exc = UsageError(f"--profiler {name}: no such profiler")
             exc.add_note(f"Profilers: {', '.join(OTHERS)}, and {PYINSTRUMENT}SPAN.")

@@ -18,7 +18,7 @@ from ..read.formats import export, render, save
 from ..read.history import load
 from ..read.report import build, exit_status
 from ..record.run import RunFolder
-from . import failure, results
+from . import completion, failure, results
 from .calls_option import CallsAsked, calls_options
 from .conclusion import present
 from .display import Patience
@@ -34,11 +34,17 @@ class _FormatOption(click.Option):
 
 
 @click.command(short_help="Render an existing record.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "name", cls=_FormatOption, metavar="F")
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.runs)
+@click.option("--format", "name", cls=_FormatOption, metavar="F", shell_complete=completion.formats)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
-@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Compare with this run.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    shell_complete=completion.runs,
+    help="Compare with this run.",
+)
 @calls_options
 @display_options
 @click.pass_context

@@ -17,7 +17,7 @@ from ..errors import MeasurementError, TargetError
 from ..record.probe_config import ConsoleConfig
 from ..record.run import Run, RunFolder, create, new_id
 from ..record.scenario import Scenario, load
-from . import failure
+from . import completion, failure
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
@@ -28,7 +28,7 @@ from .waits_option import waits_option
 
 
 @click.command(short_help="Run a scenario: load a service and break it.")
-@click.argument("scenario", type=click.Path(path_type=Path))
+@click.argument("scenario", type=click.Path(path_type=Path), shell_complete=completion.scenarios)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the scenario.")
 @click.option("--seed", type=int, metavar="N", help="Same seed, same schedule of load and faults.")

@@ -17,7 +17,7 @@ from ..record.metric import FIGURES, find, neighbours, why_absent
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Expectation, create, new_id
 from ..record.toml.validation import nearest
-from . import failure
+from . import completion, failure
 from .calls_option import CallsAsked, calls_options
 from .conclusion import conclude
 from .console_option import console_options
@@ -55,7 +55,11 @@ COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 @calls_options
 @display_options
 @click.option(
-    "--fail-on", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds, like "blocks.count > 0".'
+    "--fail-on",
+    multiple=True,
+    metavar="CONDITION",
+    shell_complete=completion.figures,
+    help='Exit with 1 if it holds, like "blocks.count > 0".',
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARG]...")
 def watch(
@@ -84,6 +88,7 @@ def watch(
         _expectation(condition, calls=calls, sampler=profile_asked.hz > 0) for condition in fail_on
     )
     accepted = calls_asked.settings(counted=calls, by="--calls")
+    preflight.check_application(application, cwd=Path.cwd())
     external.check(profile_asked.outside)
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import UsageError
@@ -38,6 +38,20 @@ def check_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
     if file.suffix == ".py" and file.is_file():
         exc.add_note(f"Name the Python that runs it: python {name}")
     raise exc
+
+
+def check_application(names: Iterable[str], *, cwd: Path) -> None:
+    """Check the paths of the program's own code, as far as that is possible from outside.
+
+    A name like ``shop.orders`` may be a package that only the program's own environment has.
+
+    Raises:
+        UsageError: There is nothing at a path.
+    """
+    for name in names:
+        is_path = not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py")
+        if is_path and not (cwd / name).exists():
+            raise UsageError(f"--application {name}: no such folder or file")
 
 
 def check_port(port: int, *, of: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import TargetError, UsageError
@@ -15,20 +16,23 @@ from .profilers import external, pyspy
 NAME = "attach"
 
 
-def sample(pid: int, seconds: float, out: Path | None, *, native: bool) -> RunFolder:
+def sample(
+    pid: int, seconds: float, out: Path | None, *, native: bool, on_start: Callable[[], None] = lambda: None
+) -> RunFolder:
     """Record process *pid* for *seconds*, and return the run's folder: *out*, or a new one in `reports/`.
 
-    With *native*, stacks include the frames of C libraries.
+    With *native*, stacks include the frames of C libraries. *on_start* is called once nothing is in the way.
 
     Raises:
         UsageError: There is no such process, or py-spy is not installed.
         TargetError: The process cannot be recorded: it is not Python, has ended, or is another user's.
     """
-    external.check(["pyspy"])
     command = _command(pid)
+    external.check(["pyspy"], of="--sample needs")
     run = manifest.new_run(new_id(NAME), scenario=NAME, command=command, block_limit_ms=100)
     folder = create((out or Path("reports") / run.id).resolve(), run)
     error = ""
+    on_start()
     writer = Writer(folder.events, "runner")
     try:
         writer.write(TargetStarted(now_ns(), pid, command))

@@ -26,6 +26,11 @@ def application(asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places))
 
 
+def not_found(asked: Sequence[str]) -> tuple[str, ...]:
+    """Those of *asked* that are neither a path nor a package of this process."""
+    return tuple(text for text in asked if not Path(_prefix(text)).exists())
+
+
 def libraries() -> tuple[str, ...]:
     """Path prefixes of the standard library and of installed packages."""
     try:

@@ -93,6 +93,7 @@ class LoopStarted(Observation):
     application: tuple[str, ...]  # path prefixes of the program's own code
     libraries: tuple[str, ...]  # path prefixes of the standard library and of site-packages
     harness: str = ""  # the folder of the harness whose probe is in the process
+    not_found: tuple[str, ...] = ()  # what was asked for as the program's own code, and is not there
     cadence: Cadence = CADENCE
 
 

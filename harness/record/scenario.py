@@ -42,6 +42,8 @@ from .toml.lines import Key, dotted
 
 # --- types of values ------------------------------------------------------------------------------
 
+# No machine lets one Python process send more.
+MOST_PER_S = 50_000
 _LIMIT = r"^\s*(<=|>=|==|!=|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
 
 
@@ -181,8 +183,17 @@ Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 # --- the load -----------------------------------------------------------------------------------------
 
 
+def _sendable(rate_per_s: float) -> float:
+    if rate_per_s > MOST_PER_S:
+        note = "The load driver is one process, and sends some thousands of requests per second."
+        raise _wrong(
+            f"expected at most {MOST_PER_S:,} requests per second, got {rate_per_s:,.10g}", note=note
+        )
+    return rate_per_s
+
+
 class _Load(_ScenarioTable):
-    rate_per_s: Positive
+    rate_per_s: Annotated[Positive, AfterValidator(_sendable)]
     """Mean requests per second. They do not wait for the target."""
     duration_s: Positive
     """Duration of the schedule."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from harness.record.run import RunFolder
-from tests.support.commanded import Ended, harness, scenario
+from tests.support.commanded import COMMAND, SERVICE, Ended, harness, scenario
 
 PROGRAM = """
     [target]
@@ -130,6 +131,73 @@ def test_a_condition_that_means_nothing(tmp_path: Path, condition: str, message:
     told = refused(harness("watch", "--fail-on", condition, "true", cwd=tmp_path))
 
     assert told.startswith(f'harness: --fail-on "{condition}": {message}\n')
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("watch", "--profiler", "pyinstrument", "true"),
+            "--profiler pyinstrument: it profiles single ",
+        ),
+        (("watch", "--application", "no/such", "true"), "--application no/such: no such folder or file"),
+        (("watch", "--application", "nosuch.py", "true"), "--application nosuch.py: no such folder or file"),
+        (("watch", "--block-ms", "x", "true"), "invalid value for '--block-ms': expected a number, got 'x'"),
+        (
+            ("watch", "--block-ms", "0.5", "true"),
+            "invalid value for '--block-ms': expected a number N with N>=1, got 0.5",
+        ),
+        (("watch",), "missing argument 'PROGRAM [ARG]...'"),
+    ],
+)
+def test_options_that_cannot_be_meant(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    """One style for our errors and for those of the command line's library."""
+    told = refused(harness(*options, cwd=tmp_path))
+
+    assert told.startswith(f"harness: {message}")
+    assert "Usage:" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("999999999", "--sample", "2"), "process 999999999: there is no such process"),
+        (("1", "--native"), "--native needs --sample"),
+        (("1", "--json"), "--json needs --list"),
+    ],
+)
+def test_attach_says_at_once_what_is_wrong(options: tuple[str, ...], message: str) -> None:
+    """Before it says that it records, and before it looks for a profiler."""
+    done = subprocess.run([*COMMAND, "attach", *options], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"harness: {message}")
+
+
+def test_more_load_than_one_process_can_send(tmp_path: Path) -> None:
+    """Refused with the reason, not measured as late load."""
+    text = SERVICE.replace("rate_per_s = 60", "rate_per_s = 1e9")
+    told = refused(harness("run", scenario(tmp_path, text), cwd=tmp_path))
+
+    assert "load.rate_per_s: expected at most 50,000 requests per second, got 1,000,000,000\n" in told
+    assert "The load driver is one process" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("load.failed", "there is no load"),
+        ("ledger.lost", "only the chaos service has a ledger"),
+        ("calls.new", "synchronous calls are not counted"),
+        ("loop.tasks.started", "tasks are not counted one by one"),
+    ],
+)
+def test_an_expectation_about_what_the_run_cannot_have(tmp_path: Path, key: str, why: str) -> None:
+    """Found before the start: the scenario says itself that there will be no such figure."""
+    text = f'{PROGRAM.format(command="true")}    [expect]\n    "{key}" = "== 0"\n'
+    told = refused(harness("run", scenario(tmp_path, text), cwd=tmp_path))
+
+    assert f"this run cannot have that figure: {why}" in told
 
 
 def test_a_folder_that_holds_a_run_is_kept(tmp_path: Path) -> None:

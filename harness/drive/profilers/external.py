@@ -53,8 +53,8 @@ class ExternalProfilers:
             recording.finish(now=now)
 
 
-def check(names: Iterable[str]) -> None:
-    """Check that the profilers *names* can be run, before anything is started.
+def check(names: Iterable[str], *, of: str = "--profiler") -> None:
+    """Check that the profilers *names* can be run, before anything is started; *of* stands before the name.
 
     Raises:
         UsageError: A profiler is not installed.
@@ -62,6 +62,6 @@ def check(names: Iterable[str]) -> None:
     for name in names:
         module_name, remedy = MEMBERS[name]
         if importlib.import_module(f".{module_name}", __package__).program() is None:
-            exc = UsageError(f"--profiler {name}: it is not installed")
+            exc = UsageError(f"{of} {name}: it is not installed")
             exc.add_note(f"To get it: {remedy}.")
             raise exc

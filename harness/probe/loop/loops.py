@@ -243,6 +243,7 @@ class _Lane:
             page=self._page,
             limit_ns=self.turns.limit_ns,
             application=code_paths.application(self._loops.application),
+            not_found=code_paths.not_found(self._loops.application),
             libraries=code_paths.libraries(),
             harness=code_paths.HARNESS,
         )
