@@ -611,9 +611,10 @@ def test_a_big_run_opens_soon(opened: Open, record: Record, look: Look) -> None:
 
 @pytest.mark.parametrize("kind", ["empty", "quiet", "cut off"])
 def test_every_run_is_a_page(opened: Open, record: Record, full: Full, kind: str) -> None:
-    """A record without any event, a run with nothing wrong, and one whose runner was killed."""
+    """A record without any figure, a run with nothing wrong, and one whose runner was killed."""
     if kind == "empty":
         made = record()
+        made.write("runner", event.TargetStarted(made.at(0), 4242, ("python", "-m", "shop")))
     elif kind == "quiet":
         made = record()
         made.loop(turns_ms=[1.2] * 3000)

@@ -16,10 +16,10 @@ from harness.read import terminal
 from harness.read.formats import names, publish, render
 from harness.read.renderers import html
 from harness.read.report import Report
-from harness.record import value
+from harness.record import event, value
 from harness.record.event import Frame
 from harness.stacks.formats import SPEEDSCOPE_SCHEMA as SCHEMA
-from tests.read.conftest import Full, Look, Record
+from tests.read.conftest import LOOP_PID, Full, Look, Record
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`\x1b[31m"
 VENDOR = Path(html.__file__).parent / "vendor"
@@ -156,8 +156,11 @@ def test_a_quiet_run_reads_as_one(quiet: Report) -> None:
 
 @pytest.mark.parametrize("name", ["html", "md"])
 def test_an_empty_run_says_that_nothing_is_known(record: Record, name: str) -> None:
-    """No figure is invented for a run of which there is only the manifest."""
-    assert "never entered the program" in render(record().document(), name)
+    """No figure is invented for a run of which only the start of the target is recorded."""
+    made = record()
+    made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
+
+    assert "never entered the program" in render(made.document(), name)
 
 
 def test_the_source_around_a_blamed_line_is_shown_when_it_can_be_read(
