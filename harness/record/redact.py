@@ -91,8 +91,16 @@ def redacted_command(command: Iterable[str]) -> tuple[str, ...]:
     is_value = False
     for argument in command:
         shown.append(HIDDEN if is_value and not argument.startswith("-") else redacted(argument))
-        is_value = argument.startswith("-") and _pattern(_FLAG).fullmatch(argument) is not None
+        is_value = _is_flag_of_secret(argument)
     return tuple(shown)
+
+
+def _is_flag_of_secret(argument: str) -> bool:
+    lower = argument.lower()
+    # Most processes have only other options, and need not import `re` for them.
+    if not (argument.startswith("-") and any(hint in lower for hint in _HINTS)):
+        return False
+    return _pattern(_FLAG).fullmatch(argument) is not None
 
 
 def redacted_settings(value: T) -> T:

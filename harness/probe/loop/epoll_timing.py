@@ -68,6 +68,12 @@ class Timing:
     fold: Callable[[], None]
 
 
+def _bare_clock() -> Callable[[], float]:
+    """The function behind `monotonic`."""
+    clock: Callable[[], float] = monotonic.__self__  # type: ignore[attr-defined]  # it is a bound call
+    return clock
+
+
 def timed_epoll(selector: Any, own: Select, listener: TurnListener, began: float, caught: Caught) -> Timing:
     """A replacement for `EpollSelector.select`; the running turn began at *began*.
 
@@ -75,7 +81,8 @@ def timed_epoll(selector: Any, own: Select, listener: TurnListener, began: float
     """
     # Everything that the fast path uses is a local of this closure: no attribute look-ups per turn. The clock
     # is the function itself, which a test that freezes time cannot replace in here.
-    clock, (poll, keys) = monotonic.func, loop_state.epoll(selector)
+    clock = _bare_clock()
+    poll, keys = loop_state.epoll(selector)
     set_every = listener.set_every_s
     due = 0.0
     short, total, run_began = 0, 0.0, began  # a run: turns without a wait between them
@@ -182,7 +189,7 @@ def timed_epoll(selector: Any, own: Select, listener: TurnListener, began: float
 
 def timed_select(own: Select, listener: TurnListener, began: float, caught: Caught) -> Timing:
     """A wrapper around a `select` that is not epoll's own, or that other code has replaced."""
-    clock = monotonic.func
+    clock = _bare_clock()
     due = 0.0
     set_again = began + listener.set_every_s
 

@@ -6,7 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ...record.event import ProcessExamined, ProcessFound, ProcessGone, RunEnded, TargetStarted, WriterOpened
+from ...record.event import (
+    ProbeFailed,
+    ProcessExamined,
+    ProcessFound,
+    ProcessGone,
+    RunEnded,
+    TargetStarted,
+    WriterOpened,
+)
 from ..history import History, Loop, Mark
 
 # A copy of a program with a probe that has no mark, and is seen for less than this, was about to call `exec`.
@@ -29,6 +37,7 @@ class Program:
     examined: ProcessExamined | None = None
     marks: list[Mark] = field(default_factory=list)
     opened: WriterOpened | None = None  # the probe's record of it
+    failure: str = ""  # why the probe may have missed its loops
     loops: list[Loop] = field(default_factory=list)
     forked_from: Program | None = None  # it is a copy of that one
 
@@ -69,10 +78,12 @@ def programs(history: History) -> tuple[Program, ...]:
         at.command = at.command or mark.command
     for loop in history.loops:
         _at(made, loop.started.pid, loop.started.at_ns, ()).loops.append(loop)
+    failure = next((f.error for f in history.of(ProbeFailed) if f.where == "loops"), "")
     for opened in history.of(WriterOpened):
         if opened.role == "target":
             at = _at(made, opened.pid, opened.at_ns, opened.command)
             at.opened = opened
+            at.failure = "" if at.loops else failure
             at.command = at.command or opened.command
             at.parent = opened.parent_pid if at.parent is None else at.parent
     return tuple(sorted(_worth_telling(made), key=lambda one: (one.since_ns, one.pid)))

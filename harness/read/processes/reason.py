@@ -51,6 +51,8 @@ def _inside(program: Program) -> Reason:
     if program.loops:
         kind = program.loops[0].started.kind
         return Reason(f"the turns of {kind} could not be timed", may_have_looped=True)
+    if program.failure:
+        return Reason(f"the probe failed in it: {program.failure}", may_have_looped=True)
     if unable := program.fact("unable"):
         return Reason(f"the probe was in it, but {unable[-1]}", may_have_looped=True)
     if frameworks := list(dict.fromkeys(program.fact("framework"))):
