@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.read.formats import render
+from harness.read.history import load
+from harness.read.report import build
 from harness.record.event import Completed, TargetExited, TargetReady, TargetStarted, TargetStopping
 from tests.support.commanded import COMMAND, Running, harness, running, scenario, wait
 
@@ -119,6 +122,26 @@ def test_a_killed_target_leaves_a_report_of_what_was(loaded: Running) -> None:
     assert report["load"]["completed"] >= 20
     assert report["ledger"]["acked"] >= 20
     assert report["ledger"]["acked_unsaved"] == 0
+
+
+def test_a_target_that_raised_is_shown_with_its_last_lines(tmp_path: Path) -> None:
+    """4, the end of its traceback, and where the rest is: on the terminal, in Markdown, on the page."""
+    text = "import asyncio\nprint('ready', flush=True)\nasync def main(): raise ValueError('boom')\n"
+    ended = harness("run", program(tmp_path, f"{text}asyncio.run(main())\n"), cwd=tmp_path)
+
+    assert (ended.status, ended.report["run"]["outcome"]) == (4, "crashed")
+    assert ended.stdout.startswith("crashed The target died on its own with status 1: ")
+    assert (
+        "\n  ValueError: boom\n  all of its output: artefacts/target.log in the run's folder\n"
+        in ended.stdout
+    )
+    target = ended.report["run"]["target"]
+    assert (target["exit"], target["log"], target["last_lines"][-1]) == (
+        *(1, "artefacts/target.log", "ValueError: boom"),
+    )
+    document = build(load(ended.folder))
+    assert "- `ValueError: boom`" in render(document, "md")
+    assert "ValueError: boom</pre>" in render(document, "html")
 
 
 def test_a_target_that_is_told_to_end_by_others_is_named_as_such(loaded: Running) -> None:

@@ -45,7 +45,8 @@ class ProfileFigures:
 def overhead(history: History) -> Overhead:
     """The total cost in all processes that exited cleanly."""
     closed = history.of(ProbeClosed)
-    dropped, unknown = _dropped(history), unwatched(history)
+    dropped = _dropped(history)
+    unknown = "no loop was watched" if unwatched(history) else ""
     if dropped is None or not closed:
         unknown = unknown or "a process did not exit cleanly"
     if not closed:

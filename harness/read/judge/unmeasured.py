@@ -14,13 +14,15 @@ def why(evidence: Evidence, key: str) -> str:
     if find(key) is None:
         return "this version knows no such figure"
     history = evidence.history
+    # The verdict and a finding have the rest: which process, and what to do.
+    unseen = unwatched(history).partition(":")[0]
     match key.split("."):
         case ["load", *_]:
             return "the run had no load" if evidence.load is None else "no request was sent"
         case ["loop", "tasks", "started" | "finished"]:
             return "tasks are not counted one by one"
-        case ["loop" | "blocks", *_] if reason := unwatched(history):
-            return reason
+        case ["loop" | "blocks", *_] if unseen:
+            return unseen
         case ["loop", "turns" | "busy_ratio" | "lag_ms", *_] if kind := evidence.loop.untimed:
             return f"it cannot be measured under {kind}"
         case ["loop", "tasks", _]:
@@ -29,7 +31,7 @@ def why(evidence: Evidence, key: str) -> str:
             turns = plural(unrecorded(history, evidence.loop), "late turn")
             return f"{turns} counted by the loop, but not recorded"
         case ["spans", *_] if evidence.spans.recorded is None:
-            return unwatched(history) or "the program does not use the OpenTelemetry SDK"
+            return unseen or "the program does not use the OpenTelemetry SDK"
         case ["spans", "by_name", *_]:
             return "no span of this name was recorded"
         case ["ledger", *_]:
@@ -37,7 +39,7 @@ def why(evidence: Evidence, key: str) -> str:
         case ["calls", _]:
             return "synchronous calls were not counted"
         case ["profile", *_]:
-            return unwatched(history) or "no sampler ran"
+            return unseen or "no sampler ran"
         case ["overhead", _]:
             return evidence.overhead.unknown or "it is not known"
-    return unwatched(history) or "it is not in the record"
+    return unseen or "it is not in the record"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Unpack
 
@@ -314,6 +315,36 @@ def test_events_that_the_driver_dropped_are_no_measurement(record: Record) -> No
     assert ending(document) == ("invalid", 3)
     assert document.overhead.events_dropped == 3
     assert document.run.verdict.startswith("Invalid measurement (the driver (process ")
+
+
+def test_events_that_the_target_dropped_are_a_warning(record: Record) -> None:
+    """What is there is true, so it is only told; where a condition depends on it, it cannot be judged."""
+    for name, expected, word in (("a", [], "observed"), ("b", [("blocks.count", "==", 0)], "invalid")):
+        made = healthy(record, name, expectations=expected)
+        made._writers["target"].dropped = 3
+        made.ended()
+
+        document = made.document()
+        assert document.run.outcome == word
+        (found,) = [finding for finding in document.findings if finding.rule == "record"]
+        assert (found.level, found.message) == (
+            "warning",
+            f"the target (process {os.getpid()}) dropped 3 events",
+        )
+        assert document.overhead.events_dropped == 3
+
+
+def test_the_drops_of_a_writer_that_was_cut_off_are_unknown(record: Record) -> None:
+    """It did not get to tell how many, so it is not 0."""
+    made = healthy(record, expectations=[("overhead.events_dropped", "==", 0)])
+    made.ended()
+    for writer in made._writers.values():
+        assert writer.flush()
+
+    document = build(load(made.folder))
+    assert document.overhead.events_dropped is None
+    assert document.run.outcome == "invalid"
+    assert document.expectations[0].unmeasured == "a process did not exit cleanly"
 
 
 def test_the_verdict_names_the_line_that_blocked(full: Full) -> None:
