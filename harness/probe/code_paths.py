@@ -8,8 +8,9 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-# Repeats `stacks.ownership.HARNESS`, so that a target's start does not load that room.
-HARNESS = str(Path(__file__).absolute().parents[1])
+# Repeats `stacks.ownership.HARNESS`, so that a target's start does not load that room. In a target it is no
+# folder but "<harness>"; see `entry/sitecustomize.py`.
+HARNESS = __file__.rpartition("/probe/")[0]
 
 
 def application(asked: Sequence[str]) -> tuple[str, ...]:

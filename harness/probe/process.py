@@ -96,6 +96,7 @@ class ProbedProcess:
         hooks.watch("asyncio.taskgroups", "groups", self._hook_groups)
         hooks.watch("uvloop", "lost exceptions", self._hook_uvloop)
         hooks.watch("opentelemetry.sdk.trace", "spans", self._hook_spans)
+        hooks.watch("tracemalloc", "snapshots of tracemalloc", self._hook_snapshots)
         Hook("other frameworks").guarded(watch_frameworks)(hooks, self._marks.framework)
         if "\ncalls=" in self._order:
             Hook("calls").guarded(self._intercept)(hooks)
@@ -151,6 +152,11 @@ class ProbedProcess:
 
         install_exception_handler(uvloop.Loop, lambda: self._session)
 
+    def _hook_snapshots(self, tracemalloc: ModuleType) -> None:
+        from .hooks.process.snapshot_hook import install
+
+        install(tracemalloc)
+
     def _intercept(self, hooks: PostImportHook) -> None:
         from .calls.interception import Interception
 
@@ -187,13 +193,21 @@ class ProbedProcess:
         session, warnings = self._session, sys.modules.get("warnings")
         if session is None or warnings is None:
             return
+        import threading
+
         from .hooks.runtime import warns_about_fork
 
         if not warns_about_fork():
             return
         if self._filter is not None:
             self._filter.leave()
-        if session.is_single_threaded():
+        try:
+            is_single_threaded = session.is_single_threaded()
+        except BaseException:
+            # The program's own threads are those that `threading` knows.
+            self._filter = _ForkIsFine(warnings.filters) if threading.active_count() == 1 else None
+            raise
+        if is_single_threaded:
             self._filter = _ForkIsFine(warnings.filters)
 
     def _forked(self) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, lru_cache
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from ..record.observation import Frame
 
 # The folder of this harness; in a target, the one that the probe was loaded from.
-HARNESS = str(Path(__file__).absolute().parents[1])
+HARNESS = __file__.rpartition("/stacks/")[0]
+# Stands for that folder in a target; see `probe/entry/sitecustomize.py`.
+INSIDE = "<harness>"
 # The rooms whose code runs inside a target beside the program's own. `mayhem/` is a program like any other.
 _ROOMS = ("probe", "console", "record", "stacks")
 
@@ -105,7 +107,7 @@ def _owner(file: str, ownership: CodeOwnership) -> Owner:
 
 @cache
 def _harness_folders(root: str) -> tuple[str, ...]:
-    return tuple(f"{root}/{room}/" for room in _ROOMS)
+    return tuple(f"{place}/{room}/" for place in (root, INSIDE) for room in _ROOMS)
 
 
 def _is_standard_library(path: PurePath) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from ...record.event import Event, Frame, FrameTable, Sampled
-from ...stacks.ownership import HARNESS, CodeOwnership
+from ...stacks.ownership import HARNESS, INSIDE, CodeOwnership
 
 _PROCESS = re.compile(r"process (\d+):")
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
@@ -25,7 +25,7 @@ IDLE = {("select", "selectors.py"), ("_worker", "thread.py"), ("run", "runners.p
 # Recognises the probe's own frames: its replacement of a selector's `select`, and its threads.
 OWNERSHIP = CodeOwnership()
 # The code of injected faults, which acts for the function that calls it.
-_FAULTS = f"{HARNESS}/probe/control/"
+_FAULTS = f"{HARNESS}/probe/control/", f"{INSIDE}/probe/control/"
 
 
 def events(text: str, at_ns: int, hz: float) -> Iterator[Event]:

@@ -24,13 +24,63 @@ def _enter():  # type: () -> None
     from types import ModuleType
 
     package = ModuleType("_harness_inside")
-    package.__path__ = [os.path.dirname(os.path.dirname(_HERE))]
+    package.__path__ = [_place_without_files(os.path.dirname(os.path.dirname(_HERE)))]
     package.__spec__ = ModuleSpec("_harness_inside", None, is_package=True)
     sys.modules["_harness_inside"] = package
     from _harness_inside.probe.process import ProbedProcess
 
     # "usercustomize" if another program's sitecustomize stands before this one and does not run it.
     ProbedProcess(order, __name__).enter()
+
+
+def _place_without_files(root):  # type: (str) -> str
+    """A path of the harness from which modules are loaded as if they were no files.
+
+    Tools that follow the program's files, such as coverage or a tracer, skip code whose file is not a path.
+    The code of each module has the file ``<harness>/...``, and its own path is known to its spec alone.
+    """
+    from importlib.machinery import FileFinder, SourceFileLoader
+    from types import FunctionType
+
+    place, found, name = root + "/.", sys.path_importer_cache, "<harness>"
+
+    def real(path):  # type: (str) -> str
+        return root + path[len(name) :] if path.startswith(name) else path
+
+    class Loader(SourceFileLoader):
+        def __init__(self, fullname, path):  # type: (str, str) -> None
+            SourceFileLoader.__init__(self, fullname, name + path[len(place) :])
+
+        def path_stats(self, path):  # type: ignore[no-untyped-def]
+            return SourceFileLoader.path_stats(self, real(path))
+
+        def get_data(self, path):  # type: ignore[no-untyped-def]
+            return SourceFileLoader.get_data(self, real(path))
+
+        def set_data(self, path, data, **options):  # type: ignore[no-untyped-def]
+            SourceFileLoader.set_data(self, real(path), data, **options)
+
+        def exec_module(self, module):  # type: ignore[no-untyped-def]
+            for folder in getattr(module, "__path__", ()):
+                find_in(folder)
+            module.__file__ = self.path
+            SourceFileLoader.exec_module(self, module)
+
+    def find_in(folder):  # type: (str) -> None
+        found[folder] = FileFinder(folder, (Loader, [".py"]))
+
+    def without_file(function):  # type: ignore[no-untyped-def]
+        code = function.__code__.replace(co_filename=name + "/probe/entry/sitecustomize.py")
+        space = {"__name__": __name__, "__builtins__": __builtins__}
+        return FunctionType(code, space, function.__name__, function.__defaults__, function.__closure__)
+
+    # This file's own code as well, as far as it runs later.
+    real, find_in = without_file(real), without_file(find_in)  # type: ignore[no-untyped-call]
+    for key, method in list(vars(Loader).items()):
+        if isinstance(method, FunctionType):
+            setattr(Loader, key, without_file(method))  # type: ignore[no-untyped-call]
+    find_in(place)
+    return place
 
 
 def _mark_as_unable(error):  # type: (object) -> None

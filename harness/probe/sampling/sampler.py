@@ -229,18 +229,17 @@ class _SignalSampler:
 
     def _tick(self, _number: int, frame: FrameType | None) -> None:
         """The signal handler. It calls no code of the program, and takes no lock."""
-        if self._is_ticking:
-            return
-        self._is_ticking = True
         try:
-            self._sample(frame)
+            if not self._is_ticking:
+                self._is_ticking = True
+                self._sample(frame)
+                self._is_ticking = False
         except BaseException as exc:
+            self._is_ticking = False
             # The program's own signal handler may have interrupted this one and raised: pass that on.
             if not self._hook.caught(exc):
                 raise
             self._buffer.lost += 1
-        finally:
-            self._is_ticking = False
 
     def _sample(self, frame: FrameType | None) -> None:
         turns, now_s = self.turns, monotonic()

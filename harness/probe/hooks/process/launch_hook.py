@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Next to the modules of the probe; the only folder of the harness on PYTHONPATH.
-ENTRY = f"{__file__.rpartition('/hooks/')[0]}/entry"
+ENTRY = os.path.normpath(f"{sys.modules[__name__.partition('.')[0]].__path__[0]}/probe/entry")
 
 
 def entry_first(path: str) -> str:

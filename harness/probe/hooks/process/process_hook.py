@@ -39,12 +39,26 @@ def at_exit(close: Callable[[], object]) -> Callable[[], None]:
 
 def around_fork(*, before: Callable[[], object] | None = None, in_child: Callable[[], object]) -> None:
     """Call *before* before each fork, and *in_child* after it in the child; for good."""
-    # Two hooks: a child must release its parent's parts even if the first has failed.
-    child = Hook("forked child").guarded(in_child)
+    # Called again after an error, unlike other hooks: a child must release its parent's parts, and a fork
+    # that is not prepared may warn of the probe's threads.
+    child = _always(Hook("forked child"), in_child)
     if before is None:
         os.register_at_fork(after_in_child=child)
     else:
-        os.register_at_fork(before=Hook("fork").guarded(before), after_in_child=child)
+        os.register_at_fork(before=_always(Hook("fork"), before), after_in_child=child)
+
+
+def _always(hook: Hook, step: Callable[[], object]) -> Callable[[], None]:
+    caught = hook.caught
+
+    def called() -> None:
+        try:
+            step()
+        except BaseException as exc:
+            if not caught(exc):
+                raise
+
+    return called
 
 
 def _replace(hook: Hook, name: str, own: Callable[..., object], observe: Before) -> None:
