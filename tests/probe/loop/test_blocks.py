@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.event import LoopStarted
+from harness.record.event import Blocked, LoopStarted
 from harness.stacks.ownership import CodeOwnership
 from harness.stacks.turn_stack import TurnStack
 from tests.support.watched import watched
@@ -365,3 +365,44 @@ def test_the_task_of_a_step_that_keeps_the_gil_to_its_end_is_known(tmp_path: Pat
     sampled = {sample.task for sample in block.samples}
     suspects = {suspect.task: suspect.coroutine for suspect in block.candidates}
     assert "sorter" in sampled or (suspects["sorter"], suspects["other"]) == ("work", "sleep")
+
+
+def test_a_loop_that_woke_up_late_tells_when(tmp_path: Path) -> None:
+    """Another thread held the GIL in C while the loop was due: the loop ran nothing until it woke up."""
+    program = """
+        import asyncio, json, re, threading, time
+
+        def match(after_s=0.0):
+            time.sleep(after_s)  # the loop is asleep by then
+            re.match("(a+)+$", "a" * length + "b")
+
+        def took(work):
+            began = time.perf_counter()
+            work()
+            return time.perf_counter() - began
+
+        length = 16
+        while took(match) < 0.4:
+            length += 1
+
+        async def main():
+            thread = threading.Thread(target=match, args=(0.05,), name="parser")
+            await asyncio.sleep(0.05)
+            loop = asyncio.get_running_loop()
+            due = loop.time() + 0.15
+            woke = loop.create_future()
+            loop.call_at(due, lambda: woke.set_result(loop.time()))
+            thread.start()
+            print(json.dumps([due * 1e9, await woke * 1e9]))
+            thread.join()
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    due_ns, woke_ns = seen.said
+    assert woke_ns - due_ns > 100e6
+    block = next(b for b in seen.of(Blocked) if b.ended and b.at_ns <= woke_ns <= b.at_ns + b.held_ns + 1e6)
+    assert block.at_ns == pytest.approx(due_ns, abs=5e6)
+    assert block.woke_ns == pytest.approx(woke_ns, abs=30e6)
+    assert "parser" in [other.thread for other in block.others]
