@@ -210,6 +210,7 @@ def test_a_process_that_is_killed_soon_after_a_block_has_the_block_and_no_more(d
 
     assert block["held_ms"] == pytest.approx(deaths.really_ms("recovered", "asyncio"), abs=15)
     assert (block["function"], block["ended"]) == ("main", True)
+    assert not any("not recorded" in found["message"] for found in deaths.report["findings"])
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...record import event
 from ...record.event import CADENCE, Blocked, FaultInjected, ThreadsDumped
@@ -16,7 +16,7 @@ from . import starvation
 from .advice import hint as hint_for
 from .advice import planted
 from .block import Block, BlockVictim
-from .last_turn import with_real_ends
+from .late_turn import late_turns
 from .outside_view import only_seen_outside, with_outside_samples
 
 
@@ -24,38 +24,12 @@ def blocks(history: History) -> tuple[Block, ...]:
     """Every block of every loop, oldest first."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
     found: list[Block] = []
-    turns = tuple(with_real_ends(_latest(history.of(Blocked)), history))
+    turns = late_turns(history)
     for turn in (*turns, *only_seen_outside(history, turns)):
         ownership = history.ownership(turn.pid)
         turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)
         found += _blocks_of(turn, loops.get((turn.pid, turn.loop)), ownership, history)
     return tuple(sorted(found, key=lambda block: block.at_s))
-
-
-def _latest(turns: list[Blocked]) -> Iterator[Blocked]:
-    """One event per turn: the one written when the turn ended, else the provisional one."""
-    by_turn: dict[tuple[int, int, int], Blocked] = {}
-    for turn in turns:
-        key = (turn.pid, turn.loop, turn.at_ns)
-        known = by_turn.get(key)
-        if known is None or (turn.ended, turn.held_ns) >= (known.ended, known.held_ns):
-            by_turn[key] = turn
-    yield from (turn for turn in by_turn.values() if turn.ended or not _is_covered(turn, by_turn.values()))
-
-
-def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
-    """Whether a turn that ended covers the same time.
-
-    A loop that lost the processor between two turns looks from outside as if the first one had gone on.
-    """
-    began_ns, over_ns = provisional.at_ns, provisional.at_ns + provisional.held_ns
-    return any(
-        turn.ended
-        and (turn.pid, turn.loop) == (provisional.pid, provisional.loop)
-        and turn.at_ns < over_ns
-        and began_ns < turn.at_ns + turn.held_ns
-        for turn in turns
-    )
 
 
 def _blocks_of(

@@ -23,7 +23,7 @@ from ...record.value import as_dict, replace
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import UNNAMED, TurnStack, calls_step
 from ..history import History
-from .last_turn import last_turn_ns, silences
+from .late_turn import last_turn_ns, silences
 
 
 def only_seen_outside(history: History, recorded: Iterable[Blocked]) -> Iterator[Blocked]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...record.event import Blocked
 from ..blocks.block import Block
+from ..blocks.late_turn import late_turns
 from ..history import History
 from .loop import LoopFigures
 
@@ -27,7 +27,7 @@ class BlockTotals:
 
 def unrecorded(history: History, loop: LoopFigures) -> int:
     """How many turns the loops counted as late without an event in the record."""
-    return max(0, (loop.blocked_turns or 0) - sum(turn.ended for turn in history.of(Blocked)))
+    return max(0, (loop.blocked_turns or 0) - sum(turn.ended for turn in late_turns(history)))
 
 
 def totals(history: History, blocks: Sequence[Block], loop: LoopFigures) -> BlockTotals:

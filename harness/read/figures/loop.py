@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...record.page import UNCOUNTED
-from ..blocks.last_turn import last_turn_ns
+from ..blocks.late_turn import last_turn_ns
 from ..history import History, Loop
 from ..units import duration, ms, percent, plural, seconds
 from .target import unwatched

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...record.event import ArtefactWritten, Blocked, ProbeClosed, SamplesCounted
+from ...record.event import ArtefactWritten, ProbeClosed, SamplesCounted
+from ..blocks.late_turn import late_turns
 from ..history import History
 from ..units import seconds
 from .target import unwatched
@@ -77,7 +78,7 @@ def profile(history: History) -> ProfileFigures:
     samples, ticks = sum(event.stacks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)
     if not samples:
-        turns = [turn for turn in history.of(Blocked) if turn.ended]
+        turns = late_turns(history)
         is_known = turns or not unwatched(history)
         late = sum(sample.count for turn in turns for sample in turn.samples) if is_known else None
         return ProfileFigures(None, None, late, None, artefacts)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ...record.event import CADENCE, Blocked, Frame, FrameTable, Sample, Sampled, ThreadsDumped
+from ...record.event import CADENCE, Frame, FrameTable, Sample, Sampled, ThreadsDumped
 from ...stacks.frame_table import FrameTables
 from ...stacks.interval import observations
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
+from ..blocks.late_turn import late_turns
 from ..blocks.outside_view import with_outside_samples
 from ..history import History
 
@@ -90,9 +91,7 @@ def _sampled(history: History) -> Iterator[StackSample]:
 
 def _late(history: History) -> Iterator[StackSample]:
     started = {(loop.started.pid, loop.started.loop): loop.started for loop in history.loops}
-    for turn in history.of(Blocked):
-        if not turn.ended:
-            continue
+    for turn in late_turns(history):
         loop, ownership = started.get((turn.pid, turn.loop)), history.ownership(turn.pid)
         limit_ns = loop.limit_ns if loop else history.run.block_limit_ns
         turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)

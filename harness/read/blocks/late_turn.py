@@ -1,4 +1,4 @@
-"""The real length of late turns whose end is not in the record, because their process was killed.
+"""The late turns, with the real length of those whose end is not in the record: their process was killed.
 
 The loop's page outlives its process. It has the latest late turns that ended, of which the record may lack
 those of the last 100 ms, and when the turn began in which the process ended; the runner saw when that was.
@@ -14,26 +14,18 @@ from ...record.value import replace
 from ..history import History, Loop
 
 
-def with_real_ends(turns: Iterable[Blocked], history: History) -> Iterator[Blocked]:
-    """The late turns, each with its real length, and those that only the pages know."""
+def late_turns(history: History) -> tuple[Blocked, ...]:
+    """The late turns that are in the record or on the pages of the loops, each once, with its real length."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
-    recorded = [
-        turn if turn.ended else _with_real_end(turn, loops.get((turn.pid, turn.loop))) for turn in turns
+    turns = [
+        turn if turn.ended else _with_real_end(turn, loops.get((turn.pid, turn.loop)))
+        for turn in _latest(history.of(Blocked))
     ]
-    yield from recorded
     for of, loop in loops.items():
         for late in loop.page.late if loop.page is not None else ():
-            if not any((t.pid, t.loop) == of and _overlap(t, late) for t in recorded):
-                yield Blocked(
-                    at_ns=late.at_ns,
-                    held_ns=late.held_ns,
-                    ended=True,
-                    pid=of[0],
-                    loop=of[1],
-                    samples=(),
-                    victims=(),
-                    victims_total=late.delayed or 0,
-                )
+            if not any((t.pid, t.loop) == of and _overlap(t, late) for t in turns):
+                turns.append(_only_on_page(of, late))
+    return tuple(turns)
 
 
 def last_turn_ns(loop: Loop, history: History) -> int:
@@ -68,15 +60,54 @@ def _is_in_last_turn(look: LoopSilent | ThreadsDumped, loop: Loop) -> bool:
     return (look.pid, look.loop) == of and look.at_ns >= began_ns > 0
 
 
+def _latest(turns: list[Blocked]) -> Iterator[Blocked]:
+    """One event per turn: the one written when the turn ended, else the provisional one."""
+    by_turn: dict[tuple[int, int, int], Blocked] = {}
+    for turn in turns:
+        key = (turn.pid, turn.loop, turn.at_ns)
+        known = by_turn.get(key)
+        if known is None or (turn.ended, turn.held_ns) >= (known.ended, known.held_ns):
+            by_turn[key] = turn
+    yield from (turn for turn in by_turn.values() if turn.ended or not _is_covered(turn, by_turn.values()))
+
+
+def _is_covered(provisional: Blocked, turns: Iterable[Blocked]) -> bool:
+    """Whether a turn that ended covers the same time.
+
+    A loop that lost the processor between two turns looks from outside as if the first one had gone on.
+    """
+    began_ns, over_ns = provisional.at_ns, provisional.at_ns + provisional.held_ns
+    return any(
+        turn.ended
+        and (turn.pid, turn.loop) == (provisional.pid, provisional.loop)
+        and turn.at_ns < over_ns
+        and began_ns < turn.at_ns + turn.held_ns
+        for turn in turns
+    )
+
+
+def _only_on_page(of: tuple[int, int], late: LateTurn) -> Blocked:
+    return Blocked(
+        at_ns=late.at_ns,
+        held_ns=late.held_ns,
+        ended=True,
+        pid=of[0],
+        loop=of[1],
+        samples=(),
+        victims=(),
+        victims_total=late.delayed or 0,
+    )
+
+
 def _with_real_end(turn: Blocked, loop: Loop | None) -> Blocked:
     page = loop.page if loop is not None else None
     if loop is None or page is None:
         return turn
     late = next((late for late in page.late if _overlap(turn, late)), None)
     if late is not None:
-        held_ns = late.at_ns + late.held_ns - turn.at_ns
         total = turn.victims_total if late.delayed is None else max(late.delayed, turn.victims_total)
-        return replace(_lengthened(turn, held_ns), ended=True, victims_total=total)
+        turn = _lengthened(turn, late.at_ns + late.held_ns - turn.at_ns)
+        return replace(turn, at_ns=late.at_ns, held_ns=late.held_ns, ended=True, victims_total=total)
     began_ns = page.turn_ns or page.due_ns
     if not 0 < began_ns <= turn.at_ns + turn.held_ns:
         return turn
@@ -87,7 +118,7 @@ def _lengthened(turn: Blocked, held_ns: int) -> Blocked:
     """The turn with its real length; who had waited until the last sample waited to its end."""
     further_ns = held_ns - turn.held_ns
     if further_ns <= 0:
-        return replace(turn, held_ns=max(held_ns, 0)) if turn.ended else turn
+        return turn
     victims: tuple[DelayedStep, ...] = tuple(
         replace(victim, delayed_ns=victim.delayed_ns + further_ns) for victim in turn.victims
     )
