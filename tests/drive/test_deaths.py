@@ -194,8 +194,10 @@ def test_a_process_that_dies_in_a_block_has_it_at_its_true_length(name: str, dea
 
     assert is_true_length(block["held_ms"], deaths.really_ms(way, loop))
     assert block["ended"] is False
-    assert block["function"] == ("main" if way == "own-exit" else "lookup")
-    if way == "gil":  # the probe could not run
+    # The probe could not run; nor could py-spy, perhaps, on a busy machine.
+    unnamed = ["<code that holds the GIL>"] if way == "gil" else []
+    assert block["function"] in ["main" if way == "own-exit" else "lookup", *unnamed]
+    if way == "gil":
         assert block["cause"] in ("cpu", "descheduled")  # on a machine without a free processor
     elif loop == "asyncio":
         waited_ms = {v["task"]: v["delayed_ms"] for v in block["victims"] if v["task"].startswith("request")}

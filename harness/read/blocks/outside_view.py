@@ -57,22 +57,22 @@ def only_seen_outside(history: History, recorded: Iterable[Blocked]) -> Iterator
 
 def _has_holder(turn: Blocked, history: History) -> bool:
     """Whether a dump of this turn names the thread that had the GIL."""
-    within = _within(turn, history.of(ThreadsDumped))
-    return any(thread.has_gil and thread.stack for look in within for thread in look.threads)
+    within, ownership = _within(turn, history.of(ThreadsDumped)), history.ownership(turn.pid)
+    threads = [thread for look in within for thread in look.threads if thread.has_gil and thread.stack]
+    return any(not ownership.is_harness(thread.stack[0]) for thread in threads)
 
 
 def _with_silence(turn: Blocked, silences: list[LoopSilent], *, of_holder: bool) -> Blocked:
     """The turn with what the kernel told of the loop's thread; *of_holder*: that is all there is."""
+    if silences and of_holder:
+        at_ns, frame = silences[0].at_ns, Frame("", 0, "<code that holds the GIL>")
+        who = Sample(at_ns, at_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
+        turn = replace(turn, samples=(who,))
     known = [(look.at_ns, look.cpu_ns) for look in silences if look.cpu_ns is not None]
     if len(known) < 2:
         return turn
     (first_ns, first_cpu_ns), (last_ns, last_cpu_ns) = known[0], known[-1]
-    frame = Frame("", 0, "<code that holds the GIL>")
-    who = Sample(first_ns, last_ns, 0, (frame,), task="", coroutine="", span="", trace_id="", span_id="")
-    samples = (who,) if of_holder else ()
-    return replace(
-        turn, samples=samples, whole_cpu_ns=last_cpu_ns - first_cpu_ns, whole_ns=max(1, last_ns - first_ns)
-    )
+    return replace(turn, whole_cpu_ns=last_cpu_ns - first_cpu_ns, whole_ns=max(1, last_ns - first_ns))
 
 
 def with_outside_samples(turn: Blocked, seen: Iterable[ThreadsDumped], ownership: CodeOwnership) -> Blocked:

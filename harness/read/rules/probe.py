@@ -9,7 +9,7 @@ from ..evidence import Evidence
 from ..finding import Finding, Level
 from ..units import plural
 
-ORDER = 10
+ORDER = 12
 # Without these, blocks are not found, and that there are none means nothing.
 NEEDED = ("entry", "imports", "loops", "turns", "blocks")
 
