@@ -112,10 +112,11 @@ class ProcessGone(Event):
 
 
 class ProcessesUncounted(Event):
-    """Processes of the run that were not followed, because there were too many; the latest is valid."""
+    """Processes of the run that were not followed; the latest is valid."""
 
     at_ns: int
     count: int
+    error: str = ""  # why none was followed from then on; "" if there were too many
 
 
 class FaultInjected(Event):

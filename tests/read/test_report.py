@@ -41,6 +41,9 @@ def test_the_json_report_has_the_shape_that_scripts_rely_on(full: Full) -> None:
     assert keys(report["load"]["latency_ms"]) == {"p50", "p90", "p95", "p99", "p999", "max"}
     assert keys(report["loop"]) >= {"turns", "busy_ratio", "lag_ms", "tasks"}
     assert keys(report["loop"]["tasks"]) == {"started", "finished", "leaked", "destroyed_pending"}
+    names = {"pid", "parent", "command", "watched", "why_not", "loops", "exit"}
+    assert all(keys(process) >= names for process in report["processes"])
+    assert any(process["watched"] for process in report["processes"])
     block = report["blocks"][0]
     assert keys(block) >= {
         *("at_s", "held_ms", "count", "cause", "function", "file", "line", "task", "coroutine", "span"),

@@ -130,6 +130,14 @@ class ProcessTree:
                     self._add(seen)
 
     def _follow(self) -> None:
+        try:
+            self._follow_to_the_end()
+        except Exception as exc:
+            # The run goes on, but a report must not take for all processes those that were seen.
+            error = f"{type(exc).__name__}: {exc}"
+            self._write(ProcessesUncounted(monotonic_ns(), self._uncounted, error))
+
+    def _follow_to_the_end(self) -> None:
         while not self._wait(EVERY_S):
             with self._lock:
                 self._look()

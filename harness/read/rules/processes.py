@@ -34,4 +34,6 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     uncounted = evidence.history.last(ProcessesUncounted)
     if uncounted is not None:
         message = f"there were too many processes: {uncounted.count:,} were not followed"
+        if uncounted.error:
+            message = f"the processes of the run could not be followed to its end: {uncounted.error}"
         yield Finding("processes", Level.WARNING, message, invalid=True)

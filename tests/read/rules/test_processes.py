@@ -1,0 +1,193 @@
+"""Which processes of a run were watched, told from what the runner and the probe noted of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.read.processes.process import ProcessFigures
+from harness.read.processes.reason import python_options
+from harness.read.report import Report
+from harness.record import event
+from harness.record.process import mark
+from tests.read.conftest import Record, Recording
+
+PYTHON = "/srv/venv/bin/python3.12"
+
+
+def found(made: Recording, pid: int, *command: str, at_s: float = 0.1, **more: object) -> event.ProcessFound:
+    """A process as the runner first saw it."""
+    fields = {
+        "executable": command[0] if command else "",
+        "uid": 1000,
+        "forked": False,
+        "since_ns": 0,
+        **more,
+    }
+    return event.ProcessFound(made.at(at_s), pid, 1, command, made.at(at_s - 0.02), **fields)  # type: ignore[arg-type]
+
+
+def examined(
+    made: Recording,
+    who: event.ProcessFound,
+    *,
+    mapped: Sequence[str] = (),
+    order: str = "here",
+    path: str = "first",
+) -> event.ProcessExamined:
+    """What the runner saw of it."""
+    seen = who.at_ns + 10_000_000
+    return event.ProcessExamined(
+        seen, who.pid, who.began_ns, "3.12", False, order, path, (), tuple(mapped), shows_asyncio=True
+    )
+
+
+def gone(made: Recording, who: event.ProcessFound, at_s: float, status: int | None = 0) -> event.ProcessGone:
+    return event.ProcessGone(made.at(at_s), who.pid, status, who.began_ns)
+
+
+def rows(document: Report) -> dict[int, ProcessFigures]:
+    return {row.pid: row for row in document.processes}
+
+
+def messages(document: Report) -> list[tuple[str, bool]]:
+    return [(f.message, f.invalid) for f in document.findings if f.rule == "processes"]
+
+
+def test_a_helper_without_asyncio_raises_no_alarm(record: Record) -> None:
+    """It had no probe, and nothing of a loop in its memory: a note, and the run is judged."""
+    made = record(expectations=[("blocks.count", "==", 0)])
+    made.loop()
+    who = found(made, 50, PYTHON, "-I", "-c", "print()")
+    made.write("runner", who, examined(made, who), gone(made, who, 0.2))
+    made.ended()
+
+    document = made.document()
+    assert document.run.outcome == "passed"
+    assert (rows(document)[50].watched, rows(document)[50].may_have_looped) == (False, False)
+    ((message, invalid),) = messages(document)
+    assert "no loop was seen in it" in message
+    assert not invalid
+
+
+def test_a_python_with_asyncio_and_without_a_probe_makes_a_judgement_invalid(record: Record) -> None:
+    """Its loop may have blocked; the first sentence says which one, why, and what to do."""
+    made = record(expectations=[("blocks.count", "==", 0)])
+    made.loop()
+    who = found(made, 50, PYTHON, "-E", "worker.py")
+    made.write("runner", who, examined(made, who, mapped=["_asyncio"]), gone(made, who, 0.9))
+    made.ended()
+
+    document = made.document()
+    assert document.run.outcome == "invalid"
+    assert (
+        "1 of 3 processes was not watched: `python3.12 -E worker.py` (process 50): " in document.run.verdict
+    )
+    assert "-E, which ignores PYTHONPATH (start it without -E, or run `harness enable /srv/venv` once)" in (
+        document.run.verdict
+    )
+
+
+def test_a_run_without_a_condition_is_only_warned(record: Record) -> None:
+    """Nothing is judged, so nothing is invalid; the sentence stands all the same."""
+    made = record()
+    made.loop()
+    who = found(made, 50, PYTHON, "-E", "worker.py")
+    made.write("runner", who, examined(made, who, mapped=["_asyncio"]), gone(made, who, 0.9))
+    made.ended()
+
+    document = made.document()
+    assert document.run.outcome == "observed"
+    assert document.run.verdict.startswith("1 of 3 processes was not watched: ")
+
+
+def test_the_programs_before_and_after_exec_are_told_apart(record: Record) -> None:
+    """A process that was watched, and then became one that was not, is two rows."""
+    made = record()
+    first = found(made, 50, PYTHON, "app.py")
+    then = found(made, 50, PYTHON, "-I", "app.py", at_s=0.6, since_ns=made.at(0.5))
+    then = event.ProcessFound(
+        then.at_ns, 50, 1, then.command, first.began_ns, then.executable, 1000, since_ns=made.at(0.5)
+    )
+    text = mark.text({"entered": "sitecustomize", "python": "3.12.1"}, first.command)
+    (made.folder.processes / f"50-{made.at(0.2):x}").write_text(text)
+    made.write("runner", first, then, examined(made, then, mapped=["_asyncio"]), gone(made, then, 0.9))
+    made.ended()
+
+    told = [(row.command[1], row.entered_by, row.may_have_looped) for row in made.document().processes]
+    assert told == [("-I", None, True)]
+
+
+def test_a_reused_pid_is_another_process(record: Record) -> None:
+    """The pid alone does not identify a process: its start does, too."""
+    made = record()
+    one, other = found(made, 50, "/bin/first", at_s=0.1), found(made, 50, "/bin/second", at_s=0.7)
+    made.write("runner", one, gone(made, one, 0.3, status=3), other, gone(made, other, 0.9, status=-9))
+    made.ended()
+
+    told = [(row.command, row.exit) for row in made.document().processes]
+    assert told == [(("/bin/first",), 3), (("/bin/second",), -9)]
+
+
+@pytest.mark.parametrize(
+    ("order", "path", "reason"),
+    [
+        ("missing", "missing", "its environment was replaced"),
+        ("here", "missing", "PYTHONPATH was replaced"),
+        ("here", "later", "another sitecustomize stands before"),
+        ("unreadable", "", "its environment may not be read"),
+        ("here", "first", "for a reason that is not known"),
+    ],
+)
+def test_the_environment_tells_the_reason(order: str, path: str, reason: str, record: Record) -> None:
+    """What was seen of it, and nothing that was not."""
+    made = record()
+    who = found(made, 50, PYTHON, "worker.py")
+    made.write("runner", who, examined(made, who, order=order, path=path), gone(made, who, 0.9))
+    made.ended()
+
+    assert reason in str(rows(made.document())[50].why_not)
+
+
+def test_a_process_that_still_runs_outlived_the_run(record: Record) -> None:
+    """Its end was not seen; the row says so, and a finding."""
+    made = record()
+    who = found(made, 50, PYTHON, "-I", "daemon.py")
+    made.write("runner", who, examined(made, who))
+    made.ended()
+
+    row = rows(made.document())[50]
+    assert (row.outlived, row.exit, row.ended_s) == (True, None, None)
+    assert str(row.why_not).endswith("; it outlived the run")
+
+
+def test_processes_that_could_not_be_followed_make_a_judgement_invalid(record: Record) -> None:
+    """All that are known may not be all that there were."""
+    made = record(expectations=[("blocks.count", "==", 0)])
+    made.loop()
+    made.write("runner", event.ProcessesUncounted(made.at(0.5), 7))
+    made.ended()
+
+    document = made.document()
+    assert document.run.outcome == "invalid"
+    assert messages(document) == [("there were too many processes: 7 were not followed", True)]
+
+
+@pytest.mark.parametrize(
+    ("command", "letters"),
+    [
+        ("python -I prog.py -E", "I"),
+        ("python -uIB prog.py", "uIB"),
+        ("python -W error -E prog.py", "WE"),
+        ("python -Werror -E prog.py", "WE"),
+        ("python -X dev -m prog -S", "Xm"),
+        ("python -c -E", "c"),
+        ("python - -E", ""),
+        ("python --check-hash-based-pycs always -E", ""),
+        ("python", ""),
+    ],
+)
+def test_the_options_of_python_are_not_those_of_the_program(command: str, letters: str) -> None:
+    """They end with the first word that is none, and some take the next word."""
+    assert python_options(tuple(command.split())) == letters
