@@ -15,6 +15,7 @@ import select
 import sys
 import threading
 from asyncio import Handle, Task, current_task
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ KEPT = 400
 # A block that lasts is written again each time it has become longer by a half, but not more often than this:
 # the process may be killed inside it, and an hour is then written 25 times.
 WRITE_AGAIN_NS = 200_000_000
+# How often the kernel is asked for the system call of one sample.
+ASKED = 7
 # A thread that used less than 1/BUSY_SHARE of a stall did not cause it.
 BUSY_SHARE = 10
 
@@ -62,6 +65,7 @@ class Stall:
     others: dict[int, other_threads.ThreadSighting] | None = None  # from the first sample over the limit on
     step: int = 0  # grows when a sample finds another callback running
     next_up: Handle | None = None  # the callback that runs after the current one
+    syscalls: Counter[str] = field(default_factory=Counter)  # how often each was found in the newest sample
     queue: Sequence[Handle] = ()  # what was ready at the first sample
     kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
     write_ns: int = 0  # when it is written next
@@ -312,7 +316,12 @@ def _merge(stall: Stall) -> None:
         if (same and stall.holders[-2] is stall.holders[-1]) or len(stall.samples) > KEPT:
             del stall.samples[-1], stall.holders[-1]
             newest = replace(before, last_ns=newest.last_ns, count=before.count + 1)
-    # The system call distinguishes a call that waits from one that computes, if the thread stays in it.
-    if not newest.syscall:
-        newest = replace(newest, syscall=usage.syscall(stall.native_thread_id))
+        else:
+            stall.syscalls.clear()
+    # The system call distinguishes a call that waits from one that computes. One answer is not enough: a
+    # signal may just have interrupted a wait, and computing code calls the system now and then.
+    if stall.syscalls.total() < ASKED:
+        stall.syscalls[usage.syscall(stall.native_thread_id)] += 1
+        ((most_often, _),) = stall.syscalls.most_common(1)
+        newest = replace(newest, syscall=most_often)
     stall.samples[-1] = newest
