@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, monotonic_ns
@@ -20,8 +21,10 @@ LOOP_WITHIN_S = 10.0
 # A worker may still be importing the program when another one answers, ...
 FOUND_WITHIN_S = 1.0
 # ... and a program may import a module after it has begun to listen.
-LOADED_WITHIN_S = 2.0
+LOADED_WITHIN_S = 4.0
 _ASK_EVERY_S = 0.1
+# The class of an exception whose text says it all.
+_REFUSAL = re.compile(r"^(LookupError|TypeError|ValueError|ModuleNotLoadedError): ")
 
 
 async def find_all(
@@ -60,7 +63,7 @@ async def _why_not(fault: Fault, seed: int, sockets: Path) -> str:
             if now_s - began_s > LOOP_WITHIN_S:
                 return "no process of the target runs a loop under the probe"
         elif answers.refusals and now_s - answered_s > FOUND_WITHIN_S:
-            return "; ".join(dict.fromkeys(answers.refusals))
+            return "; ".join(dict.fromkeys(_REFUSAL.sub("", each) for each in answers.refusals))
         elif now_s - answered_s > LOADED_WITHIN_S:
             importable = any(answer.get("importable") for answer in answers.given)
             return "" if importable or not answers.given else str(answers.given[0].get("why"))
@@ -108,6 +111,8 @@ async def _undo(fault_id: str, sockets: Path, write: Callable[[Event], object]) 
         write(FaultFailed(monotonic_ns(), fault_id, f"not undone: {exc}"))
         return
     counts = tally.read(sockets, fault_id)
+    if not counts.processes and (refusals := tally.refusals(sockets, fault_id)):
+        write(FaultFailed(monotonic_ns(), fault_id, "; ".join(refusals)))
     write(FaultUndone(monotonic_ns(), fault_id, counts.fired, counts.calls, counts.processes))
 
 

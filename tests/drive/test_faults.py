@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import signal
 import sys
 from pathlib import Path
@@ -104,7 +103,7 @@ SERVICE = """
         signal.signal(signal.SIGINT, lambda *_: sys.exit())
         while True:
             workers = [worker for worker in workers if worker.is_alive()]
-            while len(workers) < 3:
+            while len(workers) < 2:
                 workers.append(context.Process(target=work, daemon=True))
                 workers[-1].start()
             wait([worker.sentinel for worker in workers])
@@ -193,18 +192,18 @@ def test_workers_that_come_later_get_the_faults_and_those_that_ended_count(
 ) -> None:
     """Each worker ends after a few requests, and another one takes its place."""
     fault = FAULT.format(id="slow", place="service:handle", more="")
-    asked = service(tmp_path, fault, rate=25, left=4, workers=method)
+    asked = service(tmp_path, fault, rate=20, duration=7, left=3, workers=method)
     ended = harness("run", asked, cwd=tmp_path)
 
     (told,) = ended.report["faults"]
-    assert told["processes"] > 3
+    assert told["processes"] > 2
     hits = recorded(ended.folder.events, FaultFired)
     injected = recorded(ended.folder.events, FaultInjected)[0].at_ns
     assert told["fired"] == told["calls"] == len(hits)
     answered = [done for done in recorded(ended.folder.events, Completed) if done.ok]
     # Requests that were answered before the fault, or after the load's end.
     outside = [done for done in answered if not injected <= done.done_ns <= hits[-1].at_ns + 100_000_000]
-    assert told["calls"] >= len(answered) - len(outside) > 4 * 3
+    assert told["calls"] >= len(answered) - len(outside) > 2 * 3
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -230,10 +229,7 @@ def test_what_cannot_be_hit_is_told_before_the_load(tmp_path: Path) -> None:
     assert ended.status == 3
     assert ended.report["run"]["outcome"] == "invalid"
     assert "fault c cannot be injected, so no load was sent" in ended.report["run"]["verdict"]
-    errors = {
-        fault["id"]: re.sub("^[A-Z][a-z]+Error: ", "", fault["error"]) for fault in ended.report["faults"]
-    }
-    assert errors == {
+    assert {fault["id"]: fault["error"] for fault in ended.report["faults"]} == {
         "c": "time:sleep is a builtin_function_or_method, not a Python function: "
         "it has no code to be changed",
         "name": "service:nothing: service has no nothing",
@@ -247,23 +243,25 @@ def test_what_cannot_be_hit_is_told_before_the_load(tmp_path: Path) -> None:
 
 
 def test_a_fault_that_did_not_happen_makes_the_run_invalid(tmp_path: Path) -> None:
-    """Whether its function was not called, or no call was hit, or its module never came."""
+    """Whether its function was not called, no call was hit, its module never came, or came without it."""
     (tmp_path / "shop_never.py").write_text("def f(): ...\n")
     asked = [
         FAULT.format(id="unused", place="service:unused", more=""),
-        FAULT.format(id="seldom", place="service:seldom", more="probability = 0.0001"),
+        FAULT.format(id="seldom", place="service:seldom", more="probability = 0.00001"),
         FAULT.format(id="never", place="shop_never:f", more=""),
+        FAULT.format(id="wrong", place="shop_prices:nothing", more=""),
     ]
     ended = harness("run", service(tmp_path, *asked), cwd=tmp_path)
 
     assert ended.status == 3
-    assert "never took effect" in ended.report["run"]["verdict"]
+    assert ended.report["run"]["verdict"].startswith("Invalid measurement (fault ")
     (seldom,) = [fault for fault in ended.report["faults"] if fault["id"] == "seldom"]
     told = " ".join(finding["message"] for finding in ended.report["findings"])
     assert "fault unused never took effect: service:unused was not called" in told
     assert f"of {seldom['calls']} calls of service:seldom" in told
-    assert "0.01 % are 0.0 on average" in told
+    assert "0.001 % are 0.0 on average" in told
     assert "no process of the target had shop_never loaded" in told
+    assert "fault wrong failed: shop_prices:nothing: shop_prices has no nothing" in told
 
 
 async def test_a_target_without_a_watched_loop_is_told_before_the_load(

@@ -97,6 +97,17 @@ class FaultInjector:
             self._active[fault_id] = injected
         return {"planted": True}
 
+    def take_over(self, request: dict[str, Any]) -> None:
+        """Inject a fault that is in force in other processes; a refusal is left for the runner to read."""
+        try:
+            self.inject(request)
+        except Exception as exc:
+            from ...record.fault import tally
+
+            if self._control is not None:
+                tally.refuse(self._control, request["id"], str(exc.__cause__ or exc))
+            self._on_error(f"fault {request['id']}", exc.__cause__ or exc)
+
     def heal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Undo the fault ``id``; the answer has how often its function was called and hit here."""
         with self._lock:
@@ -144,10 +155,7 @@ class FaultInjector:
             ready = [r for r in self._waiting.values() if r["in"].partition(":")[0] == module.__name__]
             for request in ready:
                 del self._waiting[request["id"]]
-                try:
-                    self.inject({**request, "wait": False})
-                except Exception as exc:
-                    self._on_error(f"fault {request['id']}", exc.__cause__ or exc)
+                self.take_over({**request, "wait": False})
 
     def _watch_waiting(self) -> None:
         self._imports.keep({request["in"].partition(":")[0] for request in self._waiting.values()})

@@ -73,10 +73,7 @@ class Control(Feature):
         from ...record.fault.board import FaultBoard
 
         for request in FaultBoard(control).posted():
-            try:
-                self._faults().inject({**request, "wait": True})
-            except Exception as exc:
-                self._session.failed(f"fault {request.get('id')}", exc)
+            self._faults().take_over({**request, "wait": True})
 
 
 def _numbered(control: Path) -> int:

@@ -53,5 +53,22 @@ def read(control: Path, fault_id: str) -> Tally:
     return Tally(processes, calls, fired)
 
 
+def refuse(control: Path, fault_id: str, why: str) -> None:
+    """Note that this process could not take over a fault that is in force."""
+    folder = control / "refusals" / fault_id
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / str(os.getpid())).write_text(why)
+
+
+def refusals(control: Path, fault_id: str) -> list[str]:
+    """Why processes could not take over the fault, each reason once."""
+    reasons = []
+    for path in sorted((control / "refusals" / fault_id).glob("*")):
+        with suppress(OSError):
+            reasons.append(path.read_text())
+    return list(dict.fromkeys(reasons))
+
+
 def _folder(control: Path, fault_id: str) -> Path:
     return control / "tallies" / fault_id

@@ -214,6 +214,19 @@ def test_an_injected_fault_acts_and_is_healed(service: Consoled) -> None:
     assert len([event for event in service.events(FaultFired) if event.id == fault]) == 1
 
 
+def test_a_scripts_own_name_is_the_program_that_runs(service: Consoled) -> None:
+    """The script is not imported a second time; neither is a module that is not loaded."""
+    assert "in program:fetch" in service.ask("faults inject call.fail --in program:fetch")
+    failing = service.request("repl fetch(7)")["text"]
+    service.ask("faults heal")
+    why = refused(service, "faults inject call.fail --in wsgiref.simple_server:make_server")
+
+    assert failing.endswith("ConnectionError: injected fault")
+    assert python(service, "'program' in sys.modules, fetch(7)") == "(False, 7)"
+    assert "the program has not imported wsgiref.simple_server" in why
+    assert python(service, "'wsgiref' in sys.modules") == "False"
+
+
 def test_a_fault_that_has_hit_as_often_as_it_may_is_used_up(service: Consoled) -> None:
     """It is listed until it is healed, and not as one in force; the calls go on being counted."""
     fault = service.ask("faults inject call.fail --in __main__:fetch --times 1 --json")["id"]

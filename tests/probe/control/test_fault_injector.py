@@ -214,6 +214,7 @@ def test_a_module_that_turns_out_to_lack_the_function_is_reported(
     assert import_it().f() == 1
     assert [where for where, _ in process.errors] == ["fault a"]
     assert f"{MODULE} has no nothing" in str(process.errors[0][1])
+    assert tally.refusals(tmp_path, "a") == [f"{MODULE}:nothing: {MODULE} has no nothing"]
 
 
 def test_a_program_that_fails_to_import_the_module_may_try_again(

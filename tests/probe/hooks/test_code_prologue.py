@@ -7,6 +7,7 @@ import contextlib
 import dis
 import inspect
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
@@ -125,6 +126,29 @@ def _looks(function: FunctionType) -> list[object]:
         *(code.co_flags, code.co_freevars, code.co_cellvars, code.co_varnames),
         sorted({line for _, _, line in code.co_lines() if line is not None}),
     ]
+
+
+def test_callers_that_run_often_meet_the_new_code_at_once() -> None:
+    """Python has adapted their instructions to the function that they call."""
+    calls: list[str] = []
+
+    def use() -> None:
+        for _ in range(1000):
+            looping()
+            Derived().name()
+            for _ in numbers(1):
+                pass
+
+    use()
+    with (
+        planted(looping, lambda: calls.append("looping")),
+        planted(Derived.name, lambda: calls.append("name")),
+    ):
+        with planted(numbers, lambda: calls.append("numbers")):
+            use()
+    use()
+
+    assert Counter(calls) == {"looping": 1000, "name": 1000, "numbers": 1000}
 
 
 def test_an_exception_is_thrown_into_a_generator_as_before() -> None:
