@@ -93,7 +93,7 @@ class ProcessExamined(Event):
     began_ns: int  # as in `ProcessFound`
     python: str  # its version as far as its files tell: "3.11", "2"; "" if it is none
     embedded: bool  # Python's library in another program
-    order: str  # the run's order in its environment: "here", "missing", "unreadable"
+    order: str  # the run's order in its environment: "here", "another" (run), "missing", "unreadable"
     path: str  # the harness's folder on its PYTHONPATH: "first", "later", "missing"; "" if unreadable
     clues: tuple[str, ...] = ()  # names of variables that name a launcher: "TOX_ENV_NAME", "PEX", ...
     mapped: tuple[str, ...] = ()  # compiled modules in its memory: "_asyncio", "uvloop", "gevent"

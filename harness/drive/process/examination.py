@@ -82,7 +82,9 @@ def _python(executable: str, maps: tuple[str, ...]) -> tuple[str, bool]:
 def _order(environ: dict[str, str] | None, mark: str) -> str:
     if environ is None:
         return "unreadable"
-    return "here" if environ.get(VARIABLE, "").partition("\n")[0] == mark else "missing"
+    if VARIABLE not in environ:
+        return "missing"
+    return "here" if environ[VARIABLE].partition("\n")[0] == mark else "another"
 
 
 def _position(environ: dict[str, str] | None) -> str:

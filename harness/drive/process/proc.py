@@ -83,6 +83,11 @@ def command(pid: int) -> tuple[str, ...]:
     return redacted_command(word.decode(errors="replace")[:LETTERS] for word in words[:ARGUMENTS])
 
 
+def name(pid: int) -> str:
+    """Its short name, at most 15 letters; "" if it has ended."""
+    return _read(pid, "comm").decode(errors="replace").strip()
+
+
 def executable(pid: int) -> str:
     """The path of the file it runs; "" if that may not be read."""
     return _link(pid, "exe").removesuffix(" (deleted)")

@@ -38,6 +38,8 @@ FIRST_LOOK_NS, LAST_LOOK_NS = 20_000_000, 2_000_000_000
 YOUNG_NS = 1_000_000_000
 # Each living process takes one of the runner's descriptors, of which it usually has 1,024.
 LIVING, TOTAL = 400, 5_000
+# Who adopts orphans, where the first process does not.
+_REAPERS = {"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "containerd-shim", "conmon"}
 # What ends together with the target may end a little later.
 _LAST_GASP_S = 0.3
 
@@ -97,8 +99,8 @@ class ProcessTree:
         self._total = 0
         self._uncounted = self._told = 0
         self._older = self._searched = proc.ids()
-        # Who may adopt an orphan: the first process, and the runner's ancestors.
-        self._reapers = {1, *proc.ancestors(os.getpid())}
+        ancestors = proc.ancestors(os.getpid())
+        self._reapers = {1, *(pid for pid in ancestors if proc.name(pid) in _REAPERS)}
         self._surroundings: frozenset[str] = frozenset()
         self._last = self._latest.read()
         self._search_s = 0.0

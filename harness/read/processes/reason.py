@@ -113,6 +113,8 @@ def _why_no_probe(program: Program, seen: ProcessExamined, name: str) -> tuple[s
     match seen.order, seen.path:
         case "unreadable", _:
             return f"its environment may not be read, as it runs as {_user(program)}", enable
+        case "another", _:
+            return "it belongs to another run of the harness, inside of this one", ""
         case "missing", _ if "TOX_ENV_NAME" in clues:
             return (
                 "tox did not pass HARNESS_PROBE and PYTHONPATH on",

@@ -136,6 +136,7 @@ def test_a_reused_pid_is_another_process(record: Record) -> None:
         ("missing", "missing", "its environment was replaced"),
         ("here", "missing", "PYTHONPATH was replaced"),
         ("here", "later", "another sitecustomize stands before"),
+        ("another", "first", "it belongs to another run"),
         ("unreadable", "", "its environment may not be read"),
         ("here", "first", "for a reason that is not known"),
     ],
