@@ -162,6 +162,13 @@ def hide_frames(exc: BaseException) -> None:
     exc.__traceback__ = steps[0] if steps else None
 
 
+def outside_the_probe(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame from *frame* outwards that is not the probe's."""
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    return frame
+
+
 def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] == _ROOT
 

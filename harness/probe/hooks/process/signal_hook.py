@@ -10,7 +10,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 
 from ..builtin_shim import BuiltinShim
-from ..hook import Hook, leave_out
+from ..hook import Hook, leave_out, outside_the_probe
 from ..replacement import Replacement
 from ..runtime import why_no_signal_hook
 
@@ -35,7 +35,8 @@ class _ObservedHandler:
         self.notify = notify
 
     def __call__(self, number: int, frame: FrameType | None) -> object:
-        self.notify(number, frame)
+        # The signal may have interrupted the probe: the program is told which of its own frames called it.
+        frame = self.notify(number, frame) or frame  # type: ignore[assignment]
         try:
             return self.own(number, frame)
         except BaseException as exc:
@@ -53,7 +54,13 @@ def install(notify: Handler, on_default: Callable[[], object]) -> None:
     if reason or not hook.is_on:
         return
     set_own, get_own = _signal.signal, _signal.getsignal
-    notify, on_default = hook.guarded(notify), hook.guarded(on_default)
+    on_default = hook.guarded(on_default)
+
+    @hook.guarded
+    def notify_of(number: int, frame: FrameType | None) -> FrameType | None:
+        notify(number, frame)
+        return outside_the_probe(frame)
+
     ending, default = ENDING, _signal.SIG_DFL
     kind = _ObservedHandler  # at the end of the interpreter, modules lose their globals
 
@@ -80,7 +87,7 @@ def install(notify: Handler, on_default: Callable[[], object]) -> None:
         # Python's own handler for SIGINT only raises KeyboardInterrupt.
         if number not in ENDING or not callable(handler) or handler is _signal.default_int_handler:
             return handler
-        return _ObservedHandler(handler, notify)
+        return _ObservedHandler(handler, notify_of)
 
     def take_back() -> None:
         try:
