@@ -297,3 +297,17 @@ def test_what_comes_after_the_end_is_dropped(tmp_path: Path) -> None:
     assert writer.write(sent(1)) is False
     events, _ = read(tmp_path)
     assert isinstance(events[-1], WriterClosed)
+
+
+def test_a_writer_that_lives_on_after_its_last_line_has_another_one(tmp_path: Path) -> None:
+    """A process was about to be replaced by `exec`, which failed: the record is whole at its real end."""
+    writer = Writer(tmp_path, "target")
+    writer.leave()
+    _, (before,) = read(tmp_path)
+    writer.write(sent(1))
+    writer.flush()
+    _, (between,) = read(tmp_path)
+    writer.close()
+    _, (after,) = read(tmp_path)
+
+    assert [source.closed is not None for source in (before, between, after)] == [True, False, True]

@@ -191,3 +191,20 @@ def test_a_process_that_failed_to_become_another_program_still_runs(record: Reco
     still_running(made, 8)
 
     assert [level for level, *_ in said(made)] == ["warning"]
+
+
+def test_threads_that_outlast_the_main_thread_are_named_in_the_first_sentence(record: Record) -> None:
+    """With how long the process lived on for them, and the line of its own code that the thread was in."""
+    made = record()
+    made.loop(turns_ms=[1.0], ran_s=5.0)
+    mailer = NonDaemonThread(
+        "mailer", (Frame(APPLICATION + "mail.py", 7, "send"), Frame(STDLIB + "x.py", 1, "f"))
+    )
+    idle = NonDaemonThread("pool_0", (Frame(STDLIB + "concurrent/futures/thread.py", 81, "_worker"),))
+    for at_s in (3, 4):
+        made.write("target", event.ExitDelayed(made.at(at_s), LOOP_PID, made.at(2), (idle, mailer)))
+
+    message = "process 4242 ran on for 3.00 s after its main thread: thread mailer was in send (mail.py:7)"
+    assert said(made) == [("note", message, APPLICATION + "mail.py", 7)]
+    verdict = made.document().run.verdict
+    assert verdict.endswith("; then thread mailer kept the process running for 3.00 s.")
