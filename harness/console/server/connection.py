@@ -45,7 +45,9 @@ class Lines:
 
     def __init__(self) -> None:
         self.received: deque[str | None] = deque()  # complete lines; `None` for one that was too long
-        self.is_interrupted = False
+        self.interrupted_after = -1  # how many lines had come when Ctrl-C came; -1 for none
+        self.popped = 0  # lines
+        self._ended = 0  # lines
         self.replies = bytearray()  # to a telnet client's requests
         self.size_bytes = 0  # of the complete lines
         self._line = bytearray()
@@ -75,7 +77,9 @@ class Lines:
             IndexError: There is none yet.
             TooLongError: It was too long.
         """
-        if (line := self.received.popleft()) is None:
+        line = self.received.popleft()
+        self.popped += 1
+        if line is None:
             raise TooLongError
         self.size_bytes -= len(line)
         return line
@@ -83,7 +87,7 @@ class Lines:
     def _take(self, piece: bytes) -> None:
         after_cr, self._after_cr = self._after_cr, piece == b"\r"
         if piece in _INTERRUPTS:
-            self.is_interrupted = True
+            self.interrupted_after = self._ended
             self._line.clear()
         elif piece == b"\r":
             self._end_line()
@@ -106,6 +110,7 @@ class Lines:
             self._line += text
 
     def _end_line(self) -> None:
+        self._ended += 1
         if self._is_too_long:
             self.received.append(None)
         else:
@@ -174,8 +179,13 @@ class Connection:
 
     def take_interrupt(self) -> bool:
         """Whether a Ctrl-C came since the last call."""
-        came, self._lines.is_interrupted = self._lines.is_interrupted, False
+        came, self._lines.interrupted_after = self._lines.interrupted_after >= 0, -1
         return came
+
+    def drop_earlier_interrupt(self) -> None:
+        """Forget a Ctrl-C that came before the latest line that was read was complete."""
+        if self._lines.interrupted_after < self._lines.popped:
+            self._lines.interrupted_after = -1
 
     def send(self, text: str) -> None:
         """Send text.

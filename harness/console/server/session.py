@@ -167,7 +167,7 @@ class ConsoleSession:
 
     def _execute(self, line: str, client: _LineClient, *, columns: int) -> LineResult:
         """Carry out a line; an error in it, or while it runs, becomes its result."""
-        self.connection.take_interrupt()  # an earlier Ctrl-C had no command to end
+        self.connection.drop_earlier_interrupt()  # it had no command to end
         command: Command | None = None
         needs = READS
         try:
@@ -238,7 +238,7 @@ class _LineClient:
         return True
 
     def _logged(self, line: str) -> str:
-        self._session.connection.take_interrupt()  # a Ctrl-C dropped a line, and must not end this one
+        self._session.connection.drop_earlier_interrupt()  # it dropped a line, and must not end this one
         if self.acts:
             self._session.access_log.acted(self._session.client, line, "read")
         return line

@@ -14,10 +14,10 @@ from typing import Any
 
 from ...record.clock import monotonic_ns
 from ..threads import usage
-from .lookout import Rest, Sight, Totals
+from .lookout import Sight, Totals
 
 # The system calls in which a thread waits for events, and those that wait in an epoll, which is their first
-# argument; the timeout, in milliseconds, is the fourth one.
+# argument.
 _EPOLL = ("epoll_wait", "epoll_pwait")
 _WAITS = (*_EPOLL, "poll", "ppoll", "select", "pselect6", "epoll_pwait2", "io_uring_enter", "")
 # A turn that is found running is looked at again this soon, before a callback is scheduled to tell it from
@@ -43,34 +43,28 @@ class KernelClock:
         self.runner = caller.f_code if caller is not None else None
         self._first_cpu_ns = self._cpu_ns = thread.cpu_ns()
         self._began_ns = self._at_ns = monotonic_ns()
-        self._rang_ns = 0
-        self._rest: Rest | None = None
+        self._is_waiting = False
         self._epoll = -1
         self._signs = 0  # of life that were asked for ...
         self._alive = 0  # ... that have come ...
         self._alive_ns = 0  # ... and when
-        self._held_ns = 0  # of late turns, without a processor
 
     def look(self, now_ns: int, frame: FrameType | None) -> Sight:
         cpu_ns, at_ns, began_ns = self._thread.cpu_ns(), self._at_ns, self._began_ns
         self._at_ns = now_ns
         used_ns, self._cpu_ns = cpu_ns - self._cpu_ns, cpu_ns
         is_still = not used_ns
-        if is_still and (began_ns or self._rest is not None):
+        if is_still and (began_ns or self._is_waiting):
             return Sight(began_ns, is_same=True)
-        # About when a wait began that is found now.
-        if self._waits(frame, (at_ns + now_ns) // 2):
+        self._is_waiting = self._waits(frame)
+        if self._is_waiting:
             self._began_ns = 0
             ended_ns = self._alive_ns if self._alive_ns > began_ns else (at_ns + now_ns) // 2
             self._forget_sign()
             return Sight(is_same=is_still and not began_ns, ended_ns=ended_ns if began_ns else 0)
-        rest, self._rest = self._rest, None
         if not began_ns:
-            due_ns = rest.due_ns if rest is not None else 0
             # On a busy machine the look itself may be late; then a turn that used no CPU time is no proof.
-            middle_ns = max((at_ns + now_ns) // 2, now_ns - max(used_ns, _LOOKS_NS))
-            self._began_ns = self._rang_ns or (due_ns if at_ns < due_ns < now_ns else middle_ns)
-            self._rang_ns = 0
+            self._began_ns = max((at_ns + now_ns) // 2, now_ns - max(used_ns, _LOOKS_NS))
             return Sight(self._began_ns)
         if self._alive:
             self._forget_sign()
@@ -88,25 +82,19 @@ class KernelClock:
     def last_turn(self, now_ns: int) -> Sight:
         if not self._began_ns:
             # Of a turn that no look has found, nothing is known.
-            return Sight(self._rang_ns or now_ns)
+            return Sight(now_ns)
         if self._alive:
             return Sight(self._alive_ns, ended_ns=self._alive_ns)
         return Sight(self._began_ns, is_same=True)
 
-    def rest(self) -> Rest | None:
-        return self._rest if self._rest is not None and self._rest.descriptor >= 0 else None
+    def due_ns(self) -> int:
+        return 0  # the kernel tells how long the wait was to last, but not when it began
 
     def epoll(self) -> int:
         return self._epoll
 
-    def rang(self, now_ns: int) -> None:
-        self._rang_ns = now_ns
-
     def look_again_ns(self) -> int:
         return 0 if self._signs else _AGAIN_NS
-
-    def held(self, began_ns: int, ended_ns: int) -> None:
-        self._held_ns += ended_ns - began_ns
 
     def totals(self, now_ns: int) -> Totals:
         return Totals(None, self._thread.cpu_ns() - self._first_cpu_ns)
@@ -128,8 +116,8 @@ class KernelClock:
     def _sign_of_life(self) -> None:
         self._alive, self._alive_ns = 1, monotonic_ns()
 
-    def _waits(self, frame: FrameType | None, since_ns: int) -> bool:
-        """Whether the thread waits for events, and note which, and until when if it has since *since_ns*."""
+    def _waits(self, frame: FrameType | None) -> bool:
+        """Whether the thread waits for events, and note in which epoll."""
         while frame is not None and frame.f_code is not self.runner and frame.f_code in self._own:
             frame = frame.f_back
         if frame is not None and self.runner is not None and frame.f_code is not self.runner:
@@ -137,12 +125,8 @@ class KernelClock:
         name, arguments = self._thread.call()
         if name not in _WAITS:
             return False
-        self._rest = Rest(-1, 0)
-        if name in _EPOLL and len(arguments) > 3:
-            after_ms = arguments[3] & 0xFFFF_FFFF
-            is_limited = after_ms < 0x8000_0000
+        if name in _EPOLL and arguments:
             self._epoll = arguments[0]
-            self._rest = Rest(self._epoll, since_ns + after_ms * 1_000_000 if is_limited else 0)
         return True
 
 

@@ -6,7 +6,7 @@ from types import CodeType, FrameType
 
 from ...record.clock import monotonic_ns
 from ..hooks.state.libuv import LibuvLoop, LibuvReading
-from .lookout import Rest, Sight, Totals
+from .lookout import Sight, Totals
 
 
 class LibuvClock:
@@ -60,21 +60,14 @@ class LibuvClock:
     def last_turn(self, now_ns: int) -> Sight:
         return self.look(now_ns, None)
 
-    def rest(self) -> Rest | None:
-        due_ns = self._libuv.due_ns()
-        return Rest(self._libuv.descriptor, due_ns) if due_ns is not None else None
+    def due_ns(self) -> int:
+        return self._libuv.due_ns()
 
     def epoll(self) -> int:
         return self._libuv.descriptor
 
-    def rang(self, now_ns: int) -> None:
-        """The metrics tell when the turn began."""
-
     def look_again_ns(self) -> int:
         return 0
-
-    def held(self, began_ns: int, ended_ns: int) -> None:
-        """The metrics contain it."""
 
     def totals(self, now_ns: int) -> Totals:
         now: LibuvReading = self._libuv.read()

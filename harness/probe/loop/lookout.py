@@ -2,9 +2,8 @@
 
 Nothing of the loop is replaced, and nothing is ever scheduled in it while it waits: a beat would wake it up,
 and so repair a wake-up that the program has lost. The watchdog's thread looks instead, when a late turn would
-have to be sampled, and a `TurnClock` tells what the loop does. A loop that waits undisturbed from one look to
-the next is left alone until its epoll reports an event or its own timeout has passed, so an idle loop costs
-nothing. Turns that are over the limit are seen one by one; of the others there is at most a total.
+have to be sampled, and a `TurnClock` tells what the loop does. Turns that are over the limit are seen one by
+one; of the others there is at most a total.
 """
 
 from __future__ import annotations
@@ -24,13 +23,6 @@ class Sight(NamedTuple):
     ended_ns: int = 0  # when the turn of the look before ended
     woke_ns: int = 0  # when the wait of the look before ended, if that is known
     slept_ns: int = 0  # when the turn after that wait ended, if it has
-
-
-class Rest(NamedTuple):
-    """A wait in which the loop can be left alone."""
-
-    descriptor: int  # of the loop's epoll, which becomes readable when the loop has something to do
-    due_ns: int  # when the loop wakes up by itself; 0 for never
 
 
 class Totals(NamedTuple):
@@ -55,20 +47,14 @@ class TurnClock(Protocol):
     def last_turn(self, now_ns: int) -> Sight:
         """The turn that is running on this thread, which is the loop's."""
 
-    def rest(self) -> Rest | None:
-        """The wait that the latest look found, if the loop can be left alone in it."""
+    def due_ns(self) -> int:
+        """When the loop, which the latest look found waiting, wakes up by itself; 0 for never or unknown."""
 
     def epoll(self) -> int:
         """The descriptor of the epoll in which the loop waits; -1 for none or unknown."""
 
-    def rang(self, now_ns: int) -> None:
-        """Note that the epoll of a loop that was left alone has reported an event."""
-
     def look_again_ns(self) -> int:
         """How soon to look again at a running turn; 0 for no sooner than it would be late."""
-
-    def held(self, began_ns: int, ended_ns: int) -> None:
-        """Note a late turn."""
 
     def totals(self, now_ns: int) -> Totals:
         """The totals so far."""
@@ -96,7 +82,6 @@ class Lookout:
         self._listener = listener
         self._began_ns = monotonic_ns()
         self._due_ns = 0
-        self._rests = False
         self._over = False
         # A look and the loop's own end may come together; neither waits for anything else under this lock.
         self._lock = threading.Lock()
@@ -112,7 +97,6 @@ class Lookout:
                 return 0, 0
             sight = self.clock.look(now_ns, frame)
             began_ns, due_ns = self._began_ns, self._due_ns
-            self._rests = sight.is_same and not sight.began_ns
             if began_ns and not sight.is_same:
                 self._ended(began_ns, sight.ended_ns)
                 began_ns = 0
@@ -125,15 +109,10 @@ class Lookout:
             self._began_ns = began_ns or sight.began_ns
             if sight.began_ns:
                 self._due_ns = 0
-            elif not self._rests:
-                rest = self.clock.rest()
-                self._due_ns = rest.due_ns if rest is not None else 0
+            elif not sight.is_same:
+                self._due_ns = self.clock.due_ns()
             is_overdue = self._due_ns and self._is_late(self._due_ns, now_ns)
             return self._began_ns, self._due_ns if is_overdue and not self._began_ns else 0
-
-    def rest(self) -> Rest | None:
-        """The wait in which the loop can be left alone, if it did nothing else since the look before."""
-        return self.clock.rest() if self._rests else None
 
     def end(self) -> None:
         """Report the turn in which the loop stops; on its thread."""
@@ -158,5 +137,4 @@ class Lookout:
 
     def _ended(self, began_ns: int, ended_ns: int) -> None:
         if ended_ns - began_ns >= self._listener.limit_ns:
-            self.clock.held(began_ns, ended_ns)
             self._listener.late_turn(began_ns, ended_ns)

@@ -23,7 +23,7 @@ from ..threads.usage import ThreadClock
 from . import clocks, epoll_timing
 from .deadman import DeadMan
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
-from .lookout import Lookout, Rest
+from .lookout import Lookout
 from .waiting_file import WaitingFile, WatchedFiles
 
 # How a loop's turns are timed, as the record names it; a `TurnClock` has its own name.
@@ -221,15 +221,6 @@ class Turns:
             self.mark(now_ns)
         return turn_ns, due_ns
 
-    def rest(self) -> Rest | None:
-        """The wait in which a loop need not be looked at; `None` if it has to be."""
-        return self._lookout.rest() if self._lookout is not None else None
-
-    def rang(self, now_ns: int) -> None:
-        """Note that a loop that was left alone has something to do."""
-        if self._lookout is not None:
-            self._lookout.clock.rang(now_ns)
-
     def runner(self) -> CodeType | None:
         """The function that runs the loop, the innermost while it waits; `None` for a loop that is timed."""
         return self._lookout.clock.runner if self._lookout is not None else None
@@ -240,7 +231,10 @@ class Turns:
             return []
         turn_ns, files = self._files
         if turn_ns != began_ns or files is None:
-            files = WatchedFiles(self.loop, epoll)
+            try:
+                files = WatchedFiles(self.loop, epoll)
+            except OSError:  # the kernel does not list them, or the loop has closed its epoll
+                return []
             self._files = began_ns, files
         return files.ready()
 

@@ -81,8 +81,9 @@ class WatchedFiles:
                 if task is None or task.done() or task.get_loop() is not self._loop:
                     continue
                 transport = task_state.read_transport(task)
-                if transport is not None and uvloop_state.is_uvloops(transport):
-                    self._readers[transport.get_extra_info("socket").fileno()] = task
+                near = transport.get_extra_info("socket") if uvloop_state.is_uvloops(transport) else None
+                if near is not None:
+                    self._readers[near.fileno()] = task
         return self._readers.get(fd)
 
     def _listed(self, epoll: int) -> list[tuple[int, int]]:

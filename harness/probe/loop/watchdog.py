@@ -4,8 +4,8 @@ One thread serves every loop of the process. A loop's dead-man's timer (`deadman
 takes the stack of the loop's thread every few milliseconds until the loop is on time again. It waits in
 `poll`, without the GIL, and needs nothing from the loop.
 
-A loop that cannot set its timer, because it has no selector in Python, is looked at instead (`lookout.py`):
-while it has something to do, each time the timer would run out.
+A loop that cannot set its timer, because it has no selector in Python, is looked at instead (`lookout.py`),
+each time the timer would run out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import threading
 from asyncio import Handle, Task, current_task
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import thread_time_ns
 from types import FrameType
@@ -122,7 +121,6 @@ class WatchedThread:
     stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
     reported_ns: int = 0  # when the last reported turn began; the report is part of that turn
     waits: bool = False  # the latest look found that the loop waits, which nothing else will tell
-    bell: int = -1  # the loop's epoll, while it is left alone
 
     def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
         """End the stall, so that it is no longer sampled, and return it.
@@ -149,7 +147,6 @@ class Watchdog:
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         self._on_error = on_error
         self._watched: dict[int, WatchedThread] = {}
-        self._bells: dict[int, WatchedThread] = {}
         self._poll = select.epoll()
         self._closing = False
         self.cpu_ns = 0
@@ -164,7 +161,6 @@ class Watchdog:
 
     def remove(self, watched: WatchedThread) -> None:
         """Stop watching; then the timer can be closed."""
-        self._unhang_bell(watched)
         if self._watched.pop(watched.timer.fd, None) is not None:
             self._poll.unregister(watched.timer.fd)
 
@@ -189,9 +185,6 @@ class Watchdog:
             fired = self._poll.poll(_wait_s(late))
             # First, before this thread releases the GIL.
             frames, now_ns = sys._current_frames(), monotonic_ns()
-            for fd, _ in fired:
-                if (waiting := self._bells.get(fd)) is not None:
-                    self._guarded(self._answer_bell, waiting, now_ns)
             late += [w for fd, _ in fired if (w := self._watched.get(fd)) is not None and w not in late]
             looked, late = late, [w for w in late if self._guarded(_sample, w, frames, now_ns)]
             # At once: the thread that drops the last reference to a frame runs the finalizers of its objects.
@@ -201,41 +194,9 @@ class Watchdog:
                 self._guarded(_read_kernel, watched, now_ns, waited_ns - before_ns)
             for watched in looked:
                 if watched.waits:
-                    self._guarded(self._leave_alone, watched, now_ns)
+                    self._guarded(_look_again, watched, now_ns)
             self.cpu_ns = thread_time_ns()
         run_queue.close()
-
-    def _leave_alone(self, watched: WatchedThread, now_ns: int) -> None:
-        """Look again at a waiting loop soon; or when it has something to do, if it waits undisturbed."""
-        watched.waits = False
-        turns = watched.turns
-        self._unhang_bell(watched)
-        rest = turns.rest()
-        if rest is not None and watched.timer.fd in self._watched:
-            with suppress(OSError):  # the loop has closed
-                self._poll.register(rest.descriptor, select.EPOLLIN)
-                self._bells[rest.descriptor], watched.bell = watched, rest.descriptor
-                turns.words[page.DUE] = rest.due_ns
-                if rest.due_ns:
-                    # Before that, the turn that begins then is not late.
-                    watched.timer.set(max(1, rest.due_ns - now_ns) + turns.look_after_ns)
-                return
-        # For readers outside: without another look, the loop has been late since about the middle.
-        turns.words[page.DUE] = now_ns + turns.look_after_ns // 2
-        watched.timer.set(turns.look_after_ns)
-
-    def _answer_bell(self, watched: WatchedThread, now_ns: int) -> None:
-        """A loop that was left alone has something to do."""
-        self._unhang_bell(watched)
-        watched.turns.rang(now_ns)
-        watched.turns.words[page.DUE] = now_ns
-        watched.timer.set(watched.turns.look_after_ns)
-
-    def _unhang_bell(self, watched: WatchedThread) -> None:
-        bell, watched.bell = watched.bell, -1
-        if self._bells.pop(bell, None) is not None:
-            with suppress(OSError):  # the loop has closed it
-                self._poll.unregister(bell)
 
     def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
         try:
@@ -243,6 +204,19 @@ class Watchdog:
         except BaseException as exc:
             self._on_error("watchdog", exc)
             return False
+
+
+def _look_again(watched: WatchedThread, now_ns: int) -> None:
+    """Look at a waiting loop again when a turn that begins now would have to be sampled.
+
+    No event of the kernel can take the place of these looks. The loop's epoll tells another thread that it is
+    ready only until the loop's own thread has taken the event; a block after that would be missed.
+    """
+    watched.waits = False
+    turns = watched.turns
+    # For readers outside: without another look, the loop has been late since about the middle.
+    turns.words[page.DUE] = now_ns + turns.look_after_ns // 2
+    watched.timer.set(turns.look_after_ns)
 
 
 def _wait_s(late: list[WatchedThread]) -> float:
@@ -263,11 +237,13 @@ def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     began_ns = turn_ns or due_ns
     if not began_ns or began_ns == watched.reported_ns or loop is None or frame is None:
         return False  # the loop waits without a timeout; its next turn sets the timer again
-    since_ns, watched.waits = now_ns - began_ns, False
+    since_ns = now_ns - began_ns
     if since_ns < turns.look_after_ns:
+        watched.waits = False
         watched.timer.set(turns.look_after(since_ns))
         return False
     if watched.stall and watched.stall.began_ns == began_ns and now_ns < watched.next_look_ns:
+        watched.waits = False
         return True
     stall = watched.stall_since(began_ns, now_ns)
     ready = tuple(loop_state.ready(loop))
@@ -280,6 +256,7 @@ def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     words[page.LOOKED] = now_ns
     watched.next_look_ns = now_ns + CADENCE.gap_ns(since_ns)
     watched.stacks = other_threads.stacks(frames, turns.thread_ident)
+    watched.waits = False
     return True
 
 

@@ -176,6 +176,15 @@ def test_ctrl_c_cancels_the_expression_and_not_the_conversation(service: Console
         assert typed(client, "1") == "1\n"
 
 
+def test_ctrl_c_right_after_a_line_cancels_that_line(service: Consoled) -> None:
+    """Both may come at once, before the line has begun to run; one before a line has nothing to cancel."""
+    with prompt(service) as client:
+        client.send(b"await asyncio.sleep(60)\n\xff\xf4")
+        assert "cancelled" in client.wait_for(">>> ")
+        client.send(b"\xff\xf4await asyncio.sleep(0.2, 7)\n")
+        assert client.wait_for(">>> ").startswith("7\n")
+
+
 def test_a_client_that_leaves_takes_its_expression_along(service: Consoled) -> None:
     """The code of a client that disconnects is cancelled."""
     before = service.ask("repl len(asyncio.all_tasks())")

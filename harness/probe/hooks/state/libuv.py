@@ -69,12 +69,10 @@ class LibuvLoop:
         idle_ns = self._idle_time(self._loop)
         return LibuvReading(self._info[0], idle_ns, idle_ns > before_ns, now_ns)
 
-    def due_ns(self) -> int | None:
-        """When a waiting loop will wake up by itself; 0 for never, `None` for unknown.
+    def due_ns(self) -> int:
+        """When a waiting loop will wake up by itself; 0 for never or unknown.
 
         It is unknown if another thread has given the loop something to do and has not woken it up.
         """
         after_ms = self._timeout(self._loop)
-        if after_ms <= 0:
-            return None if after_ms == 0 else 0
-        return (self._now(self._loop) + after_ms) * 1_000_000  # type: ignore[no-any-return]
+        return (self._now(self._loop) + after_ms) * 1_000_000 if after_ms > 0 else 0
