@@ -1,6 +1,6 @@
 """How long a thread has waited for a processor, read cheaply enough for a healthy loop.
 
-The file of `/proc` stays open, and is read without releasing the GIL: that takes about a microsecond.
+The file of `/proc` stays open, and is read without releasing the GIL: that takes some three microseconds.
 `usage.py` reads the same of any thread, but only while a loop is late.
 """
 
