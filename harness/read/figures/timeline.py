@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ...record.event import LoopSampled
+from ...record.page import UNCOUNTED
 from ..blocks.block import Block
 from ..history import History
 from ..percentile import percentiles
@@ -92,6 +93,12 @@ def _loops(
     by_loop: dict[tuple[int, int], list[LoopSampled]] = defaultdict(list)
     for sample in history.of(LoopSampled):
         by_loop[sample.pid, sample.loop].append(sample)
+    # Of these, only a lower bound of the busy time is known.
+    uncounted = {
+        (loop.started.pid, loop.started.loop)
+        for loop in history.loops
+        if loop.page is not None and loop.page.untimed & UNCOUNTED
+    }
     busiest: list[float | None] = [None] * steps
     longest: list[float | None] = [None] * steps
     for (pid, number), samples in by_loop.items():
@@ -111,7 +118,7 @@ def _loops(
                 index = min(steps - 1, max(0, int((start_s + end_s) / 2 / step_s)))
                 longest[index] = max(longest[index] or 0.0, ms(after.longest_ns))
         for index, whole_s in enumerate(sampled_s):
-            if whole_s > 0:
+            if whole_s > 0 and (pid, number) not in uncounted:
                 share = min(1.0, max(0.0, busy_s[index] / whole_s))
                 busiest[index] = round(max(busiest[index] or 0.0, share), 4)
     return busiest, longest
