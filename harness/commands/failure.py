@@ -97,14 +97,22 @@ def judging(record: Path) -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, terminated)
     try:
+        with naming(record):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def naming(record: Path) -> Iterator[None]:
+    """Add to an error that is not raised on purpose where the record of the run is."""
+    try:
         yield
     except (HarnessError, BrokenPipeError):
         raise
     except BaseException as exc:
         exc.add_note(f"The record is kept: harness report {record}")
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(message: str, notes: Iterable[str], *, status: int) -> int:

@@ -85,7 +85,8 @@ def run(
     )
     create(folder.path, made)
     # An error that ends the run early is in the record, from which the run is judged.
-    with contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError):
+    expected = contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError)
+    with failure.naming(folder.path), expected:
         with Display(asked.name, quiet=display.quiet) as progress:
             asyncio.run(_run(asked, made, folder, target, console, progress.show))
     with failure.judging(folder.path):

@@ -6,7 +6,12 @@ import re
 import sys
 from pathlib import Path
 
-from tests.support.commanded import COMMAND, Terminal, scenario
+import pytest
+
+from harness.commands import display
+from harness.commands.display import Patience
+from harness.record.run import RunFolder
+from tests.support.commanded import COMMAND, Terminal, scenario, wait
 
 SERVICE = """
 import asyncio, time
@@ -41,3 +46,21 @@ def test_progress_is_one_line_that_never_wraps(tmp_path: Path) -> None:
     # Between two drawings the line is drawn over, not followed by another.
     assert shown.rstrip().count("\n") == 0
     assert "report  run/report.html" in summary
+
+
+def test_a_large_record_is_read_with_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its size and the time so far, again and again; nothing for a record that is read at once."""
+    folder = RunFolder(tmp_path)
+    folder.events.mkdir()
+    (folder.events / "target-1-1.jsonl").write_bytes(b"x" * 2_000_000)
+    with Patience(folder):
+        pass
+    said_at_once = capfd.readouterr().err
+    monkeypatch.setattr(display, "QUIET_EVERY_S", 0.01)
+    with Patience(folder):
+        said = wait(lambda: capfd.readouterr().err)
+
+    assert said_at_once == ""
+    assert said.startswith("reading the record, 2 MB: 0 s\n")

@@ -124,6 +124,19 @@ def test_a_killed_target_leaves_a_report_of_what_was(loaded: Running) -> None:
     assert report["ledger"]["acked_unsaved"] == 0
 
 
+def test_a_target_without_the_probe_does_not_pass(tmp_path: Path) -> None:
+    """3: that no block was counted proves nothing about a loop that nobody watched."""
+    text = "import asyncio\nprint('ready', flush=True)\nasyncio.run(asyncio.sleep(0.1))\n"
+    file = program(tmp_path, text, more='[expect]\n"blocks.count" = "== 0"')
+    file.write_text(file.read_text().replace("'program.py'", "'-I', 'program.py'"))
+    ended = harness("run", file, cwd=tmp_path)
+
+    assert (ended.status, ended.report["run"]["outcome"]) == (3, "invalid")
+    assert ended.report["run"]["verdict"].startswith("Invalid measurement: ")
+    assert "(isolated mode)" in ended.report["run"]["verdict"]
+    assert ended.report["expectations"][0]["value"] is None
+
+
 def test_a_target_that_raised_is_shown_with_its_last_lines(tmp_path: Path) -> None:
     """4, the end of its traceback, and where the rest is: on the terminal, in Markdown, on the page."""
     text = "import asyncio\nprint('ready', flush=True)\nasync def main(): raise ValueError('boom')\n"
