@@ -55,6 +55,7 @@ def tell(exc: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             return _INTERRUPTED
         case TerminatedError():
+            results.discard(sys.stdout)  # a reader that does not read must not keep the process
             message = "stopped by SIGTERM before the report was complete"
             return _say(message, notes, status=128 + signal.SIGTERM)
         case BrokenPipeError():

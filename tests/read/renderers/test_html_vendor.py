@@ -35,7 +35,9 @@ def test_vendored_packages_bring_their_licence(full: Full) -> None:
 
 def test_a_page_embeds_only_what_it_uses(record: Record) -> None:
     """Without samples there is no speedscope, without a loop no chart."""
-    page = render(record().document(), "html")
+    made = record()
+    made.ended()
+    page = render(made.document(), "html")
 
     assert "speedscope-code" not in page
     assert "uPlot" not in page
