@@ -228,6 +228,8 @@ class ProbedProcess:
     def _leave(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if (session := self._session) is not None:
             session.leave()
+        if name in ("execv", "execve"):
+            self._marks.leaving()
         return launch_hook.with_entry_first(name, args)
 
     def _import_all(self) -> None:

@@ -38,6 +38,13 @@ class ProcessMarks:
             self._frameworks.append(name)
             self._leave({"framework": name})
 
+    def leaving(self) -> None:
+        """Tell the runner that this process is about to replace its program."""
+        try:
+            open(f"{self.folder}/processes/{os.getpid()}-{monotonic_ns():x}-exec", "x").close()
+        except OSError:
+            pass
+
     def _leave(self, facts: dict[str, str]) -> bool:
         about = {
             "entered": self._entered,

@@ -149,6 +149,7 @@ WAYS = (
     Way("without-site", "$PY -S app.py", SKIPPED),
     Way("cluster", "$PY -uIB app.py", ISOLATED),
     Way("exec", "exec $PY app.py"),
+    Way("late-exec", "sleep 2; exec $PY -I app.py", ISOLATED),
     Way("export", "export A=1; $PY app.py; true"),
     Way("env", "env A=1 $PY app.py"),
     Way("env-i", "env -i $PY app.py", CLEAN),

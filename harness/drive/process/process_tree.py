@@ -36,6 +36,8 @@ _RANGE = 500
 FIRST_LOOK_NS, LAST_LOOK_NS = 20_000_000, 2_000_000_000
 # A process without a probe is examined at every look in its first second: later it may be gone.
 YOUNG_NS = 1_000_000_000
+# A shell may run for long before it calls `exec`; so many of those without a probe are asked at each look.
+EXECS_AT_ONCE = 32
 # Each living process takes one of the runner's descriptors, of which it usually has 1,024.
 LIVING, TOTAL = 400, 5_000
 # Who adopts orphans, where the first process does not.
@@ -50,11 +52,13 @@ class _Followed:
     began_ticks: int
     pidfd: int
     found: ProcessFound
+    looked_ns: int = 0
     look_ns: int = 0  # when it is looked at next
     gap_ns: int = FIRST_LOOK_NS
     memory: tuple[int, int] = (0, 0)
     program_ns: int = 0  # since when it runs this program
     examined: ProcessExamined | None = None
+    is_entered: bool = False  # the probe was in it at the latest look
 
 
 class _Marks:
@@ -64,18 +68,27 @@ class _Marks:
         self._path = folder.processes
         self._changed_ns = -1
         self._latest: dict[int, int] = {}
+        self._leaving: dict[int, int] = {}
 
     def has(self, pid: int, since_ns: int) -> bool:
         """Whether the probe has entered process *pid* since that instant."""
+        return self._latest.get(pid, -1) >= since_ns
+
+    def read(self) -> list[int]:
+        """Read what is new; the processes that have been about to call `exec` since the last reading."""
         try:
             changed_ns = self._path.stat().st_mtime_ns
-            if changed_ns != self._changed_ns:
-                names = os.listdir(self._path)  # noqa: PTH208
-                marks = sorted((int(at, 16), int(pid)) for pid, _, at in (n.partition("-") for n in names))
-                self._changed_ns, self._latest = changed_ns, {pid: at for at, pid in marks}
+            if changed_ns == self._changed_ns:
+                return []
+            names = [name.split("-") for name in os.listdir(self._path)]  # noqa: PTH208
+            latest = sorted((int(at, 16), int(pid)) for pid, at, *exec_ in names if not exec_)
+            leaving = {int(pid): int(at, 16) for pid, at, *exec_ in names if exec_}
         except (OSError, ValueError):
-            return False
-        return self._latest.get(pid, -1) >= since_ns
+            return []
+        new = [pid for pid, at in leaving.items() if self._leaving.get(pid, -1) < at]
+        self._changed_ns, self._leaving = changed_ns, leaving
+        self._latest = {pid: at for at, pid in latest}
+        return new
 
 
 class ProcessTree:
@@ -96,7 +109,7 @@ class ProcessTree:
         self._by_fd: dict[int, _Followed] = {}
         # Sessions and groups that processes of the run lead or led, so they outlive their leaders.
         self._families: set[int] = set()
-        self._total = 0
+        self._total = self._turn = 0
         self._uncounted = self._told = 0
         self._older = self._searched = proc.ids()
         ancestors = proc.ancestors(os.getpid())
@@ -166,11 +179,26 @@ class ProcessTree:
             if pid not in self._living and (seen := proc.stat(pid)) is not None and self._is_ours(seen):
                 self._add(seen)
         now_ns = monotonic_ns()
+        self._expect_execs()
         for each in [each for each in self._living.values() if each.look_ns <= now_ns]:
             self._look_at(each, now_ns)
         if self._uncounted > self._told:
             self._told = self._uncounted
             self._write(ProcessesUncounted(now_ns, self._uncounted))
+
+    def _expect_execs(self) -> None:
+        """Look at once at what has called `exec`, or is about to: the new program may be short."""
+        for pid in self._marks.read():
+            if (each := self._living.get(pid)) is not None:
+                each.look_ns, each.gap_ns = 0, FIRST_LOOK_NS // 2
+        without = [each for each in self._living.values() if not each.is_entered]
+        # All of them in turn, if there are many.
+        start = self._turn % len(without) if without else 0
+        self._turn = start + EXECS_AT_ONCE
+        for each in (without[start:] + without[:start])[:EXECS_AT_ONCE]:
+            executable = proc.executable(each.pid)
+            if executable and executable != each.found.executable:
+                each.look_ns = 0
 
     def _new_ids(self) -> Iterator[int]:
         before, self._last = self._last, self._latest.read()
@@ -224,7 +252,7 @@ class ProcessTree:
 
     def _look_at(self, each: _Followed, now_ns: int) -> None:
         """See whether the process has replaced its program, or begun a session, since the last look."""
-        last_look_ns = each.look_ns - each.gap_ns if each.look_ns else each.found.at_ns
+        last_look_ns, each.looked_ns = each.looked_ns or each.found.at_ns, now_ns
         each.gap_ns = min(each.gap_ns * 2, LAST_LOOK_NS)
         each.look_ns = now_ns + each.gap_ns
         seen, whose = proc.stat(each.pid), proc.owner(each.pid)
@@ -249,7 +277,8 @@ class ProcessTree:
         if whose.uid not in self._admitted:
             self._admitted.add(whose.uid)
             shared_folder.admit(str(self._folder.path), whose.uid)
-        if not self._marks.has(each.pid, each.found.since_ns):
+        each.is_entered = self._marks.has(each.pid, each.found.since_ns)
+        if not each.is_entered:
             self._examine(each, whose)
 
     def _examine(self, each: _Followed, whose: proc.ProcOwner) -> None:

@@ -1,10 +1,11 @@
 """The mark that the probe leaves in a run's folder for each process that it enters, with a loop or without.
 
 It is a small text file, ``processes/PID-TIME``: lines ``key=value``, an empty line, and the command, one word
-per line. It is written at the start of every Python process, so this module imports next to nothing. Keys:
+per line. Before a process calls `exec`, it leaves an empty file ``PID-TIME-exec``. A mark is written at the
+start of every Python process, so this module imports next to nothing. Keys:
 
-    entered    how: "sitecustomize", "usercustomize", "pth", "python"
-    python     "3.11.7"; a version that the probe does not support has a mark, too
+    entered    how: "sitecustomize", "usercustomize", "pth"
+    python     "3.11.7"
     by         "cpython", "pypy"
     unable     why the probe watches no loop here
     framework  another framework whose loop began: "trio"; repeated for each

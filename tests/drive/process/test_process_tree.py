@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from harness.drive.process import proc
+from harness.drive.process.probe_env import environment
 from harness.drive.process.process_tree import ProcessTree
-from harness.record.event import Event, ProcessFound, ProcessGone
+from harness.record.event import Event, ProcessExamined, ProcessFound, ProcessGone
+from harness.record.probe_config import ProbeConfig
 from harness.record.run import RunFolder
 from tests.support.commanded import wait
 from tests.support.recorded import of_kind
+from tests.support.watched import run_folder
 
 
 class Seen(list[Event]):
@@ -111,6 +115,29 @@ def test_a_program_replaced_by_exec_is_found_again(tmp_path: Path, seen: Seen) -
         gone = seen.gone(second)
 
     assert (first.pid, first.began_ns) == (second.pid, second.began_ns) == (gone.pid, gone.began_ns)
+
+
+@pytest.mark.parametrize("of", ["a shell", "a Python with the probe"])
+def test_a_short_program_is_found_though_its_process_is_old(of: str, tmp_path: Path, seen: Seen) -> None:
+    """After seconds of quiet a process calls `exec`, and the new program lives for a few looks only."""
+    folder = run_folder(tmp_path / "run")
+    env = environment(ProbeConfig(folder=folder.path, limit_ns=10**9), os.environ)
+    isolated = [sys.executable, "-I", "-c", "import time; time.sleep(0.2)"]
+    script = f"import os, time; time.sleep(1.5); os.execv({sys.executable!r}, {isolated})"
+    lines = {
+        "a shell": ["sh", "-c", f"sleep 1.5; exec {shlex.join(isolated)}"],
+        "a Python with the probe": [sys.executable, "-c", script],
+    }
+    with ProcessTree(folder, seen.append) as tree:
+        program = subprocess.Popen(lines[of], env=env)
+        tree.follow(program.pid)
+        assert program.wait() == 0
+        found = seen.found(*isolated)
+        gone = seen.gone(found)
+
+    assert found.pid == program.pid
+    assert found.since_ns < found.at_ns < gone.at_ns
+    assert [e.order for e in of_kind(seen, ProcessExamined)][-1] == "here"
 
 
 def test_a_status_is_known_though_the_parent_has_reaped_its_child(tmp_path: Path) -> None:
