@@ -149,6 +149,7 @@ class Watchdog:
         self._watched: dict[int, WatchedThread] = {}
         self._poll = select.epoll()
         self._closing = False
+        self._run_queue: RunQueue | None = None  # of the watchdog's own thread
         self.cpu_ns = 0
         self._thread = Background(lambda: self._guarded(self._watch))
 
@@ -174,12 +175,14 @@ class Watchdog:
         os.close(bell)
 
     def abandon(self) -> None:
-        """Close the descriptor in a child after `fork`, which has no such thread."""
+        """Close the descriptors in a child after `fork`, which has no such thread."""
         self._poll.close()
+        if self._run_queue is not None:
+            self._run_queue.close()
 
     def _watch(self) -> None:
         late: list[WatchedThread] = []
-        run_queue = RunQueue(threading.get_native_id())
+        run_queue = self._run_queue = RunQueue(threading.get_native_id())
         waited_ns = run_queue.waited_ns() or 0
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
