@@ -97,7 +97,7 @@ async def keep_in_force(
         until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
         await _sleep_until(min(until_ns, end_ns))
     except (TargetError, OSError) as exc:
-        write(FaultFailed(monotonic_ns(), fault.id, str(exc)))
+        write(FaultFailed(monotonic_ns(), fault.id, _REFUSAL.sub("", str(exc))))
     finally:
         board.remove(fault.id)
         await _undo(fault.id, sockets, write if injected else lambda _: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 from pathlib import Path
@@ -261,7 +262,8 @@ def test_a_fault_that_did_not_happen_makes_the_run_invalid(tmp_path: Path) -> No
     assert f"of {seldom['calls']} calls of service:seldom" in told
     assert "0.001 % are 0.0 on average" in told
     assert "no process of the target had shop_never loaded" in told
-    assert "fault wrong failed: shop_prices:nothing: shop_prices has no nothing" in told
+    # The module came just before the fault, or while it was in force.
+    assert re.search(r"fault wrong (was not injected|failed): shop_prices:nothing: shop_prices has no", told)
 
 
 async def test_a_target_without_a_watched_loop_is_told_before_the_load(
