@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 # What the kernel sends to the thread itself: a blocked one ends the process without its handler.
-_FAULTS = {getattr(_signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")}
+_FAULTS = {getattr(_signal, f"SIG{name}", 0) for name in ("SEGV", "BUS", "FPE", "ILL", "TRAP", "SYS")}
 _alive: set[tuple[int, int]] = set()
 _idents: set[tuple[int, int]] = set()  # by the ids of process and thread
 
@@ -43,9 +43,10 @@ class Background:
         here = (os.getpid(), _thread.get_ident())
         _idents.add(here)
         try:
-            with suppress(BaseException):
-                if not self._takes_signals:
+            if not self._takes_signals:
+                with suppress(AttributeError, OSError, ValueError):  # the system has no such mask
                     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+            with suppress(BaseException):
                 work()
         finally:
             _idents.discard(here)

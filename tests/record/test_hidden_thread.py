@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 
@@ -36,3 +37,17 @@ def test_it_is_waited_for_no_longer_than_asked() -> None:
     end.set()
     assert running.join(timeout_s=10)
     assert hidden_thread.alive() == before
+
+
+def test_a_hidden_thread_takes_no_signal_but_its_own_faults() -> None:
+    """A signal that the program blocks in order to wait for it must not end the process here."""
+    masks: list[set[int]] = []
+    for runs_program in (False, True):
+        Background(
+            lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())), runs_program=runs_program
+        ).join()
+
+    own = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD} <= masks[0]
+    assert signal.SIGSEGV not in masks[0]
+    assert masks[1] == own
