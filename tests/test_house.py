@@ -122,6 +122,35 @@ def test_only_one_module_knows_versions() -> None:
     assert {name for name in knowing if not name.startswith("probe/entry/")} == {"probe/hooks/runtime.py"}
 
 
+# The ways by which Python calls what it was given.
+CALLS_BACK = {
+    *("atexit.register", "gc.callbacks", "os.register_at_fork", "signal.signal", "weakref.finalize"),
+    *("sys.addaudithook", "sys.excepthook", "sys.meta_path.insert", "sys.setprofile", "sys.settrace"),
+    *("sys.unraisablehook", "threading.excepthook", "threading.setprofile", "threading.settrace"),
+}
+
+
+def test_whatever_the_program_calls_in_the_probe_belongs_to_a_hook() -> None:
+    """Python calls the probe in `hooks/`, or by a `Hook` of the file; `tests/harm` makes each fail."""
+    probe = ROOT / "harness" / "probe"
+    files = {
+        file for file in probe.rglob("*.py") if file.relative_to(probe).parts[0] not in {"entry", "hooks"}
+    }
+    ways = {file: ways_to_call_back(file.read_text()) for file in files}
+    unguarded = {file: found for file, found in ways.items() if found and "Hook(" not in file.read_text()}
+
+    assert unguarded == {}
+    assert {found for names in ways.values() for found in names} == {"gc.callbacks", "signal.signal"}
+
+
+def ways_to_call_back(text: str) -> set[str]:
+    """Those of `CALLS_BACK` that a module uses, and the attributes that it sets by name."""
+    nodes = list(ast.walk(ast.parse(text)))
+    attributes = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    replaces = any(isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr" for node in nodes)
+    return attributes & CALLS_BACK | ({"setattr"} if replaces else set())
+
+
 def foreign_parts(tree: ast.Module) -> list[str]:
     """The private attributes in a module that it does not define itself, as they are written."""
     own: set[str] = set()

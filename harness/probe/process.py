@@ -15,6 +15,7 @@ from .hooks.import_hook import PostImportHook
 from .hooks.process import launch_hook
 from .hooks.process.framework_hook import watch_frameworks
 from .hooks.process.process_hook import around_fork, before_calls
+from .hooks.process.signal_hook import is_main_interpreter
 from .process_marks import ProcessMarks
 
 TYPE_CHECKING = False
@@ -73,6 +74,10 @@ class ProbedProcess:
 
     def enter(self) -> None:
         """Wait for asyncio, uvloop and OpenTelemetry to be imported, and for the process to fork or end."""
+        if not is_main_interpreter():
+            # Its threads and ctypes, which a session needs, end the process in a subinterpreter.
+            self._marks.unable("its loop runs in a subinterpreter, which is not watched")
+            return
         hook.listen(self)
         # One by one: an error in one of them leaves the others.
         for step in (self._watch_imports, self._watch_forks, self._watch_ends, self._watch_users):
@@ -169,9 +174,19 @@ class ProbedProcess:
 
         install_span_processor(sdk, self._open_session)
 
+    @staticmethod
+    def _why_no_session() -> str:
+        from .hooks.runtime import why_no_session
+
+        return why_no_session()
+
     def _open_session(self) -> ProbeSession | None:
         if self._session is None and not self._broken:
             try:
+                if reason := self._why_no_session():
+                    self._broken = True
+                    hook.leave_out("loops", reason)
+                    return None
                 from .session import ProbeSession
 
                 self._session = ProbeSession(self._order, self._interception)

@@ -33,6 +33,23 @@ def warns_about_fork() -> bool:
     return sys.version_info >= (3, 12)
 
 
+def why_no_session() -> str:
+    """Why the probe's own threads cannot work in this process."""
+    import _thread
+    import select
+
+    patching = [name for name in ("gevent", "eventlet") if name in sys.modules]
+    by = patching[0] if patching else "other code"
+    # Functions or types in C.
+    if hasattr(_thread.start_new_thread, "__code__") or hasattr(_thread.allocate_lock, "__code__"):
+        return f"{by} has replaced Python's threads"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "this Python runs without the GIL, where reading the frames of other threads may end it"
+    if not hasattr(select, "epoll"):
+        return f"{by} has removed epoll, or this system has none"
+    return ""
+
+
 def why_no_loop_hook(events: ModuleType) -> str:
     """Why loops cannot be observed; *events* is `asyncio.events`."""
     return _missing(events, "_set_running_loop", "_get_running_loop")
@@ -113,13 +130,20 @@ def why_no_census() -> str:
     """Why the tasks of this process cannot be counted."""
     import asyncio.tasks
 
+    if not hasattr(asyncio.tasks.all_tasks, "__code__"):
+        return "asyncio registers its tasks in C"
     return "" if task_register() is not None else _missing(asyncio.tasks, "_scheduled_tasks")
 
 
 def task_register() -> WeakSet[Task[Any]] | None:
-    """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none."""
+    """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none.
+
+    Since Python 3.14 that one has the tasks of foreign classes alone.
+    """
     from asyncio import tasks
 
+    if not hasattr(tasks.all_tasks, "__code__"):
+        return None
     return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
 
 

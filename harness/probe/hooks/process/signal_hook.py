@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 
 
+def is_main_interpreter() -> bool:
+    """Whether this is the process's main interpreter; to be called in its main thread."""
+    action = _signal.getsignal(_signal.SIGURG)
+    if action not in (_signal.SIG_DFL, _signal.SIG_IGN):
+        return True
+    try:
+        _signal.signal(_signal.SIGURG, action)  # as it is
+    except ValueError:  # only the main interpreter may
+        return False
+    return True
+
+
 class _ObservedHandler:
     """A handler of the program, and a function that is called before it."""
 

@@ -1,0 +1,69 @@
+"""Processes in which the probe cannot work run as without it, and say why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.record.event import LoopStarted
+from tests.support.pythons import needs_python
+from tests.support.watched import watched
+
+# What gevent's `monkey.patch_all` does to the parts that the probe needs.
+PATCHED = """
+import select, _thread
+
+def start_new_thread(function, *rest):
+    raise RuntimeError("a greenlet")
+
+def patch():
+    _thread.start_new_thread = start_new_thread
+    del select.epoll
+"""
+LOOP = """
+async def main():
+    await asyncio.sleep(0.01)
+    print("ran", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("order", ["import asyncio\npatch()", "patch()\nimport asyncio"])
+def test_a_program_whose_threads_are_greenlets_is_left_alone(order: str, tmp_path: Path) -> None:
+    """The mark of the process says who has replaced them, as far as it is known."""
+    if order.startswith("patch"):
+        order = "import selectors\n" + order
+    seen = watched(f"{PATCHED}\n{order}\n{LOOP}", tmp_path)
+
+    assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
+    marks = [path.read_text() for path in seen.folder.processes.iterdir()]
+    assert any("unable=other code has replaced Python's threads" in mark for mark in marks)
+    assert seen.of(LoopStarted) == []
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_a_loop_in_a_subinterpreter_is_left_alone(version: str, tmp_path: Path) -> None:
+    """The loop of the main interpreter is watched beside it."""
+    python = sys.executable if version == "3.11" else needs_python(version)
+    program = f"""
+        import asyncio
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+
+        asyncio.run(asyncio.sleep(0.01))
+        one = interpreters.create()
+        print(interpreters.run_string(one, {"import asyncio" + LOOP!r}), flush=True)
+        interpreters.destroy(one)
+    """
+    seen = watched(program, tmp_path, python=python)
+    bare = subprocess.run([python, str(tmp_path / "program.py")], capture_output=True, text=True)
+
+    assert (seen.status, seen.stdout, seen.stderr) == (bare.returncode, bare.stdout, bare.stderr)
+    assert "ran" in seen.stdout
+    assert len(seen.of(LoopStarted)) == 1
