@@ -103,7 +103,7 @@ def test_a_program_that_lives_on_is_watched_on(tmp_path: Path) -> None:
                 except Exception as exc:
                     failed.append(type(exc).__name__)
             await asyncio.sleep(0.1)
-            time.sleep(0.1)
+            time.sleep(0.5)
             await asyncio.sleep(0.1)
             signal.sigtimedwait([signal.SIGUSR1], 1)
 
@@ -113,7 +113,7 @@ def test_a_program_that_lives_on_is_watched_on(tmp_path: Path) -> None:
     seen = watched(program, tmp_path, cprofile=True)
 
     assert seen.said == ["FileNotFoundError", "TypeError", "TypeError", "", "", "OSError"], seen.stderr
-    assert 1 in [round(block.held_ns / 1e8) for block in seen.of(Blocked) if block.ended]
+    assert max(block.held_ns for block in seen.of(Blocked) if block.ended) >= 499e6
     assert isinstance(seen.events[-1], WriterClosed)
     assert seen.sources[0].closed is seen.events[-1]
     page = read_page(seen.folder.path / seen.of(LoopStarted)[0].page)
