@@ -142,9 +142,10 @@ def _at(
     same = [one for one in in_time if command and one.command[:2] == command[:2]]
     if chosen := same or in_time:
         return chosen[-1]
-    later = [one for one in made[pid] if one.since_ns > at_ns or in_fork]
-    replaced = bool(later)
-    made[pid].append(one := Program(pid, None, command, at_ns, replaced=replaced))
+    # What was seen of the process comes later, after an `exec`.
+    is_replaced = any(one.since_ns > at_ns or in_fork for one in made[pid])
+    until_ns = at_ns if is_replaced else None
+    made[pid].append(one := Program(pid, None, command, at_ns, until_ns=until_ns, replaced=is_replaced))
     return one
 
 

@@ -119,6 +119,25 @@ def test_the_programs_before_and_after_exec_are_told_apart(record: Record) -> No
     assert told == [("-I", None, True)]
 
 
+def test_a_fork_that_was_first_seen_after_its_exec_is_one_process(record: Record) -> None:
+    """The mark of the copy, before `exec`, is not that of the program; the loop is the program's."""
+    made = record()
+    who = found(made, 50, PYTHON, "app.py")
+    copy = mark.text({"entered": "sitecustomize", "python": "3.12.1", "fork": "1"}, (PYTHON, "starter.py"))
+    (made.folder.processes / f"50-{made.at(0.085):x}").write_text(copy)
+    own = mark.text({"entered": "sitecustomize", "python": "3.12.1"}, who.command)
+    (made.folder.processes / f"50-{made.at(0.2):x}").write_text(own)
+    made.loop()
+    started = event.LoopStarted(
+        made.at(0.3), 50, 0, "asyncio.Loop", "MainThread", "select", "loops/0.page", 10**8, (), ()
+    )
+    made.write("runner", who, gone(made, who, 0.9), started)
+    made.ended()
+
+    row = [row for row in made.document().processes if row.pid == 50]
+    assert [(one.command, one.watched, one.exit) for one in row] == [(who.command, True, 0)]
+
+
 def test_a_reused_pid_is_another_process(record: Record) -> None:
     """The pid alone does not identify a process: its start does, too."""
     made = record()
