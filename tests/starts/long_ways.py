@@ -144,7 +144,7 @@ LONG_WAYS = (
     Way("shiv", "$TOOLS/shiv -q -e app:run -o app.shiv ./package; $TOOLS/python app.shiv"),
     Way("pyinstaller", "frozen/app/app", "frozen by PyInstaller"),
     Way("honcho", "$TOOLS/honcho start # {name}"),
-    Way("outliving", "$PY outliving.py lasting.py", "it outlived the run"),
+    Way("outliving", "$PY outliving.py lasting.py", "outlived the run"),
     Way("outliving-isolated", "$PY outliving.py -I lasting.py", r"-I .*; it outlived the run"),
     Way("python-2", "$PYTHON2 -c 'print(\"done\")'", "the probe needs 3.11"),
     Way("python-3.6", "$PYTHON36 app.py", "the probe needs 3.11"),

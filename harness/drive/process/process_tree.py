@@ -43,7 +43,7 @@ LIVING, TOTAL = 400, 5_000
 # Who adopts orphans, where the first process does not.
 _REAPERS = {"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "containerd-shim", "conmon"}
 # What ends together with the target may end a little later.
-_LAST_GASP_S = 0.3
+_LAST_GASP_S = 1.0
 
 
 @dataclass(slots=True)

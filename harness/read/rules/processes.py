@@ -25,12 +25,14 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     if harmless and not none:
         message = f"{count(len(harmless))} of Python had no probe, and no loop was seen in it: "
         yield Finding("processes", Level.NOTE, message + explained(harmless))
-    outlived = [process for process in known if process.outlived and process.python is not None]
+    outlived = [one for one in known if one.outlived and (one.loops or one.python is not None)]
     if outlived:
         names = ", ".join(process.name for process in outlived[:3])
         more = f" and {len(outlived) - 3} more" if len(outlived) > 3 else ""
         message = f"{count(len(outlived))} outlived the run, and what came later is not recorded: "
-        yield Finding("processes", Level.WARNING, f"{message}{names}{more}")
+        # A loop that still runs has not shown all that it does.
+        has_loop = any(process.loops or process.may_have_looped for process in outlived)
+        yield Finding("processes", Level.WARNING, f"{message}{names}{more}", invalid=has_loop)
     uncounted = evidence.history.last(ProcessesUncounted)
     if uncounted is not None:
         message = f"there were too many processes: {uncounted.count:,} were not followed"

@@ -182,6 +182,20 @@ def test_a_process_that_still_runs_outlived_the_run(record: Record) -> None:
     assert str(row.why_not).endswith("; it outlived the run")
 
 
+def test_a_loop_that_outlived_the_run_makes_a_judgement_invalid(record: Record) -> None:
+    """It was watched, but only until then."""
+    made = record(expectations=[("blocks.count", "==", 0)])
+    made.loop()
+    who = found(made, 4242, PYTHON, "-m", "shop", at_s=0.0)
+    made.write("runner", who)
+    made.ended()
+
+    document = made.document()
+    assert rows(document)[4242].watched
+    assert document.run.outcome == "invalid"
+    assert "1 process outlived the run" in document.run.verdict
+
+
 def test_processes_that_could_not_be_followed_make_a_judgement_invalid(record: Record) -> None:
     """All that are known may not be all that there were."""
     made = record(expectations=[("blocks.count", "==", 0)])
