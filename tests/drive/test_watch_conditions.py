@@ -43,7 +43,7 @@ def test_fail_on_asks_otherwise(tmp_path: Path) -> None:
             "no process was watched",
             "it was started with -I (isolated mode)",
         ),
-        ("print('no loop')", (), NO_LOOP, NO_LOOP),
+        ("print('no loop')", (), NO_LOOP, f"blocks.count was not measured: {NO_LOOP}"),
     ],
     ids=["without the probe", "without a loop"],
 )

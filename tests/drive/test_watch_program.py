@@ -236,7 +236,8 @@ def test_a_program_that_the_probe_cannot_enter_is_not_called_well(
     ended = harness("watch", "--", *command, cwd=tmp_path)
 
     assert ended.status == status
-    (first,) = [line for line in ended.stderr.splitlines() if line.startswith("observed ")]
+    word = "crashed" if status else "observed"
+    (first,) = [line for line in ended.stderr.splitlines() if line.startswith(f"{word} ")]
     assert "No process was watched: " in first
     assert reason in first
 

@@ -29,8 +29,11 @@ MOST_OF_IT = 0.8
 def sentence(evidence: Evidence, outcome: RunOutcome, judged: Sequence[ExpectationResult] = ()) -> str:
     """What happened to the loop, preceded by what failed or by any doubt about the measurement."""
     unseen = unwatched(evidence.history)
-    if unseen and unseen in outcome.reason:
-        return f"Invalid measurement: {outcome.reason}."
+    # A condition has the reason in short: see `unmeasured.py`.
+    short = unseen.partition(": ")[0]
+    if unseen and outcome.name == OutcomeName.INVALID and short in outcome.reason:
+        reason = outcome.reason if unseen in outcome.reason else outcome.reason.replace(short, unseen)
+        return f"Invalid measurement: {reason}."
     before, happened = _caveat(evidence.history, outcome), _happened(evidence)
     if before:
         return f"{before}: {happened}"
