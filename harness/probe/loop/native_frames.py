@@ -18,6 +18,8 @@ from ..tasks import coroutine, identity
 from ..threads.stack import stack_of
 
 INSTALLED = ("/site-packages/", "/dist-packages/")
+# The methods of a loop that run it.
+RUNS_LOOP = ("run_forever", "run_until_complete")
 # Calls at most this many places are looked up: each takes a fraction of a millisecond.
 PLACES = 50
 
@@ -112,6 +114,8 @@ def _installed_call(frame: FrameType) -> Frame | None:
         called = _constructor(called)
     if called is None or isinstance(called, FunctionType | MethodType | ModuleType):
         return None  # one in Python has a frame of its own
+    if getattr(called, "__name__", "") in RUNS_LOOP:
+        return None  # a compiled loop waits in there, or runs something that has no frame
     module = sys.modules.get(identity.module_of(called))
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or not any(folder in file for folder in INSTALLED):
