@@ -1,0 +1,64 @@
+"""Real servers, bare and watched: they do the same, and the report is right about them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.real.conftest import Environment
+from tests.real.packages import SERVERS
+from tests.real.servers.measured import complaints
+from tests.real.servers.output import differences
+from tests.real.servers.run import Served, serve
+from tests.real.servers.table import Case, cases
+from tests.support.broker_server import NatsServer, RedisServer
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+BROKERS = {"nats": NatsServer, "redis": RedisServer}
+
+
+@contextmanager
+def broker(kind: str, folder: Path) -> Iterator[int]:
+    """The port of such a broker; 0 without one."""
+    if not kind:
+        yield 0
+        return
+    folder.mkdir()
+    server = BROKERS[kind](folder)
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_real_server_is_unchanged_and_measured(
+    case: Case, tmp_path: Path, environment: Environment
+) -> None:
+    """Output, status, reload and end are as without the probe; its blocks, workers and victims are told."""
+    programs = environment("servers", SERVERS)
+    with broker(case.server.broker, tmp_path / "before") as port:
+        bare = serve(case, tmp_path / "bare", programs, port, is_watched=False)
+    with broker(case.server.broker, tmp_path / "after") as port:
+        watched = serve(case, tmp_path / "watched", programs, port, is_watched=True)
+
+    assert differences(bare.stdout, watched.stdout, case.server.by_chance) == []
+    assert differences(bare.stderr, watched.stderr, case.server.by_chance) == []
+    assert seen(watched) == seen(bare)
+    assert list(complaints(case, watched, tmp_path / "watched")) == []
+
+
+def seen(served: Served) -> dict[str, object]:
+    """What else anybody can see of a server."""
+    return {
+        "status": served.status if served.status >= 0 else signal.Signals(-served.status).name,
+        "answers": [len(answers) for answers in served.rounds],
+        "workers": [len(workers) for workers in served.workers],
+        "left": list(served.left.values()),
+    }
