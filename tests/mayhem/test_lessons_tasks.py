@@ -14,33 +14,78 @@ import harness.mayhem
 from harness.mayhem.cancellation import cancel_and_wait
 
 SERVICE = Path(harness.mayhem.__file__).parent
-# Creates tasks without a group, and awaits them even if the caller is cancelled.
-OWNED = {"cancellation.py"}
+# What creates tasks without `async with asyncio.TaskGroup()`, and awaits or cancels them itself.
+OWNERS = {
+    "cancellation.py": {"asyncio.create_task"},
+    "lease.py": {"self._tasks.create_task"},  # a group that ends with the leases
+    "publisher.py": {"asyncio.run_coroutine_threadsafe"},  # its thread waits for it
+}
 
 
-def calls(*names: str) -> set[Any] | set[tuple[str, str]]:
-    """The service's calls of these asyncio functions, as (file, name)."""
+# What creates a task, and what waits for several or with a time limit.
+CREATING = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
+GATHERING = {"gather", "wait_for"}
+
+
+def trees() -> dict[str, ast.Module]:
+    return {path.name: ast.parse(path.read_text()) for path in SERVICE.rglob("*.py")}
+
+
+def groups_of(tree: ast.Module) -> set[str]:
+    """The names that `async with asyncio.TaskGroup()` binds."""
     return {
-        (path.name, node.func.attr)
-        for path in SERVICE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "asyncio"
-        and node.func.attr in names
+        ast.unparse(item.optional_vars)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if ast.unparse(item.context_expr) == "asyncio.TaskGroup()" and item.optional_vars is not None
     }
+
+
+def uses(tree: ast.Module, names: set[str]) -> set[str]:
+    """Each use of a function of that name, however it is reached: ``loop.create_task``, a bare ``gather``."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in names:
+                found.add(ast.unparse(node))
+            case ast.Name(id=name) | ast.alias(name=name) if name in names:
+                found.add(name)
+    return found
 
 
 def test_every_task_has_an_owner() -> None:
     """Tasks are created by groups; the few others are awaited where they are created."""
-    assert {file for file, _ in calls("create_task", "ensure_future")} <= OWNED
-    assert calls("TaskGroup") >= {("consumer.py", "TaskGroup"), ("service.py", "TaskGroup")}
+    for file, tree in trees().items():
+        owners = {f"{group}.create_task" for group in groups_of(tree)}
+        assert uses(tree, CREATING) <= owners | OWNERS.get(file, set()), file
+    assert groups_of(trees()["consumer.py"]) == {"tasks"}
 
 
 def test_the_service_gathers_nothing() -> None:
     """The service uses neither `gather`, which hides errors, nor `wait_for`, which may swallow a cancel."""
-    assert calls("gather", "wait_for", "get_event_loop") == set()
+    for file, tree in trees().items():
+        assert uses(tree, GATHERING | {"get_event_loop"}) == set(), file
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "loop.create_task(work())",
+        "asyncio.ensure_future(work())",
+        "from asyncio import create_task as begin",
+        "asyncio.get_running_loop().create_task(work())",
+        "await asyncio.gather(work())",
+        "from asyncio import gather",
+        "from asyncio import wait_for as at_most",
+        "wait = asyncio.gather",
+    ],
+)
+def test_however_a_task_is_created_it_is_found(line: str) -> None:
+    """Control: the search finds what is created past the groups, under any name."""
+    tree = ast.parse(f"async def f(loop):\n    {line}\n    async with asyncio.TaskGroup() as group: pass")
+
+    assert uses(tree, CREATING | GATHERING) - {f"{group}.create_task" for group in groups_of(tree)}
 
 
 async def fail() -> None:

@@ -70,6 +70,35 @@ async def test_no_more_in_flight_than_allowed() -> None:
     assert (gate.most, gate.in_flight) == (3, 0)
 
 
+async def test_a_settled_message_wakes_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all slots full, no timer is set; the next message is taken a few turns after one is settled."""
+    loop, timers = asyncio.get_running_loop(), []
+    call_at = loop.call_at
+
+    def noted(*args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(args)
+        return call_at(*args, **options)
+
+    broker = await filled(2, Counting)
+    gate = Gate(broker)
+    consuming = asyncio.create_task(Consumer(broker, gate.handle, concurrency=1).run())
+    await gate.wait_in_flight(1)
+    monkeypatch.setattr(loop, "call_at", noted)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (timers, broker.asked) == ([], [1])
+    # Settles the first message, and not the next.
+    gate.opened.set()
+    gate.opened.clear()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (timers, broker.asked) == ([], [1, 1])
+    broker.drain()
+    gate.opened.set()
+    async with asyncio.timeout(PATIENCE_S):
+        await consuming
+
+
 async def test_drain_finishes_what_is_in_flight_and_takes_no_more() -> None:
     """After the drain, the consumer returns once the messages in flight are settled; the rest stays."""
     broker = await filled(10)

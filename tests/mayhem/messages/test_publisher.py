@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -69,13 +68,41 @@ async def test_events_are_published_on_the_loop_from_a_thread() -> None:
     assert hosts(one) == hosts(other)
 
 
-async def test_rate_is_kept_from_the_start() -> None:
-    """No event is early, and delays do not add up."""
-    broker = FlakyBroker()
-    began = time.monotonic()
-    await publishing(broker, threading.Event(), events=11, rate_per_s=100)
+class Clock(threading.Event):
+    """Time that passes only in waits and in slow calls. It is also the event that stops the publisher."""
 
-    assert time.monotonic() - began >= 0.1
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time(self) -> float:
+        return self.now_s
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now_s += timeout or 0.0
+        return self.is_set()
+
+
+async def test_rate_is_kept_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event is early, and a slow call delays only the events that were due during it."""
+    clock = Clock()
+    monkeypatch.setattr(publisher_module, "time", clock)
+    began_s = clock.now_s
+    offered_ms = []
+
+    class SlowOnce(FlakyBroker):
+        async def put(self, message: Message) -> None:
+            offered_ms.append(round((clock.now_s - began_s) * 1000))
+            if len(offered_ms) == 4:
+                clock.now_s += 0.05
+            await super().put(message)
+
+    await publishing(SlowOnce(), clock, events=11, rate_per_s=100)
+
+    assert offered_ms == [0, 10, 20, 30, 80, 80, 80, 80, 80, 90, 100]
 
 
 async def test_broker_that_is_away_gets_the_same_message_again(monkeypatch: pytest.MonkeyPatch) -> None:

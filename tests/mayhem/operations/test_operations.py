@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ import harness.mayhem.operations.health, harness.mayhem.service, harness.mayhem.
 harness.mayhem.process.shutdown.LAST_S = 0.3
 beat = harness.mayhem.operations.health.Health.beat
 async def changed(self):
-    {change}
+{change}
     await beat(self)
 harness.mayhem.operations.health.Health.beat = changed
 runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
@@ -40,7 +41,7 @@ HOLD = "asyncio.get_running_loop().call_later(0.5, time.sleep, {hold_s})"
 
 
 def changed(change: str) -> tuple[str, str]:
-    return ("-c", CHANGED.format(change=change))
+    return ("-c", CHANGED.format(change=textwrap.indent(change, "    ")))
 
 
 def wrong(port: int) -> list[str]:
@@ -109,27 +110,102 @@ def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
 # --- settings while it runs ---------------------------------------------------------------------------
 
 
+# Restarts of host-0 hang, and the others fail.
+HANG_OR_FAIL = """
+from harness.mayhem.errors import HostUnavailableError
+from harness.mayhem.hosts.simulated import SimulatedHost
+async def restart(self):
+    if self.name == "host-0":
+        await asyncio.Event().wait()
+    raise HostUnavailableError("a test")
+SimulatedHost.restart = restart
+"""
+
+
+def in_hand(port: int) -> int:
+    return int(json.loads(get(port, "/healthz")[1])["in_hand"])
+
+
+def publish_restarts(db: Path, host: str, count: int) -> None:
+    now, body = time.time(), json.dumps({"host": host, "event": "restart"})
+    rows = [(f"{host} {number}", body, "{}", now, now) for number in range(count)]
+    with closing(sqlite3.connect(db, timeout=PATIENCE_S)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO message (id, body, headers, published_at, visible_at) VALUES (?, ?, ?, ?, ?)", rows
+        )
+
+
 def test_sighup_changes_what_can_change(tmp_path: Path) -> None:
-    """SIGHUP applies live settings and names the others; an invalid file changes nothing."""
-    config = tmp_path / "mayhem.toml"
-    config.write_text("concurrency = 5\nhosts = 3\n")
-    with started("--broker", "memory:", "--config", str(config)) as process:
+    """SIGHUP applies live settings to what runs and names the others; an invalid file changes nothing."""
+    config, db = tmp_path / "mayhem.toml", tmp_path / "mayhem.db"
+    before = "concurrency = 5\nhosts = 3\ncircuit_failures = 1000\ndrain_s = 3600\n"
+    after = (
+        "concurrency = 7\nhosts = 3\ncircuit_failures = 1\ndrain_s = 0.2\nlog_level = 'debug'\n"
+        "[[groups]]\nname = 'spared group'\nhosts = ['host-*']\n"
+    )
+    config.write_text(before)
+    arguments = ("--broker", f"sqlite:{db}", "--config", str(config), "--http", "0")
+    with started(*arguments, program=changed(HANG_OR_FAIL)) as process:
+        port = port_of(process)
         wait_line(process, "consuming")
-        config.write_text("concurrency = 6\nhosts = 4\nlog_level = 'debug'\n")
+        publish_restarts(db, "host-0", 6)
+        wait_until(lambda: in_hand(port) == 5)
+
+        config.write_text(after.replace("hosts = 3", "hosts = 4"))
         process.send_signal(signal.SIGHUP)
         told = lines_until(process, "settings read again")
         assert "WARNING harness.mayhem.service settings that need a restart: hosts" in told[-2]
-        assert told[-1].endswith("changed=concurrency, log_level\n")
+        names = "circuit_failures, concurrency, drain_s, groups, log_level"
+        assert told[-1].endswith(f"changed={names}\n")
+        assert not any(" DEBUG " in line for line in told)
+        # The sixth message that hangs is taken, and one that fails opens its circuit at once.
+        wait_until(lambda: in_hand(port) == 6)
+        publish_restarts(db, "host-1", 1)
+        lines = lines_until(process, "circuit open")
+        lines += lines_until(process, "group=spared group")
+        assert any(" DEBUG harness.mayhem.operations.endpoint " in line for line in lines)
+
         config.write_text("concurency = 7\n")
         process.send_signal(signal.SIGHUP)
-        (refused,) = lines_until(process, "nothing has changed")
+        refused = lines_until(process, "nothing has changed")[-1]
         assert refused.endswith(f"{config}: concurency: unknown key; did you mean concurrency?\n")
-        config.write_text("concurrency = 6\nhosts = 3\nlog_level = 'debug'\n")
+        config.write_text(after)
         process.send_signal(signal.SIGHUP)
         assert lines_until(process, "settings read again")[-1].endswith("changed=nothing\n")
-        process.send_signal(signal.SIGTERM)
 
+        # The new deadline of the drain: the old one lies beyond the test's patience.
+        process.send_signal(signal.SIGTERM)
+        missed = lines_until(process, "drain cut short")
+        assert ended(process) == 1
+    assert any(" not drained in time" in line for line in missed)
+    assert any(line.startswith("task message host-0 0") for line in missed)
+
+
+# --- what nobody handles ------------------------------------------------------------------------------
+
+
+LOST = """
+async def lost():
+    raise ValueError("nobody looks")
+asyncio.ensure_future(lost())
+"""
+
+
+def test_an_error_that_nobody_handles_is_logged_and_counted_and_the_service_goes_on() -> None:
+    """A task that fails unretrieved is in the log, in /healthz and in the summary at the end."""
+    with started("--broker", "memory:", "--http", "0", program=changed(LOST)) as process:
+        port = port_of(process)
+        lines = lines_until(process, "ValueError: nobody looks")
+        wait_until(lambda: wrong(port) == [])
+        facts = json.loads(get(port, "/healthz")[1])
+        process.send_signal(signal.SIGTERM)
+        lines += lines_until(process, " failures ")
         assert ended(process) == 0
+
+    assert facts["failures"]["unhandled"] == 1
+    assert any("ERROR" in line and "unhandled: Task exception was never retrieved" in line for line in lines)
+    assert "unhandled=1 " in lines[-1]
+    assert "ValueError at __main__.changed.<locals>.lost:" in lines[-1]
 
 
 # --- what it needs is away ----------------------------------------------------------------------------

@@ -64,8 +64,11 @@ def test_a_signal_is_heard_while_the_main_thread_is_held(how: str) -> None:
     assert threading.main_thread() not in threads
 
 
-def test_afterwards_signals_are_the_programs_again() -> None:
-    """Afterwards, handlers, the wakeup descriptor and threads are as before, even after a handler raised."""
+def test_afterwards_signals_are_the_programs_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Afterwards, handlers, the wakeup descriptor and threads are as before, even after a handler raised.
+
+    What it raised is logged with its signal, and the next signal is handled.
+    """
     before = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
     raised = threading.Event()
 
@@ -83,6 +86,10 @@ def test_afterwards_signals_are_the_programs_again() -> None:
     assert signal.set_wakeup_fd(-1) == -1
     after = signal.getsignal(signal.SIGUSR1), threading.active_count(), len(os.listdir("/proc/self/fd"))
     assert after == before
+    (record,) = caplog.records
+    assert (record.getMessage(), vars(record)["signal"]) == ("signal not handled", "User defined signal 1")
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "a handler's own"
 
 
 def test_children_do_not_inherit_anything() -> None:
@@ -111,8 +118,8 @@ async def test_first_signal_drains_and_second_cuts(signum: signal.Signals) -> No
     assert shutdown.was_cut
 
 
-async def test_deadline_cuts_once() -> None:
-    """A drain beyond its deadline is cut short; further requests change nothing."""
+async def test_deadline_cuts_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A drain beyond its deadline is cut short, with a dump; further requests change nothing."""
     ending = Ending(drain_s=0.01)
     with ending.ready() as shutdown:
         shutdown.ask("a test")
@@ -120,6 +127,10 @@ async def test_deadline_cuts_once() -> None:
         shutdown.ask("again")
 
     assert ending.asked.empty()
+    missed, cut = (record.getMessage() for record in caplog.records)
+    assert missed.startswith("not drained in time\nthread ")
+    assert f"  {__file__}:" in missed
+    assert cut == "drain cut short"
 
 
 async def test_deadline_ends_with_the_service() -> None:
@@ -128,6 +139,7 @@ async def test_deadline_ends_with_the_service() -> None:
     with ending.ready() as shutdown:
         shutdown.ask_from_thread("a test")
         assert await ending.next() == "drain"
+    # No race: a loop's timers fire in the order in which they are due, so the deadline would be first.
     await asyncio.sleep(0.05)
 
     assert not shutdown.was_cut
