@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
@@ -111,12 +112,17 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None
         create(tmp_path / "file" / "run", manifest())
 
 
-def test_run_ids_sort_by_time_and_differ() -> None:
-    """Two runs of the same second do not share a folder."""
-    ids = {new_id("first") for _ in range(50)}
+def test_run_ids_sort_by_time_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of folders in their order; runs of the same second do not share one."""
+    seconds = iter([0, 1, 59, 3599, 86_399, 2_678_400, 31_536_000, 1_600_000_000])
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "gmtime", lambda: time.localtime(next(seconds)))
+        one_by_one = [new_id("first") for _ in range(8)]
+    together = {new_id("first") for _ in range(50)}
 
-    assert len(ids) == 50
-    assert all(name.split("-")[2] == "first" for name in ids)
+    assert one_by_one == sorted(one_by_one)
+    assert [name.split("-")[2] for name in one_by_one] == ["first"] * 8
+    assert len(together) == 50
 
 
 def test_a_page_reads_back_what_was_counted(tmp_path: Path) -> None:
