@@ -70,9 +70,12 @@ class Outcome:
 
 
 def starved(block: Blocked) -> bool:
-    """Whether the loop's thread neither waited in a call nor computed: then it was not the program."""
+    """Whether the loop's thread neither waited in a call nor computed: then it was not the program.
+
+    One that computed for the limit would have been late with a processor of its own.
+    """
     waited = any(sample.syscall not in ("", "running") for sample in block.samples)
-    return not waited and (block.whole_cpu_ns or 0) < block.held_ns / 4
+    return not waited and (block.whole_cpu_ns or 0) < min(block.held_ns / 4, LIMIT_MS * 1e6)
 
 
 def run_folder(path: Path) -> RunFolder:

@@ -9,21 +9,18 @@ import pytest
 from harness.record.event import Blocked, LoopStarted
 from harness.stacks.ownership import CodeOwnership
 from harness.stacks.turn_stack import TurnStack
-from tests.support.watched import watched
+from tests.support.watched import starved, watched
 
-# How each program measures itself: `block` marks what really blocks, and the end prints how long it took.
+# How each program measures itself: the end prints when its one long step began and ended.
 FRAME = """
     import asyncio, json, time
 
-    took = []
-
-    class block:
-        def __enter__(self):
-            self.began = time.perf_counter()
-        def __exit__(self, *exc):
-            took.append((time.perf_counter() - self.began) * 1e3)
-
     {body}
+
+    async def step():
+        step.began_ns = time.monotonic_ns()
+        await work()
+        step.ended_ns = time.monotonic_ns()
 
     async def victim():
         while True:
@@ -32,30 +29,28 @@ FRAME = """
     async def main():
         victims = [asyncio.create_task(victim(), name=f"victim-{{n}}") for n in range(3)]
         await asyncio.sleep(0.05)
-        await asyncio.create_task(work(), name="worker")
+        await asyncio.create_task(step(), name="worker")
         await asyncio.sleep(0.05)
         for task in victims:
             task.cancel()
 
     asyncio.run(main())
-    print(json.dumps({{"took": took}}))
+    print(json.dumps({{"began_ns": step.began_ns, "ended_ns": step.ended_ns}}))
 """
 
 BLOCKING = {
     "sleep": """
     def pause():
-        with block():
-            time.sleep(0.2)  # HERE
+        time.sleep(0.3)  # HERE
 
     async def work():
         pause()
     """,
     "cpu": """
     def compute():
-        with block():
-            end = time.thread_time() + 0.2
-            while time.thread_time() < end:  # HERE
-                sum(range(100))  # HERE
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:  # HERE
+            sum(range(100))  # HERE
 
     async def work():
         compute()
@@ -65,11 +60,10 @@ BLOCKING = {
     left, right = socket.socketpair()
 
     def ask():
-        with block():
-            left.recv(1)  # HERE
+        left.recv(1)  # HERE
 
     async def work():
-        threading.Timer(0.2, right.send, [b"x"]).start()
+        threading.Timer(0.3, right.send, [b"x"]).start()
         ask()
     """,
     "lock": """
@@ -77,28 +71,25 @@ BLOCKING = {
     lock = threading.Lock()
 
     def update():
-        with block():
-            lock.acquire()  # HERE
+        lock.acquire()  # HERE
 
     async def work():
         lock.acquire()
-        threading.Timer(0.2, lock.release).start()
+        threading.Timer(0.3, lock.release).start()
         update()
     """,
     "subprocess": """
     import subprocess, sys
 
     def restart():
-        with block():
-            subprocess.run(["sleep", "0.2"])  # HERE
+        subprocess.run(["sleep", "0.3"])  # HERE
 
     async def work():
         restart()
     """,
     "deep in awaits": """
     async def inner():
-        with block():
-            time.sleep(0.2)  # HERE
+        time.sleep(0.3)  # HERE
 
     async def middle():
         await inner()
@@ -118,7 +109,10 @@ def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name: 
     seen = watched(program, tmp_path)
 
     assert seen.status == 0, seen.stderr
-    (block,) = seen.blocks
+    began_ns, ended_ns = seen.said["began_ns"], seen.said["ended_ns"]
+    ended = [block for block in seen.of(Blocked) if block.ended]
+    (block,) = (one for one in ended if one.at_ns < ended_ns and began_ns < one.at_ns + one.held_ns)
+    assert all(starved(other) for other in ended if other is not block)
     (started,) = seen.of(LoopStarted)
     # The most looks at the loop are the ones while it blocked; a lone one may catch its last moment.
     sample = max(block.samples, key=lambda s: s.count)
@@ -127,7 +121,7 @@ def test_a_blocking_call_is_found_with_its_line_task_duration_and_victims(name: 
     assert blamed.file == str(tmp_path / "program.py")
     assert blamed.line in lines
     assert sample.task == "worker"
-    (really_ms,) = seen.said["took"]
+    really_ms = (ended_ns - began_ns) / 1e6
     assert block.held_ns / 1e6 == pytest.approx(really_ms, abs=max(15, 0.15 * really_ms))
     victims = {victim.label: victim.delayed_ns / 1e6 for victim in block.victims}
     assert {"victim-0", "victim-1", "victim-2"} <= victims.keys()

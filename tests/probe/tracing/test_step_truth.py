@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from harness.record.event import Blocked
 from tests.probe.tracing.conftest import Told
 
 # As close as this, in milliseconds or as a share.
@@ -76,14 +77,22 @@ def test_many_short_steps_of_nobodys_trace_are_told(told: Told) -> None:
 def test_who_kept_the_gil_is_named(told: Told) -> None:
     """A loop that was due and did not run waited for the thread that kept the GIL, when the block tells it.
 
-    On a busy machine that thread may have had next to no processor, and the block tells of that instead.
+    On a busy machine that thread may have had next to no processor by its own clock, or the loop's thread may
+    have waited for one by the kernel's: the block tells of that instead, or that it does not know.
     """
     late = next(segment for segment in told.segments("gil") if segment.what == "ready")
-    causes = {block.cause for block in told.blocks if late.at_s < block.at_s + 0.01 < late.at_s + 0.05}
+    (block,) = (block for block in told.blocks if late.at_s < block.at_s + 0.01 < late.at_s + 0.05)
+    (turn,) = (t for t in told.outcome.of(Blocked) if t.ended and abs(t.at_ns / 1e9 - block.at_s) < 0.001)
+    had_processor = json.loads(told.outcome.stdout)["keeper"]["cpu"] * 1e3 > late.took_ms / 4
+    without_processor = (turn.woke_queued_ns or 0) * 2 >= turn.woke_ns - turn.at_ns
 
-    assert causes <= {"gil", "descheduled"}
-    assert causes
-    assert late.who.startswith("keeper: ") == ("gil" in causes), (late, told.blocks)
+    assert late.took_ms > 120
+    if without_processor:
+        assert block.cause == "descheduled"
+    elif had_processor:
+        assert block.cause == "gil"
+    assert block.cause in ("gil", "descheduled", "unknown")
+    assert late.who.startswith("keeper: ") == (block.cause == "gil")
 
 
 def test_what_ran_without_a_processor_is_marked(told: Told) -> None:

@@ -133,21 +133,29 @@ async def cancelled() -> None:
 
 
 async def without_the_gil() -> None:
-    at = now()
+    # By CPU time, since a busy machine may take the processor away in between.
+    at = time.thread_time()
     sum(range(1_000_000))
-    count = int(1_000_000 * 0.2 / (now() - at))
+    count = int(1_000_000 * 0.2 / (time.thread_time() - at))
 
-    over = False
+    over, loop_waits = False, threading.Event()
+    interval_s = sys.getswitchinterval()
 
     def keep() -> None:
-        time.sleep(0.01)
+        loop_waits.wait()
         sum(range(count))  # keeps the GIL: it is one call in C
+        truth["keeper"]["cpu"] = time.thread_time()
+        sys.setswitchinterval(interval_s)
+        time.sleep(0)  # else the loop's thread would wait for ten seconds until it asks again
         while not over:
             sum(range(1_000))
 
     thread = threading.Thread(target=keep, name="keeper")
     thread.start()
+    # The keeper gets the GIL when the loop begins to wait, and not before.
+    sys.setswitchinterval(10)
     with span("gil"):
+        loop_waits.set()
         await sleep("gil", 0.03)
     over = True
     thread.join()
