@@ -162,7 +162,7 @@ def create(path: Path, run: Run) -> RunFolder:
 
 def new_id(name: str) -> str:
     """A run id that sorts by time and reads well: ``20261122-125831-first-7f3a90c2``."""
-    # 32 bits: of thirty runs that a CI starts in one second, two would have the same 16 bits once in 150 times.
+    # Of thirty runs that start in the same second, two would share 16 bits once in 150 times.
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{name}-{os.urandom(4).hex()}"
 
 

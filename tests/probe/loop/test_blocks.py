@@ -168,8 +168,7 @@ def test_every_block_of_a_program_is_one_block(tmp_path: Path) -> None:
     async def work():
         for _ in range(3):
             await asyncio.sleep(0.02)
-            with block():
-                time.sleep(0.1)
+            time.sleep(0.1)
     """
     seen = watched(FRAME.format(body=body.strip()), tmp_path)
 
