@@ -107,7 +107,7 @@ async def test_a_taken_port_is_logged_and_no_concern_of_the_programs(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"allow": ["canel"]}, "allow: expected some of cancel, signal, repl, chaos, got canel"),
+        ({"allow": ["canel"]}, "allow: expected some of cancel, signal, slow, repl, chaos, got canel"),
         ({"port": 70_000}, "port must be 0 to 65535, got 70000"),
         ({"limit_ms": 0}, "limit_ms must be finite and at least 1, got 0"),
     ],
