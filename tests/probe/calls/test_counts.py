@@ -322,7 +322,10 @@ REPLACED = """
 
 
 # Replaced in every process; those of the user, if it is root's.
-ALWAYS = {f"os.{name}" for name in ("_exit", "execv", "execve", "setuid", "seteuid", "setreuid", "setresuid")}
+ALWAYS = {
+    f"os.{name}"
+    for name in ("_exit", "abort", "execv", "execve", "setuid", "seteuid", "setreuid", "setresuid")
+}
 
 
 def test_everything_is_put_back_when_the_probe_ends(tmp_path: Path) -> None:
