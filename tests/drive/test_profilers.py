@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -101,6 +100,8 @@ def test_py_spy_joins_the_record_as_samples(py_spy: None, busy: Path, tmp_path: 
 
     skip_without_ptrace(artefacts(ended)["py-spy"]["note"])
     samples = [sample for sample in stack_samples(load(ended.folder)) if sample.way == "outside"]
+    # Of asyncio itself, at the end of `asyncio.run`: a busy machine may let it be seen.
+    samples = [sample for sample in samples if not sample.thread.endswith("(_do_shutdown)")]
     of_loop = [sample for sample in samples if sample.thread == "MainThread"]
     holding = [s for s in of_loop if any(frame.function == "hold" for frame in s.stack)]
     assert {sample.thread for sample in samples} <= {"MainThread", "asyncio_0"}
@@ -209,9 +210,10 @@ def test_pyinstrument_dives_into_chosen_spans(
     for one in made:
         page = ended.folder.path / one["path"]
         assert "request" in page.read_text()
-        assert json.loads(page.with_suffix(".pyisession").read_text())["sample_count"] >= 0
-        if "--profile-slower-ms" in options:
-            assert float(one["note"].split()[-2]) >= 40
+        took_ms = float(one["note"].split()[-2])
+        # It samples once in a millisecond of the processor.
+        sampled = json.loads(page.with_suffix(".pyisession").read_text())["sample_count"]
+        assert sampled > 10 if took_ms >= 40 else "--profile-slower-ms" not in options
     assert not [found for found in ended.report["findings"] if found["rule"] == "record"]
 
 
@@ -241,28 +243,63 @@ def test_attach_records_a_process_that_nobody_prepared(py_spy: None, busy: Path,
 def test_a_py_spy_that_is_killed_leaves_the_process_running(
     py_spy: None, busy: Path, tmp_path: Path, options: list[str]
 ) -> None:
-    """`kill -9` in the middle of a recording: the process runs on, and the message is a clear one."""
-    command = [*COMMAND, "attach", "--sample", "10", "--out", "run", *options]
-    with subprocess.Popen([sys.executable, busy, "20"]) as process:
+    """`kill -9` in the middle of a look: the process runs on, and the message is a clear one.
+
+    For native frames py-spy stops the process for each look; without them it never does.
+    """
+    command = [*COMMAND, "attach", "--sample", "20", "--out", "run", *options]
+    with subprocess.Popen([sys.executable, busy, "40"]) as process:
         try:
             wait(lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1)
             attach = subprocess.Popen(
                 [*command, str(process.pid)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
             )
             recorder = wait(lambda: recorder_of(attach.pid))
-            time.sleep(0.5)
+            if options:
+                wait(lambda: attach.poll() is not None or has_stopped(recorder, process.pid))
+                if attach.poll() is not None:
+                    skip_without_ptrace(attach.communicate()[1])
+                assert state_of(process.pid) == "t"
+            else:
+                looks = waits_of(recorder)
+                seen = set()
+                while waits_of(recorder) < looks + 100:
+                    seen.add(state_of(process.pid))
+                assert seen <= {"R", "S"}
             os.kill(recorder, signal.SIGKILL)
             _, stderr = attach.communicate(timeout=30)
-            states = set()
-            for _ in range(20):
-                time.sleep(0.01)
-                states.add(state_of(process.pid))
+            wait(lambda: state_of(process.pid) in "RS")
+            computed = cpu_of(process.pid)
+            wait(lambda: cpu_of(process.pid) > computed)
         finally:
             process.kill()
 
-    assert states <= {"R", "S"}
     assert attach.returncode == 4
     assert "no recording" in stderr
+
+
+def has_stopped(recorder: int, pid: int) -> bool:
+    """Stop py-spy in the middle of a look at process *pid*; false if it was between two."""
+    if not any(state_of(pid) == "t" for _ in range(1000)):
+        return False
+    os.kill(recorder, signal.SIGSTOP)
+    wait(lambda: state_of(recorder) == "T")
+    if state_of(pid) == "t":
+        return True
+    os.kill(recorder, signal.SIGCONT)
+    return False
+
+
+def waits_of(pid: int) -> int:
+    """How often a process has slept: py-spy does once per look."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def cpu_of(pid: int) -> int:
+    """The CPU time of a process, in ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def recorder_of(pid: int) -> int | None:
