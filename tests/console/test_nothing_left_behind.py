@@ -48,12 +48,16 @@ PROGRAM = """
     async def main():
         loop = asyncio.get_running_loop()
         line = await loop.run_in_executor(None, sys.stdin.readline)
-        print(json.dumps(state()), flush=True)
+        before = state()
+        print(json.dumps(before), flush=True)
         with harness.open_console(allow=("slow", "chaos", "repl")) as console:
             print("open" if await asyncio.to_thread(console.wait_open) else "not open", flush=True)
             await loop.run_in_executor(None, sys.stdin.readline)
             print(json.dumps(state()), flush=True)
-        await asyncio.sleep(0.5)
+        # The code that was running ends with its cancellation, in one of the next turns.
+        patience = time.monotonic() + 20
+        while state() != before and time.monotonic() < patience:
+            await asyncio.sleep(0.01)
         print(json.dumps(state()), flush=True)
         await loop.run_in_executor(None, sys.stdin.readline)
 

@@ -271,22 +271,24 @@ def test_nobody_else_can_reach_the_console(anywhere: Consoled) -> None:
 
 def test_a_token_cannot_be_guessed(anywhere: Consoled) -> None:
     """Each wrong token is answered late, and after several the port refuses clients for a second."""
-    guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
-    began = time.monotonic()
-    for number, guesser in enumerate(guessers):
-        guesser.send(f"{number:032x}\n")
-    answers = {guesser.rest() for guesser in guessers}
-    took_s = time.monotonic() - began
-    with anywhere.connect(tcp=True) as late:
-        late.send(f"{anywhere.card.token}\nquit\n")
-        closed = late.rest()
+    for _ in range(10):
+        guessers = [anywhere.connect(tcp=True) for _ in range(TRIES_PER_S)]
+        began = time.monotonic()
+        for number, guesser in enumerate(guessers):
+            guesser.send(f"{number:032x}\n")
+        answers = {guesser.rest() for guesser in guessers}
+        with anywhere.connect(tcp=True) as late:
+            late.send(f"{anywhere.card.token}\nquit\n")
+            closed = late.rest()
+        took_s = time.monotonic() - began
+        for guesser in guessers:
+            guesser.channel.close()
 
-    assert answers == {b"wrong token\n"}
-    assert took_s >= WRONG_S
-    # On a slow machine the second may be over by now.
-    assert closed.startswith(b"too many wrong tokens") or took_s > 1
-    for guesser in guessers:
-        guesser.channel.close()
+        assert answers <= {b"wrong token\n", b"too many wrong tokens\n"}
+        assert took_s >= WRONG_S
+        if took_s < 1:  # on a busy machine the second may be over before it is tried
+            break
+    assert closed.startswith(b"too many wrong tokens")
     with anywhere.connect() as client:
         assert client.request("help")["ok"]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.drive.process.cgroup import is_stopped, throttled_ns
+from tests.support.commanded import wait
 from tests.support.process import Heard
 
 PROGRAM = """
@@ -116,9 +117,29 @@ def test_a_throttled_process_is_said_to_be_throttled(tight_group: Path, tmp_path
     assert "the process was throttled by its cgroup in work" in ended.stderr
 
 
+def test_the_time_without_a_processor_is_that_of_the_process_s_own_group(tight_group: Path) -> None:
+    """It grows for a process in a group with a limit, as the kernel counts it."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            (tight_group / "cgroup.procs").write_text(str(process.pid))
+            before_ns = throttled_ns(process.pid)
+            wait(lambda: throttled_ns(process.pid) > before_ns)
+            least_ns = _counted_ns(tight_group)
+            told_ns = throttled_ns(process.pid)
+            most_ns = _counted_ns(tight_group)
+        finally:
+            process.kill()
+
+    assert least_ns <= told_ns <= most_ns
+
+
+def _counted_ns(group: Path) -> int:
+    counted = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    return int(counted.get("throttled_time", 0)) or int(counted["throttled_usec"]) * 1000
+
+
 def test_a_running_process_is_not_stopped() -> None:
     """The negative control, and a process that is gone."""
     assert not is_stopped(os.getpid())
-    assert throttled_ns(os.getpid()) >= 0
     assert not is_stopped(2**22 + 1)
     assert throttled_ns(2**22 + 1) == 0

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import itertools
+import math
 import os
 import resource
 import selectors
@@ -26,13 +27,14 @@ def test_constant_arrivals_are_exact() -> None:
 
 
 def test_poisson_arrivals_have_the_mean_and_the_spread_of_a_poisson_process() -> None:
-    """The gaps of Poisson arrivals have the mean 1 / rate, and a deviation as large as their mean."""
+    """The gaps of Poisson arrivals have the mean 1 / rate, a deviation as large, and one in e is longer."""
     times_s = list(itertools.islice(arrivals("poisson", 100, seed=7), 20_000))
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(times_s)]
 
     assert statistics.fmean(gaps_s) == pytest.approx(0.01, rel=0.05)
     assert statistics.pstdev(gaps_s) == pytest.approx(0.01, rel=0.05)
-    assert min(gaps_s) >= 0
+    assert sum(gap_s > 0.01 for gap_s in gaps_s) / len(gaps_s) == pytest.approx(1 / math.e, rel=0.05)
+    assert min(gaps_s) > 0
 
 
 def test_a_seed_decides_the_poisson_arrivals() -> None:
@@ -57,8 +59,9 @@ def test_waits_do_not_drift() -> None:
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(ExactSelector())) as runner:
         runner.run(keep_schedule())
 
-    # Each wake-up is late by some 0.1 ms; in a chain of relative waits that would be 100 ms at the end.
-    assert statistics.median(late_ns[-100:]) < 5e6
+    # Each wake-up is late by some 0.1 ms; in a chain of relative waits that would be 100 ms for all of the$
+    # last ones. On a busy machine many are late, but not all.
+    assert min(late_ns[-100:]) < 5e6
     assert min(late_ns) > -1_000  # the loop's own resolution, far below a microsecond
 
 

@@ -22,6 +22,7 @@ from harness.mayhem.errors import LeaseLostError, StorageBrokenError, StorageUna
 from harness.mayhem.ledger import Ledger, read_ledger
 from harness.mayhem.message import Delivery, Message
 from harness.mayhem.messages.consumer import Consumer
+from harness.mayhem.operations.failure_ledger import FailureLedger
 from harness.mayhem.stores import sqlite as sqlite_store
 from tests.mayhem.support.broker_servers import NatsServer, Server, running
 from tests.support.broker_server import KINDS
@@ -70,6 +71,13 @@ async def eventually(call: Callable[[], Awaitable[T]]) -> T:
                 return await call()
             except StorageUnavailableError:
                 await asyncio.sleep(0.05)
+
+
+async def noticed(failures: FailureLedger) -> None:
+    """Wait until the consumer has met the server's absence."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not failures.totals()["retried"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_nobody_there_at_the_start(system: str) -> None:
@@ -189,7 +197,8 @@ async def test_a_consumer_outlives_its_server(
                 return  # it comes again
             handled.add(delivery.message.id)
 
-        consumer = Consumer(broker, handle, concurrency=5)
+        failures = FailureLedger()
+        consumer = Consumer(broker, handle, concurrency=5, failures=failures)
         for number in range(100):
             await broker.put(message(str(number)))
         consuming = asyncio.create_task(consumer.run())
@@ -197,7 +206,7 @@ async def test_a_consumer_outlives_its_server(
             while len(handled) < 20:
                 await asyncio.sleep(0.01)
         server.kill()
-        await asyncio.sleep(0.3)
+        await noticed(failures)
         assert not consuming.done()
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(PATIENCE_S):
@@ -213,11 +222,12 @@ async def test_a_consumer_outlives_its_server(
 async def test_a_consumer_drains_while_its_server_is_away(server: Server) -> None:
     """A drain while the server is unavailable ends the consumer at once."""
     async with backend.broker(server.url("a"), lease_s=2) as broker:
-        consumer = Consumer(broker, lambda delivery: asyncio.sleep(0), concurrency=5)
+        failures = FailureLedger()
+        consumer = Consumer(broker, lambda delivery: asyncio.sleep(0), concurrency=5, failures=failures)
         consuming = asyncio.create_task(consumer.run())
         await asyncio.sleep(0)
         server.kill()
-        await asyncio.sleep(0.2)
+        await noticed(failures)
         consumer.drain()
         async with asyncio.timeout(3):
             await consuming

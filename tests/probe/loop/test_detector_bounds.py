@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.probe.loop import victims, watchdog
+from harness.probe.loop.blocks import BlockWriter
 from harness.probe.loop.turns import Turns
 from harness.probe.loop.victims import DelayedCallbacks
 from harness.probe.loop.watch import LoopWatch
@@ -60,6 +61,42 @@ def test_a_turn_is_late_from_the_limit_on(short_ns: int, is_late: bool) -> None:
 
     assert late == ([(0, 50 * MS)] if is_late else [])
     assert words[page.BLOCKS] == is_late
+
+
+@pytest.mark.parametrize("step", ["overslept", "ended"])
+def test_an_error_of_the_probe_at_a_late_turn_does_not_reach_the_loop(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Neither when the loop wakes up late nor when the turn ends; it is reported, and the loop goes on."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError(step)
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        loop.call_later(0.01, woken.set_result, "woken")
+        turns = watch.loops.running()[0][1]
+        due_ns = time.monotonic_ns()
+        turns.woke_late(due_ns, due_ns + 60 * MS)
+        time.sleep(LIMIT_MS / 1000 + 0.01)
+        return str(await woken)
+
+    failed: list[tuple[str, str]] = []
+    watch = LoopWatch(
+        None,
+        limit_ns=LIMIT_MS * MS,
+        write=lambda event: None,
+        on_error=lambda where, error: failed.append((where, str(error))),
+    )
+    watch.begin()
+    try:
+        monkeypatch.setattr(BlockWriter, step, fail)
+        assert asyncio.run(main()) == "woken"
+    finally:
+        watch.end()
+
+    assert ("blocks", step) in failed
 
 
 def test_a_turn_that_was_looked_at_and_ended_in_time_is_no_part_of_the_next_block(tmp_path: Path) -> None:
