@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.mayhem.errors import SettingsError
 from tests.real.conftest import Environment
 from tests.real.packages import SERVERS
 from tests.real.servers.measured import complaints
 from tests.real.servers.output import differences
 from tests.real.servers.run import Served, serve
 from tests.real.servers.table import Case, cases
-from tests.support.broker_server import NatsServer, RedisServer
+from tests.support.broker_server import KINDS, running
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
-
-BROKERS = {"nats": NatsServer, "redis": RedisServer}
 
 
 @contextmanager
@@ -28,13 +27,11 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
     if not kind:
         yield 0
         return
-    folder.mkdir()
-    server = BROKERS[kind](folder)
-    server.start()
     try:
-        yield server.port
-    finally:
-        server.kill()
+        with running(KINDS[kind], folder) as server:
+            yield server.port
+    except SettingsError as exc:
+        pytest.skip(str(exc))
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
