@@ -13,14 +13,16 @@ from .hooks import hook
 from .hooks.hook import Hook
 from .hooks.import_hook import PostImportHook
 from .hooks.process import launch_hook
+from .hooks.process.fork_hook import in_forked_child, keep_forks_quiet
 from .hooks.process.framework_hook import watch_frameworks
-from .hooks.process.process_hook import around_fork, before_calls
+from .hooks.process.process_hook import before_calls
 from .hooks.process.signal_hook import is_main_interpreter
 from .process_marks import ProcessMarks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
     from types import FrameType, ModuleType
     from typing import Any
 
@@ -30,29 +32,6 @@ if TYPE_CHECKING:
 
 # The parts without which no loop is watched.
 _NEEDED = ("entry", "imports", "loops")
-
-
-class _ForkIsFine:
-    """Suppresses the next warning about a fork with several threads, then removes itself.
-
-    Python warns after the fork hooks have run (3.13), so a hook cannot remove the filter.
-    """
-
-    def __init__(self, filters: list[object]) -> None:
-        self._filters = filters
-        self._entry = ("ignore", self, DeprecationWarning, None, 0)
-        filters.insert(0, self._entry)
-
-    def match(self, text: str) -> bool:
-        """Duck-types `re.Pattern.match`, for `warnings.filters`."""
-        if not text.startswith("This process (pid="):
-            return False
-        self.leave()
-        return True
-
-    def leave(self) -> None:
-        """Remove the filter."""
-        self._filters[:] = [entry for entry in self._filters if entry is not self._entry]
 
 
 class ProbedProcess:
@@ -69,8 +48,7 @@ class ProbedProcess:
         self._marks = ProcessMarks(order, entered)
         self._session: ProbeSession | None = None
         self._interception: Interception | None = None
-        self._broken = self._observes_ends = False
-        self._filter: _ForkIsFine | None = None
+        self._broken = self._observes_ends = self._observes_forks = False
 
     def enter(self) -> None:
         """Wait for asyncio, uvloop and OpenTelemetry to be imported, and for the process to fork or end."""
@@ -107,7 +85,9 @@ class ProbedProcess:
             Hook("calls").guarded(self._intercept)(hooks)
 
     def _watch_forks(self) -> None:
-        around_fork(before=self._before_fork, in_child=self._forked)
+        keep_forks_quiet()
+        in_forked_child(self._forked)
+        self._observes_forks = True
 
     def _watch_ends(self) -> None:
         # These end the program without running Python's exit handlers.
@@ -174,10 +154,12 @@ class ProbedProcess:
 
         install_span_processor(sdk, self._open_session)
 
-    @staticmethod
-    def _why_no_session() -> str:
+    def _why_no_session(self) -> str:
         from .hooks.runtime import why_no_session
 
+        if not self._observes_forks:
+            # A child would go on with its parent's probe, and Python would warn of the probe's threads.
+            return "forks cannot be observed"
         return why_no_session()
 
     def _open_session(self) -> ProbeSession | None:
@@ -199,46 +181,19 @@ class ProbedProcess:
                     sys.stderr.write(f"harness: the probe cannot record this process: {exc!r}\n")
         return self._session
 
-    def _before_fork(self) -> None:
-        """Suppress Python's warning about a fork with several threads if all the others are the probe's.
-
-        The warning, as an error or a line on stderr, would change what the program does. The probe's threads
-        hold no lock that the child needs.
-        """
-        session, warnings = self._session, sys.modules.get("warnings")
-        if session is None or warnings is None:
-            return
-        import threading
-
-        from .hooks.runtime import warns_about_fork
-
-        if not warns_about_fork():
-            return
-        if self._filter is not None:
-            self._filter.leave()
-        try:
-            is_single_threaded = session.is_single_threaded()
-        except BaseException:
-            # The program's own threads are those that `threading` knows.
-            self._filter = _ForkIsFine(warnings.filters) if threading.active_count() == 1 else None
-            raise
-        if is_single_threaded:
-            self._filter = _ForkIsFine(warnings.filters)
-
     def _forked(self) -> None:
-        if self._filter is not None:
-            self._filter.leave()
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
         self._marks.forked()
 
-    def _may_end_by_signal(self) -> None:
-        if not self._observes_ends:
-            from .hooks.process.exit_hook import before_own_signals
+    def _may_end_by_signal(self) -> Callable[[], None] | None:
+        if self._observes_ends:
+            return None
+        from .hooks.process.exit_hook import before_own_signals
 
-            self._observes_ends = True
-            before_own_signals(lambda: self._leave("", ()))
+        self._observes_ends = True
+        return before_own_signals(lambda: self._leave("", ()))
 
     def _leave(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if (session := self._session) is not None:

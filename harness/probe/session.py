@@ -23,7 +23,6 @@ from .loop.loops import Loops
 from .tasks.census import Census
 from .tasks.losses import TaskLosses
 from .tasks.shutdown import ShutdownWatch
-from .threads import other_threads
 
 if TYPE_CHECKING:
     from ..record.event import Event
@@ -166,10 +165,6 @@ class ProbeSession:
         self._guarded("loops", self.loops.abandon)
         self._each(reversed(self._features), lambda feature: feature.abandon())
         self._writer.abandon()
-
-    def is_single_threaded(self) -> bool:
-        """Whether the process would have one thread without the probe's."""
-        return other_threads.total() - other_threads.own() == 1
 
     def _open(self, name: str, module: str) -> None:
         feature: Feature = import_module(f"{ROOT}.{module}").create(self)

@@ -11,12 +11,19 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 import _thread
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 # What the kernel sends to the thread itself: a blocked one ends the process without its handler.
 _FAULTS = {getattr(_signal, f"SIG{name}", 0) for name in ("SEGV", "BUS", "FPE", "ILL", "TRAP", "SYS")}
-_alive: set[tuple[int, int]] = set()
+# The process and the native id of each thread, by a number of ours; 0 until it runs. A child after `fork`
+# inherits the entries, but not the threads. Read before a fork, without a call of a function of this module.
+running: dict[int, tuple[int, int]] = {}
+# Those that have ended: the kernel still counts a thread for a moment after its last instruction.
+ended: deque[tuple[int, int]] = deque(maxlen=32)
+_numbers = count()
 _idents: set[tuple[int, int]] = set()  # by the ids of process and thread
 
 
@@ -28,9 +35,14 @@ class Background:
         self._takes_signals = runs_program
         self._running = _thread.allocate_lock()
         self._running.acquire()
-        # Not added by the thread, which on a busy machine may start only after a fork that calls `alive`.
-        _alive.add((os.getpid(), id(self)))
-        _thread.start_new_thread(self._run, (work,))
+        self._number = next(_numbers)
+        # Not added by the thread, which on a busy machine may start only after a fork that counts it.
+        running[self._number] = (os.getpid(), 0)
+        try:
+            _thread.start_new_thread(self._run, (work,))
+        except BaseException:
+            del running[self._number]
+            raise
 
     def join(self, *, timeout_s: float = -1) -> bool:
         """Wait for the end of the work, by default without limit; false after *timeout_s* seconds."""
@@ -42,6 +54,7 @@ class Background:
     def _run(self, work: Callable[[], object]) -> None:
         here = (os.getpid(), _thread.get_ident())
         _idents.add(here)
+        running[self._number] = native = (os.getpid(), _thread.get_native_id())
         try:
             if not self._takes_signals:
                 with suppress(AttributeError, OSError, ValueError):  # the system has no such mask
@@ -50,7 +63,8 @@ class Background:
                 work()
         finally:
             _idents.discard(here)
-            _alive.discard((os.getpid(), id(self)))
+            ended.append(native)
+            running.pop(self._number, None)
             self._running.release()
 
 
@@ -61,5 +75,4 @@ def is_here() -> bool:
 
 def alive() -> int:
     """The number of hidden threads of this process."""
-    # A child after `fork` inherits the entries, but not the threads.
-    return sum(pid == os.getpid() for pid, _ in tuple(_alive))
+    return sum(pid == os.getpid() for pid, _ in tuple(running.values()))

@@ -12,6 +12,7 @@ import pytest
 
 from harness.record.event import ProbeFailed
 from harness.record.probe_config import ConsoleConfig
+from tests.support.pythons import needs_python
 from tests.support.watched import Asked, watched
 
 ALL: Asked = {"calls": True, "origins": True, "cprofile": True, "sample_hz": 100, "waits": 1.0}
@@ -124,3 +125,38 @@ def test_nothing_answers_for_a_parent_that_is_gone(tmp_path: Path) -> None:
     seen = watched(program, tmp_path, control=str(tmp_path / "control"))
 
     assert seen.said == {"open": "", "new": "refused"}
+
+
+FORKS = """
+    import asyncio, json, os, threading, warnings
+
+    def fork():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            filters = len(warnings.filters)
+            if (pid := os.fork()) == 0:
+                os._exit(len(warnings.filters) - filters)
+            left = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), len(warnings.filters) - filters
+        return [len(caught), *left]
+
+    async def main():
+        await asyncio.sleep(0.01)
+        alone, end = fork(), threading.Event()
+        thread = threading.Thread(target=end.wait)
+        thread.start()
+        beside = fork()
+        end.set()
+        thread.join()
+        print(json.dumps([alone, beside]))
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_a_fork_warns_of_the_programs_threads_and_not_of_the_probes(version: str, tmp_path: Path) -> None:
+    """As Python does since 3.12 without the probe; neither process keeps the filter that hides a warning."""
+    done = watched(dedent(FORKS), tmp_path, python=needs_python(version), **ALL)
+
+    assert done.said == [[0, 0, 0], [1, 0, 0]]
+    assert done.of(ProbeFailed) == []

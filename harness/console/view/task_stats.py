@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ...probe.hooks.process.process_hook import around_fork
+from ...probe.hooks.process.fork_hook import in_forked_child
 from ...probe.hooks.state import loop_state
 from ...probe.hooks.step_timer import StepTimer
 from ...probe.tasks import identity
@@ -238,7 +238,7 @@ class TaskStats:
 
 
 STEPS = TaskStats()
-around_fork(in_child=STEPS.abandon)
+in_forked_child(STEPS.abandon)
 
 
 def is_counted(loop: AbstractEventLoop) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ...record.run import RunFolder
 from ..hooks import hook, loop_hook
-from ..hooks.process.process_hook import around_fork
+from ..hooks.process.fork_hook import in_forked_child
 from ..hooks.state import loop_state
 from .loops import Loops, OnError, Write
 
@@ -84,4 +84,4 @@ def _abandon_all() -> None:
         _open.pop().abandon()
 
 
-around_fork(in_child=_abandon_all)
+in_forked_child(_abandon_all)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import signal
 
+from ..hooks.process.process_hook import call_at_exit
+
 
 class IntervalTimer:
     """A timer, not started yet.
@@ -37,6 +39,9 @@ class IntervalTimer:
         if create(self._CLOCK_MONOTONIC, event, ctypes.byref(timer)):
             raise OSError(ctypes.get_errno(), "timer_create failed")
         self._timer = timer
+        # At its end Python gives every signal its default action, by which a tick would end the process. An
+        # error may keep the sampler from deleting the timer itself.
+        self._stay_past_exit = call_at_exit(self._delete, timer)
         # An `itimerspec`: the interval and the time to the first tick, each in seconds and nanoseconds.
         self._spec = (ctypes.c_long * 4)()
 
@@ -54,7 +59,12 @@ class IntervalTimer:
 
     def close(self) -> None:
         """Delete the timer."""
+        self._stay_past_exit()
         self._delete(self._timer)
+
+    def abandon(self) -> None:
+        """Forget the timer in a child after `fork`, which has none."""
+        self._stay_past_exit()
 
 
 def free_signal() -> int:

@@ -125,7 +125,8 @@ class Sampler(Feature):
     def abandon(self) -> None:
         # A child after `fork` inherits the signal's handler, but no timer and no thread.
         if self._signal_sampler is not None:
-            self._signal_sampler.abandon()
+            self._signal_sampler.release()
+            self._signal_sampler.timer.abandon()
             self._signal_sampler = None
         self._thread_sampler.close()
 
@@ -151,7 +152,7 @@ class _SignalSampler:
         self._hook.when_undone(self.close)
         self._is_closed = False
         self._number = free_signal()
-        self._timer = IntervalTimer(self._number, threading.get_native_id())
+        self.timer = IntervalTimer(self._number, threading.get_native_id())
         signal.signal(self._number, self._tick)
         # The system restarts interrupted system calls of libraries where it can; Python restarts its own.
         signal.siginterrupt(self._number, False)
@@ -177,7 +178,7 @@ class _SignalSampler:
 
     def stop(self) -> None:
         """Stop sampling."""
-        self._timer.stop()
+        self.timer.stop()
         if self.turns is not None:
             self.turns.on_wait = self.turns.on_wake = None
         self.turns = None
@@ -192,10 +193,10 @@ class _SignalSampler:
             signal.signal(self._number, signal.SIG_IGN)
             self.stop()
         finally:
-            self._timer.close()
-        self.abandon()
+            self.timer.close()
+        self.release()
 
-    def abandon(self) -> None:
+    def release(self) -> None:
         """Release the signal."""
         # Ignoring a signal discards one that is pending, which would end the process otherwise.
         signal.signal(self._number, signal.SIG_IGN)
@@ -208,12 +209,12 @@ class _SignalSampler:
 
     def _schedule(self, now_s: float, due_s: float) -> None:
         self._due_s = due_s
-        self._timer.start(max(1, int((due_s - now_s) * 1e9)), int(self._every_s * 1e9))
+        self.timer.start(max(1, int((due_s - now_s) * 1e9)), int(self._every_s * 1e9))
 
     def _about_to_wait(self, now_s: float) -> None:
         """Called in the loop's `select`, before it waits: stop the ticks until it wakes up."""
         self._waits_since_s = now_s
-        self._timer.stop()
+        self.timer.stop()
         if self.turns is not None:
             self.turns.on_wake = self._awake
 
@@ -247,7 +248,7 @@ class _SignalSampler:
             return
         turn_s = turns.running_since_s()
         if not turn_s:
-            self._timer.stop()
+            self.timer.stop()
             # Then this tick's signal itself wakes the loop. The turn that begins with it gets no samples.
             self._is_own_wake = _wakes(turns.loop)
             self._waits_since_s = 0.0  # a wait that a tick interrupts counts as long
@@ -298,7 +299,7 @@ class _SignalSampler:
             self._is_thinned = True
             left_out_s = (now_s - turn_s) * THINNED // self._every_s * self._every_s
             in_s = self._due_s - now_s + left_out_s
-            self._timer.start(max(1, int(in_s * 1e9)), int(self._every_s * 1e9))
+            self.timer.start(max(1, int(in_s * 1e9)), int(self._every_s * 1e9))
 
 
 def _wakes(loop: AbstractEventLoop | None) -> bool:

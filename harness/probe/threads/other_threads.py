@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from ...record import hidden_thread
 from ...record.observation import Frame, OtherThread
 from ..hooks.state.thread_state import known_threads
 from . import usage
@@ -19,16 +17,6 @@ from .stack import stack_of
 OWN = "harness-"
 # Sampling a thread reads two small files of /proc.
 MOST_THREADS = 64
-
-
-def total() -> int:
-    """The number of threads of this process, from the kernel, as Python counts them before a fork."""
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
-
-
-def own() -> int:
-    """The number of the probe's own threads."""
-    return hidden_thread.alive() + sum(str(thread.name).startswith(OWN) for _, thread in known_threads())
 
 
 def frames() -> dict[int, FrameType]:

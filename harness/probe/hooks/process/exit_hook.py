@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _HARMLESS = ("SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH")
 
 
-def before_own_signals(leave: Callable[[], object]) -> None:
-    """Call *leave* before each call that ends this process by a signal, from now on.
+def before_own_signals(leave: Callable[[], object]) -> Callable[[], None]:
+    """Call *leave* before each call that ends this process by a signal, from now on; returns its undoing.
 
     Not earlier than needed: a handler that such a call runs finds a frame of the probe on the stack.
     """
@@ -60,6 +60,7 @@ def before_own_signals(leave: Callable[[], object]) -> None:
     modules = (_signal, *filter(None, [sys.modules.get("signal")]))
     _observe(hook, modules, "raise_signal", before_raise)
     _observe(hook, modules, "pthread_kill", before_raise)
+    return hook.undo
 
 
 def before_joining(call: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Calls the probe when the program forks, ends, or calls a function of `os` that changes its process."""
+"""Calls the probe when the program ends, or calls a function of `os` that changes its process."""
 
 from __future__ import annotations
 
@@ -37,28 +37,13 @@ def at_exit(close: Callable[[], object]) -> Callable[[], None]:
     return hook.undo
 
 
-def around_fork(*, before: Callable[[], object] | None = None, in_child: Callable[[], object]) -> None:
-    """Call *before* before each fork, and *in_child* after it in the child; for good."""
-    # Called again after an error, unlike other hooks: a child must release its parent's parts, and a fork
-    # that is not prepared may warn of the probe's threads.
-    child = _always(Hook("forked child"), in_child)
-    if before is None:
-        os.register_at_fork(after_in_child=child)
-    else:
-        os.register_at_fork(before=_always(Hook("fork"), before), after_in_child=child)
+def call_at_exit(function: Callable[..., object], *args: object) -> Callable[[], None]:
+    """Have Python's exit handlers call a function in C, whatever fails in the probe; returns the undoing.
 
-
-def _always(hook: Hook, step: Callable[[], object]) -> Callable[[], None]:
-    caught = hook.caught
-
-    def called() -> None:
-        try:
-            step()
-        except BaseException as exc:
-            if not caught(exc):
-                raise
-
-    return called
+    Two functions that are equal must not be used at once.
+    """
+    atexit.register(function, *args)
+    return lambda: atexit.unregister(function)
 
 
 def _replace(hook: Hook, name: str, own: Callable[..., object], observe: Before) -> None:

@@ -40,15 +40,20 @@ def is_main_interpreter() -> bool:
 class _ObservedHandler:
     """A handler of the program, and a function that is called before it."""
 
-    __slots__ = ("notify", "own")
+    __slots__ = ("caught", "notify", "own")
 
-    def __init__(self, own: Handler, notify: Handler) -> None:
+    def __init__(self, own: Handler, notify: Handler, caught: Callable[[BaseException], bool]) -> None:
         self.own = own
         self.notify = notify
+        self.caught = caught
 
     def __call__(self, number: int, frame: FrameType | None) -> object:
-        # The signal may have interrupted the probe: the program is told which of its own frames called it.
-        frame = self.notify(number, frame) or frame  # type: ignore[assignment]
+        try:
+            # It may have interrupted the probe: the program is told which of its own frames called it.
+            frame = self.notify(number, frame) or frame  # type: ignore[assignment]
+        except BaseException as exc:
+            if not self.caught(exc):
+                raise
         try:
             return self.own(number, frame)
         except BaseException as exc:
@@ -56,17 +61,22 @@ class _ObservedHandler:
             raise
 
 
-def install(notify: Handler, on_default: Callable[[], object]) -> None:
+def install(notify: Handler, on_default: Callable[[], Callable[[], object] | None]) -> None:
     """Call *notify* before each call of a handler for one of `ENDING` from now on; an error undoes this.
 
-    *on_default* is called when the program gives such a signal its default action, which ends the process.
+    *on_default* is called when the program gives such a signal its default action, which ends the process. It
+    may return what undoes it: without this hook, a handler is told frames of the probe.
     """
     hook = Hook("signals")
     leave_out(hook.name, reason := why_no_signal_hook(_signal))
     if reason or not hook.is_on:
         return
     set_own, get_own = _signal.signal, _signal.getsignal
-    on_default = hook.guarded(on_default)
+
+    @hook.guarded
+    def defaulted() -> None:
+        if (undoing := on_default()) is not None:
+            hook.when_undone(undoing)
 
     @hook.guarded
     def notify_of(number: int, frame: FrameType | None) -> FrameType | None:
@@ -78,7 +88,7 @@ def install(notify: Handler, on_default: Callable[[], object]) -> None:
 
     def signal(signalnum: int, handler: object, /) -> object:
         if signalnum in ending and isinstance(handler, int) and handler == default:
-            on_default()
+            defaulted()
         try:
             ours = observed(signalnum, handler)
             before = set_own(signalnum, handler if ours is None else ours)
@@ -99,7 +109,7 @@ def install(notify: Handler, on_default: Callable[[], object]) -> None:
         # Python's own handler for SIGINT only raises KeyboardInterrupt.
         if number not in ENDING or not callable(handler) or handler is _signal.default_int_handler:
             return handler
-        return _ObservedHandler(handler, notify_of)
+        return _ObservedHandler(handler, notify_of, hook.caught)
 
     def take_back() -> None:
         try:

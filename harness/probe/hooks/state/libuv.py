@@ -2,14 +2,18 @@
 
 libuv counts its turns and, if asked to, measures how long it has waited for events; Node.js reports its loops
 by the same figures (`uv_metrics_info`, `uv_metrics_idle_time`). uvloop contains libuv, exports its functions
-and hands out the loop's address (`libuv_get_loop_t_ptr`). Each call takes nanoseconds and keeps the GIL, so
-that the loop cannot be closed meanwhile.
+and hands out the loop's address (`libuv_get_loop_t_ptr`). Each reading is one call into C that takes
+nanoseconds and keeps the GIL, so that the loop cannot be closed meanwhile. What libuv has freed is not read,
+even if the end of the loop was missed.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from asyncio import AbstractEventLoop
+from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple, Self
 
 # uv_loop_option
@@ -26,7 +30,7 @@ class LibuvReading(NamedTuple):
 
 
 class LibuvLoop:
-    """The metrics of one loop, valid until it is closed."""
+    """The metrics of one loop. Of one that has been closed, they are those that were read last."""
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Self | None:
@@ -49,30 +53,42 @@ class LibuvLoop:
         library = ctypes.PyDLL(module.__file__)
         address_of = ctypes.pythonapi["PyCapsule_GetPointer"]
         address_of.argtypes, address_of.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
-        self._loop = ctypes.c_void_p(address_of(module.libuv_get_loop_t_ptr(loop), None))
+        at = ctypes.c_void_p(address_of(module.libuv_get_loop_t_ptr(loop), None))
         # `uv_metrics_t`: the turns, the events, the events that did not wait; and room for more.
         self._info = (ctypes.c_uint64 * 32)()
-        self._read_info = library["uv_metrics_info"]
-        self._idle_time, self._now = library["uv_metrics_idle_time"], library["uv_now"]
-        self._idle_time.restype = self._now.restype = ctypes.c_uint64
-        self._timeout = library["uv_backend_timeout"]
-        self.descriptor: int = library["uv_backend_fd"](self._loop)
-        if library["uv_loop_configure"](self._loop, _MEASURE_IDLE_TIME):
+        idle_time, now = library["uv_metrics_idle_time"], library["uv_now"]
+        idle_time.restype = now.restype = ctypes.c_uint64
+        self.descriptor: int = library["uv_backend_fd"](at)
+        if library["uv_loop_configure"](at, _MEASURE_IDLE_TIME):
             raise OSError("libuv does not measure the idle time here")
+        # These keep the loop, so that its memory remains, and begin with the question whether it is closed.
+        is_closed, idle = partial(module.Loop.is_closed, loop), partial(idle_time, at)
+        time = partial(now, at)
+        self._reading = (is_closed, idle, partial(library["uv_metrics_info"], at, self._info), time, idle)
+        self._waking = (is_closed, time, partial(library["uv_backend_timeout"], at))
+        self._last = LibuvReading(0, 0, is_waiting=True, now_ns=0)
 
     def read(self) -> LibuvReading:
         """The state now."""
-        before_ns = self._idle_time(self._loop)
-        self._read_info(self._loop, self._info)
-        now_ns = self._now(self._loop) * 1_000_000
+        if not (values := _call_all(self._reading)):
+            return self._last._replace(is_waiting=True)
+        before_ns, _, now_ms, idle_ns = values
         # While it waits, the idle time grows between the two calls.
-        idle_ns = self._idle_time(self._loop)
-        return LibuvReading(self._info[0], idle_ns, idle_ns > before_ns, now_ns)
+        self._last = LibuvReading(self._info[0], idle_ns, idle_ns > before_ns, now_ms * 1_000_000)
+        return self._last
 
     def due_ns(self) -> int:
         """When a waiting loop will wake up by itself; 0 for never or unknown.
 
         It is unknown if another thread has given the loop something to do and has not woken it up.
         """
-        after_ms = self._timeout(self._loop)
-        return (self._now(self._loop) + after_ms) * 1_000_000 if after_ms > 0 else 0
+        now_ms, after_ms = _call_all(self._waking) or (0, 0)
+        return (now_ms + after_ms) * 1_000_000 if after_ms > 0 else 0
+
+
+def _call_all(steps: tuple[Any, ...]) -> list[int]:
+    """The results of all but the first; none if that returns true.
+
+    By one call into C: between two in Python, another thread could get the GIL and close the loop.
+    """
+    return list(takewhile(partial(operator.is_not, True), map(operator.call, steps)))[1:]

@@ -112,12 +112,16 @@ def futures_in(callback: object) -> list[Future[Any]]:
 def unstarted_task(loop: BaseEventLoop) -> Task[None]:
     """A task of a loop that never runs, to measure with; nothing reports that it was left pending."""
     work = _nothing()
-    # With a name: asyncio counts the tasks that it names itself.
-    task: Any = Task(work, loop=loop, name="harness")
-    # Running its step would fail: since Python 3.14, only in a loop that runs.
-    loop._ready.clear()  # type: ignore[attr-defined]
-    task._log_destroy_pending = False
-    work.close()
+    # What is half made when an error ends this reports itself, too.
+    loop.set_exception_handler(lambda *_: None)
+    try:
+        # With a name: asyncio counts the tasks that it names itself.
+        task: Any = Task(work, loop=loop, name="harness")
+        task._log_destroy_pending = False
+    finally:
+        # Running its step would fail: since Python 3.14, only in a loop that runs.
+        loop._ready.clear()  # type: ignore[attr-defined]
+        work.close()
     return task  # type: ignore[no-any-return]
 
 
