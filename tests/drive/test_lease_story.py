@@ -11,8 +11,12 @@ from tests.support.commanded import harness
 pytestmark = pytest.mark.slow
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-# A crowded machine is late by itself: that is not the subject here.
-PATIENT = ("--set", "load.max_late_ms=20000", "--set", "load.duration_s=5")
+# A crowded machine is late by itself: that is not the subject here. A service that is full takes no message,
+# not even again, so it has room for all of them.
+PATIENT = (
+    *("--set", "load.max_late_ms=20000", "--set", "load.duration_s=5"),
+    *("--set", "target.settings.concurrency=500"),
+)
 # There a loop that does not run for two thirds of a lease loses it as well, so the control has a longer one.
 LONGER = (
     *("--set", "target.settings.lease_s=3", "--set", "faults.stuck-sdk.block_ms=4500"),
