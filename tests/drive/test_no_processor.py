@@ -80,7 +80,7 @@ asyncio.run(main())
 @pytest.fixture
 def tight_group() -> Iterator[Path]:
     """A cgroup of its own that may use 15 ms of every 100, as the kernel of this machine offers it."""
-    name = f"harness-test-{os.getpid()}"
+    name = f"harness:test-{os.getpid()}"  # container runtimes use colons, too
     version_1, version_2 = Path("/sys/fs/cgroup/cpu", name), Path("/sys/fs/cgroup", name)
     group = version_1 if version_1.parent.exists() else version_2
     try:

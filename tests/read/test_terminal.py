@@ -138,3 +138,12 @@ def test_a_label_stands_beside_all_lines_of_its_text() -> None:
     told = [line.plain for line in lines(LabelledLine("hint", Text("Use a thread instead.")), 22)]
 
     assert told == ["     hint  Use a", "           thread", "           instead."]
+
+
+def test_a_comparison_stands_apart(document: Report) -> None:
+    """A blank line is before it, and only where a run is compared."""
+    alone, compared = shown(replace(document, difference=None), 120), shown(document, 120)
+    at = next(number for number, line in enumerate(compared) if line.lstrip().startswith("against "))
+
+    assert compared[at - 1] == ""
+    assert compared.count("") == alone.count("") + 1

@@ -189,6 +189,20 @@ def test_the_number_of_different_samples_of_one_block_is_bounded(monkeypatch: py
     assert sum(sample.count for sample in turn.samples) > 12
 
 
+def test_equal_samples_of_one_block_are_one() -> None:
+    """With their number and the times of the first and the last."""
+
+    async def main() -> None:
+        await asyncio.sleep(0.02)
+        time.sleep(0.5)
+
+    turn = longest_turn(main())
+    most = max(turn.samples, key=lambda sample: sample.count)
+    assert len(turn.samples) <= 3  # the first and the last may be of other lines
+    assert most.count > 10
+    assert most.last_ns - most.first_ns > 100 * MS
+
+
 def test_a_long_block_is_sampled_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of what an even rate would take, and an hour has a bounded number."""
     monkeypatch.setattr(watchdog, "CADENCE", Cadence(every_ns=MS, dense_ns=40 * MS, thinning=2))

@@ -280,6 +280,20 @@ def test_why_there_was_no_processor_is_told(
     assert made.only_block().leaf == why
 
 
+@pytest.mark.parametrize(("grown_ms", "is_throttled"), [(400, True), (10, False)])
+@pytest.mark.parametrize("samples_s", [(3.5, 3.9), (4.4, 4.8)])
+def test_without_a_sample_on_one_side_throttling_went_on_as_fast(
+    made: Recording, samples_s: tuple[float, float], grown_ms: int, is_throttled: bool
+) -> None:
+    """At the start and the end of a program: 400 ms in 400 are all of the turn, 10 ms are 8 of it."""
+    made.blocked(4.0, 300, woke_ns=made.at(4.299), woke_queued_ns=0, whole_queued_ns=0)
+    for number, at_s in enumerate(samples_s):
+        sample = LoopSampled(made.at(at_s), 4242, 0, 1, 1, 1, 0)
+        made.write("runner", replace(sample, throttled_ns=(10_000 + grown_ms * number) * MS))
+
+    assert (made.only_block().leaf == "throttled by its cgroup") is is_throttled
+
+
 @pytest.mark.parametrize(("held_ms", "cause"), [(60, "gc"), (300, "cpu")])
 def test_a_collection_does_not_excuse_code_that_is_late_without_it(
     made: Recording, look: Look, held_ms: int, cause: str

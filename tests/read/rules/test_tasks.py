@@ -97,6 +97,15 @@ def test_clusters_that_are_no_leak(record: Record, counts: Sequence[int], more: 
     assert made.document().loop.tasks.leaked == 0
 
 
+@pytest.mark.parametrize(("growing", "is_leak"), [([10, 40, 80, 100], True), ([10, 80, 100, 100], False)])
+def test_a_leak_grows_for_a_tenth_of_the_cpu_time(record: Record, growing: list[int], is_leak: bool) -> None:
+    """From a tenth to below nine tenths of its size: 2 s of 20 are enough, 1 s is not."""
+    made = record()
+    censuses(made, [0] * 8 + growing + [100] * 9)
+
+    assert bool(said(made)) is is_leak
+
+
 @pytest.mark.parametrize(
     ("each", "others", "python", "told"),
     [
