@@ -133,7 +133,9 @@ async def test_completions_are_neither_lost_nor_doubled(database: Path, events: 
                 now_s = time.time()
                 settle(connection, waiting, at_s=now_s)
                 settled_s.update((int(message_id.split("-")[0]), now_s) for message_id in waiting)
+        owners.update(thread.name for thread in threading.enumerate() if thread.name.startswith("sqlite"))
 
+    owners: set[str] = set()
     asked = order(database, events, rate_per_s=400, duration_s=1)
     record = await carry_out(asked, events, service=service)
     completed = of_kind(record, Completed)
@@ -144,6 +146,7 @@ async def test_completions_are_neither_lost_nor_doubled(database: Path, events: 
     assert all(c.ok for c in completed)
     assert all(abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) < 0.01 for c in completed)
     assert [over.offered for over in of_kind(record, LoadEnded)] == [400]
+    assert owners == {"sqlite_0"}  # a transaction of one thread is never read by another
 
 
 def test_a_driver_that_was_stopped_sent_late(database: Path, events: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from harness.read.figures.loop import lag_ns
+from harness.read.figures.loop import lag_ns, sentence
 from harness.record import page
 from harness.record.event import ProbeFailed
 from tests.read.conftest import Record
@@ -68,3 +69,15 @@ def test_the_turn_in_which_a_process_was_killed_counts(record: Record) -> None:
 
 def _last_word(at_ns: int) -> ProbeFailed:
     return ProbeFailed(at_ns, "test", "its last word")
+
+
+def test_the_sentence_has_the_longest_turn_where_it_is_known(record: Record) -> None:
+    """Beside busy time, turns and lag; without any loop there is nothing to tell of it."""
+    made = record()
+    made.loop(turns_ms=[1.0] * 100 + [300.0], ran_s=10.0)
+    made.ended()
+    figures = made.document().loop
+    unknown = replace(figures, lag_ms=replace(figures.lag_ms, max=None))
+
+    assert sentence(figures) == ("busy 4.0 % in 101 turns; lag p50 0 ms, p99 200 ms, longest turn 300 ms")
+    assert "longest" not in sentence(unknown)
