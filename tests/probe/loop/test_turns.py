@@ -60,6 +60,35 @@ def test_every_turn_is_counted(tmp_path: Path) -> None:
     assert turns(tmp_path, 1_010) - turns(tmp_path, 10) == 1_000
 
 
+KILLED = """
+    import asyncio, os, signal
+
+    async def main():
+        end = asyncio.get_running_loop().time() + 1.5
+        count = 0
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.001)
+            count += 1
+        print(count, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(main())
+"""
+
+
+def test_a_killed_process_loses_only_the_latest_counts(tmp_path: Path) -> None:
+    """Those of the last 100 ms; the page has all the others, also of the shortest turns."""
+    seen = watched(KILLED, tmp_path)
+    [counted] = [page.read(path) for path in seen.folder.loops.iterdir()]
+
+    assert counted is not None
+    # A sleep is two turns: one wakes its future, the next the task.
+    known = 2 * int(seen.stdout)
+    # No more than 200 fit into 100 ms; and some time passes until the loop next gives a sign of life.
+    assert known - 450 <= counted.turns <= known + 20
+    assert known > 600
+
+
 @pytest.mark.parametrize("files", [1, 40, 300])
 def test_all_files_that_are_ready_are_told_in_one_turn(files: int, tmp_path: Path) -> None:
     """As many files as there may be: the turn that finds them ready runs the callbacks of all of them.
