@@ -203,6 +203,8 @@ class Interception:
         # Bound here: at the end of the interpreter, modules lose their globals.
         inside, ident_here, clock = self._inside, get_ident, monotonic_ns
         caught, report = self._hook.caught, self._report
+        # Even the built-in names are gone when the last files are flushed, by `FileIO.write`.
+        any_error = BaseException
 
         @functools.wraps(own)
         def replacement(*args: Any, **kwargs: Any) -> Any:
@@ -212,20 +214,20 @@ class Interception:
                 if not inside.get(ident, True) and (may_wait is None or may_wait(args)):
                     inside[ident] = True
                     began_ns = clock()
-            except BaseException as exc:
+            except any_error as exc:
                 if not caught(exc):
                     raise
             # Outside of any handler: what the call raises must not have the probe's error as its context.
             try:
                 return own(*args, **kwargs)
-            except BaseException as exc:
+            except any_error as exc:
                 exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
                 raise
             finally:
                 if began_ns:
                     try:
                         report(call, argument, args, kwargs, began_ns, ident)
-                    except BaseException as exc:
+                    except any_error as exc:
                         if not caught(exc):
                             raise
 

@@ -87,10 +87,17 @@ class Hook:
 
         return observed
 
-    def caught(self, exc: BaseException) -> bool:
+    def caught(
+        self,
+        exc: BaseException,
+        *,
+        _passed_on: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit),
+        _any: type[BaseException] = BaseException,
+    ) -> bool:
         """Undo the hook after *exc*; false if that is the program's own, to be raised again.
 
-        Usable when the stack or the memory is exhausted, and while the interpreter takes its modules apart.
+        Usable when the stack or the memory is exhausted, and while the interpreter takes its modules apart:
+        the further parameters keep what would be gone then.
         """
         try:
             if is_the_programs(exc):
@@ -100,9 +107,9 @@ class Hook:
             if not isinstance(exc, RecursionError) or self._recursions >= MOST_RECURSIONS:
                 self.undo()
             _troubles.failed(self.name, exc)
-        except (KeyboardInterrupt, SystemExit):
+        except _passed_on:
             raise
-        except BaseException:  # noqa: S110  # nothing more can be done
+        except _any:  # nothing more can be done
             pass
         return True
 
@@ -160,13 +167,6 @@ def hide_frames(exc: BaseException) -> None:
     for before, after in zip(steps, [*steps[1:], None], strict=True):
         before.tb_next = after
     exc.__traceback__ = steps[0] if steps else None
-
-
-def outside_the_probe(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame from *frame* outwards that is not the probe's."""
-    while frame is not None and _is_ours(frame):
-        frame = frame.f_back
-    return frame
 
 
 def _is_ours(frame: FrameType) -> bool:

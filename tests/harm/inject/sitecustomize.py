@@ -91,8 +91,11 @@ class _Sabotage(ast.NodeTransformer):
         index = _first_statement(place)
         if index < len(place) and isinstance(place[index], ast.Try) and _is_guarded(place[index]):
             place, index, in_try = place[index].body, 0, True
+        elif index < len(place) and isinstance(place[index], ast.Try) and _passes_on(place[index]):
+            return node  # it begins with the program's own call
         key = self._names[0] + ":" + ".".join([*self._names[1:], node.name])
-        call = ast.parse(f"_harm({key!r}, {in_try})").body[0]
+        # At the end of the interpreter, modules lose their globals.
+        call = ast.parse(f"_harm is None or _harm({key!r}, {in_try})").body[0]
         place.insert(index, call)
         return node
 
@@ -106,6 +109,13 @@ class _Sabotage(ast.NodeTransformer):
 def _is_guarded(node):
     """Whether the ``try`` asks the hook what to do with an error."""
     return any("caught(" in ast.unparse(handler) for handler in node.handlers)
+
+
+def _passes_on(node):
+    """Whether the ``try`` only cuts the probe's frames off what the program's call has raised."""
+    return bool(node.handlers) and all(
+        isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None for handler in node.handlers
+    )
 
 
 def _first_statement(body):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 
 from ..builtin_shim import BuiltinShim
-from ..hook import Hook, leave_out, outside_the_probe
+from ..hook import Hook, leave_out
 from ..replacement import Replacement
 from ..runtime import why_no_signal_hook
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Sent by service managers, container runtimes and terminals. Other signals have no fixed meaning.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
+# The names of the modules of the harness, or of its private copy inside a target, begin so.
+_OURS = f"{__name__.partition('.')[0]}."
 
 
 def is_main_interpreter() -> bool:
@@ -49,13 +51,17 @@ class _ObservedHandler:
 
     def __call__(self, number: int, frame: FrameType | None) -> object:
         try:
-            # It may have interrupted the probe: the program is told which of its own frames called it.
-            frame = self.notify(number, frame) or frame  # type: ignore[assignment]
+            self.notify(number, frame)
         except BaseException as exc:
             if not self.caught(exc):
                 raise
+        # It may have interrupted the probe: the program is told which of its own frames called it, also after
+        # an error, so no function of the probe is called for that.
+        outside = frame
+        while outside is not None and str(outside.f_globals.get("__name__")).startswith(_OURS):
+            outside = outside.f_back
         try:
-            return self.own(number, frame)
+            return self.own(number, outside or frame)
         except BaseException as exc:
             exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
             raise
@@ -78,11 +84,7 @@ def install(notify: Handler, on_default: Callable[[], Callable[[], object] | Non
         if (undoing := on_default()) is not None:
             hook.when_undone(undoing)
 
-    @hook.guarded
-    def notify_of(number: int, frame: FrameType | None) -> FrameType | None:
-        notify(number, frame)
-        return outside_the_probe(frame)
-
+    notify = hook.guarded(notify)
     ending, default = ENDING, _signal.SIG_DFL
     kind = _ObservedHandler  # at the end of the interpreter, modules lose their globals
 
@@ -109,7 +111,7 @@ def install(notify: Handler, on_default: Callable[[], Callable[[], object] | Non
         # Python's own handler for SIGINT only raises KeyboardInterrupt.
         if number not in ENDING or not callable(handler) or handler is _signal.default_int_handler:
             return handler
-        return _ObservedHandler(handler, notify_of, hook.caught)
+        return _ObservedHandler(handler, notify, hook.caught)
 
     def take_back() -> None:
         try:
