@@ -203,11 +203,18 @@ def test_every_position_and_jump_of_the_standard_library_is_kept() -> None:
         at = next(n for n in range(1, len(before)) if code.co_code[n * 2 - 2] == dis.opmap["RESUME"])
         assert after[:at] + after[at + added :] == before, code
         assert _moved(_labels(code), at, added) == _labels(changed)
+        assert [_moved(handled, at, added) for handled in _handlers(code)] == _handlers(changed)
 
 
 def _labels(code: CodeType) -> list[int]:
     """The offsets that jumps lead to."""
     return sorted(each.offset for each in dis.get_instructions(code) if each.is_jump_target)
+
+
+def _handlers(code: CodeType) -> list[list[int]]:
+    """For each range of code with a handler: where it begins and ends, and where the handler is."""
+    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # `dis` itself shows it as text only
+    return [sorted((entry.start, entry.end, entry.target)) for entry in table]
 
 
 def _moved(offsets: list[int], at: int, added: int) -> list[int]:
