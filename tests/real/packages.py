@@ -1,4 +1,4 @@
-"""What the tests of this folder install, and in which versions: one line a package.
+"""What the tests of this folder install, and in which versions: servers, and what the driver asks them with.
 
 A range ends before the next version that may change how the program starts or what it prints; what a package
 needs itself is its own affair.
@@ -6,8 +6,7 @@ needs itself is its own affair.
 
 from __future__ import annotations
 
-# The servers of `programs/`, and what the driver asks them with.
-SERVERS = (
+PACKAGES = (
     "aiohttp>=3.11,<4",
     "aiosmtpd>=1.4,<2",
     "arq>=0.26,<1",
@@ -30,19 +29,4 @@ SERVERS = (
     "uvicorn-worker>=0.3,<1",
     "uvloop>=0.21,<1",
     "websockets>=14,<18",
-)
-
-# The frameworks in whose handlers faults are planted.
-FRAMEWORKS = (
-    "aiohttp>=3.11,<4",
-    "daphne>=4.1,<5",
-    "django>=5.1,<6",
-    "fastapi[standard]>=0.115,<1",
-    "gunicorn>=23,<28",
-    "hypercorn>=0.17,<1",
-    "litestar[standard]>=2.12,<3",
-    "quart>=0.19,<1",
-    "sanic>=24.12,<27",
-    "uvicorn>=0.32,<1",
-    "uvicorn-worker>=0.3,<1",
 )

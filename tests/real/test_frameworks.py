@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.real.conftest import Environment
-from tests.real.packages import FRAMEWORKS
 from tests.support.commanded import harness, scenario
 from tests.support.port import free_port
 
@@ -155,9 +153,8 @@ def asked(tmp_path: Path, programs: Path, command: str, place: str) -> Path:
 
 
 @pytest.mark.parametrize("served", SERVED.values(), ids=SERVED)
-def test_a_handler_of_a_framework_is_hit(served: Served, tmp_path: Path, environment: Environment) -> None:
+def test_a_handler_of_a_framework_is_hit(served: Served, tmp_path: Path, programs: Path) -> None:
     """The fault takes effect, its blocks are blamed on the handler, and the run is judged."""
-    programs = environment("frameworks", FRAMEWORKS)
     ended = harness("run", asked(tmp_path, programs, served.command, served.place), cwd=tmp_path)
 
     assert ended.status == 0, ended.stdout
@@ -173,11 +170,8 @@ NOT_HIT = ["time:sleep", "fastapi:FastAPI", "route_fastapi:nothing", "pydantic_c
 
 
 @pytest.mark.parametrize("place", NOT_HIT)
-def test_what_cannot_be_hit_is_refused_before_the_load(
-    place: str, tmp_path: Path, environment: Environment
-) -> None:
+def test_what_cannot_be_hit_is_refused_before_the_load(place: str, tmp_path: Path, programs: Path) -> None:
     """With status 3, and no request sent."""
-    programs = environment("frameworks", FRAMEWORKS)
     command = "uvicorn route_fastapi:app --port {port}"
     ended = harness("run", asked(tmp_path, programs, command, place), cwd=tmp_path)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from harness.record.run import RunFolder
 from tests.real.servers.answers import Answer, blocks_of, clients_that_waited
 from tests.real.servers.run import PROGRAMS, Served
 from tests.real.servers.table import Case, Ending, Loop
@@ -24,10 +21,8 @@ LONGER_MS = 250.0
 SHORTER_MS = 50.0
 
 
-def complaints(case: Case, served: Served, folder: Path) -> Iterator[str]:
-    """Each thing that the report on *folder*/run gets wrong."""
-    report: dict[str, Any] = json.loads((folder / "run" / "report.json").read_text())
-    started_ns = RunFolder(folder / "run").manifest().started_ns
+def complaints(case: Case, served: Served, report: dict[str, Any], started_ns: int) -> Iterator[str]:
+    """Each thing that the report of a run, which started at *started_ns*, gets wrong."""
     yield from _about_ending(case, served, report)
     yield from _about_workers(case, served, report)
     yield from _about_blocks(served, report, started_ns)

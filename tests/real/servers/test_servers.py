@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.mayhem.errors import SettingsError
-from tests.real.conftest import Environment
-from tests.real.packages import SERVERS
+from harness.record.run import RunFolder
 from tests.real.servers.measured import complaints
 from tests.real.servers.output import differences
 from tests.real.servers.run import Served, serve
@@ -35,11 +35,8 @@ def broker(kind: str, folder: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_a_real_server_is_unchanged_and_measured(
-    case: Case, tmp_path: Path, environment: Environment
-) -> None:
+def test_a_real_server_is_unchanged_and_measured(case: Case, tmp_path: Path, programs: Path) -> None:
     """Output, status, reload and end are as without the probe; its blocks, workers and victims are told."""
-    programs = environment("servers", SERVERS)
     with broker(case.server.broker, tmp_path / "before") as port:
         bare = serve(case, tmp_path / "bare", programs, port, is_watched=False)
     with broker(case.server.broker, tmp_path / "after") as port:
@@ -48,7 +45,9 @@ def test_a_real_server_is_unchanged_and_measured(
     assert differences(bare.stdout, watched.stdout, case.server.by_chance) == []
     assert differences(bare.stderr, watched.stderr, case.server.by_chance) == []
     assert seen(watched) == seen(bare)
-    assert list(complaints(case, watched, tmp_path / "watched")) == []
+    report = json.loads((tmp_path / "watched/run/report.json").read_text())
+    started_ns = RunFolder(tmp_path / "watched/run").manifest().started_ns
+    assert list(complaints(case, watched, report, started_ns)) == []
 
 
 def seen(served: Served) -> dict[str, object]:
