@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pstats
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.record.event import ArtefactWritten, Blocked, ExitDelayed, LoopStarted, ProbeClosed, WriterClosed
 from harness.record.page import read as read_page
+from tests.support.commanded import harness
 from tests.support.watched import Outcome, outcome, start, watched
 
 PROGRAM = """
@@ -159,3 +161,29 @@ def test_time_after_the_loop_is_not_the_loops(after: str, lasts: bool, tmp_path:
     assert page.stopped_ns - page.started_ns > 1.6e9
     named = [[thread.thread for thread in event.threads] for event in seen.of(ExitDelayed)]
     assert named == ([["mailer"]] if lasts else [])
+
+
+LEAVING = """
+import asyncio, signal, sys
+async def main():
+    await asyncio.sleep(0.3)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    await asyncio.sleep(0.3)
+    signal.raise_signal(signal.SIGTERM)
+asyncio.run(main())
+"""
+# In several processes: the watchdog does not always come to look in those milliseconds.
+ALL_LEAVE = f"""
+import subprocess, sys
+started = [subprocess.Popen([sys.executable, "-c", {LEAVING!r}]) for _ in range(4)]
+print([process.wait() for process in started])
+"""
+
+
+def test_what_the_probe_does_at_the_end_is_no_block_of_the_program(tmp_path: Path) -> None:
+    """Its last lines, and what it has cost, are written in a turn of the loop, which takes milliseconds."""
+    ended = harness("watch", "--block-ms", "2", "--", sys.executable, "-c", ALL_LEAVE, cwd=tmp_path)
+
+    assert ended.stdout == f"{[-signal.SIGTERM] * 4}\n"
+    assert ended.report["overhead"]["cpu_ratio"] is not None
+    assert [block for block in ended.report["blocks"] if not block["ended"]] == []

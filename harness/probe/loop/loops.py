@@ -193,13 +193,15 @@ class _Lane:
         self._forget(watchdog)
 
     def write_lasting(self) -> None:
-        """Write the turn that is late now, if one is."""
+        """Write the turn that is late now, if one is, and sample it no more."""
         now_ns, watched = monotonic_ns(), self._watched
         began_ns = max(self.turns.state())
         if watched is not None and began_ns and now_ns - began_ns >= self.turns.limit_ns:
             # Exactly when it began: the page may still have an earlier sign of life.
             self.turns.words[page.TURN], self.turns.words[page.DUE] = self.turns.state()
             self._blocks.seen(self.turns, watched.stall_since(began_ns, now_ns), now_ns)
+        if watched is not None:
+            watched.left_ns = now_ns
 
     def abandon(self) -> None:
         """Stop counting in a child after `fork`, and close the parent's timer there."""

@@ -120,6 +120,7 @@ class WatchedThread:
     next_look_ns: int = 0
     stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
     reported_ns: int = 0  # when the last reported turn began; the report is part of that turn
+    left_ns: int = 0  # when the process was about to end: what the probe then does is part of that turn, too
     waits: bool = False  # the latest look found that the loop waits, which nothing else will tell
 
     def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
@@ -238,7 +239,8 @@ def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     # The loop itself writes to the page only what costs it nothing; readers outside need more.
     words[page.TURN], words[page.DUE] = turn_ns, due_ns
     began_ns = turn_ns or due_ns
-    if not began_ns or began_ns == watched.reported_ns or loop is None or frame is None:
+    is_over = began_ns == watched.reported_ns or began_ns <= watched.left_ns
+    if not began_ns or is_over or loop is None or frame is None:
         return False  # the loop waits without a timeout; its next turn sets the timer again
     since_ns = now_ns - began_ns
     if since_ns < turns.look_after_ns:

@@ -66,7 +66,8 @@ def _about_blocks(served: Served, report: dict[str, Any], started_ns: int) -> It
     if counted != len(said):
         yield f"{len(said)} blocks, and {counted} found"
     for block in ours:
-        if (block["function"], block["cause"]) != ("block", "call"):
+        # Unknown is where the watchdog had no processor to ask the kernel.
+        if block["function"] != "block" or block["cause"] not in ("call", "unknown"):
             yield f"blamed on {block['function']} as {block['cause']}"
     of_workers = sorted((answer.pid, (answer.to_ns - answer.from_ns) / 1e6) for answer in said)
     found = sorted((block["pid"], block["held_ms"]) for block in ours)
