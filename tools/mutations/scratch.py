@@ -54,6 +54,11 @@ class Scratch:
         self._python = folder / "venv/bin/python"
         packages = next((folder / "venv").glob("lib/python*/site-packages"))
         (packages / "copy.pth").write_text(f"{self.root}\n{sysconfig.get_path('purelib')}\n")
+        # Programs such as py-spy, which tests look for beside Python. Scripts would run the other Python.
+        for program in Path(sysconfig.get_path("scripts")).iterdir():
+            beside = folder / "venv/bin" / program.name
+            if not beside.exists() and program.is_file() and program.read_bytes()[:4] == b"\x7fELF":
+                beside.symlink_to(program.resolve())
 
     @contextmanager
     def changed(self, mutation: Mutation) -> Iterator[None]:
