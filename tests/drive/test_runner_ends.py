@@ -16,6 +16,7 @@ from harness.read.history import load
 from harness.read.report import build
 from harness.record.event import Completed, TargetExited, TargetReady, TargetStarted, TargetStopping
 from tests.support.commanded import COMMAND, Running, harness, running, scenario, wait
+from tests.support.recorded import recorded
 
 pytestmark = pytest.mark.slow
 
@@ -237,6 +238,21 @@ def test_a_target_that_does_not_get_ready_did_not_start(tmp_path: Path) -> None:
     assert (ended.status, ended.report["run"]["outcome"]) == (4, "crashed")
     why = "the target did not start: it ended with status 0; its last line: no database"
     assert why in ended.stdout
+
+
+def test_a_target_may_be_ready_after_some_time(tmp_path: Path) -> None:
+    """Counted from its start, and not before; one that ends in the meantime was never ready."""
+    command = f"[target]\nkind = 'program'\ncommand = ['{sys.executable}', 'program.py']\n"
+    (tmp_path / "program.py").write_text("import asyncio; asyncio.run(asyncio.sleep(1))")
+    file = scenario(tmp_path, f"{command}ready = {{ after_s = 0.4 }}\n")
+    in_time = harness("run", file, cwd=tmp_path)
+    too_late = harness("run", file, "--set", "target.ready.after_s=20", cwd=tmp_path, out="again")
+    (began,) = recorded(in_time.folder.events, TargetStarted)
+    (ready,) = recorded(in_time.folder.events, TargetReady)
+
+    assert (in_time.status, too_late.status) == (0, 4)
+    assert ready.at_ns - began.at_ns >= 0.35e9
+    assert not recorded(too_late.folder.events, TargetReady)
 
 
 def test_a_program_without_load_ends_when_it_wants(tmp_path: Path) -> None:
