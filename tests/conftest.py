@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from harness.probe.hooks import hook
+
 # Runs pytest itself, for the tests of the plugin.
 pytest_plugins = ["pytester"]
 
@@ -32,6 +34,12 @@ def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_troubles_of_earlier_tests() -> None:
+    """What one test makes fail in this process is not told to the sessions of the next one."""
+    hook._troubles = hook._Troubles()
 
 
 @pytest.fixture

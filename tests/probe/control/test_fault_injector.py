@@ -198,7 +198,7 @@ def test_a_fault_that_is_healed_while_it_waits_never_comes(
     assert hits(module.f, 3) == [0]
     assert sys.meta_path == finders
 
-    process.inject("c", wait=True, **{"in": "wsgiref.simple_server:make_server"})
+    process.inject("c", wait=True, **{"in": "tabnanny:check"})
     assert sys.meta_path != finders
     process.injector.heal_all()
     assert sys.meta_path == finders

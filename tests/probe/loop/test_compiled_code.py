@@ -87,7 +87,7 @@ def test_a_callback_in_c_is_named(
 def test_a_callback_in_c_has_the_line_that_scheduled_it_in_debug_mode() -> None:
     """asyncio records that line in debug mode only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("logging.Logger.warning", lambda *_: None)  # asyncio's own word on slow callbacks
+        patch.setattr("logging.Logger.warning", lambda *_, **__: None)  # asyncio's own word on slow callbacks
         block = block_of(lambda loop: loop.call_soon(time.sleep, 0.2), debug=True)
 
     assert (block.function, block.where.rpartition("/")[2]) == (
