@@ -126,6 +126,11 @@ def why_no_joining_hook() -> str:
     return _missing(threading, "_register_atexit")
 
 
+def starts_no_thread_at_the_end() -> bool:
+    """Whether the main thread can start no further thread once it has ended; only the version tells."""
+    return sys.version_info[:2] == (3, 12)
+
+
 def why_no_census() -> str:
     """Why the tasks of this process cannot be counted."""
     import asyncio.tasks

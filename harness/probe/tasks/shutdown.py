@@ -32,6 +32,7 @@ from ...record.observation import (
 )
 from ..feature import Feature
 from ..hooks.process.exit_hook import before_joining
+from ..hooks.runtime import starts_no_thread_at_the_end
 from ..hooks.state import task_state
 from ..hooks.state.task_state import TaskRef
 from ..hooks.state.thread_state import known_threads
@@ -69,6 +70,8 @@ class ShutdownWatch(Feature):
         self._on_error = on_error
         self._asked_ns = 0  # 0: there was no signal, or the last sample after it has been taken
         self._is_abandoned = self._waits_for_end = False
+        self._has_ended = threading.Event()  # the main thread, while others of the program go on ...
+        self._ended_ns = 0  # ... since then
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
         """Called before the program's handler for this signal, which has interrupted *frame*.
@@ -85,6 +88,8 @@ class ShutdownWatch(Feature):
         # Not earlier: what is registered last is called first, and most pools of threads exist by now.
         if not self._waits_for_end and threading.current_thread() is threading.main_thread():
             self._waits_for_end = True
+            if starts_no_thread_at_the_end():
+                Background(self._await_main_end)
             before_joining(self._main_ended)
 
     def abandon(self) -> None:
@@ -109,10 +114,18 @@ class ShutdownWatch(Feature):
 
     def _main_ended(self) -> None:
         if not self._is_abandoned and _lasting(other_threads.frames(), threading.get_ident()):
-            since_ns = monotonic_ns()
-            Background(lambda: self._write_lasting(since_ns))
+            self._ended_ns = monotonic_ns()
+            if starts_no_thread_at_the_end():
+                self._has_ended.set()
+            else:
+                Background(self._write_lasting)
 
-    def _write_lasting(self, since_ns: int) -> None:
+    def _await_main_end(self) -> None:
+        self._has_ended.wait()
+        self._write_lasting()
+
+    def _write_lasting(self) -> None:
+        since_ns = self._ended_ns
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - since_ns) / 1e9))
             threads = _lasting(other_threads.frames(), threading.main_thread().ident or 0)
