@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.starts.ways import Way, write_files
+from tests.starts.ways import AS_NOBODY, Way, write_files
 from tests.support.commanded import COMMAND
 from tests.support.pythons import find_python
 
@@ -96,7 +96,16 @@ def variables(folder: Path, needed: set[str]) -> dict[str, str]:
 
 def can_start(way: Way, env: dict[str, str]) -> bool:
     """Whether this machine has what the way needs."""
-    return not way.needs or (os.geteuid() == 0 if way.needs == "root" else way.needs in env)
+    match way.needs:
+        case "":
+            return True
+        case "root":
+            return os.geteuid() == 0
+        case "nobody":
+            # A Python whose library lies in a folder of root's is none for another user.
+            alone = [*AS_NOBODY.split(), env["PY"], "-c", ""]
+            return os.geteuid() == 0 and subprocess.run(alone, capture_output=True).returncode == 0
+    return way.needs in env
 
 
 def watch_all(ways: Sequence[Way], folder: Path, env: dict[str, str]) -> Table:

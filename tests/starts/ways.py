@@ -114,6 +114,7 @@ match sys.argv[1]:
 }
 
 WATCHED = ""
+AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 ISOLATED, IGNORED, SKIPPED = r"-I \(isolated mode\)", "-E, which ignores PYTHONPATH", "-S, which skips"
 CLEAN, REPLACED = "its environment was replaced", "PYTHONPATH was replaced"
 
@@ -126,7 +127,7 @@ class Way:
     line: str
     why_not: str = WATCHED  # a pattern of the reason; "" if its block must be found
     entered_by: str = ""
-    needs: str = ""  # a variable that must have a value, or "root"
+    needs: str = ""  # a variable that must have a value, or "root", or "nobody": that user can run Python
     marked: bool = True  # the program bears a further argument
     prints: bool = True  # "done", and nothing on stderr
 
@@ -213,7 +214,7 @@ WAYS = (
         entered_by="pth",
         needs="ENABLED",
     ),
-    Way("setpriv", "setpriv --reuid 65534 --regid 65534 --clear-groups $PY app.py", needs="root"),
+    Way("setpriv", f"{AS_NOBODY} $PY app.py", needs="nobody"),
     Way("drops-privileges", "$PY starter.py setuid", needs="root"),
     Way("old-python", "$OLD quiet.py", "the probe needs 3.11", needs="OLD"),
     Way("no-loop", "$PY quiet.py", "no event loop ran in it"),
