@@ -97,6 +97,13 @@ class FaultInjector:
             self._active[fault_id] = injected
         return {"planted": True}
 
+    def inject_when_loaded(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As `inject`, but wait while another thread of the program is importing the module."""
+        from .module_lookup import wait_loaded
+
+        wait_loaded(request["in"].partition(":")[0])
+        return self.inject(request)
+
     def take_over(self, request: dict[str, Any]) -> None:
         """Inject a fault that is in force in other processes; a refusal is left for the runner to read."""
         try:

@@ -28,7 +28,7 @@ class Control(Feature):
         self._number = 0
         faults: dict[str, Handler] = {
             "find": lambda request: self._faults().find(request),
-            "inject": lambda request: self._faults().inject(request),
+            "inject": lambda request: self._faults().inject_when_loaded(request),
             "heal": lambda request: self._faults().heal(request),
         }
         # The runner has its own list of faults; only the console asks for this one.

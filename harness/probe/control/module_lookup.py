@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import ModuleType
 from typing import Any
 
+from ...record.clock import monotonic
 from ..hooks.import_hook import PostImportHook
-from ..hooks.state.module_state import namespace_of
+from ..hooks.state.module_state import is_loading, namespace_of
+
+# Shorter than the time in which the runner expects an answer.
+LOADING_WITHIN_S = 4.0
 
 
 class ModuleNotLoadedError(LookupError):
@@ -40,6 +45,15 @@ def namespaces(name: str) -> list[dict[str, Any]]:
     if not unique:
         raise ModuleNotLoadedError(name)
     return list(unique.values())
+
+
+def wait_loaded(name: str) -> None:
+    """Return when no other thread is importing the module, at the latest after `LOADING_WITHIN_S`."""
+    until_s = monotonic() + LOADING_WITHIN_S
+    while (module := sys.modules.get(name)) is not None and monotonic() < until_s:
+        if not is_loading(namespace_of(module) or {}):
+            return
+        time.sleep(0.005)
 
 
 def _own_name(module: object) -> str:

@@ -6,7 +6,9 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,6 +185,26 @@ def test_a_fault_waits_for_the_import_of_its_module(process: Process, import_it:
     assert process.inject(wait=True) == {"planted": True}
     process.injector.heal({"id": "a"})
     assert module.f.__code__ is module.own
+
+
+def test_a_module_that_another_thread_is_importing_gets_the_fault_afterwards(
+    process: Process, import_it: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request comes in the middle of the import, when neither a hook nor the function could be found."""
+    gate = SimpleNamespace(reached=threading.Event(), opened=threading.Event())
+    monkeypatch.setitem(sys.modules, "gate", gate)
+    path = tmp_path / f"{MODULE}.py"
+    path.write_text(f"import gate; gate.reached.set(); gate.opened.wait(20)\n{path.read_text()}")
+    with ThreadPoolExecutor(2) as pool:
+        imported = pool.submit(import_it)
+        assert gate.reached.wait(20)
+        with pytest.raises(LookupError, match=f"has not imported {MODULE}"):
+            process.inject(wait=True)
+        answer = pool.submit(process.injector.inject_when_loaded, request(wait=True))
+        gate.opened.set()
+
+        assert answer.result() == {"planted": True}
+        assert hits(imported.result().f, 2) == [0, 1]
 
 
 def test_a_fault_that_is_healed_while_it_waits_never_comes(
