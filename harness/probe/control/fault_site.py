@@ -53,6 +53,8 @@ def find(place: str) -> list[FaultSite]:
         if sites := _everywhere(path, lambda function: function.__module__ == module):
             return sites
         raise
+    # Asked before the look: an import that ends during it would pass for a module without the function.
+    is_loading = any(map(module_state.is_loading, spaces))
     for space in spaces:
         try:
             sites += _in_namespace(place, path, space)
@@ -61,7 +63,7 @@ def find(place: str) -> list[FaultSite]:
         except (LookupError, TypeError) as exc:
             problem = problem or exc
     if not sites and problem is not None:
-        if any(map(module_state.is_loading, spaces)):
+        if is_loading:
             raise ModuleNotLoadedError(module) from problem
         raise problem
     return sites

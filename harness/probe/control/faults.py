@@ -99,9 +99,16 @@ class FaultInjector:
 
     def inject_when_loaded(self, request: dict[str, Any]) -> dict[str, Any]:
         """As `inject`, but wait while another thread of the program is importing the module."""
-        from .module_lookup import wait_loaded
+        from .module_lookup import ModuleNotLoadedError, wait_loaded
 
-        wait_loaded(request["in"].partition(":")[0])
+        module = request["in"].partition(":")[0]
+        try:
+            return self.inject(request)
+        except ModuleNotLoadedError:
+            if module not in sys.modules:
+                raise
+        # It is being imported, perhaps since a moment after it was looked for.
+        wait_loaded(module)
         return self.inject(request)
 
     def take_over(self, request: dict[str, Any]) -> None:
