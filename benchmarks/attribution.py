@@ -27,7 +27,7 @@ from harness.drive.profilers import pyspy
 from harness.record.event import Frame, FrameTable, Sampled
 from harness.record.probe_config import ProbeConfig
 from harness.record.reader import Follower
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 
 WORKLOAD = Path(__file__).parent / "workloads" / "mixture.py"
 NAMES = ("sleeping", "computing", "sorting")

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import asdict
 
 import pytest
 
-from . import paired
+from harness.read.compare.decision import figure
+
+from . import sides
 
 ROWS = pytest.StashKey[list[tuple[str, ...]]]()
-HEADER = ("what", "with", "measure", "without", "with it", "difference", "ratio", "95 % interval", "noise")
+HEADER = (
+    "what",
+    "with",
+    "measure",
+    "without",
+    "with it",
+    "change",
+    "95 % interval",
+    "visible from",
+    "verdict",
+)
 
 
 def pytest_addoption(parser):
@@ -37,11 +48,11 @@ def tell(request, benchmark):
 
     def tell(what, variant, pairs):
         benchmark.group = what
-        found = paired.compare(pairs)
-        benchmark.extra_info.update({one.measure: asdict(one) for one in found}, pairs=len(pairs))
+        found = sides.judge(pairs)
+        benchmark.extra_info.update({one.name: asdict(one) for one in found}, pairs=len(pairs))
         request.config.stash[ROWS] += [_row(what, variant, one) for one in found]
 
-        assert all(math.isfinite(one.ratio) and one.ratio > 0 for one in found)
+        assert all(one.change is not None and one.change > -1 for one in found)
 
     return tell
 
@@ -52,7 +63,7 @@ def compare(request, benchmark, tell):
 
     def compare(what, variant, base, head, *, pairs):
         pairs = request.config.getoption("--pairs") or pairs
-        tell(what, variant, paired.measure(benchmark, base, head, pairs=pairs))
+        tell(what, variant, sides.measure(benchmark, base, head, pairs=pairs))
 
     return compare
 
@@ -71,7 +82,7 @@ def absent(request):
 def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash[ROWS]
     if rows:
-        terminalreporter.section("ratios, medians of pairs")
+        terminalreporter.section("changes, medians of pairs")
         cells = [row + ("",) * (len(HEADER) - len(row)) for row in [HEADER, *rows]]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for row in cells:
@@ -82,11 +93,11 @@ def _row(what, variant, one):
     return (
         what,
         variant,
-        one.measure,
+        one.name,
         f"{one.base:.4g}",
         f"{one.head:.4g}",
-        f"{one.difference:+.3g}",
-        f"{one.ratio:.3f}",
-        f"{one.low:.3f} to {one.high:.3f}",
-        f"{one.noise:.1%}",
+        figure.change(one),
+        figure.interval(one),
+        figure.visible(one),
+        one.answer,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from harness.drive.process import probe_env
 from harness.record import page
 from harness.record.probe_config import ProbeConfig
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 
 # The default of a scenario. The other watchers are told the same.
 LIMIT_NS = 100_000_000

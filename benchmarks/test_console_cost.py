@@ -10,7 +10,7 @@ import pytest
 
 from harness.record.probe_config import ConsoleConfig
 
-from . import paired, probed
+from . import probed, sides
 
 HERE = Path(__file__).parent
 SPAWN = HERE / "workloads" / "spawn.py"
@@ -56,4 +56,4 @@ def test_open_console(compare, python, tmp_path, monkeypatch):
 
 def _spawn(python, count, *watcher, folder, environment):
     command = [python, str(SPAWN), str(count), *watcher]
-    return paired.program(command, environment=environment, folder=folder)
+    return sides.program(command, environment=environment, folder=folder)

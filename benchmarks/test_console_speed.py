@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.record import console_endpoint
 from harness.record.probe_config import ConsoleConfig
+from harness.record.process import console_endpoint
 
 from . import probed
 
@@ -22,7 +22,7 @@ FEW, MANY = 100, 10_000
 CALM, BUSY = 2_000, 12_000
 COMMANDS = ("status", "ps", "top", "tree", "locks")
 # Each side is a process of some seconds.
-PAIRS = 3
+PAIRS = 5
 ASKED_S = 2.0
 
 

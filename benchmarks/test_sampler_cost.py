@@ -9,9 +9,9 @@ import pytest
 
 from harness.record.event import SamplesCounted
 from harness.record.reader import Follower
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 
-from . import paired, probed
+from . import probed, sides
 
 WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: more than a second of CPU time, so that samples are written meanwhile, too.
@@ -29,7 +29,7 @@ def test_ticks(tell, benchmark, request, tmp_path, name, hz):
     command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns", str(hz)]
     found = []
     benchmark.pedantic(
-        lambda: found.append(paired.program(command, environment=os.environ, folder=tmp_path)())
+        lambda: found.append(sides.program(command, environment=os.environ, folder=tmp_path)())
     )
 
     tell(name, f"ticks alone, {hz} Hz", found[0]["pairs"])
@@ -45,8 +45,8 @@ def test_sampler(compare, request, tmp_path, name, hz):
     command = [python, str(WORKLOADS / f"{name}.py"), str(COUNTS[name])]
     plain = probed.environment(tmp_path / "plain")
     sampled = probed.environment(tmp_path / "sampled", sample_hz=hz)
-    base = paired.program(command, environment=plain, folder=tmp_path)
-    head = paired.program(command, environment=sampled, folder=tmp_path)
+    base = sides.program(command, environment=plain, folder=tmp_path)
+    head = sides.program(command, environment=sampled, folder=tmp_path)
 
     compare(name, f"sampler, {hz} Hz", base, head, pairs=PAIRS)
 

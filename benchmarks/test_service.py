@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from . import paired, probed
+from . import probed, sides
 
 SERVICE = Path(__file__).parent / "workloads" / "service.py"
 # A third of a second of work.
@@ -71,4 +71,4 @@ def test_service(compare, tmp_path, broker, bare):
 
 def _service(broker, folder, *how, environment=os.environ):
     command = [sys.executable, str(SERVICE), broker, str(MESSAGES), *how]
-    return paired.program(command, environment=environment, folder=folder)
+    return sides.program(command, environment=environment, folder=folder)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from . import paired, probed
+from . import probed, sides
 
 START = Path(__file__).parent / "workloads" / "start.py"
 PAIRS = 20
-VERSIONS = ["3.11", "3.12", "3.13"]
+VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 
 LOOP = "import asyncio; asyncio.run(asyncio.sleep(0))"
 
@@ -50,7 +50,7 @@ def test_start_without_asyncio(compare, python, tmp_path, version):
 def _compare_starts(compare, what, python, code, folder):
     inside = probed.environment(folder / "run")
     command = [python, "-I", str(START), python, "-c", code]
-    base = paired.program(command, environment=os.environ, folder=folder)
-    head = paired.program(command, environment=inside, folder=folder)
+    base = sides.program(command, environment=os.environ, folder=folder)
+    head = sides.program(command, environment=inside, folder=folder)
 
     compare(what, "probe", base, head, pairs=PAIRS)

@@ -14,7 +14,7 @@ from harness.probe.loop.deadman import TimerFd
 from harness.probe.loop.turns import EXACT, Turns
 from harness.record import page
 
-from . import paired, probed
+from . import probed, sides
 
 WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: some 150 ms of CPU time, and of `idle` 0.4 s of waiting.
@@ -22,7 +22,7 @@ COUNTS = {"ping": 60_000, "hop": 30_000, "spawn": 40_000, "echo": 6_000, "idle":
 # Of those that are done by turns in one process: some 10 ms.
 SLICES = {"ping": 2_000, "hop": 1_200, "spawn": 1_500, "echo": 300}
 # For ratios near 1, and for those where a tenth does not matter.
-MANY, FEW = 10, 4
+MANY, FEW = 10, 5
 # No watchers (`workloads/watchers.py`), but what the probe brings along and most services have.
 SURROUNDINGS = {"idle_thread": "idle thread", "service": "a service's modules"}
 # Of the libraries that a watcher (`workloads/watchers.py`) needs.
@@ -59,7 +59,7 @@ def test_timing(tell, benchmark, python, tmp_path, name):
     command = [python, str(WORKLOADS / f"{name}.py"), str(SLICES[name]), "by_turns"]
     found = []
     benchmark.pedantic(
-        lambda: found.append(paired.program(command, environment=os.environ, folder=tmp_path)())
+        lambda: found.append(sides.program(command, environment=os.environ, folder=tmp_path)())
     )
 
     tell(name, "timing alone", found[0]["pairs"])
@@ -136,4 +136,4 @@ def _turn(loop):
 
 def _workload(python, name, count, *watcher, folder, environment=os.environ):
     command = [python, str(WORKLOADS / f"{name}.py"), str(count), *watcher]
-    return paired.program(command, environment=environment, folder=folder)
+    return sides.program(command, environment=environment, folder=folder)

@@ -8,9 +8,9 @@ import pytest
 
 from harness.record.event import StepsTaken
 from harness.record.reader import Follower
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 
-from . import paired, probed
+from . import probed, sides
 
 WORKLOADS = Path(__file__).parent / "workloads"
 # Items of each workload: half a second of CPU time, so that the log is written meanwhile, too.
@@ -28,9 +28,9 @@ def python(request):
 def test_waits(compare, python, tmp_path, name):
     """One span around the whole workload, decomposed, against one that is not; both under the probe."""
     command = [python, str(WORKLOADS / f"{name}.py"), str(COUNTS[name]), "in_a_span"]
-    base = paired.program(command, environment=probed.environment(tmp_path / "plain"), folder=tmp_path)
+    base = sides.program(command, environment=probed.environment(tmp_path / "plain"), folder=tmp_path)
     inside = probed.environment(tmp_path / "run", waits=1.0)
-    head = paired.program(command, environment=inside, folder=tmp_path)
+    head = sides.program(command, environment=inside, folder=tmp_path)
 
     compare(name, "waits, every trace", base, head, pairs=PAIRS)
 
@@ -41,9 +41,9 @@ def test_waits(compare, python, tmp_path, name):
 def test_service(compare, python, tmp_path, share):
     """The chaos service with every message traced, and that share of them decomposed."""
     command = [python, str(WORKLOADS / "service.py"), "memory:", str(MESSAGES), "traced"]
-    base = paired.program(command, environment=probed.environment(tmp_path / "plain"), folder=tmp_path)
+    base = sides.program(command, environment=probed.environment(tmp_path / "plain"), folder=tmp_path)
     inside = probed.environment(tmp_path / "run", waits=share)
-    head = paired.program(command, environment=inside, folder=tmp_path)
+    head = sides.program(command, environment=inside, folder=tmp_path)
 
     compare("service, memory:", f"waits, {share:.0%} of traces", base, head, pairs=PAIRS)
 

@@ -17,12 +17,13 @@ from weakref import WeakSet
 
 from .console.server.console import Console
 from .probe.control.faults import FaultInjector
+from .probe.hooks.runtime import why_no_session
 from .probe.loop.watch import LoopWatch
-from .record import console_endpoint
-from .record.console_endpoint import ConsoleEndpoint
 from .record.event import Event
 from .record.probe_config import PERMISSIONS
-from .record.run import RunFolder
+from .record.process import console_endpoint
+from .record.process.console_endpoint import ConsoleEndpoint
+from .record.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +78,15 @@ class LiveConsole:
     def __enter__(self) -> Self:
         if self._attention is not None:
             raise RuntimeError("a console can be entered once; call open_console() for another")
+        if reason := why_no_session():
+            log.warning("the console cannot be opened: %s", reason)
+            return self
         try:
             # `attach` reads the loops' counters here while the process does not answer.
             self._pages = _new_pages()
         except (OSError, console_endpoint.FolderRefusedError) as exc:
             log.warning("the console cannot be opened: %s", exc)
-        self._attention = LoopWatch(
+        attention = self._attention = LoopWatch(
             self._pages,
             limit_ns=self._limit_ns,
             write=self._take,
@@ -91,7 +95,7 @@ class LiveConsole:
         )
         if self._pages is not None:
             self._console = Console(
-                loops=self._attention.loops,
+                loops=attention.loops,
                 folder=None,
                 pages=self._pages.loops,
                 allow=self._allow,
@@ -102,11 +106,12 @@ class LiveConsole:
                     "inject": self._faults.inject,
                     "heal": self._faults.heal,
                     "faults": self._faults.in_force,
+                    "look": lambda _: attention.look(),
                 },
                 on_error=self._failed,
             )
             _open.add(self)
-        self._attention.begin()
+        attention.begin()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,6 +31,7 @@ def test_the_code_is_in_style(check: tuple[str, ...]) -> None:
     run(str(BIN / "ruff"), *check, ".")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_types_hold() -> None:
     """mypy --strict has nothing to say."""
@@ -92,7 +93,6 @@ def test_a_class_name_stands_in_one_file() -> None:
 # Documented, in spite of their names.
 DOCUMENTED = {
     "sys._getframe",  # the stack of this thread: `sys`, "System-specific parameters and functions"
-    "sys._current_frames",  # the stacks of all threads, there as well
     "os._exit",  # `os`, "Process Management"
 }
 # aiomonitor's private parts, not Python's: it has no public way to run one of its commands.

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-PLUGINS = ("harness.pytest_plugin", "pytest_asyncio.plugin", "anyio.pytest_plugin")
-# What every test module of these runs begins with.
-HEAD = """
-import asyncio, threading, time, unittest
-import pytest
-
-def pause(held_s):
-    time.sleep(held_s)
-
-async def hold(held_s=0.2):
-    await asyncio.sleep(0.01)
-    pause(held_s)
-    await asyncio.sleep(0.01)
-"""
-
-
-Run = Callable[..., pytest.RunResult]
+from tests.support.plugin_run import Run, runner
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs pytest in a process of its own on a module of tests."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("COLUMNS", "200")
-    pytester.makeini("""
-        [pytest]
-        asyncio_mode = strict
-        asyncio_default_fixture_loop_scope = function
-    """)
-
-    def run(tests: str, *options: str) -> pytest.RunResult:
-        pytester.makepyfile(test_it=HEAD + tests)
-        plugins = [word for name in PLUGINS for word in ("-p", name)]
-        return pytester.runpytest_subprocess(*plugins, "--strict-markers", *options)
-
-    return run
+    return runner(pytester, monkeypatch)
 
 
 def test_a_marked_test_fails_when_it_blocks_whatever_runs_its_loop(run: Run) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import harness
-from harness.record import console_endpoint
+from harness.record.process import console_endpoint
 from tests.support.commanded import COMMAND, wait
 
 
@@ -32,6 +32,19 @@ def attach(line: str) -> subprocess.CompletedProcess[str]:
     """Ask this very process, from another."""
     command = [*COMMAND, "attach", "-c", line, str(os.getpid())]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_a_program_goes_on_where_no_console_can_be_opened(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told why, once."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    with harness.open_console() as console:
+        opened = console.wait_open()
+
+    assert opened is None
+    (record,) = caplog.records
+    assert "the console cannot be opened: this Python runs without the GIL" in record.getMessage()
 
 
 async def test_a_running_loop_gets_a_console_for_as_long_as_the_block(runtime_folder: Path) -> None:

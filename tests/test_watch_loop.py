@@ -20,7 +20,9 @@ import pytest
 
 import harness
 from harness import watching
+from harness.read.blocks import detect as blocks_rule
 from harness.read.blocks.block import Block
+from harness.read.history import History
 from harness.testing import NOBODYS_FAULT, LoopBlockedError, no_blocks
 from harness.watching import Watch
 from tests.support.watched import watched
@@ -236,8 +238,8 @@ def test_nested_watches_see_each_by_its_own_limit() -> None:
     async def main() -> Watch:
         with harness.watch_loop(limit_ms=50) as inner:
             await hold(0.15)
-            await hold(0.5)
-        await hold(0.6)
+            await hold(0.55)
+        await hold(0.65)
         return inner
 
     with harness.watch_loop(limit_ms=400) as outer:
@@ -267,13 +269,13 @@ def test_watches_of_many_threads_come_and_go_in_any_order() -> None:
     """Each sees the loops of all, and the last one leaves everything as it was."""
 
     def work() -> None:
-        for _ in range(5):
+        for _ in range(3):
             with harness.watch_loop():
                 asyncio.run(asyncio.sleep(0))
 
     gc.collect()  # what other tests have left open is not to go meanwhile
     before = traces()
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -359,6 +361,23 @@ def test_uvloops_loops_are_watched_and_its_class_is_given_back() -> None:
     assert dict(vars(uvloop.Loop)) == before
 
 
+def test_a_uvloop_that_runs_in_another_thread_is_found() -> None:
+    """It has no frame of its own; whoever runs it refers to it."""
+    uvloop = pytest.importorskip("uvloop")
+    loop, ready = uvloop.new_event_loop(), threading.Event()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    loop.call_soon_threadsafe(ready.set)
+    ready.wait()
+    with harness.watch_loop(limit_ms=100) as watch:
+        asyncio.run_coroutine_threadsafe(hold(0.2), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+    assert [block.line for block in of_pause(watch.blocks)] == [PAUSE_LINE]
+
+
 def test_only_the_latest_blocks_are_kept_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service may be watched for months."""
     monkeypatch.setattr(watching, "KEPT", 2)
@@ -380,6 +399,14 @@ def test_a_limit_out_of_range_is_refused(limit_ms: float) -> None:
     """With what was expected, and what came."""
     with pytest.raises(ValueError, match=f"at least 1, got {limit_ms}"):
         harness.watch_loop(limit_ms=limit_ms)
+
+
+def test_a_python_without_the_gil_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that cannot be watched must not pass as one without blocks."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+
+    with pytest.raises(RuntimeError, match="without the GIL"), harness.watch_loop():
+        pass
 
 
 def test_a_watch_is_entered_once() -> None:
@@ -420,6 +447,34 @@ def test_a_forked_child_goes_its_own_way() -> None:
     )
 
     assert ran.stdout == "0 ['pause', 'pause']\n", ran.stderr
+
+
+def test_a_fork_within_a_loop_leaves_it_watched() -> None:
+    """asyncio tells the child first that no loop runs there; that is not said of the parent's."""
+    program = """
+        import asyncio, os, time
+        import harness
+
+        def pause(held_s):
+            time.sleep(held_s)
+
+        async def main():
+            with harness.watch_loop(limit_ms=100) as watch:
+                if not (child := os.fork()):
+                    os._exit(0)
+                os.waitpid(child, 0)
+                await asyncio.sleep(0.01)
+                pause(0.3)
+                await asyncio.sleep(0.01)
+            print([block.function for block in watch.blocks if block.cause == "call"])
+
+        asyncio.run(main())
+    """
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", dedent(program)], capture_output=True, text=True
+    )
+
+    assert (ran.stdout, ran.stderr) == ("['pause']\n", "")
 
 
 def test_a_watch_works_beside_the_probe_of_harness_watch(tmp_path: Path) -> None:
@@ -468,6 +523,35 @@ def test_no_blocks_fails_in_any_framework_with_what_held_the_loop() -> None:
     assert any(line.strip() == f"at {os.path.relpath(__file__)}:{PAUSE_LINE}" for line in rest)
     assert isinstance(raised.value, AssertionError)
     assert block.function == "pause"
+
+
+def test_a_turn_that_cannot_be_judged_is_counted_and_passes_no_test(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The turns after it are judged, and the error is logged once."""
+    judge, turns = blocks_rule.blocks, []
+
+    def blocks(seen: History) -> tuple[Block, ...]:
+        turns.append(seen)
+        if len(turns) == 1:
+            raise StopIteration
+        return judge(seen)
+
+    async def main() -> None:
+        await hold(0.3)
+        await hold(0.3)
+
+    monkeypatch.setattr(blocks_rule, "blocks", blocks)
+    with harness.watch_loop(100) as watch:
+        asyncio.run(main())
+    assert (len(of_pause(watch.blocks)), watch.dropped, watch.failed) == (1, 1, ("judge",))
+    assert [record.getMessage() for record in caplog.records] == [
+        "watch_loop failed in its part 'judge': StopIteration()"
+    ]
+
+    turns.clear()
+    with pytest.raises(RuntimeError, match="blocks may be missing: judge failed"), no_blocks(100):
+        asyncio.run(hold(0.3))
 
 
 def test_no_blocks_lets_another_error_travel_on_with_a_note() -> None:

@@ -6,14 +6,17 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
-from ..read.calls import baseline, project
-from ..read.calls.allowlist import SETTING, Allowlist
-from ..read.report import Report
+
+if TYPE_CHECKING:
+    from ..read.calls.allowlist import AllowedCall, Allowlist
+    from ..read.report import Report
+
+PROJECT = Path("harness.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class CallsAsked:
             if self.config or self.baseline:
                 raise UsageError(f"{'--baseline' if self.baseline else '--calls-config'} needs {by}")
             return {}
-        allow = project.load_allowances(project.FILE) if not self.config and project.FILE.exists() else ()
+        from ..read.calls.allowlist import SETTING, Allowlist
+
+        allow = _allowances(PROJECT) if not self.config and PROJECT.exists() else ()
         return {SETTING: self.allowlist(Allowlist(allow)).settings()}
 
     def allowlist(self, before: Allowlist) -> Allowlist:
@@ -44,8 +49,10 @@ class CallsAsked:
             UsageError: A file cannot be read or is wrong.
         """
         if self.config is not None:
-            before = replace(before, allow=project.load_allowances(self.config))
+            before = replace(before, allow=_allowances(self.config))
         if self.baseline is not None:
+            from ..read.calls import baseline
+
             new = self.update and not self.baseline.exists()
             before = replace(before, known=frozenset() if new else baseline.load(self.baseline))
         return before
@@ -57,8 +64,16 @@ class CallsAsked:
             UsageError: It cannot be written.
         """
         if self.update and self.baseline is not None and document.calls is not None:
+            from ..read.calls import baseline
+
             known = baseline.save(document.calls, self.baseline)
             click.echo(f"{self.baseline}: {known} known calls", err=True)
+
+
+def _allowances(path: Path) -> tuple[AllowedCall, ...]:
+    from ..read.calls import project  # its model takes longer to load than most commands need
+
+    return project.load_allowances(path)
 
 
 def calls_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,7 @@
-"""The end of `run`, `watch` and `report`: judge the record, write the reports, show the summary."""
+"""The end of `run`, `watch` and `report`: judge the record, write the reports, show the summary.
+
+What ran is a row of the history; a report that is rendered again is none.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from pathlib import Path
 
 from ..errors import OutputError, UsageError
 from ..read import history, report, terminal
-from ..read.formats import publish, render
+from ..read.formats import publish
+from ..read.history import History
 from ..read.report import Report
-from ..record.run import RunFolder
+from ..record.run_folder import RunFolder
+from ..runs import noting
 from . import failure, results
 from .calls_option import CallsAsked
 from .display import Patience
 from .display_option import DisplayAsked
+from .output_option import OutputAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +45,32 @@ def conclude(
     folder: RunFolder,
     calls_asked: CallsAsked,
     display: DisplayAsked,
+    output: OutputAsked | None = None,
     *,
-    show_json: bool = False,
     to_stderr: bool = False,
 ) -> Conclusion:
-    """Judge the record in *folder*, write the reports and show the summary."""
+    """Judge the record in *folder*, write the reports and show the summary, or what is asked for."""
     with Patience(folder):
-        judged = report.build(history.load(folder))
-    return present(folder, judged, calls_asked, display, show_json=show_json, to_stderr=to_stderr)
+        record = history.load(folder)
+        judged = report.build(record)
+    asked = output or OutputAsked()
+    concluded = present(folder, record, judged, calls_asked, display, asked, to_stderr=to_stderr)
+    if missing := noting.note_ended(folder, judged):
+        results.write(f"harness: {missing}\n", err=True)
+    return concluded
 
 
 def present(
     folder: RunFolder,
+    record: History,
     judged: Report,
     calls_asked: CallsAsked,
     display: DisplayAsked,
+    output: OutputAsked,
     *,
-    show_json: bool = False,
     to_stderr: bool = False,
 ) -> Conclusion:
-    """Write the reports and show the summary.
+    """Write the reports and show the summary, or what is asked for.
 
     Reports that cannot be written, since the disk is full, do not keep the summary from being shown.
     """
@@ -67,13 +79,16 @@ def present(
         page = publish(folder, judged)
     except (OutputError, UsageError) as exc:
         unwritten = failure.tell(exc)
+    unwritten = output.write(record, judged) or unwritten
     calls_asked.keep(judged)
-    if show_json:
-        results.write(render(judged, "json"))
+    if output.shown is not None:
+        output.show(record, judged, err=to_stderr)
     else:
         shown = Path(os.path.relpath(page)) if page is not None else None
         results.draw(
-            lambda console: terminal.show(judged, console, report=shown, brief=display.quiet),
+            lambda console: terminal.show(
+                judged, console, report=shown, brief=display.quiet, whole=display.verbose
+            ),
             err=to_stderr,
             colours=display.colours,
         )

@@ -11,6 +11,12 @@ import click
 from ..errors import UsageError
 from ..record.probe_config import PERMISSIONS, ConsoleConfig
 
+allow_option = click.option(
+    "--allow",
+    metavar="LIST",
+    help=f"What the console may do beyond reading, separated by commas: {','.join(PERMISSIONS)}.",
+)
+
 
 def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the command gets them as one argument, `console`, which is None without a console."""
@@ -22,26 +28,27 @@ def console_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="PORT",
         help="Like --console, and also serve telnet on this loopback port, with a token.  [0: any free]",
     )
-    @click.option(
-        "--allow",
-        metavar="LIST",
-        help=f"What the console may do beyond reading, separated by commas: {','.join(PERMISSIONS)}.",
-    )
+    @allow_option
     @functools.wraps(command)
     def collected(
         *args: object, console: bool, console_port: int | None, allow: str | None, **kwargs: object
     ) -> Any:
-        permissions = _permissions(allow)
+        may = permissions(allow)
         is_open = console or console_port is not None
-        if permissions and not is_open:
+        if may and not is_open:
             raise UsageError("--allow needs --console")
-        config = ConsoleConfig(console_port, permissions) if is_open else None
+        config = ConsoleConfig(console_port, may) if is_open else None
         return command(*args, console=config, **kwargs)
 
     return collected
 
 
-def _permissions(text: str | None) -> tuple[str, ...]:
+def permissions(text: str | None) -> tuple[str, ...]:
+    """The permissions in the value of `--allow`.
+
+    Raises:
+        UsageError: One of them is unknown.
+    """
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     for name in names:
         if name not in PERMISSIONS:

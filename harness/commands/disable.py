@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from ..drive import environment
+from .summary import SUMMARIES
 
 
-@click.command(short_help="Undo `harness enable`.")
+@click.command(short_help=SUMMARIES["disable"])
 @click.argument("venv", type=click.Path(path_type=Path))
 def disable(venv: Path) -> int:
     """Remove from VENV what `harness enable VENV` wrote."""

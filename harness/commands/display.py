@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..drive.progress import Progress
-from ..record.run import RunFolder
+from ..record.run_folder import RunFolder
 
 # Without a terminal, a line every few seconds is enough for a log.
 QUIET_EVERY_S = 5.0
@@ -60,6 +60,10 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
+
+    def tell(self, line: str) -> None:
+        """Print a line above the progress; in any thread."""
+        self._console.print(Text(line, style="bold red"), soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """Show the new progress."""

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from ..drive import environment
+from .summary import SUMMARIES
 
 
-@click.command(short_help="Let the probe into programs that ignore PYTHONPATH.")
+@click.command(short_help=SUMMARIES["enable"])
 @click.argument("venv", type=click.Path(path_type=Path))
 def enable(venv: Path) -> int:
     """Let the probe into the programs of VENV that ignore PYTHONPATH, or have a clean environment.

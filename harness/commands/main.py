@@ -5,19 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.metadata import version
 
 import click
 
 from . import failure, results
+from .summary import SUMMARIES
 
-# One module each, imported only when it is used.
-COMMANDS = ("run", "watch", "attach", "report", "enable", "disable")
+# One module each, imported only when it is used, and so not for the list of all of them.
+COMMANDS = tuple(SUMMARIES)
 
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -27,7 +31,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("asyncio-harness"), prog_name="harness")
+@click.version_option(package_name="asyncio-harness", prog_name="harness")
 @click.option(
     "--debug", is_flag=True, help=f"Show the traceback of an internal error, as {failure.DEBUG}=1 does."
 )

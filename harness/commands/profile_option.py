@@ -18,8 +18,8 @@ HZ = 100
 MOST_HZ = 1000
 PYINSTRUMENT = "pyinstrument="
 # Name for `--profiler`: key in a scenario's `[profile]`.
-OTHERS = {"cprofile": "cprofile", "pyspy": "py_spy", "strace": "strace"}
-OUTSIDE = ("pyspy", "strace")
+OTHERS = {"cprofile": "cprofile", "pyspy": "py_spy", "tachyon": "tachyon", "strace": "strace"}
+OUTSIDE = ("pyspy", "tachyon", "strace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from ..drive.console.client import ConsoleClient, Reply
-from ..record.console_endpoint import ConsoleEndpoint
+from ..record.process.console_endpoint import ConsoleEndpoint
 
 STATUS = {"ok": 0, "failed": 1, "refused": 1, "usage": 2}
 HISTORY = 1_000  # lines
@@ -72,6 +72,9 @@ class Prompt:
             click.echo(json.dumps(reply.answer))
         elif reply.text:
             click.echo(reply.text, err=reply.status != "ok" and not hints)
+        if hints:
+            for news in reply.news:
+                click.echo(f"! {news}")
         if hints and reply.hint and reply.answer is None:
             click.echo(f"next: {reply.hint}")
         return reply

@@ -6,39 +6,40 @@ import math
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..drive import manifest, preflight
-from ..drive import watch as driving
-from ..drive.profilers import external
 from ..errors import UsageError
-from ..record.metric import FIGURES, find, neighbours, why_absent
-from ..record.probe_config import ConsoleConfig, ProbeConfig
-from ..record.run import Expectation, create, new_id
-from ..record.toml.validation import nearest
+from ..record.probe_config import HANG_MS, ConsoleConfig, ProbeConfig
 from . import completion, failure
+from .block_option import block_option
 from .calls_option import CallsAsked, calls_options
-from .conclusion import conclude
 from .console_option import console_options
 from .display_option import DisplayAsked, display_options
+from .hang_option import hang_options
+from .output_option import OutputAsked, output_options
 from .profile_option import ProfileAsked, profile_options
+from .summary import SUMMARIES
 from .waits_option import waits_option
+
+if TYPE_CHECKING:
+    from ..record.run import Expectation
 
 COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 
 
 @click.command(
-    short_help="Run any Python program with the probe inside.",
+    short_help=SUMMARIES["watch"],
     context_settings={"allow_interspersed_args": False},
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: reports/<run id>]")
+@block_option
+@hang_options
 @click.option(
-    "--block-ms",
-    type=click.FloatRange(min=1),
-    default=100.0,
-    metavar="N",
-    help="A loop turn longer than N ms is a block.  [default: 100]",
+    "--systemd-watchdog",
+    is_flag=True,
+    help="Feed systemd's watchdog (WatchdogSec=) from the program's loop: not while that is held.",
 )
 @profile_options
 @waits_option
@@ -54,6 +55,7 @@ COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 @click.option("--calls", is_flag=True, help="Count all synchronous calls on the loop, even short ones.")
 @calls_options
 @display_options
+@output_options
 @click.option(
     "--fail-on",
     multiple=True,
@@ -65,6 +67,9 @@ COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 def watch(
     out: Path | None,
     block_ms: float,
+    hang_ms: float | None,
+    hang_exit_s: float | None,
+    systemd_watchdog: bool,
     console: ConsoleConfig | None,
     profile_asked: ProfileAsked,
     waits: float | None,
@@ -73,6 +78,7 @@ def watch(
     calls: bool,
     calls_asked: CallsAsked,
     display: DisplayAsked,
+    output: OutputAsked,
     fail_on: tuple[str, ...],
     program: tuple[str, ...],
 ) -> int:
@@ -82,8 +88,17 @@ def watch(
     harness watch -- python -m shop --port 8080
 
     The program's stdin, stdout, exit status and exit by signal are unchanged, unless a --fail-on condition
-    holds. The summary goes to stderr.
+    holds. The summary, or what --format shows instead, goes to stderr.
     """
+    # Not at the top: `--help` needs none of these.
+    from ..drive import manifest, preflight
+    from ..drive import watch as driving
+    from ..drive.profilers import external
+    from ..record.run import create, new_id
+    from ..runs import noting
+    from .conclusion import conclude
+    from .interim import InterimReport
+
     expectations = tuple(
         _expectation(condition, calls=calls, sampler=profile_asked.hz > 0) for condition in fail_on
     )
@@ -91,6 +106,7 @@ def watch(
     preflight.check_application(application, cwd=Path.cwd())
     external.check(profile_asked.outside)
     preflight.check_program(program[0], cwd=Path.cwd(), env=os.environ)
+    external.check_python(profile_asked.outside, program[0], os.environ)
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")
     made = manifest.new_run(
         new_id("watch"),
@@ -101,6 +117,7 @@ def watch(
         settings=accepted,
     )
     folder = create((out or Path("reports") / made.id).resolve(), made)
+    noting.note_begun(folder)
     config = ProbeConfig(
         folder=folder.path,
         limit_ns=made.block_limit_ns,
@@ -109,7 +126,11 @@ def watch(
         origins=origins,
         waits=waits or 0.0,
         application=application,
+        hang_ms=HANG_MS if hang_ms is None else hang_ms,
+        hang_exit_s=hang_exit_s or 0.0,
+        systemd_watchdog=systemd_watchdog,
     )
+    interim = InterimReport(folder)
     status = driving.watch(
         program,
         made,
@@ -117,16 +138,23 @@ def watch(
         profile_asked.added_to(config),
         profilers=profile_asked.outside,
         on_console=lambda address: click.echo(f"console: {address}", err=True),
+        on_hang=lambda line: click.echo(line, err=True),
+        on_lingering=interim.write,
     )
+    interim.end()
     # Nothing that happens to the report changes the program's exit status, unless conditions depend on it.
     with failure.contained(folder.path) as failed:
-        judged = conclude(folder, calls_asked, display, to_stderr=True).condition_status
+        judged = conclude(folder, calls_asked, display, output, to_stderr=True).condition_status
     if fail_on and (failed.status or judged):
         return failed.status or judged
     return driving.end_as(status)
 
 
 def _expectation(condition: str, *, calls: bool, sampler: bool) -> Expectation:
+    from ..record.metric import FIGURES, find, neighbours, why_absent
+    from ..record.run import Expectation
+    from ..record.toml.validation import nearest
+
     def refused(message: str, note: str = "") -> UsageError:
         exc = UsageError(f'--fail-on "{condition}": {message}')
         if note:

@@ -21,10 +21,11 @@ class ConsoleFeature(Feature):
     def __init__(self, session: ProbeSession, config: ConsoleConfig) -> None:
         self._console = Console(
             loops=session.loops,
-            folder=session.folder,
+            folder=None if session.config.unrecorded else session.folder,
             pages=session.folder.loops,
             allow=config.allow,
             port=config.port,
+            admit=config.admit,
             write=session.write,
             dropped=session.dropped,
             handlers=session.handlers,

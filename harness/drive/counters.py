@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic_ns
 
 from ..record import page
 from ..record.event import LoopSampled
 from ..record.page import Page
-from ..record.run import RunFolder
+from ..record.run_folder import RunFolder
 from .process.cgroup import stolen_ns, throttled_ns
 from .process.loop_thread import LoopThread
 
@@ -20,8 +20,10 @@ EVERY_S = 0.25
 class Counters:
     """The counters of every loop of a run, read repeatedly."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, outside: Mapping[int, int] | None = None) -> None:
+        """*outside* has the pids of processes that have another one inside their own pid namespace."""
         self._folder = folder
+        self._outside = outside or {}
         self._before: dict[Path, Page] = {}
         self._threads: dict[Path, LoopThread] = {}
 
@@ -33,7 +35,7 @@ class Counters:
             if reading is None:
                 continue
             if (thread := self._threads.get(path)) is None:
-                thread = self._threads[path] = LoopThread(reading.pid)
+                thread = self._threads[path] = LoopThread(self._outside.get(reading.pid, reading.pid))
             if not thread.is_alive():
                 continue
             before = self._before.get(path)
@@ -47,9 +49,12 @@ class Counters:
                 longest_ns=reading.longest_ns,
                 blocks=reading.blocks,
                 recent_ns=_recent_longest_ns(before, reading, now_ns),
-                throttled_ns=throttled_ns(reading.pid),
+                throttled_ns=throttled_ns(self._outside.get(reading.pid, reading.pid)),
                 stolen_ns=taken_ns,
                 stopped=thread.is_stopped(),
+                frozen=thread.is_frozen(),
+                thread_cpu_ns=thread.cpu_ns(reading.native_thread_id) or 0,
+                process_cpu_ns=thread.process_cpu_ns(),
             )
 
 

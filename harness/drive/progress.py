@@ -8,7 +8,7 @@ from time import monotonic_ns
 
 from ..record.event import Completed, LoadStarted, LoopSampled, Sent
 from ..record.reader import Follower
-from ..record.run import RunFolder
+from ..record.run_folder import RunFolder
 from .console.events import ConsoleEvents
 
 # Rate and latency cover this last part of the run.

@@ -19,14 +19,16 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record import redact
-from ..record.event import LedgerTaken, RunEnded, describe_status
+from ..record.event import LedgerTaken, describe_status
 from ..record.probe_config import ConsoleConfig, ProbeConfig
-from ..record.run import Run, RunFolder
+from ..record.run import Run
+from ..record.run_folder import RunFolder
 from ..record.scenario import ReadyPort, Scenario
 from ..record.writer import Writer
 from . import faults, ledger, preflight, seal
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
+from .hang.watcher import HangSettings, HangWatcher
 from .load.driver_config import DriverConfig
 from .process.guard import Guard
 from .process.invitations import Invitations
@@ -44,6 +46,36 @@ LEAD_S = 1.0
 DRIVER_GRACE_S = 15.0
 
 
+def run_until_signal(
+    scenario: Scenario,
+    run: Run,
+    folder: RunFolder,
+    target_spec: TargetSpec,
+    *,
+    console: ConsoleConfig | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_hang: Callable[[str], None] = lambda _: None,
+) -> None:
+    """As `run_scenario`, on a loop of its own; SIGINT and SIGTERM cancel it.
+
+    Raises:
+        TargetError, MeasurementError: As of `run_scenario`.
+        CancelledError: It was cancelled, and has stopped.
+    """
+
+    async def carry_out() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        # Handlers, since `asyncio.run` alone would raise KeyboardInterrupt anywhere on the second Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await run_scenario(
+            scenario, run, folder, target_spec, console=console, on_progress=on_progress, on_hang=on_hang
+        )
+
+    asyncio.run(carry_out())
+
+
 async def run_scenario(
     scenario: Scenario,
     run: Run,
@@ -52,8 +84,11 @@ async def run_scenario(
     *,
     console: ConsoleConfig | None,
     on_progress: Callable[[Progress], None],
+    on_hang: Callable[[str], None],
 ) -> None:
     """Run the scenario from beginning to end.
+
+    *on_hang* is called in another thread, with a line about a loop that hangs.
 
     When cancelled, stop everything gracefully and record the interruption; when cancelled twice, kill the
     target.
@@ -70,7 +105,8 @@ async def run_scenario(
         sockets = Path(tempfile.mkdtemp(prefix="harness-"))
         with (
             Guard(sockets) as guard,
-            GilWatcher(folder, writer.write),
+            GilWatcher(folder, writer.write) as dumps,
+            HangWatcher(folder, _hang_settings(scenario), writer.write, dumps, on_hang),
             ProcessTree(folder, writer.write) as processes,
         ):
             await _Run(
@@ -92,10 +128,7 @@ async def run_scenario(
         error = str(exc) or type(exc).__name__
         raise
     finally:
-        reserve.release()
-        files = seal.files(folder, own=writer.path)
-        writer.write(RunEnded(monotonic_ns(), interrupted, error, writer.error, files))
-        writer.close()
+        seal.end(folder, writer, reserve, error=error, interrupted=interrupted)
 
 
 @dataclass(slots=True)
@@ -148,6 +181,8 @@ class _Run:
             origins=self._scenario.probe.origins,
             application=self._scenario.probe.application,
             secrets=self._scenario.variables,
+            hang_ms=self._scenario.probe.hang_ms,
+            hang_exit_s=self._scenario.probe.hang_exit_s,
         )
         log = self._folder.artefacts / "target.log"
         target = await TargetProcess.start(self._spec, config, log, self._writer.write)
@@ -319,13 +354,25 @@ class _Run:
                 reporting.result()
 
 
+def _hang_settings(scenario: Scenario) -> HangSettings:
+    probe = scenario.probe
+    return HangSettings(round(probe.hang_ms * 1e6), round(probe.hang_exit_s * 1e9))
+
+
 def _profiler_names(scenario: Scenario) -> list[str]:
-    wanted = {"pyspy": scenario.profile.py_spy, "strace": scenario.profile.strace}
+    profile = scenario.profile
+    wanted = {"pyspy": profile.py_spy, "tachyon": profile.tachyon, "strace": profile.strace}
     return [name for name, is_wanted in wanted.items() if is_wanted]
 
 
-def target_spec(scenario: Scenario, folder: RunFolder, *, console: ConsoleConfig | None) -> TargetSpec:
-    """How to run the scenario's target.
+def target_spec(
+    scenario: Scenario,
+    folder: RunFolder,
+    *,
+    console: ConsoleConfig | None,
+    adapted: Callable[[TargetSpec], TargetSpec] = lambda spec: spec,
+) -> TargetSpec:
+    """How to run the scenario's target, *adapted* to another revision and environment.
 
     Raises:
         UsageError: The target cannot be started, or its ports are taken.
@@ -334,8 +381,9 @@ def target_spec(scenario: Scenario, folder: RunFolder, *, console: ConsoleConfig
     if scenario.load is not None:
         preflight.check_sender(scenario.load.sender)
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
-    made: TargetSpec = member.spec(scenario.target, folder)
+    made = adapted(member.spec(scenario.target, folder))
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
+    external.check_python(_profiler_names(scenario), made.command[0], {**os.environ, **made.env})
     if isinstance(made.ready, ReadyPort):
         preflight.check_port(made.ready.port, of="target.ready.port")
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")

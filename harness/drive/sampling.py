@@ -7,10 +7,14 @@ from pathlib import Path
 
 from ..errors import TargetError, UsageError
 from ..record.event import ArtefactWritten, Event, RunEnded, TargetStarted
-from ..record.run import RunFolder, create, new_id, now_ns
+from ..record.run import create, new_id, now_ns
+from ..record.run_folder import RunFolder
 from ..record.writer import Writer
 from . import manifest
-from .profilers import external, pyspy
+from .process import examination
+from .profilers import external, tachyon
+from .profilers.pyspy import PySpyRecording
+from .profilers.tachyon_recording import TachyonRecording
 
 # The scenario name of such a run.
 NAME = "attach"
@@ -28,7 +32,8 @@ def sample(
         TargetError: The process cannot be recorded: it is not Python, has ended, or is another user's.
     """
     command = _command(pid)
-    external.check(["pyspy"], of="--sample needs")
+    sampler = "tachyon" if (examination.version_of(pid) or (0, 0)) >= tachyon.LEAST else "pyspy"
+    external.check([sampler], of="--sample needs")
     run = manifest.new_run(new_id(NAME), scenario=NAME, command=command, block_limit_ms=100)
     folder = create((out or Path("reports") / run.id).resolve(), run)
     error = ""
@@ -36,7 +41,7 @@ def sample(
     writer = Writer(folder.events, "runner")
     try:
         writer.write(TargetStarted(now_ns(), pid, command))
-        error = _record(pid, seconds, folder, writer, native)
+        error = _record(pid, seconds, folder, writer, native, sampler)
     finally:
         writer.write(RunEnded(now_ns(), interrupted=False, error=error))
         writer.close()
@@ -45,7 +50,7 @@ def sample(
     return folder
 
 
-def _record(pid: int, seconds: float, folder: RunFolder, writer: Writer, native: bool) -> str:
+def _record(pid: int, seconds: float, folder: RunFolder, writer: Writer, native: bool, sampler: str) -> str:
     """Record the process, and return why that failed, or "" on success."""
     artefacts: list[ArtefactWritten] = []
 
@@ -54,14 +59,15 @@ def _record(pid: int, seconds: float, folder: RunFolder, writer: Writer, native:
         if isinstance(event, ArtefactWritten):
             artefacts.append(event)
 
-    recording = pyspy.PySpyRecording(pid, folder, write, seconds=seconds, native=native)
+    kind = TachyonRecording if sampler == "tachyon" else PySpyRecording
+    recording = kind(pid, folder, write, seconds=seconds, native=native)
     try:
         recording.finish()
     except KeyboardInterrupt:
         recording.finish(now=True)
     if not artefacts:
         return "nothing was recorded"
-    return "" if artefacts[-1].path else artefacts[-1].note
+    return "" if artefacts[0].path else artefacts[0].note
 
 
 def _command(pid: int) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic_ns
 
-from ..record.event import RecordedFile
-from ..record.run import RunFolder
+from ..record.event import RecordedFile, RunEnded
+from ..record.run_folder import RunFolder
+from ..record.writer import Writer
 
 # Room for the last events and the reports of a run that fills its disk.
 RESERVE_BYTES = 1 << 20
@@ -51,3 +53,13 @@ class DiskReserve:
         """Give the space back."""
         with suppress(OSError):
             self._path.unlink()
+
+
+def end(
+    folder: RunFolder, writer: Writer, reserve: DiskReserve, *, error: str, interrupted: bool = False
+) -> None:
+    """Write the last events of *folder*, into the space that was kept for them, and close its *writer*."""
+    reserve.release()
+    files_now = files(folder, own=writer.path)
+    writer.write(RunEnded(monotonic_ns(), interrupted, error, writer.error, files_now))
+    writer.close()

@@ -1,8 +1,8 @@
 """A process that does not answer, seen from outside: code that holds the GIL lets none of its threads run.
 
-The counters of its loops are in shared memory and show how long a loop has been late; py-spy reads from the
-process's memory which thread has the GIL, and where it is. Where this user may not read that memory, the
-runner, its parent process, may have done so and recorded it.
+The counters of its loops are in shared memory and show how long a loop has been late; a look at the process's
+memory shows which thread has the GIL, and where it is. Where this user may not read that memory, the runner,
+its parent process, may have done so and recorded it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from time import monotonic_ns
 from typing import Any
 
 from ..record import page
-from ..record.console_endpoint import ConsoleEndpoint
 from ..record.event import Frame, ThreadDump, ThreadsDumped
+from ..record.process.console_endpoint import ConsoleEndpoint
 from ..record.reader import Follower
-from ..record.run import RunFolder
+from ..record.run_folder import RunFolder
 from ..stacks.ownership import CodeOwnership
 from ..stacks.turn_stack import TurnStack
-from .process.cgroup import is_stopped
-from .profilers import pyspy
+from .process.cgroup import why_stopped
+from .profilers.look import look
 
 FRAMES = 8
 
@@ -41,7 +41,7 @@ class StallView:
 
     card: ConsoleEndpoint
     silent_s: float
-    stopped: bool
+    stopped: str  # what stops it as a whole, "" for nothing
     late: tuple[LateLoop, ...]
     holder: ThreadDump | None  # the thread that has the GIL, else the late loop's own thread
     why_not: str  # why there is no holder
@@ -50,7 +50,7 @@ class StallView:
         """The view as text."""
         yield f"answered from outside: the process did not answer for {self.silent_s:.1f} s"
         if self.stopped:
-            yield f"process {self.card.pid} is stopped by a signal; kill -CONT {self.card.pid} resumes it"
+            yield f"process {self.card.pid} is {self.stopped}"
         for loop in self.late:
             yield f"loop {loop.number} has been late for {loop.since_ms / 1e3:.1f} s"
         if self.holder is not None:
@@ -67,7 +67,7 @@ class StallView:
             "from_outside": True,
             "silent_s": self.silent_s,
             "pid": self.card.pid,
-            "stopped": self.stopped,
+            "stopped": bool(self.stopped),
             "loops": [{"loop": late.number, "late_ms": round(late.since_ms, 1)} for late in self.late],
             "holder": None
             if self.holder is None or blamed is None
@@ -92,12 +92,12 @@ def observe(card: ConsoleEndpoint, *, silent_s: float) -> StallView:
     threads: tuple[ThreadDump, ...] = ()
     why_not = ""
     try:
-        threads = pyspy.dump(card.pid)
+        threads = look(card.pid).threads
     except PermissionError as exc:
         why_not = str(exc)
         threads = _dumped_by_runner(card, late)
     holder = _holder(threads, late)
-    return StallView(card, silent_s, is_stopped(card.pid), late, holder, "" if holder else why_not)
+    return StallView(card, silent_s, why_stopped(card.pid), late, holder, "" if holder else why_not)
 
 
 def _late_loops(card: ConsoleEndpoint) -> Iterator[LateLoop]:

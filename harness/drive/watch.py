@@ -14,15 +14,17 @@ from types import FrameType
 from typing import Self
 
 from ..errors import TargetError
-from ..record.event import RunEnded, TargetExited, TargetStarted, TargetStopping
+from ..record.event import TargetExited, TargetStarted, TargetStopping
 from ..record.probe_config import ProbeConfig
 from ..record.redact import redacted_command
-from ..record.run import Run, RunFolder
+from ..record.run import Run
+from ..record.run_folder import RunFolder
 from ..record.writer import Writer
 from . import seal
 from .console.events import ConsoleEvents
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
+from .hang.watcher import HangSettings, HangWatcher
 from .process.guard import Guard
 from .process.invitations import Invitations
 from .process.probe_env import environment
@@ -33,6 +35,11 @@ from .profilers.external import ExternalProfilers
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # Signals that ask the program to end.
 ENDING = (signal.SIGTERM, signal.SIGINT)
+# A program that still runs this long after the first one may never end. By then the probe has recorded what
+# it waits for.
+PATIENCE_NS = 6_000_000_000
+# The same after a further signal.
+PATIENCE_AGAIN_NS = 2_000_000_000
 
 
 def watch(
@@ -43,12 +50,16 @@ def watch(
     *,
     profilers: Sequence[str],
     on_console: Callable[[str], None],
+    on_hang: Callable[[str], None],
+    on_lingering: Callable[[str, float], None],
 ) -> int:
     """Run *command* to its end and return its status as in `Popen.returncode`: negative for a signal.
 
     Must be called in the main thread, since signals are passed on to the program. The external *profilers*
     start with the program's first loop. *on_console* is called in another thread, with how to reach each
-    console of the program or why there is none.
+    console of the program or why there is none; so is *on_hang*, with a line about a loop that hangs; and
+    *on_lingering*, with the name of a signal that asked the program to end and the seconds since then, if it
+    still runs: nothing else may ever end this call.
 
     Raises:
         TargetError: The system cannot start it.
@@ -61,8 +72,14 @@ def watch(
     error = ""
 
     def follow() -> None:
-        loops = Counters(folder)
+        loops, told = Counters(folder), 0
         while not ended.wait(EVERY_S):
+            if signals.is_overdue(told):
+                told = signals.asked
+                stopping = signals.write_stopping(writer)
+                asked_s = (monotonic_ns() - stopping.at_ns) / 1e9
+                # Beside this thread: a large record takes long to read.
+                threading.Thread(target=on_lingering, args=(stopping.signal, asked_s), daemon=True).start()
             for reading in loops.sample():
                 writer.write(reading)
                 if external.is_waiting:
@@ -73,7 +90,8 @@ def watch(
     try:
         with (
             Guard() as guard,
-            GilWatcher(folder, writer.write),
+            GilWatcher(folder, writer.write) as dumps,
+            HangWatcher(folder, HangSettings.of(config), writer.write, dumps, on_hang),
             ProcessTree(folder, writer.write) as processes,
             Invitations(config) as invitations,
             _Signals() as signals,
@@ -91,27 +109,17 @@ def watch(
             following = threading.Thread(target=follow, daemon=True)
             following.start()
             status = program.wait()
-            if signals.stopping is not None:
-                writer.write(signals.stopping)
             ended.set()
             following.join()
+            if signals.stopping is not None:
+                signals.write_stopping(writer)
             external.finish()
             # The program may end when it likes, but an error that nobody asked for is one.
             is_expected = status == 0 or signals.stopping is not None
             writer.write(TargetExited(monotonic_ns(), status, is_expected))
         return status
     finally:
-        reserve.release()
-        writer.write(
-            RunEnded(
-                at_ns=monotonic_ns(),
-                interrupted=False,
-                error=error,
-                incomplete=writer.error,
-                files=seal.files(folder, own=writer.path),
-            )
-        )
-        writer.close()
+        seal.end(folder, writer, reserve, error=error)
 
 
 def end_as(status: int) -> int:
@@ -134,6 +142,9 @@ class _Signals:
     def __init__(self) -> None:
         self._program: subprocess.Popen[bytes] | None = None
         self.stopping: TargetStopping | None = None  # the first signal that asked the program to end
+        self.asked = 0  # how many did
+        self._asked_ns = 0  # when the latest came
+        self._is_written = False
         self._pending: list[int] = []
         self._before: dict[int, object] = {}
 
@@ -168,11 +179,33 @@ class _Signals:
         else:
             self._pass_on(number, frame)
 
+    def is_overdue(self, told: int) -> bool:
+        """Whether the program should have ended by now, and only the first *told* signals are told."""
+        if self.stopping is None or self.asked <= told:
+            return False
+        now_ns = monotonic_ns()
+        return (
+            now_ns - self.stopping.at_ns >= PATIENCE_NS
+            if not told
+            else now_ns - self._asked_ns >= PATIENCE_AGAIN_NS
+        )
+
+    def write_stopping(self, writer: Writer) -> TargetStopping:
+        """Write the first signal that asked the program to end, once, and return it.
+
+        Not in the handler, which may interrupt any code, including the writer's.
+        """
+        assert self.stopping is not None
+        if not self._is_written:
+            self._is_written = True
+            writer.write(self.stopping)
+        return self.stopping
+
     def _note(self, number: int) -> None:
-        """Keep the first signal that asked the program to end."""
-        if number in ENDING and self.stopping is None:
-            # Written later: a handler may interrupt any code, including the writer's.
-            self.stopping = TargetStopping(monotonic_ns(), signal.Signals(number).name)
+        """Count the signals that asked the program to end, and keep the first one."""
+        if number in ENDING:
+            self.asked, self._asked_ns = self.asked + 1, monotonic_ns()
+            self.stopping = self.stopping or TargetStopping(self._asked_ns, signal.Signals(number).name)
 
 
 def _in_foreground() -> bool:

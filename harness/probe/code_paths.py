@@ -11,6 +11,8 @@ from pathlib import Path
 # Repeats `stacks.ownership.HARNESS`, so that a target's start does not load that room. In a target it is no
 # folder but "<harness>"; see `entry/sitecustomize.py`.
 HARNESS = __file__.rpartition("/probe/")[0]
+# As it is now: a tool of the program may replace it by a function that raises on a loop.
+_cwd = os.getcwd
 
 
 def application(asked: Sequence[str]) -> tuple[str, ...]:
@@ -21,9 +23,9 @@ def application(asked: Sequence[str]) -> tuple[str, ...]:
     if asked:
         return tuple(map(_prefix, asked))
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    places = [Path.cwd()]
+    places = [_cwd()]
     if main is not None:
-        places.insert(0, Path(main).resolve().parent)
+        places.insert(0, _folder_of(main))
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places))
 
 
@@ -40,6 +42,14 @@ def libraries() -> tuple[str, ...]:
         installed = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
         places = [str(Path(os.__file__).parent), *installed]
     return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places if place))
+
+
+def _folder_of(main: str) -> str:
+    """The folder of the program's main module, without symbolic links if these may be read."""
+    try:
+        return str(Path(main).resolve().parent)
+    except Exception:  # what a tool of the program raises where a call may block a loop
+        return os.path.dirname(os.path.join(_cwd(), main))  # noqa: PTH118, PTH120
 
 
 def _prefix(text: str) -> str:

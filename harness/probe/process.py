@@ -110,9 +110,9 @@ class ProbedProcess:
 
         install(self._shutdown_requested, self._may_end_by_signal)
 
-    def _shutdown_requested(self, number: int, frame: FrameType | None) -> None:
-        if (session := self._session) is not None:
-            session.shutdown_requested(number, frame)
+    def _shutdown_requested(self, number: int, frame: FrameType | None) -> Callable[[], object] | None:
+        session = self._session
+        return session.shutdown_requested(number, frame) if session is not None else None
 
     def _loop_changed(self, loop: AbstractEventLoop | None) -> None:
         session = self._open_session() if loop is not None else self._session

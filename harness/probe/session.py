@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..record.clock import monotonic_ns
-from ..record.observation import PartLeftOut, ProbeClosed, ProbeFailed
+from ..record.hidden_thread import Background
+from ..record.observation import HungProcessEnded, PartLeftOut, ProbeClosed, ProbeFailed
 from ..record.probe_config import ProbeConfig
-from ..record.run import RunFolder
-from ..record.writer import Writer
+from ..record.run_folder import RunFolder
+from ..record.writer import NoWriter, Writer
+from .detectors import Detectors
 from .feature import Feature
+from .hang.limits import HangLimits
 from .hooks import hook
 from .hooks.process.process_hook import at_exit
 from .loop.loops import Loops
-from .tasks.census import Census
-from .tasks.losses import TaskLosses
 from .tasks.shutdown import ShutdownWatch
 
 if TYPE_CHECKING:
     from ..record.event import Event
     from .calls.interception import Interception
+    from .tracing.hand_over import HandOvers
 
     Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 # An error that repeats at every turn must not fill the record.
 ERRORS_RECORDED = 20
+# How long what is left may be recorded before a process that hangs is ended.
+LEAVE_WITHIN_S = 3.0
 # The package that holds `probe` and `record`: the harness itself, or its private name inside a target.
 ROOT = (__package__ or "").rpartition(".")[0]
 
@@ -48,13 +54,20 @@ class ProbeSession:
         self.interception = interception
         self.folder = RunFolder(self.config.folder)
         self.spans_dropped = 0
+        # The errors of features that could not be opened; what is added later has not heard of them.
+        self.opening_errors: list[ProbeFailed] = []
+        self._is_open = False
         # Requests of the runner and the console, by name; features add theirs.
         self.handlers: dict[str, Handler] = {}
         self._errors = 0
+        self._has_left = False
+        self._ending = threading.Lock()  # taken once, by whoever ends the process
         # Only the features that override these calls, as there may be many thousands of calls per second.
         self._event_takers: list[Feature] = []
         self._span_followers: list[Feature] = []
-        self._writer = Writer(self.folder.events, "target")
+        self._hand_overs: HandOvers | None = None
+        self._follows_hand_overs = False
+        self._writer = NoWriter() if self.config.unrecorded else Writer(self.folder.events, "target")
         self.loops = Loops(
             self.folder,
             limit_ns=self.config.limit_ns,
@@ -62,17 +75,25 @@ class ProbeSession:
             announce=self.announce,
             on_error=self.failed,
             application=self.config.application,
+            hang=HangLimits(round(self.config.hang_ms * 1e6), round(self.config.hang_exit_s * 1e9)),
+            end_process=self.end_hung,
         )
-        self._losses = TaskLosses(self.write)
         self._shutdown = ShutdownWatch(
-            write=self.write, is_running=lambda: bool(self.loops.running()), on_error=self.failed
+            write=self.write,
+            write_last=self._writer.write_last,
+            later=self._writer.later,
+            is_running=lambda: bool(self.loops.running()),
+            on_error=self.failed,
         )
-        census = Census(write=self.write, on_swallowed=self._losses.swallowed, on_error=self.failed)
-        self._features: list[Feature] = [self._losses, self._shutdown, census]
+        detectors = Detectors(write=self.write, running=self.loops.running, on_error=self.failed)
+        self._losses = detectors.losses
+        self._features: list[Feature] = [self._shutdown, *detectors.features]
+        self.handlers["look"] = lambda _: detectors.look()
         # Only the features of this configuration are imported: each import delays the target's start.
         for name, module in self.config.features.items():
             self._guarded(name, self._open, name, module)
         self._stay_open = at_exit(self.close)
+        self._is_open = True
         hook.listen(self)
 
     def write(self, event: Event) -> bool:
@@ -93,7 +114,10 @@ class ProbeSession:
         """Record an error in a part of the probe."""
         self._errors += 1
         if self._errors <= ERRORS_RECORDED:
-            self.write(ProbeFailed(monotonic_ns(), where, error, os.getpid()))
+            event = ProbeFailed(monotonic_ns(), where, error, os.getpid())
+            if not self._is_open:
+                self.opening_errors.append(event)
+            self.write(event)
 
     def left_out(self, part: str, reason: str) -> None:
         """Record that a part of the probe cannot work in this process."""
@@ -128,6 +152,26 @@ class ProbeSession:
         """Called when an OpenTelemetry span ends."""
         self._each(reversed(self._span_followers), lambda feature: feature.span_ended(span))
 
+    def follow_hand_overs(self) -> None:
+        """Called when the program has set up OpenTelemetry's SDK."""
+        if not self._follows_hand_overs:
+            self._follows_hand_overs = True
+            self._guarded("hand-overs", self._open_hand_overs)
+
+    def _open_hand_overs(self) -> None:
+        from .tracing.hand_over import HandOvers  # only where there are spans
+
+        self._hand_overs = HandOvers(self.write)
+        self.add(self._hand_overs)
+
+    def root_span_began(self, span: Any) -> None:
+        """Called when an OpenTelemetry span begins that has no parent, though it may have been meant to."""
+        self.follow_hand_overs()  # the SDK may have been set up before a fork
+        hand_overs = self._hand_overs
+        if hand_overs is not None and not self._guarded("hand-overs", hand_overs.root_began, span):
+            self._hand_overs = None
+            self._undo(hand_overs)
+
     def exception_reported(self, context: dict[str, Any]) -> None:
         """Called when asyncio reports *context* to a loop's exception handler."""
         self._guarded("tasks", self._losses.reported, context)
@@ -136,19 +180,39 @@ class ProbeSession:
         """Called when Python warns that *coroutine* was never awaited."""
         self._guarded("tasks", self._losses.unawaited, coroutine)
 
-    def shutdown_requested(self, number: int, frame: FrameType | None) -> None:
-        """Called before a handler of the program runs for this signal, which interrupted *frame*."""
-        self._guarded("ending", self._shutdown.signalled, number, frame)
+    def shutdown_requested(self, number: int, frame: FrameType | None) -> Callable[[], object] | None:
+        """Called before a handler of the program runs for this signal, which interrupted *frame*.
+
+        Returns what is to be called after the handler.
+        """
+        if not self._guarded("ending", self._shutdown.signalled, number):
+            return None
+        return lambda: self._guarded("ending", self._shutdown.handled, frame)
 
     def leave(self) -> None:
         """Write all that `close` would: the process is about to end without its exit handlers, or to `exec`.
 
         It may go on after all, because an `exec` can fail; then everything works as before.
         """
+        if self._has_left:
+            return
         self._guarded("loops", self.loops.about_to_end)
         self._each(reversed(self._features), lambda feature: feature.leave())
         self._guarded("cost", self._write_cost)
         self._writer.leave()
+
+    def end_hung(self, state: HungProcessEnded) -> None:
+        """End the process, whose loop hangs, after *state* and all else has been recorded."""
+        if not self._ending.acquire(blocking=False):
+            return  # the watchdog and a request of the runner may come at the same time
+        try:
+            self.announce(state)
+            # In another thread: what the loop's thread holds may keep a part of the probe from leaving.
+            with suppress(RuntimeError):  # there can be no more threads
+                Background(self.leave).join(timeout_s=LEAVE_WITHIN_S)
+        finally:
+            self._has_left = True
+            os.abort()
 
     def close(self) -> None:
         """Close the features, record what the probe has cost, and close the record."""
@@ -157,6 +221,27 @@ class ProbeSession:
         self._guarded("loops", self.loops.close)
         self._guarded("cost", self._write_cost)
         self._writer.close()
+
+    def withdraw(self) -> None:
+        """Do what `close` does and take everything back, in a process that goes on; on any thread."""
+        self._stay_open()
+        hook.stop_listening(self)
+        self._each(reversed(self._features), lambda feature: feature.close())
+        # The turns that are late now are written; those that are not have nothing to tell.
+        self._guarded("loops", self.loops.about_to_end)
+        self._guarded("loops", self.loops.leave)
+        self._guarded("loops", self.loops.close)
+        self._guarded("cost", self._write_cost)
+        self._writer.close()
+
+    def add(self, feature: Feature) -> None:
+        """Let *feature* take part from now on, besides those of the configuration."""
+        self._features.append(feature)
+        kind = type(feature)
+        if kind.take is not Feature.take:
+            self._event_takers.append(feature)
+        if kind.span_began is not Feature.span_began:
+            self._span_followers.append(feature)
 
     def abandon(self) -> None:
         """Release what is the parent's, in a child after `fork`."""
@@ -169,12 +254,7 @@ class ProbeSession:
     def _open(self, name: str, module: str) -> None:
         feature: Feature = import_module(f"{ROOT}.{module}").create(self)
         feature.name = name
-        self._features.append(feature)
-        kind = type(feature)
-        if kind.take is not Feature.take:
-            self._event_takers.append(feature)
-        if kind.span_began is not Feature.span_began:
-            self._span_followers.append(feature)
+        self.add(feature)
 
     def _each(self, features: Iterable[Feature], call: Callable[[Feature], object]) -> None:
         """Make a call to each feature; one that raises is closed, and gets no further calls."""

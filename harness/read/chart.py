@@ -69,7 +69,7 @@ class Chart:
 def chart(document: Report) -> Chart:
     """The lanes for which this run has data; the loop's is always included."""
     line = document.timeline
-    whole_s = line.step_s * len(line.sent)
+    whole_s = line.step_s * len(line.busy_ratio)
     lanes = [
         Lane(
             "Event loop: busy share (shaded), longest turn (dots) and blocks (red bars)",
@@ -119,12 +119,12 @@ def _latency(line: Timeline) -> Iterator[Series]:
 def _requests(line: Timeline) -> Iterator[Series]:
     yield Series("sent", "per second", "--faint", SeriesStyle.DASHED, _rates(line.sent, line.step_s))
     yield Series("completed", "per second", "--line", SeriesStyle.LINE, _rates(line.completed, line.step_s))
-    if any(line.failed):
+    if any(line.failed or ()):
         yield Series("failed", "per second", "--block", SeriesStyle.LINE, _rates(line.failed, line.step_s))
 
 
-def _rates(counts: Sequence[int], step_s: float) -> tuple[float, ...]:
-    return tuple(round(count / step_s, 2) for count in counts)
+def _rates(counts: Sequence[int] | None, step_s: float) -> tuple[float, ...]:
+    return tuple(round(count / step_s, 2) for count in counts or ())
 
 
 def _bands(document: Report, whole_s: float) -> Iterator[Band]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,18 +12,22 @@ from .blocks.blocker import Blocker, blockers
 from .calls.allowlist import Allowlist
 from .calls.call import Call
 from .calls.counted import counted_calls
-from .figures import block_totals, fault, ledger, load, loop, overhead, task
+from .figures import block_totals, fault, hang, ledger, load, loop, overhead, task
 from .figures.block_totals import BlockTotals
 from .figures.fault import FaultFigures
+from .figures.hang import Hang
 from .figures.ledger import LedgerFigures
 from .figures.load import Load
 from .figures.loop import LoopFigures
 from .figures.overhead import Overhead
 from .history import History
 from .processes.process import ProcessFigures, processes
-from .spans import span
+from .spans import broken_trace, span
+from .spans.broken_trace import BrokenTrace
 from .spans.span import SpanFigures, Waterfall
 from .spans.wait_report import SpanTimes
+from .spinning import spin
+from .spinning.spin import Spin
 from .units import seconds
 
 
@@ -32,6 +37,8 @@ class Evidence:
 
     history: History
     allowlist: Allowlist
+    # Called often while much is computed, where others wait for this thread to give them the GIL.
+    pause: Callable[[], object] = int
 
     @cached_property
     def duration_s(self) -> float:
@@ -54,7 +61,7 @@ class Evidence:
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Every block, oldest first, with the spans around it."""
-        return span.with_paths(self.history, detect.blocks(self.history))
+        return span.with_paths(self.history, detect.blocks(self.history, pause=self.pause))
 
     @property
     def held_ms(self) -> float:
@@ -71,8 +78,18 @@ class Evidence:
         return impact.with_impact(self.history, self.blocks, blockers(self.blocks))
 
     @cached_property
+    def hangs(self) -> tuple[Hang, ...]:
+        """The turns that were told while they lasted, oldest first."""
+        return hang.hangs(self.history, self.blocks)
+
+    @cached_property
     def leaks(self) -> tuple[task.Leak, ...]:
         return task.leaks(self.history)
+
+    @cached_property
+    def spins(self) -> tuple[Spin, ...]:
+        """What kept a loop spinning, worst first."""
+        return spin.spins(self.history)
 
     @cached_property
     def calls(self) -> tuple[Call, ...] | None:
@@ -90,6 +107,11 @@ class Evidence:
     @cached_property
     def spans(self) -> SpanFigures:
         return span.spans(self.history, self.span_times)
+
+    @cached_property
+    def broken_traces(self) -> tuple[BrokenTrace, ...]:
+        """The places at which traces end, most spans first."""
+        return broken_trace.broken_traces(self.history)
 
     @cached_property
     def traces(self) -> tuple[Waterfall, ...]:

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import OutputError, UsageError
-from ..record.run import RunFolder
 from . import renderers
-from .family import members
-from .history import History
-from .report import Report
+from .family import members, names_in
+
+if TYPE_CHECKING:
+    # The help of a command names the formats, and needs no report.
+    from ..record.run_folder import RunFolder
+    from .history import History
+    from .report import Report
 
 # Maximum length of the other run's id in a file's name.
 LETTERS = 100
@@ -46,9 +49,8 @@ F = TypeVar("F", ReportFormat, RecordFormat)
 
 
 def names() -> tuple[str, ...]:
-    """The names of all formats: first those that show the report, then those that show the record."""
-    found = [module.FORMAT for module in members(renderers)]
-    return tuple(one.name for one in sorted(found, key=lambda one: (isinstance(one, RecordFormat), one.name)))
+    """The names of all formats, which are those of their modules; imports none of them."""
+    return tuple(names_in(renderers))
 
 
 def of_file(path: Path) -> str:

@@ -33,7 +33,8 @@ from ..record.event import (
 )
 from ..record.process.mark import parse
 from ..record.reader import Follower, Source
-from ..record.run import Run, RunFolder
+from ..record.run import Run, read_manifest
+from ..record.run_folder import RunFolder
 from ..stacks.ownership import HARNESS, CodeOwnership
 
 E = TypeVar("E", bound=Event)
@@ -95,6 +96,8 @@ class History:
     requests: tuple[Request, ...]
     ended_ns: int  # the runner's last event, else the latest time in the record
     _events: dict[type, list[Event]] = field(repr=False)
+    is_own: bool = False  # what a process knows about itself, without a run
+    is_live: bool = False  # ... which goes on
 
     def of(self, kind: type[E]) -> list[E]:
         """The events of one kind, oldest first."""
@@ -125,7 +128,7 @@ def load(folder: RunFolder) -> History:
     Raises:
         RecordError: There is no record, it is empty, its manifest is damaged, or its format is newer.
     """
-    run = folder.manifest()
+    run = read_manifest(folder)
     follower = Follower(folder.events)
     events: dict[type, list[Event]] = defaultdict(list)
     sent: dict[tuple[Path, int], Sent] = {}
@@ -171,20 +174,36 @@ def load(folder: RunFolder) -> History:
     )
 
 
-def in_memory(run: Run, events: Iterable[Event]) -> History:
-    """The events that a process recorded about itself, for rules that need only events."""
+def in_memory(
+    run: Run,
+    events: Iterable[Event],
+    pages: Mapping[int, page.Page] | None = None,
+    *,
+    now_ns: int = 0,
+    is_live: bool = False,
+) -> History:
+    """What a process knows about itself: its events, and the counters of its loops by their numbers.
+
+    *now_ns* is when the counters were read; without it, the time of the newest event.
+    """
     by_kind: dict[type, list[Event]] = defaultdict(list)
     for event in events:
         by_kind[type(event)].append(event)
+    for of_kind in by_kind.values():
+        of_kind.sort(key=_first_ns)
     happened = [event for of_kind in by_kind.values() for event in of_kind]
+    started = {event.loop: event for event in happened if isinstance(event, LoopStarted)}
+    read = pages or {}
     return History(
         run=run,
         sources=(),
         marks=(),
-        loops=tuple(Loop(e, None, _last_ns(e)) for e in happened if isinstance(e, LoopStarted)),
+        loops=tuple(Loop(e, read.get(n), now_ns or _last_ns(e)) for n, e in started.items()),
         requests=(),
-        ended_ns=max(map(_last_ns, happened), default=run.started_ns),
+        ended_ns=now_ns or max(map(_last_ns, happened), default=run.started_ns),
         _events=dict(by_kind),
+        is_own=True,
+        is_live=is_live,
     )
 
 

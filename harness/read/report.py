@@ -14,7 +14,7 @@ from .calls.allowlist import Allowlist
 from .calls.call import Call
 from .compare.comparison import Comparison
 from .evidence import Evidence
-from .figures import block_totals, console_usage, fault, ledger, load, loop, overhead, target, timeline
+from .figures import block_totals, console_usage, fault, hang, ledger, load, loop, overhead, target, timeline
 from .figures.damage import damages
 from .finding import Finding
 from .history import History
@@ -35,6 +35,7 @@ class RunHead:
 
     id: str
     scenario: str
+    scenario_file: str  # "" for a program run by `harness watch`
     started: str
     duration_s: float
     outcome: OutcomeName
@@ -44,6 +45,9 @@ class RunHead:
     seed: int
     python: str
     commit: str
+    branch: str
+    host: str
+    cpu_s: float | None  # of the target's processes, start and probe included; null if one was cut off
     block_limit_ms: float
     target: target.TargetReport
 
@@ -59,6 +63,7 @@ class Report:
     processes: tuple[ProcessFigures, ...]
     blocks: tuple[Block, ...]
     block_totals: block_totals.BlockTotals
+    hangs: tuple[hang.Hang, ...]
     spans: span.SpanFigures
     ledger: ledger.LedgerFigures | None
     faults: tuple[fault.FaultFigures, ...]
@@ -106,12 +111,13 @@ def _build(history: History, allowlist: Allowlist | None) -> Report:
     ended = outcome(history, found, judged)
     return Report(
         schema=SCHEMA,
-        run=_head(evidence, ended, judged),
+        run=_head(evidence, ended, found, judged),
         load=evidence.load,
         loop=evidence.loop,
         processes=evidence.processes,
         blocks=evidence.blocks,
         block_totals=evidence.block_totals,
+        hangs=evidence.hangs,
         spans=evidence.spans,
         ledger=evidence.ledger,
         faults=evidence.faults,
@@ -160,21 +166,28 @@ def condition_status(document: Report) -> int:
 
 
 def _head(
-    evidence: Evidence, ended: RunOutcome, judged: tuple[expectation.ExpectationResult, ...]
+    evidence: Evidence,
+    ended: RunOutcome,
+    found: tuple[Finding, ...],
+    judged: tuple[expectation.ExpectationResult, ...],
 ) -> RunHead:
     run = evidence.history.run
     return RunHead(
         id=run.id,
         scenario=run.scenario,
+        scenario_file=run.scenario_file,
         started=run.started,
         duration_s=evidence.duration_s,
         outcome=ended.name,
         reason=ended.reason,
-        verdict=verdict.sentence(evidence, ended, judged),
+        verdict=verdict.sentence(evidence, ended, found, judged),
         partial=not evidence.history.of(RunEnded),
         seed=run.seed,
         python=run.python,
         commit=run.commit,
+        branch=run.branch,
+        host=run.host,
+        cpu_s=overhead.cpu_s(evidence.history),
         block_limit_ms=ms(run.block_limit_ns),
         target=target.target(evidence.history),
     )

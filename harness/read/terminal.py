@@ -18,8 +18,9 @@ from .compare import summary
 from .compare.comparison import ChangeVerdict, Comparison
 from .compare.headline import headline
 from .figures.loop import sentence as loop_line
-from .finding import Level
+from .finding import Finding, Level
 from .judge.outcome import OutcomeName
+from .judge.rulebook import first_trouble
 from .report import Report
 from .spans.segment import Part
 from .spans.span import SpanName
@@ -44,30 +45,44 @@ _COLOURS = {
 _CHANGE_COLOURS = {ChangeVerdict.BETTER: "green", ChangeVerdict.WORSE: "bold red"}
 
 
-def show(document: Report, console: Console, *, report: Path | None = None, brief: bool = False) -> None:
-    """Print the summary, as wide as the terminal, or only its first line if it is *brief*.
+def show(
+    document: Report,
+    console: Console,
+    *,
+    report: Path | None = None,
+    brief: bool = False,
+    whole: bool = False,
+) -> None:
+    """Print the summary, as wide as the terminal.
 
-    *report* is the path of the full report.
+    Args:
+        report: The path of the full report.
+        brief: Only the first line.
+        whole: All rows and findings, not the first few.
     """
     width = console.width if console.is_terminal else None
-    for part in islice(_parts(document, report), 1 if brief else None):
+    for part in islice(_parts(document, report, whole=whole), 1 if brief else None):
         for line in lines(part, width):
             console.print(line, soft_wrap=True)
 
 
-def _parts(document: Report, report: Path | None) -> Iterator[Shown]:
+def _parts(document: Report, report: Path | None, *, whole: bool) -> Iterator[Shown]:
     run = document.run
     yield Text.assemble(
         (f"{run.outcome} ", f"bold {_COLOURS[run.outcome]}"),
         (printable(run.verdict.removeprefix("Failed: ")), "bold"),  # once is enough in one line
     )
+    first = first_trouble(document.findings)
+    if first is not None:
+        yield from _trouble(first)
     if document.difference is not None:
         yield Text(printable(headline(document.difference)), style="bold")
     yield from _last_lines(document)
     new = [call for call in document.calls or () if call.new]
-    yield from _section(_blockers, document.blockers, PLACES, "more place")
-    yield from _section(_calls, new, PLACES, "more place")
-    yield from _section(_waits, document.roots, ROOTS, "more name")
+    places, roots, findings = (None, None, None) if whole else (PLACES, ROOTS, FINDINGS)
+    yield from _section(_blockers, document.blockers, places, "more place")
+    yield from _section(_calls, new, places, "more place")
+    yield from _section(_waits, document.roots, roots, "more name")
     if document.difference is not None:
         yield Text()
         yield from _changes(document.difference)
@@ -77,23 +92,33 @@ def _parts(document: Report, report: Path | None) -> Iterator[Shown]:
     yield from _figures(document)
     yield from _expectations(document)
     notable = [found for found in document.findings if found.rule not in ("blocks", "calls")]
-    for found in notable[:FINDINGS]:
+    for found in notable[:findings]:
         style = {Level.ERROR: "red", Level.WARNING: "yellow"}.get(found.level, "dim")
         yield _row(found.level, Text(printable(found.message)), style)
-    if len(notable) > FINDINGS:
-        yield _row("", Text(f"and {plural(len(notable) - FINDINGS, 'more finding')}", style="dim"))
+        if found.weight and found is not first:
+            yield from _trouble(found)
+    if more := len(notable[findings:]) if findings is not None else 0:
+        yield _row("", Text(f"and {plural(more, 'more finding')}", style="dim"))
     yield _row("overhead", Text(measurement_cost.line(document), style="dim"))
     if report is not None:
         yield LabelledLine("report", Text(printable(str(report))), whole=True)
 
 
+def _trouble(found: Finding) -> Iterator[LabelledLine]:
+    """What it cost, and what to do about it."""
+    if found.cost is not None:
+        yield _row("cost", Text(found.cost.words))
+    if found.next:
+        yield _row("next", Text(printable(found.next)))
+
+
 def _section(
-    table: Callable[[Sequence[T]], FigureTable], rows: Sequence[T], room: int, noun: str
+    table: Callable[[Sequence[T]], FigureTable], rows: Sequence[T], room: int | None, noun: str
 ) -> Iterator[Shown]:
     if rows:
         yield Text()
         yield table(rows[:room])
-    if (more := len(rows) - room) > 0:
+    if room is not None and (more := len(rows) - room) > 0:
         yield Text(f"  and {plural(more, noun)}", style="dim")
 
 

@@ -97,7 +97,7 @@ class ProcessExamined(Event):
     path: str  # the harness's folder on its PYTHONPATH: "first", "later", "missing"; "" if unreadable
     clues: tuple[str, ...] = ()  # names of variables that name a launcher: "TOX_ENV_NAME", "PEX", ...
     mapped: tuple[str, ...] = ()  # compiled modules in its memory: "_asyncio", "uvloop", "gevent"
-    shows_asyncio: bool = False  # its `_asyncio` is a file of its own, so it would have been seen
+    shows_asyncio: bool = False  # it would have been seen if it had imported asyncio
     polls: bool = False  # it had an epoll descriptor
     barred: str = ""  # a path that its user may not use: of the harness, or of the record
 
@@ -163,12 +163,15 @@ class LoopSampled(Event):
     throttled_ns: int = 0  # how long its cgroup has been throttled so far
     stolen_ns: int = 0  # what the host of this virtual machine has taken of its processors so far
     stopped: bool = False  # the process was stopped by a signal at that instant
+    frozen: bool = False  # or by its cgroup, as `docker pause` does it
+    thread_cpu_ns: int = 0  # CPU time of the loop's thread so far; 0 where it is not known
+    process_cpu_ns: int = 0  # of all threads of its process
 
 
 class LoopSilent(Event):
     """A loop was late and its watchdog, which needs the GIL, did not sample it; read from outside.
 
-    Written up to a few times per turn, beside `ThreadsDumped`, which needs py-spy and may be too late.
+    Written up to a few times per turn, beside `ThreadsDumped`, which may be impossible or too late.
     """
 
     at_ns: int
@@ -185,7 +188,7 @@ class ThreadDump(Value):
     name: str
     native_id: int
     has_gil: bool
-    active: bool  # running on a processor, by py-spy's estimate
+    active: bool  # running on a processor, by the estimate of what looked
     stack: tuple[Frame, ...]  # outermost first
 
 
@@ -199,6 +202,7 @@ class ThreadsDumped(Event):
     native_id: int  # of the loop's thread
     threads: tuple[ThreadDump, ...]
     over_ns: int = 0  # when the dump, which began at `at_ns`, was complete; 0: unknown
+    by: str = "py-spy"  # what looked: this, or "profiling.sampling"
 
 
 class DumpFailed(Event):

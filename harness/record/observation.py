@@ -117,6 +117,7 @@ class Sample(Value):
     step: int = 0  # numbers the callbacks that were sampled in the turn, in their order
     # At the first of these samples the innermost function had been called, but none of its code had run.
     entering: bool = False
+    lazy: str = ""  # the name whose first use began the import that runs; "" for any other import
 
 
 class OtherThread(Value):
@@ -232,6 +233,68 @@ class Coroutine(Value):
     created: tuple[Frame, ...] = ()  # where it was created, if recorded; innermost last
 
 
+class LoopHung(Observation):
+    """A turn still lasts after the time from which it is called a hang; told again at growing intervals.
+
+    The probe writes it right after the `Blocked` of the same turn. The runner writes it if the probe cannot,
+    because code holds the GIL: with *seen_by* as the `ThreadsDumped` beside it, else with "kernel".
+    """
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # of the turn, as in `Blocked.at_ns`
+    held_ns: int  # so far
+    seen_by: str  # "probe", "py-spy", "profiling.sampling", "kernel"
+
+
+class LoopReturned(Observation):
+    """The turn of a `LoopHung` of this process ended."""
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # as in `LoopHung`
+    held_ns: int
+
+
+class TasksAtPlace(Value):
+    """The pending tasks of one coroutine that wait at one line, with their names."""
+
+    coroutine: Coroutine
+    tasks: tuple[str, ...]
+    count: int  # of them; more than *tasks* if there were too many to list
+
+
+class ThreadState(Value):
+    """One thread of a process that is about to be ended."""
+
+    thread: str
+    native_id: int
+    daemon: bool | None  # null if it was seen from outside
+    stack: tuple[Frame, ...]  # outermost first; empty if it was not known
+
+
+class HungProcessEnded(Observation):
+    """A process was ended because its loop did not come back for the time of `--hang-exit`.
+
+    By the probe; or, if that could not run, by the runner, which cannot list the tasks.
+    """
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # as in `LoopHung`
+    held_ns: int
+    limit_ns: int
+    by: str  # "probe" or "runner"
+    signal: str  # "SIGABRT" or "SIGKILL"
+    pending: int | None = None  # tasks; null where they could not be counted
+    tasks: tuple[TasksAtPlace, ...] = ()  # all of them, the largest groups first
+    threads: tuple[ThreadState, ...] = ()
+    error: str = ""  # why something of it is missing
+
+
 class TaskDestroyed(Observation):
     """Tasks were garbage-collected while pending, because no reference to them was kept.
 
@@ -320,6 +383,7 @@ class NonDaemonThread(Value):
 
     thread: str
     stack: tuple[Frame, ...]  # outermost first
+    waits_for_another: bool = False  # for a lock without a time limit: only another thread can end that
 
 
 class ShutdownStalled(Observation):
@@ -347,15 +411,17 @@ class ProcessExiting(Observation):
 
 
 class ExitDelayed(Observation):
-    """The main thread of a process has ended, and Python waits for other threads before the process ends.
+    """The main thread of a process has ended, and the process has not.
 
-    Written at growing intervals; the latest is valid.
+    Python waits for other threads first; when there are none any more, it calls the exit handlers on the main
+    thread. Written at growing intervals; the latest is valid.
     """
 
     at_ns: int
     pid: int
     since_ns: int  # when the main thread ended
     threads: tuple[NonDaemonThread, ...]
+    exit_handler: tuple[Frame, ...] = ()  # the stack of the one that runs, outermost first; with no *threads*
 
 
 class CallsCounted(Observation):
@@ -375,6 +441,55 @@ class CallsCounted(Observation):
     count: int
     total_ns: int
     max_ns: int
+
+
+class StandingCalls(Value):
+    """Calls of one function, from tasks of one coroutine, that waited a second or longer for a thread."""
+
+    function: Frame  # the submitted one, at its first line; "" if it is not known
+    asker: Frame  # the coroutine of the task that awaits the call, likewise
+    count: int
+    waited_ns: int  # the longest wait, a lower bound
+    late: int  # of *count*: came when all threads had been at work for a while, and none had become free
+    late_times: int  # looks at which such calls had come
+    stood_ns: int  # how long some late one of them waited while no thread took a call
+    behind_ns: int  # how long some one of them, come while all threads were at work, waited beyond a second
+    given_up: int  # of *count*: their task stopped waiting
+
+
+class PoolWorkers(Value):
+    """Threads of a pool at the same work while calls waited."""
+
+    function: Frame  # as in `StandingCalls`
+    asker: Frame
+    stack: tuple[Frame, ...]  # of one of them, outermost first
+    threads: int  # the most at a time
+
+
+class CallsStood(Observation):
+    """Calls that loops awaited stood behind a pool of threads that were all at work.
+
+    It begins with the first such call and ends when no call waits any more. Written again as it grows; of
+    events with the same *pool* and *began_ns* the latest is valid.
+    """
+
+    at_ns: int
+    pid: int
+    pool: int  # a number
+    began_ns: int
+    name: str  # "the default executor"
+    kind: str  # "executor", "limiter" (of AnyIO), "thread" (one with a queue of its own)
+    threads: int  # the most that may work at a time
+    waiting: int  # the most calls that waited at a time
+    stood_ns: int  # the time in which calls waited and no thread took one
+    longest_ns: int  # the longest such time
+    calls: tuple[StandingCalls, ...]  # the largest groups
+    workers: tuple[PoolWorkers, ...]
+    ended: bool
+    # The coroutine for whose result threads of the pool wait, while it waits for a thread of the pool; null
+    # without such a circle.
+    circle: Coroutine | None = None
+    circled: int = 0  # the threads that wait so
 
 
 class ConsoleOpened(Observation):
@@ -543,3 +658,200 @@ class StepLogUnavailable(Observation):
     pid: int
     kind: str  # "uvloop.Loop"
     reason: str
+
+
+# --- tasks that nobody serves, and tasks that died ------------------------------------------------------
+
+
+class Standstill(Observation):
+    """Tasks wait for one thing, and none of them was served for long.
+
+    Written again as it lasts and when it has ended; of those with the same *pid* and *number*, the latest is
+    valid.
+    """
+
+    at_ns: int
+    pid: int
+    number: int
+    what: str  # where they wait: "Lock.acquire", "Semaphore.acquire", "Queue.get", "Queue.put", "future", ...
+    thing: str  # the class of what they wait for; "" where only their place is known
+    waiting: TasksAtPlace | None  # the task that waits longest, some names, and the number of all
+    since_ns: int  # since when none was served, at the latest
+    arrived: int  # tasks that came since then ...
+    arrived_ns: int  # ... and when the newest of them was first seen; 0 for none
+    gap_ns: int  # the longest earlier time in which none was served; 0 if none is known
+    holders: tuple[TasksAtPlace, ...]  # tasks that are inside of the lock, where they wait
+    held_by: int | None  # how many are; null where that cannot be known
+    cause: str  # why nobody ever will be: "itself", "circle", "gone"; "" if that is not known
+    works: bool  # the tasks inside have moved on meanwhile, or a task lives that gets from the queue
+    ended: bool  # some were served, or gave up
+    timed: bool = False  # a timer, or a task that sleeps, may serve them
+
+
+class TaskDied(Observation):
+    """A task ended with an exception that nobody has looked at, and something still refers to the task.
+
+    Written again while that lasts; of those with the same *pid* and *number*, the latest is valid.
+    """
+
+    at_ns: int
+    pid: int
+    number: int
+    died_ns: int  # when it was first found dead
+    coroutine: Coroutine
+    task: str
+    error: str  # "ValueError: no such host"
+    stack: tuple[Frame, ...]  # of the traceback; the line that raised it is last
+    retrieved: bool  # somebody has looked at it meanwhile
+    # Who may look at it some day: a "variable" of a waiting task, a "collection" that it has, or a "watcher",
+    # which has its owner and looks at tasks; "" for none.
+    keeper: str
+    queue: str  # the class of a queue that it served, and from which nobody gets; "" for none
+    queued: int | None  # the items in it
+    putters: int | None  # tasks that wait for room in it ...
+    putter: Coroutine | None = None  # ... and where
+    # The task was deleted since: if asyncio did not report its exception then, somebody had looked at it.
+    gone: bool = False
+
+
+# --- traces -------------------------------------------------------------------------------------------
+
+
+class SpansCutOff(Observation):
+    """Spans that began without a parent in work which a span had handed over, while that span was open.
+
+    Written again as *count* grows, with the same *at_ns*.
+    """
+
+    at_ns: int  # of the first one
+    pid: int
+    how: str  # "run_in_executor", "submit", "Thread.start"
+    span: str  # the name of the span that handed the work over
+    stack: tuple[Frame, ...]  # where it did, outermost first; the inner end of the stack
+    work: Frame  # the first line of the function that was handed over
+    root: str  # the name of the spans without a parent
+    count: int  # of these spans
+    works: int  # how many times work with such a span was handed over
+
+
+# --- what piles up, and what stands still ---------------------------------------------------------------
+
+
+class BufferFound(Observation):
+    """A transport, or a queue without a limit, that holds much; written when it is first found so."""
+
+    at_ns: int
+    pid: int
+    number: int  # in the levels of this process
+    kind: str  # "transport" or "queue"
+    name: str  # of its class: "_SelectorSocketTransport", "Queue"
+
+
+class BufferFed(Observation):
+    """A call that added to a buffer while it grew; a few different ones of each buffer are recorded."""
+
+    at_ns: int
+    pid: int
+    number: int  # as in `BufferFound`
+    thread: str
+    stack: tuple[Frame, ...]  # outermost first
+
+
+class BufferLevel(Value):
+    """How much a buffer holds."""
+
+    number: int  # as in `BufferFound`
+    items: int | None  # of a queue
+    size_bytes: int  # of the data in a transport; of a queue, an estimate from some of its items
+    fed_per_s: float | None = None  # calls that add to it, when they were last counted
+
+
+class GaugesRead(Observation):
+    """What a process holds; consecutive readings without buffers are written at growing intervals."""
+
+    at_ns: int
+    pid: int
+    cpu_ns: int  # of the process so far
+    rss_bytes: int | None
+    descriptors: int | None  # open files and sockets; null where counting them is not cheap
+    buffers: tuple[BufferLevel, ...] = ()
+
+
+class ChildStuck(Observation):
+    """A child process stands in a write to a pipe that only this process could read, and does not.
+
+    Written again while it lasts, with the same *began_ns*; the latest is valid.
+    """
+
+    at_ns: int
+    pid: int
+    child: int  # its pid
+    command: tuple[str, ...]  # a long one is cut
+    descriptor: int  # of the pipe in the child: 1 is its stdout, 2 its stderr
+    began_ns: int  # when it was first found there
+    coroutine: Coroutine | None  # of the task that waits for the child's end
+    thread: str = ""  # or the thread that does, ...
+    stack: tuple[Frame, ...] = ()  # ... and where, outermost first
+    on_loop: bool = False  # that thread runs a loop
+
+
+class ZombiesFound(Observation):
+    """Children that have ended and were not waited for; the latest is valid."""
+
+    at_ns: int
+    pid: int
+    count: int
+    oldest_ns: int  # since it was first found ended
+    children: tuple[int, ...]  # some of their pids
+    names: tuple[str, ...]  # of their programs, as the kernel cuts them
+
+
+class WakeupMissed(Observation):
+    """A loop slept although a callback was ready, because whoever made it ready did not wake the loop.
+
+    Written again while it lasts, with the same *began_ns*; the latest is valid.
+    """
+
+    at_ns: int
+    pid: int
+    loop: int
+    began_ns: int  # when it was first found so
+    ready: int  # callbacks
+    label: str  # the name of the first one's coroutine, or of its function
+    coroutine: Coroutine | None
+
+
+class ForeignCall(Observation):
+    """A call of a loop, or of an object that its tasks wait for, on a thread that is not the loop's own."""
+
+    at_ns: int
+    pid: int
+    loop: int
+    thread: str
+    stack: tuple[Frame, ...]  # outermost first
+
+
+# --- spins --------------------------------------------------------------------------------------------
+
+
+class LoopSpun(Observation):
+    """A loop burns a processor in short turns that wait for nothing, and the same work runs in each of them.
+
+    Written again while it lasts; of those with the same *pid*, *loop* and *at_ns* the latest is valid.
+    """
+
+    at_ns: int  # since when
+    until_ns: int
+    pid: int
+    loop: int  # as in `LoopStarted`
+    name: str  # of the coroutine or callback that runs again and again
+    is_timer: bool  # it is a timer that is due at once
+    count: int  # of its steps or calls in a turn
+    turns: int
+    cpu_ns: int  # of the loop's thread
+    alone: float  # the share of the turns in which nothing else ran
+    looks: int  # closer looks that found it
+    coroutine: Coroutine | None  # of a task, where it lets the others run
+    callback: Frame | None  # the first line of the callback; null for a task, and in C
+    about: tuple[Coroutine, ...] = ()  # pending tasks that the callback refers to
+    file: str = ""  # why the file of the callback is always ready; "" for anything else

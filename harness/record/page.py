@@ -28,7 +28,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,6 +149,11 @@ def read(path: Path) -> Page | None:
     words = struct.unpack(f"={WORDS}q", data)
     if words[0] != MAGIC or words[1] != VERSION:
         return None
+    return reading(words)
+
+
+def reading(words: Sequence[int]) -> Page:
+    """The counters in a copy of a page's words."""
     return Page(
         pid=words[2],
         native_thread_id=words[3],
@@ -161,8 +166,8 @@ def read(path: Path) -> Page | None:
         started_ns=words[STARTED_NS],
         stopped_ns=words[STOPPED_NS],
         limit_ns=words[LIMIT_NS],
-        counts=words[COUNTS : COUNTS + BUCKETS],
-        sums_ns=words[SUMS : SUMS + BUCKETS],
+        counts=tuple(words[COUNTS : COUNTS + BUCKETS]),
+        sums_ns=tuple(words[SUMS : SUMS + BUCKETS]),
         looked_ns=words[LOOKED],
         since_ns=words[SINCE_NS],
         ran_ns=words[RAN_NS],
@@ -171,7 +176,7 @@ def read(path: Path) -> Page | None:
     )
 
 
-def _late(words: tuple[int, ...]) -> Iterator[LateTurn]:
+def _late(words: Sequence[int]) -> Iterator[LateTurn]:
     for number in range(max(0, words[LATE] - LATE_KEPT), words[LATE]):
         at_ns, held_ns, delayed = words[LATE_TURNS + 3 * (number % LATE_KEPT) :][:3]
         yield LateTurn(at_ns, held_ns, delayed if delayed >= 0 else None)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 VARIABLE = "HARNESS_PROBE"
+# From this length on a turn is a hang, and told while it lasts.
+HANG_MS = 1000.0
 # What a console can be permitted, apart from reading.
 PERMISSIONS = ("cancel", "signal", "slow", "repl", "chaos")
 
@@ -17,6 +19,7 @@ class ConsoleConfig:
 
     port: int | None = None  # also listen for telnet on this port of loopback; 0: any free port
     allow: tuple[str, ...] = ()  # its permissions apart from reading, of `PERMISSIONS`
+    admit: int | None = None  # the user, besides the process's own, who may connect: the one who attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class ProbeConfig:
     waits_for_s: float = 0.0  # ... for this time after the first loop begins, 0: until the end
     application: tuple[str, ...] = ()  # folders, files or packages of the program's own code; (): detected
     secrets: tuple[str, ...] = ()  # environment variables whose values must not be written
+    hang_ms: float = HANG_MS  # a turn of this length is told while it lasts; 0: never
+    hang_exit_s: float = 0.0  # end the process if its loop does not come back for this long; 0: never
+    systemd_watchdog: bool = False  # feed systemd's watchdog from the loop
+    unrecorded: bool = False  # write no events: the folder holds only the loops' counters
 
     @property
     def features(self) -> dict[str, str]:
@@ -55,6 +62,8 @@ class ProbeConfig:
             ("profile", "probe.sampling.span_profile", self.profile_span),
             ("control", "probe.control.feature", self.control or self.console),
             ("console", "console.feature", self.console),
+            ("end of a hang", "probe.hang.end_request", self.hang_exit_s),
+            ("systemd's watchdog", "probe.hang.systemd", self.systemd_watchdog),
         )
         return {name: module for name, module, is_asked in asked if is_asked}
 
@@ -70,6 +79,7 @@ class ProbeConfig:
         if self.console is not None:
             given["console"] = ",".join(self.console.allow)
             given |= {"console_port": self.console.port} if self.console.port is not None else {}
+            given |= {"console_admit": self.console.admit} if self.console.admit is not None else {}
         if self.application:
             given["application"] = os.pathsep.join(self.application)
         if self.secrets:
@@ -102,6 +112,10 @@ class ProbeConfig:
             waits_for_s=float(values.get("waits_for_s", 0)),
             application=tuple(filter(None, values.get("application", "").split(os.pathsep))),
             secrets=tuple(filter(None, values.get("secrets", "").split(","))),
+            hang_ms=float(values.get("hang_ms", HANG_MS)),
+            hang_exit_s=float(values.get("hang_exit_s", 0)),
+            systemd_watchdog="systemd_watchdog" in values,
+            unrecorded="unrecorded" in values,
         )
 
 
@@ -109,4 +123,5 @@ def _console(values: dict[str, str]) -> ConsoleConfig | None:
     if "console" not in values:
         return None
     port = int(values["console_port"]) if "console_port" in values else None
-    return ConsoleConfig(port, tuple(filter(None, values["console"].split(","))))
+    admit = int(values["console_admit"]) if "console_admit" in values else None
+    return ConsoleConfig(port, tuple(filter(None, values["console"].split(","))), admit)

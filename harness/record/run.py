@@ -1,17 +1,11 @@
-"""A run's folder, which holds all files of one run, and its manifest.
-
-reports/<run id>/
-  run.json        the manifest, written once before anything is started
-  events/         one file of events per process (`writer.py`, `reader.py`)
-  loops/          one page of counters per event loop (`page.py`)
-  artefacts/      files of profilers and of the target
-  report.json, report.html
-"""
+"""The manifest of a run, which makes its folder (`run_folder.py`) when it is written."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+import sys
 import time
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,6 +14,7 @@ from typing import Any
 from ..errors import RecordError, UsageError
 from .clock import monotonic_ns
 from .observation import FORMAT
+from .run_folder import RunFolder
 
 MANIFEST = "run.json"
 
@@ -32,6 +27,7 @@ class Expectation:
     comparison: str  # "<", "<=", ">", ">=", "==", "!="
     limit: float
     fail_on: bool = False  # the run fails if it holds, as with `watch --fail-on`; else if it does not
+    line: int | None = field(default=None, compare=False)  # of the scenario's file, where it stands there
 
     def __str__(self) -> str:
         return f"{self.key} {self.comparison} {self.limit:g}"
@@ -53,52 +49,33 @@ class Run:
     expectations: tuple[Expectation, ...] = ()
     max_late_ms: float | None = None  # load later than this invalidates the measurement
     settings: dict[str, object] = field(default_factory=dict)  # the scenario as it was run
+    scenario_file: str = ""  # absolute; "" for a program run by `harness watch`
+    branch: str = ""  # that is checked out there, or that CI says it builds; "" if there is none
+    host: str = ""  # the machine's name
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """The paths inside one run's folder."""
+def read_manifest(folder: RunFolder) -> Run:
+    """Read the manifest of a run.
 
-    path: Path
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events"
-
-    @property
-    def processes(self) -> Path:
-        return self.path / "processes"
-
-    @property
-    def loops(self) -> Path:
-        return self.path / "loops"
-
-    @property
-    def artefacts(self) -> Path:
-        return self.path / "artefacts"
-
-    def manifest(self) -> Run:
-        """Read the manifest.
-
-        Raises:
-            RecordError: The folder has no record, or it is damaged, or has a newer format.
-        """
-        path = self.path / MANIFEST
-        if self.path.is_file():
-            exc = RecordError(f"{self.path}: expected the folder of a run, got a file")
-            if self.path.name == MANIFEST:
-                exc.add_note(f"Name its folder: {self.path.parent}")
-            raise exc
-        try:
-            raw = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise RecordError(f"{self.path}: no record of a run here ({MANIFEST} is missing)") from None
-        except OSError as exc:
-            raise RecordError(f"{path}: cannot be read: {exc.strerror}") from exc
-        except ValueError as exc:
-            raise RecordError(f"{path}: damaged: expected JSON, {exc}") from exc
-        return _manifest(path, raw)
+    Raises:
+        RecordError: The folder has no record, or it is damaged, or has a newer format.
+    """
+    path = folder.path / MANIFEST
+    if folder.path.is_file():
+        exc = RecordError(f"{folder.path}: expected the folder of a run, got a file")
+        if folder.path.name == MANIFEST:
+            exc.add_note(f"Name its folder: {folder.path.parent}")
+        raise exc
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RecordError(f"{folder.path}: no record of a run here ({MANIFEST} is missing)") from None
+    except OSError as exc:
+        raise RecordError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise RecordError(f"{path}: damaged: expected JSON, {exc}") from exc
+    return _manifest(path, raw)
 
 
 def _manifest(path: Path, raw: object) -> Run:
@@ -133,6 +110,7 @@ def _manifest(path: Path, raw: object) -> Run:
 
 def _expectation(path: Path, raw: object) -> Expectation:
     kinds: dict[str, Any] = {"key": str, "comparison": str, "limit": (int, float), "fail_on": bool}
+    kinds["line"] = (int, type(None))
     if isinstance(raw, dict) and all(isinstance(raw.get(name, False), kind) for name, kind in kinds.items()):
         return Expectation(**{name: raw[name] for name in kinds if name in raw})
     raise RecordError(f"{path}: expectations: damaged: {json.dumps(raw):.80}")
@@ -158,6 +136,21 @@ def create(path: Path, run: Run) -> RunFolder:
     except OSError as exc:
         raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc
     return folder
+
+
+def own_run(name: str, *, started_ns: int, block_limit_ns: int) -> Run:
+    """What a manifest would say of this process, which is judged by itself, without a record."""
+    return Run(
+        id="",
+        scenario=name,
+        started="",
+        started_ns=started_ns,
+        seed=0,
+        python=platform.python_version(),
+        commit="",
+        command=tuple(sys.orig_argv),
+        block_limit_ns=block_limit_ns,
+    )
 
 
 def new_id(name: str) -> str:

@@ -36,9 +36,10 @@ from ..errors import ScenarioError
 from . import metric, redact
 from .fault import catalogue
 from .fault.fault import Fault
+from .probe_config import HANG_MS
 from .run import Expectation
 from .toml import document, environment, override, validation
-from .toml.lines import Key, dotted
+from .toml.lines import Key, dotted, lines_by_key
 
 # --- types of values ------------------------------------------------------------------------------
 
@@ -98,9 +99,7 @@ Limit = Annotated[
 
 class _ScenarioTable(BaseModel):
     # Strict, because TOML has types: "50" is not a number, and true is not 1.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 # --- what is measured ---------------------------------------------------------------------------------
@@ -299,6 +298,10 @@ class Probe(_ScenarioTable):
 
     block_ms: Positive = 100.0
     """A loop turn longer than this is a block."""
+    hang_ms: NotNegative = HANG_MS
+    """A loop turn that lasts this long is told while it lasts; 0 for never."""
+    hang_exit_s: NotNegative = 0.0
+    """A process whose loop does not come back for this long is ended; 0 for never."""
     calls: bool = False
     """Count the synchronous calls on the loop's thread, which all make the loop wait."""
     origins: bool = False
@@ -328,6 +331,8 @@ class ProfileOptions(_ScenarioTable):
     """Record the target from outside for this long."""
     py_spy: bool = False
     """Record the target from outside, from when it is ready until it ends."""
+    tachyon: bool = False
+    """Record the target from outside by the sampler of its own Python (3.15), from when it is ready."""
     strace: bool = False
     """Summarize the target's system calls, from when it is ready until it ends."""
 
@@ -357,6 +362,7 @@ class Scenario(_ScenarioTable):
     # Strings with `${NAME}`, as they are in the file.
     _written: dict[Key, str] = PrivateAttr(default_factory=dict)
     _variables: list[str] = PrivateAttr(default_factory=list)
+    _lines: dict[str, int] = PrivateAttr(default_factory=dict)  # of the keys in the file
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -372,7 +378,10 @@ class Scenario(_ScenarioTable):
     @property
     def expectations(self) -> tuple[Expectation, ...]:
         """The limits under `expect`, in the order of the file."""
-        return tuple(Expectation(key, *limit) for key, limit in self.expect.items())
+        return tuple(
+            Expectation(key, *limit, line=self._lines.get(f"expect.{key}"))
+            for key, limit in self.expect.items()
+        )
 
     @model_validator(mode="after")
     def _load_fits_target(self) -> Self:
@@ -445,6 +454,7 @@ def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:
             scenario = Scenario.model_validate(resolved.settings, context={"folder": path.parent})
             scenario._written.update(resolved.written)
             scenario._variables.extend(resolved.values)
+            scenario._lines.update(lines_by_key(text))
             return scenario
         except ValidationError as exc:
             found = validation.violations(exc.errors(), resolved.settings, schema())

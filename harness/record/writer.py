@@ -23,7 +23,11 @@ from .observation import WriterClosed, WriterOpened
 from .redact import redacted_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from .event import Event
+
+    _Item = Event | threading.Event | Callable[[], object]
 
 # A killed process loses at most the latest events of this time; the documented bound is 100 ms.
 FLUSH_S = 0.05
@@ -31,6 +35,27 @@ FLUSH_S = 0.05
 CAPACITY = 65_536
 # A record that fills the disk would harm the service. Events beyond this size are dropped and counted.
 MAX_BYTES = 1_000_000_000
+
+
+class NoWriter:
+    """In place of a `Writer` where there is no record: takes every event, and keeps none."""
+
+    dropped = thread_cpu_ns = 0
+
+    def write(self, event: Event) -> bool:
+        """Take the event."""
+        return True
+
+    write_now = write_last = write
+
+    def later(self, step: Callable[[], object]) -> None:
+        """Call *step* in a thread of its own."""
+        Background(step)
+
+    def leave(self) -> None:
+        """Do nothing, like the other ends."""
+
+    close = abandon = leave
 
 
 class Writer:
@@ -54,7 +79,7 @@ class Writer:
         self._capacity = capacity
         self._room = max_bytes
         # SimpleQueue, because its `put` is reentrant: a finalizer or signal handler may write.
-        self._buffer: SimpleQueue[Event | threading.Event] = SimpleQueue()
+        self._buffer: SimpleQueue[_Item] = SimpleQueue()
         self._fd = os.open(
             self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
@@ -70,8 +95,12 @@ class Writer:
             python=".".join(map(str, sys.version_info[:3])),
             command=redacted_command(sys.orig_argv),
         )
-        self._append(encode(opened) + "\n", 1)
-        Background(self._drain)
+        try:
+            self._append(encode(opened) + "\n", 1)
+            Background(self._drain)
+        except BaseException:  # no further thread can be started, for example
+            os.close(self._fd)
+            raise
 
     def write(self, event: Event) -> bool:
         """Buffer the event and return true, or count it as dropped and return false. Never blocks."""
@@ -91,6 +120,34 @@ class Writer:
             return False
         self._write_batch([event])
         return True
+
+    def write_last(self, event: Event) -> bool:
+        """Write the event even if the record has been closed: then it follows the last line.
+
+        For the time between the end of the record and that of the process, never in a child after `fork`.
+        """
+        if not self._closed:
+            return self.write_now(event)
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                # Followed by the last line once more: a file without it counts as cut off.
+                closed = WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped, lines=self._lines + 1)
+                os.write(fd, f"{encode(event)}\n{encode(closed)}\n".encode("ascii"))
+                self._lines += 2
+            finally:
+                os.close(fd)
+        except (OSError, TypeError, ValueError):
+            self.dropped += 1
+            return False
+        return True
+
+    def later(self, step: Callable[[], object]) -> None:
+        """Call *step* in the background thread, with the next events. It must not raise, nor take long.
+
+        For a caller that has no time to start a thread, such as a signal's handler.
+        """
+        self._buffer.put(step)
 
     def flush(self, *, timeout_s: float = 1.0) -> bool:
         """Wait until all events written before are in the file; false after *timeout_s* seconds."""
@@ -131,12 +188,15 @@ class Writer:
             self._write_batch(batch)
             self.thread_cpu_ns = time.thread_time_ns()
 
-    def _write_batch(self, batch: list[Event | threading.Event]) -> None:
+    def _write_batch(self, batch: Sequence[_Item]) -> None:
         lines: list[str] = []
         waiting: list[threading.Event] = []
         for item in batch:
             if isinstance(item, threading.Event):
                 waiting.append(item)
+                continue
+            if callable(item):
+                item()
                 continue
             try:
                 lines.append(encode(item))

@@ -64,15 +64,17 @@ def cause(
     """
     rest_ns = interval.held_ns - (gc_ns := collected_ns(turn, interval))
     share = COLLECTED_SHARE if rest_ns < limit_ns else COLLECTED_NEARLY_ALL
+    starved = lost.awake_ns * 2 >= sum(one.held_ns for one in beside if not one.asleep)
     if gc_ns >= interval.held_ns * share:
-        return Cause.GC
+        # A pause is wall time. Without a processor, a collection of a few milliseconds takes as long.
+        few = turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns
+        return Cause.DESCHEDULED if starved and few and not interval.asleep else Cause.GC
     if interval.asleep:
         return _of_late_wake_up(turn, interval, lost)
     if _starts_thread(interval):
         return _of_thread_start(turn, interval, lost)
     if interval.waited_ns * 2 > interval.held_ns:
         return Cause.CALL
-    starved = lost.awake_ns * 2 >= sum(one.held_ns for one in beside if not one.asleep)
     if _was_watched(turn, interval):
         found = _by_looks(turn, interval, _waited_ns(turn, beside), limit_ns, starved=starved)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:

@@ -59,6 +59,11 @@ class Diagnosis:
         return self.interval.samples
 
     @property
+    def lazy(self) -> str:
+        """The name whose first use began the import that is to blame; "" for none."""
+        return self.sample.lazy if self.cause is Cause.IMPORT else ""
+
+    @property
     def fault(self) -> str | None:
         """The id of the injected fault that was active in it."""
         return next((look.sample.fault for look in self.interval.looks if look.sample.fault), None)
@@ -102,11 +107,15 @@ def _diagnosis(
     shown = stack.whole
     leaf, library = stack.leaf(frame), stack.library(frame)
     culprits: tuple[Culprit, ...] = ()
-    if interval.depth == 0 and len({look.step for look in interval.looks}) > 1:
+    many = interval.depth == 0 and len({look.step for look in interval.looks}) > 1
+    # Callbacks that were only interrupted are no reason.
+    if many and cause is not Cause.DESCHEDULED:
         cause, culprits = Cause.MANY, _shares(turn, interval, thread)
     elif stack.imports:
         # The stack ends at the import statement; what ran inside it is the culprit.
         cause, leaf = Cause.IMPORT, f"import {stack.imported}".strip()
+        if lazy := look.sample.lazy:
+            leaf += f" at the first use of {lazy}"
         culprits = (Culprit(thread, 1.0, shown),)
         shown = shown[: len(shown) - shown[::-1].index(frame)]
         stack = TurnStack(shown, ownership)

@@ -1,7 +1,8 @@
 """What proves that a loop's thread was ready to run, but did not get the processor.
 
 The kernel counts the time that a thread waits in the run queue. It counts neither the time that a process is
-stopped, nor that its cgroup is throttled, nor what a hypervisor took: a runner sees these from outside.
+stopped or frozen, nor that its cgroup is throttled, nor what a hypervisor took: a runner sees these from
+outside.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ class Starvation(StrEnum):
     """Why a process got no processor."""
 
     STOPPED = "stopped by a signal"
+    FROZEN = "frozen by its cgroup"
     THROTTLED = "throttled by its cgroup"
     STOLEN = "the host took the processor"
     BUSY = "the machine was busy"
@@ -38,7 +40,8 @@ class ProcessorLoss:
 
 def queued(turn: Blocked) -> ProcessorLoss:
     """What the thread itself waited for a processor."""
-    late_ns = max(0, turn.woke_ns - turn.at_ns) if turn.woke_ns else 0
+    # A turn that is still late may have been measured before it was known when its loop woke up.
+    late_ns = min(max(0, turn.woke_ns - turn.at_ns), turn.held_ns) if turn.woke_ns else 0
     asleep_ns = min(turn.woke_queued_ns or 0, late_ns)
     if turn.whole_queued_ns is not None:
         awake_ns = turn.whole_queued_ns - (turn.woke_queued_ns or 0)

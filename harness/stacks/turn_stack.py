@@ -23,6 +23,8 @@ _DRIVERS = {
 }
 # The one of these that calls a callback or a step of a task.
 _CALLS_STEP = "events.py", "_run"
+# The functions of `concurrent.futures` around a call in a pool's thread; the second since Python 3.14.
+_RUNS_WORK = ("_WorkItem.run", "WorkerContext.run")
 # The one that waits for files and timers, by the selector.
 _WAITS = "_run_once"
 # A callback in C, or a compiled coroutine, whose name was not recorded.
@@ -145,6 +147,12 @@ def blamable(owners: Sequence[Owner]) -> list[int]:
             return own
     other = [i for i in range(asked) if owners[i] is Owner.OTHER]
     return other or list(range(asked or len(owners)))
+
+
+def work_in(stack: Sequence[Frame]) -> tuple[Frame, ...] | None:
+    """The frames of the call that a thread of a pool runs; `None` where it runs none."""
+    start = max((i for i, frame in enumerate(stack, 1) if frame.function in _RUNS_WORK), default=0)
+    return tuple(stack[start:]) if start else None
 
 
 def is_compiled(frame: Frame) -> bool:

@@ -45,18 +45,21 @@ def no_blocks(limit_ms: float = LIMIT_MS) -> Iterator[Watch]:
 
     Raises:
         LoopBlockedError: A loop was blocked.
+        RuntimeError: No loop was blocked as far as is known, but a part of the watch has failed.
         ValueError: *limit_ms* is out of range.
     """
-    watch = watch_loop(limit_ms)
+    watch = watch_loop(limit_ms, only_blocks=True)
     try:
         with watch:
             yield watch
     except Exception as exc:
-        if held := _counted(watch):
+        if held := counted(watch):
             exc.add_note(explain(held, limit_ms))
         raise
-    if held := _counted(watch):
+    if held := counted(watch):
         raise LoopBlockedError(held, limit_ms)
+    if watch.failed:
+        raise RuntimeError(f"blocks may be missing: {', '.join(watch.failed)} failed, as the log says")
 
 
 def explain(blocks: Sequence[Block], limit_ms: float) -> str:
@@ -68,7 +71,8 @@ def explain(blocks: Sequence[Block], limit_ms: float) -> str:
     return "\n\n".join(parts)
 
 
-def _counted(watch: Watch) -> tuple[Block, ...]:
+def counted(watch: Watch) -> tuple[Block, ...]:
+    """The blocks that the code under test is to blame for."""
     return tuple(block for block in watch.blocks if _is_the_codes(block, watch.limit_ms))
 
 
@@ -83,7 +87,7 @@ def _lines(block: Block, limit_ms: float) -> Iterator[str]:
     held = f"held the event loop for {duration(block.held_ms)} (limit {duration(limit_ms)})"
     yield f"{block.function} {held}: {about.label}{call}"
     if block.file:
-        yield f"    at {_place(block.file, block.line)}"
+        yield f"    at {place(block.file, block.line)}"
     if block.task or block.coroutine:
         coroutine = f", coroutine {block.coroutine}" if block.coroutine else ""
         span = f", span {block.span}, trace {block.trace_id}" if block.span else ""
@@ -104,9 +108,9 @@ def _lines(block: Block, limit_ms: float) -> Iterator[str]:
 
 
 def _frame(frame: Frame) -> str:
-    return f"{frame.function} at {_place(frame.file, frame.line)}"
+    return f"{frame.function} at {place(frame.file, frame.line)}"
 
 
-def _place(file: str, line: int) -> str:
+def place(file: str, line: int) -> str:
     """File and line below the working directory, as test runners name places."""
     return f"{file.removeprefix(f'{Path.cwd()}/')}:{line}"

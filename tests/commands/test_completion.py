@@ -33,7 +33,7 @@ def completed(*words: str, cwd: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("report", "--format", "p"), ["prometheus", "perfetto", "pprof"]),
+        (("report", "--format", "p"), ["perfetto", "pprof", "prometheus"]),
         (("watch", "--profiler", "p"), ["pyspy", "pyinstrument="]),
         (("watch", "--fail-on", "blocks.max"), ["blocks.max_held_ms"]),
         (("run", "m"), ["mine/", "my.toml"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 from harness.commands import display
 from harness.commands.display import Patience
-from harness.record.run import RunFolder
-from tests.support.commanded import COMMAND, Terminal, scenario, wait
+from harness.record.run_folder import RunFolder
+from tests.support.commanded import COMMAND, Terminal, harness, scenario, wait
 
 SERVICE = """
 import asyncio, time
@@ -46,6 +47,23 @@ def test_progress_is_one_line_that_never_wraps(tmp_path: Path) -> None:
     # Between two drawings the line is drawn over, not followed by another.
     assert shown.rstrip().count("\n") == 0
     assert "report  run/report.html" in summary
+
+
+def test_watch_prints_its_report_as_json(tmp_path: Path) -> None:
+    """Where its summary would stand, so the program's output stays its own."""
+    (tmp_path / "service.py").write_text("import asyncio\nprint('ready')\nasyncio.run(asyncio.sleep(0))\n")
+    ended = harness("watch", "--json", "--", sys.executable, "service.py", cwd=tmp_path)
+
+    assert (ended.status, ended.stdout) == (0, "ready\n")
+    assert json.loads(ended.stderr) == ended.report
+
+
+def test_brief_and_whole_contradict_each_other(tmp_path: Path) -> None:
+    """Nothing is started then."""
+    ended = harness("watch", "-q", "-v", "--", sys.executable, "service.py", cwd=tmp_path)
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert ended.stderr == "harness: --quiet and --verbose contradict each other\n"
 
 
 def test_a_large_record_is_read_with_patience(

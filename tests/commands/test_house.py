@@ -12,6 +12,11 @@ import pytest
 from harness.commands.main import COMMANDS
 from tests.support.commanded import COMMAND
 
+# What commands do is done with these, or with what these import.
+DOING = {
+    *("asyncio", "harness.drive.process", "harness.read.history", "harness.read.report"),
+    *("harness.record.scenario", "jinja2", "opentelemetry", "pydantic", "rich"),
+}
 HEAVY = {"asyncio", "harness.drive", "harness.read", "harness.record", "jinja2", "pydantic", "rich"}
 
 
@@ -38,19 +43,37 @@ def test_each_command_explains_itself_within_80_columns(command: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_the_version_costs_no_more_than_it_must() -> None:
-    """Nothing is imported before a command is chosen: no typed models, no templates, no loop."""
+def loaded_by(*arguments: str) -> tuple[str, set[str]]:
+    """What a successful command prints, and the modules that it loads."""
     program = (
-        "import sys; sys.argv = ['harness', '--version']\n"
+        f"import sys; sys.argv = ['harness', *{arguments!r}]\n"
         "from harness.commands.main import main\n"
         "try: main()\n"
         "except SystemExit as exc: print(exc.code, *sys.modules, file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     code, *modules = done.stderr.split()
+    assert code == "0"
+    return done.stdout, set(modules)
 
-    assert (code, done.stdout) == ("0", f"harness, version {version('asyncio-harness')}\n")
-    assert HEAVY.intersection(modules) == set()
+
+def test_the_version_and_the_list_of_commands_cost_no_more_than_they_must() -> None:
+    """Nothing is imported before a command is chosen: no typed models, no templates, no loop."""
+    printed, modules = loaded_by("--version")
+    _, for_help = loaded_by("--help")
+
+    assert printed == f"harness, version {version('asyncio-harness')}\n"
+    assert HEAVY & modules == HEAVY & for_help == set()
+    assert {f"harness.commands.{name}" for name in COMMANDS} & for_help == set()
+
+
+@pytest.mark.parametrize("command", ["run", "watch", "attach", "report", "runs", "enable", "disable"])
+def test_the_help_of_a_command_costs_no_more_than_its_options(command: str) -> None:
+    """What the command does is imported when it does it."""
+    _, modules = loaded_by(command, "--help")
+
+    assert DOING & modules == set()
+    assert {name for name in COMMANDS if f"harness.commands.{name}" in modules} == {command}
 
 
 def test_a_command_that_is_not_there_is_a_usage_error() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import COMMAND, SERVICE, Ended, harness, scenario
 
 PROGRAM = """

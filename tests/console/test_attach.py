@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record import console_endpoint
+from harness.record.process import console_endpoint
 from tests.support.commanded import COMMAND, WITHOUT_PTRACE, Terminal, wait
 from tests.support.consoled import Consoled, consoled
 from tests.support.port import free_port
@@ -56,10 +56,11 @@ def test_of_several_consoles_one_must_be_named(console: Consoled, tmp_path: Path
         listed = json.loads(attach("--list", "--json").stdout)
 
     assert asked.returncode == 2
-    assert "2 consoles are open; name one by its pid" in asked.stderr
-    assert str(console.process.pid) in asked.stderr
-    assert {found["pid"] for found in listed} == {console.process.pid, other.process.pid}
-    assert {found["loops"] for found in listed} == {1}
+    # Other programs of this user may have consoles at the same time.
+    ours = {console.process.pid, other.process.pid}
+    assert " consoles are open; name one by its pid" in asked.stderr
+    assert all(str(pid) in asked.stderr for pid in ours)
+    assert [found["loops"] for found in listed if found["pid"] in ours] == [1, 1]
 
 
 def test_a_pipe_is_read_line_by_line(console: Consoled) -> None:
@@ -108,7 +109,7 @@ def test_ctrl_c_ends_the_command_and_not_the_conversation(
         assert terminal.ended() == 0
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=pytest.mark.long)])
 def test_while_the_gil_is_held_the_line_is_seen_from_outside(tmp_path: Path, loop: str) -> None:
     """`status` and `blocks` name the line that holds the GIL, without stopping the process."""
     pytest.importorskip(loop, reason=f"{loop} is not installed")
@@ -167,45 +168,28 @@ def test_a_stopped_process_is_told_as_one(console: Consoled) -> None:
     assert console.ask("ps --json")["total"] == 4
 
 
-def test_a_process_that_answers_is_not_looked_at_from_outside(console: Consoled) -> None:
+def test_a_process_that_answers_is_not_looked_at_from_outside(console: Consoled, tmp_path: Path) -> None:
     """The control: a loop blocked without the GIL is reported by the process itself."""
-    console.do("time.sleep(4)")
+    asked = tmp_path / "asked"
+    console.do(f"while not __import__('os').path.exists({str(asked)!r}): time.sleep(0.01)")
     wait(lambda: console.ask("blocks --json")["rows"])
     status = attach("-c", "status", console.process.pid)
+    asked.touch()
 
     assert "from outside" not in status.stdout
     assert "LATE" in status.stdout
 
 
-def test_a_process_without_a_console(tmp_path: Path) -> None:
-    """Each way of naming no console gives one clear error."""
-    missing = attach(os.getpid())
+def test_a_process_without_a_console() -> None:
+    """Each way of naming no console gives one clear error; `tests/drive/attach` has those of one process."""
     nobody = attach(2**22 + 1)
     nothing = attach()
     nowhere = attach("no-such-run")
 
-    assert {done.returncode for done in (missing, nobody, nothing, nowhere)} == {2}
-    assert f"{os.getpid()}: this process has no console" in missing.stderr
-    assert "harness watch --console -- PROGRAM" in missing.stderr
+    assert {done.returncode for done in (nobody, nothing, nowhere)} == {2}
     assert "no such process" in nobody.stderr
     assert "no console is open" in nothing.stderr
     assert "no-such-run: no process of such a run has an open console" in nowhere.stderr
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_another_users_process_is_refused() -> None:
-    """The error names the user who could attach."""
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"]
-    process = subprocess.Popen(command)
-    try:
-        wait(lambda: Path(f"/proc/{process.pid}").stat().st_uid == 65534)
-        done = attach(process.pid)
-    finally:
-        process.kill()
-        process.wait()
-
-    assert done.returncode == 2
-    assert f"{process.pid}: the process of another user, nobody; only that user can attach" in done.stderr
 
 
 def test_cards_of_processes_that_are_gone_are_cleaned_away(console: Consoled, runtime_folder: str) -> None:
@@ -217,7 +201,8 @@ def test_cards_of_processes_that_are_gone_are_cleaned_away(console: Consoled, ru
     assert list(place.iterdir())
     listed = attach("--list", "--json")
 
-    assert json.loads(listed.stdout) == []
+    # Other programs of this user may have a console in another folder.
+    assert console.process.pid not in [one["pid"] for one in json.loads(listed.stdout)]
     assert list(place.iterdir()) == []
     assert mine.name.startswith(f"{console.process.pid}-")
 

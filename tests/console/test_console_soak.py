@@ -87,7 +87,7 @@ def check(looks: list[Sight], ended: Ended, *, rate_per_s: int, lasts_s: int) ->
     assert max(descriptors) - min(descriptors) <= 5, descriptors
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_console_that_is_always_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
     """Over some seconds, every command is answered repeatedly on one connection, and nothing grows."""
     looks, ended = attended(tmp_path, rate_per_s=100, lasts_s=15)

@@ -13,7 +13,7 @@ import pytest
 from harness.errors import RecordError
 from harness.read.history import load
 from harness.read.report import build, exit_status
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import harness
 
 PROGRAM = """

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from harness.record.event import DumpFailed, LoopSampled, WriterOpened
-from harness.record.run import RunFolder
+from harness.record.run import read_manifest
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import COMMAND
 from tests.support.recorded import recorded
 
@@ -145,7 +146,7 @@ class Deaths:
     def blocks(self, way: str, loop: str) -> list[dict[str, Any]]:
         """The blocks since the child said what it does; before, a busy machine may have held its loop."""
         began_ns = int((self.cwd / f"{way}-{loop}").read_text().split()[0])
-        began_s = (began_ns - self.folder.manifest().started_ns) / 1e9
+        began_s = (began_ns - read_manifest(self.folder).started_ns) / 1e9
         pid = self.pid(way, loop)
         found = [block for block in self.report["blocks"] if block["pid"] == pid]
         return [block for block in found if block["at_s"] + block["held_ms"] / 1e3 > began_s + 0.05]
@@ -224,10 +225,8 @@ def test_a_process_that_is_killed_while_its_loop_waits_has_no_block(loop: str, d
 def test_a_dead_process_is_not_sampled_and_its_loop_has_run_until_its_end(deaths: Deaths) -> None:
     """Its page remains, and its parent lives on for seconds."""
     loop = deaths.report["loop"]
-    pids = {deaths.pid(*name.rsplit("-", 1)) for name in WAYS if name.endswith("-asyncio")}
-    # The lag of uvloop's is not measured.
-    longest_ms = max(block["held_ms"] for block in deaths.report["blocks"] if block["pid"] in pids)
-    assert loop["lag_ms"]["max"] == pytest.approx(longest_ms, abs=1)
+    longest_ms = max(block["held_ms"] for block in deaths.report["blocks"])
+    assert loop["lag_ms"]["max"] == pytest.approx(longest_ms, abs=5)  # uvloop's are known to the millisecond
     assert loop["ran_s"] < 2.2 * len(WAYS)
     gone_ns = {way: deaths.really_ms(way, "asyncio") for way in ("killed", "gil")}
     for way in gone_ns:
@@ -240,6 +239,8 @@ def test_a_dead_process_is_not_sampled_and_its_loop_has_run_until_its_end(deaths
         assert (max(seen) - began_ns) / 1e6 < gone_ns[way] + LINGERS_MS
 
 
+@pytest.mark.long
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="no Python 3.15 is looked at by py-spy")
 def test_code_that_holds_the_gil_until_the_kill_is_a_block_without_py_spy_too(tmp_path: Path) -> None:
     """The line is unknown then, but not the length, nor that the loop's own thread computed."""
     deaths = died(tmp_path, "gil-asyncio", harness=WITHOUT_PY_SPY)

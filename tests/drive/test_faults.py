@@ -188,6 +188,7 @@ def test_handlers_that_others_hold_are_hit_and_have_their_own_code_again(tmp_pat
     assert said(ended) == {"stopping": True, "exiting": True}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_that_come_later_get_the_faults_and_those_that_ended_count(
     tmp_path: Path, method: str

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.record.run import RunFolder
+from harness.record.run import read_manifest
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import COMMAND, scenario
 from tests.support.port import free_port
 
@@ -96,10 +97,11 @@ def test_a_watched_program_keeps_its_status(tmp_path: Path) -> None:
     )
 
     assert unasked.returncode == 6
-    assert unasked.stderr.startswith("harness: ")
+    # A slow machine first says that it reads the record.
+    assert "harness: " in [line[:9] for line in unasked.stderr.splitlines()]
     assert "cannot be written: File too large" in unasked.stderr
     assert "crashed The target died on its own with status 6: " in unasked.stderr
     assert asked.returncode == 3
-    assert RunFolder(tmp_path / "b").manifest().expectations
+    assert read_manifest(RunFolder(tmp_path / "b")).expectations
     for done in (unasked, asked):
         assert "Traceback" not in done.stderr

@@ -25,6 +25,7 @@ LONGER = (
 
 
 @pytest.mark.parametrize(("name", "again"), [("lease", True), ("lease-thread", False)])
+@pytest.mark.long
 def test_what_a_held_loop_does_to_leases(name: str, again: bool, tmp_path: Path) -> None:
     """One and a half leases on the loop: messages come again, and the line is named. In a thread: none."""
     shutil.copy(SCENARIOS / f"{name}.toml", tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.drive.process.cgroup import is_stopped
 from harness.read.formats import render
 from harness.read.history import load
 from harness.read.report import build
@@ -66,6 +67,7 @@ def test_interrupted_it_stops_with_manners_and_reports(loaded: Running) -> None:
     assert (ended.folder.path / "report.html").exists()
 
 
+@pytest.mark.long
 def test_sigterm_is_as_good_as_sigint(loaded: Running) -> None:
     """A service manager's SIGTERM: the same, and the record is whole."""
     loaded.process.send_signal(signal.SIGTERM)
@@ -90,10 +92,12 @@ def test_a_second_interrupt_cuts_short(tmp_path: Path) -> None:
     assert (ended.status, ended.report["run"]["target"]["exit"]) == (130, -signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_second_interrupt_while_the_load_is_stopped_cuts_short_as_well(loaded: Running) -> None:
     """A driver that hangs holds nobody up: it is killed, and so is the target."""
     driver = loaded.pid_of("driver")
     os.kill(driver, signal.SIGSTOP)
+    wait(lambda: is_stopped(driver))  # else a SIGTERM that comes soon is handled before it stops
     loaded.process.send_signal(signal.SIGINT)
     wait(lambda: is_pending(driver, signal.SIGTERM))
     loaded.process.send_signal(signal.SIGINT)

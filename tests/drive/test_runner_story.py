@@ -177,6 +177,7 @@ def test_py_spy_names_a_function_of_the_target(story: Ended) -> None:
     assert re.search(r"serve \(\S*harness/mayhem", recording), written.note
 
 
+@pytest.mark.long
 def test_without_the_fault_there_is_no_block_and_the_expectation_of_one_fails(tmp_path: Path) -> None:
     """The negative control of all the above; exit status 1, and the summary says what was missed."""
     ended = harness(

@@ -22,7 +22,7 @@ from harness.record.event import (
 )
 from harness.record.reader import Follower
 from tests.support.commanded import COMMAND, Ended, Terminal, harness, running
-from tests.support.pythons import needs_python
+from tests.support.pythons import SUPPORTED, needs_python
 from tests.support.recorded import recorded
 
 BLOCKS = """
@@ -196,7 +196,7 @@ def test_python_children_are_recorded(tmp_path: Path) -> None:
     assert len(list(ended.folder.processes.iterdir())) == 2
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_a_foreign_environment_is_watched_and_stays_as_it_is(tmp_path: Path, version: str) -> None:
     """A virtual environment of another Python, without anything of the harness, not even afterwards."""
     base = needs_python(version)

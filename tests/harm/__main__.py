@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.record.event import ProbeFailed
 from tests.harm.sabotage import ENDINGS, Point, Ran, Sabotaged, bare, sabotaged
-from tests.support.pythons import find_python
+from tests.support.pythons import SUPPORTED, find_python
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--python", nargs="*")
     asked = parser.parse_args()
-    pythons = asked.python or [p for v in ("3.11", "3.12", "3.13") if (p := find_python(v))]
+    pythons = asked.python or [p for v in SUPPORTED if (p := find_python(v))]
     return max(_harm(python, asked) for python in pythons)
 
 

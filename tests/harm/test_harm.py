@@ -17,11 +17,15 @@ from tests.support.pythons import needs_python
 
 # How many programs there are for each phase, in each of which other functions raise.
 PROGRAMS = {"entry": 1, "import": 1, "loop": 4, "pool": 1, "fork": 1, "exit": 2}
-CASES = [(phase, part) for phase, parts in PROGRAMS.items() for part in range(parts)]
+CASES = [
+    pytest.param(phase, part, marks=[pytest.mark.long] * (part > 0))
+    for phase, parts in PROGRAMS.items()
+    for part in range(parts)
+]
 # The functions that this many calls in the probe lead to.
 DEPTH = 4
 # The bare program takes under a second; a machine with other work takes a multiple.
-LONGER_S = 20.0
+LONGER_S = 40.0
 
 
 @pytest.fixture(scope="session")

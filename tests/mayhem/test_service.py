@@ -152,12 +152,13 @@ def test_hanging_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
         wait_line(process, "hanging")
         wait_until(lambda: one(db, "SELECT count(*) FROM saved") == 1)
         process.send_signal(signal.SIGTERM)
-        wait_line(process, "left behind, still in a blocking call: mayhem-blocking_0")
+        wait_line(process, "left behind, still in a blocking call: mayhem-blocking_")
         assert ended(process) == 1
 
     assert (ledger_of(db).waiting, ledger_of(db).nacked) == (1, 1)
 
 
+@pytest.mark.long
 def test_demonstration_ends_by_itself(tmp_path: Path) -> None:
     """With the built-in publisher, the service ends once its events are settled."""
     db = tmp_path / "mayhem.db"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.record.event import Blocked, LoopStarted, ProbeClosed, ProbeFailed, WriterClosed, WriterOpened
-from tests.support.pythons import needs_python
+from tests.support.pythons import SUPPORTED, needs_python
 from tests.support.watched import outcome, start, watched
 
 
@@ -27,6 +27,7 @@ def test_the_targets_import_path_gains_one_folder_and_no_harness(tmp_path: Path)
 
     assert len(said["path"]) == 1
     assert {name for name in said["inside"] if not name.endswith(("cache__", ".pyc"))} == {
+        "attach_entry.py",
         "sitecustomize.py",
         "usercustomize.py",
     }
@@ -312,7 +313,7 @@ def test_a_selector_that_the_program_puts_in_stays(tmp_path: Path) -> None:
     assert seen.said == [True, True, False], seen.stderr
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_the_probe_works_in_another_version_without_anything_of_the_harness(
     version: str, tmp_path: Path
 ) -> None:
@@ -333,7 +334,7 @@ def test_the_probe_works_in_another_version_without_anything_of_the_harness(
     # Isolated from the harness's own environment, whatever this Python is.
     asked = [python, "-c", "import sys; print(sys.base_prefix)"]
     prefix = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
-    seen = watched(program, tmp_path, python=f"{prefix}/bin/python3")
+    seen = watched(program, tmp_path, python=f"{prefix}/bin/python{version}")
 
     assert seen.status == 0, seen.stderr
     assert seen.of(WriterOpened)[0].python.startswith(version)

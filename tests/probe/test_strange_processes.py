@@ -45,10 +45,20 @@ def test_a_program_whose_threads_are_greenlets_is_left_alone(order: str, tmp_pat
     assert seen.of(LoopStarted) == []
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_a_python_without_the_gil_is_left_alone(tmp_path: Path) -> None:
+    """There another thread's frames must not be read; its mark says so."""
+    seen = watched(f"import asyncio, sys\nsys._is_gil_enabled = lambda: False\n{LOOP}", tmp_path)
+
+    assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
+    marks = [path.read_text() for path in seen.folder.processes.iterdir()]
+    assert any("unable=this Python runs without the GIL" in mark for mark in marks)
+    assert seen.of(LoopStarted) == []
+
+
+@pytest.mark.parametrize("version", ["", "3.13"])
 def test_a_loop_in_a_subinterpreter_is_left_alone(version: str, tmp_path: Path) -> None:
     """The loop of the main interpreter is watched beside it."""
-    python = sys.executable if version == "3.11" else needs_python(version)
+    python = needs_python(version) if version else sys.executable
     program = f"""
         import asyncio
         try:

@@ -61,13 +61,13 @@ print(json.dumps(sorted({trace.traceback[0].filename for trace in tracemalloc.ta
 
 @pytest.mark.parametrize(
     ("tool", "python"),
-    [(SETTRACE, "3.11"), (SETTRACE, "3.13"), (MONITORING, "3.13"), (SNAPSHOT, "3.11")],
-    ids=["settrace", "settrace-3.13", "monitoring", "tracemalloc"],
+    [(SETTRACE, ""), (SETTRACE, "3.13"), (MONITORING, "3.13"), (MONITORING, "3.15"), (SNAPSHOT, "")],
+    ids=["settrace", "settrace-3.13", "monitoring", "monitoring-3.15", "tracemalloc"],
 )
 def test_a_tool_of_the_program_sees_none_of_the_probes_files(tool: str, python: str, tmp_path: Path) -> None:
     """It sees the program's, and those of the standard library that the program uses."""
     program = f"{WORK}{TRACER}{tool}"
-    with_what = sys.executable if python == "3.11" else needs_python(python)
+    with_what = needs_python(python) if python else sys.executable
     seen = watched(program, tmp_path, python=with_what, sample_hz=50, waits=1.0, calls=True)
 
     assert (seen.status, seen.stderr) == (0, "")

@@ -219,6 +219,7 @@ class Look(Protocol):
         coroutine: str = "checkout",
         span: str = "checkout",
         fault: str = "",
+        lazy: str = "",
         outside: tuple[event.Frame, ...] = OUTSIDE,
     ) -> event.Sample: ...
 
@@ -254,6 +255,7 @@ def look() -> Look:
         coroutine: str = "checkout",
         span: str = "checkout",
         fault: str = "",
+        lazy: str = "",
         outside: tuple[event.Frame, ...] = OUTSIDE,
     ) -> event.Sample:
         return event.Sample(
@@ -267,6 +269,7 @@ def look() -> Look:
             trace_id="0af7651916cd43dd8448eb211c80319c" if span else "",
             span_id="b7ad6b7169203331" if span else "",
             fault=fault,
+            lazy=lazy,
         )
 
     return make

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from harness.commands.report import report
 from harness.read import renderers, rules
 from harness.read.family import members
-from harness.read.formats import RecordFormat, ReportFormat, of_file
+from harness.read.formats import RecordFormat, ReportFormat, names, of_file
 from tests.read.conftest import Look, Record
 
 RULE = """
@@ -77,15 +77,15 @@ UNTIMED = (
 
 
 def test_a_rule_is_one_file(add: Add, folder: Path) -> None:
-    """What a new module of `rules/` finds is in the report, in the place that its order gives it."""
+    """What a new module of `rules/` finds is in the report; of what cost nothing, its order decides."""
     add(rules, "patience", RULE)
 
     printed = CliRunner().invoke(report, [str(folder), "--json"]).stdout
     found = [(one["rule"], one["message"]) for one in json.loads(printed)["findings"]]
     assert found == [
         ("processes", UNTIMED),
-        ("patience", "1 blocks in 1.3 s"),
         ("blocks", "total held the loop 1 time for up to 300 ms (call)"),
+        ("patience", "1 blocks in 1.3 s"),
     ]
 
 
@@ -100,7 +100,7 @@ def test_every_rule_has_an_order_of_its_own() -> None:
 )
 def test_a_format_is_one_file(add: Add, folder: Path, tmp_path: Path, kind: str, text: str) -> None:
     """A new module of `renderers/` is a format by its name and its ending, and in the help."""
-    add(renderers, "brief", FORMAT.format(kind=kind))
+    add(renderers, "short", FORMAT.format(kind=kind))
     output = tmp_path / "a.short.txt"
 
     assert CliRunner().invoke(report, [str(folder), "--format", "short"]).stdout == text
@@ -109,12 +109,13 @@ def test_a_format_is_one_file(add: Add, folder: Path, tmp_path: Path, kind: str,
     assert "short" in CliRunner().invoke(report, ["--help"]).stdout
 
 
-def test_every_renderer_is_a_format_with_a_name_and_an_ending_of_its_own() -> None:
-    """What helps to render lives elsewhere."""
+def test_every_renderer_is_a_format_with_its_name_and_an_ending_of_its_own() -> None:
+    """The help names the formats by their files. What helps to render lives elsewhere."""
     formats = [module.FORMAT for module in members(renderers)]
 
     assert all(isinstance(one, ReportFormat | RecordFormat) for one in formats)
-    assert len({one.name for one in formats}) == len({one.extension for one in formats}) == len(formats) == 9
+    assert tuple(one.name for one in formats) == names()
+    assert len({one.extension for one in formats}) == len(formats) == 13
 
 
 @pytest.mark.parametrize(

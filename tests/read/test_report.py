@@ -14,7 +14,7 @@ from harness.read.formats import render
 from harness.read.history import load
 from harness.read.report import as_json, build
 from harness.record import event
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.read.conftest import Full, Look, Record
 
 
@@ -72,9 +72,11 @@ def test_the_json_report_has_the_shape_that_scripts_rely_on(full: Full) -> None:
         *("published", "acked", "nacked", "redelivered", "duplicated", "lost", "dead_lettered", "drain_s")
     }
     assert keys(report["faults"][0]) >= {"id", "kind", "at_s", "for_s", "injected", "undone"}
-    assert keys(report["findings"][0]) == {"rule", "level", "message", "file", "line", "invalid"}
+    assert keys(report["findings"][0]) == {
+        *("rule", "level", "message", "file", "line", "invalid", "cost", "next", "explains")
+    }
     assert keys(report["expectations"][0]) >= {"name", "limit", "value", "passed"}
-    assert keys(report["profile"]) == {"sampler_hz", "reached_hz", "samples", "lost", "artefacts"}
+    assert keys(report["profile"]) == {*("sampler_hz", "reached_hz", "samples", "lost", "artefacts", "looks")}
     assert keys(report["overhead"]) == {"cpu_ratio", "probe_cpu_s", "events_dropped", "unknown"}
 
 

@@ -75,7 +75,7 @@ def test_a_record_that_was_cut_off_ends_with_status_3(invoke: Invoke, full: Full
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
-    [(("--format", "sarif"), UsageError), (("--output", "/nowhere/at/all.md"), UsageError)],
+    [(("--format", "checkstyle"), UsageError), (("--output", "/nowhere/at/all.md"), UsageError)],
 )
 def test_what_cannot_be_rendered_is_a_usage_error(
     invoke: Invoke, folder: Path, arguments: tuple[str, ...], error: type[UsageError]

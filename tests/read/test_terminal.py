@@ -43,11 +43,11 @@ def document(full: Full) -> Report:
     return replace(after, waits=waits, difference=comparison(before, after, "there are no samples"))
 
 
-def shown(document: Report, width: int | None) -> list[str]:
+def shown(document: Report, width: int | None, *, whole: bool = False) -> list[str]:
     """The lines of the summary on a terminal of that width, or in a pipe."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=width is not None, color_system=None)
-    terminal.show(document, console, report=PATH)
+    terminal.show(document, console, report=PATH, whole=whole)
     return out.getvalue().splitlines()
 
 
@@ -89,6 +89,29 @@ def test_a_pipe_has_one_line_for_each_row(document: Report) -> None:
     assert sum(line.lstrip().startswith("hint ") for line in told) == 1
     assert any(" at hosts.py:41 " in line and line.endswith(" in span restart host") for line in told)
     assert all(line == line.rstrip() for line in told)
+
+
+def test_the_whole_summary_has_every_row_and_finding(document: Report) -> None:
+    """Without it, the first few, and how many more there are."""
+    note, root = document.findings[-1], document.spans.by_name[0]
+    names = [f"root {n}" for n in range(terminal.ROOTS + 2)]
+    assert document.waits is not None
+    document = replace(
+        document,
+        findings=tuple(
+            replace(note, rule="tasks", message=f"note {n}") for n in range(terminal.FINDINGS + 3)
+        ),
+        spans=replace(document.spans, by_name=tuple(replace(root, name=name) for name in names)),
+        waits=replace(document.waits, roots=tuple(names)),
+    )
+    few, whole = "\n".join(shown(document, None)), "\n".join(shown(document, None, whole=True))
+
+    assert ("and 3 more findings" in few, "and 2 more names" in few) == (True, True)
+    assert "more finding" not in whole
+    assert "more name" not in whole
+    assert all(f"note {n}" in whole for n in range(terminal.FINDINGS + 3))
+    assert all(name in whole for name in names)
+    assert "note 10" not in few
 
 
 def test_a_path_is_never_cut(document: Report) -> None:

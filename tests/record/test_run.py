@@ -12,7 +12,8 @@ import pytest
 from harness.errors import RecordError, UsageError
 from harness.record import page
 from harness.record.probe_config import ProbeConfig
-from harness.record.run import Expectation, Run, RunFolder, create, new_id
+from harness.record.run import Expectation, Run, create, new_id, read_manifest
+from harness.record.run_folder import RunFolder
 
 
 def manifest(seed: int = 2) -> Run:
@@ -37,7 +38,7 @@ def test_a_manifest_comes_back_as_it_went(tmp_path: Path) -> None:
     run = manifest()
     folder = create(tmp_path / "r", run)
 
-    assert RunFolder(tmp_path / "r").manifest() == run
+    assert read_manifest(RunFolder(tmp_path / "r")) == run
     assert folder.events.is_dir()
     assert folder.loops.is_dir()
 
@@ -49,7 +50,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="holds a run already"):
         create(tmp_path, manifest(seed=3))
-    assert RunFolder(tmp_path).manifest() == first
+    assert read_manifest(RunFolder(tmp_path)) == first
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_folder_without_a_good_manifest_is_one_clear_error(
         (tmp_path / "run.json").write_text(content)
 
     with pytest.raises(RecordError, match=complaint) as caught:
-        RunFolder(tmp_path).manifest()
+        read_manifest(RunFolder(tmp_path))
     assert str(tmp_path) in str(caught.value)
 
 
@@ -84,7 +85,7 @@ def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
 
     with pytest.raises(RecordError, match=r"run.json: expected the folder of a run, got a file") as caught:
-        RunFolder(tmp_path / "run.json").manifest()
+        read_manifest(RunFolder(tmp_path / "run.json"))
     assert caught.value.__notes__ == [f"Name its folder: {tmp_path}"]
 
 
@@ -101,7 +102,7 @@ def test_a_manifest_with_a_wrong_value_is_one_clear_error(key: str, value: objec
         if isinstance(content.get(key), type(raw[key])) or (key == "command" and isinstance(value, list)):
             continue  # as it should be
         with pytest.raises(RecordError, match=complaint):
-            RunFolder(tmp_path).manifest()
+            read_manifest(RunFolder(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ def test_a_scenario_for_the_chaos_service(write: Write) -> None:
         ],
         "probe": {
             "block_ms": 100.0,
+            "hang_ms": 1000.0,
+            "hang_exit_s": 0.0,
             "calls": False,
             "origins": False,
             "application": [],
@@ -128,6 +130,7 @@ def test_a_scenario_for_the_chaos_service(write: Write) -> None:
             "cprofile": False,
             "py_spy_s": None,
             "py_spy": False,
+            "tachyon": False,
             "strace": False,
         },
         "expect": {"ledger.lost": "== 0", "load.latency_ms.p99": "< 500"},
@@ -515,22 +518,23 @@ def reference() -> tuple[dict[str, set[str]], list[str]]:
     return {title: section for title, section in keys.items() if section}, figures
 
 
-def keys_of(part: dict[str, Any]) -> set[str]:
+def keys_of(part: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
     """The keys of a table, of all its alternatives, and with dots those of a table inside."""
-    part = scenario.schema()["$defs"].get(part.get("$ref", "").rpartition("/")[2], part)
+    part = definitions.get(part.get("$ref", "").rpartition("/")[2], part)
     keys = set()
     for option in [*part.get("oneOf", ()), *part.get("anyOf", ()), *filter(None, [part.get("items")])]:
-        keys |= keys_of(option)
+        keys |= keys_of(option, definitions)
     for name, below in part.get("properties", {}).items():
-        keys |= {f"{name}.{inner}" for inner in keys_of(below)} or {name}
+        keys |= {f"{name}.{inner}" for inner in keys_of(below, definitions)} or {name}
     return keys
 
 
 def test_the_reference_has_every_key_and_no_other() -> None:
     """`docs/scenario.md` lists, section by section, the keys of the model, and the figures word by word."""
     documented, figures = reference()
-    properties = scenario.schema()["properties"]
-    sections = {name: keys_of(part) for name, part in properties.items() if keys_of(part)}
+    schema = scenario.schema()
+    properties, definitions = schema["properties"], schema["$defs"]
+    sections = {name: keys for name, part in properties.items() if (keys := keys_of(part, definitions))}
 
     assert documented == {"Top level": set(properties)} | sections
     assert figures == [f"`{figure.key}` | {figure.unit} | {figure.meaning}" for figure in FIGURES]

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_what_is_written_now_is_in_the_file_at_once(tmp_path: Path) -> None:
     assert {event.n for event in events if isinstance(event, Sent)} == {0, 1}
     assert source.closed is not None
     assert (writer.dropped, source.closed.dropped) == (1, 0)
+
+
+def test_a_step_is_done_later_in_another_thread(tmp_path: Path) -> None:
+    """In its turn between the events, once, and before a flush returns."""
+    writer = Writer(tmp_path, "driver")
+    done: list[int] = []
+    writer.write(sent(0))
+    writer.later(lambda: done.append(threading.get_ident()))
+    writer.write(sent(1))
+    assert writer.flush()
+
+    assert len(done) == 1
+    assert done != [threading.get_ident()]
+    writer.close()
+    assert [event for event in read(tmp_path)[0] if isinstance(event, Sent)] == [sent(0), sent(1)]
 
 
 def test_a_full_buffer_drops_the_newest_and_counts_them(tmp_path: Path) -> None:

@@ -38,19 +38,19 @@ def soak(broker: str, *options: str, patience_s: int = 250) -> tuple[int, dict[s
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_in_five_rounds(broker: str) -> None:
+@pytest.mark.long
+def test_nothing_is_lost_in_two_rounds(broker: str) -> None:
     """Ended at random moments under load, by SIGKILL and SIGTERM, the service loses no message."""
-    status, figures, said = soak(broker, "--rounds", "5", "--seed", "5", "--rate", "120", "--lease-s", "1")
+    status, figures, said = soak(broker, "--rounds", "2", "--seed", "5", "--rate", "120", "--lease-s", "1")
 
     assert (status, figures["failed"]) == (0, 0), said
     assert (figures["lost"], figures["acked_unsaved"]) == (0, 0)
     settled = figures["acked"] + figures["dead_lettered"] + figures["left"]
     assert settled == figures["published"] > 100
     if broker != "memory:":
-        assert figures["published"] == 5 * 120
-        assert figures["dead_lettered"] == 5 * 3
+        assert figures["published"] == 2 * 120
+        assert figures["dead_lettered"] == 2 * 3
         assert figures["killed"] > 0
         assert figures["duplicated"] <= figures["redelivered"]
 

@@ -19,8 +19,8 @@ from harness.probe.calls.callsite import CallSite, name_of
 from harness.probe.threads.stack import stack_of
 from harness.read.blocks.detect import blocks
 from harness.read.history import in_memory
-from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.event import Blocked, Frame, FrameTable, LoopStarted, Sample, Sampled, ThreadDump
+from harness.record.process.console_endpoint import ConsoleEndpoint
 from harness.record.run import Run
 from harness.stacks.diagnosis import diagnose
 from harness.stacks.ownership import CodeOwnership
@@ -79,7 +79,7 @@ def answers(frame: FrameType, application: str) -> dict[str, tuple[str, int, str
         "report": Frame(block.file, block.line, block.function),
         "console": BlockSummary(turn(stack), found).place[0],
         "--calls": Frame(site.f_code.co_filename, site.f_lineno, name_of(site).partition(":")[2]),
-        "attach": StallView(endpoint, 1.0, False, (), holder, "").blamed() or Frame("", 0, ""),
+        "attach": StallView(endpoint, 1.0, "", (), holder, "").blamed() or Frame("", 0, ""),
         "attach --sample": sampled_frame,
     }
     return {who: (f.file, f.line, f.function.rpartition(".")[2]) for who, f in named.items()}

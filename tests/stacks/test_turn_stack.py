@@ -4,7 +4,7 @@ import pytest
 
 from harness.record.event import Frame
 from harness.stacks.ownership import CodeOwnership
-from harness.stacks.turn_stack import TurnStack
+from harness.stacks.turn_stack import TurnStack, work_in
 
 OWNERSHIP = CodeOwnership(
     ("/srv/shop/",),
@@ -137,3 +137,13 @@ def test_the_outermost_folder_of_the_program_names_its_files() -> None:
     ownership = CodeOwnership(("/srv/shop/api/", "/srv/shop/", "/"), ("/usr/lib/python3.12/",))
 
     assert ownership.short("/srv/shop/api/cart.py") == "api/cart.py"
+
+
+def test_the_work_of_a_pools_thread_is_what_its_functions_call() -> None:
+    """Two of them since Python 3.14; none in a thread that waits for work."""
+    worker = Frame("/usr/lib/python3.14/concurrent/futures/thread.py", 116, "_worker")
+    item, context = worker._replace(function="_WorkItem.run"), worker._replace(function="WorkerContext.run")
+
+    assert work_in((worker, item, OWN)) == work_in((worker, item, context, OWN)) == (OWN,)
+    assert work_in((worker, item)) == ()
+    assert work_in((worker,)) is None

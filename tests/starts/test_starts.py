@@ -20,7 +20,7 @@ GROUPS = 4
 OWN_WORDS = "nohup: ignoring input\n"
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize("group", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, GROUPS))])
 def test_a_start_is_watched_or_explained(group: int) -> None:
     """A watched one has its block, another one its reason; the programs themselves notice nothing."""
     ways = WAYS[group::GROUPS]
@@ -101,6 +101,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_a_daemon_that_outlives_the_run_is_named(tmp_path: Path) -> None:
     """Its loop was watched until then; what comes later is not in the record, and the report says so."""
     command = [*COMMAND, "watch", "--out", "run", "--", sys.executable, "-c", OUTLIVED]

@@ -22,9 +22,10 @@ from textwrap import dedent
 from typing import Any, TypeVar
 
 from harness.record.event import WriterOpened
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.support.process import Heard
 from tests.support.recorded import E, recorded
+from tests.support.schema import check_report
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Ended:
     @property
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads((self.folder.path / "report.json").read_text())
+        check_report(report)
         return report
 
 
@@ -162,7 +164,7 @@ class Terminal:
         os.close(theirs)
         self.shown = ""
 
-    def wait_for(self, text: str, *, within_s: float = 20.0) -> None:
+    def wait_for(self, text: str, *, within_s: float = 60.0) -> None:
         """Read until that was shown."""
         deadline = time.monotonic() + within_s
         while text not in self.shown:
@@ -200,7 +202,7 @@ def scenario(folder: Path, text: str = SERVICE) -> Path:
     return path
 
 
-def wait(condition: Callable[[], T | None], *, within_s: float = 20.0) -> T:
+def wait(condition: Callable[[], T | None], *, within_s: float = 60.0) -> T:
     """Wait until the condition holds; what it gave."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):

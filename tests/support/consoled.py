@@ -14,10 +14,10 @@ from typing import Any, Unpack
 
 import pytest
 
-from harness.record import console_endpoint
-from harness.record.console_endpoint import ConsoleEndpoint
 from harness.record.probe_config import ConsoleConfig
-from harness.record.run import RunFolder
+from harness.record.process import console_endpoint
+from harness.record.process.console_endpoint import ConsoleEndpoint
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import wait
 from tests.support.process import Piped
 from tests.support.recorded import E, recorded

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+# The versions that the harness supports.
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
+_HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The parameters of a test in which each takes seconds: of the others, their own run of it tells sooner.
+OTHERS = [pytest.param(one, marks=pytest.mark.long) for one in SUPPORTED if one != _HERE]
+EACH = [_HERE, *OTHERS]
 
 
 @cache

@@ -15,7 +15,7 @@ from harness.drive.process.probe_env import environment
 from harness.record.event import Blocked, Event
 from harness.record.probe_config import ConsoleConfig, ProbeConfig
 from harness.record.reader import Follower, Source
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.support.process import Piped
 from tests.support.recorded import E, of_kind
 
@@ -35,6 +35,9 @@ class Asked(TypedDict, total=False):
     waits: float
     waits_for_s: float
     application: tuple[str, ...]
+    hang_ms: float
+    hang_exit_s: float
+    systemd_watchdog: bool
 
 
 class How(Asked, total=False):

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import harness
 from harness.read.blocks.block import Block
+from harness.read.blocks.live_hang import LiveHang
+from harness.read.finding import Cost, Finding
 from harness.testing.loop import LoopBlockedError, no_blocks
+from harness.testing.trouble import TroubleFoundError, no_trouble
 from harness.watching import Watch
 
 version: str = harness.__version__
@@ -24,7 +27,15 @@ def watch() -> tuple[Block, ...]:
         dropped: int = plain.dropped
     with harness.watch_loop(limit_ms=50, on_block=on_block) as watched:
         print(dropped)
+    with harness.watch_loop(hang_ms=500, on_hang=on_hang, hang_exit_s=30, systemd_watchdog=True):
+        print(version)
     return watched.blocks
+
+
+def on_hang(hang: LiveHang) -> None:
+    held_s: float = hang.held_s
+    place: str = hang.place
+    print(held_s, place, hang.stack, hang.task, hang.returned)
 
 
 def console() -> None:
@@ -54,3 +65,18 @@ def wrong() -> None:
 
 
 def print_nothing() -> None: ...
+
+
+def findings() -> tuple[Finding, ...]:
+    with harness.watch_loop(only_blocks=False) as watched:
+        verdict: str = watched.verdict
+        print(verdict)
+    try:
+        with no_trouble(limit_ms=20, allow=["growth"]) as closely:
+            return closely.findings
+    except TroubleFoundError as exc:
+        for finding in exc.findings:
+            cost: Cost | None = finding.cost
+            line: int | None = finding.line
+            print(finding.rule, finding.level, finding.message, finding.next, cost, line)
+    return watched.findings

@@ -1,4 +1,4 @@
-"""`executors`: thread and process pools, the length of their queues, and what their threads do."""
+"""`executors`: thread and process pools, the length of their queues, what their threads do, what stands."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ...probe.hooks.state.executor_state import PoolCall, ProcessPool
 from ...probe.tasks import identity
 from ...probe.threads import other_threads
 from ...probe.threads.stack import stack_of
-from ...stacks.turn_stack import TurnStack
+from ...stacks.turn_stack import TurnStack, work_in
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..protocol.table import counted
-from ..view import task_table, task_waits
+from ..view import judgement, task_table, task_waits
 from ..view.process import ProcessView
 
 COLUMNS = ("executor", "kind", "queued", "thread", "state", "runs", "awaited_by", "where", "workers", "most")
@@ -41,7 +41,9 @@ class ExecutorsCommand(Command):
         idle = sum(worker.is_idle for worker in workers)
         queued = sum(map(executor_state.queued, pools.values()))
         threads = f"{counted(len(workers), 'thread')}, {idle} idle"
-        lines = [f"{counted(len(pools), 'pool')}, {threads}, {counted(queued, 'call')} queued"]
+        found = judgement.about(process, "executors")
+        lines = [*judgement.lines(found, process)]
+        lines.append(f"{counted(len(pools), 'pool')}, {threads}, {counted(queued, 'call')} queued")
         if options.stacks:
             for worker in workers:
                 if not worker.is_idle:
@@ -49,7 +51,13 @@ class ExecutorsCommand(Command):
         return CommandResult(
             lines=tuple(lines),
             rows=Rows(COLUMNS, rows),
-            data={"pools": len(pools), "threads": len(workers), "idle": idle, "queued": queued},
+            data={
+                "findings": judgement.data(found, process),
+                "pools": len(pools),
+                "threads": len(workers),
+                "idle": idle,
+                "queued": queued,
+            },
             hint="executors --stacks: the whole stack of each busy thread",
         )
 
@@ -75,8 +83,7 @@ def _workers(process: ProcessView) -> Iterator[_Worker]:
         frame = frames.get(thread.ident or 0)
         stack = stack_of(frame)
         names = [frame.function for frame in stack]
-        start = names.index(executor_state.RUNS) + 1 if executor_state.RUNS in names else len(names)
-        work = stack[start:]
+        work = work_in(stack) or ()
         call = executor_state.running_call(frame)
         yield _Worker(
             pool=pool,

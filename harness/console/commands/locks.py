@@ -11,9 +11,11 @@ from weakref import ref
 
 from ...probe.hooks.state import sync_state
 from ...probe.hooks.state.task_state import TaskRef
+from ...probe.tasks import circle, waiting
+from ..gil_yield import GilYielder
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view import deadlock, task_table, task_waits
+from ..view import task_table, task_waits
 from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
@@ -31,7 +33,7 @@ class LocksCommand(Command):
         found = _WaitGraph(tasks)
         task_table.walk(found.visit)
         found.add_owners()
-        cycles = deadlock.cycles(found.awaits)
+        cycles = circle.cycles(found.awaits, GilYielder().maybe_yield)
         lines = [f"DEADLOCK: {found.describe(cycle)}" for cycle in cycles]
         rows = [_row(lock, tasks) for lock in found.locks.values()]
         rows += [_of_future(place, waiters) for place, waiters in found.futures.items()]
@@ -62,19 +64,21 @@ class _WaitGraph:
     futures: dict[str, list[TaskRef]] = field(default_factory=dict)  # waiters for a plain future, by place
     awaits: dict[int, list[int]] = field(default_factory=dict)  # task -> tasks, all of which it needs
     _tasks: dict[int, TaskRef] = field(default_factory=dict)
+    _inside: dict[int, list[TaskRef]] = field(default_factory=dict)  # conditions, by their locks
     _wanted: dict[int, int] = field(default_factory=dict)  # task -> the lock that it waits for
 
     def visit(self, task: Task[Any], weak: TaskRef) -> None:
         """Add a task."""
         key = id(task)
         wait = task_waits.of(task)
-        for held in task_waits.held(task):
-            if wait is None or not _waits_to_enter(wait, held):
-                self._lock(held).owners.append(weak)
+        for held in waiting.held(task):
+            self._lock(held).owners.append(weak)
+            if (lock := sync_state.lock_of(held)) is not None:
+                self._inside.setdefault(id(lock), []).append(weak)
         if wait is None:
             return
         self._tasks[key] = weak
-        awaited = task_waits.awaited(task) if wait.what in ("task", "gather", "TaskGroup", "future") else []
+        awaited = waiting.awaited(task) if wait.what in ("task", "gather", "TaskGroup", "future") else []
         if awaited:
             self.awaits[key] = list(map(id, awaited))
         elif wait.what == "future":
@@ -87,7 +91,8 @@ class _WaitGraph:
         """For each task that waits for a lock with one owner, add a wait for that owner."""
         for key, wanted in self._wanted.items():
             lock = self.locks[wanted]
-            owner = lock.owners[0]() if len(lock.owners) == 1 and _has_one_owner(lock.thing()) else None
+            owners = lock.owners + self._inside.get(wanted, [])
+            owner = owners[0]() if len(owners) == 1 and _has_one_owner(lock.thing()) else None
             if owner is not None:
                 self.awaits[key] = [id(owner)]
 
@@ -110,11 +115,6 @@ class _WaitGraph:
 
     def _lock(self, thing: Any) -> _Lock:
         return self.locks.setdefault(id(thing), _Lock(ref(thing)))
-
-
-def _waits_to_enter(wait: task_waits.Wait, lock: object) -> bool:
-    """Whether the task still waits for *lock*; to enter a condition, it waits for the condition's lock."""
-    return wait.on is not None and (wait.on is lock or wait.on is sync_state.lock_of(lock))
 
 
 def _has_one_owner(thing: Any) -> bool:

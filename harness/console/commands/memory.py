@@ -1,4 +1,4 @@
-"""`memory`: the process's memory, or, traced for some seconds, the lines that allocate without freeing."""
+"""`memory`: the process's memory and what grows; or, traced, the lines that allocate without freeing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..protocol import duration
 from ..protocol.command import READS, SLOWS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult, Rows
+from ..view import judgement
 from ..view.process import ProcessView
 
 DEFAULT_S, LONGEST_S = 10.0, 60.0
@@ -21,12 +22,15 @@ TRACES_BYTES = 8 * 2**20
 # The unit in which the kernel counts memory.
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _HARNESS = Path(__file__).parents[2]
-_OURS = (*(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "record")), tracemalloc.__file__)
+_OURS = (
+    *(f"{_HARNESS / room}{os.sep}" for room in ("probe", "console", "read", "record")),
+    tracemalloc.__file__,
+)
 
 
 class MemoryCommand(Command):
     name = "memory"
-    summary = "where memory is allocated"
+    summary = "what grows, and where memory is allocated"
     help_order = 220
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,9 +42,10 @@ class MemoryCommand(Command):
     def run(self, options: Namespace, process: ProcessView, client: CommandClient) -> CommandResult:
         if options.for_s is None:
             rss = _rss_bytes()
+            found = judgement.about(process, "growth")
             return CommandResult(
-                lines=(f"resident: {rss / 2**20:.1f} MiB",),
-                data={"rss_bytes": rss},
+                lines=(*judgement.lines(found, process), f"resident: {rss / 2**20:.1f} MiB"),
+                data={"findings": judgement.data(found, process), "rss_bytes": rss},
                 hint=f"memory --for {DEFAULT_S:g}s: which lines allocate memory that stays",
             )
         return _trace(options.for_s, process, client)

@@ -213,4 +213,4 @@ def _uptime_s() -> float:
 def _hint(late: bool, blockers: bool) -> str:
     if late:
         return "blocks: the block that goes on, and earlier ones"
-    return "blocks: when, and which tasks had to wait" if blockers else "top: which tasks use the time"
+    return "blocks: when, and which tasks had to wait" if blockers else "lints: everything that was found"

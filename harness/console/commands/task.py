@@ -8,7 +8,7 @@ from typing import Any
 
 from ...probe.hooks.state import task_state
 from ...probe.hooks.task_hook import origin_of
-from ...probe.tasks import identity
+from ...probe.tasks import identity, waiting
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..view import task_table, task_waits
@@ -73,10 +73,10 @@ def _facts(task: Task[Any], tasks: TaskView) -> dict[str, object]:
         "loop": tasks.loop(task),
         "where": tasks.place(task),
         "waits_for": tasks.waits_for(task),
-        "forsaken": task_waits.OrphanedWait()(task),
+        "forsaken": waiting.OrphanedWait()(task),
         "awaited_by": list(map(label, identity.waiters_of(task))),
-        "awaits": list(map(label, task_waits.awaited(task))),
-        "inside_of": list(map(task_waits.name, task_waits.held(task))),
+        "awaits": list(map(label, waiting.awaited(task))),
+        "inside_of": list(map(task_waits.name, waiting.held(task))),
         "callbacks": list(map(_callback, task_state.callbacks(task))),
         "cancelling": task.cancelling(),
         "cancelled": task.cancelled(),

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...probe.hooks.state.task_state import TaskRef
-from ...probe.tasks import identity
-from ..gil_yield import yielding
+from ...probe.tasks import circle, identity
+from ..gil_yield import GilYielder, yielding
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
 from ..protocol.table import counted
-from ..view import deadlock, task_table
+from ..view import task_table
 from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
@@ -37,7 +37,7 @@ class TreeCommand(Command):
         tasks = TaskView(process)
         forest = _Forest()
         task_table.walk(forest.visit)
-        cycles = deadlock.cycles(forest.below)
+        cycles = circle.cycles(forest.below, GilYielder().maybe_yield)
         if options.task is not None:
             forest.grow(id(task_table.find(options.task)), options.depth)
         else:

@@ -7,10 +7,10 @@ from asyncio import Task
 from collections.abc import Iterator
 from typing import Any
 
-from ...probe.tasks import identity
+from ...probe.tasks import identity, waiting
 from ..protocol.command import Command, CommandClient
 from ..protocol.result import CommandResult, Rows
-from ..view import task_table, task_waits
+from ..view import task_table
 from ..view.process import ProcessView
 from ..view.task_view import TaskView
 
@@ -48,7 +48,7 @@ class WhereCommand(Command):
                 "state": state,
                 "awaited_by": list(map(task_table.number, waiters)),
                 "made": made,
-                "forsaken": task_waits.OrphanedWait()(task),
+                "forsaken": waiting.OrphanedWait()(task),
             },
             hint=f"task {number}: everything about it",
         )
@@ -61,6 +61,6 @@ def _rows(task: Task[Any], tasks: TaskView, depth: int, known: set[int]) -> Iter
     for index, frame in enumerate(stack):
         waits_for = tasks.waits_for(task) if index == len(stack) - 1 else None
         yield depth, number, frame.function, f"{tasks.ownership.short(frame.file)}:{frame.line}", waits_for
-    for awaited in task_waits.awaited(task) if depth < DEPTH else ():
+    for awaited in waiting.awaited(task) if depth < DEPTH else ():
         if id(awaited) not in known and len(known) < TASKS:
             yield from _rows(awaited, tasks, depth + 1, known)

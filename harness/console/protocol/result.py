@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -12,6 +12,8 @@ class Rows:
 
     columns: tuple[str, ...]  # units in the name, as in JSON: "busy_ms", "trace_id"
     rows: Sequence[tuple[object, ...]] = field(repr=False)  # plain JSON values, most interesting first
+    # How a row reads for users, where its sentences do not fit into a line of a table.
+    paragraph: Callable[[tuple[object, ...]], Iterable[str]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

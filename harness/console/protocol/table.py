@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..sanitize import printable
@@ -25,6 +25,7 @@ class Table:
     rows: Sequence[Row]
     first: int  # rows before this page
     total: int  # rows after the filter
+    paragraph: Callable[[Row], Iterable[str]] | None = None  # as in `Rows`
 
 
 def select(rows: Rows, options: Namespace) -> Table:
@@ -44,11 +45,16 @@ def select(rows: Rows, options: Namespace) -> Table:
         known.sort(key=lambda row: _rank(row[index]), reverse=options.sort.startswith("-"))
         chosen = known + unknown
     first = (options.page - 1) * options.limit
-    return Table(rows.columns, chosen[first : first + options.limit], first, len(chosen))
+    shown = chosen[first : first + options.limit]
+    return Table(rows.columns, shown, first, len(chosen), rows.paragraph)
 
 
 def lines(table: Table, *, width: int) -> Iterator[str]:
-    """The table as text, header first; no line is longer than *width*."""
+    """The table as text, header first; no line is longer than *width*. Or a paragraph for each row."""
+    if table.paragraph is not None:
+        for shown in table.rows:
+            yield from map(printable, table.paragraph(shown))
+        return
     heads = [_head(column) for column in table.columns]
     cells = [[_cell(column, value) for column, value in zip(table.columns, row, strict=True)]
              for row in table.rows]  # fmt: skip

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,9 @@ from ..view.recent_events import RecentEvents
 if TYPE_CHECKING:
     from ...probe.hooks.task_hook import TaskHook
     from ...probe.loop.loops import Loops
-    from ...record.console_endpoint import ConsoleEndpoint
     from ...record.event import Event
-    from ...record.run import RunFolder
+    from ...record.process.console_endpoint import ConsoleEndpoint
+    from ...record.run_folder import RunFolder
     from ..view.process import Handler, ProcessView
     from .access_log import AccessLog
     from .connection import Connection
@@ -47,12 +47,26 @@ class Console:
         pages: Path,
         allow: tuple[str, ...],
         port: int | None,
+        admit: int | None = None,
         write: Callable[[Event], bool],
         dropped: Callable[[], Mapping[str, int]],
         handlers: Mapping[str, Handler],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """*port* is for telnet: `None` for no port, 0 for any. *pages* has the counters of the loops."""
+        """Open it.
+
+        Args:
+            loops: The loops of this process.
+            folder: Of the run; `None` without a record.
+            pages: Where the counters of the loops are.
+            allow: The permissions beyond reading.
+            port: For telnet: `None` for no port, 0 for any.
+            admit: The user who may connect besides this process's own.
+            write: Puts an event into the record.
+            dropped: The numbers of events and spans that did not reach it.
+            handlers: The requests of features, by name.
+            on_error: Called with the name of a part that raised.
+        """
         self.recent = RecentEvents()
         self.endpoint: ConsoleEndpoint | None = None  # how to attach, once it is open
         self._loops = loops
@@ -60,6 +74,7 @@ class Console:
         self._pages = pages
         self._allow = allow
         self._port = port
+        self._admit = admit
         self._write = write
         self._dropped = dropped
         self._handlers = handlers
@@ -94,7 +109,7 @@ class Console:
         with self._lock:
             self._is_closed = True
         if self._endpoint_file is not None and self.endpoint is not None:
-            from ...record import console_endpoint
+            from ...record.process import console_endpoint
 
             with suppress(OSError):
                 console_endpoint.remove(self._endpoint_file, self.endpoint)
@@ -145,7 +160,7 @@ class Console:
 
     def _serve(self, process: ProcessView) -> None:
         from ...probe import code_paths
-        from ...record import console_endpoint
+        from ...record.process import console_endpoint
         from .access_log import AccessLog
         from .listener import Listener, UnixListener
         from .server import ConsoleServer
@@ -154,7 +169,7 @@ class Console:
         name = f"{os.getpid()}-{monotonic_ns():x}"
         socket = str(folder / f"{name}.sock")
         token = os.urandom(16).hex()
-        listeners: list[Listener] = [UnixListener(socket)]
+        listeners: list[Listener] = [UnixListener(socket, admit=self._admit)]
         tcp, note = self._open_port(token)
         listeners += [tcp] if tcp is not None else []
         self.endpoint = console_endpoint.ConsoleEndpoint(
@@ -175,10 +190,17 @@ class Console:
         access_log = self._access_log = AccessLog(self._write, self._threads.cpu_ns)
         banner, prompt = _banner(self.endpoint), f"{_program()}[{os.getpid()}]> "
 
+        def greeting(process: ProcessView) -> Iterator[str]:
+            from ..view import judgement
+
+            yield banner
+            # What is wrong so far, as a report would begin now.
+            yield judgement.judge(process).sentence
+
         def converse(connection: Connection, client: str) -> None:
             from .session import ConsoleSession
 
-            ConsoleSession(connection, client, banner, prompt, process, access_log).run()
+            ConsoleSession(connection, client, greeting, prompt, process, access_log).run()
 
         self._server = ConsoleServer(
             listeners, threads=self._threads, access_log=access_log, converse=converse
@@ -208,7 +230,7 @@ class Console:
 
     def _sibling_has_port(self) -> bool:
         """Whether another process of the same run has the configured port."""
-        from ...record import console_endpoint
+        from ...record.process import console_endpoint
 
         deadline_s = monotonic() + SIBLING_WITHIN_S
         folder = str(self._folder.path) if self._folder is not None else None

@@ -55,6 +55,9 @@ class Listener(Protocol):
             GoneError: It has left.
         """
 
+    def process_of(self, channel: socket.socket) -> int:
+        """The pid of the client; 0 if it is unknown."""
+
 
 class UnixListener:
     """A socket in a folder that only its owner can enter.
@@ -63,7 +66,9 @@ class UnixListener:
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, admit: int | None = None) -> None:
+        """*admit* is a user who may connect besides this process's own."""
+        self._admit = admit
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(path)
         os.chmod(path, 0o600)  # noqa: PTH101
@@ -74,9 +79,12 @@ class UnixListener:
 
     def admit(self, channel: socket.socket, connection: Connection) -> None:
         _, uid = _peer(channel)
-        if uid != os.geteuid():
+        if uid not in (os.geteuid(), self._admit):
             connection.send(f"this console belongs to user {os.geteuid()}\n")
             raise RefusedError("another user")
+
+    def process_of(self, channel: socket.socket) -> int:
+        return _peer(channel)[0]
 
 
 class TcpListener:
@@ -123,6 +131,9 @@ class TcpListener:
             time.sleep(WRONG_S)
             connection.send("wrong token\n")
             raise RefusedError("wrong token")
+
+    def process_of(self, channel: socket.socket) -> int:
+        return 0
 
     def _limit_tries(self, connection: Connection) -> None:
         tries = self._wrong_s

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..threads import ConsoleThreads
 from .access_log import AccessLog
+from .inspection import InspectionRight
 from .listener import Listener, RefusedError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ConsoleServer:
         self._unauthenticated: dict[socket.socket, Listener] = {}
         self._admitted: set[socket.socket] = set()
         self._closed = False
+        self._inspection = InspectionRight()
         threads.start(self._serve)
 
     def close(self) -> None:
@@ -109,9 +111,11 @@ class ConsoleServer:
         from .connection import Connection, GoneError  # imported with the first client, if any
 
         connection = Connection(channel)
+        inspector = 0
         try:
             listener.admit(channel, connection)
             self._admit(channel, connection)
+            self._inspection.grant(inspector := listener.process_of(channel))
             self._access_log.connected(client)
             self._converse(connection, client)
         except RefusedError as exc:
@@ -122,6 +126,7 @@ class ConsoleServer:
             with self._lock:
                 self._unauthenticated.pop(channel, None)
                 self._admitted.discard(channel)
+            self._inspection.withdraw(inspector)
             # Before the connection is closed: the process may be about to exit.
             self._access_log.flush()
             connection.close()

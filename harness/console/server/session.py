@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from ..protocol.errors import CommandError, OptionError
 from ..protocol.option import HelpRequested, flags, parse
 from ..protocol.result import CommandResult
 from ..sanitize import printable
+from ..view.hang_news import HangNews
 from ..view.process import ProcessView
 from .access_log import AccessLog
 from .connection import LINE_BYTES, Connection, GoneError, TooLongError
@@ -57,13 +58,17 @@ class ConsoleSession:
 
     connection: Connection
     client: str  # its name in the record
-    banner: str
+    greeting: Callable[[ProcessView], Iterable[str]]  # the lines for a user who connects
     prompt: str
     process: ProcessView
     access_log: AccessLog
     idle_s: float = IDLE_S
     is_interactive: bool = field(default=False, init=False)
     _invalid: int = field(default=0, init=False)  # lines in a row
+    _news: HangNews = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._news = HangNews(self.process)
 
     def run(self) -> None:
         """Serve the client until either side ends the session.
@@ -101,11 +106,21 @@ class ConsoleSession:
             self.connection.receive(within_s=left_s)
         self.is_interactive = not self.connection.has_input
         if self.is_interactive:
-            self.send_line(self.banner)
+            try:
+                for line in self.greeting(self.process):
+                    self.send_line(printable(line))
+            except GoneError:
+                raise
+            except BaseException as exc:  # even `SystemExit` or `CancelledError` must not end this thread
+                self.send_line(printable(f"what was found so far cannot be told: {_describe(exc)}"))
+            finally:
+                forget_this_thread()
             self._send_prompt()
 
     def _send_prompt(self) -> None:
         if self.is_interactive and not self.connection.has_more:
+            for line in self._news.lines():
+                self.send_line(f"! {printable(line)}")
             self.connection.send(self.prompt)
 
     def _handle(self, line: str) -> bool:
@@ -147,6 +162,8 @@ class ConsoleSession:
         answer: dict[str, object] = {"ok": result.status == OK, "status": result.status}
         answer |= {"said": client.lines} if client.lines else {}
         answer |= {"hint": result.hint} if result.hint else {}
+        if streams and (news := self._news.lines()):
+            answer["news"] = [printable(line) for line in news]
         answer |= {"leaves": True} if result.ends_session else {}
         body = f'"answer":{result.json}' if result.json else f'"text":{_json(result.text)}'
         self.send_line(f"{_json(answer)[:-1]},{body}}}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ...errors import RecordError
 from ...probe import code_paths
+from ...probe.hooks.state.thread_state import current_frames
 from ...probe.loop.loops import Loops
 from ...probe.threads.stack import stack_of
 from ...record.clock import monotonic_ns
-from ...record.run import RunFolder
+from ...record.run import own_run, read_manifest
+from ...record.run_folder import RunFolder
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..protocol.errors import CommandError
@@ -22,9 +24,14 @@ from .recent_events import RecentEvents
 from .temporary_changes import TemporaryChanges
 
 if TYPE_CHECKING:
+    from ...read.judge.live import LiveJudgement
     from ...record.event import Event
+    from ...record.page import Page
+    from ...record.run import Run
 
 T = TypeVar("T")
+# Between two looks, and two judgements, that clients have asked for.
+LOOK_EVERY_NS = 1_000_000_000
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
@@ -58,6 +65,8 @@ class ProcessView:
         self._loops = loops
         self._dropped = dropped
         self._handlers = handlers
+        self.run = _run(folder, loops)
+        self.judged: tuple[int, LiveJudgement | None] = (0, None)  # when, and what was found then
 
     def close(self) -> None:
         """Undo the changes that are in force, and end what runs in the console's threads."""
@@ -76,6 +85,15 @@ class ProcessView:
         """The loops that run now, each with a reading of its counters."""
         return [view for number, turns in self._loops.running() if (view := LoopView.of(number, turns))]
 
+    def pages(self) -> dict[int, Page]:
+        """The counters of all loops so far, by number."""
+        return self._loops.pages()
+
+    def look(self) -> None:
+        """Let the detectors look now, so that what they find is of this moment."""
+        if "look" in self._handlers:
+            self.control({"do": "look"})
+
     def blocking_frame(self, view: LoopView) -> BlockingFrame | None:
         """The frame that blocks the loop now; `None` while the loop is on time."""
         turns = next((turns for _, turns in self._loops.running() if turns.loop is view.loop), None)
@@ -85,7 +103,7 @@ class ProcessView:
         since_ns = turn_ns or due_ns
         if not since_ns or monotonic_ns() - since_ns < turns.look_after_ns:
             return None
-        frame = TurnStack(stack_of(sys._current_frames().get(view.thread_ident)), self.ownership).blamed
+        frame = TurnStack(stack_of(current_frames().get(view.thread_ident)), self.ownership).blamed
         if frame is None:
             return None
         return BlockingFrame(since_ns, self.ownership.short(frame.file), frame.line, frame.function)
@@ -125,6 +143,17 @@ class ProcessView:
             return handler(request) or {}
         except Exception as exc:
             raise CommandError(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _run(folder: RunFolder | None, loops: Loops) -> Run:
+    """The manifest of the run; one of this process where there is none, or the program may not read it."""
+    try:
+        if folder is not None:
+            return read_manifest(folder)
+    except (OSError, RecordError):
+        pass
+    began_ns = min([monotonic_ns(), *(page.started_ns for page in loops.pages().values())])
+    return own_run("console", started_ns=began_ns, block_limit_ns=loops.limit_ns)
 
 
 class _LoopCall:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 from ...probe.hooks.state.task_state import TaskRef
-from ...probe.tasks.census import LOOKED_AT, registered
+from ...probe.tasks.register import LOOKED_AT, registered
 from ..gil_yield import BATCH, GilYielder, yielding
 from ..protocol.errors import CommandError
 from .object_ids import ObjectIds
@@ -90,13 +90,23 @@ def walk(visit: Callable[[Task[Any], TaskRef], None]) -> None:
     Raises:
         CommandError: There are too many tasks.
     """
-    if (refs := registered()) is None:
-        raise CommandError(f"there are more than {LOOKED_AT:,} tasks: reading them all would take too long")
+    pending = refs()
     gil = GilYielder()
-    for start in range(0, len(refs), BATCH):
-        for weak in refs[start : start + BATCH]:
+    for start in range(0, len(pending), BATCH):
+        for weak in pending[start : start + BATCH]:
             _visit(weak, visit)
         gil.maybe_yield()
+
+
+def refs() -> list[TaskRef]:
+    """asyncio's references to all tasks.
+
+    Raises:
+        CommandError: There are too many tasks.
+    """
+    if (found := registered()) is None:
+        raise CommandError(f"there are more than {LOOKED_AT:,} tasks: reading them all would take too long")
+    return found
 
 
 def ordered(keys: Sequence[str | float]) -> list[int]:

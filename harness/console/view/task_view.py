@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any
 
 from ...probe.hooks.state import task_state
+from ...probe.hooks.state.thread_state import current_frames
 from ...probe.hooks.task_hook import origin_of
 from ...probe.tasks import coroutine, identity
 from ...probe.threads.stack import DEPTH, of_frame
@@ -49,7 +49,7 @@ class TaskView:
             return coroutine.of_work(work).stack
         own = getattr(work, "cr_frame", None)
         frames: list[Frame] = []
-        frame = sys._current_frames().get(thread)
+        frame = current_frames().get(thread)
         while frame is not None and len(frames) < DEPTH:
             frames.append(of_frame(frame))
             if frame is own:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +12,9 @@ from time import monotonic
 from typing import Any, Self
 
 from ...errors import TargetError, UsageError
-from ...record import console_endpoint, page
-from ...record.console_endpoint import ConsoleEndpoint
+from ...record import page
+from ...record.process import console_endpoint
+from ...record.process.console_endpoint import ConsoleEndpoint
 from .. import stall_view
 
 # A healthy process acknowledges a command at once, whatever its loop is doing.
@@ -35,21 +34,19 @@ class Reply:
     text: str
     answer: dict[str, Any] | None = None
     hint: str = ""
+    news: tuple[str, ...] = ()  # of loops that hang, since the previous answer
     leaves: bool = False
 
 
 def find(which: str | None) -> ConsoleEndpoint:
-    """The console of a process, given its pid or its run; without either, the only open console.
+    """The console of a run; without one, the only open console.
 
     Raises:
-        UsageError: There is none, or more than one, or it is another user's.
+        UsageError: There is none, or more than one.
     """
     alive = consoles()
     if which is None:
         fitting, missing = alive, UsageError("no console is open")
-    elif which.isdecimal():
-        fitting = [found for found in alive if found.pid == int(which)]
-        missing = _missing(int(which))
     else:
         places = {Path(which).resolve(), Path("reports", which).resolve()}
         fitting = [found for found in alive if found.folder and Path(found.folder) in places]
@@ -63,6 +60,11 @@ def find(which: str | None) -> ConsoleEndpoint:
     for found in fitting:
         exc.add_note(f"{found.pid}  {' '.join(found.program)}")
     raise exc
+
+
+def console_of(pid: int) -> ConsoleEndpoint | None:
+    """The console that process *pid* has open."""
+    return next((found for found in consoles() if found.pid == pid), None)
 
 
 def consoles() -> list[ConsoleEndpoint]:
@@ -145,6 +147,7 @@ class ConsoleClient:
             text=message.get("text", ""),
             answer=message.get("answer"),
             hint=message.get("hint", ""),
+            news=tuple(message.get("news", ())),
             leaves=message.get("leaves", False),
         )
 
@@ -235,23 +238,3 @@ def _command_of(line: str) -> str:
     """The full name of a command that can be answered from outside; for any other, the word itself."""
     word = next(iter(line.split()), "")
     return next((name for name in _FROM_OUTSIDE if len(word) > 1 and name.startswith(word)), word)
-
-
-def _missing(pid: int) -> UsageError:
-    try:
-        owner = Path(f"/proc/{pid}").stat().st_uid
-    except OSError:
-        return UsageError(f"{pid}: no such process")
-    if owner != os.geteuid():
-        return UsageError(f"{pid}: the process of another user, {_name_of(owner)}; only that user can attach")
-    exc = UsageError(f"{pid}: this process has no console")
-    exc.add_note("harness watch --console -- PROGRAM: starts a program that has one")
-    exc.add_note(f"harness attach {pid} --sample 10: records this one from outside")
-    return exc
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

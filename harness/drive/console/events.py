@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...record import console_endpoint
 from ...record.event import ConsoleOpened, ProbeFailed
+from ...record.process import console_endpoint
 from ...record.reader import Follower
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
 
 
 class ConsoleEvents:

@@ -57,15 +57,34 @@ def examine(found: ProcessFound, mark: str, barred: str) -> ProcessExamined | No
         path=_position(environ),
         clues=_clues(environ or {}, maps),
         mapped=mapped,
-        shows_asyncio=_has_file(found.executable, version, maps),
+        shows_asyncio=_shows_asyncio(found.executable, version, maps),
         polls=_polls(found.pid),
         barred=barred,
     )
 
 
+def python_of(pid: int) -> tuple[str, bool]:
+    """The version of the Python in a process, "" for none; and whether it is inside another program."""
+    return _python(proc.executable(pid), proc.mapped_files(pid))
+
+
 def is_python(executable: str) -> bool:
     """Whether the file is an interpreter, by its name."""
     return _EXECUTABLE.fullmatch(Path(executable).name) is not None
+
+
+def version_by_name(executable: str) -> tuple[int, int] | None:
+    """The version of an interpreter by the name of its file; `None` if that does not tell."""
+    named = _EXECUTABLE.fullmatch(Path(executable).name)
+    numbers = (named[1] or "").split(".") if named is not None else []
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else None
+
+
+def version_of(pid: int) -> tuple[int, int] | None:
+    """The version of the Python in process *pid*, by its files; `None` if it is none, or has ended."""
+    version, _ = python_of(pid)
+    numbers = version.split(".")
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else None
 
 
 def _python(executable: str, maps: tuple[str, ...]) -> tuple[str, bool]:
@@ -101,14 +120,16 @@ def _clues(environ: dict[str, str], maps: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(found)) + (("_MEI",) if any(_MEI in path for path in maps) else ())
 
 
-def _has_file(executable: str, version: str, maps: tuple[str, ...]) -> bool:
-    """Whether this Python's `_asyncio` is a file that would stand among the mapped ones.
+def _shows_asyncio(executable: str, version: str, maps: tuple[str, ...]) -> bool:
+    """Whether `_asyncio` would stand among the mapped files if this Python had imported it.
 
-    Some builds have it in the interpreter itself, where it cannot be seen.
+    Some builds, such as Debian's of Python 3.15, have it in the interpreter itself, where it cannot be seen.
+    There a file of `_ssl` that is not mapped tells the same: asyncio imports it.
     """
     folders = [Path(path).parent for path in maps if "/lib-dynload/" in path]
     folders.append(Path(executable).parent.parent / f"lib/python{version}/lib-dynload")
-    return any(any(folder.glob("_asyncio.*")) for folder in folders)
+    files = {path.name.partition(".")[0] for folder in folders for path in folder.glob("_[as]*.so")}
+    return "_asyncio" in files or ("_ssl" in files and not any("/_ssl." in path for path in maps))
 
 
 def _polls(pid: int) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 from . import proc
+from .cgroup import is_frozen
 
 
 class LoopThread:
@@ -25,12 +28,40 @@ class LoopThread:
         seen = proc.stat(self._pid)
         return seen is not None and seen.began_ticks == self._began_ticks and seen.state in "Tt"
 
+    def is_frozen(self) -> bool:
+        """Whether the process is frozen by its cgroup."""
+        return is_frozen(self._pid) and self.is_alive()
+
+    def handles(self, number: int) -> bool:
+        """Whether the process has a handler for that signal."""
+        try:
+            status = Path(f"/proc/{self._pid}/status").read_text(errors="replace")
+        except OSError:
+            return False
+        caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
     def cpu_ns(self, native_id: int) -> int | None:
         """The CPU time of the thread so far; `None` where the kernel does not show it."""
         try:
             return int(self._read(native_id, "schedstat").split()[0])
         except (OSError, ValueError, IndexError):
             return None
+
+    def process_cpu_ns(self) -> int:
+        """The CPU time of all its threads so far; 0 where the kernel does not tell."""
+        try:
+            # The clock of a process, as `clock_getcpuclockid` makes it from a pid.
+            return time.clock_gettime_ns(~self._pid << 3 | 2)
+        except OSError:
+            return 0
+
+    def is_runnable(self, native_id: int) -> bool:
+        """Whether the thread runs, or could run if it had a processor."""
+        try:
+            return self._read(native_id, "stat").rpartition(b")")[2].split()[0] == b"R"
+        except (OSError, IndexError):
+            return False
 
     def waits_in(self, native_id: int) -> str:
         """The kernel's function in which the thread waits; "" when it runs, or for unknown."""

@@ -20,7 +20,7 @@ from typing import Self
 from ...record.event import Event, ProcessesUncounted, ProcessExamined, ProcessFound, ProcessGone
 from ...record.probe_config import VARIABLE
 from ...record.process import shared_folder
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
 from ...record.value import replace
 from . import proc, user_access
 from .examination import examine
@@ -109,6 +109,9 @@ class ProcessTree:
         self._by_fd: dict[int, _Followed] = {}
         # Sessions and groups that processes of the run lead or led, so they outlive their leaders.
         self._families: set[int] = set()
+        # New orphans of other families, and until when they are looked at again: a daemon that is seen before
+        # it calls `setsid` is still of an older session.
+        self._orphans: dict[int, int] = {}
         self._total = self._turn = 0
         self._uncounted = self._told = 0
         self._older = self._searched = proc.ids()
@@ -175,10 +178,16 @@ class ProcessTree:
         return over and not last
 
     def _look(self) -> None:
-        for pid in self._new_ids():
-            if pid not in self._living and (seen := proc.stat(pid)) is not None and self._is_ours(seen):
-                self._add(seen)
         now_ns = monotonic_ns()
+        self._orphans = {pid: until_ns for pid, until_ns in self._orphans.items() if now_ns < until_ns}
+        for pid in (*self._new_ids(), *self._orphans):
+            if pid in self._living or (seen := proc.stat(pid)) is None:
+                self._orphans.pop(pid, None)
+            elif self._is_ours(seen):
+                self._orphans.pop(pid, None)
+                self._add(seen)
+            elif seen.parent in self._reapers and len(self._orphans) < LIVING:
+                self._orphans.setdefault(pid, now_ns + YOUNG_NS)
         self._expect_execs()
         for each in [each for each in self._living.values() if each.look_ns <= now_ns]:
             self._look_at(each, now_ns)

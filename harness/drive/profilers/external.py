@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from time import monotonic_ns
 from typing import Protocol
 
 from ...errors import UsageError
 from ...record.event import ArtefactWritten, Event
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
+from ..process import examination
+from . import tachyon
 
 # Name for `--profiler`: module in this package, and how to install what it runs.
 MEMBERS = {
     "pyspy": ("pyspy", "pip install 'asyncio-harness[profile]'"),
+    "tachyon": ("tachyon_recording", "use Python 3.15 or later"),
     "strace": ("strace", "install the package strace of the system"),
 }
 
@@ -51,6 +56,21 @@ class ExternalProfilers:
                 self._write(ArtefactWritten(monotonic_ns(), name, "", "nothing to record: no loop ran"))
         for recording in self._recordings:
             recording.finish(now=now)
+
+
+def check_python(names: Iterable[str], program: str, env: Mapping[str, str]) -> None:
+    """Check that the Python that is about to run has these profilers, where its file tells its version.
+
+    Raises:
+        UsageError: It does not.
+    """
+    found = shutil.which(program, path=env.get("PATH"))
+    version = examination.version_by_name(str(Path(found).resolve())) if found else None
+    if "tachyon" in names and version is not None and version < tachyon.LEAST:
+        least, has = (".".join(map(str, numbers)) for numbers in (tachyon.LEAST, version))
+        exc = UsageError(f"--profiler tachyon: it needs Python {least} or later, and {program} is {has}")
+        exc.add_note("For older Pythons: --profiler pyspy.")
+        raise exc
 
 
 def check(names: Iterable[str], *, of: str = "--profiler") -> None:

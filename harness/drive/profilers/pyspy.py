@@ -19,18 +19,15 @@ from pathlib import Path
 from time import monotonic_ns
 
 from ...record.event import ArtefactWritten, Event, Frame, ThreadDump
-from ...record.run import RunFolder
-from . import collapsed
+from ...record.run_folder import RunFolder
+from . import collapsed, recorder_process
+from .permission import PTRACE
 
+NAME = "py-spy"
 RATE_HZ = 100
 # py-spy writes its file after the recording; a large file takes a while.
 WRITE_WITHIN_S = 15.0
 DUMP_WITHIN_S = 5.0
-# The remedy where ptrace is not permitted.
-PTRACE = (
-    "this user may not inspect the process (ptrace): run as root, set kernel.yama.ptrace_scope to 0, "
-    "or give the container the capability SYS_PTRACE"
-)
 
 
 class PySpyRecording:
@@ -41,7 +38,7 @@ class PySpyRecording:
     stops it for each sample; the kernel resumes it when py-spy ends, even by ``kill -9``.
     """
 
-    name = "py-spy"
+    name = NAME
 
     def __init__(
         self,
@@ -93,13 +90,7 @@ class PySpyRecording:
         process = self._process
         if process is None:
             return
-        if now:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait((0 if now else self._seconds or 0) + WRITE_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        recorder_process.wait(process, (0 if now else self._seconds or 0) + WRITE_WITHIN_S, now=now)
         if self._path.exists():
             for event in collapsed.events(self._path.read_text(errors="replace"), self._began_ns, RATE_HZ):
                 self._write(event)

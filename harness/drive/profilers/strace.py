@@ -6,15 +6,15 @@ Each system call stops the process twice, so no time in the report is valid unde
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
 from time import monotonic_ns
 
 from ...record.event import ArtefactWritten, Event
-from ...record.run import RunFolder
-from .pyspy import PTRACE
+from ...record.run_folder import RunFolder
+from . import recorder_process
+from .permission import PTRACE
 
 WRITE_WITHIN_S = 5.0
 
@@ -39,13 +39,7 @@ class StraceRecording:
 
     def finish(self, *, now: bool = False) -> None:
         """Wait for strace, which ends with the process, and write the summary; *now* stops it."""
-        if now:
-            self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(WRITE_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # the kernel then resumes the process
-            self._process.wait()
+        recorder_process.wait(self._process, WRITE_WITHIN_S, now=now)
         if self._path.exists() and self._path.stat().st_size:
             self._write_artefact(str(self._path.relative_to(self._folder.path)), "system calls by time")
         else:

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ...errors import ScenarioError
+from ...errors import ScenarioError, TargetError
 from ...record import redact
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
 from ...record.scenario import MayhemTarget, ReadyLog
 from .spec import TargetSpec
 
@@ -27,6 +27,7 @@ def spec(target: MayhemTarget, folder: RunFolder) -> TargetSpec:
 
     Raises:
         ScenarioError: The service rejects its settings.
+        TargetError: It takes too long to read them.
     """
     database = f"sqlite:{folder.artefacts / 'mayhem.db'}"
     broker = _of_this_run(target.broker, folder) if target.broker else database
@@ -64,13 +65,16 @@ def _given(urls: dict[str, str]) -> tuple[list[str], dict[str, str]]:
 
 def _accepted(options: list[str], env: dict[str, str]) -> dict[str, object]:
     """The settings that the options result in, as the service itself reads them."""
-    check = subprocess.run(
-        [*SERVICE, "check", *options],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=CHECK_WITHIN_S,
-    )
+    try:
+        check = subprocess.run(
+            [*SERVICE, "check", *options],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=CHECK_WITHIN_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise TargetError(f"the service did not check its settings within {CHECK_WITHIN_S:g} s") from None
     if check.returncode:
         raise ScenarioError(f"target: {check.stderr.strip().removeprefix('mayhem: ')}")
     accepted: dict[str, object] = json.loads(check.stdout)

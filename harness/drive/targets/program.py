@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
 from ...record.scenario import ProgramTarget
 from .spec import TargetSpec
 

@@ -73,7 +73,7 @@ class _Unhandled:
 
     def in_finaliser(self, hook: sys.UnraisableHookArgs) -> None:
         message, error = hook.err_msg or "in a finaliser", hook.exc_value or hook.exc_type()
-        self._report(message, error, {"object": repr(hook.object)})
+        self._report(message, error, {"object": repr(hook.object) if hook.object is not None else ""})
 
     def _report(self, message: str, error: BaseException, extra: dict[str, str]) -> None:
         self._failures.note(error, End.UNHANDLED)

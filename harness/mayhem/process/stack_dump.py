@@ -31,8 +31,19 @@ def stack_dump(loop: asyncio.AbstractEventLoop) -> str:
     return "\n".join((*_threads(), *_tasks(loop)))
 
 
+def _frames() -> dict[int, FrameType]:
+    # On Python 3.11 a garbage collection that begins meanwhile may wait for ever (cpython#106883).
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _threads() -> Iterator[str]:
-    frames = sys._current_frames()
+    frames = _frames()
     # Without this thread's own frame, which would form a reference cycle.
     del frames[threading.get_ident()]
     for thread in threading.enumerate():

@@ -18,15 +18,15 @@ class BuiltinShim(staticmethod):  # type: ignore[type-arg]  # generic only for t
     when it is not.
     """
 
-    def __new__(cls, function: Callable[..., Any], _own: Callable[..., Any], _module: str) -> Self:
-        # Since Python 3.15, `staticmethod.__new__` accepts nothing but the function.
-        return super().__new__(cls, function)  # type: ignore[call-arg]  # typed as it was until then
-
-    def __init__(self, function: Callable[..., Any], own: Callable[..., Any], module: str) -> None:
+    def __new__(cls, function: Callable[..., Any], own: Callable[..., Any], _module: str) -> Self:
         # As `functools.wraps` does; a process without asyncio need not import it.
         for attribute in ("__name__", "__qualname__", "__doc__"):
             setattr(function, attribute, getattr(own, attribute))
         function.__wrapped__ = own  # type: ignore[attr-defined]  # `inspect` reads the signature from it
+        # It copies these from the function. Since Python 3.15, it accepts nothing else.
+        return super().__new__(cls, function)  # type: ignore[call-arg]  # typed as it was until then
+
+    def __init__(self, function: Callable[..., Any], own: Callable[..., Any], module: str) -> None:
         if "__init__" in vars(staticmethod):  # until Python 3.14, this stores the function
             super().__init__(function)
         self._own = own

@@ -17,7 +17,8 @@ from .runtime import call_template
 # What stands before the first RESUME: cells and free variables are set up, a generator is made.
 _BEFORE = ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP", "EXTENDED_ARG")
 _SETUP = {opmap.get(name) for name in _BEFORE}
-_RESUME, _LOAD_CONST, _EXTENDED_ARG = (opmap.get(n, -1) for n in ("RESUME", "LOAD_CONST", "EXTENDED_ARG"))
+_NAMES = ("RESUME", "CACHE", "LOAD_CONST", "EXTENDED_ARG")
+_RESUME, _CACHE, _LOAD_CONST, _EXTENDED_ARG = (opmap.get(name, -1) for name in _NAMES)
 # Kinds of entries in a line table: without columns, complete, without a line.
 _NO_COLUMNS, _LONG, _NONE = 13, 14, 15
 _UNITS_PER_ENTRY = 8
@@ -56,7 +57,10 @@ def _body(code: CodeType) -> int:
     raw = code.co_code
     for index in range(len(raw) // 2):
         if raw[index * 2] == _RESUME:
-            return index + 1
+            after = index + 1
+            while raw[after * 2] == _CACHE:  # one since Python 3.15
+                after += 1
+            return after
         if raw[index * 2] not in _SETUP:
             break
     raise TypeError(f"{code.co_qualname} has code of an unknown kind")

@@ -17,17 +17,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CoroutineType, ModuleType
-    from typing import Any
+    from typing import Any, Protocol
 
-    from ..session import ProbeSession
+    class LossObserver(Protocol):
+        """Is told of lost work, at any time and in any thread."""
+
+        def exception_reported(self, context: dict[str, Any]) -> None:
+            """Called when asyncio reports *context* to a loop's exception handler."""
+
+        def unawaited(self, coroutine: CoroutineType[Any, Any, Any]) -> None:
+            """Called when Python warns that *coroutine* was never awaited."""
 
 
-def install_exception_handler(kind: type, session: Callable[[], ProbeSession | None]) -> None:
-    """Pass on to the session what loops of this class report to their exception handler."""
+def install_exception_handler(kind: type, session: Callable[[], LossObserver | None]) -> Hook:
+    """Pass on to the open session what loops of this class report to their exception handler."""
     hook = Hook("lost exceptions")
     leave_out(hook.name, reason := why_no_exception_handler(kind))
     if reason or not hook.is_on:
-        return
+        return hook
     own = vars(kind).get("call_exception_handler") or kind.call_exception_handler  # type: ignore[attr-defined]
 
     @hook.guarded
@@ -41,9 +48,10 @@ def install_exception_handler(kind: type, session: Callable[[], ProbeSession | N
         own(loop, context)
 
     Replacement(hook, kind, "call_exception_handler", call_exception_handler)
+    return hook
 
 
-def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession | None]) -> None:
+def install_unawaited(warnings: ModuleType, session: Callable[[], LossObserver | None]) -> Hook:
     """Pass on to the session the coroutines that Python warns about because they were never awaited.
 
     The function that warns reports its caller's line, so it cannot be wrapped. It is copied instead, with
@@ -52,7 +60,7 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     hook = Hook("coroutines never awaited")
     leave_out(hook.name, reason := why_no_unawaited_warning(warnings))
     if reason or not hook.is_on:
-        return
+        return hook
     own = unawaited_warning(warnings)
 
     @hook.guarded
@@ -70,3 +78,4 @@ def install_unawaited(warnings: ModuleType, session: Callable[[], ProbeSession |
     ours = {"_wm": SimpleNamespace(warn=warn)} if "_wm" in own.__code__.co_names else {"warn": warn}
     copy = FunctionType(own.__code__, {**own.__globals__, **ours}, own.__name__)
     Replacement(hook, warnings, "_warn_unawaited_coroutine", copy)
+    return hook

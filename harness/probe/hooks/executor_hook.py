@@ -11,8 +11,11 @@ from . import runtime
 from .hook import Hook, leave_out
 from .replacement import Replacement
 
-# The function that runs one work item in an executor's thread; `None` where there is none in Python.
+# The function that calls the work of one item in an executor's thread; `None` where there is none in Python.
 RUN_WORK_ITEM = runtime.run_of_work_items(executors)
+
+# The function of a pool's threads, which wait in it for work.
+WAITS_FOR_WORK = getattr(getattr(executors, "_worker", None), "__code__", None)
 
 End = Callable[[], object]  # called after the work, in the worker's thread
 Begin = Callable[[Any], End]  # called before it, in that thread, with the function that was submitted

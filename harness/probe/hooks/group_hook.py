@@ -27,11 +27,11 @@ def requests_of_groups(task: Task[Any]) -> int:
     return getattr(task, _NOTED, 0)
 
 
-def install(taskgroups: ModuleType) -> None:
+def install(taskgroups: ModuleType) -> Hook:
     """Note such requests from now on; *taskgroups* is `asyncio.taskgroups`. An error undoes the hook."""
-    if not groups_leave_requests(taskgroups):
-        return
     hook = Hook("groups")
+    if not groups_leave_requests(taskgroups):
+        return hook
     group = taskgroups.TaskGroup
     own = group._on_task_done
     is_requested = hook.guarded(lambda group: group._parent_cancel_requested)
@@ -46,6 +46,7 @@ def install(taskgroups: ModuleType) -> None:
 
     if hook.is_on:
         Replacement(hook, group, "_on_task_done", _on_task_done)
+    return hook
 
 
 def _note(group: Any) -> None:

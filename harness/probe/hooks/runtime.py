@@ -11,7 +11,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Task
+    from asyncio import AbstractEventLoop, Task
+    from collections.abc import Callable, Iterable
     from types import CodeType, ModuleType
     from typing import Any
     from weakref import WeakSet
@@ -33,6 +34,11 @@ def warns_about_fork() -> bool:
     return sys.version_info >= (3, 12)
 
 
+def collects_in_the_midst_of_a_call() -> bool:
+    """Whether an allocation in C may begin a collection, not only the next instruction of Python."""
+    return sys.version_info < (3, 12)
+
+
 def why_no_session() -> str:
     """Why the probe's own threads cannot work in this process."""
     import _thread
@@ -48,6 +54,11 @@ def why_no_session() -> str:
     if not hasattr(select, "epoll"):
         return f"{by} has removed epoll, or this system has none"
     return ""
+
+
+def imports_lazily() -> bool:
+    """Whether the first use of a name may import a module: PEP 810, since Python 3.15."""
+    return hasattr(sys, "get_lazy_imports")
 
 
 def why_no_loop_hook(events: ModuleType) -> str:
@@ -76,7 +87,17 @@ def why_no_step_log() -> str:
         return reason
     if unknown := set(Handle.__slots__) - _HANDLE_FIELDS - {"__weakref__"}:
         return f"asyncio.Handle has unknown fields: {', '.join(sorted(unknown))}"
+    safe = handle_from_threads()
+    if unknown := {*safe.__slots__} - {"_lock"} if safe is not None else set():
+        return f"asyncio's {safe.__name__} has unknown fields: {', '.join(sorted(unknown))}"
     return why_no_step_timer()
+
+
+def handle_from_threads() -> Any:
+    """The class of handles that `call_soon_threadsafe` makes itself; `None` where it calls `_call_soon`."""
+    from asyncio import events
+
+    return getattr(events, "_ThreadSafeHandle", None)
 
 
 def why_no_executor_hook() -> str:
@@ -95,15 +116,23 @@ def why_no_executor_hook() -> str:
 
 
 def run_of_work_items(executors: ModuleType) -> CodeType | None:
-    """The function that runs one work item; *executors* is `concurrent.futures.thread`."""
-    run = getattr(getattr(executors, "_WorkItem", None), "run", None)
-    return getattr(run, "__code__", None)
+    """The function that calls the work of one item; *executors* is `concurrent.futures.thread`."""
+    owner = getattr(executors, "WorkerContext", None) or getattr(executors, "_WorkItem", None)
+    return getattr(getattr(owner, "run", None), "__code__", None)
 
 
 def work_of(item: Any) -> Any:
     """The function of a work item: its own field until Python 3.13, then the first part of its task."""
     task = getattr(item, "task", None)
     return item.fn if task is None else task[0] if isinstance(task, tuple) and task else task
+
+
+def arguments_of_work(item: Any) -> list[object]:
+    """The positional and keyword arguments of a work item."""
+    task = getattr(item, "task", None)
+    if isinstance(task, tuple) and len(task) == 3:
+        return [*task[1], *task[2].values()]
+    return [*getattr(item, "args", ()), *getattr(item, "kwargs", {}).values()]
 
 
 def why_no_step_timer() -> str:
@@ -117,6 +146,14 @@ def why_no_step_timer() -> str:
         return f"BaseEventLoop._call_soon takes {', '.join(taken)}"
     taken = _parameters(Handle._run)
     return "" if taken == ("self",) else f"Handle._run takes {', '.join(taken)}"
+
+
+def why_no_thread_hook() -> str:
+    """Why the starts of threads cannot be observed."""
+    import threading
+
+    taken = _parameters(threading.Thread.start)
+    return "" if taken == ("self",) else f"Thread.start takes {', '.join(taken) or '?'}"
 
 
 def why_no_joining_hook() -> str:
@@ -135,21 +172,37 @@ def why_no_census() -> str:
     """Why the tasks of this process cannot be counted."""
     import asyncio.tasks
 
-    if not hasattr(asyncio.tasks.all_tasks, "__code__"):
-        return "asyncio registers its tasks in C"
-    return "" if task_register() is not None else _missing(asyncio.tasks, "_scheduled_tasks")
+    if native_all_tasks() is not None or task_register() is not None:
+        return ""
+    return _missing(asyncio.tasks, "_scheduled_tasks") or "asyncio registers its tasks in an unknown way"
+
+
+def counts_busy_threads_as_idle() -> bool:
+    """Whether a thread of an executor that takes its next call at once has been counted as idle for good."""
+    return sys.version_info < (3, 12)
+
+
+def why_no_pool(executor: Any) -> str:
+    """Why the queue and the threads of an executor cannot be read."""
+    return _missing_of(executor, "_work_queue", "_idle_semaphore", "_threads", "_max_workers")
 
 
 def task_register() -> WeakSet[Task[Any]] | None:
-    """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none.
-
-    Since Python 3.14 that one has the tasks of foreign classes alone.
-    """
+    """asyncio's register of all tasks, which was renamed in Python 3.12; `None` if there is none."""
     from asyncio import tasks
 
-    if not hasattr(tasks.all_tasks, "__code__"):
+    # Where asyncio lists its tasks in C, this one has the tasks of foreign classes alone.
+    if native_all_tasks() is not None or not hasattr(tasks.all_tasks, "__code__"):
         return None
     return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
+
+
+def native_all_tasks() -> Callable[[AbstractEventLoop], Iterable[Task[Any]]] | None:
+    """The function that lists the pending tasks of a loop, where asyncio registers them in C: Python 3.14.
+
+    It does not release the GIL.
+    """
+    return getattr(sys.modules.get("_asyncio"), "all_tasks", None)
 
 
 def groups_leave_requests(taskgroups: ModuleType) -> bool:
@@ -246,6 +299,8 @@ def call_template() -> list[tuple[int, int]]:
     pairs = list(zip(raw[::2], raw[1::2], strict=True))
     while pairs and names.get(pairs.pop(0)[0]) != "RESUME":
         pass
+    while pairs and names.get(pairs[0][0]) == "CACHE":  # of RESUME
+        pairs.pop(0)
     template = []
     for opcode, argument in pairs:
         # A constant takes the place of the function that is made here.
@@ -273,6 +328,11 @@ def _not_in_c(module: ModuleType, *names: str) -> str:
     """The functions that other code has replaced already."""
     patched = [name for name in names if hasattr(getattr(module, name), "__code__")]
     return f"{module.__name__}.{patched[0]} is not Python's own" if patched else ""
+
+
+def _missing_of(thing: object, *names: str) -> str:
+    absent = (name for name in names if not hasattr(thing, name))
+    return next((f"{type(thing).__qualname__} has no {name}" for name in absent), "")
 
 
 def _missing(owner: Any, *names: str) -> str:

@@ -17,6 +17,7 @@ from asyncio import AbstractEventLoop, BaseEventLoop, Handle, Task, TimerHandle
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
+from threading import RLock
 from time import thread_time_ns
 from typing import Any
 
@@ -25,6 +26,7 @@ from ...record.observation import FILE, THREAD, TIMER
 from ..loop.turns import Turns
 from .hook import Hook
 from .replacement import Replacement
+from .runtime import handle_from_threads
 
 # A longer step is logged even if it belongs to no chosen trace.
 LONG_NS = 100_000
@@ -109,6 +111,19 @@ def log_steps(
     Step.__name__ = Step.__qualname__ = Handle.__name__
 
     make: Any = Step
+    make_safe: Any = None
+    marked: tuple[Any, ...] = (Step,)
+    safe: Any = handle_from_threads()
+    if safe is not None:
+
+        class SafeStep(safe):  # type: ignore[misc]
+            """The same for what other threads call: one with a lock of its own, as its class has it."""
+
+            __slots__ = ("is_traced", "ready_ns", "waker")
+            __init__ = object.__init__
+
+        SafeStep.__name__ = SafeStep.__qualname__ = safe.__name__
+        make_safe, marked = SafeStep, (Step, SafeStep)
 
     # Each closure variable that a function uses adds to the cost of every call, so `call_soon` and `_run` use
     # few, and leave rare cases to other functions.
@@ -156,7 +171,9 @@ def log_steps(
             del handle._source_traceback[-2:]
         return handle  # type: ignore[no-any-return]
 
-    def _call_soon(self: Any, callback: Any, args: Any, context: Any, waker: int = 0) -> Handle:
+    def _call_soon(
+        self: Any, callback: Any, args: Any, context: Any, waker: int = 0, make: Any = make
+    ) -> Handle:
         """Like `call_soon`, for callers of `_call_soon` itself and for other threads."""
         nonlocal kept
         try:
@@ -186,10 +203,15 @@ def log_steps(
         return handle  # type: ignore[no-any-return]
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Handle:
-        waker = 0
+        waker, make_one = 0, make
         try:
-            if self is watched and not self._debug and (here := get_ident()) != ident:
-                waker = working.get(here, THREAD)
+            if self is watched and not self._debug:
+                if (here := get_ident()) != ident:
+                    waker = working.get(here, THREAD)
+                elif make_safe is not None:  # its handles are not made by `_call_soon`
+                    waker = number
+                if make_safe is not None:
+                    make_one = with_lock
         except BaseException as exc:
             if not caught(exc):
                 raise
@@ -197,7 +219,7 @@ def log_steps(
             if not waker:
                 return below_threadsafe(self, callback, *args, context=context)  # type: ignore[no-any-return]
             self._check_closed()
-            handle = _call_soon(self, callback, args, context, waker)
+            handle = _call_soon(self, callback, args, context, waker, make_one)
             self._write_to_self()
             return handle
         except BaseException as exc:
@@ -237,12 +259,17 @@ def log_steps(
             if not caught(exc):
                 raise
 
+    def with_lock() -> Any:
+        step = make_safe()
+        step._lock = RLock()
+        return step
+
     def log_step(handle: Any, own: int, began_ns: int, ended_ns: int) -> None:
         """Decide whether to log a step of any kind and length, and log it."""
         nonlocal plain_until_ns, short_ns, short_since_ns, short_until_ns
         took_ns = ended_ns - began_ns
         is_traced = kept == own or took_ns > LONG_NS
-        if type(handle) is Step:
+        if type(handle) in marked:
             is_traced = is_traced or handle.is_traced
         if not is_traced and not is_in_trace(handle._context):
             if began_ns - short_until_ns > PAUSE_NS:
@@ -260,7 +287,7 @@ def log_steps(
             return
         # A step that begins after this one and ends before then is too short to read its CPU time.
         plain_until_ns = ended_ns + CPU_ASKED_NS
-        ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) is Step else unmarked(handle)
+        ready_ns, waker = (handle.ready_ns, handle.waker) if type(handle) in marked else unmarked(handle)
         callback = handle._callback
         try:
             runner = runner_of(callback, getattr(callback, "__self__", None))
@@ -281,7 +308,8 @@ def log_steps(
     def unmarked(handle: Any) -> tuple[int, int]:
         """When a handle that is no `Step` became ready, and what made it ready."""
         if isinstance(handle, TimerHandle):
-            return int(handle.when() * 1e9), TIMER  # the loop's clock is `time.monotonic`
+            # The loop's clock is `time.monotonic`. It was due; but its time may be minus infinity.
+            return int(max(0.0, handle.when()) * 1e9), TIMER
         if isinstance(getattr(handle._callback, "__self__", None), Task):
             return 0, 0  # created before, or in debug mode
         return int(turns.running_since_s() * 1e9), FILE

@@ -13,7 +13,7 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from .hook import Hook, leave_out
 from .replacement import Replacement
-from .runtime import why_no_step_timer
+from .runtime import handle_from_threads, why_no_step_timer
 
 # Most time stamps kept: cancelled callbacks leave theirs behind.
 STAMPS = 100_000
@@ -52,6 +52,8 @@ class StepTimer:
         stamped = self._stamped(vars(BaseEventLoop)["_call_soon"], hook.caught)
         Replacement(hook, Handle, "_run", timed)
         Replacement(hook, BaseEventLoop, "_call_soon", stamped)
+        if (safe := handle_from_threads()) is not None:
+            Replacement(hook, safe, "__init__", self._stamped_from_threads(safe.__init__, hook.caught))
 
     def end(self) -> None:
         """Restore both. If other code has wrapped ours, its function stays; ours only calls the original."""
@@ -132,3 +134,22 @@ class StepTimer:
             return handle
 
         return _call_soon
+
+    def _stamped_from_threads(
+        self, own: Callable[..., None], caught: Callable[[BaseException], bool]
+    ) -> Callable[..., None]:
+        clock, ready, timer = monotonic_ns, self.ready, self
+
+        def __init__(handle: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            own(handle, *args, **kwargs)
+            try:
+                # Before it is in the queue: from then on the loop may run it at any time.
+                if timer.is_on:
+                    ready[id(handle)] = clock()
+                if handle._source_traceback:
+                    del handle._source_traceback[-1]
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
+
+        return __init__

@@ -5,12 +5,12 @@ late, and when the turn is over.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
 from ...record.observation import Blocked, DelayedStep, Observation
 from ...record.value import replace
+from ..hooks.state.thread_state import current_frames
 from ..threads import other_threads, usage
 from . import step_candidates
 from .gc_pauses import GcPauses
@@ -127,5 +127,5 @@ def _note_other_threads(turns: Turns, stall: Stall, now_ns: int) -> None:
     A thread that held the GIL has lost it to this one just now, and is still at the same line.
     """
     if stall.others is None:
-        stacks = other_threads.stacks(sys._current_frames(), turns.thread_ident)
+        stacks = other_threads.stacks(current_frames(), turns.thread_ident)
         stall.others = other_threads.busy(stacks, (now_ns - stall.began_ns) // BUSY_SHARE)

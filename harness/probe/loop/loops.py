@@ -10,11 +10,17 @@ from collections.abc import Callable, Sequence
 from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.observation import LoopStarted, Observation
-from ...record.run import RunFolder
+from ...record.page import Page
+from ...record.run_folder import RunFolder
 from ...record.value import replace
 from .. import code_paths
 from ..control import active_fault
+from ..hang import limits
+from ..hang.limits import HangLimits
+from ..hang.teller import EndProcess, HangTeller
 from ..hooks import hook
+from ..tasks import register
+from ..threads import thread_file
 from .blocks import BlockWriter
 from .deadman import TimerFd
 from .gc_pauses import GcPauses
@@ -37,6 +43,8 @@ class Loops:
         announce: Write | None = None,
         on_error: OnError,
         application: Sequence[str] = (),
+        hang: HangLimits = limits.DEFAULT,
+        end_process: EndProcess = lambda _: None,
     ) -> None:
         """Watch the loops that begin to run from now on.
 
@@ -47,6 +55,8 @@ class Loops:
             announce: Writes the start of a loop at once: the loop may end its process in its first turn.
             on_error: Called with the name of a part that raised.
             application: The program's own code, as paths or packages; by default it is detected.
+            hang: From when on a turn is told while it lasts, and when it ends the process.
+            end_process: Ends the process; called in the watchdog's thread.
         """
         self.folder = folder
         self.limit_ns = limit_ns
@@ -54,6 +64,8 @@ class Loops:
         self.announce = announce or write
         self.on_error = on_error
         self.application = application
+        self.hang = hang
+        self.end_process = end_process
         self._here = threading.local()
         self._lanes: list[_Lane] = []
         self._free: list[_Lane] = []
@@ -71,6 +83,10 @@ class Loops:
     def running(self) -> list[tuple[int, Turns]]:
         """The number and the turns of each loop that runs now."""
         return [(lane.number, lane.turns) for lane in self._lanes if lane.turns.loop is not None]
+
+    def pages(self) -> dict[int, Page]:
+        """The counters of every loop now, of those that have stopped as well, by their numbers."""
+        return {lane.number: lane.turns.reading() for lane in self._lanes}
 
     def watchdog_cpu_ns(self) -> int:
         """The CPU time of the watchdog's thread so far."""
@@ -116,6 +132,7 @@ class Loops:
     def abandon(self) -> None:
         """Release the parent's pages, timers and running loop in a child after `fork`."""
         self.collector.remove()
+        thread_file.abandon()
         self._watchdog.abandon()
         for lane in self._lanes:
             lane.abandon()
@@ -130,6 +147,7 @@ class Loops:
                 return
             self._stop_here()
             if loop is not None:
+                register.loop_begins(loop)
                 self._here.lane = lane = self._take_lane()
                 lane.run(loop, self._watchdog)
 
@@ -161,6 +179,8 @@ class _Lane:
         self.turns = Turns(words, limit_ns=loops.limit_ns, on_late=self._late, on_overslept=self._overslept)
         self.number = number
         self._blocks = BlockWriter(number, loops.collector, loops.write)
+        # At once, because the process may not live for long.
+        self._hangs = HangTeller(number, loops.hang, loops.announce, loops.end_process)
         self._loops = loops
         self._watched: WatchedThread | None = None
         self._kinds: set[str] = set()
@@ -174,7 +194,11 @@ class _Lane:
         timer = TimerFd()
         mechanism = self.turns.begin(loop, timer)
         self._watched = WatchedThread(
-            self.turns, timer, on_seen=self._blocks.seen, acting_fault=active_fault.fault_in
+            self.turns,
+            timer,
+            on_seen=self._blocks.seen,
+            acting_fault=active_fault.fault_in,
+            hangs=self._hangs,
         )
         watchdog.add(self._watched)
         if started is not None:
@@ -218,7 +242,9 @@ class _Lane:
     def _late(self, began_ns: int, ended_ns: int) -> None:
         try:
             if (watched := self._watched) is not None:
-                delayed = self._blocks.ended(self.turns, watched.end_stall(began_ns, ended_ns), ended_ns)
+                stall = watched.end_stall(began_ns, ended_ns)
+                delayed = self._blocks.ended(self.turns, stall, ended_ns)
+                self._hangs.over(stall, ended_ns)
                 page.note_delayed(self.turns.words, delayed)
         except BaseException as exc:
             if hook.is_the_programs(exc):

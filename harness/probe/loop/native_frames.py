@@ -49,9 +49,14 @@ class CompiledCalls:
 
     def __init__(self) -> None:
         self._calls: dict[tuple[CodeType, int], Frame | None] = {}
+        self._latest: tuple[list[tuple[CodeType, int]], StackSeen] | None = None
 
     def seen(self, frame: FrameType) -> StackSeen:
         """The stack that ends in *frame*."""
+        places = _places(frame)
+        if self._latest is not None and self._latest[0] == places:
+            return self._latest[1]
+        self._latest = None
         stack = stack_of(frame)
         outer, depth = _outermost(frame)
         step = _step_in(outer.f_back) if outer is not None else _step_in(frame)
@@ -61,13 +66,16 @@ class CompiledCalls:
         if step is not None and outer is not None and step.task is not None and step.code is not outer.f_code:
             # A task in C calls `call_soon`, in Python, when its coroutine has returned. So does compiled
             # code, anywhere.
-            stack = (*stack[:-depth], step.frame, *stack[-depth:])
-        elif not entering:
+            return StackSeen((*stack[:-depth], step.frame, *stack[-depth:]), entering, None, ())
+        if not entering:
             stack += self._call_at(frame)
         elif frame.f_back is not None:
             # What its caller calls may be compiled, and have called it in turn.
             stack = (*stack[:-1], *self._call_at(frame.f_back), stack[-1])
-        return StackSeen(stack, entering, None, ())
+        seen = StackSeen(stack, entering, None, ())
+        # Another step without frames of its own would be at the same places.
+        self._latest = (places, seen) if outer is not None else None
+        return seen
 
     def _call_at(self, frame: FrameType) -> tuple[Frame, ...]:
         place = frame.f_code, frame.f_lasti
@@ -75,6 +83,15 @@ class CompiledCalls:
             self._calls[place] = _installed_call(frame)
         found = self._calls.get(place)
         return (found,) if found is not None else ()
+
+
+def _places(frame: FrameType | None) -> list[tuple[CodeType, int]]:
+    """The instruction of each frame; where they are equal, so are the stacks."""
+    places = []
+    while frame is not None:
+        places.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    return places
 
 
 def _outermost(frame: FrameType) -> tuple[FrameType | None, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...record.observation import StepCandidate
 from ..hooks.state import loop_state
-from ..tasks import census, identity
+from ..tasks import identity, register
 from .victims import MOST_CALLBACKS
 
 # More candidates than this would not help to find the one that ran.
@@ -29,12 +29,12 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
     """The tasks that have just ended: the callbacks that wait for them are ready, with them as arguments."""
-    for handle in islice(loop_state.ready(loop), MOST_CALLBACKS):
+    for handle in islice(loop_state.ready_now(loop), MOST_CALLBACKS):
         yield from (arg for arg in loop_state.arguments(handle) if isinstance(arg, Task) and arg.done())
 
 
 def _alive(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
-    for reference in census.registered() or ():
+    for reference in register.registered() or ():
         task = reference()
         if task is not None and not task.done() and task.get_loop() is loop:
             yield task

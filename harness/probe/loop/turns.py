@@ -17,6 +17,7 @@ from types import CodeType, FrameType
 
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
+from ...record.page import Page
 from ..hooks.selector_slot import SelectorSlot
 from ..threads.run_queue import RunQueue
 from ..threads.usage import ThreadClock
@@ -72,6 +73,9 @@ class Turns:
         # If set, called with the time (s) when the loop is about to wait, and when it has woken up.
         self.on_wait: Callable[[float], None] | None = None
         self.on_wake: Callable[[float], None] | None = None
+        # If set, called after the page was written at a sign of life, with the time, the thread's CPU time,
+        # and the time it has waited for a processor (ns; 0 if unknown).
+        self.on_counted: Callable[[int, int, int], None] | None = None
         # The sampler of these turns: only one at a time can use `on_wake`.
         self.sampler: object | None = None
         self._on_late = on_late
@@ -189,6 +193,15 @@ class Turns:
         words[page.TURNS] = turns + sum(counts)
         words[page.BUSY_NS] = busy_ns + sum(sums)
 
+    def reading(self) -> Page:
+        """The counters now; on any thread."""
+        self.write_page()
+        # A copy: the page itself also holds what the watchdog and the loop write at any moment.
+        words = self.words.tolist()
+        if self.loop is not None:
+            words[page.TURN], words[page.DUE] = self.state()
+        return page.reading(words)
+
     def timed(self) -> int:
         """The number of turns that were timed one by one."""
         return sum(self._counts)
@@ -239,9 +252,11 @@ class Turns:
         return files.ready()
 
     def look_after(self, since_ns: int) -> int:
-        """How long after now to look at a turn that has lasted *since_ns*."""
-        again_ns = self._lookout.clock.look_again_ns() if self._lookout is not None else 0
-        return max(1, min(again_ns or self.look_after_ns, self.look_after_ns - since_ns))
+        """How long after now to look at a turn that has lasted *since_ns*; below 0, it will begin so late."""
+        late_ns = self.look_after_ns - since_ns
+        if self._lookout is None:
+            return max(1, late_ns)  # of a loop that waits: long after the next sign of life
+        return max(1, min(self._lookout.clock.look_again_ns() or self.look_after_ns, late_ns))
 
     @property
     def is_looked_at(self) -> bool:
@@ -293,6 +308,8 @@ class Turns:
         if now_ns - self._written_ns >= WRITE_EVERY_NS:
             self._written_ns = now_ns
             self.write_page()
+            if self.on_counted is not None:
+                self.on_counted(now_ns, cpu_ns, self.marked_queued_ns or 0)
 
     def queued_ns(self) -> int | None:
         """How long the loop's thread has waited for a processor since the mark; `None` if that is unknown."""

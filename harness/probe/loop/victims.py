@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Handle, Task
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from selectors import EVENT_READ, SelectorKey
 from typing import Any, NamedTuple
 
@@ -63,7 +64,10 @@ class DelayedCallbacks:
 
     def scan_ready(self, loop: AbstractEventLoop, since_ns: int) -> None:
         """Add the callbacks in the ready queue that are not known yet, as waiting since *since_ns*."""
-        for handle in tuple(loop_state.ready(loop))[-MOST_CALLBACKS:]:
+        # New ones are at its end.
+        for handle in islice(reversed(loop_state.ready_now(loop)), MOST_CALLBACKS):
+            if id(handle) in self._seen:
+                break
             if not loop_state.is_housekeeping(handle, loop):
                 self._remember(handle, since_ns)
 
@@ -71,9 +75,9 @@ class DelayedCallbacks:
         """Add the timers that are due and have not run, as waiting since their own time."""
         # A slice is one step of the interpreter: on another thread the heap may change during the scan.
         for handle in loop_state.timers(loop)[:MOST_TIMERS]:
-            due_ns = int(handle.when() * 1e9)  # the loop's clock is `time.monotonic`
-            if due_ns <= now_ns:
-                self._remember(handle, due_ns)
+            # The loop's clock is `time.monotonic`. A timer may be due never, or always: both are infinite.
+            if (due_s := handle.when()) * 1e9 <= now_ns:
+                self._remember(handle, int(max(0.0, due_s) * 1e9))
 
     def scan_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int, now_ns: int) -> None:
         """Add the callbacks for the files that are *ready* at *now_ns*, as waiting since *since_ns* or later.

@@ -15,7 +15,7 @@ from asyncio import AbstractEventLoop, Handle, Task
 from typing import Any, NamedTuple
 
 from ..hooks.state import loop_state, task_state, uvloop_state
-from ..tasks import census, identity
+from ..tasks import identity, register
 
 # About 900 files; more would take longer than the samples of a late loop are apart.
 MOST_BYTES = 64 * 1024
@@ -76,7 +76,7 @@ class WatchedFiles:
         """The task that reads from the stream of this socket."""
         if self._readers is None:
             self._readers = {}
-            for reference in (census.registered() or ())[:MOST_TASKS]:
+            for reference in (register.registered() or ())[:MOST_TASKS]:
                 task = reference()
                 if task is None or task.done() or task.get_loop() is not self._loop:
                     continue

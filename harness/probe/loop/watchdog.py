@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 from asyncio import Handle, Task, current_task
 from collections import Counter
@@ -27,7 +26,10 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
 from ...record.value import replace
-from ..hooks.state import loop_state
+from ..hang.teller import HangTeller
+from ..hooks.runtime import imports_lazily
+from ..hooks.state import frame_state, loop_state
+from ..hooks.state.thread_state import current_frames
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.run_queue import RunQueue
@@ -44,8 +46,16 @@ KEPT = 400
 WRITE_AGAIN_NS = 200_000_000
 # How often the kernel is asked for the system call of one sample.
 ASKED = 7
+# A round of samples is followed by a rest this many times its CPU time. Only where thousands of callbacks are
+# ready, or of tasks late, is that longer than the gap between samples.
+REST = 5
+# A sample that comes later than this was not just delayed: the process was stopped, or code held the GIL.
+UNWATCHED_NS = 250_000_000
+# Shorter delays are those of any thread.
+DELAYED_NS = 20_000_000
 # A thread that used less than 1/BUSY_SHARE of a stall did not cause it.
 BUSY_SHARE = 10
+LAZY = imports_lazily()
 
 Frames = dict[int, FrameType]
 
@@ -72,6 +82,10 @@ class Stall:
     woke_queued_ns: int | None = None  # as in `Blocked`
     watcher_queued_ns: int = 0  # how long this thread itself has waited for a processor
     is_over: bool = False
+    unwatched_ns: int = 0  # the part of it in which no sample could be taken
+    delayed_ns: int = 0  # the delays of all samples together: the watchdog had no processor, or no GIL
+    starved_ns: int = 0  # the time that the loop's thread had no processor, as last found for a hang
+    told: int = 0  # how often it has been told as a hang
     calls: CompiledCalls = field(default_factory=CompiledCalls)
 
     def add(
@@ -94,7 +108,8 @@ class Stall:
             # Now, not when it is written: a task that has ended forgets the tasks that waited for it.
             around = {"awaited_by": identity.awaited_by(task), "created": coroutine.of_task(task).created}
         who = identity.of_step(task, frame)
-        around |= {"step": self.step, "entering": entering}
+        lazy = frame_state.lazily_imported(frame, loop_state.run_code()) if LAZY else ""
+        around |= {"step": self.step, "entering": entering, "lazy": lazy}
         self.samples.append(Sample(now_ns, now_ns, 1, stack, *who, fault, **around))
         self.holders.append(task)
 
@@ -116,12 +131,17 @@ class WatchedThread:
     # Called at the first sample over the limit, and at growing intervals while the stall lasts.
     on_seen: Callable[[Turns, Stall, int], None]
     acting_fault: Callable[[int], str]
+    hangs: HangTeller
     stall: Stall | None = None
     next_look_ns: int = 0
     stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
     reported_ns: int = 0  # when the last reported turn began; the report is part of that turn
     left_ns: int = 0  # when the process was about to end: what the probe then does is part of that turn, too
     waits: bool = False  # the latest look found that the loop waits, which nothing else will tell
+
+    def is_done_with(self, began_ns: int) -> bool:
+        """Whether the turn that began then is in the record already, but for the probe's own work in it."""
+        return began_ns == self.reported_ns or began_ns <= self.left_ns
 
     def end_stall(self, began_ns: int, ended_ns: int) -> Stall:
         """End the stall, so that it is no longer sampled, and return it.
@@ -188,7 +208,7 @@ class Watchdog:
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
             # First, before this thread releases the GIL.
-            frames, now_ns = sys._current_frames(), monotonic_ns()
+            frames, now_ns = current_frames(), monotonic_ns()
             late += [w for fd, _ in fired if (w := self._watched.get(fd)) is not None and w not in late]
             looked, late = late, [w for w in late if self._guarded(_sample, w, frames, now_ns)]
             # At once: the thread that drops the last reference to a frame runs the finalizers of its objects.
@@ -199,7 +219,10 @@ class Watchdog:
             for watched in looked:
                 if watched.waits:
                     self._guarded(_look_again, watched, now_ns)
-            self.cpu_ns = thread_time_ns()
+            before_ns, self.cpu_ns = self.cpu_ns, thread_time_ns()
+            for watched in late:
+                rested_ns = now_ns + REST * (self.cpu_ns - before_ns)
+                watched.next_look_ns = max(watched.next_look_ns, rested_ns)
         run_queue.close()
 
     def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
@@ -239,19 +262,27 @@ def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:
     # The loop itself writes to the page only what costs it nothing; readers outside need more.
     words[page.TURN], words[page.DUE] = turn_ns, due_ns
     began_ns = turn_ns or due_ns
-    is_over = began_ns == watched.reported_ns or began_ns <= watched.left_ns
+    is_over = watched.is_done_with(began_ns)
     if not began_ns or is_over or loop is None or frame is None:
         return False  # the loop waits without a timeout; its next turn sets the timer again
     since_ns = now_ns - began_ns
     if since_ns < turns.look_after_ns:
         watched.waits = False
         watched.timer.set(turns.look_after(since_ns))
+        if not turns.is_looked_at and turns.state() != (turn_ns, due_ns):
+            # The loop has gone on just now, and may have set the timer before.
+            watched.timer.set(turns.look_after_ns)
         return False
     if watched.stall and watched.stall.began_ns == began_ns and now_ns < watched.next_look_ns:
         watched.waits = False
         return True
     stall = watched.stall_since(began_ns, now_ns)
-    ready = tuple(loop_state.ready(loop))
+    due_ns = watched.next_look_ns if stall.samples else began_ns + turns.look_after_ns
+    if now_ns - due_ns > DELAYED_NS:
+        stall.delayed_ns += now_ns - due_ns
+    if now_ns - due_ns > UNWATCHED_NS:
+        stall.unwatched_ns += now_ns - due_ns
+    ready = loop_state.ready_now(loop)
     stall.add(now_ns, frame, current_task(loop), ready, watched.acting_fault(turns.thread_ident))
     stall.waiting.scan_ready(loop, now_ns if len(stall.samples) > 1 else began_ns)
     if turns.is_looked_at:
@@ -281,11 +312,16 @@ def _read_kernel(watched: WatchedThread, now_ns: int, queued_ns: int) -> bool:
         stall.kinds, stall.queue = victims.kinds_of(stall.queue), ()
     _merge(stall)
     since_ns = now_ns - stall.began_ns
-    if since_ns >= turns.limit_ns and now_ns >= stall.write_ns and stall.began_ns != watched.reported_ns:
+    if since_ns < turns.limit_ns or watched.is_done_with(stall.began_ns):
+        return True
+    hangs = watched.hangs.is_due(stall, now_ns)
+    if hangs or now_ns >= stall.write_ns:
         stall.write_ns = now_ns + max(since_ns // 2, WRITE_AGAIN_NS)
         if stall.others is None:
             stall.others = other_threads.busy(stacks, since_ns // BUSY_SHARE)
         watched.on_seen(turns, stall, now_ns)
+    if hangs and not stall.is_over:
+        watched.hangs.tell(stall, now_ns)
     return True
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...record.clock import monotonic_ns
 from ...record.observation import ArtefactWritten, Observation
 from ...record.probe_config import ProbeConfig
-from ...record.run import RunFolder
+from ...record.run_folder import RunFolder
 from ..feature import Feature
 
 if TYPE_CHECKING:

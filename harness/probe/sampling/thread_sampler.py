@@ -6,7 +6,6 @@ sampled too often. The record marks them (`Sampled.way`).
 
 from __future__ import annotations
 
-import sys
 import time
 from asyncio import current_task
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from types import FrameType
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
+from ..hooks.state.thread_state import current_frames
 from ..loop.turns import Turns
 from ..tasks import identity
 from .buffer import SampleBuffer, sample_context
@@ -74,7 +74,7 @@ class ThreadSampler:
             while empty < EMPTY_SAMPLES:
                 time.sleep(self._every_s)
                 # First, before this thread releases the GIL.
-                frames, now_ns = sys._current_frames(), monotonic_ns()
+                frames, now_ns = current_frames(), monotonic_ns()
                 count = max(1, round((now_ns - sampled_ns) / 1e9 / self._every_s))
                 sampled_ns = now_ns
                 empty = 0 if self._loops or self._executors.running else empty + 1

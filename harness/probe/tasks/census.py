@@ -30,31 +30,36 @@ from ..hooks.group_hook import requests_of_groups
 from ..hooks.runtime import why_no_census
 from ..hooks.state import task_state
 from ..hooks.state.task_state import TaskRef
+from ..pace import Pace
+from ..threads import thread_file
 from . import coroutine
 from .coroutine import Place
 
-# All censuses together take 1/REST of the time: a quarter of a percent of one processor, and about twice that
-# with the GIL switches of a busy loop. The allowance at the start is less than Python's own start takes, and
-# lets a census see growth in a short program.
-REST = 400
-ALLOWANCE_NS = 3_000_000
+# Not when they are needed: a fork during an import by the census's thread would leave its lock to the child.
+from .death import Deaths
+from .register import FORGETS_DONE, LOOKED_AT, registered
+from .standstill import Standstills
+
+# Beyond the share of all looks (`pace.py`), which a busy loop pays twice, by its GIL switches. It is less
+# than what Python's own start takes, and lets a census see growth in a short program.
+ALLOWANCE_NS = 8_000_000
 # The interval grows with the age of the program: there are as many censuses between its tenth and twentieth
 # second as between its first and second. An idle program is hardly ever woken up.
-SHORTEST_NS, LONGEST_NS = 10_000_000, 5_000_000_000
+SHORTEST_NS, LONGEST_NS, IDLE_NS = 10_000_000, 5_000_000_000, 20_000_000_000
 OF_AGE = 5
 # Tasks inspected in one go, in which no other thread can run: half a millisecond. In the pause, other threads
 # run. It also keeps the census from holding the last reference to a task, whose finalizer would then run in
 # this thread instead of the loop's.
 AT_ONCE = 500
 PAUSE_S = 0.0002
-# Inspecting more tasks than this would take too long, at any interval.
-LOOKED_AT = 200_000
 # Smaller clusters are not recorded; of the others, the largest are listed.
 CROWD, LISTED = 5, 50
 # Beyond this number of places, those without tasks at the last census are forgotten.
 PLACES = 2_000
 # How long a cancelled task may take to clean up.
 CANCEL_NS = 1_000_000_000
+# A program that ends sooner is not looked at closely, unless a task has died.
+CLOSELY_NS = 500_000_000
 # The functions that cancel what the main coroutine left behind: asyncio's own, and aiohttp's.
 _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
 # The number of frames searched for them; half a dozen of these are the probe's.
@@ -81,6 +86,7 @@ class _Counted:
     places: dict[Place, set[TaskRef]] = field(default_factory=dict)
     cancelled: dict[TaskRef, int] = field(default_factory=dict)  # when each was first found cancelled
     ended: set[TaskRef] = field(default_factory=set)  # cancelled, but ended normally
+    dead: list[TaskRef] = field(default_factory=list)  # with an exception that nobody has looked at
 
 
 class Census(Feature):
@@ -94,7 +100,13 @@ class Census(Feature):
         write: Callable[[Observation], object],
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
+        only_new: bool = False,
+        more_ns: int = 0,
     ) -> None:
+        """*only_new* leaves out the tasks that have ended by now, however they did.
+
+        The censuses may cost *more_ns* of CPU time beyond their share.
+        """
         self._cpu_ns = 0
         self._write = write
         self._on_swallowed = on_swallowed
@@ -105,16 +117,23 @@ class Census(Feature):
         self._standing: dict[Place, _Standing] = {}
         self._numbers = 0
         self._last = _Counted(0)
+        self._listed: set[TaskRef] = set()  # at the last census
         self._quiet = False  # the newest census in the record has no clusters
-        self._began_ns = monotonic_ns()
-        self._spent_ns = -ALLOWANCE_NS
-        self._next_ns = 0  # no periodic census before this time
+        self._standstills: Standstills | None = None
+        self._deaths: Deaths | None = None
+        self._pace = Pace(allowance_ns=ALLOWANCE_NS + more_ns)
         # The loop's thread also takes a census, when the loop stops.
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self.thread: Background | None = None
+        self._ended_before: frozenset[TaskRef] = frozenset()
         hook.leave_out("census", reason := why_no_census())
-        if not reason:
-            Background(self._run)
+        if reason:
+            self._closed.set()
+        else:
+            if only_new:
+                self._ended_before = frozenset(filter(_has_ended, registered() or ()))
+            self.thread = Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
         if _is_winding_up(sys._getframe(1)):
@@ -124,26 +143,34 @@ class Census(Feature):
 
     def loop_stopped(self) -> None:
         # Tasks that are pending now were left behind. A program with many short loops must not pay each time.
-        if monotonic_ns() >= self._next_ns:
+        if self._pace.is_due():
             self.count()
+        elif self._deaths is not None:
+            self._guarded(self._settle_deaths)
         self._running.pop(threading.get_ident(), None)
 
     def count(self) -> None:
         """Take a census now, unless one is being taken, or one has failed."""
         if self._closed.is_set():
             return
+        self._guarded(self._count)
+
+    def _settle_deaths(self) -> None:
+        if self._deaths is not None:
+            self._deaths.settle(monotonic_ns())
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         if self._lock.acquire(timeout=0.05):
             began_ns = thread_time_ns()
             try:
-                self._count()
+                work()
             except BaseException as exc:
                 if hook.is_the_programs(exc):
                     raise
                 self._on_error("census", exc)
                 self._closed.set()  # what failed once is not tried again and again
             finally:
-                self._spent_ns += thread_time_ns() - began_ns
-                self._next_ns = self._began_ns + REST * self._spent_ns
+                self._pace.spend(thread_time_ns() - began_ns)
                 self._lock.release()
 
     leave = count
@@ -160,13 +187,17 @@ class Census(Feature):
             self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
-        now_ns = monotonic_ns()
-        by_age_ns = min(max(SHORTEST_NS, (now_ns - self._began_ns) // OF_AGE), LONGEST_NS)
-        return max(by_age_ns, self._next_ns - now_ns) / 1e9
+        longest_ns = IDLE_NS if self._pace.is_idle() else LONGEST_NS
+        return self._pace.rest_by_age_ns(SHORTEST_NS, longest_ns, OF_AGE) / 1e9
 
     def _count(self) -> None:
         if (refs := registered()) is None:
+            hook.leave_out("census", f"there were more than {LOOKED_AT:,} tasks at a time")
             return
+        if FORGETS_DONE:
+            # Some of those that are missing now have ended: a swallowed cancellation shows only then.
+            listed, self._listed = self._listed, set(refs)
+            refs += listed - self._listed
         # Both before and after: a loop may be wound up, and end all its tasks, while they are counted.
         was_closing, windings = any(self._running.values()), self._windings
         count = _Counted(monotonic_ns())
@@ -176,6 +207,9 @@ class Census(Feature):
             for task in refs[start : start + AT_ONCE]:
                 self._inspect(task, count)
         clusters = self._settle(count)
+        is_closing = was_closing or windings != self._windings or any(self._running.values())
+        if not is_closing:
+            self._look_closely(count)
         if self._quiet and not clusters:
             return  # nothing has changed since the last census in the record
         self._quiet = not clusters
@@ -187,16 +221,30 @@ class Census(Feature):
                 cpu_ns=time.process_time_ns(),
                 descriptors=_descriptors() if clusters else 0,
                 clusters=clusters,
-                closing=was_closing or windings != self._windings or any(self._running.values()),
+                closing=is_closing,
             )
         )
+
+    def _look_closely(self, count: _Counted) -> None:
+        """Look for tasks that nobody serves, and for those that died."""
+        if self._standstills is None or self._deaths is None:
+            if not count.dead and self._pace.age_ns() < CLOSELY_NS:
+                return
+            self._standstills, self._deaths = Standstills(self._write), Deaths(self._write)
+        self._standstills.look(count.at_ns, count.places)
+        is_last = threading.get_ident() in self._running
+        self._deaths.look(count.at_ns, count.dead, count.places, is_last=is_last)
 
     def _inspect(self, register: TaskRef, count: _Counted) -> None:
         if (task := register()) is None:
             return
+        asked = task.cancelling() > requests_of_groups(task)
         if task.done():
+            if register in self._ended_before:
+                return
+            if task_state.is_unretrieved(task):
+                count.dead.append(register)
             # `task.exception()` would mark the exception as retrieved.
-            asked = task.cancelling() > requests_of_groups(task)
             if asked and not task.cancelled() and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
@@ -207,7 +255,7 @@ class Census(Feature):
         if getattr(work, "cr_running", False):
             return
         count.places.setdefault(coroutine.place_of(work), set()).add(register)
-        if task.cancelling():
+        if asked:
             count.cancelled[register] = self._last.cancelled.get(register, count.at_ns)
 
     def _settle(self, count: _Counted) -> tuple[TaskCluster, ...]:
@@ -254,11 +302,8 @@ class Census(Feature):
         return False
 
 
-def registered() -> list[TaskRef] | None:
-    """asyncio's register of tasks; `None` if it has none, or one too long to inspect."""
-    register = task_state.registered_tasks()
-    # Copied in one step of the interpreter, during which no other thread can change it.
-    return list(register) if register is not None and len(register) <= LOOKED_AT else None
+def _has_ended(register: TaskRef) -> bool:
+    return (task := register()) is not None and task.done()
 
 
 def _highest_number(tasks: set[TaskRef]) -> int:
@@ -270,11 +315,10 @@ def _highest_number(tasks: set[TaskRef]) -> int:
 
 
 def _descriptors() -> int:
-    folder = "/proc/self/fd"
+    if (count := thread_file.descriptors()) is not None:
+        return count
     with suppress(OSError):
-        # From Linux 6.2 on, the size is their number. Listing them releases the GIL for each one, and a busy
-        # loop would have to hand it back as often.
-        return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     return 0
 
 

@@ -10,8 +10,9 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any, NamedTuple
 
 from ...record.observation import Coroutine, Frame
+from ...record.value import replace
 from ..hooks.state import task_state
-from ..threads.stack import of_frame
+from ..threads.stack import frame_at, of_frame
 
 # Longer chains of coroutines that await each other lose their inner end.
 DEPTH = 50
@@ -20,6 +21,8 @@ DEPTH = 50
 # innermost coroutine's code, and the instruction there. Ids, because hashing a code takes longer than
 # everything else.
 Place = tuple[int, int, int]
+# A task, and the code and the instruction at which each of its coroutines waits, for `of_halt`.
+Halt = tuple[Task[Any], tuple[tuple[CodeType, int], ...]]
 
 # What a coroutine's `__await__`, and an asynchronous generator's `asend` and `athrow` return.
 _WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
@@ -42,6 +45,18 @@ def of_task(task: Task[Any]) -> Coroutine:
     """The coroutine of *task*."""
     # asyncio's debug mode keeps the stack on which the task was created.
     return of_work(task.get_coro(), frames_of(task_state.creation_stack(task)))
+
+
+def halt_of(task: Task[Any]) -> Halt:
+    """Where *task* waits now. Cheap, for the thread of a loop; on any other, `of_halt` says the rest."""
+    frames = [frame_of(link) for link in links(task.get_coro())]
+    return task, tuple((frame.f_code, frame.f_lasti) for frame in frames if frame is not None)
+
+
+def of_halt(halt: Halt) -> Coroutine:
+    """The coroutine of the task, where it waited then."""
+    task, places = halt
+    return replace(of_task(task), stack=tuple(frame_at(*place) for place in places))
 
 
 def frames_of(made: Iterable[FrameSummary] | None) -> tuple[Frame, ...]:
@@ -69,8 +84,10 @@ def place_of(work: Any) -> Place:
     """Where the task that runs *work* waits. Cheap, because a census calls it for every task."""
     inner = work
     if type(work) is CoroutineType:
-        while type(awaited := inner.cr_await) is CoroutineType:
+        awaited = None if inner.cr_running else inner.cr_await  # as in `links`
+        while type(awaited) is CoroutineType:
             inner = awaited
+            awaited = None if inner.cr_running else inner.cr_await
         if type(awaited) not in _NAMES and type(awaited).__name__ not in _WRAPPERS:
             frame = inner.cr_frame
             return id(work.cr_code), id(inner.cr_code), frame.f_lasti if frame is not None else 0
@@ -94,10 +111,15 @@ def links(work: object) -> list[Any]:
     while link is not None and len(chain) < DEPTH:
         if type(link) is CoroutineType:  # nearly always
             chain.append(link)
-            link = link.cr_await
-        elif type(link) in _NAMES:
+            # Of one that runs, Python 3.11 and 3.12 may read what it awaits from where nothing is, and crash.
+            # No other thread can run between these two looks.
+            link = None if link.cr_running else link.cr_await
+        elif type(link) is GeneratorType:
             chain.append(link)
-            link = getattr(link, _NAMES[type(link)].awaited)
+            link = None if link.gi_running else link.gi_yieldfrom
+        elif type(link) is AsyncGeneratorType:
+            chain.append(link)
+            link = link.ag_await  # its `ag_running` is true also while it waits
         else:
             link = _behind(link)
     return chain

@@ -1,5 +1,5 @@
 """Records what keeps a process running after SIGTERM or SIGINT: its pending tasks and non-daemon threads; and
-which threads keep it running after the end of its main thread.
+which threads or exit handlers keep it running after the end of its main thread.
 
 Nothing is done, and no thread runs, before a handler of the program is called for such a signal, or the main
 thread ends. A process that ends within a second is never sampled.
@@ -38,14 +38,20 @@ from ..hooks.state.task_state import TaskRef
 from ..hooks.state.thread_state import known_threads
 from ..threads import other_threads
 from ..threads.stack import stack_of
+from ..threads.usage import waits_for_another
 from . import coroutine
-from .census import AT_ONCE, PAUSE_S, registered
-from .coroutine import Place
+from .census import AT_ONCE, PAUSE_S
+from .coroutine import Halt, Place
+from .register import registered
 
 # Seconds after the signal. Service managers kill a process after five, ten, thirty or ninety.
 WRITE_AFTER_S = (1, 2, 3, 5, 8, 12, 20, 29, 60, 89)
+# A handler has usually returned after this time; one that has not may do all the work of the end.
+HANDLED_S = 0.1
 # The most kinds of tasks, and the most threads, that are listed.
 LISTED = 10
+# In these the main thread waits for the others, before it calls the exit handlers; or still runs the program.
+_JOINS = ("_shutdown", "<module>")
 # The functions that run a loop until a future is done, and their names for it. Under uvloop only the second
 # has a frame in Python.
 _RUNNERS = ((BaseEventLoop.run_until_complete.__code__, "future"), (Runner.run.__code__, "task"))
@@ -60,29 +66,49 @@ class ShutdownWatch(Feature):
         self,
         *,
         write: Callable[[Observation], object],
+        write_last: Callable[[Observation], object],
+        later: Callable[[Callable[[], object]], None],
         is_running: Callable[[], bool],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
-        """*is_running* returns whether a loop runs."""
+        """*write_last* writes even after the end of the record.
+
+        *later* calls a function soon in another thread; *is_running* returns whether a loop runs.
+        """
         self._cpu_ns = 0
         self._write = write
+        self._write_last = write_last
+        self._later = later
         self._is_running = is_running
         self._on_error = on_error
         self._asked_ns = 0  # 0: there was no signal, or the last sample after it has been taken
+        self._halt: Halt | None = None  # only for a moment, as it keeps the task alive
+        self._lacks_halt = False
         self._is_abandoned = self._waits_for_end = False
         self._has_ended = threading.Event()  # the main thread, while others of the program go on ...
         self._ended_ns = 0  # ... since then
 
-    def signalled(self, number: int, frame: FrameType | None) -> None:
-        """Called before the program's handler for this signal, which has interrupted *frame*.
+    def signalled(self, number: int) -> None:
+        """Called before the program's handler for this signal.
 
         This runs between two instructions of the program, so it takes no lock and imports nothing.
         """
-        if self._asked_ns:
-            return
-        self._asked_ns = monotonic_ns()
-        name, before = Signals(number).name, _awaited_in(frame)
-        Background(lambda: self._write_periodically(name, before))
+        if not self._asked_ns:
+            self._asked_ns = monotonic_ns()
+            self._lacks_halt = True
+            if starts_no_thread_at_the_end():  # later may be too late
+                self._begin(number)
+            else:
+                self._later(lambda: self._begin(number))
+
+    def handled(self, frame: FrameType | None) -> None:
+        """Called when that handler has returned or raised; the signal has interrupted *frame*.
+
+        The tasks still wait where they did: none has run since.
+        """
+        if self._lacks_halt:
+            self._lacks_halt = False
+            self._halt = _awaited_in(frame)
 
     def loop_stopped(self) -> None:
         # Not earlier: what is registered last is called first, and most pools of threads exist by now.
@@ -102,18 +128,38 @@ class ShutdownWatch(Feature):
         if self._asked_ns:
             self._write(ProcessExiting(monotonic_ns(), os.getpid()))
 
-    def _write_periodically(self, name: str, before: Coroutine | None) -> None:
+    def _begin(self, number: int) -> None:
+        try:
+            Background(lambda: self._write_periodically(number))
+        except RuntimeError:
+            pass  # no thread can be started any more, so the process is at its end
+        except BaseException as exc:
+            self._on_error("ending", exc)
+
+    def _write_periodically(self, number: int) -> None:
+        time.sleep(HANDLED_S)
+        before = self._take_halt()
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
             try:
-                self._write(self._stalled(name, before))
+                self._write(self._stalled(Signals(number).name, before))
             except BaseException as exc:
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
         self._asked_ns = 0
 
+    def _take_halt(self) -> Coroutine | None:
+        """Where the main task waited at the signal; it is no longer kept alive then."""
+        self._lacks_halt = False
+        halt, self._halt = self._halt, None
+        try:
+            return halt and coroutine.of_halt(halt)
+        except BaseException as exc:
+            self._on_error("ending", exc)
+            return None
+
     def _main_ended(self) -> None:
-        if not self._is_abandoned and _lasting(other_threads.frames(), threading.get_ident()):
+        if not self._is_abandoned:
             self._ended_ns = monotonic_ns()
             if starts_no_thread_at_the_end():
                 self._has_ended.set()
@@ -125,13 +171,17 @@ class ShutdownWatch(Feature):
         self._write_lasting()
 
     def _write_lasting(self) -> None:
-        since_ns = self._ended_ns
+        since_ns, main = self._ended_ns, threading.main_thread().ident or 0
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - since_ns) / 1e9))
-            threads = _lasting(other_threads.frames(), threading.main_thread().ident or 0)
-            if not threads:
-                return
-            self._write(ExitDelayed(monotonic_ns(), os.getpid(), since_ns, threads))
+            frames = other_threads.frames()
+            handler = _exit_handler(frames.get(main))
+            threads = _lasting(frames, main) if handler is None else ()
+            if threads or handler is not None:
+                lasting = ExitDelayed(monotonic_ns(), os.getpid(), since_ns, threads, stack_of(handler))
+                # One of Python's exit handlers ends the record, and further ones may follow it.
+                self._write_last(lasting)
+            del frames, handler
             self._cpu_ns = thread_time_ns()
 
     def _stalled(self, name: str, before: Coroutine | None) -> ShutdownStalled:
@@ -150,12 +200,12 @@ class ShutdownWatch(Feature):
         )
 
 
-def _awaited_in(frame: FrameType | None) -> Coroutine | None:
-    """The coroutine of the task for which the loop in *frame* runs, and where it waits now."""
+def _awaited_in(frame: FrameType | None) -> Halt | None:
+    """Where the task waits for which the loop in *frame* runs."""
     while frame is not None:
         for code, name in _RUNNERS:
             if frame.f_code is code and isinstance(awaited := frame.f_locals.get(name), Task):
-                return coroutine.of_task(awaited)
+                return coroutine.halt_of(awaited)
         frame = frame.f_back
     return None
 
@@ -189,10 +239,21 @@ def _is_awaited_by_loop(task: Task[Any]) -> bool:
 def _lasting(frames: dict[int, FrameType], main: int) -> tuple[NonDaemonThread, ...]:
     """The threads for which Python waits before it exits."""
     return tuple(
-        NonDaemonThread(thread.name, stack_of(frames[ident]))
+        NonDaemonThread(thread.name, stack_of(frames[ident]), waits_for_another(thread.native_id or 0))
         for ident, thread in known_threads()
         if ident in frames
         and ident != main
         and not thread.daemon
         and not thread.name.startswith(other_threads.OWN)
     )[:LISTED]
+
+
+def _exit_handler(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame of the program's exit handler that runs on the main thread, if one does."""
+    outermost = frame
+    while outermost is not None and outermost.f_back is not None:
+        outermost = outermost.f_back
+    if outermost is None or outermost.f_code.co_name in _JOINS:
+        return None
+    is_ours = str(outermost.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
+    return None if is_ours else frame

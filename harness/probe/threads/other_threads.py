@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from ...record.observation import Frame, OtherThread
-from ..hooks.state.thread_state import known_threads
+from ..hooks.state.thread_state import current_frames, known_threads
 from . import usage
 from .stack import stack_of
 
@@ -25,7 +24,7 @@ def frames() -> dict[int, FrameType]:
     A caller's own frame would refer to the result, and the result to it: all these frames and their variables
     would then live until the next collection.
     """
-    found = sys._current_frames()
+    found = current_frames()
     del found[threading.get_ident()]
     return found
 
@@ -88,3 +87,8 @@ def since(first: dict[int, ThreadSighting]) -> tuple[OtherThread, ...]:
         used_ns = used.cpu_ns - seen.cpu_ns if used is not None else 0
         others.append(OtherThread(seen.name, seen.stack, seen.cpu_ns, used_ns, seen.syscall))
     return tuple(others)
+
+
+def name_of(ident: int) -> str:
+    """The name of the thread with that ident; "" if `threading` does not know it."""
+    return next((thread.name for known, thread in known_threads() if known == ident), "")

@@ -6,8 +6,9 @@ The file of `/proc` stays open, and is read without releasing the GIL: that take
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
+
+from . import thread_file
 
 
 class RunQueue:
@@ -25,8 +26,7 @@ class RunQueue:
             self._pread = ctypes.PyDLL(None)["pread64"]
             self._pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
             self._pread.restype = ctypes.c_ssize_t
-            path = f"/proc/self/task/{native_thread_id}/schedstat"
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = thread_file.opened(native_thread_id, "schedstat")
 
     def waited_ns(self) -> int | None:
         """How long the thread has been ready to run so far without running; `None` where that is unknown."""
@@ -40,6 +40,4 @@ class RunQueue:
     def close(self) -> None:
         """Close the file; the figure is unknown from then on."""
         fd, self._fd = self._fd, -1
-        if fd >= 0:
-            with suppress(OSError):
-                os.close(fd)
+        thread_file.close(fd)

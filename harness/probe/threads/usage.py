@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from . import thread_file
+
 # The system calls in which threads of Python programs are found, by number; others are recorded as numbers.
 _X86_64 = {
     0: "read", 1: "write", 4: "stat", 6: "lstat", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv",
@@ -49,12 +51,21 @@ class ThreadClock:
 
     def call(self) -> tuple[str, tuple[int, ...]]:
         """The system call that it is in, as `syscall` names it, and the arguments of that call."""
-        try:
-            first, *words = _read(self.native_thread_id, "syscall").decode().split()
-            arguments = tuple(int(word, 16) for word in words[:6])
-        except (OSError, ValueError):
-            return "", ()
-        return (_NAMES.get(int(first), first), arguments) if first.isdigit() else (first, ())
+        return _call(self.native_thread_id)
+
+
+def waits_for_another(native_thread_id: int) -> bool:
+    """Whether the thread waits for a lock or semaphore without a time limit; false if that is not known."""
+    name, arguments = _call(native_thread_id)
+    # The fourth argument points to the limit.
+    return name == "futex" and len(arguments) > 3 and not arguments[3]
+
+
+def _call(native_thread_id: int) -> tuple[str, tuple[int, ...]]:
+    try:
+        return parsed_call(thread_file.read(native_thread_id, "syscall"))
+    except OSError:
+        return "", ()
 
 
 class Usage(NamedTuple):
@@ -67,21 +78,26 @@ class Usage(NamedTuple):
 def usage(native_thread_id: int) -> Usage | None:
     """The times that the thread has run and has waited to run; `None` where the kernel does not show them."""
     try:
-        cpu_ns, queued_ns = _read(native_thread_id, "schedstat").split()[:2]
+        cpu_ns, queued_ns = thread_file.read(native_thread_id, "schedstat").split()[:2]
         return Usage(int(cpu_ns), int(queued_ns))
     except (OSError, ValueError):
         return None
 
 
+def parsed_call(text: bytes) -> tuple[str, tuple[int, ...]]:
+    """The name of a system call, and its arguments, from the kernel's file `syscall`; "" for unknown."""
+    try:
+        first, *words = text.decode().split()
+        arguments = tuple(int(word, 16) for word in words[:6])
+    except ValueError:
+        return "", ()
+    return (_NAMES.get(int(first), first), arguments) if first.isdigit() else (first, ())
+
+
 def syscall(native_thread_id: int) -> str:
     """The system call that the thread is in, or "running"; "" where the kernel does not show it."""
     try:
-        first = _read(native_thread_id, "syscall").split(maxsplit=1)[0].decode()
+        first = thread_file.read(native_thread_id, "syscall").split(maxsplit=1)[0].decode()
     except (OSError, IndexError):
         return ""
     return _NAMES.get(int(first), first) if first.isdigit() else first
-
-
-def _read(native_thread_id: int, name: str) -> bytes:
-    with open(f"/proc/self/task/{native_thread_id}/{name}", "rb") as file:  # noqa: PTH123
-        return file.read()

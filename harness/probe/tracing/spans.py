@@ -41,7 +41,12 @@ def install_span_processor(sdk: ModuleType, session: Callable[[], ProbeSession |
         return
     own = sdk.TracerProvider.__init__
     processor = _processor(sdk.SpanProcessor, session, hook)
-    add = hook.guarded(lambda provider: provider.add_span_processor(processor))
+
+    @hook.guarded
+    def add(provider: Any) -> None:
+        provider.add_span_processor(processor)
+        if (open_now := session()) is not None:
+            open_now.follow_hand_overs()
 
     @functools.wraps(own)
     def __init__(provider: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
@@ -58,6 +63,11 @@ def _processor(parent: type, session: Callable[[], ProbeSession | None], hook: H
             open_now.span_began(span)
 
     @hook.guarded
+    def began_as_root(span: Any) -> None:
+        if (open_now := session()) is not None:
+            open_now.root_span_began(span)
+
+    @hook.guarded
     def ended(span: Any) -> None:
         if (open_now := session()) is not None:
             open_now.span_ended(span)
@@ -66,6 +76,9 @@ def _processor(parent: type, session: Callable[[], ProbeSession | None], hook: H
     class Recorder(parent):  # type: ignore[misc]  # the target's own SDK, known only there
         def on_start(self, span: Any, parent_context: Any = None) -> None:
             began(span)
+            # With a given context or a link it is a root on purpose.
+            if span.parent is None and parent_context is None and not span.links:
+                began_as_root(span)
 
         def on_end(self, span: Any) -> None:
             ended(span)

@@ -260,6 +260,12 @@ def hint(cause: str, waits_for: str, calls: Sequence[str]) -> Hint:
     return next(filter(None, known), Hint(about.remedy, f"{GUIDE}#{about.section}" if about.section else ""))
 
 
+def lazily(name: str) -> Hint:
+    """What to do about a lazy import that the first use of *name* began."""
+    text = f"Use {name} once when the program starts, or import it without `lazy`."
+    return Hint(text, f"{GUIDE}#import")
+
+
 def planted(fault: str, detail: str) -> Hint:
     """What to do about the block of an injected fault: nothing."""
     what = f"Planted by fault {fault}: {detail}." if detail else f"Planted by fault {fault}."

@@ -36,7 +36,7 @@ class Block:
     file: str
     line: int
     where: str  # file relative to the application's folder, and line
-    leaf: str  # the library call in progress, or "import NAME"; "" for none
+    leaf: str  # the library call in progress, or "import NAME", and whose first use began it; "" for none
     library: str  # the innermost frame of an installed package, with its place; "" for none
     task: str
     coroutine: str

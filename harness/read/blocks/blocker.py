@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...stacks.cause import Cause
 from ...stacks.wait_kind import WaitKind
+from ..units import duration, plural
 from .block import Block
 
 
@@ -37,6 +38,12 @@ class Blocker:
     def title(self) -> str:
         """The function, with the library call that was in progress: ``socket.recv <- Cart.load``."""
         return f"{self.leaf} <- {self.function}" if self.leaf else self.function
+
+    @property
+    def sentence(self) -> str:
+        """The message of its finding, without a full stop."""
+        times = plural(self.count, "time")
+        return f"{self.function} held the loop {times} for up to {duration(self.max_ms)} ({self.cause})"
 
 
 def blockers(blocks: tuple[Block, ...]) -> tuple[Blocker, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...record import event
 from ...record.event import CADENCE, Blocked, FaultInjected, ThreadsDumped
@@ -14,14 +14,14 @@ from ..history import History, Loop
 from ..units import ms, seconds
 from . import starvation
 from .advice import hint as hint_for
-from .advice import planted
+from .advice import lazily, planted
 from .block import Block, BlockVictim
 from .late_turn import late_turns
 from .outside_view import only_seen_outside, with_outside_samples
 
 
-def blocks(history: History) -> tuple[Block, ...]:
-    """Every block of every loop, oldest first."""
+def blocks(history: History, *, pause: Callable[[], object] = int) -> tuple[Block, ...]:
+    """Every block of every loop, oldest first; *pause* is called after each late turn."""
     loops = {(loop.started.pid, loop.started.loop): loop for loop in history.loops}
     found: list[Block] = []
     turns = late_turns(history)
@@ -29,6 +29,7 @@ def blocks(history: History) -> tuple[Block, ...]:
         ownership = history.ownership(turn.pid)
         turn = with_outside_samples(turn, history.of(ThreadsDumped), ownership)
         found += _blocks_of(turn, loops.get((turn.pid, turn.loop)), ownership, history)
+        pause()
     return tuple(sorted(found, key=lambda block: block.at_s))
 
 
@@ -57,6 +58,8 @@ def _block(
 ) -> Block:
     frame, sample = found.frame, found.sample
     hint = hint_for(found.cause, found.waits_for, found.library_calls)
+    if found.lazy:
+        hint = lazily(found.lazy)
     if found.fault is not None:
         detail = next((e.detail for e in history.of(FaultInjected) if e.id == found.fault), "")
         hint = planted(found.fault, detail)

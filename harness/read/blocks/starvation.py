@@ -14,14 +14,18 @@ def loss(turn: Blocked, history: History) -> ProcessorLoss:
     samples = [s for s in history.of(LoopSampled) if (s.pid, s.loop) == (turn.pid, turn.loop)]
     ended_ns = turn.at_ns + turn.held_ns
     found = [queued(turn)]
-    if any(sample.stopped for sample in samples if turn.at_ns <= sample.at_ns <= ended_ns):
-        running = [sample.at_ns for sample in samples if not sample.stopped]
-        inside = [
-            sample.at_ns for sample in samples if sample.stopped and turn.at_ns <= sample.at_ns <= ended_ns
-        ]
+    for why, is_held in (
+        (Starvation.STOPPED, [sample.stopped for sample in samples]),
+        (Starvation.FROZEN, [sample.frozen for sample in samples]),
+    ):
+        seen = [(sample.at_ns, held) for sample, held in zip(samples, is_held, strict=True)]
+        inside = [at_ns for at_ns, held in seen if held and turn.at_ns <= at_ns <= ended_ns]
+        if not inside:
+            continue
+        running = [at_ns for at_ns, held in seen if not held]
         from_ns = max((at_ns for at_ns in running if at_ns < inside[0]), default=turn.at_ns)
         to_ns = min((at_ns for at_ns in running if at_ns > inside[-1]), default=ended_ns)
-        found.append(_within(turn, Starvation.STOPPED, max(from_ns, turn.at_ns), min(to_ns, ended_ns)))
+        found.append(_within(turn, why, max(from_ns, turn.at_ns), min(to_ns, ended_ns)))
     for why, so_far in (
         (Starvation.THROTTLED, [(sample.at_ns, sample.throttled_ns) for sample in samples]),
         (Starvation.STOLEN, [(sample.at_ns, sample.stolen_ns) for sample in samples]),

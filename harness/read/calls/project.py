@@ -12,8 +12,6 @@ from ...record.toml import document
 from ...record.toml.validation import violations
 from .allowlist import AllowedCall
 
-FILE = Path("harness.toml")
-
 _Text = Annotated[str, Field(min_length=1)]
 
 

@@ -153,8 +153,8 @@ def _changes(base: Report, head: Report) -> Iterator[Change]:
 def _rates(document: Report) -> list[float | None]:
     """Answers per second in each step from the first request to the last."""
     line = document.timeline
-    loaded = [index for index, sent in enumerate(line.sent) if sent]
-    if not loaded:
+    loaded = [index for index, sent in enumerate(line.sent or ()) if sent]
+    if line.completed is None or not loaded:
         return []
     return [count / line.step_s for count in line.completed[loaded[0] : loaded[-1] + 1]]
 

@@ -49,9 +49,14 @@ class Load:
     failures: tuple[LoadFailure, ...] = ()  # of those that failed, most frequent first
 
 
+def has_load(history: History) -> bool:
+    """Whether a driver sent requests, or was to."""
+    return bool(history.requests or history.of(LoadStarted))
+
+
 def load(history: History) -> Load | None:
     """The figures of all drivers together; `None` for a run without load."""
-    if not history.requests and not history.of(LoadStarted):
+    if not has_load(history):
         return None
     requests = history.requests
     completed = sum(request.ok for request in requests)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from ...record.event import ArtefactWritten, ProbeClosed, SamplesCounted
+from ...record.event import ArtefactWritten, ProbeClosed, SamplesCounted, ThreadsDumped
 from ..blocks.late_turn import late_turns
 from ..history import History
 from ..units import seconds
@@ -33,6 +34,14 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
+class LooksFromOutside:
+    """How often a process whose GIL was held was looked at, and by what."""
+
+    by: str  # "profiling.sampling" or "py-spy"
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileFigures:
     """What the samplers achieved; without `--sample`, *samples* counts those of late turns."""
 
@@ -41,6 +50,7 @@ class ProfileFigures:
     samples: int | None
     lost: int | None
     artefacts: tuple[Artefact, ...]
+    looks: tuple[LooksFromOutside, ...] = ()
 
 
 def overhead(history: History) -> Overhead:
@@ -60,6 +70,14 @@ def overhead(history: History) -> Overhead:
     return Overhead(ratio, seconds(probe_ns), dropped, unknown if dropped is None else "")
 
 
+def cpu_s(history: History) -> float | None:
+    """The CPU time of the target's processes; `None` if one did not exit cleanly, or none was watched."""
+    closed = history.of(ProbeClosed)
+    if not closed or _dropped(history) is None:
+        return None
+    return seconds(sum(event.process_cpu_ns for event in closed))
+
+
 def _dropped(history: History) -> int | None:
     """The events that all writers lost; `None` if one could not tell, or none was in the target."""
     writers = [source for source in history.sources if source.opened and source.opened.role != "runner"]
@@ -74,6 +92,8 @@ def profile(history: History) -> ProfileFigures:
     # A process that was about to end, and did not, writes its files again.
     written = {event.path or event: event for event in history.of(ArtefactWritten)}.values()
     artefacts = tuple(Artefact(event.tool, event.path, event.note) for event in written)
+    dumps = Counter(dump.by for dump in history.of(ThreadsDumped))
+    looks = tuple(LooksFromOutside(by, count) for by, count in dumps.most_common())
     counted = {event.pid: event for event in history.of(SamplesCounted)}.values()
     samples, ticks = sum(event.stacks for event in counted), sum(event.ticks for event in counted)
     lost = sum(event.lost for event in counted)
@@ -81,6 +101,6 @@ def profile(history: History) -> ProfileFigures:
         turns = late_turns(history)
         is_known = turns or not unwatched(history)
         late = sum(sample.count for turn in turns for sample in turn.samples) if is_known else None
-        return ProfileFigures(None, None, late, None, artefacts)
+        return ProfileFigures(None, None, late, None, artefacts, looks)
     hz = max(event.hz for event in counted)
-    return ProfileFigures(hz, round(hz * samples / (ticks + lost), 1), samples, lost, artefacts)
+    return ProfileFigures(hz, round(hz * samples / (ticks + lost), 1), samples, lost, artefacts, looks)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...record.event import LoadStarted, RunEnded, TargetExited, TargetReady, TargetStarted, TargetStopping
+from ...record.event import (
+    HungProcessEnded,
+    LoadStarted,
+    RunEnded,
+    TargetExited,
+    TargetReady,
+    TargetStarted,
+    TargetStopping,
+)
 from ..history import History
 from ..processes.process import processes, why_none
 
@@ -54,6 +62,13 @@ def crash(history: History) -> TargetExited | None:
     """The exit of a target that failed without being asked to end; `None` for any other exit."""
     exited = history.last(TargetExited)
     return exited if exited is not None and not exited.expected and exited.status != 0 else None
+
+
+def hung(history: History) -> HungProcessEnded | None:
+    """How `--hang-exit` ended the target; `None` if it ended otherwise."""
+    exited, started = crash(history), history.last(TargetStarted)
+    ends = (end for end in history.of(HungProcessEnded) if started is not None and end.pid == started.pid)
+    return next(ends, None) if exited is not None else None
 
 
 def failed(history: History) -> bool:

@@ -20,6 +20,7 @@ from ..blocks.block import Block
 from ..history import History
 from ..percentile import percentiles
 from ..units import in_ms, ms, seconds
+from .load import has_load
 
 # A quarter of a second shows a single block; a long run has as many steps as fit on a screen.
 STEP_S = 0.25
@@ -30,12 +31,12 @@ LEAST_FOR_P99 = 100
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One value per step of *step_s*; null in a step without any."""
+    """One value per step of *step_s*; null in a step without any. Nothing was counted without load."""
 
     step_s: float
-    sent: tuple[int, ...]
-    completed: tuple[int, ...]
-    failed: tuple[int, ...]
+    sent: tuple[int, ...] | None
+    completed: tuple[int, ...] | None
+    failed: tuple[int, ...] | None
     p50_ms: tuple[float | None, ...]
     p90_ms: tuple[float | None, ...]
     p99_ms: tuple[float | None, ...]  # null in a step of fewer than 100 requests
@@ -70,11 +71,12 @@ def timeline(history: History, blocks: tuple[Block, ...]) -> Timeline:
     for block in blocks:
         for index, _ in _overlaps(block.at_s, block.at_s + block.held_ms / 1000, steps, step_s):
             held[index] = max(held[index] or 0.0, block.held_ms)
+    loaded = has_load(history)
     return Timeline(
         step_s=step_s,
-        sent=tuple(sent),
-        completed=tuple(completed),
-        failed=tuple(failed),
+        sent=tuple(sent) if loaded else None,
+        completed=tuple(completed) if loaded else None,
+        failed=tuple(failed) if loaded else None,
         p50_ms=tuple(tail[0] for tail in tails),
         p90_ms=tuple(tail[1] for tail in tails),
         p99_ms=tuple(

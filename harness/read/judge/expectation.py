@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from ...record.metric import find
 from ...record.run import Expectation
 from ..evidence import Evidence
-from ..figures.overhead import profile
+from ..figures.overhead import cpu_s, profile
 from ..units import quantity
 
 _COMPARISONS = {
@@ -38,6 +38,7 @@ class ExpectationResult:
     unit: str = "count"  # as in `record/metric.py`
     fail_on: bool = False  # the limit is a condition that fails the run if it holds
     unmeasured: str = ""  # why the value is null
+    line: int | None = None  # of the scenario's file
 
     @property
     def condition(self) -> str:
@@ -85,7 +86,7 @@ def judge(
 def figures(evidence: Evidence) -> dict[str, float]:
     """Every measured number that an expectation can name, by its dotted path in `report.json`."""
     parts = {
-        "run": {"duration_s": evidence.duration_s},
+        "run": {"duration_s": evidence.duration_s, "cpu_s": cpu_s(evidence.history)},
         "load": evidence.load,
         "loop": evidence.loop,
         "blocks": asdict(evidence.block_totals),
@@ -136,6 +137,7 @@ def _judged(expectation: Expectation, value: float | None, why: Callable[[str], 
         unit=figure.unit if figure is not None else "count",
         fail_on=expectation.fail_on,
         unmeasured=unmeasured,
+        line=expectation.line,
     )
 
 

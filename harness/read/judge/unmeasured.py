@@ -40,6 +40,8 @@ def why(evidence: Evidence, key: str) -> str:
             return "synchronous calls were not counted"
         case ["profile", *_]:
             return unseen or "no sampler ran"
+        case ["run", "cpu_s"]:
+            return unseen or "a process did not exit cleanly"
         case ["overhead", _]:
             return evidence.overhead.unknown or "it is not known"
     return unseen or "it is not in the record"

@@ -7,34 +7,49 @@ from collections.abc import Sequence
 from ...record.event import describe_status
 from ...stacks.starvation import Starvation
 from ..blocks.advice import advice
-from ..blocks.blocker import Blocker
+from ..blocks.block import Block
+from ..blocks.blocker import Blocker, is_at
 from ..evidence import Evidence
 from ..figures.lasting_thread import lasting_threads
-from ..figures.target import crash, unwatched
+from ..figures.target import crash, hung, unwatched
+from ..finding import Finding
 from ..history import History
+from ..place import function_at
 from ..processes.process import not_watched
 from ..units import duration, ms, percent, plural
 from .expectation import ExpectationResult
 from .outcome import OutcomeName, RunOutcome
+from .rulebook import gravest
 
 # Garbage collection that took less of a block than this is not mentioned.
 MENTIONED = 0.1
 # Where the frame alone would mislead, because other code took the time.
 _HOW = {"gil": "another thread held the GIL in", "many": "many short callbacks ran, most of the time"}
 
+# A block that is not over after this time when its process or the record ends is likely to last for ever.
+NEVER_RETURNED_MS = 1_000.0
+
 # A loop that ran for less than this share of the run leaves time that is not the loop's.
 MOST_OF_IT = 0.8
 
 
-def sentence(evidence: Evidence, outcome: RunOutcome, judged: Sequence[ExpectationResult] = ()) -> str:
-    """What happened to the loop, preceded by what failed or by any doubt about the measurement."""
+def sentence(
+    evidence: Evidence,
+    outcome: RunOutcome,
+    findings: Sequence[Finding],
+    judged: Sequence[ExpectationResult] = (),
+) -> str:
+    """The gravest trouble, preceded by what failed or by any doubt about the measurement.
+
+    The findings are in the order of the report.
+    """
     unseen = unwatched(evidence.history)
     # A condition has the reason in short: see `unmeasured.py`.
     short = unseen.partition(": ")[0]
     if unseen and outcome.name == OutcomeName.INVALID and short in outcome.reason:
         reason = outcome.reason if unseen in outcome.reason else outcome.reason.replace(short, unseen)
         return f"Invalid measurement: {reason}."
-    before, happened = _caveat(evidence.history, outcome), _happened(evidence)
+    before, happened = _caveat(evidence.history, outcome), _happened(evidence, gravest(findings))
     if before:
         return f"{before}: {happened}"
     # Where nothing was watched, the sentence itself says so.
@@ -52,6 +67,9 @@ def _failure(judged: Sequence[ExpectationResult]) -> str:
 
 def _caveat(history: History, outcome: RunOutcome) -> str:
     match outcome.name:
+        case OutcomeName.CRASHED if (end := hung(history)) is not None:
+            limit_s = end.limit_ns / 1e9
+            return f"The target was ended by {end.signal}, its loop not having come back for {limit_s:g} s"
         case OutcomeName.CRASHED if (crashed := crash(history)) is not None:
             return f"The target died on its own {describe_status(crashed.status)}"
         case OutcomeName.CRASHED:
@@ -63,7 +81,16 @@ def _caveat(history: History, outcome: RunOutcome) -> str:
     return ""
 
 
-def _happened(evidence: Evidence) -> str:
+def _happened(evidence: Evidence, worst: Finding | None) -> str:
+    if worst is None or worst.rule == "blocks":
+        return _happened_to_the_loop(evidence)
+    message = f"{worst.message[0].upper()}{worst.message[1:]}."
+    if evidence.blocks:
+        return f"{message} Besides, the loop was blocked {_how_much(evidence)}."
+    return message
+
+
+def _happened_to_the_loop(evidence: Evidence) -> str:
     history, loop = evidence.history, evidence.loop
     if evidence.blocks:
         return _blocked(evidence)
@@ -79,16 +106,27 @@ def _happened(evidence: Evidence) -> str:
         lag = f"the loop was watched for {ran}; its lag cannot be measured under {loop.untimed}"
     lasting = next(iter(lasting_threads(history)), None)
     if lasting is not None:
-        lag += f"; then thread {lasting.thread} kept the process running for {duration(lasting.after_ms)}"
+        lag += f"; then {lasting.who} kept the process running for {duration(lasting.after_ms)}"
+        if lasting.is_placed:
+            frame, ownership = lasting.frame, history.ownership(lasting.pid)
+            lag += f" in {function_at(frame, ownership)}"
     return f"No block: no turn of the loop took longer than {limit}; {lag}."
 
 
 def _blocked(evidence: Evidence) -> str:
     blocks, places, total_ms = evidence.blocks, evidence.blockers, evidence.held_ms
-    ran_ms = (evidence.loop.ran_s or evidence.duration_s) * 1000
-    worst = places[0]
-    share = percent(min(1.0, total_ms / ran_ms))
-    text = f"Loop blocked {share} of {_whole(evidence)}: {plural(len(blocks), 'block')}"
+    # However long a busy machine did not run the program, what the program itself does comes first.
+    worst = next((place for place in places if place.cause != "descheduled"), places[0])
+    text = f"Loop blocked {_how_much(evidence)}"
+    # A loop that never came back is the graver trouble, however long others have held it before.
+    # Its last turn may have several.
+    last = max((block for block in blocks if not block.ended), key=_held_ms, default=None)
+    if last is not None and last.held_ms >= NEVER_RETURNED_MS and not is_at(last, worst):
+        place = next(place for place in places if is_at(last, place))
+        happened = _what_happened(place)
+        happened = f", {happened}" if happened.startswith("in ") else f": {happened}"
+        text = f"Loop held to the end, for {duration(last.held_ms)}{happened}; blocked {_how_much(evidence)}"
+        return f"{text}, the longest time {_what_happened(worst)}."
     happened = _what_happened(worst)
     if len(places) > 1:
         text += f", {worst.total_ms / total_ms * 100:.0f} % of the time {happened}"
@@ -101,6 +139,17 @@ def _blocked(evidence: Evidence) -> str:
     if waits and longest is not None:
         text += f"; tasks waited {plural(waits, 'time')}, for up to {duration(longest)}"
     return text + "."
+
+
+def _held_ms(block: Block) -> float:
+    return block.held_ms
+
+
+def _how_much(evidence: Evidence) -> str:
+    """``13 % of the run: 4 blocks``"""
+    ran_ms = (evidence.loop.ran_s or evidence.duration_s) * 1000
+    share = percent(min(1.0, evidence.held_ms / ran_ms))
+    return f"{share} of {_whole(evidence)}: {plural(len(evidence.blocks), 'block')}"
 
 
 def _whole(evidence: Evidence) -> str:

@@ -37,7 +37,7 @@ class ProcessFigures:
     exit: int | None  # negative for a signal; null if unknown, or if it still runs
     entered_by: (
         str | None
-    )  # how the probe came in: "sitecustomize", "usercustomize", "pth"; null if it did not
+    )  # how the probe came in: "sitecustomize", "usercustomize", "pth", "attach"; null if it did not
     python: str | None  # "3.12.1", or as far as it is known; null for no Python
     started_s: float
     ended_s: float | None

@@ -44,7 +44,8 @@ class Program:
     @property
     def is_entered(self) -> bool:
         """Whether the probe was in it."""
-        return bool(self.marks or self.loops or self.opened)
+        entered = any(mark.facts.keys().isdisjoint(("left_out", "barred")) for mark in self.marks)
+        return bool(entered or self.loops or self.opened)
 
     @property
     def is_timed(self) -> bool:

@@ -65,6 +65,10 @@ def _inside(program: Program) -> Reason:
 
 def _outside(program: Program) -> Reason:
     """The probe was not in it."""
+    if left_out := program.fact("left_out"):
+        return Reason(left_out[-1])
+    if barred := program.fact("barred"):
+        return Reason(barred[-1], may_have_looped=True)
     seen = program.examined
     executable = program.found.executable if program.found else ""
     name = PurePath(executable or (program.command or ("",))[0]).name

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path, PurePath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from ...record.event import Frame
@@ -30,10 +30,12 @@ from ..chart import chart
 from ..compare.comparison import Comparison
 from ..compare.headline import headline
 from ..formats import ReportFormat
+from ..judge.rulebook import first_trouble
+from ..page_environment import page_environment
 from ..report import Report, plain
 from ..samples.flame_graph import Called, FlameGraph
 from ..spans.span import Waterfall
-from ..units import duration, measured, percent, plural
+from ..units import duration, measured, percent
 
 # Small enough to mail. Large parts are left out, the last one first, until the page fits.
 MAX_BYTES = 900_000
@@ -55,6 +57,13 @@ LIMITS = {
     "findings": 30,
     "calls": 40,
     "places": 12,
+    "hangs": 20,
+    "hung_tasks": 200,
+    "killed": 3,
+    "hung_threads": 30,
+    "hung_frames": 40,
+    "hung_listed": 3,
+    "hung_names": 10_000,
 }
 
 
@@ -110,39 +119,27 @@ def _page(document: Report, kept: tuple[str, ...]) -> str:
         speedscope=document.icicle is not None and "speedscope" in kept,
         sampled=_sampled(document.icicle),
         held_ms=sum(block.held_ms for block in document.blocks),
+        trouble=first_trouble(document.findings),
         headline=headline(document.difference) if document.difference is not None else "",
         version=version("asyncio-harness"),
         limits=LIMITS,
     )
 
 
+@cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(__package__)
     environment.filters.update(duration=duration, percent=percent, tail=_tail, zone=_zone)
     environment.globals.update(
-        plural=plural,
         stack=_stack,
         bar=_bar,
         held_in=_held_in,
-        asset=_asset,
         packed=_packed,
         measured=measured,
         code=_code,
         link=_link,
     )
     return environment.get_template("page/report.html.j2")
-
-
-@cache
-def _asset(path: str) -> Markup:
-    """A style sheet, script or licence, unescaped: all of them are part of the package."""
-    return Markup((Path(__file__).parent / path).read_text(encoding="utf-8"))  # noqa: S704
 
 
 @cache

@@ -15,6 +15,7 @@ from ..blocks.block import Block
 from ..evidence import Evidence
 from ..finding import Finding, Level
 from ..history import History
+from ..place import blamed
 from ..units import duration, plural, seconds
 
 ORDER = 80
@@ -72,8 +73,7 @@ def _finding(hurt: dict[str, _Again], block: Block) -> Finding:
         f"{plural(len(ids), 'message')} redelivered, and {twice:,} of them took effect twice: "
         f"{whose} of {duration(hurt[ids[0]].lease_s * 1000)} expired "
         f"while {block.function} ({block.where}) held the loop for up to {duration(block.held_ms)}: {shown}",
-        block.file or None,
-        block.line or None,
+        *blamed(block),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...record.event import QueueLeft
 from ..evidence import Evidence
-from ..finding import Finding, Level
+from ..finding import Cost, CostUnit, Finding, Level
 from ..units import plural
 
 ORDER = 50
@@ -21,10 +21,10 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         return
     if ledger.lost:
         message = f"{plural(ledger.lost, 'message')} lost: neither settled nor waiting"
-        yield Finding("ledger", Level.ERROR, message)
+        yield Finding("ledger", Level.ERROR, message, cost=Cost(ledger.lost, CostUnit.LOST))
     if ledger.acked_unsaved:
         message = f"{plural(ledger.acked_unsaved, 'message')} acked, but not in the store"
-        yield Finding("ledger", Level.ERROR, message)
+        yield Finding("ledger", Level.ERROR, message, cost=Cost(ledger.acked_unsaved, CostUnit.LOST))
     if ledger.duplicated:
         message = f"{plural(ledger.duplicated, 'message')} took effect more than once"
         yield Finding("ledger", Level.WARNING, message)

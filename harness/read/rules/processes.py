@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...record.event import ProcessesUncounted
+from ...record.process.mark import ATTACHED
 from ..evidence import Evidence
 from ..figures.target import unwatched
 from ..finding import Finding, Level
@@ -25,7 +26,13 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     if harmless and not none:
         message = f"{count(len(harmless))} of Python had no probe, and no loop was seen in it: "
         yield Finding("processes", Level.NOTE, message + explained(harmless))
-    outlived = [one for one in known if one.outlived and (one.loops or one.python is not None)]
+    # Who attached to a process, or left it out, knows that it goes on.
+    lasting = {one.pid for one in known if one.entered_by == ATTACHED}
+    outlived = [
+        one
+        for one in known
+        if one.outlived and (one.loops or one.python is not None) and not lasting & {one.pid, one.parent}
+    ]
     if outlived:
         names = ", ".join(process.name for process in outlived[:3])
         more = f" and {len(outlived) - 3} more" if len(outlived) > 3 else ""

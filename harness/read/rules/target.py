@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...record.event import TargetExited, TargetStopping, describe_status
 from ..evidence import Evidence
-from ..figures.target import crash
+from ..figures.target import crash, hung
 from ..finding import Finding, Level
 from ..units import duration, ms
 
@@ -17,7 +17,8 @@ ORDER = 20
 def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a target that died on its own, a warning for one that had to be killed."""
     history = evidence.history
-    if (crashed := crash(history)) is not None:
+    # What `--hang-exit` did is told by another rule.
+    if (crashed := crash(history)) is not None and hung(history) is None:
         message = f"the target died on its own, {describe_status(crashed.status)}"
         if crashed.last_lines:
             message += f'; its last line: "{crashed.last_lines[-1]}"; its output is in {crashed.log}'

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..evidence import Evidence
 from ..figures import task
-from ..finding import Finding, Level
+from ..finding import Cost, CostUnit, Finding, Level
+from ..place import blamed, function_at, line_of
 from ..units import duration, plural
 
 ORDER = 90
@@ -36,33 +38,40 @@ def _leak(leak: task.Leak, ownership: CodeOwnership) -> Finding:
     where = _waiting(leak.coroutine, ownership)
     left = f"{leak.left:,}" if leak.left else "none"
     message = (
-        f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {_short(where, ownership)}: "
+        f"{plural(leak.count, 'task')} of {leak.coroutine.name} wait at {line_of(where, ownership)}: "
         f"they arrived from {leak.from_s:.1f} s to {leak.to_s:.1f} s into the run, and {left} of them left"
     )
     if leak.connected:
         message += "; as many files or sockets were opened, so they may serve connections"
-    return _found(Level.NOTE if leak.connected else Level.WARNING, message, leak.coroutine, where, ownership)
+    level = Level.NOTE if leak.connected else Level.WARNING
+    found = _found(level, message, leak.coroutine, where, ownership)
+    step = f"End these tasks when what they wait for is over, or give {leak.coroutine.name} a time limit."
+    return replace(found, cost=Cost(leak.count, CostUnit.LOST), next=step)
 
 
 def _cancelled(late: task.Cancelled, ownership: CodeOwnership) -> Finding:
     where = _waiting(late.coroutine, ownership)
     who = f"{plural(late.count, 'task')} of {late.coroutine.name}"
-    at = f"at {_short(where, ownership)}, at least {duration(late.after_ms)} after the cancellation"
+    at = f"at {line_of(where, ownership)}, at least {duration(late.after_ms)} after the cancellation"
     if late.pending:
         level, message = Level.WARNING, f"{who} cancelled but still pending {at}"
     else:
         level, message = Level.NOTE, f"{who} slow to end: still pending {at}"
-    return _found(level, message, late.coroutine, where, ownership)
+    found = _found(level, message, late.coroutine, where, ownership)
+    step = "Let CancelledError pass, or bound the clean-up in time."
+    return replace(found, cost=Cost(late.count, CostUnit.LOST), next=step)
 
 
 def _destroyed(loss: TaskDestroyed, ownership: CodeOwnership) -> Finding:
     # Usually its definition: the collector closes a coroutine before it finds the task.
     where = _waiting(loss.coroutine, ownership)
     message = (
-        f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({_short(where, ownership)}) "
+        f"{plural(loss.count, 'task')} of {loss.coroutine.name} ({line_of(where, ownership)}) "
         "destroyed while pending: no reference to it was kept"
     )
-    return _found(Level.WARNING, message, loss.coroutine, where, ownership)
+    found = _found(Level.WARNING, message, loss.coroutine, where, ownership)
+    step = "Keep a reference to each task until it is done, as asyncio.TaskGroup does."
+    return replace(found, cost=Cost(loss.count, CostUnit.LOST), next=step)
 
 
 def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
@@ -70,27 +79,32 @@ def _exception(loss: ExceptionLost, ownership: CodeOwnership) -> Finding:
     who = f" of {loss.coroutine.name}" if loss.coroutine else ""
     message = f"{plural(loss.count, 'exception')}{who} went unhandled: {loss.error}"
     if own:
-        message += f", raised in {own[-1].function} ({_short(own[-1], ownership)})"
+        message += f", raised in {function_at(own[-1], ownership)}"
     message += f"; asyncio reported: {loss.message}"
     at = own[-1] if own else loss.coroutine
-    file, line = (at.file or None, at.line or None) if at is not None else (None, None)
-    return Finding("tasks", Level.WARNING, message, file, line)
+    step = "Await the task or future, or give it a callback that looks at its exception."
+    # What was cancelled was to be lost. Before 3.12, asyncio's own streams report each of their handlers that
+    # the end of the loop cancels.
+    level = Level.NOTE if loss.error.partition(":")[0] == "CancelledError" else Level.WARNING
+    return Finding("tasks", level, message, *blamed(at), cost=Cost(loss.count, CostUnit.LOST), next=step)
 
 
 def _unawaited(loss: NeverAwaited, ownership: CodeOwnership) -> Finding:
     coroutine, times = loss.coroutine, plural(loss.count, "time")
     where = TurnStack(loss.stack, ownership).blamed or _definition(coroutine)
     message = (
-        f"coroutine {coroutine.name} ({_short(_definition(coroutine), ownership)}) was never awaited, "
-        f"{times}: dropped at {_short(where, ownership)}"
+        f"coroutine {coroutine.name} ({line_of(_definition(coroutine), ownership)}) was never awaited, "
+        f"{times}: dropped at {line_of(where, ownership)}"
     )
-    return _found(Level.WARNING, message, coroutine, where, ownership)
+    found = _found(Level.WARNING, message, coroutine, where, ownership)
+    step = f"Await {coroutine.name}, or make it a task."
+    return replace(found, cost=Cost(loss.count, CostUnit.LOST), next=step)
 
 
 def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
     message = f"{tasks} swallowed a cancellation: cancelled, but ended normally"
-    return Finding("tasks", Level.NOTE, message, loss.coroutine.file or None, loss.coroutine.line or None)
+    return Finding("tasks", Level.NOTE, message, *blamed(loss.coroutine))
 
 
 def _found(
@@ -99,9 +113,9 @@ def _found(
     """The finding, at the line that created the coroutine if that is known, else at *where*."""
     made = [frame for frame in coroutine.created if ownership.is_application(frame)]
     if made:
-        message += f"; created in {made[-1].function} ({_short(made[-1], ownership)})"
+        message += f"; created in {function_at(made[-1], ownership)}"
         where = made[-1]
-    return Finding("tasks", level, message, where.file or None, where.line or None)
+    return Finding("tasks", level, message, *blamed(where))
 
 
 def _waiting(coroutine: Coroutine, ownership: CodeOwnership) -> Frame:
@@ -112,7 +126,3 @@ def _waiting(coroutine: Coroutine, ownership: CodeOwnership) -> Frame:
 
 def _definition(coroutine: Coroutine) -> Frame:
     return Frame(coroutine.file, coroutine.line, coroutine.name)
-
-
-def _short(frame: Frame, ownership: CodeOwnership) -> str:
-    return f"{ownership.short(frame.file)}:{frame.line}" if frame.file else "an unknown line"

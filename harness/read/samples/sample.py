@@ -16,7 +16,7 @@ from ...record.event import CADENCE, Frame, FrameTable, Sample, Sampled, Threads
 from ...stacks.frame_table import FrameTables
 from ...stacks.interval import observations
 from ...stacks.ownership import CodeOwnership
-from ...stacks.turn_stack import TurnStack
+from ...stacks.turn_stack import TurnStack, work_in
 from ..blocks.late_turn import late_turns
 from ..blocks.outside_view import with_outside_samples
 from ..history import History
@@ -127,5 +127,5 @@ def _each(event: Sampled) -> tuple[Tick, ...]:
 def _inside(stack: tuple[Frame, ...], ownership: CodeOwnership) -> tuple[Frame, ...]:
     """The stack without the frames that run the loop, or the work of an executor."""
     frames = TurnStack(stack, ownership).frames
-    start = max((i for i, frame in enumerate(frames, 1) if frame.function == "_WorkItem.run"), default=0)
-    return frames[start:]
+    work = work_in(frames)
+    return frames if work is None else work

@@ -4,12 +4,14 @@ It is a small text file, ``processes/PID-TIME``: lines ``key=value``, an empty l
 per line. Before a process calls `exec`, it leaves an empty file ``PID-TIME-exec``. A mark is written at the
 start of every Python process, so this module imports next to nothing. Keys:
 
-    entered    how: "sitecustomize", "usercustomize", "pth"
+    entered    how: "sitecustomize", "usercustomize", "pth", "attach"
     python     "3.11.7"
     by         "cpython", "pypy"
     unable     why the probe watches no loop here
     framework  another framework whose loop began: "trio"; repeated for each
     fork       "1" in a forked child, whose command is that of its parent
+    left_out   why `attach` did not try to enter it: then the probe is not in it
+    barred     why `attach` could not enter it: then the probe is not in it, but a loop may be
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# How the probe came into a process that ran already.
+ATTACHED = "attach"
 
 
 def text(facts: dict[str, str], command: Sequence[str]) -> str:

@@ -53,10 +53,10 @@ def test_executors_name_pools_of_processes(program: Consoled) -> None:
 
 
 def test_queues_tell_how_full_they_are_and_who_waits(program: Consoled) -> None:
-    """Queues that tasks wait for or hold are shown with their waiting tasks; others are not searched."""
+    """Queues of tasks and of global names are shown, with a limit or without, and the tasks that wait."""
     done(
         program,
-        "kept['unseen'] = asyncio.Queue(99);"
+        "kept['idle'] = asyncio.PriorityQueue(99);"
         "start(a=consume(asyncio.Queue()), full=produce(asyncio.LifoQueue(3)))",
     )
     settled(program, "a", "full")
@@ -67,7 +67,9 @@ def test_queues_tell_how_full_they_are_and_who_waits(program: Consoled) -> None:
     full = queues["LifoQueue"]
     assert (full["size"], full["maxsize"], full["putters"], full["unfinished"]) == (3, 3, 1, 3)
     assert full["where"] == f"{marked_place(program, 'puts')} produce"
-    assert len(queues) == 2
+    idle = queues["PriorityQueue"]
+    assert (idle["size"], idle["maxsize"], idle["getters"], idle["waiting"]) == (0, 99, 0, None)
+    assert len(queues) == 3
 
 
 def test_locks_in_the_wrong_order_are_a_deadlock(program: Consoled) -> None:

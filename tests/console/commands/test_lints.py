@@ -1,4 +1,4 @@
-"""`lints`: each has a program that is wrong, and one that is not."""
+"""`lints`: each has a program that is wrong, and one that is not. `test_findings` has further rules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from tests.support.commanded import wait
-from tests.support.console_programs import blocked, done, row, rows, settled
+from tests.support.console_programs import done, row, rows, settled
 from tests.support.consoled import Consoled, consoled
 
 ON_ASYNCIO = pytest.mark.parametrize("tasks_service", ["asyncio"], indirect=True)
 
 
 def lints(program: Consoled) -> set[tuple[str, str]]:
-    """Each lint with the name of its task."""
-    return {(one["lint"], one["task"]) for one in rows(program, "lints")}
+    """Each rule that found something, with the name of the task if it is about one."""
+    return {(one["rule"], one["task"]) for one in rows(program, "lints")}
 
 
 def test_a_program_that_does_nothing_wrong_has_no_lints(program: Consoled) -> None:
@@ -28,9 +28,10 @@ def test_a_program_that_does_nothing_wrong_has_no_lints(program: Consoled) -> No
         "start(f=together(sleep_long()), h=asyncio.to_thread(nap, 0.1), i=read_line(), g=grouped(1))",
     )
     row(program, "g")
-    before = {"destroyed", "never retrieved", "never awaited", "swallowed", "leaked"}
+    # A busy machine holds every program up; and tests before this one have lost tasks.
+    others = {"blocks", "tasks"}
 
-    assert {(lint, task) for lint, task in lints(program) if lint not in before} == set()
+    assert {(rule, task) for rule, task in lints(program) if rule not in others} == set()
 
 
 def test_a_task_that_nobody_can_resume_is_found(program: Consoled) -> None:
@@ -58,37 +59,32 @@ def test_a_task_that_wakes_itself_is_found(program: Consoled) -> None:
     assert found == {("self-waking", "bad")}
 
 
-def test_a_task_that_does_not_yield_is_found(program: Consoled) -> None:
-    """A step that does not end is reported until it ends."""
-    blocked(program, "start(blocker=block(2))")
-
-    assert wait(lambda: ("never yielded", "blocker") in lints(program))
-    assert wait(lambda: ("never yielded", "blocker") not in lints(program))
-
-
 @pytest.mark.parametrize(
-    ("statement", "lint", "says"),
+    ("statement", "level", "says"),
     [
-        ("start(f=fail()); tasks.pop('f')", "never retrieved", "ValueError: no such host"),
-        ("fail()", "never awaited", "fail was created but never awaited"),
+        ("start(f=fail()); tasks.pop('f')", "warning", "of fail went unhandled: ValueError: no such host"),
+        ("fail()", "warning", "coroutine fail (program.py:"),
         (
-            "start(i=ignore()); asyncio.get_running_loop().call_later(0.05, tasks['i'].cancel)",
-            "swallowed",
-            "ignore",
+            # A census between its beginning and its end, which may come seconds later in an old process.
+            "start(i=ignore()); asyncio.get_running_loop().call_later("
+            "0.05, lambda: ([one.count() for one in gc.get_objects() if type(one).__name__ == 'Census'],"
+            " tasks['i'].cancel()))",
+            "note",
+            "of ignore swallowed a cancellation",
         ),
-        ("start(lost=forsaken()); tasks.pop('lost')", "destroyed", "forsaken was destroyed while pending"),
+        ("start(lost=forsaken()); tasks.pop('lost')", "warning", "destroyed while pending"),
     ],
 )
-def test_what_got_lost_is_found(program: Consoled, statement: str, lint: str, says: str) -> None:
-    """Lost exceptions, coroutines, cancellations and tasks are reported from the record."""
+def test_what_got_lost_is_found(program: Consoled, statement: str, level: str, says: str) -> None:
+    """Lost exceptions, coroutines, cancellations and tasks are reported as in the report."""
     done(program, statement)
 
     def found() -> list[dict[str, Any]]:
         done(program, "gc.collect()")
         program.ask("repl await asyncio.sleep(0.05)")
-        return [one for one in rows(program, "lints") if one["lint"] == lint and says in one["what"]]
+        return [one for one in rows(program, "lints") if one["rule"] == "tasks" and says in one["message"]]
 
-    assert wait(found)[0]["level"] == "warning"
+    assert wait(found)[0]["level"] == level
 
 
 def test_tasks_that_only_become_more_are_a_leak(tmp_path: Path) -> None:
@@ -109,6 +105,6 @@ def test_tasks_that_only_become_more_are_a_leak(tmp_path: Path) -> None:
     RUN
     """
     with consoled(tmp_path, program=body) as program:
-        found = wait(lambda: [one for one in rows(program, "lints") if one["lint"] == "leaked"])
+        found = wait(lambda: [one for one in rows(program, "lints") if one["rule"] == "tasks"])
 
-        assert ["leak:" in one["what"] for one in found] == [True]
+        assert ["tasks of leak wait at" in one["message"] for one in found] == [True]

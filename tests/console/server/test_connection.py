@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from harness.console.server.access_log import AccessLog
 from harness.console.server.connection import LINE_BYTES, Connection, GoneError, Lines, TooLongError
 from harness.console.server.session import ConsoleSession
+from harness.console.view.recent_events import RecentEvents
 
 IAC = b"\xff"
 NEGOTIATION = b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0\xff\xfd\x01\xff\xfc\x05"
@@ -134,9 +136,15 @@ def test_a_long_line_is_told(pair: tuple[Connection, socket.socket]) -> None:
 def test_an_idle_client_is_told_and_left(pair: tuple[Connection, socket.socket]) -> None:
     """A session ends when its client has sent no line for the idle time."""
     connection, theirs = pair
-    service: Any = None
+    service: Any = SimpleNamespace(recent=RecentEvents())
     ConsoleSession(
-        connection, "who", "hello", "> ", service, AccessLog(lambda _: None, lambda: 0), idle_s=0.3
+        connection,
+        "who",
+        lambda _: ["hello"],
+        "> ",
+        service,
+        AccessLog(lambda _: None, lambda: 0),
+        idle_s=0.3,
     ).run()
 
     theirs.settimeout(1)

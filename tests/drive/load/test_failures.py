@@ -148,6 +148,7 @@ STUCK = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_whose_driver_lacked_descriptors_is_invalid(tmp_path: Path) -> None:
     """Its expectations say nothing then: status 3, with what ran out and what to do about it."""

@@ -17,7 +17,7 @@ from harness.drive.process.probe_env import environment
 from harness.drive.process.process_tree import ProcessTree
 from harness.record.event import Event, ProcessExamined, ProcessFound, ProcessGone
 from harness.record.probe_config import ProbeConfig
-from harness.record.run import RunFolder
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import wait
 from tests.support.recorded import of_kind
 from tests.support.watched import run_folder
@@ -27,8 +27,8 @@ class Seen(list[Event]):
     """What a tree wrote."""
 
     def found(self, *command: str) -> ProcessFound:
-        """The latest process with this command."""
-        return wait(lambda: [e for e in of_kind(self, ProcessFound) if e.command == command])[-1]
+        """The first process with this command: its children have it as well, until they call `exec`."""
+        return wait(lambda: [e for e in of_kind(self, ProcessFound) if e.command == command])[0]
 
     def gone(self, found: ProcessFound) -> ProcessGone:
         """Its end."""
@@ -53,7 +53,8 @@ def test_every_process_is_known_with_its_parent_and_its_end(tmp_path: Path, seen
         os.kill(leaf.pid, signal.SIGKILL)
         before_ns = time.monotonic_ns()
         shell.wait()
-        first = seen.found("sh", "-c", FAMILY)
+        # Not by its command: its children have the same until they become another program.
+        first = wait(lambda: [e for e in of_kind(seen, ProcessFound) if e.pid == shell.pid])[-1]
         ends = [seen.gone(each) for each in (middle, leaf, first)]
 
     assert (middle.parent, leaf.parent, first.parent) == (shell.pid, shell.pid, os.getpid())
@@ -70,6 +71,10 @@ DAEMONS = {
     "double fork, clean environment": (
         "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0: os.execve(*SLEEP, {})\n os._exit(0)"
     ),
+    "a session of its own only later": (
+        "if os.fork() == 0:\n if os.fork() == 0:\n"
+        "  time.sleep(0.2); os.setsid(); os.execve(*SLEEP, {})\n os._exit(0)"
+    ),
     "setsid -f": "os.spawnve(os.P_WAIT, '/usr/bin/setsid', ['setsid', '-f', *SLEEP[1]], {})",
 }
 
@@ -77,7 +82,7 @@ DAEMONS = {
 @pytest.mark.parametrize("way", DAEMONS)
 def test_a_daemon_that_left_the_tree_is_followed(way: str, tmp_path: Path, seen: Seen) -> None:
     """Its parents have ended before the runner looked, it has a session of its own, and outlives the rest."""
-    program = f"import os\nSLEEP = '/bin/sleep', ['sleep', '61']\n{DAEMONS[way]}\n"
+    program = f"import os, time\nSLEEP = '/bin/sleep', ['sleep', '61']\n{DAEMONS[way]}\n"
     with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
         program_process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
         tree.follow(program_process.pid)

@@ -10,8 +10,8 @@ import pytest
 
 from harness.drive.targets.mayhem import spec
 from harness.drive.targets.spec import TargetSpec
-from harness.errors import ScenarioError
-from harness.record.run import RunFolder
+from harness.errors import ScenarioError, TargetError
+from harness.record.run_folder import RunFolder
 from harness.record.scenario import MayhemTarget
 
 SERVICE = (sys.executable, "-P", "-m", "harness.mayhem")
@@ -77,3 +77,12 @@ def test_what_the_service_does_not_accept_is_the_scenarios_error(folder: RunFold
     """Nothing is started; the message is the service's own."""
     with pytest.raises(ScenarioError, match=r"^target: --hosts: input should be "):
         made(folder, settings={"hosts": 0})
+
+
+def test_a_service_that_takes_too_long_is_an_error_of_the_target(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one of the harness: it may only have no processor."""
+    monkeypatch.setattr("harness.drive.targets.mayhem.CHECK_WITHIN_S", 0.001)
+    with pytest.raises(TargetError, match=r"^the service did not check its settings within 0\.001 s$"):
+        made(folder)

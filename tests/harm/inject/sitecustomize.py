@@ -9,6 +9,7 @@ probe by which it is, and ``raised KEY PHASE KIND`` for every error.
 
 # mypy: ignore-errors
 
+import _thread
 import ast
 import importlib.machinery
 import marshal
@@ -130,11 +131,22 @@ def _first_statement(body):
     return len(body)
 
 
+_one_tree = _thread.allocate_lock()
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     def source_to_code(self, data, path, *, _optimize=-1):
         name = self.name.removeprefix(INSIDE)
-        tree = _Sabotage(name).visit(ast.parse(data))
-        return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True, optimize=_optimize)
+        # Python 3.11 mixes up trees that two threads make at a time, as the printing of a traceback does, too
+        # (cpython#106905).
+        for _ in range(100):
+            try:
+                with _one_tree:
+                    tree = ast.fix_missing_locations(_Sabotage(name).visit(ast.parse(data)))
+                    return compile(tree, path, "exec", dont_inherit=True, optimize=_optimize)
+            except SystemError as exc:
+                mixed_up = exc
+        raise mixed_up
 
     def get_code(self, fullname):
         path = self.get_filename(fullname)

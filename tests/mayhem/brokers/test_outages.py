@@ -99,6 +99,7 @@ def test_odd_messages_are_laid_aside_and_told_and_the_rest_is_handled(broker: st
 
 
 @pytest.mark.parametrize("system", ["nats", "redis"])
+@pytest.mark.long
 def test_a_server_that_freezes_is_told_and_nothing_is_lost(system: str, store: str, tmp_path: Path) -> None:
     """While the server is frozen, log and metrics report it; afterwards every message is handled."""
     with running(KINDS[system], tmp_path / "server") as server:

@@ -34,6 +34,23 @@ from tests.support.recorded import of_kind
 CONNECT: dict[str, Callable[..., Any]] = {"nats": nats_broker.connect, "redis": redis_broker.connect}
 
 
+# A server that gives no answer within this time is unavailable.
+PATIENCE = [
+    "harness.mayhem.brokers.nats.connection",
+    "harness.mayhem.brokers.redis.connection",
+    "harness.drive.load.nats_records",
+    "harness.drive.load.senders.nats",
+    "harness.drive.load.senders.redis",
+]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is there, but may get no processor for seconds."""
+    for module in PATIENCE:
+        monkeypatch.setattr(f"{module}.ANSWER_S", 60.0)
+
+
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
     """The record's folder."""
@@ -42,9 +59,7 @@ def events(tmp_path: Path) -> Path:
     return folder
 
 
-def order(
-    system: str, url: str, events: Path, *, rate_per_s: int, duration_s: float, drain_s: float = 5.0
-) -> DriverConfig:
+def order(system: str, url: str, events: Path, *, rate_per_s: int, duration_s: float) -> DriverConfig:
     return DriverConfig(
         events=str(events),
         start_at_ns=time.monotonic_ns() + 300_000_000,
@@ -54,7 +69,8 @@ def order(
         rate_per_s=rate_per_s,
         duration_s=duration_s,
         seed=1,
-        drain_s=drain_s,
+        # The driver ends as soon as all are answered; how soon that is depends on the machine.
+        drain_s=60.0,
     )
 
 
@@ -75,6 +91,7 @@ async def serving(system: str, url: str, handle: Callable[..., Any]) -> AsyncIte
             broker.drain()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_every_message_is_answered_once_when_it_settles(
     system: str, url: str, events: Path, tmp_path: Path
 ) -> None:
@@ -85,25 +102,32 @@ async def test_every_message_is_answered_once_when_it_settles(
 
         async def handle(broker: NatsBroker | RedisBroker, delivery: Delivery) -> None:
             await store.save(delivery.message.id, "web-1")
+            before_s = time.time()
             await broker.ack(delivery)
-            settled_s[int(delivery.message.id.split("-")[0])] = time.time()
+            settled_s[int(delivery.message.id.split("-")[0])] = before_s, time.time()
 
         async with serving(system, url, handle):
-            asked = order(system, url, events, rate_per_s=200, duration_s=1)
+            asked = order(system, url, events, rate_per_s=100, duration_s=1)
             record = await driven(asked, events)
         ledger = await read_ledger(url, store_url)
     completed = of_kind(record, Completed)
-    offset_s = time.time() - time.monotonic()
+    # A pause between the two readings makes the difference less.
+    offset_s = max(time.time() - time.monotonic() for _ in range(100))
 
-    assert [sent.n for sent in of_kind(record, Sent)] == list(range(200))
-    assert sorted(c.n for c in completed) == list(range(200))
+    assert [sent.n for sent in of_kind(record, Sent)] == list(range(100))
+    assert sorted(c.n for c in completed) == list(range(100))
     assert {c.error for c in completed} == {""}
-    late_s = [abs(c.done_ns / 1e9 + offset_s - settled_s[c.n]) for c in completed]
-    assert statistics.median(late_s) < 0.5
-    assert [over.offered for over in of_kind(record, LoadEnded)] == [200]
-    assert ledger == Ledger(200, 200, 0, 0, 0, 0, 0, 0, 0)
+    # The server's time, which lies in the call: the reader's would be later the slower the machine is.
+    wrong_s = []
+    for c in completed:
+        done_s, (before_s, after_s) = c.done_ns / 1e9 + offset_s, settled_s[c.n]
+        wrong_s.append(max(0.0, before_s - done_s, done_s - after_s))
+    assert statistics.median(wrong_s) < 0.05
+    assert [over.offered for over in of_kind(record, LoadEnded)] == [100]
+    assert ledger == Ledger(100, 100, 0, 0, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_service_understands_what_the_driver_sends(system: str, url: str, events: Path) -> None:
     """Id, body, time and trace of a message reach the service, with the publish span as their parent."""
     seen = []
@@ -138,6 +162,7 @@ async def first(follower: Follower, kind: type[Completed] | type[Sent], is_it: C
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.long
 async def test_the_load_goes_on_while_the_server_is_away(system: str, events: Path, tmp_path: Path) -> None:
     """Messages sent while the server is unavailable fail; later ones are answered."""
     with running(KINDS[system], tmp_path / "server") as server:

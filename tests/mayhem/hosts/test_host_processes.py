@@ -311,7 +311,8 @@ def test_cancelled_end_kills_at_once(loop_factory: LoopFactory, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("loop_factory", "restarts"), [(asyncio.new_event_loop, 200), (uvloop.new_event_loop, 60)]
+    ("loop_factory", "restarts"),
+    [pytest.param(asyncio.new_event_loop, 200, marks=pytest.mark.long), (uvloop.new_event_loop, 20)],
 )
 def test_restarts_leave_neither_descriptors_nor_zombies(loop_factory: LoopFactory, restarts: int) -> None:
     """Repeated restarts leak neither descriptors nor children."""

@@ -25,9 +25,9 @@ from tests.mayhem.support.otlp_receiver import receiving
 from tests.mayhem.support.pid_namespace import FIRST, NOT_PERMITTED, permitted
 from tests.mayhem.support.service_process import PATIENCE_S, ended, started, wait_line, wait_until
 
-# A program that patches the service, for example to block the loop shortly after it is ready.
+# A program that patches the service, for example to block the loop when it is told to.
 CHANGED = """
-import asyncio, runpy, sys, time
+import asyncio, runpy, signal, sys, time
 import harness.mayhem.operations.health, harness.mayhem.service, harness.mayhem.process.shutdown
 harness.mayhem.process.shutdown.LAST_S = 0.3
 beat = harness.mayhem.operations.health.Health.beat
@@ -37,7 +37,11 @@ async def changed(self):
 harness.mayhem.operations.health.Health.beat = changed
 runpy.run_module("harness.mayhem", run_name="__main__", alter_sys=True)
 """
-HOLD = "asyncio.get_running_loop().call_later(0.5, time.sleep, {hold_s})"
+# Not by `add_signal_handler`, which would take over the file descriptor that wakes the service at a signal.
+HOLD = """
+hold = asyncio.get_running_loop().call_soon_threadsafe
+signal.signal(signal.SIGUSR2, lambda *_: hold(time.sleep, {hold_s}))
+"""
 
 
 def changed(change: str) -> tuple[str, str]:
@@ -78,6 +82,7 @@ def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
         port = port_of(process)
         wait_line(process, "consuming")
         assert wrong(port) == []
+        process.send_signal(signal.SIGUSR2)
         wait_until(lambda: any(reason.startswith("loop held for ") for reason in wrong(port)))
         assert get(port, "/livez")[0] == 503
         process.send_signal(signal.SIGQUIT)
@@ -98,6 +103,7 @@ def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
     with started("--broker", "memory:", "--drain-s", "0.2", "--http", "0", program=program) as process:
         port = port_of(process)
         wait_line(process, "consuming")
+        process.send_signal(signal.SIGUSR2)
         wait_until(lambda: wrong(port))
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=PATIENCE_S)

@@ -73,7 +73,8 @@ def inside(process: subprocess.Popen[str]) -> int:
     [
         (signal.SIGTERM, "time.sleep(60)", 128 + signal.SIGTERM),
         (signal.SIGQUIT, "time.sleep(60)", 128 + signal.SIGQUIT),
-        (signal.SIGINT, "time.sleep(60)", 7),
+        # One that comes just before Python sleeps does not wake it up.
+        (signal.SIGINT, "while True: time.sleep(0.1)", 7),
     ],
 )
 def test_signals_reach_the_service_and_its_status_is_told(

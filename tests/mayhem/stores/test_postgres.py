@@ -325,7 +325,7 @@ class WatchedBroker(MemoryBroker):
         return deliveries
 
 
-@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("gated", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_queue_outlives_the_database(
     gated: bool,
     postgres_server: PostgresServer,

@@ -65,10 +65,12 @@ def stderr_of(process: subprocess.Popen[str]) -> IO[str]:
 
 def wait_line(process: subprocess.Popen[str], word: str) -> str:
     """Read up to the first line with that word, and return it."""
+    said = []
     for line in stderr_of(process):
         if word in line:
             return line
-    raise AssertionError(f"the service ended without saying {word!r}")
+        said.append(line)
+    raise AssertionError(f"the service ended without saying {word!r}: {''.join(said[-20:])}")
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from harness.record.event import CallsCounted, ProbeFailed
 from harness.record.reader import Follower
-from tests.support.pythons import needs_python
+from tests.support.pythons import SUPPORTED, needs_python
 from tests.support.watched import Outcome, outcome, start, watched
 
 
@@ -130,7 +130,7 @@ FAMILIES = """
 """
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_every_family_is_counted_at_the_line_that_calls(version: str, tmp_path: Path) -> None:
     """Each marked line has its calls and no other line has any, on every Python."""
     seen = watched(FAMILIES, tmp_path, calls=True, python=needs_python(version))
@@ -207,13 +207,13 @@ NOT_THE_PROGRAMS = """
 
 @pytest.mark.parametrize(
     ("version", "run"),
-    [("3.11", "asyncio.run"), ("3.11", "uvloop"), ("3.12", "asyncio.run"), ("3.13", "asyncio.run")],
+    [("", "uvloop"), *((version, "asyncio.run") for version in SUPPORTED)],
 )
 def test_what_asyncio_executors_and_the_time_without_a_loop_do_is_not_counted(
     version: str, run: str, tmp_path: Path
 ) -> None:
     """Non-blocking sockets, asyncio's subprocesses, threads, and what runs before and after the loop."""
-    python = needs_python(version) if run != "uvloop" else sys.executable
+    python = needs_python(version) if version else sys.executable
     program = NOT_THE_PROGRAMS.replace("RUN", "__import__('uvloop').run" if run == "uvloop" else run)
     seen = watched(program, tmp_path, calls=True, python=python)
 
@@ -274,7 +274,7 @@ BEHAVIOUR = """
 """
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_a_program_does_not_notice(version: str, tmp_path: Path) -> None:
     """What it prints is the same as without the probe: names, signatures, pickles, results, tracebacks."""
     python = needs_python(version)

@@ -59,10 +59,11 @@ def test_executors_are_left_alone_where_their_work_items_differ(monkeypatch: pyt
 def test_a_program_runs_and_is_watched_where_parts_differ(tmp_path: Path) -> None:
     """The reasons are in the record, and nothing reaches the program."""
     program = """
-        import asyncio, asyncio.tasks, time
+        import asyncio, asyncio.tasks, sys, time
         asyncio.Handle.__slots__ = (*asyncio.Handle.__slots__, "_new")
         for name in ("_scheduled_tasks", "_all_tasks"):
             vars(asyncio.tasks).pop(name, None)
+        vars(sys.modules["_asyncio"]).pop("all_tasks", None)  # in C since Python 3.14
         asyncio.tasks.all_tasks = lambda loop=None: set()
 
         async def main():

@@ -219,6 +219,22 @@ def test_a_long_block_is_sampled_ever_more_rarely(monkeypatch: pytest.MonkeyPatc
     assert samples < 2_000
 
 
+def test_timers_that_are_due_never_or_always_are_looked_at() -> None:
+    """Both are infinite times, which `call_at` accepts; the one in the past has waited for the whole turn."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.call_at(float("inf"), nothing)
+        loop.call_at(float("-inf"), nothing)
+        waiting = DelayedCallbacks()
+        waiting.scan_timers(loop, 1_000 * MS)
+        named, total = waiting.victims(900 * MS, 1_000 * MS, least_ns=MS)
+    finally:
+        loop.close()
+
+    assert total == 1
+    assert [victim.delayed_ns for victim in named] == [100 * MS]
+
+
 def test_a_long_ready_queue_is_looked_at_in_part() -> None:
     """Looking at a hundred thousand callbacks would itself be a block."""
     loop = asyncio.new_event_loop()

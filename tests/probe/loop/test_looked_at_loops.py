@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness.read import history, report
 from harness.read.report import Report
-from harness.record import run
-from harness.record.event import Blocked, LoopStarted, ProbeFailed, WriterOpened
+from harness.record.event import Blocked, LoopStarted, ProbeFailed
 from tests.support.bare_loop import BARE_LOOP
-from tests.support.watched import LIMIT_MS, Outcome, watched
+from tests.support.judged import judged
+from tests.support.watched import Outcome, watched
 
 UVLOOP = "import asyncio, uvloop\nnew_loop = uvloop.new_event_loop\n"
 BARE = BARE_LOOP + "\nnew_loop = BareLoop\n"
@@ -30,13 +29,10 @@ def program(name: str, body: str) -> str:
     return LOOPS[name][0] + dedent(body) + RUN
 
 
-def judged(seen: Outcome) -> Report:
-    """The report of a program that was watched."""
+def judged_well(seen: Outcome) -> Report:
+    """The report of a program that ended well."""
     assert seen.status == 0, seen.stderr
-    assert seen.of(ProbeFailed) == []
-    started_ns = min(opened.at_ns for opened in seen.of(WriterOpened))
-    manifest = run.Run("r", "watch", "", started_ns, 0, "", "", (), LIMIT_MS * 1_000_000)
-    return report.build(history.load(run.create(seen.folder.path, manifest)))
+    return judged(seen)
 
 
 def bare(program: str, path: Path) -> Any:
@@ -135,7 +131,7 @@ def test_uvloops_turns_are_counted_and_its_busy_share_is_measured(tmp_path: Path
     """Saturated for half of the time, by short turns: no block, and figures that agree with the program's."""
     seen = watched(program("uvloop", BUSY), tmp_path)
 
-    loop = judged(seen).loop
+    loop = judged_well(seen).loop
     assert all(block.held_ns < 400_000_000 for block in seen.blocks)
     assert loop.turns == pytest.approx(seen.said["rounds"], rel=0.02, abs=50)
     assert loop.busy_ratio == pytest.approx(seen.said["share"], abs=0.08)
@@ -147,7 +143,7 @@ def test_what_cannot_be_measured_of_a_foreign_loop_is_null(tmp_path: Path) -> No
     """Its turns are not counted, its lag is unknown, and of its busy share a lower bound is known."""
     seen = watched(program("bare", BUSY), tmp_path)
 
-    document = judged(seen)
+    document = judged_well(seen)
     loop = document.loop
     # Other programs may have had the processors for a while, but 0.8 s of short turns are no block.
     assert all(block.held_ns < 400_000_000 for block in seen.blocks)

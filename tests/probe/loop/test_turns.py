@@ -98,3 +98,28 @@ def test_all_files_that_are_ready_are_told_in_one_turn(files: int, tmp_path: Pat
     seen = watched(CROWD.format(files=files), tmp_path)
 
     assert seen.said == [4 * round_ + 5 for round_ in range(50) for _ in range(files)]
+
+
+def test_a_loop_that_waits_for_a_timer_wakes_no_thread_again_and_again(tmp_path: Path) -> None:
+    """The probe's threads look ever more rarely, and its watchdog not at all."""
+    program = """
+        import asyncio, json, os
+        from pathlib import Path
+
+        def switches():
+            status = (one / "status" for one in Path("/proc/self/task").iterdir())
+            lines = (line for one in status for line in one.read_text().splitlines())
+            return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
+
+        async def main():
+            await asyncio.sleep(1.5)
+            before = switches()
+            await asyncio.sleep(1.5)
+            print(json.dumps(switches() - before))
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    # A look at each half of the limit alone would be thirty.
+    assert seen.said < 25

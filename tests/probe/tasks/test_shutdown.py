@@ -13,7 +13,7 @@ import pytest
 
 from harness.record.event import Event, ProbeFailed, ProcessExiting, ShutdownStalled
 from harness.record.reader import Follower
-from tests.support.pythons import needs_python
+from tests.support.pythons import SUPPORTED, needs_python
 from tests.support.watched import Outcome, outcome, start, watched
 
 # `{register}` gives the process a handler that calls `stop.set()`; `{ends}` is what follows from that.
@@ -218,7 +218,7 @@ print(signal.signal.__module__, signal.signal.__qualname__)
 """
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_the_program_sees_its_own_handlers_alone(version: str, tmp_path: Path) -> None:
     """What it registers, gets back, raises and is told of a mistake is the same, and so is every stack."""
     python = needs_python(version)

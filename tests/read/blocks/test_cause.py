@@ -109,6 +109,15 @@ def test_a_long_collection_is_the_collectors(made: Recording, look: Look) -> Non
     assert (block.function, block.cause, block.leaf) == ("compact", "gc", "collection of generation 2")
 
 
+def test_a_collection_without_a_processor_is_the_machines(made: Recording, look: Look) -> None:
+    """A pause is wall time: with a processor to itself, the collection would have been short."""
+    pause = GcPause(at_ns=made.at(4.01), held_ns=220 * MS, generation=2, collected=5)
+    whole: Whole = {"whole_cpu_ns": 12 * MS, "whole_ns": 250 * MS, "whole_queued_ns": 230 * MS}
+    made.blocked(4.0, 250, [look("cache.py:14 compact")], pauses=(pause,), **whole)
+
+    assert made.only_block().cause == "descheduled"
+
+
 @pytest.mark.parametrize(
     ("collected_ms", "share"), [(80, "40 %"), (98, "49 %"), (102, "51 %"), (120, "60 %")]
 )
@@ -258,21 +267,20 @@ def test_a_late_wake_up_and_a_long_turn_after_it_are_two_blocks(made: Recording,
 
 
 @pytest.mark.parametrize(
-    ("throttled_ms", "stopped", "why"),
+    ("throttled_ms", "held", "why"),
     [
-        (0, True, "stopped by a signal"),
-        (180, False, "throttled by its cgroup"),
-        (0, False, "the machine was busy"),
+        (0, "stopped", "stopped by a signal"),
+        (0, "frozen", "frozen by its cgroup"),
+        (180, "", "throttled by its cgroup"),
+        (0, "", "the machine was busy"),
     ],
 )
-def test_why_there_was_no_processor_is_told(
-    made: Recording, throttled_ms: int, stopped: bool, why: str
-) -> None:
+def test_why_there_was_no_processor_is_told(made: Recording, throttled_ms: int, held: str, why: str) -> None:
     """By what the runner saw of the process before, during and after."""
-    queued_ns = 0 if stopped or throttled_ms else 200 * MS
+    queued_ns = 0 if held or throttled_ms else 200 * MS
     made.blocked(4.0, 300, woke_ns=made.at(4.299), woke_queued_ns=queued_ns, whole_queued_ns=queued_ns)
     for at_s, during in ((3.9, False), (4.15, True), (4.4, False)):
-        sample = LoopSampled(made.at(at_s), 4242, 0, 1, 1, 1, 0, stopped=stopped and during)
+        sample = LoopSampled(made.at(at_s), 4242, 0, 1, 1, 1, 0, **({held: during} if held else {}))
         # The kernel's figure is a total: it was throttled long before as well.
         throttled_ns = (10_000 + throttled_ms * (at_s > 4.3)) * MS
         made.write("runner", replace(sample, throttled_ns=throttled_ns))

@@ -8,7 +8,7 @@ from harness.read.blocks.block import Block
 from harness.record import event
 from harness.record.event import Blocked
 from harness.record.value import replace
-from tests.read.conftest import LOOP_PID, Look, Record, Recording, Watch
+from tests.read.conftest import LOOP_PID, Look, Record, Recording, Watch, Whole
 
 MS = 1_000_000
 
@@ -110,6 +110,16 @@ def test_many_short_steps_in_one_turn_are_one_block_with_culprits(made: Recordin
         ("encode", 0.75, "MainThread"),
         ("write", 0.25, "MainThread"),
     ]
+
+
+def test_short_steps_that_got_no_processor_are_not_many(made: Recording, look: Look) -> None:
+    """A few callbacks were only interrupted: their number is no reason."""
+    samples = [look("enc.py:8 encode", task=f"enc-{n}") for n in range(10)]
+    starved: Whole = {"whole_cpu_ns": 6_000_000, "whole_ns": 210_000_000, "whole_queued_ns": 195_000_000}
+    made.blocked(4.0, 200, samples, **starved)
+
+    (block,) = blocks_of(made)
+    assert (block.cause, block.culprits) == ("descheduled", ())
 
 
 def test_a_callback_run_ten_thousand_times_is_blamed_by_its_name(made: Recording, look: Look) -> None:
@@ -229,6 +239,17 @@ def test_an_import_is_blamed_on_the_line_that_asked_for_it(made: Recording, look
     assert brief(block) == ("load_plugin", 8, "import", 300)
     assert (block.leaf, block.stack[-1].function) == ("import plugin", "load_plugin")
     assert [culprit.stack[-1].file for culprit in block.culprits] == ["/srv/shop/plugin.py"]
+
+
+def test_a_lazy_import_is_blamed_on_the_use_that_began_it(made: Recording, look: Look) -> None:
+    """With the name that was used; importing at the top of the module would not help."""
+    frozen = "<frozen importlib._bootstrap>:1360 _find_and_load"
+    made.blocked(4.0, 300, [look("app.py:8 price", frozen, "plugin.py:2 <module>", lazy="RATES")])
+
+    (block,) = blocks_of(made)
+    assert brief(block) == ("price", 8, "import", 300)
+    assert block.leaf == "import plugin at the first use of RATES"
+    assert block.hint == "Use RATES once when the program starts, or import it without `lazy`."
 
 
 def test_an_import_by_a_package_is_blamed_on_the_package(made: Recording, look: Look) -> None:

@@ -18,6 +18,7 @@ from harness.read.formats import render
 from harness.read.history import load
 from harness.read.report import build
 from harness.record import event
+from harness.record.run import read_manifest
 from tests.read.conftest import Full, Look, Record, Recording
 
 Job = Callable[..., Recording]
@@ -199,7 +200,7 @@ def test_two_different_programs_are_told(record: Record) -> None:
 
 def test_another_command_python_or_limit_is_told(record: Record) -> None:
     """But not another commit, and not the paths of a run's own files."""
-    first = record("one").folder.manifest()
+    first = read_manifest(record("one").folder)
     raw = {name: getattr(first, name) for name in first.__slots__}
     other = type(first)(
         **{

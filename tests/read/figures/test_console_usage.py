@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.read import report
-from harness.read.renderers import html, markdown
+from harness.read.renderers import html, md
 from harness.record import event
 from tests.read.conftest import Full, Record
 
@@ -34,9 +34,8 @@ def test_the_latest_count_of_each_process_holds(record: Record) -> None:
         "cpu_ratio": 0.01,
     }
     assert "cancel &lt;7&gt;" in html.render(judged)
-    assert (
-        "- Console: 2 connections, 1 refused, 4 commands, 1 action; 1.0 % of the CPU time"
-        in markdown.render(judged)
+    assert "- Console: 2 connections, 1 refused, 4 commands, 1 action; 1.0 % of the CPU time" in md.render(
+        judged
     )
 
 
@@ -45,4 +44,4 @@ def test_a_run_without_a_console(full: Full) -> None:
     judged = full().document()
 
     assert judged.console is None
-    assert "Console" not in markdown.render(judged)
+    assert "Console" not in md.render(judged)

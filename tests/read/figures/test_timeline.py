@@ -45,6 +45,20 @@ def test_a_turn_is_busy_time_in_the_steps_that_it_overlaps(record: Record, look:
     assert line.busy_ratio[6] == pytest.approx(0.04, abs=0.01)
 
 
+def test_without_load_no_request_was_counted(record: Record) -> None:
+    """Unknown, and not none in each step; a load without an answer has none."""
+    made = record()
+    made.loop(ran_s=1)
+    made.ended(1)
+    line = made.document().timeline
+    assert (line.sent, line.completed, line.failed) == (None, None, None)
+    assert len(line.busy_ratio) == 4
+
+    made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 1, 1))
+    line = made.document().timeline
+    assert (line.sent, line.completed, line.failed) == ((0,) * 4, (0,) * 4, (0,) * 4)
+
+
 def test_a_block_longer_than_many_steps_fills_each_of_them(record: Record, look: Look) -> None:
     """A second and a half: not one step above 1 and the others idle."""
     made = record()

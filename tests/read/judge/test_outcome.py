@@ -357,6 +357,22 @@ def test_the_verdict_names_the_line_that_blocked(full: Full) -> None:
     )
 
 
+def test_a_loop_that_never_came_back_comes_before_longer_blocks(record: Record, look: Look) -> None:
+    """It is what became of the service, whatever held its loop at the start; a short one is not."""
+    made = record()
+    made.loop(turns_ms=[3000.0], ran_s=10.0)
+    made.blocked(1, 3000, [look("app.py:3 start", span="")])
+    received = [look("site/server/wire.py:9 received", count=n, span="") for n in (300, 300, 300)]
+    read = look("site/server/wire.py:9 received", "site/server/head.py:2 read", span="")
+    made.blocked(8, 2000, [*received, read], ended=False)
+    made.ended(10.0, status=-9)
+
+    verdict = made.document().run.verdict
+    assert "Loop held to the end, for " in verdict
+    assert verdict.index("received (server/wire.py:9)") < verdict.index("; blocked ")
+    assert verdict.endswith("the longest time in start (app.py:3).")
+
+
 def test_the_verdict_names_the_worst_of_several_lines(record: Record, look: Look) -> None:
     """With more than one place the share of the worst is told."""
     made = record()
@@ -429,7 +445,7 @@ def test_the_verdict_says_what_happened_by_the_cause(
     place = replace(evidence.blockers[0], cause=cause, waits_for=waits_for, leaf=leaf)
     vars(evidence)["blockers"] = (place,)
 
-    said = sentence(evidence, RunOutcome(OutcomeName.PASSED))
+    said = sentence(evidence, RunOutcome(OutcomeName.PASSED), ())
     assert said == f"Loop blocked 1.5 % of the run: 1 block{text}."
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.read.calls.call import Call
 from harness.read.formats import render
-from harness.read.renderers.markdown import CALLS
+from harness.read.renderers.md import CALLS
 from harness.read.report import Report
 from tests.read.conftest import Full
 

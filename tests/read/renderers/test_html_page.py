@@ -578,6 +578,7 @@ ASTRAY = """
 """
 
 
+@pytest.mark.long
 def test_a_big_run_opens_soon(opened: Open, record: Record, look: Look) -> None:
     """5,000 blocks at a thousand places and 100,000 spans: opened within 3 s, below 900 kB, cuts are told."""
     made = record()

@@ -252,8 +252,8 @@ def test_the_packages_frame_stands_beside_the_place(full: Full) -> None:
 
 def test_an_unknown_format_lists_those_that_exist(quiet: Report) -> None:
     """A usage error, with the names in a note."""
-    with pytest.raises(UsageError, match="no format 'sarif'") as raised:
-        render(quiet, "sarif")
+    with pytest.raises(UsageError, match="no format 'checkstyle'") as raised:
+        render(quiet, "checkstyle")
 
     assert raised.value.__notes__ == [f"There are: {', '.join(names())}."]
 

@@ -207,4 +207,55 @@ def test_threads_that_outlast_the_main_thread_are_named_in_the_first_sentence(re
     message = "process 4242 ran on for 3.00 s after its main thread: thread mailer was in send (mail.py:7)"
     assert said(made) == [("note", message, APPLICATION + "mail.py", 7)]
     verdict = made.document().run.verdict
-    assert verdict.endswith("; then thread mailer kept the process running for 3.00 s.")
+    assert verdict.endswith("; then thread mailer kept the process running for 3.00 s in send (mail.py:7).")
+
+
+CORE = Frame(SITE + "database/core.py", 59, "worker")
+
+
+@pytest.mark.parametrize(
+    ("waits", "asked_s", "level"),
+    [
+        ((True, True), 9, "warning"),
+        ((True, False), 9, "note"),  # one of them still does something
+        ((True, True), None, "note"),  # it ended by itself
+        ((True, True), 3.5, "note"),  # it was hardly given the time
+        ((True, True), 1, "note"),  # the signal came first: the program was about to end
+    ],
+    ids=["all wait", "one works", "ended by itself", "interrupted at once", "asked before"],
+)
+def test_threads_that_wait_for_each_other_until_a_signal_comes_are_the_trouble(
+    record: Record, waits: tuple[bool, bool], asked_s: float | None, level: str
+) -> None:
+    """Nobody is left who could give them work; any other process may be at work in its threads."""
+    made = record()
+    made.loop(turns_ms=[1.0], ran_s=2.0)
+    made.write("runner", event.TargetStarted(made.at(0), LOOP_PID, ("python", "-m", "shop")))
+    threads = tuple(NonDaemonThread(f"db_{n}", (CORE,), wait) for n, wait in enumerate(waits))
+    made.write("target", event.ExitDelayed(made.at(3), LOOP_PID, made.at(2), threads))
+    if asked_s is not None:
+        made.write("runner", event.TargetStopping(made.at(asked_s), "SIGINT"))
+    made.ended(max(9.0, asked_s or 0) if asked_s != 3.5 else 3.6, status=0)
+
+    ((found, message, file, line),) = said(made)
+    assert (found, file, line) == (level, CORE.file, 59)
+    if level == "warning":
+        assert message == (
+            "process 4242 ran on for 7.00 s after its main thread: thread db_0 waits in worker "
+            "(database/core.py:59), and nothing wakes it up any more; nor 1 other thread"
+        )
+        assert made.document().run.verdict == f"P{message[1:]}."
+
+
+def test_an_exit_handler_that_keeps_the_process_is_named(record: Record) -> None:
+    """No thread does; the program may need the time, so it is no warning."""
+    made = record()
+    made.loop(turns_ms=[1.0], ran_s=2.0)
+    handler = (Frame(APPLICATION + "spool.py", 4, "Spool.close"), Frame(APPLICATION + "spool.py", 9, "send"))
+    made.write("target", event.ExitDelayed(made.at(3), LOOP_PID, made.at(2), (), handler))
+    made.ended(5.0, status=0)
+
+    ((level, message, _, line),) = said(made)
+    assert (level, line) == ("note", 9)
+    assert message.endswith("exit handler Spool.close was in send (spool.py:9)")
+    assert "; then exit handler Spool.close kept the process running for" in made.document().run.verdict

@@ -239,6 +239,20 @@ def test_an_exception_of_a_plain_callback_has_its_line(record: Record) -> None:
     ]
 
 
+def test_a_cancellation_that_asyncio_reports_is_a_note(record: Record) -> None:
+    """What was cancelled was to be lost: older Pythons report each open connection at the end of a loop."""
+    made = record()
+    made.loop()
+    lost = event.ExceptionLost(
+        made.at(1), LOOP_PID, "Exception in callback connection_made()", "CancelledError", (), None, 1
+    )
+    made.write("target", lost)
+
+    ((level, message, _),) = said(made)
+    assert level == "note"
+    assert message.startswith("1 exception went unhandled: CancelledError")
+
+
 def test_without_a_census_nothing_is_known_of_tasks(record: Record) -> None:
     """Null and not zero: the probe of another loop or version may not have looked."""
     made = record()

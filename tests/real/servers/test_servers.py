@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.mayhem.errors import SettingsError
-from harness.record.run import RunFolder
+from harness.record.run import read_manifest
+from harness.record.run_folder import RunFolder
 from tests.real.servers.measured import complaints
 from tests.real.servers.output import differences
 from tests.real.servers.run import Served, serve
@@ -46,7 +47,7 @@ def test_a_real_server_is_unchanged_and_measured(case: Case, tmp_path: Path, pro
     assert differences(bare.stderr, watched.stderr, case.server.by_chance) == []
     assert seen(watched) == seen(bare)
     report = json.loads((tmp_path / "watched/run/report.json").read_text())
-    started_ns = RunFolder(tmp_path / "watched/run").manifest().started_ns
+    started_ns = read_manifest(RunFolder(tmp_path / "watched/run")).started_ns
     assert list(complaints(case, watched, report, started_ns)) == []
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from ....errors import TargetError, UsageError
@@ -20,19 +20,13 @@ try:
     from nats.aio.client import Client
     from nats.errors import Error
     from nats.js import JetStreamContext
-    from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
     from nats.js.errors import NotFoundError
+
+    from ..nats_records import ANSWER_S, RecordFollower
 except ImportError as missing:
     raise UsageError('the sender "nats" needs nats-py: install asyncio-harness[nats]') from missing
 
-ANSWER_S = 5.0
 RECONNECT_S = 0.2
-# How long one fetch waits for records. Latency does not depend on it: the server dates each record.
-FETCH_S = 1.0
-LAST_FETCH_S = 0.1
-FETCH_COUNT = 1_000
-# Pause between two fetches while the server is unavailable; requests then fail, and the load goes on.
-RETRY_S = 0.1
 
 
 @asynccontextmanager
@@ -46,6 +40,8 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
     queue = parse_qs(parts.query).get("queue", ["mayhem"])[-1]
     place = f"{parts.scheme}://{parts.hostname}:{parts.port}"
     client = Client()
+    messages = InFlightMessages(flight, "nats", hosts)
+    records = RecordFollower(messages, client, queue)
     why: Exception | None = None
 
     async def failed(error: Exception) -> None:
@@ -53,11 +49,15 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
         nonlocal why
         why = error
 
+    async def lost() -> None:
+        records.disconnected()
+
     try:
         try:
             await client.connect(
                 parts._replace(query="").geturl(),
                 error_cb=failed,
+                disconnected_cb=lost,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type] # passed to `sleep`
@@ -66,13 +66,23 @@ async def connect(flight: InFlightRequests, *, url: str, hosts: int) -> AsyncIte
             raise TargetError(f"{place}: {why or exc}") from exc
         # Only a failure of the first connection is an error.
         client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
-        messages = InFlightMessages(flight, "nats", hosts)
-        sender = NatsSender(messages, client.jetstream(timeout=ANSWER_S), queue)
-        await sender.open(place)
+        try:
+            await records.open()
+        except NotFoundError as exc:
+            raise TargetError(f"{place}: not a broker's queue: no stream {queue}_records") from exc
+        except Error as exc:
+            raise TargetError(f"{place}: {exc}") from exc
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(sender.watch())
-            yield sender
-            watching.cancel()
+            following = group.create_task(records.follow())
+            sender = NatsSender(messages, client.jetstream(timeout=ANSWER_S), queue)
+            try:
+                yield sender
+                if messages.oldest_s() is not None:
+                    await records.catch_up()
+            finally:
+                # Not by the cancellation alone: a call of the client may swallow it, before Python 3.12.
+                records.end()
+                following.cancel()
         await sender.close()
     finally:
         await client.close()
@@ -85,19 +95,7 @@ class NatsSender:
         self._out = out
         self._jetstream = jetstream
         self._queue = queue
-        self._records: JetStreamContext.PullSubscription | None = None
-        self._next = 1  # the first record to read
         self._tasks: set[asyncio.Task[None]] = set()
-
-    async def open(self, place: str) -> None:
-        """Check that a broker has created the queue, and find the first record to read."""
-        try:
-            info = await self._jetstream.stream_info(f"{self._queue}_records")
-        except NotFoundError as exc:
-            raise TargetError(f"{place}: not a broker's queue: no stream {self._queue}_records") from exc
-        except Error as exc:
-            raise TargetError(f"{place}: {exc}") from exc
-        self._next = info.state.last_seq + 1
 
     def send(self, request: DriverRequest) -> None:
         """Publish the message."""
@@ -105,21 +103,8 @@ class NatsSender:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def watch(self) -> None:
-        """Read the records of settled messages; never returns."""
-        while True:
-            try:
-                await self._fetch(FETCH_S)
-            except Error:
-                # Also after a restart of the server, which has lost the subscription.
-                self._records = None
-                await asyncio.sleep(RETRY_S)
-
     async def close(self) -> None:
-        """Read the last records, and cancel what is still being published."""
-        with suppress(Error):
-            while await self._fetch(LAST_FETCH_S):
-                pass
+        """Cancel what is still being published."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -136,28 +121,3 @@ class NatsSender:
         except Error as exc:
             error = f"{type(exc).__name__}: {exc}"
         self._out.published(message, error=error)
-
-    async def _fetch(self, wait_s: float) -> bool:
-        """Read the records since the last fetch; return whether there were any."""
-        if self._records is None:
-            self._records = await self._jetstream.pull_subscribe(
-                f"{self._queue}.record.*",
-                stream=f"{self._queue}_records",
-                config=ConsumerConfig(
-                    ack_policy=AckPolicy.NONE,
-                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                    opt_start_seq=self._next,
-                ),
-            )
-        try:
-            found = await self._records.fetch(FETCH_COUNT, timeout=wait_s)
-        except TimeoutError:
-            return False
-        for message in found:
-            about = message.metadata
-            self._next = about.sequence.stream + 1
-            record = json.loads(message.data)
-            if record["state"] in ("acked", "dead"):
-                at_s = about.timestamp.timestamp()
-                self._out.settled(record["id"], record["state"], record.get("reason", ""), at_s)
-        return True

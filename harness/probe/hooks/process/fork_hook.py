@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from _functools import partial  # type: ignore[import-not-found]  # the module behind `functools`
+from _operator import call
 
 from ..hook import Hook
 from ..runtime import warns_about_fork
@@ -13,13 +15,15 @@ if TYPE_CHECKING:
     # Every Python process of the target loads this file.
     from collections.abc import Callable
 
+# What is called at forks; each list holds one function, and none after `forget_forks`.
+_called: list[list[Callable[[], object]]] = []
 # Python's warning about a fork with several threads begins so.
 _WARNING = "This process (pid="
 _ROOT = (__package__ or "").removesuffix(".probe.hooks.process")
 
 
 def in_forked_child(step: Callable[[], object]) -> None:
-    """Call *step* after each fork in the child; for good."""
+    """Call *step* after each fork in the child, until `forget_forks`."""
     # Called again after an error, unlike other hooks: a child must release its parent's parts.
     caught = Hook("forked child").caught
 
@@ -30,11 +34,11 @@ def in_forked_child(step: Callable[[], object]) -> None:
             if not caught(exc):
                 raise
 
-    os.register_at_fork(after_in_child=in_child)
+    os.register_at_fork(after_in_child=_forgettable(in_child))
 
 
 def keep_forks_quiet() -> None:
-    """Before each fork, suppress Python's warning if the other threads are all the probe's; for good.
+    """Before each fork, suppress Python's warning if the other threads are all the probe's.
 
     The warning, as an error or a line on stderr, would change what the program does. The probe's threads hold
     no lock that the child needs.
@@ -78,7 +82,26 @@ def keep_forks_quiet() -> None:
             if not caught(exc):
                 raise
 
-    os.register_at_fork(before=before, after_in_child=in_child)
+    os.register_at_fork(before=_forgettable(before), after_in_child=_forgettable(in_child))
+
+
+def forget_forks() -> None:
+    """Call nothing of the probe at forks any more: it is about to leave a process that goes on."""
+    for kept in _called:
+        kept.clear()
+    _called.clear()
+
+
+def _forgettable(step: Callable[[], object]) -> Callable[[], object]:
+    """A function of Python's own that calls *step*, and keeps nothing of the probe once that is forgotten.
+
+    Python never drops what was registered for forks. What stays is some 200 bytes.
+    """
+    kept = [step]
+    _called.append(kept)
+    # `sorted` calls its key for the one entry, or for none.
+    called: Callable[[], object] = partial(sorted, kept, key=call)
+    return called
 
 
 class _ForkWarning:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], object]
+    # Called before a handler; it may return what to call after it.
+    Notify = Callable[[int, FrameType | None], Callable[[], object] | None]
 
 # Sent by service managers, container runtimes and terminals. Other signals have no fixed meaning.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
@@ -40,18 +42,23 @@ def is_main_interpreter() -> bool:
 
 
 class _ObservedHandler:
-    """A handler of the program, and a function that is called before it."""
+    """A handler of the program, and a function that is called before it.
+
+    As little as possible is done before: a second signal may be under way, and some programs end only if it
+    comes late enough.
+    """
 
     __slots__ = ("caught", "notify", "own")
 
-    def __init__(self, own: Handler, notify: Handler, caught: Callable[[BaseException], bool]) -> None:
+    def __init__(self, own: Handler, notify: Notify, caught: Callable[[BaseException], bool]) -> None:
         self.own = own
         self.notify = notify
         self.caught = caught
 
     def __call__(self, number: int, frame: FrameType | None) -> object:
+        after = None
         try:
-            self.notify(number, frame)
+            after = self.notify(number, frame)
         except BaseException as exc:
             if not self.caught(exc):
                 raise
@@ -65,9 +72,16 @@ class _ObservedHandler:
         except BaseException as exc:
             exc.__traceback__ = exc.__traceback__ and exc.__traceback__.tb_next  # without this frame
             raise
+        finally:
+            try:
+                if after is not None:
+                    after()
+            except BaseException as exc:
+                if not self.caught(exc):
+                    raise
 
 
-def install(notify: Handler, on_default: Callable[[], Callable[[], object] | None]) -> None:
+def install(notify: Notify, on_default: Callable[[], Callable[[], object] | None]) -> None:
     """Call *notify* before each call of a handler for one of `ENDING` from now on; an error undoes this.
 
     *on_default* is called when the program gives such a signal its default action, which ends the process. It

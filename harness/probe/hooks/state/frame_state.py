@@ -1,4 +1,5 @@
-"""Reads from a frame's instructions whether its function has begun, and which function it calls.
+"""Reads from a frame's instructions whether its function has begun, which function it calls, and which lazy
+import it has begun.
 
 Nothing of the program runs for that: names are looked up in namespaces, never by `getattr`.
 """
@@ -8,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dis import opname
 from itertools import islice
+from sys import getrefcount
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 # Reading the positions of longer functions would take too long.
 MOST_INSTRUCTIONS = 10_000
 _UNKNOWN: Any = object()
+# Of a copy of variables that only its frame has: the frame's, a variable's, and the argument's.
+_OWN_REFERENCES = 3
+# The flag of a function's code: the variables of a module or a class are no copy.
+_OPTIMIZED = 1
 
+_IMPORT_SYSTEM = "<frozen importlib"
 # The instruction that every function begins with.
 _RESUME = (lambda: None).__code__.co_code[0]
 _NOT_LOADING = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "PUSH_NULL"}
@@ -44,26 +51,69 @@ def called_by(frame: FrameType) -> Any:
     return None if found is _UNKNOWN else found
 
 
+def lazily_imported(frame: FrameType | None, until: CodeType) -> str:
+    """The name whose first use began the import in which *frame* is, as a lazy import does.
+
+    "" for a statement or call that imports, and without an import inside the call of *until*. Where one
+    import has led to another, the outermost counts.
+    """
+    name, inside = "", False
+    while frame is not None and frame.f_code is not until:
+        imports = frame.f_code.co_filename.startswith(_IMPORT_SYSTEM)
+        if inside and not imports:
+            name = name_used(frame)
+        inside, frame = imports, frame.f_back
+    return name
+
+
+def name_used(frame: FrameType) -> str:
+    """The global name or attribute that *frame* is looking up; "" if it does anything else."""
+    at = frame.f_lasti // 2
+    if at < 0:
+        return ""
+    name, argument = _instruction(frame.f_code, at)
+    return frame.f_code.co_names[argument >> _NAMING[name]] if name in _NAMING else ""
+
+
+def _instruction(code: CodeType, at: int) -> tuple[str, int]:
+    """The name and the argument of the instruction with the index *at*."""
+    raw = code.co_code
+    name, argument = opname[raw[2 * at]], raw[2 * at + 1]
+    if at and opname[raw[2 * at - 2]] == "EXTENDED_ARG":
+        argument |= raw[2 * at - 1] << 8
+    return name, argument
+
+
 def _load(frame: FrameType, at: int, before: Any) -> Any:
     """The object that the instruction with the index *at* loads, if *before* is the one loaded last."""
     code = frame.f_code
-    name, argument = opname[code.co_code[2 * at]], code.co_code[2 * at + 1]
-    if at and opname[code.co_code[2 * at - 2]] == "EXTENDED_ARG":
-        argument |= code.co_code[2 * at - 1] << 8
+    name, argument = _instruction(code, at)
     if name in _NOT_LOADING:
         return before
     if name in ("LOAD_ATTR", "LOAD_METHOD"):
-        shift = _ATTRIBUTE_SHIFT if name == "LOAD_ATTR" else 0
-        return _attribute(before, code.co_names[argument >> shift])
+        return _attribute(before, code.co_names[argument >> _NAMING[name]])
     if name in ("LOAD_GLOBAL", "LOAD_NAME"):
-        wanted = code.co_names[argument >> (name == "LOAD_GLOBAL")]
+        wanted = code.co_names[argument >> _NAMING[name]]
         local = frame.f_locals if name == "LOAD_NAME" else {}
         return _first(wanted, [local, frame.f_globals, frame.f_builtins])
     if name.startswith(("LOAD_FAST", "LOAD_DEREF")) and name.count("_") < 3:
         variables = (*code.co_varnames, *(c for c in code.co_cellvars if c not in code.co_varnames))
         variables = (*variables, *code.co_freevars)
-        return _first(variables[argument], [frame.f_locals]) if argument < len(variables) else _UNKNOWN
+        return _variable(frame, variables[argument]) if argument < len(variables) else _UNKNOWN
     return _UNKNOWN
+
+
+def _variable(frame: FrameType, name: str) -> Any:
+    """The local variable *name* of a function's frame.
+
+    Before Python 3.13 the frame keeps the copy of all that it has shown, and so keeps objects of the program
+    alive. It is emptied, unless the program has it as well, by `locals()`.
+    """
+    shown = frame.f_locals
+    found = shown.get(name, _UNKNOWN)
+    if type(shown) is dict and frame.f_code.co_flags & _OPTIMIZED and getrefcount(shown) <= _OWN_REFERENCES:
+        shown.clear()
+    return found
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -93,4 +143,11 @@ def _shift(code: CodeType) -> int:
     return [code.co_code[i + 1] for i in loads][1] - 1  # the second name has the number 1
 
 
-_ATTRIBUTE_SHIFT = _shift((lambda thing: thing.first.second).__code__)
+# The instructions that look up a name, and by how many bits its number is shifted in their argument.
+_NAMING = {
+    "LOAD_ATTR": _shift((lambda thing: thing.first.second).__code__),
+    "LOAD_FROM_DICT_OR_GLOBALS": 0,
+    "LOAD_GLOBAL": 1,
+    "LOAD_METHOD": 0,
+    "LOAD_NAME": 0,
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, BaseEventLoop, Handle, TimerHandle, _get_running_loop
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from selectors import SelectorKey
 from types import CodeType
@@ -21,6 +22,9 @@ running_loop = _get_running_loop
 # The package of every module of the probe, or a prefix of it.
 _PROBE = (__package__ or "").partition(".hooks")[0] or "harness"
 
+# How often it is tried to copy a queue that changes meanwhile.
+COPIES = 3
+
 # The function that runs one turn of a loop.
 RUN_ONCE: CodeType = BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
 
@@ -30,6 +34,15 @@ def ready(loop: AbstractEventLoop) -> Sequence[Handle]:
     if (own := getattr(loop, "_ready", None)) is not None:
         return own  # type: ignore[no-any-return]
     return uvloop_state.ready(loop) if uvloop_state.is_uvloops(loop) else ()
+
+
+def ready_now(loop: AbstractEventLoop) -> tuple[Handle, ...]:
+    """The same, copied; empty if it could not be, because the queue changed meanwhile."""
+    for _ in range(COPIES):
+        # No other thread runs meanwhile, but the collector may, and a finalizer may schedule a callback.
+        with suppress(RuntimeError):
+            return tuple(ready(loop))
+    return ()
 
 
 def timers(loop: AbstractEventLoop) -> Sequence[TimerHandle]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -20,3 +21,10 @@ def namespace_of(module: object) -> dict[str, Any] | None:
 def is_loading(namespace: dict[str, Any]) -> bool:
     """Whether the module with these names is still being imported."""
     return bool(getattr(namespace.get("__spec__"), "_initializing", False))
+
+
+def forget_overloads(package: str) -> None:
+    """Remove what `typing` keeps of a package's functions that are declared with `overload`."""
+    kept = getattr(sys.modules.get("typing"), "_overload_registry", {})
+    for name in [name for name in kept if name.partition(".")[0] == package]:
+        del kept[name]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 
@@ -53,3 +54,8 @@ def has_one_permit(semaphore: object) -> bool:
 def lock_of(condition: object) -> object | None:
     """The lock that a task holds inside a condition."""
     return getattr(condition, "_lock", None)
+
+
+def items(queue: object, most: int) -> list[Any]:
+    """Some items of a queue, without taking them out."""
+    return list(islice(getattr(queue, "_queue", ()), most))

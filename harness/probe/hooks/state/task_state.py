@@ -6,15 +6,13 @@ Tasks and futures of foreign classes may lack these. Each function then returns 
 from __future__ import annotations
 
 import gc
-from asyncio import BaseEventLoop, Future, StreamReader, Task, TaskGroup
+from asyncio import BaseEventLoop, BaseTransport, Future, StreamReader, Task, TaskGroup
 from collections.abc import Iterable
 from contextvars import Context
 from traceback import FrameSummary
 from types import CellType, CodeType
 from typing import Any
 from weakref import ref
-
-from ..runtime import task_register
 
 TaskRef = ref[Task[Any]]
 _WAITS_FOR_DATA: CodeType | None = getattr(getattr(StreamReader, "_wait_for_data", None), "__code__", None)
@@ -44,19 +42,17 @@ def exception(task: Task[Any]) -> BaseException | None:
     return getattr(task, "_exception", None)
 
 
+def is_unretrieved(task: Task[Any]) -> bool:
+    """Whether *task* ended with an exception that nobody has looked at so far."""
+    return bool(getattr(task, "_log_traceback", False)) and isinstance(exception(task), Exception)
+
+
 def context(task: Task[Any]) -> Context | None:
     """The context in which *task* runs."""
     if hasattr(task, "get_context"):
         return task.get_context()  # type: ignore[no-any-return]
     # The C task of Python 3.11 does not expose its context, but the collector can reach it.
     return next((held for held in gc.get_referents(task) if type(held) is Context), None)
-
-
-def registered_tasks() -> set[TaskRef] | None:
-    """asyncio's own register of the tasks of all loops, not to be changed; `None` if it has none."""
-    # `asyncio.all_tasks` is limited to one loop and keeps every task alive while it iterates.
-    register: Any = task_register()
-    return register.data if register is not None else None
 
 
 def parent_of_group(group: object) -> Task[Any] | None:
@@ -85,6 +81,11 @@ def stream_waiter(transport: object) -> Future[Any] | None:
     """The future of the coroutine that reads from the stream of this transport."""
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
     return getattr(reader, "_waiter", None)
+
+
+def is_asyncios_transport(thing: object) -> bool:
+    """Whether *thing* is one of asyncio's own transports."""
+    return isinstance(thing, BaseTransport) and type(thing).__module__.startswith("asyncio.")
 
 
 def read_transport(task: Task[Any]) -> Any:

@@ -58,9 +58,11 @@ def test_a_pool_of_processes_shows_its_size() -> None:
 async def test_a_future_for_a_thread_is_recognised() -> None:
     """By its callback, which a plain future lacks."""
     loop = asyncio.get_running_loop()
-    future, plain = loop.run_in_executor(None, len, ()), loop.create_future()
+    end = threading.Event()
+    future, plain = loop.run_in_executor(None, end.wait), loop.create_future()
     plain.add_done_callback(print_nothing)
 
     assert any(map(executor_state.chains_to_thread, [callback for callback, _ in future._callbacks]))
     assert not any(map(executor_state.chains_to_thread, [callback for callback, _ in plain._callbacks]))
+    end.set()
     await future

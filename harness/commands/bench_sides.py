@@ -1,0 +1,118 @@
+"""What `bench` and `bisect` run on both sides: a scenario or programs, each in its place."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ..comparing import RUNS, ComparisonPlan, MeasuresOf, RecordedSide, Watcher, compare
+from ..drive.bench.explained import ExplainedProgram, ExplainedScenario
+from ..drive.bench.program import Launcher, ProgramSide
+from ..drive.bench.scenario_run import SidePlace
+from ..errors import UsageError
+from ..read.compare.decision.decision import Decision
+from ..read.compare.measures import program as program_measures
+from ..read.compare.measures import record as record_measures
+from ..record.scenario import Scenario
+
+NAMES = ("base", "head")
+Places = tuple[SidePlace, SidePlace]
+
+
+@dataclass(frozen=True, slots=True)
+class SidesAsked:
+    """A scenario, or the command of each side."""
+
+    scenario: Scenario | None
+    commands: tuple[tuple[str, ...], ...]  # of base and head; none for a scenario
+    run_timeout_s: float
+    explains: bool
+
+    @property
+    def measures_of(self) -> MeasuresOf:
+        """What is known of such a run."""
+        return program_measures.measures if self.scenario is None else record_measures.measures
+
+    def names(self) -> tuple[str, ...]:
+        """What runs on each side, for people."""
+        if self.scenario is not None:
+            return (self.scenario.name,) * len(NAMES)
+        return tuple(map(shlex.join, self.commands))
+
+    def decide(self, plan: ComparisonPlan, places: Places, watcher: Watcher) -> Decision:
+        """Run both sides in their places, until it is decided.
+
+        Raises:
+            HarnessError: A side cannot be run.
+        """
+        if self.scenario is not None:
+            return self._scenarios(self.scenario, plan, places, watcher)
+        with Launcher() as launcher:
+            base, head = (
+                ProgramSide(
+                    name,
+                    command,
+                    launcher,
+                    cwd=place.folder(Path.cwd()),
+                    env=place.variables(os.environ),
+                    within_s=self.run_timeout_s,
+                )
+                for name, command, place in zip(NAMES, self.commands, places, strict=True)
+            )
+            why = ExplainedProgram(base), ExplainedProgram(head)
+            return compare(plan, base, head, watcher, why if self.explains else None)
+
+    def _scenarios(
+        self, scenario: Scenario, plan: ComparisonPlan, places: Places, watcher: Watcher
+    ) -> Decision:
+        base, head = (
+            RecordedSide(name, scenario, place, plan.folder / RUNS)
+            for name, place in zip(NAMES, places, strict=True)
+        )
+        before, after = (
+            ExplainedScenario(name, scenario, place) for name, place in zip(NAMES, places, strict=True)
+        )
+        return compare(plan, base, head, watcher, (before, after) if self.explains else None)
+
+
+def command_of(text: str) -> tuple[str, ...]:
+    """A command and its arguments, as a shell splits them.
+
+    Raises:
+        UsageError: It is empty, or a quotation is not closed.
+    """
+    if not (command := words_of(text)):
+        raise UsageError("expected a program and its arguments, got nothing")
+    return command
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text, as a shell splits them.
+
+    Raises:
+        UsageError: A quotation is not closed.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as exc:
+        raise UsageError(f"{text}: {str(exc)[:1].lower()}{str(exc)[1:]}") from None
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C: what is known so far is told."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

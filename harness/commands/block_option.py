@@ -1,0 +1,13 @@
+"""`--block-ms`, which `watch` and `attach` share."""
+
+from __future__ import annotations
+
+import click
+
+block_option = click.option(
+    "--block-ms",
+    type=click.FloatRange(min=1),
+    default=100.0,
+    metavar="N",
+    help="A loop turn longer than N ms is a block.  [default: 100]",
+)

@@ -1,0 +1,145 @@
+"""A series of sights of a busy loop, and what they tell together.
+
+A loop spins if the same task or callback is about to run at nearly each sight because it has scheduled
+itself; if most of the time nothing else is; if its state stays the same; and if it hardly takes longer than a
+turn that does nothing. A loop with work lacks at least one of these: its requests come and go, its workers
+wake each other, what it iterates over advances, or it computes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from time import thread_time_ns
+from typing import NamedTuple
+
+from .sight import Key, QueueSight, Runner
+from .spinner import Spinner
+from .work_state import WorkState
+
+SIGHTS = 16
+# A sight that finds a callback running knows nothing of its state: so many may be needed.
+MOST_SIGHTS = 40
+# The shares of the sights: in which it is about to run, in which nothing else is, and of the pairs of sights
+# between which it may have got on. One that is woken must be alone: two that work for each other are not.
+PRESENT, ALONE, ALONE_WOKEN, GOT_ON = 0.8, 0.3, 0.8, 0.15
+COMPARED = 5
+# A task that waits for more than this many others at once has given them work.
+AT_ONCE = 2
+# The work of a step, in such turns of a loop of nothing.
+STEPS = 12
+# A bare turn of a loop takes about this many passes of a loop of Python.
+PASSES, MEASURED = 130, 500
+
+
+class Found(NamedTuple):
+    """What spins."""
+
+    spinner: Spinner
+    alone: float  # the share of the sights in which nothing else was about to run
+    times: int  # of its steps or calls in a turn
+
+
+class Look:
+    """One look at a loop, which takes `SIGHTS` sights."""
+
+    def __init__(self) -> None:
+        self._sights = 0
+        self._present: dict[Key, int] = defaultdict(int)
+        self._behind: dict[Key, int] = defaultdict(int)  # it, or a task for which it waits
+        # Of each sight: what was about to run, but for timers, with what waits for it; and the strangers.
+        self._lone: list[tuple[dict[Key, Key | None], int]] = []
+        self._steps: dict[Key, int] = defaultdict(int)
+        self._woken: set[Key] = set()
+        self._states: dict[tuple[Key, object], object] = {}
+        self._compared: dict[Key, int] = defaultdict(int)
+        self._got_on: dict[Key, int] = defaultdict(int)
+
+    @property
+    def describes(self) -> bool:
+        """Whether the next sight may be the last, and must describe what runs."""
+        return self._sights >= SIGHTS - 1
+
+    def add(self, sight: QueueSight) -> bool:
+        """Add a sight; false if no more are needed."""
+        self._sights += 1
+        others = {key: one.root for key, one in sight.runners.items() if not one.is_timer}
+        self._lone.append((others, sight.strangers))
+        roots = (runner.root for runner in sight.runners.values() if runner.root is not None)
+        for behind in {*sight.runners, *roots}:
+            self._behind[behind] += 1
+        for key, runner in sight.runners.items():
+            self._present[key] += 1
+            self._steps[key] += runner.times
+            if runner.is_woken:
+                self._woken.add(key)
+            self._compare(key, runner)
+        if self._sights < SIGHTS:
+            return True
+        # The last one must describe what spins, so nothing may have been running.
+        own = self._own()
+        is_known = own and all(self._compared[key] >= COMPARED for key in own)
+        is_described = any(sight.runners[key].spinner for key in own if key in sight.runners)
+        return bool(own) and not (is_known and is_described) and self._sights < MOST_SIGHTS
+
+    def judge(self, sight: QueueSight, turns: int, cpu_ns: int) -> Found | None:
+        """What spun, if anything did; *sight* is the last, and the rest are counts since the first."""
+        if turns < SIGHTS:
+            return None
+        own = self._own()
+        woken = [key for key in own if key in self._woken]
+        if not own or (woken and len(own) > 1) or any(map(self._gets_on, own)):
+            return None
+        alone = (
+            sum(not strangers and self._is_only(keys, own) for keys, strangers in self._lone) / self._sights
+        )
+        if alone < (ALONE_WOKEN if woken else ALONE):
+            return None
+        steps = sum(self._steps[key] for key in own) / self._sights
+        if woken and steps > AT_ONCE:
+            return None
+        if cpu_ns > turns * max(1.0, steps) * STEPS * bare_turn_ns():
+            return None
+        said = next(
+            (runner.spinner for key in own if (runner := sight.runners.get(key)) and runner.spinner), None
+        )
+        return Found(said, alone, max(1, round(steps))) if said is not None else None
+
+    def _own(self) -> list[Key]:
+        """What ran, or was about to, at nearly each sight; else what waits for short tasks all the time."""
+        most = PRESENT * self._sights
+        own = [key for key, times in self._present.items() if times >= most]
+        return own or [key for key, times in self._behind.items() if times >= most]
+
+    def _compare(self, key: Key, runner: Runner) -> None:
+        state, before = runner.state, self._states.get((key, runner.place))
+        if state is None:
+            return
+        self._states[key, runner.place] = state
+        if before is None:
+            return
+        self._compared[key] += 1
+        if isinstance(state, WorkState) and isinstance(before, WorkState):
+            self._got_on[key] += state.is_beyond(before)
+        else:
+            self._got_on[key] += state != before
+
+    def _is_only(self, runners: dict[Key, Key | None], own: list[Key]) -> bool:
+        """Whether nothing else was there that came again: a task that is made at each turn does not."""
+        others = (key for key, root in runners.items() if key not in own and root not in own)
+        return all(self._present[key] == 1 for key in others)
+
+    def _gets_on(self, key: Key) -> bool:
+        compared = self._compared[key]
+        return compared < COMPARED or self._got_on[key] > GOT_ON * compared
+
+
+def bare_turn_ns() -> float:
+    """About how long a turn takes here in which nothing is done."""
+    fastest = None
+    for _ in range(3):
+        began_ns = thread_time_ns()
+        for _ in range(MEASURED):
+            pass
+        took_ns = thread_time_ns() - began_ns
+        fastest = took_ns if fastest is None else min(fastest, took_ns)
+    return (fastest or 1) * PASSES / MEASURED

@@ -1,0 +1,88 @@
+"""`harness bisect` over the revisions of a git repository, whose programs tell their own figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.commanded import Ended, running
+
+
+def git(folder: Path, *arguments: str) -> str:
+    given = ("-c", "user.name=a", "-c", "user.email=a@b", *arguments)
+    return subprocess.run(
+        ["git", *given], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def repository(folder: Path, figures: list[str]) -> Path:
+    """A commit for each program."""
+    git(folder, "init", "-q", "-b", "main")
+    (folder / ".gitignore").write_text("search*\n")
+    for number, text in enumerate(figures):
+        (folder / "app.sh").write_text(f"# {number}\n{text}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "-m", f"change {number}")
+    return folder
+
+
+def telling(cpu_ms: float) -> str:
+    return f"""echo '{{"cpu_ms": {cpu_ms}, "wall_ms": 60, "peak_mb": 20}}'"""
+
+
+def bisect(folder: Path, *options: str, out: str = "search") -> Ended:
+    first = git(folder, "rev-list", "--max-parents=0", "HEAD")
+    given = ("--command", "sh app.sh", "--good", first, "--same-environment", "--json", *options)
+    with running("bisect", *given, cwd=folder, out=out) as run:
+        ended = run.ended(within_s=400)
+        assert run.all_gone()
+    return ended
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+def test_the_slow_revision_is_found(tmp_path: Path) -> None:
+    """In three steps among eight; what is known is taken from the folder the next time."""
+    folder = repository(tmp_path, [telling(50)] * 5 + [telling(60)] * 3)
+    found = json.loads(bisect(folder).stdout)
+    again = bisect(folder)
+
+    assert found["exit_status"] == 1
+    assert found["slower"]["subject"] == "change 5"
+    assert (
+        found["sentence"].split(" ", 1)[1].startswith("change 5 made it slower: slower: cpu_ms 50 ms → 60 ms")
+    )
+    assert len(found["steps"]) == 4  # the last, and three
+    assert again.status == 1
+    assert json.loads(again.stdout) == found
+    assert "with 4 revisions known" in again.stderr
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.timeout(500)
+def test_a_revision_that_does_not_run_leaves_a_range(tmp_path: Path) -> None:
+    """The smallest that is certain; status 3."""
+    folder = repository(tmp_path, [telling(50), telling(50), "exit 1", telling(60), telling(60)])
+    ended = bisect(folder)
+    found = json.loads(ended.stdout)
+
+    assert ended.status == 3
+    assert (found["good"]["subject"], found["slower"]["subject"]) == ("change 1", "change 3")
+    assert "cannot tell which of 2 revisions made it slower" in found["sentence"]
+
+
+@pytest.mark.timeout(500)
+def test_where_nothing_is_slower_nothing_is_searched(tmp_path: Path) -> None:
+    """One comparison; status 0. And what cannot be a search ends with 2."""
+    folder = repository(tmp_path, [telling(50)] * 3)
+    ended = bisect(folder)
+    other = bisect(folder, "--limit", "1%")
+    backwards = bisect(folder, "--bad", git(folder, "rev-list", "--max-parents=0", "HEAD"), out="search2")
+
+    assert (ended.status, len(json.loads(ended.stdout)["steps"])) == (0, 1)
+    assert (other.status, backwards.status) == (2, 2)
+    assert "holds another search" in other.stderr
+    assert "does not come after" in backwards.stderr

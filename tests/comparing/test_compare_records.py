@@ -1,0 +1,96 @@
+"""`harness compare` with records that were taken already."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from harness.record.run import MANIFEST
+from tests.support.commanded import COMMAND, harness
+
+PROGRAM = """
+    import asyncio, time
+    async def main():
+        for _ in range({turns}):
+            await asyncio.sleep(0)
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one record of a program, and one of another that takes three times as many turns."""
+    folder = tmp_path_factory.mktemp("records")
+    for name, turns in (("base", 2_000), ("head", 6_000)):
+        (folder / "shop.py").write_text(dedent(PROGRAM.format(turns=turns)))
+        watched = harness("watch", "--quiet", "--", sys.executable, "shop.py", cwd=folder, out=name)
+        assert watched.status == 0
+    return folder
+
+
+def several(records: Path, name: str, out: Path, times: list[int]) -> Path:
+    """Copies of a record that began at those seconds."""
+    for time in times:
+        copy = out / f"{name}-{time:02}"
+        shutil.copytree(records / name, copy)
+        manifest = json.loads((copy / MANIFEST).read_text())
+        manifest["started"] = f"2026-11-30T12:00:{time:02}.000+00:00"
+        (copy / MANIFEST).write_text(json.dumps(manifest))
+    return out
+
+
+def compare(base: Path, head: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "compare", str(base), str(head), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+
+def test_one_record_of_each_decides_nothing(records: Path) -> None:
+    """The differences are shown, and that nobody knows what they are worth; status 3."""
+    ended = compare(records / "base", records / "head")
+
+    assert ended.returncode == 3
+    assert ended.stdout.startswith("cannot tell: process_cpu_us: one run of each: nothing tells how much")
+    assert " ×2.99 " in next(line for line in ended.stdout.splitlines() if line.startswith("turns"))
+    assert "Run-to-run variation needs repeated runs." in ended.stdout
+
+
+def test_repeated_records_in_turn_are_judged_as_pairs(records: Path, tmp_path: Path) -> None:
+    """Five of each, taken in turn: three times the turns are slower, and the same record is no difference."""
+    base = several(records, "base", tmp_path / "base", [0, 3, 4, 7, 8])
+    head = several(records, "head", tmp_path / "head", [1, 2, 5, 6, 9])
+    same = several(records, "base", tmp_path / "same", [1, 2, 5, 6, 9])
+    slower = compare(base, head, "--metric", "turns", "--json")
+    alike = compare(base, same)
+
+    assert slower.returncode == 1
+    assert json.loads(slower.stdout)["sentence"].startswith("slower: turns ")
+    assert "5 runs of the base and 5 of the head, taken in turn" in slower.stdout
+    assert (alike.returncode, alike.stdout.partition(":")[0]) == (0, "no difference that matters")
+
+
+def test_repeated_records_that_were_not_taken_in_turn_tell_no_times(records: Path, tmp_path: Path) -> None:
+    """Counts can be told; that times are the same cannot."""
+    base = several(records, "base", tmp_path / "base", [0, 1, 2, 3, 4])
+    head = several(records, "head", tmp_path / "head", [5, 6, 7, 8, 9])
+    same = several(records, "base", tmp_path / "same", [5, 6, 7, 8, 9])
+    turns = compare(base, head, "--metric", "turns")
+    times = compare(base, same)
+
+    assert (turns.returncode, times.returncode) == (1, 3)
+    assert "process_cpu_us: the runs were not taken in turn" in times.stdout
+
+
+def test_what_cannot_be_compared_ends_with_2(records: Path, tmp_path: Path) -> None:
+    """A folder without a run, and a figure that was not measured."""
+    empty = compare(records / "base", tmp_path)
+    unknown = compare(records / "base", records / "head", "--metric", "queries")
+
+    assert [empty.returncode, unknown.returncode] == [2, 2]
+    assert "no record of a run here, and none in its folders" in empty.stderr
+    assert "--metric queries: no such figure was measured" in unknown.stderr

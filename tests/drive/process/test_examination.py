@@ -1,0 +1,43 @@
+"""What is seen from outside of a Python without a probe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.drive.process import proc
+from harness.drive.process.examination import examine
+from harness.record.event import ProcessExamined, ProcessFound
+
+
+def seen(imports: str) -> ProcessExamined | None:
+    """Of a process that has imported these, and waits."""
+    program = f"import sys\n{imports}\nprint('ready', flush=True)\nsys.stdin.read()"
+    command = [sys.executable, "-I", "-S", "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        found = ProcessFound(0, process.pid, 0, tuple(command), 0, proc.executable(process.pid))
+        try:
+            return examine(found, "folder=", "")
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("imports", ["", "import json, subprocess"])
+def test_a_python_that_has_not_imported_asyncio_is_seen_as_one(imports: str) -> None:
+    """Also where `_asyncio` is a part of the interpreter, as in Debian's Python 3.15."""
+    examined = seen(imports)
+
+    assert examined is not None
+    assert (examined.shows_asyncio, examined.mapped) == (True, ())
+
+
+def test_a_python_that_has_imported_asyncio_is_not_taken_for_one_without() -> None:
+    """It is seen, or nothing is concluded."""
+    examined = seen("import asyncio")
+
+    assert examined is not None
+    assert examined.mapped == ("_asyncio",) or not examined.shows_asyncio
