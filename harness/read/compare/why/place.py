@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import tokenize
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,23 @@ class ChangedLines:
         """Whether one of the *lines* was changed."""
         return bool(self.lines.get(self.file(file), set()) & lines)
 
-    def within(self, file: str, first: int, last: int) -> bool:
-        """Whether a line from *first* to *last* was changed."""
-        return any(first <= line <= last for line in self.lines.get(self.file(file), ()))
+    def function(self, file: str, lines: Set[int]) -> bool:
+        """Whether a line of the function was changed that has the *lines*, sampled or not."""
+        changed = self.lines.get(self.file(file), frozenset())
+        return bool(changed) and not changed.isdisjoint(_function_lines(Path(self.top, file), lines))
+
+
+def _function_lines(path: Path, lines: Set[int]) -> Set[int]:
+    """The lines of the innermost function that has all of the *lines*; these alone where there is none."""
+    try:
+        with tokenize.open(path) as source:
+            nodes = list(ast.walk(ast.parse(source.read())))
+    except (OSError, SyntaxError, ValueError):
+        return lines
+    functions = [
+        range(min(at.lineno for at in (node, *getattr(node, "decorator_list", ()))), node.end_lineno + 1)
+        for node in nodes
+        if isinstance(node, _FUNCTIONS) and node.end_lineno is not None
+    ]
+    around = [function for function in functions if all(line in function for line in lines)]
+    return set(min(around, key=len, default=lines))

@@ -142,7 +142,7 @@ def heavier(
             more,
             changed.file(one.file),
             one.line,
-            changed.within(one.file, min(one.lines), max(one.lines)),
+            changed.function(one.file, one.lines.keys()),
         )
 
 
