@@ -120,6 +120,10 @@ class Sample(Value):
     lazy: str = ""  # the name whose first use began the import that runs; "" for any other import
 
 
+# Threads wait so for the GIL, and seldom for a lock.
+FUTEX_WITH_LIMIT = "futex with a time limit"
+
+
 class OtherThread(Value):
     """Another thread of the process that may have held the GIL while a loop was late."""
 
@@ -127,7 +131,7 @@ class OtherThread(Value):
     stack: tuple[Frame, ...]  # outermost first
     cpu_ns: int  # its CPU time so far
     used_ns: int  # the part of it between the first and the last sample
-    syscall: str = ""  # as in `Sample`
+    syscall: str = ""  # as in `Sample`, or `FUTEX_WITH_LIMIT`
 
 
 class GcPause(Value):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import PurePath
 
-from ..record.observation import Blocked, OtherThread
+from ..record.observation import FUTEX_WITH_LIMIT, Blocked, OtherThread
 from .interval import NOT_WAITING, Interval
 from .starvation import ProcessorLoss
 
@@ -177,10 +177,12 @@ def _starts_thread(interval: Interval) -> bool:
 
 
 def _waits(other: OtherThread) -> bool:
-    # Threads wait in a futex for the GIL and for every lock: one that makes no progress waits for a lock.
-    if other.syscall == "futex":
+    # Threads wait in a futex for the GIL and for every lock. One that kept the GIL until it was looked at has
+    # made no progress since, but waits for it with a time limit; any other without progress waits for a lock.
+    if other.syscall in ("futex", FUTEX_WITH_LIMIT):
         leaf = other.stack[-1].function.rpartition(".")[2] if other.stack else ""
-        return other.used_ns < PROGRESS_NS or leaf in WAITING_FUNCTIONS
+        idle = other.used_ns < PROGRESS_NS and other.syscall == "futex"
+        return idle or leaf in WAITING_FUNCTIONS
     return other.syscall not in ("", "running")
 
 

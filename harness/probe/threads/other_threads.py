@@ -75,7 +75,7 @@ def busy(stacks: Stacks, least_cpu_ns: int) -> dict[int, ThreadSighting]:
         if used is None:  # it has ended since, so it was not waiting for anything
             seen[native_id] = ThreadSighting(name, stack, 0, "running")
         elif used.cpu_ns >= least_cpu_ns:
-            seen[native_id] = ThreadSighting(name, stack, used.cpu_ns, usage.syscall(native_id))
+            seen[native_id] = ThreadSighting(name, stack, used.cpu_ns, usage.call_of_another(native_id))
     return seen
 
 

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from ...record.observation import FUTEX_WITH_LIMIT
 from . import thread_file
 
 # The system calls in which threads of Python programs are found, by number; others are recorded as numbers.
@@ -57,8 +58,18 @@ class ThreadClock:
 def waits_for_another(native_thread_id: int) -> bool:
     """Whether the thread waits for a lock or semaphore without a time limit; false if that is not known."""
     name, arguments = _call(native_thread_id)
-    # The fourth argument points to the limit.
-    return name == "futex" and len(arguments) > 3 and not arguments[3]
+    return name == "futex" and len(arguments) > 3 and not _has_limit(arguments)
+
+
+def call_of_another(native_thread_id: int) -> str:
+    """As `syscall`, but a futex with a time limit is told apart."""
+    name, arguments = _call(native_thread_id)
+    return FUTEX_WITH_LIMIT if name == "futex" and _has_limit(arguments) else name
+
+
+def _has_limit(futex: tuple[int, ...]) -> bool:
+    # The fourth argument points to it.
+    return len(futex) > 3 and bool(futex[3])
 
 
 def _call(native_thread_id: int) -> tuple[str, tuple[int, ...]]:
