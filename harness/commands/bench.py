@@ -16,7 +16,7 @@ from ..read.compare.why.place import ChangedLines
 from ..record.run import new_id
 from ..record.scenario import load
 from . import completion
-from .bench_sides import Places, SidesAsked, command_of, interruptible
+from .bench_sides import Places, SidesAsked, command_of, interruptible, words_of
 from .decision_output import DecisionOutput, decision_output
 from .metric_option import MetricsAsked, metric_options
 from .pace_display import PaceDisplay
@@ -29,6 +29,7 @@ from .summary import SUMMARIES
     "scenario", required=False, type=click.Path(path_type=Path), shell_complete=completion.scenarios
 )
 @click.option("--command", metavar="COMMAND", help="A program instead of a scenario.")
+@click.option("--pytest", "pytest_args", metavar="ARGS", help="Benchmarks that pytest runs with ARGS.")
 @click.option("--base", metavar="REV", help="The git revision to compare with.")
 @click.option("--head", metavar="REV", help="The revision that may be slower.  [default: the files here]")
 @click.option("--base-command", metavar="COMMAND", help="The program to compare with.")
@@ -44,11 +45,13 @@ from .summary import SUMMARIES
     help="End it after N minutes.",
 )
 @side_options
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.option("--no-why", is_flag=True, help="Do not look for the reason.")
 @decision_output
 def bench(
     scenario: Path | None,
     command: str | None,
+    pytest_args: str | None,
     base: str | None,
     head: str | None,
     base_command: str | None,
@@ -57,15 +60,17 @@ def bench(
     metrics_asked: MetricsAsked,
     max_minutes: float,
     runs_asked: RunsAsked,
+    until_eof: bool,
     no_why: bool,
     output: DecisionOutput,
 ) -> int:
-    """Run two sides in turn until it is clear whether the head is slower: a SCENARIO or a program in two git
-    revisions, or two programs.
+    """Run two sides in turn until it is clear whether the head is slower: a SCENARIO, a program or the
+    benchmarks of a test suite in two git revisions, or two programs.
 
     \b
     harness bench scenarios/first.toml --base main
     harness bench --command "python -m shop.replay" --base v1.4 --head HEAD
+    harness bench --pytest benchmarks --base main
     harness bench --base-command "old/python a.py" --head-command "python a.py"
     harness bench --aa --command "python replay.py"   # what this machine can see
 
@@ -83,22 +88,24 @@ def bench(
       130  interrupted; what is known is told
     """
     two_programs = base_command is not None or head_command is not None
-    if sum((scenario is not None, command is not None, two_programs)) != 1:
-        raise UsageError("name a SCENARIO, a --command, or a --base-command and a --head-command")
+    asked = (scenario is not None, command is not None, pytest_args is not None, two_programs)
+    if sum(asked) != 1:
+        raise UsageError("name a SCENARIO, a --command, a --pytest, or a --base-command and a --head-command")
     if two_programs and (base or head):
-        raise UsageError("--base and --head are revisions, for a SCENARIO or a --command")
+        raise UsageError("--base and --head are revisions, for a SCENARIO, a --command or a --pytest")
     if is_self and (head or head_command):
         raise UsageError("--aa compares the base with itself; name no head")
     if not is_self and (base_command if two_programs else base) is None:
         raise UsageError(f"nothing to compare with: name --base{'-command' if two_programs else ''}, or --aa")
     if two_programs and not is_self and head_command is None:
         raise UsageError("nothing to compare with: name a --head-command, or --aa")
-    texts = (base_command, head_command or base_command) if two_programs else (command, command)
+    both = (base_command, head_command or base_command) if two_programs else (command, command)
     sides = SidesAsked(
         scenario=load(scenario, overrides=runs_asked.overrides) if scenario is not None else None,
-        commands=tuple(command_of(text or "") for text in texts) if scenario is None else (),
+        commands=tuple(command_of(text) for text in both if text is not None),
         run_timeout_s=runs_asked.run_timeout_s,
         explains=not no_why,
+        pytest=words_of(pytest_args) if pytest_args is not None else None,
     )
     bench_id = new_id("bench")
     plan = ComparisonPlan(
@@ -114,13 +121,20 @@ def bench(
         is_self=is_self,
     )
     make_folder(plan.folder)
-    with interruptible(), PaceDisplay(within_s=plan.within_s, quiet=output.quiet) as display:
+    with (
+        interruptible(until_eof=until_eof),
+        PaceDisplay(within_s=plan.within_s, quiet=output.quiet) as display,
+    ):
         if base is None:
             decided = sides.decide(plan, (SidePlace(), SidePlace()), display)
         else:
             revisions = Revisions.named(base, base if is_self else head, around=Path.cwd())
+            same_environment = runs_asked.same_environment or (
+                # Tests need more than their project's own files ask for, and here they have it.
+                sides.pytest is not None and not runs_asked.pip and revisions.same_dependencies()
+            )
             with revisions.places(
-                runs_asked.pip, same_environment=runs_asked.same_environment, tell=display.tell
+                runs_asked.pip, same_environment=same_environment, tell=display.tell
             ) as places:
                 decided = sides.decide(_of_revisions(plan, revisions, places), places, display)
     output.show(decided)

@@ -1,4 +1,4 @@
-"""What `bench` and `bisect` run on both sides: a scenario or programs, each in its place."""
+"""What `bench` and `bisect` run on both sides: a scenario, programs or benchmarks, each in its place."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 
+from ..benchmarking import compare_benchmarks
 from ..comparing import RUNS, ComparisonPlan, MeasuresOf, RecordedSide, Watcher, compare
+from ..drive.bench.benchmark_side import BenchmarkSide
 from ..drive.bench.explained import ExplainedProgram, ExplainedScenario
 from ..drive.bench.program import Launcher, ProgramSide
 from ..drive.bench.scenario_run import SidePlace
@@ -27,12 +30,13 @@ Places = tuple[SidePlace, SidePlace]
 
 @dataclass(frozen=True, slots=True)
 class SidesAsked:
-    """A scenario, or the command of each side."""
+    """A scenario, the command of each side, or the options of a pytest that runs benchmarks."""
 
     scenario: Scenario | None
-    commands: tuple[tuple[str, ...], ...]  # of base and head; none for a scenario
+    commands: tuple[tuple[str, ...], ...]  # of base and head; none for a scenario and for benchmarks
     run_timeout_s: float
     explains: bool
+    pytest: tuple[str, ...] | None = None
 
     @property
     def measures_of(self) -> MeasuresOf:
@@ -43,6 +47,8 @@ class SidesAsked:
         """What runs on each side, for people."""
         if self.scenario is not None:
             return (self.scenario.name,) * len(NAMES)
+        if self.pytest is not None:
+            return (shlex.join(("pytest", *self.pytest)),) * len(NAMES)
         return tuple(map(shlex.join, self.commands))
 
     def decide(self, plan: ComparisonPlan, places: Places, watcher: Watcher) -> Decision:
@@ -54,6 +60,8 @@ class SidesAsked:
         if self.scenario is not None:
             return self._scenarios(self.scenario, plan, places, watcher)
         with Launcher() as launcher:
+            if self.pytest is not None:
+                return self._benchmarks(self.pytest, launcher, plan, places, watcher)
             base, head = (
                 ProgramSide(
                     name,
@@ -67,6 +75,22 @@ class SidesAsked:
             )
             why = ExplainedProgram(base), ExplainedProgram(head)
             return compare(plan, base, head, watcher, why if self.explains else None)
+
+    def _benchmarks(
+        self,
+        args: tuple[str, ...],
+        launcher: Launcher,
+        plan: ComparisonPlan,
+        places: Places,
+        watcher: Watcher,
+    ) -> Decision:
+        base, head = (
+            BenchmarkSide.at(
+                name, args, launcher, place, here=Path.cwd(), env=os.environ, within_s=self.run_timeout_s
+            )
+            for name, place in zip(NAMES, places, strict=True)
+        )
+        return compare_benchmarks(plan, base, head, watcher)
 
     def _scenarios(
         self, scenario: Scenario, plan: ComparisonPlan, places: Places, watcher: Watcher
@@ -105,13 +129,23 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM is as Ctrl-C: what is known so far is told."""
+def interruptible(*, until_eof: bool = False) -> Iterator[None]:
+    """SIGTERM is as Ctrl-C: what is known so far is told. So is, with *until_eof*, the end of stdin.
+
+    Whoever starts a comparison holds its stdin, so that it does not outlive them, whatever ends them.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    def wait_for_eof() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
     before = signal.signal(signal.SIGTERM, interrupt)
+    if until_eof:
+        Thread(target=wait_for_eof, daemon=True).start()
     try:
         yield
     finally:

@@ -141,7 +141,7 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "name a SCENARIO, a --command, or a --base-command and a --head-command"),
+        ((), "name a SCENARIO, a --command, a --pytest, or a --base-command and a --head-command"),
         (("--base-command", "true"), "nothing to compare with: name a --head-command, or --aa"),
         (("--base-command", "true", "--head-command", "no-such-program"), "no-such-program: no such program"),
         (("--base-command", "a 'b", "--head-command", "true"), "a 'b: no closing quotation"),

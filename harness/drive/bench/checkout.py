@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,11 @@ class Repository:
         subject = _git(self.top, "log", "-1", "--format=%s", first).stdout.strip()
         after = [line.partition(" ") for line in listed.splitlines()]
         return (Commit(first, subject), *(Commit(commit, text) for commit, _, text in after))
+
+    def differ(self, base: str, head: str, names: Sequence[str]) -> bool:
+        """Whether any of the files *names* of the top differs; without a head, from the present ones."""
+        both = (base, head) if head else (base,)
+        return _git(self.top, "diff", "--quiet", "--no-ext-diff", *both, "--", *names).returncode != 0
 
     def changed_lines(self, base: str, head: str) -> dict[str, set[int]]:
         """Per file, by its path in the repository, the lines of *head* that are not in *base*."""

@@ -65,7 +65,7 @@ class Launcher:
     """The process that starts the programs, for the duration of the ``with`` block."""
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="harness-bench-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="harness-bench-"))
         self._process = subprocess.Popen(
             # By its path and without `site`: it needs neither the harness nor any installed package.
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py"))],
@@ -79,11 +79,11 @@ class Launcher:
     def __exit__(self, *_: object) -> None:
         # Closing its stdin makes it end what runs; what it answers then is of no interest.
         self._process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, side: ProgramSide) -> Measured:
         """Run the program of *side* once; see `ProgramSide.run`."""
-        stdout, stderr = self._folder / "stdout", self._folder / "stderr"
+        stdout, stderr = self.folder / "stdout", self.folder / "stderr"
         # As a shell does it: a path is relative to where the program runs, a name is on the PATH.
         is_path = os.sep in side.command[0]
         found = None if is_path else shutil.which(side.command[0], path=side.env.get("PATH"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .checkout import Checkout, Repository
 from .scenario_run import SidePlace
-from .venv import PRESENT, venv_of
+from .venv import FILES, PRESENT, venv_of
 
 HERE = "the files here"
 
@@ -65,6 +65,11 @@ class Revisions:
                 for one in checkouts
             )
             yield base, head
+
+    def same_dependencies(self) -> bool:
+        """Whether both name the same packages, so that one environment has what both need."""
+        base, head = self.both
+        return not self.repository.differ(base.commit, "" if head.is_here else head.commit, FILES)
 
     def changed_lines(self) -> dict[str, set[int]]:
         """Per file, the lines of the head that the base has not."""

@@ -34,19 +34,23 @@ class Trial:
     most: int  # pairs in all that it takes at most
 
 
-def judge(pairs: Sequence[RunPair], measures: Sequence[Measure], *, ended: str = "") -> Trial:
+def judge(
+    pairs: Sequence[RunPair], measures: Sequence[Measure], *, ended: str = "", leaves_settled: bool = False
+) -> Trial:
     """Judge every measure by the pairs so far.
 
     Args:
         pairs: In the order in which they were taken.
         measures: Those that decide, or raise a suspicion that counts, tell how many pairs are wanted.
         ended: Why no more pairs will come although they are wanted; "" if they will.
+        leaves_settled: A measure is not taken any more once it is settled. Without this, one that ends before
+            the pairs do cannot be judged, whatever its own pairs say.
     """
     courses = {measure.name: Course(measure, _ratios(pairs, measure)) for measure in measures}
     for is_shown in (False, True):
         # What is only shown takes no part of the risk of what is gated.
         family = [one for one in courses.values() if (one.measure.gate == MeasureGate.SHOWN) == is_shown]
-        _follow(family, len(pairs))
+        _follow(family, len(pairs), leaves_settled=leaves_settled)
     open_courses = [one for one in courses.values() if len(one.pairs) == len(pairs) and _is_open(one)]
     return Trial(
         judged=tuple(_judged(course, pairs, ended) for course in courses.values()),
@@ -74,10 +78,16 @@ def _ratios(pairs: Sequence[RunPair], measure: Measure) -> list[tuple[float, ...
     return found
 
 
-def _follow(family: list[Course], count: int) -> None:
+def _follow(family: list[Course], count: int, *, leaves_settled: bool) -> None:
     """Look at each measure whenever it is due, as it was done while the pairs came."""
-    whole_family = [course for course in family if len(course.pairs) == count]
     for pairs in range(LOOKS[0], count + 1):
+        # One that was settled and left is still a part of the family.
+        whole_family = [
+            course
+            for course in family
+            if len(course.pairs) == count
+            or (leaves_settled and (course.answer is not None or len(course.pairs) >= pairs))
+        ]
         due = [course for course in whole_family if course.is_due(pairs)]
         for course in sorted(due, key=lambda one: -one.stage(pairs).strength()):
             rejected = sum(one.answer is not None and one.answer.differs for one in whole_family)
@@ -87,7 +97,7 @@ def _follow(family: list[Course], count: int) -> None:
 def _judged(course: Course, pairs: Sequence[RunPair], ended: str) -> Judged:
     measure, answer = course.measure, course.answer or Answer.UNKNOWN
     base, head = sides(pairs, measure)
-    lacking = len(course.pairs) < len(pairs)
+    lacking = len(course.pairs) < len(pairs) and course.answer is None
     best = None if lacking else course.best()
     fresh = best.pairs if best is not None and answer.differs else 0
     return judged(
