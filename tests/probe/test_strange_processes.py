@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.event import LoopStarted
+from harness.record.event import Blocked, LoopStarted, PartLeftOut
 from tests.support.pythons import needs_python
 from tests.support.watched import watched
 
@@ -77,3 +77,43 @@ def test_a_loop_in_a_subinterpreter_is_left_alone(version: str, tmp_path: Path) 
     assert (seen.status, seen.stdout, seen.stderr) == (bare.returncode, bare.stdout, bare.stderr)
     assert "ran" in seen.stdout
     assert len(seen.of(LoopStarted)) == 1
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_a_block_beside_another_interpreter_is_told_without_its_stack(version: str, tmp_path: Path) -> None:
+    """Reading frames would make those of the other one as well, and end the process where it has a GIL."""
+    program = """
+        import asyncio, threading, time
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+
+        COMPUTE = '''if True:
+            import time
+            def deep(left):
+                return deep(left - 1) if left else 1
+            end = time.monotonic() + 0.6
+            while time.monotonic() < end:
+                deep(50)
+        '''
+
+        async def main():
+            one = interpreters.create()
+            other = threading.Thread(target=interpreters.run_string, args=(one, COMPUTE))
+            other.start()
+            await asyncio.sleep(0.1)
+            time.sleep(0.3)
+            other.join()
+            interpreters.destroy(one)
+
+        asyncio.run(main())
+        print("done")
+    """
+    seen = watched(program, tmp_path, python=needs_python(version))
+
+    assert (seen.status, seen.stdout, seen.stderr) == (0, "done\n", "")
+    turn = next(turn for turn in seen.of(Blocked) if turn.ended)
+    assert turn.held_ns > 250_000_000
+    assert turn.samples == ()
+    assert "stacks" in [left_out.part for left_out in seen.of(PartLeftOut)]

@@ -12,7 +12,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import CodeType, ModuleType
     from typing import Any
     from weakref import WeakSet
@@ -37,6 +37,18 @@ def warns_about_fork() -> bool:
 def collects_in_the_midst_of_a_call() -> bool:
     """Whether an allocation in C may begin a collection, not only the next instruction of Python."""
     return sys.version_info < (3, 12)
+
+
+def listed_interpreters() -> Callable[[], Sequence[object]]:
+    """A function that lists the interpreters of this process, which may each have a GIL since Python 3.12."""
+    if sys.version_info >= (3, 12):
+        for name in ("_interpreters", "_xxsubinterpreters"):
+            try:
+                found: Callable[[], Sequence[object]] = __import__(name).list_all
+            except (ImportError, AttributeError):
+                continue
+            return found
+    return lambda: ()
 
 
 def why_no_session() -> str:

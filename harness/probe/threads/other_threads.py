@@ -25,7 +25,7 @@ def frames() -> dict[int, FrameType]:
     would then live until the next collection.
     """
     found = current_frames()
-    del found[threading.get_ident()]
+    found.pop(threading.get_ident(), None)
     return found
 
 

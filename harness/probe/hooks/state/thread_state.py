@@ -13,8 +13,10 @@ from operator import call
 from types import FrameType
 from typing import Any
 
-from ..runtime import collects_in_the_midst_of_a_call
+from ..hook import leave_out
+from ..runtime import collects_in_the_midst_of_a_call, listed_interpreters
 
+_listed_interpreters = listed_interpreters()
 _COLLECTS = collects_in_the_midst_of_a_call()
 # Run by `map` without an instruction of Python in between, at which another thread could get the GIL.
 _WITHOUT_COLLECTION: tuple[Any, ...] = (gc.disable, sys._current_frames, gc.enable)
@@ -24,7 +26,10 @@ _getattr: Any = getattr
 
 
 def current_frames() -> dict[int, FrameType]:
-    """The innermost frame of each thread, by its ident.
+    """The innermost frame of each thread, by its ident; none while there are other interpreters.
+
+    Python makes the frames of their threads as well, in the memory of this one. An interpreter with a GIL of
+    its own then returns them to its own memory, and the process aborts.
 
     Python 3.11 holds a lock of the interpreter meanwhile. A garbage collection that begins then, as these
     frames are allocated, waits for that lock for ever if it meets a `threading.local` (cpython#106883).
@@ -32,6 +37,9 @@ def current_frames() -> dict[int, FrameType]:
     which has ended, because a finalizer that a collection runs meanwhile lets its thread go on. Python then
     crashes.
     """
+    if len(_listed_interpreters()) > 1:
+        leave_out("stacks", "this process has other interpreters, whose frames must not be read")
+        return {}
     if not (_COLLECTS and gc.isenabled()):
         return sys._current_frames()
     frames: dict[int, FrameType]
