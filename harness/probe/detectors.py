@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..record.observation import Observation
+from .alarm_clock import AlarmClock
 from .feature import Feature
 from .gauges.gauges import Gauges
 from .loop.turns import Turns
@@ -34,10 +35,11 @@ class Detectors:
         write: Callable[[Observation], object],
         running: Callable[[], Sequence[tuple[int, Turns]]],
         on_error: Callable[[str, BaseException], None],
+        clock: AlarmClock,
         only_new: bool = False,
         more_ns: int = 0,
     ) -> None:
-        """Begin to look, in threads of their own.
+        """Begin to look, in threads of their own, which *clock* wakes.
 
         *running* are the loops that run now; *only_new* leaves out the tasks that have ended by now. The
         looks at tasks and gauges may each cost *more_ns* of CPU time beyond their share.
@@ -47,11 +49,12 @@ class Detectors:
             write=write,
             on_swallowed=self.losses.swallowed,
             on_error=on_error,
+            clock=clock,
             only_new=only_new,
             more_ns=more_ns,
         )
-        self._gauges = Gauges(write=write, running=running, on_error=on_error, more_ns=more_ns)
-        self._pools = PoolWatch(write=write, on_error=on_error)
+        self._gauges = Gauges(write=write, running=running, on_error=on_error, clock=clock, more_ns=more_ns)
+        self._pools = PoolWatch(write=write, on_error=on_error, clock=clock)
         self._spins = SpinWatch(write=write, on_error=on_error)
         self.features: tuple[Feature, ...] = (
             *(self.losses, self._census, self._gauges, self._pools, self._spins),

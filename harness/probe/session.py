@@ -85,7 +85,9 @@ class ProbeSession:
             is_running=lambda: bool(self.loops.running()),
             on_error=self.failed,
         )
-        detectors = Detectors(write=self.write, running=self.loops.running, on_error=self.failed)
+        detectors = Detectors(
+            write=self.write, running=self.loops.running, on_error=self.failed, clock=self.loops.clock
+        )
         self._losses = detectors.losses
         self._features: list[Feature] = [self._shutdown, *detectors.features]
         self.handlers["look"] = lambda _: detectors.look()

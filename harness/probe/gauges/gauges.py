@@ -17,6 +17,7 @@ from time import thread_time_ns
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import BufferLevel, GaugesRead, Observation
+from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook
 from ..loop.turns import Turns
@@ -52,6 +53,7 @@ class Gauges(Feature):
         write: Callable[[Observation], object],
         running: Callable[[], Sequence[tuple[int, Turns]]],
         on_error: Callable[[str, BaseException], None],
+        clock: AlarmClock | None = None,
         more_ns: int = 0,
     ) -> None:
         """The looks may cost *more_ns* of CPU time beyond their share."""
@@ -70,7 +72,7 @@ class Gauges(Feature):
         self._pace = Pace(allowance_ns=ALLOWANCE_NS + more_ns)
         # A loop's thread looks as well, when the loop stops or the process ends.
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed = Alarm(clock)
         self.thread = Background(self._run)
 
     def look(self, *, last: bool = False) -> None:

@@ -14,6 +14,7 @@ from ...record.page import Page
 from ...record.run_folder import RunFolder
 from ...record.value import replace
 from .. import code_paths
+from ..alarm_clock import AlarmClock
 from ..control import active_fault
 from ..hang import limits
 from ..hang.limits import HangLimits
@@ -72,7 +73,8 @@ class Loops:
         self._lock = threading.RLock()
         self._left = False
         self._ignored: set[threading.Thread] = set()
-        self._watchdog = Watchdog(on_error)
+        self.clock = AlarmClock()
+        self._watchdog = Watchdog(on_error, self.clock)
         self.collector = GcPauses()
         self.collector.install()
 
@@ -127,6 +129,7 @@ class Loops:
             for lane in self._lanes:
                 lane.detach(self._watchdog)
         self._watchdog.close()
+        self.clock.close()
         self.collector.remove()
 
     def abandon(self) -> None:
@@ -134,6 +137,7 @@ class Loops:
         self.collector.remove()
         thread_file.abandon()
         self._watchdog.abandon()
+        self.clock.close()
         for lane in self._lanes:
             lane.abandon()
 

@@ -71,6 +71,7 @@ class LoopWatch:
                 write=self._write,
                 running=self.loops.running,
                 on_error=self._failed,
+                clock=self.loops.clock,
                 only_new=self._only_new,
                 more_ns=self._more_ns,
             )

@@ -26,6 +26,7 @@ from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
 from ...record.value import replace
+from ..alarm_clock import AlarmClock
 from ..hang.teller import HangTeller
 from ..hooks.runtime import imports_lazily
 from ..hooks.state import frame_state, loop_state
@@ -165,10 +166,14 @@ class WatchedThread:
 class Watchdog:
     """Watches the loops that are added, until it is closed or the process ends."""
 
-    def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, on_error: Callable[[str, BaseException], None], clock: AlarmClock) -> None:
+        """It also wakes the threads that wait by *clock*."""
         self._on_error = on_error
+        self._clock = clock
         self._watched: dict[int, WatchedThread] = {}
         self._poll = select.epoll()
+        if clock.fd >= 0:
+            self._poll.register(clock.fd, select.EPOLLIN | select.EPOLLET)
         self._closing = False
         self._run_queue: RunQueue | None = None  # of the watchdog's own thread
         self.cpu_ns = 0
@@ -207,9 +212,17 @@ class Watchdog:
         waited_ns = run_queue.waited_ns() or 0
         while not self._closing:
             fired = self._poll.poll(_wait_s(late))
-            # First, before this thread releases the GIL.
-            frames, now_ns = current_frames(), monotonic_ns()
-            late += [w for fd, _ in fired if (w := self._watched.get(fd)) is not None and w not in late]
+            now_ns = monotonic_ns()
+            descriptors = {fd for fd, _ in fired}
+            # A timer may also have run out since the poll, while code held the GIL.
+            late += [
+                watched
+                for fd, watched in tuple(self._watched.items())
+                if watched not in late
+                and (fd in descriptors or self._guarded(_is_late, watched.turns, now_ns))
+            ]
+            # Now, before this thread releases the GIL.
+            frames = current_frames() if late else {}
             looked, late = late, [w for w in late if self._guarded(_sample, w, frames, now_ns)]
             # At once: the thread that drops the last reference to a frame runs the finalizers of its objects.
             frames.clear()
@@ -223,6 +236,8 @@ class Watchdog:
             for watched in late:
                 rested_ns = now_ns + REST * (self.cpu_ns - before_ns)
                 watched.next_look_ns = max(watched.next_look_ns, rested_ns)
+            if self._clock.fd in descriptors:
+                self._guarded(self._clock.ring)  # last, as those that it wakes want the GIL
         run_queue.close()
 
     def _guarded(self, step: Callable[..., bool | None], *args: Any) -> bool:
@@ -250,6 +265,11 @@ def _wait_s(late: list[WatchedThread]) -> float:
     if not late:
         return -1
     return max(0, min(watched.next_look_ns for watched in late) - monotonic_ns()) / 1e9
+
+
+def _is_late(turns: Turns, now_ns: int) -> bool:
+    began_ns, due_ns = turns.state()
+    return 0 < (began_ns or due_ns) <= now_ns - turns.look_after_ns
 
 
 def _sample(watched: WatchedThread, frames: Frames, now_ns: int) -> bool:

@@ -24,6 +24,7 @@ from weakref import WeakSet
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
+from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook
 from ..hooks.group_hook import requests_of_groups
@@ -100,6 +101,7 @@ class Census(Feature):
         write: Callable[[Observation], object],
         on_swallowed: Callable[[Task[Any]], None],
         on_error: Callable[[str, BaseException], None],
+        clock: AlarmClock | None = None,
         only_new: bool = False,
         more_ns: int = 0,
     ) -> None:
@@ -124,7 +126,7 @@ class Census(Feature):
         self._pace = Pace(allowance_ns=ALLOWANCE_NS + more_ns)
         # The loop's thread also takes a census, when the loop stops.
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed = Alarm(clock)
         self.thread: Background | None = None
         self._ended_before: frozenset[TaskRef] = frozenset()
         hook.leave_out("census", reason := why_no_census())

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Observation
+from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..pace import Pace
 from . import other_threads
@@ -47,7 +48,11 @@ class PoolWatch(Feature):
     name = "pools"
 
     def __init__(
-        self, *, write: Callable[[Observation], object], on_error: Callable[[str, BaseException], None]
+        self,
+        *,
+        write: Callable[[Observation], object],
+        on_error: Callable[[str, BaseException], None],
+        clock: AlarmClock | None = None,
     ) -> None:
         self._write = write
         self._on_error = on_error
@@ -63,7 +68,7 @@ class PoolWatch(Feature):
         self._pace = Pace(allowance_ns=ALLOWANCE_NS)
         self._cpu_ns = 0
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed = Alarm(clock)
         self.thread = Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
