@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..read.compare.decision import github, markdown, terminal
+from ..read.compare.decision import github, junit, markdown, sarif, terminal
 from ..read.compare.decision.decision import Decision, as_json
 from ..read.formats import save
 from ..runs import noting
@@ -22,7 +22,11 @@ FORMATS: dict[str, Callable[[Decision], str]] = {
     "json": lambda decided: json.dumps(as_json(decided), indent=1) + "\n",
     "md": markdown.render,
     "github": github.render,
+    "junit": junit.render,
+    "sarif": sarif.render,
 }
+# Endings of files that name a format by another name than its own.
+ENDINGS = {"junit.xml": "junit", "xml": "junit", "github.txt": "github"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,15 @@ def decision_output(command: Callable[..., Any]) -> Callable[..., Any]:
             raise UsageError(f"--format {name} and --json: name one format")
         name = "json" if is_json else name
         if file is not None and name is None:
-            name = file.suffix.removeprefix(".")
+            name = _of_file(file)
             if name not in FORMATS:
                 raise UsageError(f"--output {file}: its ending does not name a format; add --format")
         return command(*args, output=DecisionOutput(name, file, quiet, not no_color), **kwargs)
 
     return collected
+
+
+def _of_file(path: Path) -> str:
+    """The name of the format that a file's name ends in; else its suffix."""
+    endings = [ending for ending in ENDINGS if path.name.endswith(f".{ending}")]
+    return ENDINGS[max(endings, key=len)] if endings else path.suffix.removeprefix(".")

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 
 from harness.record.run import MANIFEST
+from tests.support.ci_schema import JUNIT, SARIF
 from tests.support.commanded import COMMAND, harness
 
 PROGRAM = """
@@ -84,6 +85,21 @@ def test_repeated_records_that_were_not_taken_in_turn_tell_no_times(records: Pat
 
     assert (turns.returncode, times.returncode) == (1, 3)
     assert "process_cpu_us: the runs were not taken in turn" in times.stdout
+
+
+def test_ci_gets_what_it_reads(records: Path, tmp_path: Path) -> None:
+    """JUnit, SARIF and annotations, named by an option or by the file's name; the exit status stays."""
+    files = {name: tmp_path / name for name in ("a.junit.xml", "b.xml", "c.sarif")}
+    statuses = [
+        compare(records / "base", records / "head", "--output", file).returncode for file in files.values()
+    ]
+    annotations = compare(records / "base", records / "head", "--format", "github")
+
+    assert [*statuses, annotations.returncode] == [3, 3, 3, 3]
+    JUNIT.validate(files["a.junit.xml"].read_text())
+    JUNIT.validate(files["b.xml"].read_text())
+    SARIF.validate(json.loads(files["c.sarif"].read_text()))
+    assert "\n::warning title=cannot tell%3A process_cpu_us::one run of each" in annotations.stdout
 
 
 def test_what_cannot_be_compared_ends_with_2(records: Path, tmp_path: Path) -> None:

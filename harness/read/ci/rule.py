@@ -26,6 +26,27 @@ RULES = {
         "A figure of the report is beyond the limit of the scenario or of --fail-on, or was not measured.",
         "docs/scenario.md#expect",
     ),
+    # Of a comparison.
+    "slower": Rule(
+        "It got slower",
+        "A figure is worse by more than noise, by enough to matter, and was so again in fresh pairs of runs.",
+        "docs/comparing.md#the-four-verdicts",
+    ),
+    "comparison": Rule(
+        "It cannot be told whether it got slower",
+        "The noise hides what was to be seen, or a side lacks the figure. Nothing was shown to hold.",
+        "docs/comparing.md#the-four-verdicts",
+    ),
+    "why": Rule(
+        "Why it got slower",
+        "This differs between base and head by more than the runs of one side differ among themselves.",
+        "docs/comparing.md#why",
+    ),
+    "faster": Rule(
+        "It got faster",
+        "A figure is better by more than noise, and was so again in fresh pairs of runs.",
+        "docs/comparing.md#the-four-verdicts",
+    ),
     # Of `rules/`, by the names of their modules.
     "application": Rule(
         "The program's own code was not found",

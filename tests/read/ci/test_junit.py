@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import xmlschema
 
 from harness.read.ci import junit
 from harness.read.ci.junit import Case, CaseResult, Suite
 from harness.read.formats import render
 from harness.read.report import Report
 from tests.read.conftest import Full, Record
+from tests.support.ci_schema import JUNIT
 
-SCHEMA = xmlschema.XMLSchema(Path(__file__).parent / "schemas" / "junit.xsd")
 Shown = tuple[str, str, str]
 
 
 def cases(text: str) -> dict[str, Shown]:
     """Of each case its group, what became of it, and the message."""
-    SCHEMA.validate(text)
+    JUNIT.validate(text)
     (suite,) = ElementTree.fromstring(text)
 
     def of(case: ElementTree.Element) -> Iterator[str]:
@@ -114,7 +112,7 @@ def test_any_text_makes_valid_xml() -> None:
     case = Case("a<", hostile, CaseResult.FAILURE, hostile, hostile)
     text = junit.document([Suite("<s>", (case,), 1.0, "yesterday", (("p", hostile),), hostile)])
 
-    SCHEMA.validate(text)
+    JUNIT.validate(text)
     assert len(text) < 100_000
     (suite,) = ElementTree.fromstring(text)
     assert suite.attrib["timestamp"] == "1970-01-01T00:00:00"
@@ -125,7 +123,7 @@ def test_several_suites_are_numbered() -> None:
     """A comparison may have one for each metric's group."""
     text = junit.document([Suite(name, (), 0.0) for name in ("a", "b")])
 
-    SCHEMA.validate(text)
+    JUNIT.validate(text)
     assert [suite.attrib["id"] for suite in ElementTree.fromstring(text)] == ["0", "1"]
 
 
@@ -139,4 +137,4 @@ def test_the_schema_refuses_what_readers_refuse(document: Report) -> None:
         text.replace("-02T03:04:05", "-02T03:04:05+01:00"),
     ):
         assert broken != text
-        assert not SCHEMA.is_valid(broken)
+        assert not JUNIT.is_valid(broken)

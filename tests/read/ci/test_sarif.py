@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from harness.read.ci import sarif
@@ -17,16 +16,15 @@ from harness.read.finding import Level
 from harness.read.formats import render
 from harness.read.report import Report
 from tests.read.conftest import Full, Look, Record
+from tests.support.ci_schema import SARIF
 
-SCHEMA = json.loads((Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json").read_text())
-VALIDATOR = jsonschema.Draft4Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
 MADE = sarif.Invocation("r", "harness/shop", succeeded=True, status=0, properties={})
 
 
 def run_of(text: str) -> dict[str, Any]:
     """The only run of a valid log."""
     log = json.loads(text)
-    VALIDATOR.validate(log)
+    SARIF.validate(log)
     (run,) = log["runs"]
     for result in run["results"]:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
@@ -158,4 +156,4 @@ def test_the_schema_refuses_what_is_wrong(blocked: Report) -> None:
     for change in changes:
         wrong = json.loads(json.dumps(log))
         wrong["runs"][0]["results"][0].update(change)
-        assert not VALIDATOR.is_valid(wrong)
+        assert not SARIF.is_valid(wrong)
