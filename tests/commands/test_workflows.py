@@ -87,6 +87,7 @@ def commands(steps: list[dict[str, Any]], checkout: Checkout) -> Iterator[tuple[
         yield status, output
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("checkout", "status"), [(60_000, 0), (100, 1)], indirect=["checkout"])
 def test_githubs_job_ends_by_the_status_of_the_run(checkout: Checkout, status: int) -> None:
     """It annotates the line, writes the summary and the files of later steps, and comments."""
@@ -111,6 +112,7 @@ def test_githubs_job_ends_by_the_status_of_the_run(checkout: Checkout, status: i
     assert True in workflow  # `on`, which YAML 1.1 reads as a truth value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("checkout", "status"), [(60_000, 0), (100, 1)], indirect=["checkout"])
 def test_gitlabs_job_ends_by_the_status_of_the_run(checkout: Checkout, status: int) -> None:
     """The reports that GitLab is told to read are there, also when it fails."""

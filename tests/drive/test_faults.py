@@ -169,6 +169,7 @@ def said(ended: Ended) -> dict[str, bool]:
     return {one["when"]: one["own"] for one in told}
 
 
+@pytest.mark.long
 def test_handlers_that_others_hold_are_hit_and_have_their_own_code_again(tmp_path: Path) -> None:
     """By the script's own name, and in a module that comes with a request; the seed says which calls."""
     ended = harness("run", service(tmp_path, SLOW, FAILING), cwd=tmp_path)
@@ -248,6 +249,7 @@ def test_what_cannot_be_hit_is_told_before_the_load(tmp_path: Path) -> None:
     assert said(ended) == {"stopping": True, "exiting": True}
 
 
+@pytest.mark.long
 def test_a_fault_that_did_not_happen_makes_the_run_invalid(tmp_path: Path) -> None:
     """Whether its function was not called, no call was hit, its module never came, or came without it."""
     (tmp_path / "shop_never.py").write_text("def f(): ...\n")

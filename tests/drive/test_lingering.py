@@ -26,6 +26,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_a_program_that_ignores_ctrl_c_has_a_report_while_it_runs(tmp_path: Path) -> None:
     """It is written some seconds after the signal, and stays when everything is killed after that."""
     (tmp_path / "program.py").write_text(STUBBORN)

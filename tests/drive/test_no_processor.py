@@ -142,6 +142,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["compute", "hang"])
 def test_a_throttled_process_is_ended_only_if_it_hangs(tight_group: Path, tmp_path: Path, what: str) -> None:
     """`--hang-exit` counts the time in which the process could run, and no other."""

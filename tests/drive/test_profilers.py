@@ -188,6 +188,7 @@ SPANS = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "least", "most"),
     [([], 1, 1), (["--profile-every", "5"], 2, 4), (["--profile-slower-ms", "40"], 2, 4)],

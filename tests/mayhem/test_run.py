@@ -60,6 +60,7 @@ def carried_out(system: str, server: Server, tmp_path: Path, *, settings: str = 
     return harness("run", path, cwd=tmp_path, out="run-1"), f"{own_url}?queue=run-1"
 
 
+@pytest.mark.long
 async def test_nothing_is_left_of_a_run(system: str, server: Server, tmp_path: Path) -> None:
     """Once every message is handled, the queue is removed; the record has no password."""
     ended, url = carried_out(system, server, tmp_path)

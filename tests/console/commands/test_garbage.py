@@ -60,6 +60,7 @@ def _left_now(service: Consoled, line: str) -> float:
     return unreachable / ASKED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", READING)
 def test_a_command_leaves_the_collector_nothing(service: Consoled, line: str) -> None:
     """A reading command leaves no reference cycles: no parser, table or frame."""

@@ -149,6 +149,7 @@ async def test_completions_are_neither_lost_nor_doubled(database: Path, events: 
     assert owners == {"sqlite_0"}  # a transaction of one thread is never read by another
 
 
+@pytest.mark.long
 def test_a_driver_that_was_stopped_sent_late(database: Path, events: Path) -> None:
     """A message is sent at or after its due time; those due while the driver did not run are late."""
     asked = order(database, events, rate_per_s=100, duration_s=2, drain_s=0)
@@ -210,6 +211,7 @@ async def test_a_row_that_shows_up_late_is_found(database: Path, events: Path) -
     assert done_ns[0] < min(done_ns[n] for n in range(1, 20)) - 300e6
 
 
+@pytest.mark.long
 async def test_a_row_that_shows_up_at_the_very_end_is_found(
     database: Path, events: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ async def test_away_and_back(system: str, server: Server, impatient: None) -> No
         assert await broker.pending() == 1
 
 
+@pytest.mark.long
 async def test_a_frozen_server(system: str, server: Server, impatient: None) -> None:
     """A frozen server counts as unavailable; no call hangs, and no message is lost."""
     async with backend.broker(server.url("a"), lease_s=3) as broker:
@@ -181,6 +182,7 @@ async def test_a_frozen_server(system: str, server: Server, impatient: None) -> 
         await handling
 
 
+@pytest.mark.long
 async def test_a_consumer_outlives_its_server(
     system: str, server: Server, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

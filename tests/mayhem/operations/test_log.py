@@ -93,6 +93,7 @@ def test_a_flood_is_cut_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].split(" WARNING ")[1].startswith("a failed: %d %% left_out=")
 
 
+@pytest.mark.long
 def test_after_a_flood_the_message_is_told_again(capfd: pytest.CaptureFixture[str]) -> None:
     """The number left out is logged within seconds, and not only at the end."""
     with logging_alone() as log:
@@ -118,6 +119,7 @@ with logging_to_stderr(logging.INFO):
 """
 
 
+@pytest.mark.long
 def test_a_pipe_that_nobody_reads_holds_nothing() -> None:
     """If the pipe is not read, lines are dropped: nothing blocks, and memory is bounded."""
     hears, told = os.pipe()

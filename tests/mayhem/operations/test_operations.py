@@ -97,6 +97,7 @@ def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
     assert any(" tasks at " in line for line in dump)
 
 
+@pytest.mark.long
 def test_a_loop_that_never_comes_back_does_not_hold_the_exit() -> None:
     """SIGTERM ends the process with a stack dump and status 1."""
     program = changed(HOLD.format(hold_s=3600))
@@ -286,6 +287,7 @@ def test_a_broker_that_refuses_ends_it(tmp_path: Path) -> None:
     assert "wrong@" not in rest
 
 
+@pytest.mark.long
 def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
     """/healthz reports the broker while it is unavailable, and recovers afterwards."""
     with running(NatsServer, tmp_path / "nats") as server:

@@ -258,6 +258,7 @@ def test_an_idle_loop_is_left_in_peace(tmp_path: Path, handler: str) -> None:
     assert seen.of(ProbeClosed)[0].turns < 40
 
 
+@pytest.mark.long
 def test_short_turns_between_waits_are_sampled_by_their_share(tmp_path: Path) -> None:
     """A turn that is shorter than the time between two ticks is met as often as it is long."""
     seen = sampled(

@@ -107,6 +107,7 @@ def test_under_uvloop_its_own_default_executor_is_named(tmp_path: Path) -> None:
     assert "threads of the default executor were at work in it" in finding.message
 
 
+@pytest.mark.long
 def test_calls_that_their_tasks_have_given_up_are_counted(tmp_path: Path) -> None:
     """Also where the time limit is shorter than the time from which a call stands."""
     body = """
