@@ -163,7 +163,11 @@ def compare(
         is_slower = _decided(plan, session, measures).verdict == Answer.SLOWER
         if explained is not None and is_slower and not plan.is_self:
             watcher.tell("the head is slower; sampling both sides for the reason")
-            found = _explained(plan, *explained)
+            try:
+                found = _explained(plan, *explained)
+            except TargetError as exc:
+                # What was decided stays decided.
+                watcher.tell(f"the reason is not known: {exc}")
     except KeyboardInterrupt:
         ended, interrupted = f"interrupted after {len(session.pairs)} pairs", True
     decided = _decided(plan, session, measures, ended=ended, interrupted=interrupted, found=found)

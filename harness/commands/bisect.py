@@ -12,10 +12,12 @@ from ..comparing import ComparisonPlan, make_folder
 from ..drive.bench.checkout import Commit, Repository
 from ..drive.bench.revisions import Revisions
 from ..errors import UsageError
+from ..read.compare.decision import decision
 from ..read.compare.decision.decision import ComparedSide, Decision
 from ..read.units import printable
 from ..record.run import new_id
 from ..record.scenario import load
+from ..runs import noting
 from . import completion, results
 from .bench_sides import SidesAsked, command_of, interruptible
 from .metric_option import MetricsAsked, metric_options
@@ -99,7 +101,9 @@ def bisect(
             with revisions.places(
                 runs_asked.pip, same_environment=runs_asked.same_environment, tell=display.tell
             ) as places:
-                return sides.decide(plan, places, display)
+                decided = sides.decide(plan, places, display)
+            _note(noting.note_decided(decision.as_json(decided)))
+            return decided
 
         asked = {
             "what": sides.names()[0],
@@ -109,9 +113,16 @@ def bisect(
             "metrics": dict(metrics_asked.metrics),
         }
         found = BisectSession(commits, folder, asked, max_minutes * 60, decide, display.tell).run()
+    _note(noting.note_searched(as_json(found), bisect_id))
     if is_json:
         results.write(json.dumps(as_json(found), indent=1) + "\n")
     else:
         lines = [found.sentence, *(f"  {one.commit[:12]} {one.answer}: {one.subject}" for one in found.steps)]
         results.write("".join(f"{printable(line)}\n" for line in lines))
     return found.exit_status
+
+
+def _note(missing: str) -> None:
+    """Say what is missing in the history, if anything is."""
+    if missing:
+        results.write(f"harness: {missing}\n", err=True)

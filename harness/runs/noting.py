@@ -34,6 +34,11 @@ def note_decided(document: dict[str, object]) -> str:
     return _told("this comparison", lambda: row.of_decision(document))
 
 
+def note_searched(document: dict[str, object], search_id: str) -> str:
+    """Tell the history of a search by `harness bisect`, given as its JSON; as `note_decided`."""
+    return _told("this search", lambda: row.of_search(document, search_id))
+
+
 def _told(what: str, rows: Callable[[], Iterable[HistoryRow]]) -> str:
     try:
         _append(rows)

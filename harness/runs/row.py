@@ -142,6 +142,46 @@ def of_decision(document: Mapping[str, Any]) -> tuple[HistoryRow, ...]:
     )
 
 
+def of_search(document: Mapping[str, Any], search_id: str) -> tuple[HistoryRow, ...]:
+    """A search for a revision: a row for its outcome, and one for each revision that was compared.
+
+    Args:
+        document: The result, as `harness bisect --json` prints it.
+        search_id: By what the search is told from others.
+    """
+    started = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    good, slower = document["good"], document["slower"]
+    common = {
+        "id": search_id,
+        "started": started,
+        "verdict": str(document["verdict"]),
+        "host": platform.node(),
+        "smallest": document["asked"]["limit"],
+    }
+    first = document["asked"]["good"]
+    steps = [
+        {
+            "metric": f"revision {step['commit'][:12]}",
+            "role": "step",
+            "answer": step["answer"],
+            "base_commit": first,
+            "head": f"{step['subject']}: {step['sentence']}",
+            "head_commit": step["commit"],
+        }
+        for step in document["steps"]
+    ]
+    outcome = {
+        "metric": "search",
+        "role": "decides",
+        "answer": str(document["verdict"]),
+        "base": good["subject"],
+        "base_commit": good["id"],
+        "head": f"{slower['subject']}: {document['sentence']}",
+        "head_commit": slower["id"],
+    }
+    return tuple(_row(HistoryTable.COMPARISONS, {**common, **row}) for row in (outcome, *steps))
+
+
 def read(line: str | bytes) -> HistoryRow:
     """A line of a journal, which anybody may have written.
 

@@ -6,6 +6,7 @@ Most programs here tell their own figures, so that the machine's speed decides n
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -183,14 +184,51 @@ def test_ctrl_c_tells_what_is_known(tmp_path: Path) -> None:
 
 
 def test_nothing_outlives_a_killed_runner(tmp_path: Path) -> None:
-    """The program that runs is ended as well."""
+    """The program that runs is ended as well, and no temporary file is left."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     sleeping = shlex.join(("sh", "-c", "echo > started; sleep 300 & sleep 300"))
-    with running("bench", "--base-command", sleeping, "--aa", cwd=tmp_path, out="bench") as run:
+    env = {"TMPDIR": str(temporary)}
+    with running("bench", "--base-command", sleeping, "--aa", cwd=tmp_path, out="bench", env=env) as run:
         wait(lambda: (tmp_path / "started").exists())
+        assert list(temporary.glob("harness-bench-*"))
         run.process.kill()
         run.ended()
 
         assert run.all_gone()
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_nobody_could_remove_the_next_comparison_does(tmp_path: Path) -> None:
+    """Where all processes of a comparison were killed at once; that of one which still runs is kept."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {"TMPDIR": str(temporary)}
+    sleeping = shlex.join(("sh", "-c", "echo > started; sleep 300"))
+
+    def folders() -> set[Path]:
+        return set(temporary.glob("harness-bench-*"))
+
+    with running("bench", "--base-command", sleeping, "--aa", cwd=tmp_path, out="killed", env=env) as run:
+        wait(lambda: (tmp_path / "started").exists())
+        for pid in run.processes():
+            os.kill(pid, signal.SIGSTOP)  # so that none of them removes anything when another one ends
+        for pid in run.processes():
+            os.kill(pid, signal.SIGKILL)
+        run.ended()
+    left = folders()
+    (tmp_path / "started").unlink()
+    with running("bench", "--base-command", sleeping, "--aa", cwd=tmp_path, out="living", env=env) as run:
+        wait(lambda: (tmp_path / "started").exists())
+        held = folders()
+        other = harness(
+            "bench", "--base-command", "true", "--aa", "--max-minutes=0.001", cwd=tmp_path, env=env
+        )
+
+        assert other.status == 3
+        assert folders() == held
+    assert len(left) == len(held) == 1
+    assert not left & held
 
 
 def test_time_that_is_over_is_the_reason(tmp_path: Path) -> None:

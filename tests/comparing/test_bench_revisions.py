@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.drive.bench.checkout import Repository
+from harness.drive.bench.scratch import RUNS, clear_left_behind, scratch_folder
 from harness.errors import UsageError
 from tests.support.commanded import Ended, harness, running, wait
 
@@ -138,6 +140,38 @@ def test_work_trees_are_removed_however_it_ends(repository: Path, tmp_path: Path
         git(repository, "worktree", "prune")
     assert len(trees(repository)) == 1
     assert not list(temporary.glob("harness-revisions-*"))
+
+
+def test_a_work_tree_that_git_was_making_is_forgotten(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git locks one while it makes it, and prunes no locked one; one that somebody else has locked stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for path in ("harness-revisions-killed/0-abc", "theirs"):
+        git(repository, "worktree", "add", "-q", "--detach", str(tmp_path / path))
+        git(repository, "worktree", "lock", str(tmp_path / path))
+        shutil.rmtree(tmp_path / path)
+    with Repository.around(repository).checkouts("HEAD~1"):
+        during = trees(repository)
+
+    assert len(during) == 3
+    assert [line.rpartition("/")[2] for line in trees(repository)] == ["shop", "theirs"]
+
+
+def test_only_what_is_ours_and_nobodys_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file of such a name, nor what a link leads to, nor what is held."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "harness-bench-link").symlink_to(tmp_path / "precious")
+    (tmp_path / "harness-bench-file").write_text("")
+    (tmp_path / "harness-bench-left").mkdir()
+    (tmp_path / "harness-bench-left" / "stdout").write_text("x")
+    with scratch_folder(RUNS) as held:
+        clear_left_behind()
+        assert held.is_dir()
+    kept = {path.name for path in tmp_path.iterdir()}
+
+    assert kept == {"precious", "harness-bench-link", "harness-bench-file"}
 
 
 def test_changed_lines_are_those_of_the_head(repository: Path) -> None:

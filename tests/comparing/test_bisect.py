@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.runs import journal
 from tests.support.commanded import Ended, running
 
 
@@ -63,8 +64,9 @@ def test_the_slow_revision_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(500)
-def test_a_revision_that_does_not_run_leaves_a_range(tmp_path: Path) -> None:
-    """The smallest that is certain; status 3."""
+def test_a_revision_that_does_not_run_leaves_a_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest that is certain; status 3. The history has the outcome, each step, and their figures."""
+    monkeypatch.delenv("HARNESS_HISTORY")
     folder = repository(tmp_path, [telling(50), telling(50), "exit 1", telling(60), telling(60)])
     ended = bisect(folder)
     found = json.loads(ended.stdout)
@@ -72,6 +74,13 @@ def test_a_revision_that_does_not_run_leaves_a_range(tmp_path: Path) -> None:
     assert ended.status == 3
     assert (found["good"]["subject"], found["slower"]["subject"]) == ("change 1", "change 3")
     assert "cannot tell which of 2 revisions made it slower" in found["sentence"]
+    rows = [one.cells for one in journal.read(folder / "reports" / "history.jsonl").rows]
+    searched = {one["metric"]: one["answer"] for one in rows if one["metric"] != "cpu_ms"}
+    steps = {f"revision {step['commit'][:12]}": step["answer"] for step in found["steps"]}
+    assert {name: searched[name] for name in ("search", *steps)} == {"search": "cannot tell", **steps}
+    assert sorted(steps.values()) == ["cannot tell", "no difference", "slower", "slower"]
+    compared = [str(one["answer"]) for one in rows if one["metric"] == "cpu_ms"]
+    assert sorted(compared) == ["no difference", "slower", "slower"]  # one did not run
 
 
 @pytest.mark.timeout(500)

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from harness.bisecting import Bisected, BisectStep
+from harness.bisecting import as_json as as_json_of_search
+from harness.drive.bench.checkout import Commit
 from harness.read.compare.decision.decision import ComparedSide, as_json, decision
 from harness.read.compare.paired import once
+from harness.read.compare.paired.answer import Answer
 from harness.read.compare.paired.measure import Measure
 from harness.record.metric import FIGURES
 from harness.runs import row
@@ -109,3 +113,31 @@ def test_a_decision_is_a_row_for_each_metric() -> None:
     assert "head_commit" not in turns.cells
     assert turns.key != spans.key
     assert row.read(turns.line()) == turns
+
+
+def test_a_search_is_a_row_for_its_outcome_and_one_for_each_step() -> None:
+    """Also for a revision that did not run, of which there is no comparison."""
+    good, bad, broken = (Commit(letter * 40, f"change {letter}") for letter in "abc")
+    steps = (
+        BisectStep(bad.id, bad.subject, Answer.SLOWER, "slower: by 20 %"),
+        BisectStep(broken.id, broken.subject, Answer.UNKNOWN, "the program ended with status 1"),
+    )
+    asked = {"good": good.id, "limit": 0.05}
+    found = Bisected(1, Answer.UNKNOWN, "it is in between", asked, good, bad, 1, steps)
+    outcome, *each = row.of_search(as_json_of_search(found), "20261130-bisect-1")
+
+    assert {
+        name: outcome.cells[name] for name in ("metric", "role", "answer", "base_commit", "head_commit")
+    } == {
+        "metric": "search",
+        "role": "decides",
+        "answer": "cannot tell",
+        "base_commit": good.id,
+        "head_commit": bad.id,
+    }
+    assert [(one.cells["metric"], one.cells["answer"], one.cells["head"]) for one in each] == [
+        ("revision bbbbbbbbbbbb", "slower", "change b: slower: by 20 %"),
+        ("revision cccccccccccc", "cannot tell", "change c: the program ended with status 1"),
+    ]
+    assert len({one.key for one in (outcome, *each)}) == 3
+    assert [row.read(one.line()) for one in each] == each

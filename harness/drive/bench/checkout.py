@@ -1,14 +1,13 @@
 """Revisions of a git repository, each in a work tree of its own, which does not stay.
 
 The repository's own work tree is not touched, and no branch is made. The guard removes the folder also after
-`kill -9`; what git then still knows of it, `git worktree prune` forgets at the next time.
+`kill -9`; what git then still knows of it is forgotten at the next time.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ...errors import OutputError, UsageError
 from ..process.guard import Guard
+from .scratch import REVISIONS, scratch_folder
 
 # A repository with submodules or filters takes a while; one that asks for a password never ends.
 GIT_WITHIN_S = 300.0
@@ -128,25 +128,38 @@ class Repository:
             OutputError: It cannot be checked out, for instance since the disk is full.
         """
         commits = [self.commit(revision) for revision in revisions]
+        # The folder's name stands in tracebacks, and has the same length on both sides.
+        names = [f"{number}-{commit[:12]}" for number, commit in enumerate(commits)]
+        with scratch_folder(REVISIONS) as folder:
+            self._forget_lost()
+            try:
+                with Guard(folder):
+                    made = zip(revisions, commits, names, strict=True)
+                    yield tuple(self._checkout(one, commit, folder / name) for one, commit, name in made)
+            finally:
+                for name in names:
+                    # Whatever was made of it; git locks one that it is making.
+                    _git(self.top, "worktree", "remove", "--force", "--force", str(folder / name))
+                shutil.rmtree(folder, ignore_errors=True)
+                _git(self.top, "worktree", "prune")
+
+    def _checkout(self, revision: str, commit: str, path: Path) -> Checkout:
+        done = _git(self.top, "worktree", "add", "--detach", "--force", str(path), commit)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["git worktree add failed"])[-1]
+            raise OutputError(f"{revision}: cannot be checked out: {last}")
+        return Checkout(revision, commit, path, self.top)
+
+    def _forget_lost(self) -> None:
+        """Have git forget the work trees of comparisons that were killed.
+
+        One that was killed while git made a work tree has left it locked, and git forgets no locked one.
+        """
+        listed = _git(self.top, "worktree", "list", "--porcelain").stdout.splitlines()
+        for path in (Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")):
+            if path.parent.name.startswith(REVISIONS) and not path.exists():
+                _git(self.top, "worktree", "unlock", str(path))
         _git(self.top, "worktree", "prune")
-        folder = Path(tempfile.mkdtemp(prefix="harness-revisions-")).resolve()
-        made: list[Checkout] = []
-        try:
-            with Guard(folder):
-                for number, (revision, commit) in enumerate(zip(revisions, commits, strict=True)):
-                    # The folder's name stands in tracebacks, and has the same length on both sides.
-                    path = folder / f"{number}-{commit[:12]}"
-                    done = _git(self.top, "worktree", "add", "--detach", "--force", str(path), commit)
-                    if done.returncode:
-                        last = (done.stderr.strip().splitlines() or ["git worktree add failed"])[-1]
-                        raise OutputError(f"{revision}: cannot be checked out: {last}")
-                    made.append(Checkout(revision, commit, path, self.top))
-                yield tuple(made)
-        finally:
-            for checkout in made:
-                _git(self.top, "worktree", "remove", "--force", "--force", str(checkout.path))
-            shutil.rmtree(folder, ignore_errors=True)
-            _git(self.top, "worktree", "prune")
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from ...errors import TargetError
 from ...record.run import MANIFEST
 from ...record.run_folder import RunFolder
 from ...record.scenario import Scenario
+from ..process.guard import Guard
 from .program import ProgramSide
 from .scenario_run import SidePlace, run_once
 
@@ -76,7 +77,14 @@ class ExplainedProgram:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                process.wait(self.side.within_s)
+                # Killed with the runner, it would go on.
+                with Guard() as guard:
+                    guard.over(process.pid)
+                    process.wait(self.side.within_s)
+            except subprocess.TimeoutExpired:
+                raise TargetError(
+                    f"{self.name}: with samples, the program did not end within {self.side.within_s:g} s"
+                ) from None
             except BaseException:
                 process.terminate()
                 raise

@@ -2,7 +2,7 @@
 
 Not the runner itself: a process begins with the peak memory of the one that started it, and the runner is
 larger than many a program. Nor does a program outlive the runner: the launcher sees its stdin close, ends
-what runs, and leaves.
+what runs, removes the folder that it was given, and leaves.
 
 It reads one order per line from stdin, as JSON, and answers each with one line on stdout.
 """
@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -25,8 +26,13 @@ END_WITHIN_S = 5.0
 def _main() -> None:
     # Unbuffered, since what is buffered cannot be waited for.
     for line in iter(_read_line, b""):
-        sys.stdout.write(json.dumps(_run(json.loads(line))) + "\n")
-        sys.stdout.flush()
+        answer = _run(json.loads(line))
+        # A runner that has gone takes none.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+    for folder in sys.argv[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_line() -> bytes:
@@ -98,7 +104,5 @@ def _kill_group(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        _main()
-    except BrokenPipeError:
-        sys.exit(0)  # the runner has gone
+    _main()
+    os._exit(0)  # without the flush of what a runner that has gone does not take

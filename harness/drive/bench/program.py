@@ -13,9 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +23,7 @@ from ...errors import OutputError, TargetError
 from ...record.comparison.pairs import Measured
 from ...record.event import describe_status
 from .. import preflight
+from .scratch import RUNS, scratch_folder
 
 ITEMS = "items"
 # Lines of what a program wrote that are shown when it fails.
@@ -65,10 +65,11 @@ class Launcher:
     """The process that starts the programs, for the duration of the ``with`` block."""
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="harness-bench-"))
+        self._stack = ExitStack()
+        self.folder = self._stack.enter_context(scratch_folder(RUNS))
         self._process = subprocess.Popen(
             # By its path and without `site`: it needs neither the harness nor any installed package.
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py"))],
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -78,8 +79,8 @@ class Launcher:
 
     def __exit__(self, *_: object) -> None:
         # Closing its stdin makes it end what runs; what it answers then is of no interest.
-        self._process.communicate()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._stack:
+            self._process.communicate()
 
     def run(self, side: ProgramSide) -> Measured:
         """Run the program of *side* once; see `ProgramSide.run`."""
