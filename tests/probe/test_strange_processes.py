@@ -113,7 +113,8 @@ def test_a_block_beside_another_interpreter_is_told_without_its_stack(version: s
     seen = watched(program, tmp_path, python=needs_python(version))
 
     assert (seen.status, seen.stdout, seen.stderr) == (0, "done\n", "")
-    turn = next(turn for turn in seen.of(Blocked) if turn.ended)
+    # On a busy machine, making the interpreter is a block as well.
+    turn = max((turn for turn in seen.of(Blocked) if turn.ended), key=lambda turn: turn.held_ns)
     assert turn.held_ns > 250_000_000
     assert turn.samples == ()
     assert "stacks" in [left_out.part for left_out in seen.of(PartLeftOut)]
