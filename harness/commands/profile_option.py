@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from ..errors import UsageError
 from ..record.probe_config import ProbeConfig
+from ..record.value import replace
 from . import completion
 
 HZ = 100

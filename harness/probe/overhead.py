@@ -16,9 +16,10 @@ from .hooks.state.loop_state import selector as loop_selector
 from .hooks.state.task_state import unstarted_task
 from .loop.turns import Turns
 
-TURNS = 500
-STEPS = 500
-ROUNDS = 3
+# Few, because every process pays for them at its end. The least of the rounds is taken.
+TURNS = 60
+STEPS = 300
+ROUNDS = 5
 
 
 def per_turn_ns() -> float:

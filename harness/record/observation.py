@@ -7,15 +7,14 @@ its start. Times and ids are described there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from .value import Value
+from .value import Row, Value
 
 # Readers accept records up to this number; writers put it into the first line of every file.
 FORMAT = 1
 
 
-class Frame(NamedTuple):
+class Frame(Row):
     """One line of a stack."""
 
     file: str
@@ -23,7 +22,7 @@ class Frame(NamedTuple):
     function: str  # qualified, as `co_qualname` says
 
 
-class Cadence(NamedTuple):
+class Cadence(Row):
     """How often the watchdog samples a loop that is late."""
 
     every_ns: int = 5_000_000  # two short blocks in a row can be told apart at this grain

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from .value import Value
 
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
@@ -105,8 +105,7 @@ class PageView:
         return int(self._words[word])
 
 
-@dataclass(frozen=True, slots=True)
-class LateTurn:
+class LateTurn(Value):
     """A turn over the limit that has ended."""
 
     at_ns: int
@@ -114,8 +113,7 @@ class LateTurn:
     delayed: int | None  # callbacks; `None` if the process ended before they were counted
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Value):
     """One reading of a loop's counters."""
 
     pid: int
@@ -146,7 +144,7 @@ def read(path: Path) -> Page | None:
         return None
     if len(data) < WORDS * 8:
         return None
-    words = struct.unpack(f"={WORDS}q", data)
+    words = memoryview(data)[: WORDS * 8].cast("q").tolist()
     if words[0] != MAGIC or words[1] != VERSION:
         return None
     return reading(words)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
 from pathlib import Path
+
+from .value import Value, as_dict, defaults_of
 
 VARIABLE = "HARNESS_PROBE"
 # From this length on a turn is a hang, and told while it lasts.
@@ -13,8 +14,7 @@ HANG_MS = 1000.0
 PERMISSIONS = ("cancel", "signal", "slow", "repl", "chaos")
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleConfig:
+class ConsoleConfig(Value):
     """A console, which always listens on a UNIX socket."""
 
     port: int | None = None  # also listen for telnet on this port of loopback; 0: any free port
@@ -22,8 +22,7 @@ class ConsoleConfig:
     admit: int | None = None  # the user, besides the process's own, who may connect: the one who attached
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeConfig:
+class ProbeConfig(Value):
     """Where the probe writes, and which features it opens."""
 
     folder: Path  # of the run
@@ -72,8 +71,11 @@ class ProbeConfig:
 
         It is not JSON, so that a process without a loop need not import `json`.
         """
+        unless = defaults_of(ProbeConfig)
         given = {
-            each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default
+            name: value
+            for name, value in as_dict(self).items()
+            if name not in unless or value != unless[name]
         }
         given |= {name: "yes" for name, value in given.items() if value is True}
         if self.console is not None:

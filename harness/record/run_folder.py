@@ -10,12 +10,12 @@ reports/<run id>/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from .value import Value
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
+
+class RunFolder(Value):
     """The paths inside one run's folder."""
 
     path: Path

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, Self
 
 from ...errors import HarnessError, TargetError
+from ...record import value
 from ...record.probe_config import ProbeConfig
 from ...record.process import shared_folder
 from ...record.process.console_endpoint import ConsoleEndpoint, ticks_of
@@ -103,7 +104,7 @@ class Entry:
         """The same with another folder for the record, a path as the process sees it."""
         made = Entry(
             self.subject,
-            replace(self._config, folder=folder),
+            value.replace(self._config, folder=folder),
             wait_s=self._wait_s,
             on_blocked=self._on_blocked,
         )
@@ -174,7 +175,7 @@ class Entry:
         if config.folder == Path():
             for name in shared_folder.FOLDERS:
                 control.make(name)
-            config = replace(config, folder=Path(control.inside))
+            config = value.replace(config, folder=Path(control.inside))
         return config.text()
 
     def _come_in(self) -> socket.socket:

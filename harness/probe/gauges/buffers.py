@@ -10,11 +10,12 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 from ...record.clock import monotonic_ns
 from ...record.observation import BufferFed, BufferFound, BufferLevel, Observation
+from ...record.value import Row
 from ..hooks.call_tap import CallTap
 from ..hooks.state import sync_state, transport_state
 from ..hooks.state.thread_state import name_of_this_thread
@@ -38,7 +39,7 @@ CALLERS = 4
 _WRITES, _PUTS = ("write", "writelines", "sendto"), ("_put",)
 
 
-class _Size(NamedTuple):
+class _Size(Row):
     held: int  # bytes of a transport, items of a queue
     least: int  # to be followed
 

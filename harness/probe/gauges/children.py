@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.clock import monotonic_ns
 from ...record.observation import ChildStuck, Coroutine, Frame, Observation, ZombiesFound
+from ...record.value import Row
 from ..hooks.hook import leave_out
 from ..hooks.state import child_state
 from ..tasks import coroutine
@@ -39,7 +40,7 @@ _waitid = os.waitid
 _ours: set[str] = set()
 
 
-class _Writer(NamedTuple):
+class _Writer(Row):
     """A thread in a write, and how often it has waited so far: equal as long as it stands there."""
 
     pid: int
@@ -49,7 +50,7 @@ class _Writer(NamedTuple):
     waits: int
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Row):
     """Who waits for the end of a child."""
 
     coroutine: Coroutine | None = None

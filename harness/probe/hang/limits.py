@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...record.probe_config import HANG_MS
+from ...record.value import Row
 
 
-class HangLimits(NamedTuple):
+class HangLimits(Row):
     """The times of a turn that lasts; 0 for never."""
 
     after_ns: int = round(HANG_MS * 1e6)  # it is told, and again each time it has become twice as long

@@ -8,19 +8,22 @@ milliseconds for it each time, and slows the loop down as well.
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Every process that runs a loop loads this file.
+    from typing import Protocol
 
-class DeadMan(Protocol):
-    """A file descriptor that becomes readable when the timer runs out."""
+    class DeadMan(Protocol):
+        """A file descriptor that becomes readable when the timer runs out."""
 
-    fd: int
+        fd: int
 
-    def set(self, after_ns: int) -> None:
-        """Restart the timer, to run out *after_ns* from now. Callable from any thread."""
+        def set(self, after_ns: int) -> None:
+            """Restart the timer, to run out *after_ns* from now. Callable from any thread."""
 
-    def close(self) -> None:
-        """Close the descriptor."""
+        def close(self) -> None:
+            """Close the descriptor."""
 
 
 class TimerFd:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import select as system
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import ceil
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any, Protocol
+from typing import Any
 
 from ...record.clock import monotonic
+from ...record.value import Row
 from ..hooks.state import loop_state
 
 # A turn shorter than this is only counted: the upper bound of the page's bucket `SHORT_BUCKET`.
@@ -31,34 +31,38 @@ NOT_IN, NOT_OUT = (~getattr(system, name, 0) for name in ("EPOLLIN", "EPOLLOUT")
 # The due time of a wait without a timeout.
 NEVER = float("inf")
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Every process that runs a loop loads this file.
+    from typing import Protocol
+
+    class TurnListener(Protocol):
+        """Receives what the timing measures. Times are seconds of `time.monotonic`."""
+
+        set_every_s: float
+        # Called at the beginning and at the end of every wait.
+        on_wait: Callable[[float], None] | None
+        on_wake: Callable[[float], None] | None
+
+        def long_turn(self, began_s: float, ended_s: float) -> None:
+            """Called after a turn that was not short."""
+
+        def short_turns(self, number: int, total_s: float) -> None:
+            """Called after *number* short turns, which took *total_s* together."""
+
+        def overslept(self, due_s: float, woke_s: float) -> None:
+            """Called when the loop woke up later than it should have, before any callback has run."""
+
+        def alive(self, now_s: float) -> None:
+            """Called at a sign of life: the loop begins a turn, on time."""
+
+
 Ready = list[tuple[selectors.SelectorKey, int]]
 Select = Callable[..., Ready]
 Caught = Callable[[BaseException], bool]
 
 
-class TurnListener(Protocol):
-    """Receives what the timing measures. Times are seconds of `time.monotonic`."""
-
-    set_every_s: float
-    # Called at the beginning and at the end of every wait.
-    on_wait: Callable[[float], None] | None
-    on_wake: Callable[[float], None] | None
-
-    def long_turn(self, began_s: float, ended_s: float) -> None:
-        """Called after a turn that was not short."""
-
-    def short_turns(self, number: int, total_s: float) -> None:
-        """Called after *number* short turns, which took *total_s* together."""
-
-    def overslept(self, due_s: float, woke_s: float) -> None:
-        """Called when the loop woke up later than it should have, before any callback has run."""
-
-    def alive(self, now_s: float) -> None:
-        """Called at a sign of life: the loop begins a turn, on time."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Timing:
+class Timing(Row):
     """A timed `select`, and access to its state."""
 
     select: Select

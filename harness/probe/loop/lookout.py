@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from types import CodeType, FrameType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ...record.clock import monotonic_ns
+from ...record.value import Row
 
 
-class Sight(NamedTuple):
+class Sight(Row):
     """What one look found, compared with the look before it. Times are in nanoseconds, 0 for none."""
 
     began_ns: int = 0  # of the running turn; 0 while the loop waits
@@ -25,7 +26,7 @@ class Sight(NamedTuple):
     slept_ns: int = 0  # when the turn after that wait ended, if it has
 
 
-class Totals(NamedTuple):
+class Totals(Row):
     """The turns since the loop began to run, and their time."""
 
     turns: int | None  # `None` if they cannot be counted

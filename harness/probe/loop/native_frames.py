@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from asyncio import Handle, Task
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.observation import Frame
+from ...record.value import Row
 from ..hooks.state import frame_state, loop_state, task_state
 from ..tasks import coroutine, identity
 from ..threads.stack import stack_of
@@ -24,7 +25,7 @@ RUNS_LOOP = ("run_forever", "run_until_complete")
 PLACES = 50
 
 
-class StackSeen(NamedTuple):
+class StackSeen(Row):
     """The stack of a loop's thread."""
 
     stack: tuple[Frame, ...]  # outermost first
@@ -35,7 +36,7 @@ class StackSeen(NamedTuple):
     ]  # where the callback was, if asyncio's debug mode recorded it; innermost last
 
 
-class _Step(NamedTuple):
+class _Step(Row):
     """The callback that asyncio calls, or the step of a task."""
 
     frame: Frame  # of its function: the first line of one in Python, no file for a compiled one

@@ -14,6 +14,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import thread_time_ns
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
 
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
@@ -21,11 +22,13 @@ from ...record.page import Page
 from ..hooks.selector_slot import SelectorSlot
 from ..threads.run_queue import RunQueue
 from ..threads.usage import ThreadClock
-from . import clocks, epoll_timing
-from .deadman import DeadMan
+from . import epoll_timing
 from .epoll_timing import NEVER, SHORT_BUCKET, Timing
-from .lookout import Lookout
-from .waiting_file import WaitingFile, WatchedFiles
+
+if TYPE_CHECKING:
+    from .deadman import DeadMan
+    from .lookout import Lookout
+    from .waiting_file import WaitingFile, WatchedFiles
 
 # How a loop's turns are timed, as the record names it; a `TurnClock` has its own name.
 EXACT, WRAPPED = "select", "wrapped"
@@ -91,6 +94,7 @@ class Turns:
         self._lookout: Lookout | None = None
         self._counted = self._counted_ns = 0
         self._looked_ns = 0
+        self._watched_files: type[WatchedFiles]
         # What it waits for, as found in the turn that began at that time.
         self._files: tuple[int, WatchedFiles | None] = (0, None)
 
@@ -245,7 +249,7 @@ class Turns:
         turn_ns, files = self._files
         if turn_ns != began_ns or files is None:
             try:
-                files = WatchedFiles(self.loop, epoll)
+                files = self._watched_files(self.loop, epoll)
             except OSError:  # the kernel does not list them, or the loop has closed its epoll
                 return []
             self._files = began_ns, files
@@ -273,7 +277,12 @@ class Turns:
         self._on_overslept(due_ns, woke_ns)
 
     def _begin_looking(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
+        # Not at the top: most loops have a selector.
+        from . import clocks, waiting_file
+        from .lookout import Lookout
+
         assert self._thread_clock is not None
+        self._watched_files = waiting_file.WatchedFiles
         clock, is_counted = clocks.of(loop, self._thread_clock)
         self.words[page.UNTIMED] |= page.COUNTED if is_counted else page.UNCOUNTED
         self._lookout = Lookout(clock, self)

@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from selectors import EVENT_READ, SelectorKey
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...record.observation import DelayedStep, QueuedCallbacks
+from ...record.value import Row
 from ..hooks.state import loop_state
 from ..tasks import identity
 from ..tasks.identity import Identity
-from .waiting_file import WaitingFile
+
+if TYPE_CHECKING:
+    from .waiting_file import WaitingFile
 
 # Scanning more waiting callbacks than this would itself be a block.
 MOST_CALLBACKS = 1_000
@@ -35,7 +38,7 @@ def kinds_of(queue: Sequence[Handle]) -> tuple[QueuedCallbacks, ...]:
     return tuple(QueuedCallbacks(kind, count * stride) for kind, count in counts.most_common(KINDS))
 
 
-class _Delayed(NamedTuple):
+class _Delayed(Row):
     handle: Handle | None
     task: Task[Any] | None  # found while waiting: a future forgets the task that it resumes
     since_ns: int

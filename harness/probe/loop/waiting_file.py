@@ -12,8 +12,9 @@ import os
 import select
 import socket
 from asyncio import AbstractEventLoop, Handle, Task
-from typing import Any, NamedTuple
+from typing import Any
 
+from ...record.value import Row
 from ..hooks.state import loop_state, task_state, uvloop_state
 from ..tasks import identity, register
 
@@ -23,7 +24,7 @@ MOST_FILES = MOST_TASKS = 1_000
 READ = select.POLLIN | select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
-class WaitingFile(NamedTuple):
+class WaitingFile(Row):
     """A file or socket that is ready, and has waited for the loop."""
 
     descriptor: int

@@ -16,10 +16,9 @@ import threading
 from asyncio import Handle, Task, current_task
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from time import thread_time_ns
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...record import page
 from ...record.clock import monotonic_ns
@@ -35,10 +34,12 @@ from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
 from ..threads.run_queue import RunQueue
 from . import victims
-from .deadman import DeadMan
 from .native_frames import CompiledCalls
 from .turns import Turns
 from .victims import DelayedCallbacks
+
+if TYPE_CHECKING:
+    from .deadman import DeadMan
 
 # Most distinct samples of one block; further ones are merged, which bounds the memory.
 KEPT = 400
@@ -61,33 +62,40 @@ LAZY = imports_lazily()
 Frames = dict[int, FrameType]
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Stall:
     """The observations of a loop that is late: in a turn since *began_ns*, or due to wake up at that time."""
 
-    began_ns: int
-    first_ns: int
-    native_thread_id: int
-    usage: usage.Usage | None = None  # of the loop's thread at the first sample
-    samples: list[Sample] = field(default_factory=list)
-    holders: list[Task[Any] | None] = field(default_factory=list)  # the task of each sample
-    waiting: DelayedCallbacks = field(default_factory=DelayedCallbacks)
-    others: dict[int, other_threads.ThreadSighting] | None = None  # from the first sample over the limit on
-    step: int = 0  # grows when a sample finds another callback running
-    next_up: Handle | None = None  # the callback that runs after the current one
-    syscalls: Counter[str] = field(default_factory=Counter)  # how often each was found in the newest sample
-    queue: Sequence[Handle] = ()  # what was ready at the first sample
-    kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
-    write_ns: int = 0  # when it is written next
-    woke_ns: int = 0  # when the loop woke up late, 0 when it did not
-    woke_queued_ns: int | None = None  # as in `Blocked`
-    watcher_queued_ns: int = 0  # how long this thread itself has waited for a processor
-    is_over: bool = False
-    unwatched_ns: int = 0  # the part of it in which no sample could be taken
-    delayed_ns: int = 0  # the delays of all samples together: the watchdog had no processor, or no GIL
-    starved_ns: int = 0  # the time that the loop's thread had no processor, as last found for a hang
-    told: int = 0  # how often it has been told as a hang
-    calls: CompiledCalls = field(default_factory=CompiledCalls)
+    __slots__ = (
+        *("began_ns", "calls", "delayed_ns", "first_ns", "holders", "is_over", "kinds", "native_thread_id"),
+        *("next_up", "others", "queue", "samples", "starved_ns", "step", "syscalls", "told", "unwatched_ns"),
+        *("usage", "waiting", "watcher_queued_ns", "woke_ns", "woke_queued_ns", "write_ns"),
+    )
+
+    def __init__(self, began_ns: int, first_ns: int, native_thread_id: int) -> None:
+        self.began_ns = began_ns
+        self.first_ns = first_ns
+        self.native_thread_id = native_thread_id
+        self.usage: usage.Usage | None = None  # of the loop's thread at the first sample
+        self.samples: list[Sample] = []
+        self.holders: list[Task[Any] | None] = []  # the task of each sample
+        self.waiting = DelayedCallbacks()
+        # From the first sample over the limit on.
+        self.others: dict[int, other_threads.ThreadSighting] | None = None
+        self.step = 0  # grows when a sample finds another callback running
+        self.next_up: Handle | None = None  # the callback that runs after the current one
+        self.syscalls: Counter[str] = Counter()  # how often each was found in the newest sample
+        self.queue: Sequence[Handle] = ()  # what was ready at the first sample
+        self.kinds: tuple[QueuedCallbacks, ...] = ()  # the same, counted
+        self.write_ns = 0  # when it is written next
+        self.woke_ns = 0  # when the loop woke up late, 0 when it did not
+        self.woke_queued_ns: int | None = None  # as in `Blocked`
+        self.watcher_queued_ns = 0  # how long this thread itself has waited for a processor
+        self.is_over = False
+        self.unwatched_ns = 0  # the part of it in which no sample could be taken
+        self.delayed_ns = 0  # the delays of all samples together: the watchdog had no processor, or no GIL
+        self.starved_ns = 0  # the time that the loop's thread had no processor, as last found for a hang
+        self.told = 0  # how often it has been told as a hang
+        self.calls = CompiledCalls()
 
     def add(
         self, now_ns: int, frame: FrameType, task: Task[Any] | None, ready: Sequence[Handle], fault: str
@@ -123,22 +131,37 @@ class Stall:
         )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class WatchedThread:
     """The watched loops of one thread."""
 
-    turns: Turns
-    timer: DeadMan
-    # Called at the first sample over the limit, and at growing intervals while the stall lasts.
-    on_seen: Callable[[Turns, Stall, int], None]
-    acting_fault: Callable[[int], str]
-    hangs: HangTeller
-    stall: Stall | None = None
-    next_look_ns: int = 0
-    stacks: other_threads.Stacks | None = None  # of the other threads, between the two halves of a sample
-    reported_ns: int = 0  # when the last reported turn began; the report is part of that turn
-    left_ns: int = 0  # when the process was about to end: what the probe then does is part of that turn, too
-    waits: bool = False  # the latest look found that the loop waits, which nothing else will tell
+    __slots__ = (
+        *("acting_fault", "hangs", "left_ns", "next_look_ns", "on_seen", "reported_ns", "stacks", "stall"),
+        *("timer", "turns", "waits"),
+    )
+
+    def __init__(
+        self,
+        turns: Turns,
+        timer: DeadMan,
+        *,
+        on_seen: Callable[[Turns, Stall, int], None],
+        acting_fault: Callable[[int], str],
+        hangs: HangTeller,
+    ) -> None:
+        """*on_seen* is called at the first sample over the limit, and at growing intervals while it lasts."""
+        self.turns = turns
+        self.timer = timer
+        self.on_seen = on_seen
+        self.acting_fault = acting_fault
+        self.hangs = hangs
+        self.stall: Stall | None = None
+        self.next_look_ns = 0
+        # Of the other threads, between the two halves of a sample.
+        self.stacks: other_threads.Stacks | None = None
+        self.reported_ns = 0  # when the last reported turn began; the report is part of that turn
+        # When the process was about to end: what the probe then does is part of that turn, too.
+        self.left_ns = 0
+        self.waits = False  # the latest look found that the loop waits, which nothing else will tell
 
     def is_done_with(self, began_ns: int) -> bool:
         """Whether the turn that began then is in the record already, but for the probe's own work in it."""

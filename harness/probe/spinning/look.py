@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from time import thread_time_ns
-from typing import NamedTuple
 
+from ...record.value import Row
 from .sight import Key, QueueSight, Runner
 from .spinner import Spinner
 from .work_state import WorkState
@@ -31,7 +31,7 @@ STEPS = 12
 PASSES, MEASURED = 130, 500
 
 
-class Found(NamedTuple):
+class Found(Row):
     """What spins."""
 
     spinner: Spinner

@@ -9,9 +9,10 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Handle, Task, TimerHandle, current_task
 from itertools import islice
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
+from ...record.value import Row
 from ..hooks.state import loop_state, task_state
 from ..loop.turns import Turns
 from ..tasks import coroutine, identity
@@ -30,7 +31,7 @@ FRAMES = 200
 Key = ref[Task[Any]] | CodeType | str
 
 
-class Runner(NamedTuple):
+class Runner(Row):
     """One that runs or is about to. It keeps nothing of the program alive."""
 
     is_woken: bool  # by something else, such as a future; otherwise it has scheduled itself
@@ -48,7 +49,7 @@ class Runner(NamedTuple):
         )
 
 
-class QueueSight(NamedTuple):
+class QueueSight(Row):
     """One look at a loop."""
 
     runners: dict[Key, Runner]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 from asyncio import Handle, Task
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.observation import Coroutine, Frame
+from ...record.value import Row
 from ..hooks.state import loop_state
 from ..tasks import coroutine, identity
 
@@ -15,7 +16,7 @@ from ..tasks import coroutine, identity
 TASKS, AWAY, OBJECTS = 3, 3, 200
 
 
-class Spinner(NamedTuple):
+class Spinner(Row):
     """As the fields of `LoopSpun`."""
 
     name: str

@@ -13,8 +13,8 @@ from fcntl import ioctl
 from selectors import EVENT_READ
 from stat import S_ISFIFO, S_ISSOCK
 from termios import FIONREAD, TIOCOUTQ
-from typing import NamedTuple
 
+from ...record.value import Row
 from ..threads import thread_file
 
 # `struct tcp_info`: the bytes that the peer has acknowledged, and those that have come, so far.
@@ -25,7 +25,7 @@ _TCP_INFO, _LENGTH, _BYTES_AT = 11, 192, 120
 COARSE = 1 << 16
 
 
-class FileState(NamedTuple):
+class FileState(Row):
     """What the kernel counts about a file; equal while nothing is taken from it or goes into it."""
 
     unread: int  # bytes; -1 where that is unknown

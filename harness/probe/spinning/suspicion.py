@@ -5,9 +5,8 @@ A loop with work enough is as busy, so this accuses nothing; it says when to loo
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...record import page
+from ...record.value import Row
 
 # A window is judged by itself: a loop that spins for longer has several.
 WINDOW_NS = 400_000_000
@@ -18,7 +17,7 @@ BUSY = 0.7
 LONGEST_TURN_NS = 5_000_000
 
 
-class Counts(NamedTuple):
+class Counts(Row):
     """What a loop's counters say at one moment."""
 
     at_ns: int

@@ -16,7 +16,9 @@ from contextlib import suppress
 from itertools import chain, islice, zip_longest
 from operator import length_hint, ne
 from types import GeneratorType
-from typing import Any, NamedTuple
+from typing import Any
+
+from ...record.value import Row
 
 # Of each object at most this many parts are looked at.
 PARTS = 64
@@ -42,7 +44,7 @@ _NESTED = (enumerate, zip, map, filter, islice, chain, zip_longest, GeneratorTyp
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class statement makes such types
 
 
-class WorkState(NamedTuple):
+class WorkState(Row):
     """The state of some work at one moment."""
 
     marks: int  # a hash of what may not change while nothing gets on

@@ -14,7 +14,6 @@ import time
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from time import thread_time_ns
 from types import FrameType
@@ -67,27 +66,31 @@ _WINDING_UP = ("_cancel_all_tasks", "_cancel_tasks")
 FRAMES = 16
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Standing:
     """The tasks at one place: those of the last census, and totals over time."""
 
-    tasks: set[TaskRef] = field(default_factory=set)
-    seen: int = 0
-    newest: int = 0  # as in `TaskCluster`
-    number: int = -1  # as in `AwaitSite`, once it was written
-    kept: tuple[object, ...] = ()
+    __slots__ = ("kept", "newest", "number", "seen", "tasks")
+
+    def __init__(self) -> None:
+        self.tasks: set[TaskRef] = set()
+        self.seen = 0
+        self.newest = 0  # as in `TaskCluster`
+        self.number = -1  # as in `AwaitSite`, once it was written
+        self.kept: tuple[object, ...] = ()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Counted:
     """The result of one census."""
 
-    at_ns: int
-    pending: int = 0
-    places: dict[Place, set[TaskRef]] = field(default_factory=dict)
-    cancelled: dict[TaskRef, int] = field(default_factory=dict)  # when each was first found cancelled
-    ended: set[TaskRef] = field(default_factory=set)  # cancelled, but ended normally
-    dead: list[TaskRef] = field(default_factory=list)  # with an exception that nobody has looked at
+    __slots__ = ("at_ns", "cancelled", "dead", "ended", "pending", "places")
+
+    def __init__(self, at_ns: int) -> None:
+        self.at_ns = at_ns
+        self.pending = 0
+        self.places: dict[Place, set[TaskRef]] = {}
+        self.cancelled: dict[TaskRef, int] = {}  # when each was first found cancelled
+        self.ended: set[TaskRef] = set()  # cancelled, but ended normally
+        self.dead: list[TaskRef] = []  # with an exception that nobody has looked at
 
 
 class Census(Feature):

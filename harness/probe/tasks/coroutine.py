@@ -7,10 +7,10 @@ from asyncio import Task
 from collections.abc import Iterable
 from traceback import FrameSummary
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.observation import Coroutine, Frame
-from ...record.value import replace
+from ...record.value import Row, replace
 from ..hooks.state import task_state
 from ..threads.stack import frame_at, of_frame
 
@@ -28,7 +28,7 @@ Halt = tuple[Task[Any], tuple[tuple[CodeType, int], ...]]
 _WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
 
 
-class _Names(NamedTuple):
+class _Names(Row):
     code: str
     frame: str
     awaited: str

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextvars import Context
 from functools import partial
 from types import BuiltinMethodType, FrameType, MethodWrapperType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
+from ...record.value import Row
 from ..hooks.state import loop_state, task_state
 from ..hooks.state.span_state import span_in, span_variable
 from ..hooks.state.task_state import futures_in
@@ -20,7 +21,7 @@ from ..hooks.state.task_state import futures_in
 CHAIN = 20
 
 
-class Identity(NamedTuple):
+class Identity(Row):
     """The names of a task or callback in a report, and of its span."""
 
     task: str = ""

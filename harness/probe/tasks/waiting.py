@@ -13,9 +13,10 @@ import sys
 from asyncio import Future, Task, TimerHandle
 from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, CodeType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.clock import monotonic
+from ...record.value import Row
 from ..hooks.state import sync_state, task_state
 from . import coroutine, identity
 
@@ -51,7 +52,7 @@ WAITERS = 200
 _NESTED = 3  # generators inside of each other that `held` looks into
 
 
-class Awaited(NamedTuple):
+class Awaited(Row):
     """What of asyncio's a task waits for."""
 
     what: str  # "Queue.get", "sleep", "Lock.acquire"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...record.observation import Frame, OtherThread
+from ...record.value import Row
 from ..hooks.state.thread_state import current_frames, known_threads
 from . import usage
 from .stack import stack_of
@@ -39,7 +40,7 @@ def running(method: CodeType) -> Iterator[Any]:
             frame = frame.f_back
 
 
-class ThreadSighting(NamedTuple):
+class ThreadSighting(Row):
     """One thread in one sample."""
 
     name: str

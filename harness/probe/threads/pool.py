@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import islice
 from types import FrameType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 from ...record.observation import Frame
+from ...record.value import Row
 from ..code_paths import libraries
 from ..hooks.state import executor_state, limiter_state, task_state
 from ..tasks import identity
@@ -34,14 +35,14 @@ _libraries = cache(libraries)
 Frames = Callable[[], dict[int, FrameType]]
 
 
-class QueuedCall(NamedTuple):
+class QueuedCall(Row):
     """A call that waits for a thread."""
 
     key: Any  # the future or the task that stands for it, which can be referred to weakly
     item: Any  # what lies in the queue
 
 
-class PoolWork(NamedTuple):
+class PoolWork(Row):
     """What a thread of a pool does for a call."""
 
     function: Frame  # the submitted one, at its first line

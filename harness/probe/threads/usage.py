@@ -6,9 +6,9 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import NamedTuple
 
 from ...record.observation import FUTEX_WITH_LIMIT
+from ...record.value import Row
 from . import thread_file
 
 # The system calls in which threads of Python programs are found, by number; others are recorded as numbers.
@@ -79,7 +79,7 @@ def _call(native_thread_id: int) -> tuple[str, tuple[int, ...]]:
         return "", ()
 
 
-class Usage(NamedTuple):
+class Usage(Row):
     """The times of a thread since it began."""
 
     cpu_ns: int

@@ -12,15 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Queue, SimpleQueue
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
+from ....record.value import Row
 from ..runtime import arguments_of_work, counts_busy_threads_as_idle, work_of
 
 # The function of a pool's thread that waits for calls, and the method that runs one.
 WAITS, _RUNS = "_worker", "_WorkItem.run"
 
 
-class PoolCall(NamedTuple):
+class PoolCall(Row):
     """A call that a thread of a pool runs now."""
 
     function: Any
@@ -28,7 +29,7 @@ class PoolCall(NamedTuple):
     arguments: Sequence[object] = ()
 
 
-class ProcessPool(NamedTuple):
+class ProcessPool(Row):
     """A `ProcessPoolExecutor`, which may have been shut down."""
 
     executor: Any  # `None` once it is shut down

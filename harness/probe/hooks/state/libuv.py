@@ -14,13 +14,15 @@ import sys
 from asyncio import AbstractEventLoop
 from functools import partial
 from itertools import takewhile
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+
+from ....record.value import Row
 
 # uv_loop_option
 _MEASURE_IDLE_TIME = 1
 
 
-class LibuvReading(NamedTuple):
+class LibuvReading(Row):
     """The state of a loop at one moment."""
 
     turns: int  # begun waits, so the number of the running turn
