@@ -72,7 +72,7 @@ def _harness(seconds: str) -> tuple[Mapping[str, float], Mapping[str, float], st
         folder = RunFolder(Path(name))
         for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
             part.mkdir()
-        order = ProbeConfig(folder.path, limit_ns=100_000_000, sample_hz=HZ)
+        order = ProbeConfig(str(folder.path), limit_ns=100_000_000, sample_hz=HZ)
         truth = _run([seconds], env=probe_env.environment(order, os.environ))["truth"]
         events = [event for _, event in Follower(folder.events).new_events()]
     calls = {

@@ -23,7 +23,7 @@ def environment(path: Path, **order: Any) -> dict[str, str]:
     folder = RunFolder(path)
     for part in (folder.processes, folder.events, folder.loops, folder.artefacts):
         part.mkdir(parents=True)
-    return probe_env.environment(ProbeConfig(path, limit_ns=LIMIT_NS, **order), os.environ)
+    return probe_env.environment(ProbeConfig(str(path), limit_ns=LIMIT_NS, **order), os.environ)
 
 
 def turns(path: Path) -> list[int]:

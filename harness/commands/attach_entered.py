@@ -41,14 +41,14 @@ class EntryAsked:
     with_workers: bool
     wait_s: float
 
-    def config(self, folder: Path) -> ProbeConfig:
+    def config(self, folder: str) -> ProbeConfig:
         """The probe's configuration; without a folder, it writes no record."""
         return ProbeConfig(
             folder=folder,
             limit_ns=round(self.limit_ms * 1e6),
             console=self.console,
             application=self.application,
-            unrecorded=folder == Path(),
+            unrecorded=not folder,
         )
 
 
@@ -59,7 +59,7 @@ def converse(pid: int, asked: EntryAsked, command: str | None) -> int:
         entry = entries.enter_context(
             Entry(
                 subject,
-                asked.config(Path()),
+                asked.config(""),
                 wait_s=asked.wait_s,
                 on_blocked=lambda: _say_from_outside(subject),
             )
@@ -108,7 +108,7 @@ def record(
         seconds,
         made,
         path,
-        asked.config(Path("/")),
+        asked.config("/"),
         with_workers=asked.with_workers,
         wait_s=asked.wait_s,
         told=recording.Watchers(

@@ -119,7 +119,7 @@ def watch(
     folder = create((out or Path("reports") / made.id).resolve(), made)
     noting.note_begun(folder)
     config = ProbeConfig(
-        folder=folder.path,
+        folder=str(folder.path),
         limit_ns=made.block_limit_ns,
         console=console,
         calls=calls,

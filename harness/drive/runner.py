@@ -166,7 +166,7 @@ class _Run:
     async def _target(self) -> AsyncIterator[TargetProcess]:
         """The target; on exit it is stopped, and its ledger is read."""
         config = ProbeConfig(
-            folder=self._folder.path,
+            folder=str(self._folder.path),
             limit_ns=self._run.block_limit_ns,
             control=str(self._sockets),
             console=self._console,

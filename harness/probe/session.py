@@ -13,6 +13,7 @@ from importlib import import_module
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..record import run_folder
 from ..record.clock import monotonic_ns
 from ..record.hidden_thread import Background
 from ..record.observation import HungProcessEnded, PartLeftOut, ProbeClosed, ProbeFailed
@@ -51,8 +52,8 @@ class ProbeSession:
 
     def __init__(self, text: str, interception: Interception | None) -> None:
         self.config = ProbeConfig.parse(text)
+        folder = self.config.folder
         self.interception = interception
-        self.folder = RunFolder(self.config.folder)
         self.spans_dropped = 0
         # The errors of features that could not be opened; what is added later has not heard of them.
         self.opening_errors: list[ProbeFailed] = []
@@ -67,9 +68,11 @@ class ProbeSession:
         self._span_followers: list[Feature] = []
         self._hand_overs: HandOvers | None = None
         self._follows_hand_overs = False
-        self._writer = NoWriter() if self.config.unrecorded else Writer(self.folder.events, "target")
+        self._writer = (
+            NoWriter() if self.config.unrecorded else Writer(f"{folder}/{run_folder.EVENTS}", "target")
+        )
         self.loops = Loops(
-            self.folder,
+            f"{folder}/{run_folder.LOOPS}",
             limit_ns=self.config.limit_ns,
             write=self.write,
             announce=self.announce,
@@ -97,6 +100,13 @@ class ProbeSession:
         self._stay_open = at_exit(self.close)
         self._is_open = True
         hook.listen(self)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder."""
+        from pathlib import Path  # for the features that ask
+
+        return RunFolder(Path(self.config.folder))
 
     def write(self, event: Event) -> bool:
         """Put an event into the record; false when it was dropped."""

@@ -28,9 +28,13 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .value import Value
+
+if TYPE_CHECKING:
+    # Every process that runs a loop loads this file.
+    from pathlib import Path
 
 MAGIC = 0x706F6F6C6E797361  # "asynloop"
 VERSION = 1
@@ -55,7 +59,7 @@ def overdue_after_ns(limit_ns: int) -> int:
     return sample_after_ns(limit_ns) + GRACE_NS
 
 
-def create(path: Path, *, started_ns: int, limit_ns: int) -> memoryview:
+def create(path: str | Path, *, started_ns: int, limit_ns: int) -> memoryview:
     """Create a page and map it for writing, as a view of 64-bit words that keeps the mapping alive.
 
     Raises:

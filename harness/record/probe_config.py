@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from .value import Value, as_dict, defaults_of
 
@@ -25,7 +24,7 @@ class ConsoleConfig(Value):
 class ProbeConfig(Value):
     """Where the probe writes, and which features it opens."""
 
-    folder: Path  # of the run
+    folder: str  # the path of the run's
     limit_ns: int  # a turn of at least this length is a block
     control: str = ""  # the folder for the control sockets, "" for none
     console: ConsoleConfig | None = None
@@ -99,7 +98,7 @@ class ProbeConfig(Value):
         if not {"folder", "limit_ns"} <= values.keys():
             raise ValueError(f"{VARIABLE}: expected at least folder= and limit_ns=, got {text!r}")
         return cls(
-            folder=Path(values["folder"]),
+            folder=values["folder"],
             limit_ns=int(values["limit_ns"]),
             control=values.get("control", ""),
             console=_console(values),

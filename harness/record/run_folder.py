@@ -10,9 +10,15 @@ reports/<run id>/
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .value import Value
+
+if TYPE_CHECKING:
+    # Every process that runs a loop loads this file.
+    from pathlib import Path
+
+EVENTS, LOOPS = "events", "loops"
 
 
 class RunFolder(Value):
@@ -22,7 +28,7 @@ class RunFolder(Value):
 
     @property
     def events(self) -> Path:
-        return self.path / "events"
+        return self.path / EVENTS
 
     @property
     def processes(self) -> Path:
@@ -30,7 +36,7 @@ class RunFolder(Value):
 
     @property
     def loops(self) -> Path:
-        return self.path / "loops"
+        return self.path / LOOPS
 
     @property
     def artefacts(self) -> Path:

@@ -11,9 +11,8 @@ import os
 import sys
 import threading
 import time
+from _queue import Empty, SimpleQueue  # the module behind `queue`
 from contextlib import suppress
-from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .clock import monotonic_ns
@@ -24,6 +23,7 @@ from .redact import redacted_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from .event import Event
 
@@ -66,11 +66,11 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, role: str, *, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES
+        self, folder: str | Path, role: str, *, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES
     ) -> None:
         now = monotonic_ns()
         # The pid alone is not unique: `exec` keeps it, and pids are reused in a long run.
-        self.path = folder / f"{role}-{os.getpid()}-{now:x}.jsonl"
+        self._path = f"{folder}/{role}-{os.getpid()}-{now:x}.jsonl"
         self.dropped = 0
         self.error = ""  # why the file could not be written when that was first tried
         self.thread_cpu_ns = 0
@@ -81,7 +81,7 @@ class Writer:
         # SimpleQueue, because its `put` is reentrant: a finalizer or signal handler may write.
         self._buffer: SimpleQueue[_Item] = SimpleQueue()
         self._fd = os.open(
-            self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._closed = False
         self._flush_now = threading.Event()
@@ -101,6 +101,13 @@ class Writer:
         except BaseException:  # no further thread can be started, for example
             os.close(self._fd)
             raise
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        from pathlib import Path  # not needed in a target
+
+        return Path(self._path)
 
     def write(self, event: Event) -> bool:
         """Buffer the event and return true, or count it as dropped and return false. Never blocks."""
@@ -129,7 +136,7 @@ class Writer:
         if not self._closed:
             return self.write_now(event)
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
                 # Followed by the last line once more: a file without it counts as cut off.
                 closed = WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped, lines=self._lines + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from ..record.observation import Frame
 
@@ -20,9 +19,9 @@ _RUNNERS = ("base_events.py", "events.py", "runners.py")
 def at_debugger(stack: Sequence[Frame]) -> bool:
     """Whether the turn in *stack*, outermost frame first, has stopped in a debugger."""
     for frame in reversed(stack):
-        path = PurePath(frame.file)
-        if path.name in _FILES or path.name.startswith(_PREFIX):
+        folder, _, name = frame.file.rpartition("/")
+        if name in _FILES or name.startswith(_PREFIX):
             return True
-        if path.name in _RUNNERS and path.parent.name == "asyncio":
+        if name in _RUNNERS and folder.rpartition("/")[2] == "asyncio":
             return False
     return False

@@ -65,7 +65,7 @@ def sabotaged(
     """The program with the probe, in which all *points* raise; the kinds of errors take turns."""
     folder.mkdir(parents=True, exist_ok=True)
     config = ProbeConfig(
-        folder=run_folder(folder / "run").path, limit_ns=50_000_000, calls=True, sample_hz=100, waits=1.0
+        folder=str(run_folder(folder / "run").path), limit_ns=50_000_000, calls=True, sample_hz=100, waits=1.0
     )
     plan, seen = folder / "plan", folder / "seen"
     lines = [

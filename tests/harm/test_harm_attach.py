@@ -108,7 +108,7 @@ def _sabotaged(module: str, text: str) -> str:
 def _attached(program: Unprepared, step: str) -> str:
     """Attach to the program and leave it, while that step raises: what was told."""
     program.do(f"planned[:] = ['{step}']; raised.clear()")
-    config = ProbeConfig(Path(), 100_000_000, console=ConsoleConfig())
+    config = ProbeConfig("", 100_000_000, console=ConsoleConfig())
     entry = Entry(Subject.of(program.pid), config, wait_s=20)
     try:
         with entry:
@@ -140,7 +140,7 @@ def test_a_step_that_raises_leaves_the_program_as_it_was(
 def test_a_fork_while_a_step_raises_has_a_child_without_the_probe(entered: Unprepared) -> None:
     """Whichever step of the release raises, the child's functions are the program's own."""
     before = entered.state()
-    config = ProbeConfig(Path(), 100_000_000, console=ConsoleConfig())
+    config = ProbeConfig("", 100_000_000, console=ConsoleConfig())
     with Entry(Subject.of(entered.pid), config, wait_s=20) as entry:
         for step in ABANDONING:
             entered.do(f"planned[:] = ['{step}']; fork()")

@@ -150,8 +150,8 @@ def test_what_is_no_page_is_none(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        ProbeConfig(folder=Path("/run"), limit_ns=1),
-        ProbeConfig(folder=Path("/run"), limit_ns=1, control="/tmp/x", profile_span="process restart"),
+        ProbeConfig(folder="/run", limit_ns=1),
+        ProbeConfig(folder="/run", limit_ns=1, control="/tmp/x", profile_span="process restart"),
     ],
 )
 def test_an_order_comes_back_as_it_went(order: ProbeConfig) -> None:

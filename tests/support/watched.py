@@ -101,7 +101,7 @@ def start(
     folder = run_folder(tmp_path / "run")
     file = tmp_path / "program.py"
     file.write_text(dedent(program))
-    config = ProbeConfig(folder=folder.path, limit_ns=LIMIT_MS * 1_000_000, **asked)
+    config = ProbeConfig(folder=str(folder.path), limit_ns=LIMIT_MS * 1_000_000, **asked)
     own = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     process = Piped(
         [python, str(file)],

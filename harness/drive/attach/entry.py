@@ -58,7 +58,7 @@ class Entry:
 
         Args:
             subject: The process.
-            config: Of the probe. An empty path as its folder stands for one that ends with the entry.
+            config: Of the probe. "" as its folder stands for one that ends with the entry.
             wait_s: How long to wait for a point at which it can be entered.
             on_blocked: Called once if that is not at once, to look at the process from outside.
         """
@@ -104,7 +104,7 @@ class Entry:
         """The same with another folder for the record, a path as the process sees it."""
         made = Entry(
             self.subject,
-            value.replace(self._config, folder=folder),
+            value.replace(self._config, folder=str(folder)),
             wait_s=self._wait_s,
             on_blocked=self._on_blocked,
         )
@@ -172,10 +172,10 @@ class Entry:
 
     def _order(self, control: ControlFolder) -> str:
         config = self._config
-        if config.folder == Path():
+        if not config.folder:
             for name in shared_folder.FOLDERS:
                 control.make(name)
-            config = value.replace(config, folder=Path(control.inside))
+            config = value.replace(config, folder=str(control.inside))
         return config.text()
 
     def _come_in(self) -> socket.socket:

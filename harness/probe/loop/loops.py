@@ -11,7 +11,7 @@ from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.observation import LoopStarted, Observation
 from ...record.page import Page
-from ...record.run_folder import RunFolder
+from ...record.run_folder import LOOPS
 from ...record.value import replace
 from .. import code_paths
 from ..alarm_clock import AlarmClock
@@ -37,7 +37,7 @@ class Loops:
 
     def __init__(
         self,
-        folder: RunFolder | None,
+        pages: str | None,
         *,
         limit_ns: int,
         write: Write,
@@ -50,7 +50,7 @@ class Loops:
         """Watch the loops that begin to run from now on.
 
         Args:
-            folder: Of the run, for the pages of counters; `None` keeps them in memory, unshared.
+            pages: The folder for the pages of counters; `None` keeps them in memory, unshared.
             limit_ns: A turn of at least this length is a block.
             write: Puts an event into the record.
             announce: Writes the start of a loop at once: the loop may end its process in its first turn.
@@ -59,7 +59,7 @@ class Loops:
             hang: From when on a turn is told while it lasts, and when it ends the process.
             end_process: Ends the process; called in the watchdog's thread.
         """
-        self.folder = folder
+        self.pages_folder = pages
         self.limit_ns = limit_ns
         self.write = write
         self.announce = announce or write
@@ -179,7 +179,7 @@ class _Lane:
     """The counters and the page for loops that run one after the other, which bounds the number of pages."""
 
     def __init__(self, loops: Loops, number: int) -> None:
-        words, self._page = _new_page(loops.folder, number, loops.limit_ns)
+        words, self._page = _new_page(loops.pages_folder, number, loops.limit_ns)
         self.turns = Turns(words, limit_ns=loops.limit_ns, on_late=self._late, on_overslept=self._overslept)
         self.number = number
         self._blocks = BlockWriter(number, loops.collector, loops.write)
@@ -281,12 +281,13 @@ class _Lane:
         )
 
 
-def _new_page(folder: RunFolder | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
+def _new_page(folder: str | None, number: int, limit_ns: int) -> tuple[memoryview, str]:
     """A page of counters, and its path within the run's folder; "" for a page in memory."""
     now_ns = monotonic_ns()
     if folder is None:
         words = memoryview(bytearray(page.WORDS * 8)).cast("q")
         words[page.STARTED_NS], words[page.LIMIT_NS] = now_ns, limit_ns
         return words, ""
-    path = folder.loops / f"{os.getpid()}-{now_ns:x}-{number}.page"
-    return page.create(path, started_ns=now_ns, limit_ns=limit_ns), str(path.relative_to(folder.path))
+    name = f"{os.getpid()}-{now_ns:x}-{number}.page"
+    words = page.create(f"{folder}/{name}", started_ns=now_ns, limit_ns=limit_ns)
+    return words, f"{LOOPS}/{name}"

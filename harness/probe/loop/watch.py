@@ -49,7 +49,12 @@ class LoopWatch:
         Without *detects*, only the turns are watched; *only_new* and *more_ns* are as for `Detectors`.
         """
         self.loops = Loops(
-            folder, limit_ns=limit_ns, write=write, on_error=self._failed, hang=hang, end_process=end_process
+            str(folder.loops) if folder is not None else None,
+            limit_ns=limit_ns,
+            write=write,
+            on_error=self._failed,
+            hang=hang,
+            end_process=end_process,
         )
         self._pid = os.getpid()
         self._write = write

@@ -156,7 +156,7 @@ def test_what_goes_wrong_inside_is_told(tmp_path: Path) -> None:
 
     with unprepared(tmp_path) as program:
         before = program.state()
-        config = ProbeConfig(tmp_path / "no such folder", 100_000_000)
+        config = ProbeConfig(str(tmp_path / "no such folder"), 100_000_000)
         with (
             pytest.raises(
                 TargetError, match=r"the probe could not enter: FileNotFoundError: .*no such folder"

@@ -126,7 +126,7 @@ def test_a_program_replaced_by_exec_is_found_again(tmp_path: Path, seen: Seen) -
 def test_a_short_program_is_found_though_its_process_is_old(of: str, tmp_path: Path, seen: Seen) -> None:
     """After seconds of quiet a process calls `exec`, and the new program lives for a few looks only."""
     folder = run_folder(tmp_path / "run")
-    env = environment(ProbeConfig(folder=folder.path, limit_ns=10**9), os.environ)
+    env = environment(ProbeConfig(folder=str(folder.path), limit_ns=10**9), os.environ)
     isolated = [sys.executable, "-I", "-c", "import time; time.sleep(0.2)"]
     script = f"import os, time; time.sleep(1.5); os.execv({sys.executable!r}, {isolated})"
     lines = {

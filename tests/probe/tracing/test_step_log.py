@@ -23,7 +23,7 @@ TRACED = """
 
 def test_an_order_keeps_its_share_and_window() -> None:
     """What is asked for reaches the probe through the text of the order."""
-    order = ProbeConfig(Path("/run"), limit_ns=1, waits=0.25, waits_for_s=2.5)
+    order = ProbeConfig("/run", limit_ns=1, waits=0.25, waits_for_s=2.5)
 
     assert ProbeConfig.parse(order.text()) == order
 
