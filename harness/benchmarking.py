@@ -6,14 +6,13 @@ benchmark that is settled is not run again, and one that cannot be compared is n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .comparing import DECISION, ComparisonPlan, Watcher
+from .comparing import ComparisonPlan, Watcher
 from .drive.bench.benchmark_side import BenchmarkSide
 from .drive.bench.session import BenchSession
-from .errors import UsageError
+from .errors import OutputError, UsageError
 from .read.compare import benchmarks
 from .read.compare.benchmarks import BenchmarkPairing
 from .read.compare.decision import decision
@@ -21,7 +20,6 @@ from .read.compare.decision.decision import Decision
 from .read.compare.paired.false_alarms import FalseAlarms, false_alarms
 from .read.compare.paired.spending import MOST
 from .read.compare.paired.trial import Trial, judge
-from .read.formats import save
 from .record.comparison import pairs as pair_file
 from .record.comparison.benchmarks import BenchmarkResults
 from .record.comparison.pairs import RunPair
@@ -82,7 +80,10 @@ def compare_benchmarks(
             ended = f"the {plan.within_s / 60:g} minutes were over after {len(session.pairs)} pairs"
     except KeyboardInterrupt:
         ended, interrupted = f"interrupted after {len(session.pairs)} pairs", True
-    decided = decision.decision(
+    except OutputError as exc:
+        exc.add_note(f"{len(session.pairs)} pairs were taken so far.")
+        raise
+    return decision.decision(
         suites.judge(session.pairs, ended=ended),
         comparison_id=plan.id,
         base=plan.base,
@@ -94,8 +95,6 @@ def compare_benchmarks(
         false_alarms=suites.false_alarms(session.pairs) if plan.is_self else None,
         notes=plan.notes,
     )
-    save(json.dumps(decision.as_json(decided), indent=1) + "\n", plan.folder / DECISION)
-    return decided
 
 
 def _wanted(

@@ -14,7 +14,7 @@ from typing import Protocol
 from .drive.bench.explained import ExplainedSide
 from .drive.bench.scenario_run import SidePlace, run_once
 from .drive.bench.session import ORDERS, BenchPace, BenchSession, Side
-from .errors import HarnessError, TargetError, UsageError
+from .errors import HarnessError, OutputError, TargetError, UsageError
 from .read.calls.allowlist import Allowlist
 from .read.compare.decision import decision
 from .read.compare.decision.decision import ComparedSide, Decision
@@ -170,9 +170,24 @@ def compare(
                 watcher.tell(f"the reason is not known: {exc}")
     except KeyboardInterrupt:
         ended, interrupted = f"interrupted after {len(session.pairs)} pairs", True
-    decided = _decided(plan, session, measures, ended=ended, interrupted=interrupted, found=found)
-    save(json.dumps(decision.as_json(decided), indent=1) + "\n", plan.folder / DECISION)
-    return decided
+    except OutputError as exc:
+        so_far = _decided(plan, session, measures, ended="the disk is full")
+        exc.add_note(f"So far, after {len(session.pairs)} pairs: {so_far.sentence}")
+        raise
+    return _decided(plan, session, measures, ended=ended, interrupted=interrupted, found=found)
+
+
+def keep(decided: Decision, folder: Path) -> None:
+    """Write the decision into the comparison's folder; it is shown before, in case that there is no room.
+
+    Raises:
+        OutputError: The disk is full.
+        UsageError: The folder cannot be written.
+    """
+    try:
+        save(json.dumps(decision.as_json(decided), indent=1) + "\n", folder / DECISION)
+    except OutputError as exc:
+        raise OutputError(str(exc)) from exc  # the note of `save` is about the record of a run
 
 
 def make_folder(folder: Path) -> None:

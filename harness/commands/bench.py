@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..comparing import ComparisonPlan, make_folder
+from ..comparing import ComparisonPlan, keep, make_folder
 from ..drive.bench.revisions import Revisions
 from ..drive.bench.scenario_run import SidePlace
 from ..errors import UsageError
@@ -138,6 +138,7 @@ def bench(
             ) as places:
                 decided = sides.decide(_of_revisions(plan, revisions, places), places, display)
     output.show(decided)
+    keep(decided, plan.folder)
     return decided.exit_status
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..bisecting import BisectSession, as_json
-from ..comparing import ComparisonPlan, make_folder
+from ..comparing import ComparisonPlan, keep, make_folder
 from ..drive.bench.checkout import Commit, Repository
 from ..drive.bench.revisions import Revisions
 from ..errors import UsageError
@@ -83,6 +83,8 @@ def bisect(
     folder = runs_asked.folder(bisect_id)
 
     with interruptible(), PaceDisplay(within_s=max_minutes * 60, quiet=quiet) as display:
+        if count := repository.uncommitted():
+            display.tell(f"files with changes that are not committed: {count}; they are in no revision")
 
         def decide(commit: Commit, into: Path, within_s: float) -> Decision:
             plan = ComparisonPlan(
@@ -103,6 +105,7 @@ def bisect(
             ) as places:
                 decided = sides.decide(plan, places, display)
             _note(noting.note_decided(decision.as_json(decided)))
+            keep(decided, into)
             return decided
 
         asked = {

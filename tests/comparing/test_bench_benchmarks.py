@@ -177,6 +177,7 @@ def test_what_is_wrong_is_said_before_any_test_runs(tmp_path: Path) -> None:
     assert not any(COMPARED in one.stdout for one in (unknown, shallow, limit, without))
 
 
+@pytest.mark.long
 def test_a_revision_that_cannot_be_installed_ends_with_4(tmp_path: Path) -> None:
     """With pip's reason; the base's work tree is removed."""
     folder = committed(tmp_path / "shop", taking("it", 10))

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness.record.comparison import pairs
+from harness.record.run_folder import RunFolder
 from tests.support.commanded import Ended, harness, running, wait
 
 FAST = (sys.executable, "-I", "-S", "-c")
@@ -240,16 +242,51 @@ def test_time_that_is_over_is_the_reason(tmp_path: Path) -> None:
     assert "the 0.005 minutes were over after " in ended.stdout
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    """Pairs that cannot be kept end it with 3, and one line."""
-    program = [*shlex.split(f"{sys.executable} -m harness bench --out bench --base-command"), telling()]
-    limited = shlex.join(("sh", "-c", f"ulimit -f 1; exec {shlex.join([*program, '--aa'])}"))
-    with running("bench", "--base-command", limited, "--aa", cwd=tmp_path, out="outer") as run:
-        ended = run.ended()
+def limited(folder: Path, *options: object, size: int) -> Ended:
+    """`harness bench` where no file may be larger, which is what a full disk looks like."""
+    command = shlex.join([sys.executable, "-m", "harness", "bench", "--no-why", *map(str, options)])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f {size}; exec {command}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr, RunFolder(folder))
 
-    assert ended.status == 4  # the inner one failed ...
-    assert "harness: base: the program ended with status 3" in ended.stderr
-    assert "pairs.jsonl: cannot be written: File too large" in ended.stderr  # ... for this reason
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    """Pairs that cannot be kept end it with 3; what is known so far is told."""
+    ended = limited(tmp_path, "--out", "bench", "--base-command", telling(), "--aa", size=1)
+
+    assert ended.status == 3
+    first, *notes = ended.stderr.splitlines()
+    assert first.endswith("pairs.jsonl: cannot be written: File too large")
+    assert any(note.startswith("  So far, after ") for note in notes)
+
+
+def test_a_decision_that_cannot_be_kept_is_shown(tmp_path: Path) -> None:
+    """On stdout; the status is 3, since its file is missing, and the reason is one line."""
+    # Longer than all of the pairs: the decision has it.
+    program = shlex.join(("sh", "-c", f"{telling()}; : {'x' * 2_000}"))
+    ended = limited(tmp_path, "--out=bench", f"--base-command={program}", f"--head-command={program}", size=2)
+
+    assert ended.status == 3
+    assert ended.stdout.startswith("no difference that matters: cpu_ms")
+    (line,) = [line for line in ended.stderr.splitlines() if "harness: " in line]
+    assert line.endswith("decision.json: cannot be written: File too large")
+
+
+def test_a_figure_that_one_side_lacks_cannot_be_told(tmp_path: Path) -> None:
+    """If it decides; otherwise its row says so, and the others decide."""
+    base, head = telling(), telling(queries=5)
+    asked = bench(tmp_path, base, head, "--metric", "queries", "--json")
+    (tmp_path / "bench").rename(tmp_path / "first")
+    other = bench(tmp_path, base, head, "--json")
+
+    assert (asked.status, other.status) == (3, 0)
+    assert decided(asked)["sentence"] == "cannot tell: queries: not measured in the base"
+    assert answers(other)["queries"] == "cannot tell"
 
 
 def test_a_program_against_itself_tells_the_noise(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -184,6 +187,66 @@ def test_changed_lines_are_those_of_the_head(repository: Path) -> None:
     assert of.changed_lines("HEAD", "") == {"new.py": {1, 2}}
     with pytest.raises(UsageError):
         of.commit("--help")
+
+
+SLOW_BUILD = """
+[build-system]
+requires = []
+build-backend = "building"
+backend-path = ["."]
+[project]
+name = "shop"
+version = "1"
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_end_while_a_revision_is_installed_leaves_nothing(
+    repository: Path, tmp_path: Path, number: int
+) -> None:
+    """130; neither a work tree, nor half an environment, nor what pip has started to build it."""
+    (repository / "pyproject.toml").write_text(SLOW_BUILD)
+    (repository / "building.py").write_text("import time\ndef build_wheel(*_, **__): time.sleep(300)\n")
+    commit_all(repository, "takes long to build")
+    cache, temporary = tmp_path / "cache", tmp_path / "temporary"
+    temporary.mkdir()
+    env = {"XDG_CACHE_HOME": str(cache), "PIP_NO_INDEX": "1", "TMPDIR": str(temporary)}
+    given = ("--command", COMMAND, "--base", "HEAD", "--head", "HEAD~1")
+    with running("bench", *given, cwd=repository, out="bench", env=env) as run:
+        wait(lambda: any("build_wheel " in one for one in run.processes().values()), within_s=400)
+        run.process.send_signal(number)
+        ended = run.ended()
+        assert run.all_gone()
+
+    if number == signal.SIGINT:
+        assert ended.status == 130
+        assert len(trees(repository)) == 1
+        assert [path for path in (cache / "harness/environments").iterdir() if path.is_dir()] == []
+    assert list(temporary.glob("harness-*")) == []
+
+
+def test_a_revision_for_which_there_is_no_room_ends_with_3(repository: Path, tmp_path: Path) -> None:
+    """git cannot write its files; what it has written is removed."""
+    (repository / "large").write_bytes(bytes(200_000))
+    commit_all(repository, "a large file")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    given = ("--command", shlex.quote(COMMAND), "--same-environment", "--base", "HEAD~1", "--head", "HEAD")
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 100; exec {sys.executable} -m harness bench {' '.join(given)}"],
+        cwd=repository,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 3
+    assert "HEAD: cannot be checked out: " in done.stderr
+    assert len(trees(repository)) == 1
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.long

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.runs import journal
-from tests.support.commanded import Ended, running
+from tests.support.commanded import Ended, running, wait
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -34,8 +35,8 @@ def telling(cpu_ms: float) -> str:
     return f"""echo '{{"cpu_ms": {cpu_ms}, "wall_ms": 60, "peak_mb": 20}}'"""
 
 
-def bisect(folder: Path, *options: str, out: str = "search") -> Ended:
-    first = git(folder, "rev-list", "--max-parents=0", "HEAD")
+def bisect(folder: Path, *options: str, out: str = "search", good: str = "") -> Ended:
+    first = good or git(folder, "rev-list", "--max-parents=0", "HEAD")
     given = ("--command", "sh app.sh", "--good", first, "--same-environment", "--json", *options)
     with running("bisect", *given, cwd=folder, out=out) as run:
         ended = run.ended(within_s=400)
@@ -95,3 +96,64 @@ def test_where_nothing_is_slower_nothing_is_searched(tmp_path: Path) -> None:
     assert (other.status, backwards.status) == (2, 2)
     assert "holds another search" in other.stderr
     assert "does not come after" in backwards.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+def test_a_revision_that_cannot_be_installed_is_passed_over(tmp_path: Path) -> None:
+    """The range says so; the reason is that of the step."""
+    folder = repository(tmp_path, [telling(50)] * 2)
+    (folder / "requirements.txt").write_text("no-such-package-anywhere==1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "cannot be installed")
+    env = {"XDG_CACHE_HOME": str(tmp_path / "search-cache"), "PIP_NO_INDEX": "1"}
+    good = git(folder, "rev-parse", "HEAD~1")
+    given = ("--command", "sh app.sh", "--good", good, "--json")
+    with running("bisect", *given, cwd=folder, out="search", env=env) as run:
+        ended = run.ended(within_s=300)
+        assert run.all_gone()
+
+    assert ended.status == 3
+    (step,) = json.loads(ended.stdout)["steps"]
+    assert step["answer"] == "cannot tell"
+    assert "): cannot be installed" in step["sentence"]
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.timeout(500)
+def test_a_ctrl_c_keeps_what_is_known(tmp_path: Path) -> None:
+    """130, without a work tree; the same folder goes on."""
+    folder = repository(tmp_path, [telling(50), "sleep 300", telling(60), telling(60)])
+    first = git(folder, "rev-list", "--max-parents=0", "HEAD")
+    given = ("--command", "sh app.sh", "--good", first, "--same-environment", "--json")
+    state = folder / "search" / "bisect.json"
+    with running("bisect", *given, cwd=folder, out="search") as run:
+        wait(lambda: any("sleep 300" in one for one in run.processes().values()), within_s=300)
+        known = json.loads(state.read_text())["steps"]
+        run.process.send_signal(signal.SIGINT)
+        ended = run.ended()
+        assert run.all_gone()
+    found = json.loads(ended.stdout)
+
+    assert ended.status == 130
+    assert (found["interrupted"], found["steps"]) == (True, known)
+    assert found["steps"]
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+
+
+def test_a_shallow_clone_and_changes_that_are_not_committed_are_told(tmp_path: Path) -> None:
+    """The first ends with 2, before anything is run."""
+    (tmp_path / "whole").mkdir()
+    folder = repository(tmp_path / "whole", [telling(50)] * 3)
+    first = git(folder, "rev-list", "--max-parents=0", "HEAD")
+    git(tmp_path, "clone", "-q", "--depth", "1", folder.as_uri(), "shallow")
+    git(tmp_path / "shallow", "fetch", "-q", "--depth", "1", "origin", first)
+    (tmp_path / "shallow" / "app.sh").write_text(telling(70))
+    cut = bisect(tmp_path / "shallow", good=first)
+    (folder / "app.sh").write_text(telling(70))
+    dirty = bisect(folder, "--max-minutes", "0.001")
+
+    assert cut.status == 2
+    assert f"this clone is shallow: whether HEAD comes after {first} is not known in it" in cut.stderr
+    assert "fetch-depth: 0" in cut.stderr
+    assert "files with changes that are not committed: 1; they are in no revision" in dirty.stderr

@@ -73,10 +73,8 @@ class Repository:
         done = _git(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", asked)
         if done.returncode == 0:
             return done.stdout.strip()
-        if _git(self.top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
-            exc = UsageError(f"{revision}: this clone is shallow, and does not have that revision")
-            exc.add_note("git fetch --unshallow gets it; in GitHub's actions/checkout: fetch-depth: 0")
-            raise exc
+        if self._is_shallow():
+            raise _shallow(f"{revision}: this clone is shallow, and does not have that revision")
         raise UsageError(f"{revision}: no such revision in {self.top}")
 
     def uncommitted(self) -> int:
@@ -92,6 +90,8 @@ class Repository:
         """
         first, last = self.commit(good), self.commit(bad)
         if _git(self.top, "merge-base", "--is-ancestor", first, last).returncode or first == last:
+            if first != last and self._is_shallow():
+                raise _shallow(f"this clone is shallow: whether {bad} comes after {good} is not known in it")
             raise UsageError(f"{bad} does not come after {good}")
         listed = _git(
             self.top, "log", "--first-parent", "--reverse", "--format=%H %s", f"{first}..{last}"
@@ -150,6 +150,9 @@ class Repository:
             raise OutputError(f"{revision}: cannot be checked out: {last}")
         return Checkout(revision, commit, path, self.top)
 
+    def _is_shallow(self) -> bool:
+        return _git(self.top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+
     def _forget_lost(self) -> None:
         """Have git forget the work trees of comparisons that were killed.
 
@@ -160,6 +163,12 @@ class Repository:
             if path.parent.name.startswith(REVISIONS) and not path.exists():
                 _git(self.top, "worktree", "unlock", str(path))
         _git(self.top, "worktree", "prune")
+
+
+def _shallow(message: str) -> UsageError:
+    exc = UsageError(message)
+    exc.add_note("git fetch --unshallow gets all; in GitHub's actions/checkout: fetch-depth: 0")
+    return exc
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

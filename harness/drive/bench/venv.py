@@ -6,6 +6,7 @@ before them on the path, so two revisions with the same files of dependencies sh
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import TargetError
+from ...errors import OutputError, TargetError
+from ..process.guard import Guard, kill_group
 from .checkout import Checkout
 
 # What says which packages there are.
@@ -31,6 +33,8 @@ REQUIREMENTS = "requirements.txt"
 INSTALL_WITHIN_S = 1800.0
 LINES = 6
 _DONE = "complete"
+# What pip says of a full disk, and of a full quota.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def venv_of(checkout: Checkout, install: Sequence[str], tell: Callable[[str], No
 
     Raises:
         TargetError: The revision cannot be installed.
+        OutputError: The disk is full.
     """
     asked = tuple(install) or _default(checkout.path)
     if not asked:
@@ -119,21 +124,32 @@ def _make(path: Path, checkout: Checkout, install: Sequence[str]) -> None:
 
 
 def _run(command: Sequence[str], checkout: Checkout) -> None:
-    try:
-        done = subprocess.run(
+    with Guard() as guard:
+        # A group of its own: what builds the project is a child of pip's, which would go on without it.
+        process = subprocess.Popen(
             command,
             cwd=checkout.path,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=INSTALL_WITHIN_S,
+            process_group=0,
         )
-    except subprocess.TimeoutExpired:
-        raise TargetError(f"{checkout.revision}: not installed within {INSTALL_WITHIN_S:.0f} s") from None
-    if done.returncode:
-        exc = TargetError(f"{checkout.revision} ({checkout.commit[:12]}): cannot be installed")
-        for line in (done.stderr or done.stdout).strip().splitlines()[-LINES:]:
+        guard.over(process.pid, whole_group=True)
+        try:
+            stdout, stderr = process.communicate(timeout=INSTALL_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise TargetError(f"{checkout.revision}: not installed within {INSTALL_WITHIN_S:.0f} s") from None
+        finally:
+            kill_group(process.pid)
+            process.wait()
+    if process.returncode:
+        told = stderr or stdout
+        # No fault of the revision, which a search would pass over.
+        kind = OutputError if any(os.strerror(number) in told for number in FULL) else TargetError
+        exc = kind(f"{checkout.revision} ({checkout.commit[:12]}): cannot be installed")
+        for line in told.strip().splitlines()[-LINES:]:
             exc.add_note(line)
         raise exc
 

@@ -44,12 +44,17 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def over(self, pid: int, *, stop_signal: int = signal.SIGTERM, within_s: float = 5.0) -> None:
-        """Guard process *pid*: at the end send *stop_signal*, and kill its group *within_s* seconds later."""
+    def over(
+        self, pid: int, *, stop_signal: int = signal.SIGTERM, within_s: float = 5.0, whole_group: bool = False
+    ) -> None:
+        """Guard process *pid*: at the end send *stop_signal*, and kill its group *within_s* seconds later.
+
+        With *whole_group*, what remains of its group is killed although it has ended itself.
+        """
         assert self._process.stdin is not None
         # If the guard itself was killed, the run goes on without it.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{pid} {stop_signal:d} {within_s}\n".encode())
+            self._process.stdin.write(f"{pid} {stop_signal:d} {within_s} {whole_group:d}\n".encode())
 
 
 def kill_group(pid: int) -> None:
@@ -60,11 +65,13 @@ def kill_group(pid: int) -> None:
 
 def _main() -> None:
     wards: list[tuple[int, int, int, float]] = []
+    groups: list[int] = []
     for line in sys.stdin:
-        pid, number, within_s = line.split()
+        pid, number, within_s, whole_group = line.split()
         # A descriptor keeps naming this process; its pid may be reused.
         with contextlib.suppress(ProcessLookupError):
             wards.append((os.pidfd_open(int(pid)), int(pid), int(number), float(within_s)))
+        groups += [int(pid)] * int(whole_group)
     began_s = time.monotonic()
     for fd, _, number, _ in wards:
         _send(fd, number)
@@ -73,6 +80,8 @@ def _main() -> None:
         if not ended:
             kill_group(pid)
             _send(fd, signal.SIGKILL)  # it may have moved to another group
+    for pid in groups:
+        kill_group(pid)
     for folder in sys.argv[1:]:
         shutil.rmtree(folder, ignore_errors=True)
 
