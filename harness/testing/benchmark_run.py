@@ -80,9 +80,11 @@ class _OneRun:
     def __init__(self, chosen: Collection[str] | None) -> None:
         self._chosen = chosen
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> None:
-        early_config.known_args_namespace.no_cov = True  # pytest-cov begins here
+    @pytest.hookimpl(wrapper=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None, object, object]:
+        # pytest-cov begins in this hook, as the first; a wrapper comes before it.
+        early_config.known_args_namespace.no_cov = True
+        return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -86,11 +86,27 @@ def test_every_benchmark_has_a_verdict_and_none_passes_in_silence(tmp_path: Path
     assert trees(folder) == 1
 
 
+# Begins as pytest-cov does: as the first, unless it is told not to.
+COVERING = """
+import sys, pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--no-cov", action="store_true", default=False)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    if not early_config.known_args_namespace.no_cov:
+        sys.settrace(lambda *_: None)
+"""
+
+
 @pytest.mark.slow
-def test_equal_benchmarks_end_with_0_also_beside_xdist(tmp_path: Path) -> None:
-    """The comparison has processes of its own, in which nothing runs beside a benchmark."""
+def test_equal_benchmarks_end_with_0_also_beside_xdist_and_coverage(tmp_path: Path) -> None:
+    """The comparison has processes of its own: nothing runs beside a benchmark, and nothing traces it."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "covering.py").write_text(COVERING)
     folder = committed(tmp_path / "shop", taking("same", 10) + taking("other", 10))
-    ended, said = compared(folder, "-n", "2", plugins=(*PLUGINS, "xdist.plugin"))
+    ended, said = compared(folder, "-n", "2", plugins=(*PLUGINS, "xdist.plugin", "covering"))
 
     assert {text.partition(":")[0] for text in said.values()} == {"no difference"}
     assert (len(said), ended.status) == (2, 0)
