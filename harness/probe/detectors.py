@@ -8,6 +8,8 @@ from ..record.observation import Observation
 from .alarm_clock import AlarmClock
 from .feature import Feature
 from .gauges.gauges import Gauges
+from .hooks import hook
+from .hooks.process import late_import
 from .loop.turns import Turns
 from .spinning.spins import SpinWatch
 from .tasks.census import Census
@@ -21,7 +23,7 @@ JOIN_WITHIN_S = 2.0
 PARTS = frozenset(
     {
         *("census", "tasks", "groups", "lost exceptions", "coroutines never awaited"),
-        *("gauges", "wakeups", "children", "call taps", "pools", "spins"),
+        *("gauges", "wakeups", "children", "call taps", "pools", "spins", "late parts"),
     }
 )
 
@@ -44,6 +46,13 @@ class Detectors:
         *running* are the loops that run now; *only_new* leaves out the tasks that have ended by now. The
         looks at tasks and gauges may each cost *more_ns* of CPU time beyond their share.
         """
+        if not late_import.are_compiled():
+            try:
+                late_import.import_all()
+            except BaseException as exc:
+                if hook.is_the_programs(exc):
+                    raise
+                on_error("late parts", exc)
         self.losses = TaskLosses(write)
         self._census = Census(
             write=write,

@@ -96,6 +96,7 @@ class ProbedProcess:
     def _watch_users(self) -> None:
         if os.geteuid() == 0:
             before_calls("change of user", ("setuid", "seteuid", "setreuid", "setresuid"), self._admit)
+            before_calls("change of root", ("chroot",), lambda *_: self._import_all())
 
     def _hook_loops(self, events: ModuleType) -> None:
         from .hooks import runtime
@@ -203,14 +204,16 @@ class ProbedProcess:
         return launch_hook.with_entry_first(name, args)
 
     def _import_all(self) -> None:
-        """Import what a session needs: the new user may not be able to read it."""
+        """Import what a session needs: the new user may not be able to read it, or it is outside the root."""
         if "asyncio.events" not in sys.modules:
             return
         from importlib import import_module
 
         from ..record.probe_config import ProbeConfig
         from . import code_paths, session
+        from .hooks.process import late_import
 
+        late_import.import_all()
         code_paths.libraries()
         for module in ProbeConfig.parse(self._order).features.values():
             import_module(f"{session.ROOT}.{module}")

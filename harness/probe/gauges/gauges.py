@@ -13,6 +13,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import thread_time_ns
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
@@ -20,12 +21,16 @@ from ...record.observation import BufferLevel, GaugesRead, Observation
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook
+from ..hooks.process import late_import
+from ..hooks.process.late_import import importing
 from ..loop.turns import Turns
 from ..pace import IDLE, Pace
 from ..threads import thread_file
-from .buffers import Buffers
-from .children import Children
-from .wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from .buffers import Buffers
+    from .children import Children
+    from .wakeups import Wakeups
 
 # Beyond the share of all looks (`pace.py`).
 ALLOWANCE_NS = 20_000_000
@@ -60,9 +65,12 @@ class Gauges(Feature):
         self._write = write
         self._running = running
         self._on_error = on_error
-        self._buffers = Buffers(write)
-        self._children = Children(write, lambda: {turns.thread_ident for _, turns in running()})
-        self._wakeups = Wakeups(write, running)
+        # Made at the first look. A program that ends sooner has nothing that could have stood between two.
+        self._buffers: Buffers | None = None
+        self._children: Children | None = None
+        self._wakeups: Wakeups | None = None
+        self._has_all = False
+        self._beginning = threading.Lock()
         self._failed: set[str] = set()
         self._levels: tuple[BufferLevel, ...] = ()
         self._written_ns = 0
@@ -77,6 +85,9 @@ class Gauges(Feature):
 
     def look(self, *, last: bool = False) -> None:
         """Look now, unless another thread does; the *last* look of a process notes what still stands."""
+        if not last:
+            # Before the lock is taken: the last look does not wait for it for as long as an import may take.
+            self._begin_parts()
         if self._closed.is_set() or not self._lock.acquire(timeout=0.05):
             return
         began_ns = thread_time_ns()
@@ -89,8 +100,8 @@ class Gauges(Feature):
             self._lock.release()
 
     def loop_stopped(self) -> None:
-        # A program with many short loops must not pay each time.
-        if self._pace.is_due():
+        # A program with many short loops must not pay each time, and one that ends at once not at all.
+        if self._wakeups is not None and self._pace.is_due():
             self.look()
 
     def leave(self) -> None:
@@ -99,13 +110,11 @@ class Gauges(Feature):
     def close(self) -> None:
         self.look(last=True)
         self._closed.set()
-        self._buffers.close()
-        self._wakeups.close()
+        self._restore()
 
     def abandon(self) -> None:
         # Nothing else: the parent's thread may have held a lock at the fork.
-        self._buffers.close()
-        self._wakeups.close()
+        self._restore()
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -121,12 +130,12 @@ class Gauges(Feature):
             return soon_s
         return self._pace.rest_by_age_ns(SHORTEST_NS, LONGEST_NS, OF_AGE) / 1e9
 
-    def _part(self, name: str, step: Callable[[bool], object], last: bool) -> None:
+    def _part(self, name: str, step: Callable[..., object], *args: object) -> None:
         """Take one step; a part that has failed once is left out from then on."""
         if name in self._failed:
             return
         try:
-            step(last)
+            step(*args)
         except BaseException as exc:
             if hook.is_the_programs(exc):
                 raise
@@ -134,10 +143,12 @@ class Gauges(Feature):
             self._on_error(name, exc)
 
     def _look_at_wakeups(self, last: bool) -> None:
-        self._soon_s = self._wakeups.look(last=last)
+        if self._wakeups is not None:
+            self._soon_s = self._wakeups.look(last=last)
 
     def _look_at_children(self, last: bool) -> None:
-        self._children.look(last=last)
+        if self._children is not None:
+            self._children.look(last=last)
 
     def _read(self, last: bool) -> None:
         if not last and not self._levels and self._idles():
@@ -145,7 +156,7 @@ class Gauges(Feature):
         loops: list[AbstractEventLoop] = [
             turns.loop for _, turns in self._running() if turns.loop is not None
         ]
-        levels = self._buffers.look(loops)
+        levels = self._buffers.look(loops) if self._buffers is not None else ()
         now_ns = monotonic_ns()
         quiet_ns = self._pace.age_ns() // QUIET_OF_AGE
         if levels == self._levels and not last and now_ns - self._written_ns < quiet_ns:
@@ -161,6 +172,46 @@ class Gauges(Feature):
                 buffers=levels,
             )
         )
+
+    def _begin_parts(self) -> None:
+        """Make what looks, and import the rest of the probe in time; in one thread at a time."""
+        if self._has_all or self._closed.is_set() or not self._beginning.acquire(blocking=False):
+            return
+        try:
+            self._part("wakeups", self._begin_wakeups)
+            self._part("children", self._begin_children)
+            self._part("gauges", self._begin_buffers)
+            if self._pace.age_ns() >= late_import.ALL_AFTER_NS:
+                self._has_all = True
+                self._part("late parts", late_import.import_all)
+        finally:
+            self._beginning.release()
+
+    def _begin_wakeups(self) -> None:
+        if self._wakeups is None:
+            with importing():
+                from .wakeups import Wakeups
+            self._wakeups = Wakeups(self._write, self._running)
+
+    def _begin_children(self) -> None:
+        if self._children is None:
+            with importing():
+                from .children import Children
+            self._children = Children(self._write, self._loop_threads)
+
+    def _loop_threads(self) -> set[int]:
+        return {turns.thread_ident for _, turns in self._running()}
+
+    def _begin_buffers(self) -> None:
+        if self._buffers is None:
+            with importing():
+                from .buffers import Buffers
+            self._buffers = Buffers(self._write)
+
+    def _restore(self) -> None:
+        for part in (self._buffers, self._wakeups):
+            if part is not None:
+                part.close()
 
     def _idles(self) -> bool:
         """Whether a search for buffers can wait, because hardly anything has happened since the last one."""

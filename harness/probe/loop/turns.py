@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ...record import page
 from ...record.clock import monotonic, monotonic_ns
 from ...record.page import Page
+from ..hooks.process.late_import import importing
 from ..hooks.selector_slot import SelectorSlot
 from ..threads.run_queue import RunQueue
 from ..threads.usage import ThreadClock
@@ -278,8 +279,9 @@ class Turns:
 
     def _begin_looking(self, loop: AbstractEventLoop, timer: DeadMan) -> str:
         # Not at the top: most loops have a selector.
-        from . import clocks, waiting_file
-        from .lookout import Lookout
+        with importing():
+            from . import clocks, waiting_file
+            from .lookout import Lookout
 
         assert self._thread_clock is not None
         self._watched_files = waiting_file.WatchedFiles

@@ -19,6 +19,7 @@ from ..hang import limits
 from ..hang.limits import HangLimits
 from ..hang.teller import EndProcess
 from ..hooks import hook, loop_hook
+from ..hooks.process import late_import
 from ..hooks.process.fork_hook import in_forked_child
 from ..hooks.state import loop_state
 from ..tasks.loss_hooks import LossHooks
@@ -48,6 +49,8 @@ class LoopWatch:
         *hang* and *end_process* are as for `Loops`. *feed* is told of each loop that begins and stops.
         Without *detects*, only the turns are watched; *only_new* and *more_ns* are as for `Detectors`.
         """
+        # A watch may be short, and what it needs is compiled before it begins.
+        late_import.import_all()
         self.loops = Loops(
             str(folder.loops) if folder is not None else None,
             limit_ns=limit_ns,

@@ -13,20 +13,21 @@ from collections.abc import Callable
 from functools import partial
 from threading import Event
 from time import thread_time_ns
+from typing import TYPE_CHECKING
 
 from ...record.clock import monotonic, monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import LoopSpun, Observation
 from ..feature import Feature
 from ..hooks import hook
+from ..hooks.process.late_import import importing
 from ..hooks.state.thread_state import current_frames
 from ..loop.turns import Turns
-from . import sight
-
-# Not when a loop is suspicious: a fork during an import by that thread would leave its lock to the child.
-from .look import Found, Look
-from .spinner import Spinner
 from .suspicion import WINDOW_NS, Counts, is_suspicious
+
+if TYPE_CHECKING:
+    from .look import Found
+    from .spinner import Spinner
 
 # Between two sights of a look: the loop makes hundreds of turns, and is held up in one of them.
 GAP_S = 0.02
@@ -105,6 +106,9 @@ class SpinWatch(Feature):
             self._is_looking = False
 
     def _look_at(self, watched: _WatchedLoop) -> None:
+        with importing():
+            from . import sight
+            from .look import Look
         look, first = Look(), watched.latest
         while not self._closed.is_set():
             time.sleep(GAP_S)

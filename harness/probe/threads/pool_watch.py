@@ -13,6 +13,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import thread_time_ns
 from types import FrameType
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ...record.clock import monotonic_ns
@@ -20,11 +21,14 @@ from ...record.hidden_thread import Background
 from ...record.observation import Observation
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
+from ..hooks.process.late_import import importing
 from ..pace import Pace
 from . import other_threads
-from .backlog import Backlog
-from .pool import Pool
-from .pool_list import PoolList
+
+if TYPE_CHECKING:
+    from .backlog import Backlog
+    from .pool import Pool
+    from .pool_list import PoolList
 
 # The time between two looks: at work and while calls wait, and at rest; and while the process does nothing,
 # beside a full pool and without one.
@@ -58,7 +62,9 @@ class PoolWatch(Feature):
         self._on_error = on_error
         self._loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._running: set[int] = set()  # the threads of running loops
-        self._pools = PoolList()
+        # From the first look on.
+        self._pools: PoolList | None = None
+        self._backlog: type[Backlog]
         self._backlogs: dict[int, Backlog] = {}  # by pool
         self._described: dict[int, tuple[str, str, int]] = {}  # name, kind and threads of those in the record
         self._written_ns: dict[int, int] = {}  # until when each was in the record
@@ -98,8 +104,9 @@ class PoolWatch(Feature):
         while not self._closed.wait(self._wait_s()):
             began_ns = thread_time_ns()
             try:
+                pools = self._pools = self._pools or self._begun()
                 with self._lock:
-                    self._look()
+                    self._look(pools)
             except BaseException as exc:
                 self._on_error(self.name, exc)
                 self._closed.set()  # what failed once is not tried again and again
@@ -110,11 +117,19 @@ class PoolWatch(Feature):
         self._asked_ns = self._pace.rest_ns(self._every_ns)
         return self._asked_ns / 1e9
 
-    def _look(self) -> None:
+    def _begun(self) -> PoolList:
+        # Before the lock is taken, for which the end of the process does not wait for long.
+        with importing(self._pace):
+            from . import backlog
+            from .pool_list import PoolList
+        self._backlog = backlog.Backlog
+        return PoolList()
+
+    def _look(self, known: PoolList) -> None:
         if not self._running:
             self._every_ns = AT_REST_NS
             return
-        at_ns, pools = monotonic_ns(), self._pools.seen()
+        at_ns, pools = monotonic_ns(), known.seen()
         longest_gap_ns = self._asked_ns + DELAYED_NS
         frames = _Frames()
         busy, oldest_ns, any_full = 0, 0, False
@@ -123,7 +138,7 @@ class PoolWatch(Feature):
             backlog = self._backlogs.get(pool.key)
             if backlog is None:
                 self._numbers += 1
-                backlog = self._backlogs[pool.key] = Backlog(self._numbers, os.getpid())
+                backlog = self._backlogs[pool.key] = self._backlog(self._numbers, os.getpid())
             if pool.queued() and backlog.look(at_ns, pool, frames, longest_gap_ns=longest_gap_ns):
                 oldest_ns = min(oldest_ns or at_ns, backlog.began_ns)
                 self._tell(pool, backlog, at_ns)

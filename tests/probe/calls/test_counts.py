@@ -324,7 +324,7 @@ REPLACED = """
 # Replaced in every process; those of the user, if it is root's.
 ALWAYS = {
     f"os.{name}"
-    for name in ("_exit", "abort", "execv", "execve", "setuid", "seteuid", "setreuid", "setresuid")
+    for name in ("_exit", "abort", "execv", "execve", "setuid", "seteuid", "setreuid", "setresuid", "chroot")
 }
 
 

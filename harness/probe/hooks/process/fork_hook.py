@@ -37,6 +37,28 @@ def in_forked_child(step: Callable[[], object]) -> None:
     os.register_at_fork(after_in_child=_forgettable(in_child))
 
 
+def around_forks(
+    before: Callable[[], object], in_parent: Callable[[], object], in_child: Callable[[], object]
+) -> None:
+    """Call these before each fork, and after it in the parent and in the child, until `forget_forks`.
+
+    After an error they are called again: each takes back what another has done.
+    """
+    caught = Hook("fork").caught
+
+    def kept(step: Callable[[], object]) -> Callable[[], object]:
+        def called() -> None:
+            try:
+                step()
+            except BaseException as exc:
+                if not caught(exc):
+                    raise
+
+        return _forgettable(called)
+
+    os.register_at_fork(before=kept(before), after_in_parent=kept(in_parent), after_in_child=kept(in_child))
+
+
 def keep_forks_quiet() -> None:
     """Before each fork, suppress Python's warning if the other threads are all the probe's.
 
