@@ -96,7 +96,7 @@ class ProbedProcess:
     def _watch_users(self) -> None:
         if os.geteuid() == 0:
             before_calls("change of user", ("setuid", "seteuid", "setreuid", "setresuid"), self._admit)
-            before_calls("change of root", ("chroot",), lambda *_: self._import_all())
+            before_calls("change of root", ("chroot",), lambda *_: self._keep_at_hand())
 
     def _hook_loops(self, events: ModuleType) -> None:
         from .hooks import runtime
@@ -217,6 +217,17 @@ class ProbedProcess:
         code_paths.libraries()
         for module in ProbeConfig.parse(self._order).features.values():
             import_module(f"{session.ROOT}.{module}")
+
+    def _keep_at_hand(self) -> None:
+        """Load what will be outside the new root."""
+        self._import_all()
+        if self._session is not None:
+            from contextlib import suppress
+            from ctypes import CDLL
+
+            # The C library looks for it when a thread ends with the interpreter, and aborts without it.
+            with suppress(OSError):
+                CDLL("libgcc_s.so.1")
 
     def _admit(self, _name: str, args: tuple[Any, ...]) -> None:
         """Let the user that a worker changes to write into the record, before it does so."""
