@@ -310,6 +310,7 @@ class ProbeSession:
                 ),
                 process_cpu_ns=time.process_time_ns(),
                 spans_dropped=self.spans_dropped,
+                losses_dropped=self._losses.dropped,
                 spans_followed="opentelemetry.sdk.trace" in sys.modules,
                 failures=self._errors,
                 **costs,

@@ -542,6 +542,7 @@ class ProbeClosed(Observation):
     steps_ns: int = 0  # ... and on logging steps
     spans_followed: bool = False  # the OpenTelemetry SDK was loaded, so that no span means none was made
     failures: int = 0  # errors in the probe, of which only the first have a `ProbeFailed`
+    losses_dropped: int = 0  # tasks, exceptions and coroutines lost, of more kinds than are told apart
 
 
 class ProbeFailed(Observation):
@@ -651,7 +652,7 @@ class StepsTaken(Observation):
     places: tuple[Frame, ...]  # for each of these numbers: the first line of a function
     share: float  # of the traces that are chosen
     taken: int = 0  # steps so far, logged or not
-    dropped: int = 0  # steps that should have been logged: no room, or of an unknown kind
+    dropped: int = 0  # steps, and beginnings of spans, to be logged: no room, or of an unknown kind
 
 
 class StepLogUnavailable(Observation):

@@ -41,6 +41,7 @@ class TaskLosses(Feature):
     name = "tasks"
 
     def __init__(self, write: Callable[[Observation], object]) -> None:
+        self.dropped = 0  # of kinds beyond the limit
         self._write = write
         self._losses: dict[object, Loss] = {}
         self._written: dict[object, int] = {}
@@ -88,6 +89,7 @@ class TaskLosses(Feature):
         if (known := self._losses.get(key)) is not None:
             loss = replace(known, count=known.count + 1)
         elif len(self._losses) >= KINDS:
+            self.dropped += 1
             return
         self._losses[key] = loss
         # At powers of two, so that a process which is killed loses at most half of the count.

@@ -24,7 +24,7 @@ from ...record.observation import Frame, Observation, StepLogUnavailable, StepsT
 from ..feature import Feature
 from ..hooks.runtime import why_no_step_log
 from ..hooks.state.span_state import span_in, span_variable
-from ..hooks.step_hook import LONG_WIDTH, WIDTH, StepHook, log_steps
+from ..hooks.step_hook import LONG_WIDTH, ROOM, WIDTH, StepHook, log_steps
 from ..loop.turns import Turns
 from .executor_log import ExecutorLog
 
@@ -139,6 +139,10 @@ class StepLogger(Feature):
             runner = self._runner_of(None, task) if task is not None else 0
         else:
             runner = self._executors.working.get(get_ident(), 0)
+        # Nothing is taken from them while the program keeps the GIL.
+        if len(self._span_rows) >= SPAN_WIDTH * ROOM:
+            self._dropped += 1
+            return
         upper, lower = divmod(ids.span_id, 1 << LOWER)
         self._span_rows.extend((upper, lower, runner, monotonic_ns()))
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ...record.event import CancelSwallowed, Coroutine, ExceptionLost, Frame, NeverAwaited, TaskDestroyed
+from ...record.event import (
+    CancelSwallowed,
+    Coroutine,
+    ExceptionLost,
+    Frame,
+    NeverAwaited,
+    ProbeClosed,
+    TaskDestroyed,
+)
 from ...stacks.ownership import CodeOwnership
 from ...stacks.turn_stack import TurnStack
 from ..evidence import Evidence
@@ -32,6 +40,9 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         yield _unawaited(unawaited, history.ownership(unawaited.pid))
     for swallowed in task.latest(history.of(CancelSwallowed)):
         yield _swallowed(swallowed)
+    for closed in history.of(ProbeClosed):
+        if closed.losses_dropped:
+            yield _dropped(closed.losses_dropped)
 
 
 def _leak(leak: task.Leak, ownership: CodeOwnership) -> Finding:
@@ -105,6 +116,12 @@ def _swallowed(loss: CancelSwallowed) -> Finding:
     tasks = f"{plural(loss.count, 'task')} of {loss.coroutine.name}"
     message = f"{tasks} swallowed a cancellation: cancelled, but ended normally"
     return Finding("tasks", Level.NOTE, message, *blamed(loss.coroutine))
+
+
+def _dropped(count: int) -> Finding:
+    message = f"{count:,} more tasks, exceptions or coroutines were lost, of more kinds than are told apart"
+    # Without a cost: it has no line, so that one that has is the verdict.
+    return Finding("tasks", Level.WARNING, message)
 
 
 def _found(

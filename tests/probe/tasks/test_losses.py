@@ -11,7 +11,7 @@ import pytest
 
 from harness.read import history, report
 from harness.read.report import Report
-from harness.record.event import ProbeClosed, TasksCounted
+from harness.record.event import ExceptionLost, ProbeClosed, TasksCounted
 from tests.support.judged import judged, program_line
 from tests.support.pythons import OTHERS, needs_python
 from tests.support.watched import Outcome, watched
@@ -572,3 +572,29 @@ def test_a_crowd_too_large_to_be_looked_at_often_is_looked_at_rarely(tmp_path: P
     assert closed.threads_cpu_ns < 3e9 * 0.2
     # Whether the tasks came in one go or little by little, two censuses cannot tell.
     assert said(seen) == []
+
+
+@pytest.mark.parametrize("kinds", [990, 1_010])
+def test_losses_of_more_kinds_than_are_told_apart_are_counted(kinds: int, tmp_path: Path) -> None:
+    """Of exceptions from many lines a thousand are told with their line, the others by their number."""
+    body = f"""
+        exec("\\n".join(f"def fail_{{n}}(): raise ValueError" for n in range({kinds})))
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda loop, context: None)
+            for n in range({kinds}):
+                loop.call_soon(globals()[f"fail_{{n}}"])
+            await asyncio.sleep(0)
+    """
+    seen = watched(program(body), tmp_path)
+
+    told = sum(lost.count for lost in seen.of(ExceptionLost))
+    (closed,) = seen.of(ProbeClosed)
+    assert (told, closed.losses_dropped) == (min(kinds, 1_000), max(kinds - 1_000, 0))
+    more = [message for _, message, _ in said(seen) if "more kinds" in message]
+    assert more == (
+        ["10 more tasks, exceptions or coroutines were lost, of more kinds than are told apart"]
+        if kinds > 1_000
+        else []
+    )
