@@ -14,6 +14,7 @@ import time
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from time import thread_time_ns
 from types import FrameType
@@ -37,6 +38,7 @@ from .coroutine import Place
 
 # Not when they are needed: a fork during an import by the census's thread would leave its lock to the child.
 from .death import Deaths
+from .heap_search import HeapSearch
 from .register import FORGETS_DONE, LOOKED_AT, registered
 from .standstill import Standstills
 
@@ -123,6 +125,7 @@ class Census(Feature):
         self._numbers = 0
         self._last = _Counted(0)
         self._listed: set[TaskRef] = set()  # at the last census
+        self._heap = HeapSearch()
         self._quiet = False  # the newest census in the record has no clusters
         self._standstills: Standstills | None = None
         self._deaths: Deaths | None = None
@@ -137,7 +140,8 @@ class Census(Feature):
             self._closed.set()
         else:
             if only_new:
-                self._ended_before = frozenset(filter(_has_ended, registered() or ()))
+                known = HeapSearch().tasks(asked=True) if FORGETS_DONE else registered() or ()
+                self._ended_before = frozenset(filter(_has_ended, known))
             self.thread = Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
@@ -156,9 +160,8 @@ class Census(Feature):
 
     def count(self) -> None:
         """Take a census now, unless one is being taken, or one has failed."""
-        if self._closed.is_set():
-            return
-        self._guarded(self._count)
+        if not self._closed.is_set():
+            self._guarded(partial(self._count, asked=True))
 
     def _settle_deaths(self) -> None:
         if self._deaths is not None:
@@ -166,7 +169,8 @@ class Census(Feature):
 
     def _guarded(self, work: Callable[[], None]) -> None:
         if self._lock.acquire(timeout=0.05):
-            began_ns = thread_time_ns()
+            # The searches keep to a share of their own.
+            began_ns = thread_time_ns() - self._heap.spent_ns
             try:
                 work()
             except BaseException as exc:
@@ -175,7 +179,7 @@ class Census(Feature):
                 self._on_error("census", exc)
                 self._closed.set()  # what failed once is not tried again and again
             finally:
-                self._pace.spend(thread_time_ns() - began_ns)
+                self._pace.spend(thread_time_ns() - self._heap.spent_ns - began_ns)
                 self._lock.release()
 
     leave = count
@@ -188,21 +192,21 @@ class Census(Feature):
 
     def _run(self) -> None:
         while not self._closed.wait(self._wait_s()):
-            self.count()
+            self._guarded(self._count)
             self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         longest_ns = IDLE_NS if self._pace.is_idle() else LONGEST_NS
         return self._pace.rest_by_age_ns(SHORTEST_NS, longest_ns, OF_AGE) / 1e9
 
-    def _count(self) -> None:
+    def _count(self, *, asked: bool = False) -> None:
         if (refs := registered()) is None:
             hook.leave_out("census", f"there were more than {LOOKED_AT:,} tasks at a time")
             return
         if FORGETS_DONE:
             # Some of those that are missing now have ended: a swallowed cancellation shows only then.
             listed, self._listed = self._listed, set(refs)
-            refs += listed - self._listed
+            refs += (listed | self._heap.tasks(asked=asked)) - self._listed
         # Both before and after: a loop may be wound up, and end all its tasks, while they are counted.
         was_closing, windings = any(self._running.values()), self._windings
         count = _Counted(monotonic_ns())
@@ -211,6 +215,9 @@ class Census(Feature):
                 time.sleep(PAUSE_S)
             for task in refs[start : start + AT_ONCE]:
                 self._inspect(task, count)
+        if FORGETS_DONE:
+            # A search may find one again that the census before did not have.
+            count.ended |= {task for task in self._last.ended if task() is not None}
         clusters = self._settle(count)
         is_closing = was_closing or windings != self._windings or any(self._running.values())
         if not is_closing:
@@ -237,7 +244,8 @@ class Census(Feature):
                 return
             self._standstills, self._deaths = Standstills(self._write), Deaths(self._write)
         self._standstills.look(count.at_ns, count.places)
-        is_last = threading.get_ident() in self._running
+        # Also where the loop has stopped: there is nobody left who may look at an exception a little later.
+        is_last = not self._running or threading.get_ident() in self._running
         self._deaths.look(count.at_ns, count.dead, count.places, is_last=is_last)
 
     def _inspect(self, register: TaskRef, count: _Counted) -> None:
