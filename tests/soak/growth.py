@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import linear_regression
 
+from tests.support.footprint import footprint, only_grows
+
 from .plan import Terms
 from .process import Process, running
 from .round import PUBLISHER, SERVICE, serve
@@ -61,11 +63,12 @@ class Growth:
     waiting: tuple[int, int]
     tasks_per_min: float
     descriptors_per_min: float
+    growing: tuple[str, ...]  # of descriptors, threads and tasks: those of which there are ever more
 
     @property
     def flat(self) -> bool:
         """Whether it does not grow."""
-        return self.rss_mb_per_min < FLAT_MB_PER_MIN
+        return self.rss_mb_per_min < FLAT_MB_PER_MIN and not self.growing
 
 
 async def steady(
@@ -92,19 +95,18 @@ async def steady(
             samples.append(await asyncio.to_thread(_sample, at_s, service, url))
             await asyncio.sleep(SAMPLE_S)
         await service.end(signal.SIGTERM)
-    return _growth(broker, samples), samples
+    return growth_of(broker, samples), samples
 
 
 def _sample(at_s: float, service: Process, url: str) -> ServiceSample:
-    proc = Path(f"/proc/{service.pid}")
-    status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+    seen = footprint(service.pid)
     with urllib.request.urlopen(url, timeout=10) as answer:
         metrics = answer.read().decode()
     return ServiceSample(
         at_s=round(at_s, 1),
-        rss_mb=int(status["VmRSS"].split()[0]) / 1024,
-        descriptors=sum(1 for _ in (proc / "fd").iterdir()),
-        threads=int(status["Threads"]),
+        rss_mb=seen.rss_mb,
+        descriptors=seen.descriptors,
+        threads=seen.threads,
         tasks=_number(TASKS, metrics),
         handled=_number(HANDLED, metrics),
         waiting=_number(WAITING, metrics),
@@ -115,7 +117,8 @@ def _number(pattern: re.Pattern[str], metrics: str) -> int:
     return sum(round(float(found)) for found in pattern.findall(metrics))
 
 
-def _growth(broker: str, samples: Sequence[ServiceSample]) -> Growth:
+def growth_of(broker: str, samples: Sequence[ServiceSample]) -> Growth:
+    """The growth after the warm-up."""
     warm = [sample for sample in samples if sample.at_s >= samples[-1].at_s * WARM_UP]
     first, last = warm[0], warm[-1]
     minutes = [sample.at_s / 60 for sample in warm]
@@ -127,6 +130,8 @@ def _growth(broker: str, samples: Sequence[ServiceSample]) -> Growth:
         return min(values), max(values)
 
     descriptors, tasks = [sample.descriptors for sample in warm], [sample.tasks for sample in warm]
+    threads = [sample.threads for sample in warm]
+    counts = {"descriptors": descriptors, "threads": threads, "tasks": tasks}
     return Growth(
         broker=broker,
         seconds=last.at_s,
@@ -134,11 +139,12 @@ def _growth(broker: str, samples: Sequence[ServiceSample]) -> Growth:
         rss_mb=(round(first.rss_mb, 1), round(last.rss_mb, 1)),
         rss_mb_per_min=slope([sample.rss_mb for sample in warm]),
         descriptors=span(descriptors),
-        threads=span([sample.threads for sample in warm]),
+        threads=span(threads),
         tasks=span(tasks),
         waiting=span([sample.waiting for sample in warm]),
         tasks_per_min=slope(tasks),
         descriptors_per_min=slope(descriptors),
+        growing=tuple(name for name, values in counts.items() if only_grows(values)),
     )
 
 
