@@ -85,7 +85,9 @@ def test_without_a_run_one_line_is_read(options: tuple[str, ...], python: str) -
     line = str(environment.enable(Path(python)))
     after = started(python, *options, user=NOBODY)
 
-    assert set(after.pop("files")) - set(before.pop("files")) == {line}
+    # Python 3.15 reads all such files before it runs the first line.
+    read = {line} if sys.version_info < (3, 15) else set()
+    assert set(after.pop("files")) - set(before.pop("files")) == read
     assert after == before
 
 
@@ -100,7 +102,7 @@ def test_beside_another_run_no_module_is_loaded(python: str, tmp_path: Path) -> 
     opened = {
         Path(path).name.partition(".")[0] for path in set(after.pop("files")) - set(before.pop("files"))
     }
-    assert opened == {"harness-probe", "pth_entry", "invitation"}
+    assert opened - {"harness-probe", "__future__"} == {"pth_entry", "invitation"}
     assert (before.pop("looks"), after.pop("looks")) == ([], [invitation.folder()])
     # Python's own, of a few lines, which these two files import.
     assert set(after.pop("modules")) - set(before.pop("modules")) <= {"__future__"}
