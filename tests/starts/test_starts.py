@@ -130,7 +130,7 @@ def report_of(ended: Ended) -> dict[str, tuple[str | None, bool]]:
 
 SUPERVISOR = """
 import subprocess, sys
-loop = "import asyncio; asyncio.run(asyncio.sleep(0.1))"
+loop = "import asyncio; asyncio.run(asyncio.sleep(0.4))"
 for options, env in ((["-I"], None), (["-E"], None), (["-B"], {})):
     subprocess.run([sys.executable, *options, "-c", loop], env=env, check=True)
 """

