@@ -55,7 +55,7 @@ def test_three_times_the_work_is_told_although_the_loop_is_no_busier(tmp_path: P
     found = re.search(r"render ([\d.]+) (m?s) → ([\d.]+) s per run", second)
     assert found is not None
     before_s = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    # By the clock on the wall, as all that a sampler sees: a busy machine makes the one run longer, or the other.
+    # By the clock on the wall, as all that a sampler sees: a busy machine makes either run longer.
     assert max(1.5, float(longer[1]) / 1.5) < float(found[3]) / before_s < float(longer[1]) * 1.5
     assert re.search(
         r"not the same: command \(.*program\.py 0\.01, .*program\.py 0\.03\)", " ".join(shown.split())
