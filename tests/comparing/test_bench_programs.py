@@ -73,6 +73,7 @@ def test_an_equal_or_faster_program_ends_with_0(tmp_path: Path) -> None:
     assert faster.stdout.startswith("faster: cpu_ms 50 ms → 40 ms, -20.0 %")
 
 
+@pytest.mark.long
 def test_a_program_that_only_waits_longer_raises_an_alarm(tmp_path: Path) -> None:
     """CPU time does not see it; the wall clock does. Without the alarm, nothing is slower."""
     waiting = telling(wall_ms=90.0)

@@ -244,6 +244,7 @@ def test_a_target_that_does_not_get_ready_did_not_start(tmp_path: Path) -> None:
     assert why in ended.stdout
 
 
+@pytest.mark.long
 def test_a_target_may_be_ready_after_some_time(tmp_path: Path) -> None:
     """Counted from its start, and not before; one that ends in the meantime was never ready."""
     command = f"[target]\nkind = 'program'\ncommand = ['{sys.executable}', 'program.py']\n"
@@ -259,6 +260,7 @@ def test_a_target_may_be_ready_after_some_time(tmp_path: Path) -> None:
     assert not recorded(too_late.folder.events, TargetReady)
 
 
+@pytest.mark.long
 def test_a_program_without_load_ends_when_it_wants(tmp_path: Path) -> None:
     """Without load the program's own good end is the end of the run; its block fails what is expected."""
     text = "import asyncio, time\nasync def main(): print('ready'); time.sleep(0.3)\nasyncio.run(main())"

@@ -25,7 +25,7 @@ def test_every_kind_of_trouble_has_programs_that_look_like_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "subject", ["standstills.a_rate", pytest.param("leaks.groups", marks=pytest.mark.long)]
+    "subject", [pytest.param("standstills.a_rate", marks=pytest.mark.long), "leaks.groups"]
 )
 def test_a_healthy_program_is_clean(subject: str, tmp_path: Path) -> None:
     """Nothing worse than a note is said of it."""

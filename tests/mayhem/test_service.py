@@ -142,6 +142,7 @@ def test_cut_short_drain_hands_everything_back(by: str, tmp_path: Path) -> None:
     assert one(db, "SELECT max(visible_at) FROM message") <= time.time()
 
 
+@pytest.mark.long
 def test_hanging_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
     """A thread that never returns is left behind, and its name is reported."""
     db = tmp_path / "mayhem.db"

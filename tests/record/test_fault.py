@@ -135,6 +135,7 @@ def test_a_new_kind_acts_in_a_scenario_and_is_undone(run: Run, tmp_path: Path) -
     assert (tmp_path / "notes.txt").read_text() == "line\n" * 3
 
 
+@pytest.mark.long
 def test_the_place_that_computes_because_of_a_fault_is_blamed(run: Run) -> None:
     """Not the code of the fault, which is the innermost frame."""
     done = run(SCENARIO.replace("note.write", "block.cpu").replace("note_lines = 3", "block_ms = 300"))

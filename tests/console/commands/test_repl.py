@@ -124,6 +124,7 @@ def test_an_error_is_told_to_the_client_alone(service: Consoled, code: str, erro
     assert service.events(ExceptionLost) == []
 
 
+@pytest.mark.long
 def test_what_takes_too_long_is_cancelled(service: Consoled) -> None:
     """Code is cancelled after --within; code that swallows the cancellation is reported as running."""
     assert service.request("repl --within 200ms await asyncio.sleep(60)")["text"] == "cancelled"

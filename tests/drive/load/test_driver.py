@@ -130,6 +130,7 @@ def test_every_request_is_sent_on_time_and_answered(order: Order, tmp_path: Path
     assert [closed.dropped for closed in recorded(tmp_path, WriterClosed)] == [0]
 
 
+@pytest.mark.long
 def test_a_stalled_server_does_not_stall_the_schedule(order: Order, tmp_path: Path) -> None:
     """While the server is blocked for 500 ms the requests go on being sent, and all of them show the wait."""
     blocked_ns: list[int] = []

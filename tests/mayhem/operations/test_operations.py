@@ -75,6 +75,7 @@ def read_away(process: subprocess.Popen[str]) -> Iterator[None]:
 # --- while the loop is held ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_held_loop_is_dumped_and_told_and_goes_on() -> None:
     """SIGQUIT and /healthz work while the loop is blocked; afterwards the service goes on."""
     program = changed(HOLD.format(hold_s=3))

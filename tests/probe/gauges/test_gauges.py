@@ -220,6 +220,7 @@ def test_the_lines_that_feed_a_transport_and_a_queue_and_that_wait_for_a_child_a
     assert "never waited for" in blamed[None]
 
 
+@pytest.mark.long
 def test_a_task_that_another_thread_makes_ready_is_named_with_the_call(tmp_path: Path) -> None:
     """The finding is at the line that calls from the thread, once that was seen again."""
     (finding,) = found(watched(WOKEN, tmp_path))

@@ -359,6 +359,7 @@ def test_a_spin_is_told_in_another_version(version: str, tmp_path: Path) -> None
     check_told(list(SPINS)[1:3], tmp_path, python=needs_python(version))
 
 
+@pytest.mark.long
 def test_a_spin_is_told_under_uvloop(tmp_path: Path) -> None:
     """Of tasks and callbacks; which file is always ready, uvloop does not show."""
     pytest.importorskip("uvloop")

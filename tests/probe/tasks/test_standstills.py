@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.read.finding import Finding, Level
 from tests.probe.tasks.standing import LEFT, RESTING, STANDING
 from tests.probe.tasks.test_losses import program
@@ -58,6 +60,7 @@ def test_what_was_taken_by_tasks_that_are_gone_is_told_at_the_place_that_waits(t
     assert all("no task that lives has the" in finding.message for finding in found.values())
 
 
+@pytest.mark.long
 def test_a_standstill_that_was_given_up_is_told_though_nothing_is_left_of_it(tmp_path: Path) -> None:
     """Who waited was cancelled and is gone before the next look: what the earlier looks saw is kept."""
     seen = watched(

@@ -98,6 +98,7 @@ def test_calls_behind_a_full_default_executor_are_told(python: str, tmp_path: Pa
     )
 
 
+@pytest.mark.long
 def test_under_uvloop_its_own_default_executor_is_named(tmp_path: Path) -> None:
     """The probe knows it from what the loop refers to."""
     body = FULL.format(jobs="min(32, (__import__('os').cpu_count() or 1) + 4)", uvloop=True)
@@ -340,6 +341,7 @@ def test_pools_at_rest_at_work_and_in_a_batch_are_no_trouble(tmp_path: Path) -> 
     assert found(watched(program(HEALTHY), tmp_path)) == []
 
 
+@pytest.mark.long
 def test_tokens_that_a_blocked_loop_has_not_taken_back_are_no_full_limiter(tmp_path: Path) -> None:
     """The threads are done; it is the loop that does not serve the tasks that wait."""
     pytest.importorskip("anyio")
