@@ -78,7 +78,9 @@ def cause(
     if _was_watched(turn, interval):
         found = _by_looks(turn, interval, _waited_ns(turn, beside), limit_ns, starved=starved)
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
-        found = _by_whole(turn, interval, limit_ns, starved=starved)
+        # What neither ran nor was queued for the limit would have been late with the processor to itself.
+        slept_ns = turn.held_ns - lost.whole_ns - turn.whole_cpu_ns
+        found = _by_whole(turn, interval, limit_ns, starved=starved and slept_ns < limit_ns)
     else:  # nothing is known from inside
         found = Cause.CPU if interval.running else Cause.CALL
     if found is Cause.CPU and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns:
