@@ -40,6 +40,8 @@ COLLECTED_NEARLY_ALL = 0.9
 BUSY_SHARE = 0.3
 # Code that queued for the processor and got less than this share of it was starved by a busy machine.
 STARVED_SHARE = 0.2
+# The kernel's figures of a long turn miss some of its time: less than this share of it proves no wait.
+SLEPT_SHARE = 1 / 3
 # A thread without any progress waits for a lock; a thread that gets the GIL now and then makes some.
 PROGRESS_SHARE = 0.02
 PROGRESS_NS = 1_000_000
@@ -80,7 +82,8 @@ def cause(
     elif turn.whole_cpu_ns is not None and turn.whole_ns:
         # What neither ran nor was queued for the limit would have been late with the processor to itself.
         slept_ns = turn.held_ns - lost.whole_ns - turn.whole_cpu_ns
-        found = _by_whole(turn, interval, limit_ns, starved=starved and slept_ns < limit_ns)
+        slept = slept_ns >= max(limit_ns, turn.held_ns * SLEPT_SHARE)
+        found = _by_whole(turn, interval, limit_ns, starved=starved and not slept)
     else:  # nothing is known from inside
         found = Cause.CPU if interval.running else Cause.CALL
     if found is Cause.CPU and turn.whole_cpu_ns is not None and turn.whole_cpu_ns < limit_ns:
