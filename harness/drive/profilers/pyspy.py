@@ -13,24 +13,23 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 
-from ...record.event import ArtefactWritten, Event, Frame, ThreadDump
+from ...record.event import Event, Frame, ThreadDump
 from ...record.run_folder import RunFolder
-from . import collapsed, recorder_process
+from . import collapsed
+from .attached_recording import AttachedRecording
 from .permission import PTRACE
 
 NAME = "py-spy"
 RATE_HZ = 100
-# py-spy writes its file after the recording; a large file takes a while.
 WRITE_WITHIN_S = 15.0
 DUMP_WITHIN_S = 5.0
 
 
-class PySpyRecording:
+class PySpyRecording(AttachedRecording):
     """A recording of process *pid* and its children, which `finish` ends.
 
     The process is not stopped (``--nonblocking``), so it cannot be left stopped; a sample whose stack changes
@@ -39,75 +38,37 @@ class PySpyRecording:
     """
 
     name = NAME
-
-    def __init__(
-        self,
-        pid: int,
-        folder: RunFolder,
-        write: Callable[[Event], object],
-        *,
-        seconds: float | None = None,
-        native: bool = False,
-    ) -> None:
-        """Record for *seconds*, or by default until the process ends or `finish` is called."""
-        self._folder = folder
-        self._write = write
-        self._seconds = seconds
-        self._path = folder.artefacts / f"py-spy-{pid}.raw"
-        self._began_ns = monotonic_ns()
-        self._pid = pid
-        # Not a pipe: a long recording prints many errors, which are only read when it ends.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
-        self._process: subprocess.Popen[bytes] | None = None
-        py_spy = program()
-        if py_spy is None:
-            self._write_artefact("", "py-spy is not installed: pip install 'asyncio-harness[profile]'")
-            return
-        options = ["--idle", "--threads", "--subprocesses", "--full-filenames"]
-        options += ["--native" if native else "--nonblocking"]
-        length = "unlimited" if seconds is None else str(max(1, round(seconds)))
-        self._process = subprocess.Popen(
-            [
-                *(py_spy, "record", *options, "--format", "raw", "--rate", str(RATE_HZ)),
-                *("--duration", length, "--output", str(self._path), "--pid", str(pid)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            process_group=0,  # a Ctrl-C is for the runner
-        )
+    ending = ".raw"
+    write_within_s = WRITE_WITHIN_S
 
     @property
     def pid(self) -> int | None:
         """The process id of py-spy itself."""
         return self._process.pid if self._process is not None else None
 
-    def finish(self, *, now: bool = False) -> None:
-        """Wait for py-spy to end and record its samples; *now* stops it early, and keeps what it has.
+    def _command(self, *, native: bool) -> list[str]:
+        py_spy = program()
+        if py_spy is None:
+            raise LookupError("py-spy is not installed: pip install 'asyncio-harness[profile]'")
+        options = ["--idle", "--threads", "--subprocesses", "--full-filenames"]
+        options += ["--native" if native else "--nonblocking"]
+        length = "unlimited" if self._seconds is None else str(max(1, round(self._seconds)))
+        return [
+            *(py_spy, "record", *options, "--format", "raw", "--rate", str(RATE_HZ)),
+            *("--duration", length, "--output", str(self._path), "--pid", str(self._pid)),
+        ]
 
-        A failure becomes a note in the record.
-        """
-        process = self._process
-        if process is None:
-            return
-        recorder_process.wait(process, (0 if now else self._seconds or 0) + WRITE_WITHIN_S, now=now)
-        if self._path.exists():
-            for event in collapsed.events(self._path.read_text(errors="replace"), self._began_ns, RATE_HZ):
-                self._write(event)
-            took_s = (monotonic_ns() - self._began_ns) / 1e9
-            length = self._seconds if self._seconds is not None else round(took_s, 1)
-            note = f"{length:g} s at {RATE_HZ} Hz, collapsed stacks"
-            self._write_artefact(str(self._path.relative_to(self._folder.path)), note)
-        else:
-            self._errors.seek(0)
-            errors = self._errors.read().decode(errors="replace")
-            # With `--subprocesses`, py-spy reports missing permission as "no such Python process".
-            why = _why(errors) if _is_permitted(self._pid) else PTRACE
-            self._write_artefact("", f"no recording: {why}")
-        self._errors.close()
+    def _keep(self, said: str) -> None:
+        for event in collapsed.events(self._path.read_text(errors="replace"), self._began_ns, RATE_HZ):
+            self._write(event)
+        took_s = (monotonic_ns() - self._began_ns) / 1e9
+        length = self._seconds if self._seconds is not None else round(took_s, 1)
+        note = f"{length:g} s at {RATE_HZ} Hz, collapsed stacks"
+        self._note(str(self._path.relative_to(self._folder.path)), note)
 
-    def _write_artefact(self, path: str, note: str) -> None:
-        self._write(ArtefactWritten(monotonic_ns(), self.name, path, note))
+    def _why_not(self, said: str) -> str:
+        # With `--subprocesses`, py-spy reports missing permission as "no such Python process".
+        return _why(said) if _is_permitted(self._pid) else PTRACE
 
 
 def start(pid: int, folder: RunFolder, write: Callable[[Event], object]) -> PySpyRecording:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from time import monotonic_ns
 
-from ...record.event import ArtefactWritten, Event, Frame
+from ...record.event import Event, Frame
 from ...record.run_folder import RunFolder
-from . import recorder_process, tachyon
+from . import tachyon
+from .attached_recording import AttachedRecording
 from .outside_stacks import OutsideStack, events
 
 RATE_HZ = 1000
@@ -22,65 +21,35 @@ END_WITHIN_S = 30.0
 READER = Path(__file__).with_name("tachyon_reader.py")
 
 
-class TachyonRecording:
+class TachyonRecording(AttachedRecording):
     """A recording of all threads of process *pid*, which `finish` ends. The process is not stopped."""
 
     name = "tachyon"
-
-    def __init__(
-        self,
-        pid: int,
-        folder: RunFolder,
-        write: Callable[[Event], object],
-        *,
-        seconds: float | None = None,
-        native: bool = False,
-    ) -> None:
-        """Record for *seconds*, or by default until the process ends or `finish` is called."""
-        self._pid = pid
-        self._folder = folder
-        self._write = write
-        self._seconds = seconds
-        self._began_ns = monotonic_ns()
-        self._path = folder.artefacts / f"tachyon-{pid}.bin"
-        self._names = tachyon.thread_names(pid)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
-        self._process: subprocess.Popen[bytes] | None = None
-        self._python = ""
-        try:
-            self._python = tachyon.interpreter(pid)
-        except LookupError as exc:
-            self._note("", f"no recording: {exc}")
-            return
-        options = ["--all-threads", "--sampling-rate", str(RATE_HZ), "--binary", "--output", str(self._path)]
-        options += ["--native"] if native else []
-        options += [] if seconds is None else ["--duration", str(max(1, round(seconds)))]
-        self._process = subprocess.Popen(
-            [self._python, *tachyon.MODULE, "attach", *options, str(pid)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._errors,
-            stderr=self._errors,
-            env=tachyon.environment(),
-            process_group=0,  # a Ctrl-C is for the runner
-        )
+    ending = ".bin"
+    write_within_s = END_WITHIN_S
+    tells_on_stdout = True
 
     def finish(self, *, now: bool = False) -> None:
-        """Wait for the recording to end and record its samples; *now* stops it early.
+        if self._process is not None:
+            self._names |= tachyon.thread_names(self._pid)
+        super().finish(now=now)
 
-        A failure becomes a note in the record.
-        """
-        if (process := self._process) is None:
-            self._errors.close()
-            return
-        self._names |= tachyon.thread_names(self._pid)
-        recorder_process.wait(process, (0 if now else self._seconds or 0) + END_WITHIN_S, now=now)
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace")
-        self._errors.close()
-        if self._path.exists():
-            self._keep(said)
-        else:
-            self._note("", f"no recording: {tachyon.why(said)}")
+    def _command(self, *, native: bool) -> list[str]:
+        self._names = tachyon.thread_names(self._pid)
+        try:
+            self._python = tachyon.interpreter(self._pid)
+        except LookupError as exc:
+            raise LookupError(f"no recording: {exc}") from exc
+        options = ["--all-threads", "--sampling-rate", str(RATE_HZ), "--binary", "--output", str(self._path)]
+        options += ["--native"] if native else []
+        options += [] if self._seconds is None else ["--duration", str(max(1, round(self._seconds)))]
+        return [self._python, *tachyon.MODULE, "attach", *options, str(self._pid)]
+
+    def _environment(self) -> Mapping[str, str]:
+        return tachyon.environment()
+
+    def _why_not(self, said: str) -> str:
+        return tachyon.why(said)
 
     def _keep(self, said: str) -> None:
         taken = [line.strip() for line in said.splitlines() if line.startswith(("Captured", "Error rate"))]
@@ -127,9 +96,6 @@ class TachyonRecording:
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self._folder.path))
-
-    def _note(self, path: str, note: str) -> None:
-        self._write(ArtefactWritten(monotonic_ns(), self.name, path, note))
 
 
 def start(pid: int, folder: RunFolder, write: Callable[[Event], object]) -> TachyonRecording:
