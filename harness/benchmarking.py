@@ -15,12 +15,10 @@ from .drive.bench.session import BenchSession
 from .errors import OutputError, UsageError
 from .read.compare import benchmarks
 from .read.compare.benchmarks import BenchmarkPairing
-from .read.compare.decision import decision
 from .read.compare.decision.decision import Decision
 from .read.compare.paired.false_alarms import FalseAlarms, false_alarms
 from .read.compare.paired.spending import MOST
 from .read.compare.paired.trial import Trial, judge
-from .record.comparison import pairs as pair_file
 from .record.comparison.benchmarks import BenchmarkResults
 from .record.comparison.pairs import RunPair
 
@@ -73,27 +71,18 @@ def compare_benchmarks(
     try:
         session.warm_up()
         suites.pair_up(plan.limit)
-        is_enough = session.take(
-            _wanted(plan, suites, watcher), lambda pair: pair_file.append(plan.pairs, pair)
-        )
-        if not is_enough:
-            ended = f"the {plan.within_s / 60:g} minutes were over after {len(session.pairs)} pairs"
+        ended = plan.take(session, _wanted(plan, suites, watcher))
     except KeyboardInterrupt:
         ended, interrupted = f"interrupted after {len(session.pairs)} pairs", True
     except OutputError as exc:
         exc.add_note(f"{len(session.pairs)} pairs were taken so far.")
         raise
-    return decision.decision(
+    return plan.decide(
+        session,
         suites.judge(session.pairs, ended=ended),
-        comparison_id=plan.id,
-        base=plan.base,
-        head=plan.head,
-        took_s=session.pace().elapsed_s,
-        seed=plan.seed,
         ended=ended,
         interrupted=interrupted,
         false_alarms=suites.false_alarms(session.pairs) if plan.is_self else None,
-        notes=plan.notes,
     )
 
 

@@ -20,7 +20,7 @@ from .read.compare.decision import decision
 from .read.compare.decision.decision import ComparedSide, Decision
 from .read.compare.measures import record as record_measures
 from .read.compare.paired.answer import Answer
-from .read.compare.paired.false_alarms import false_alarms
+from .read.compare.paired.false_alarms import FalseAlarms, false_alarms
 from .read.compare.paired.measure import LIMIT, Measure
 from .read.compare.paired.spending import MOST
 from .read.compare.paired.trial import Trial, judge
@@ -86,6 +86,42 @@ class ComparisonPlan:
     def pairs(self) -> Path:
         """The file of pairs."""
         return self.folder / PAIRS
+
+    def take(self, session: BenchSession, wanted: Callable[[Sequence[RunPair]], int | None]) -> str:
+        """Take and keep the pairs that are *wanted*; why that ended early, "" if it did not.
+
+        Raises:
+            HarnessError: A side failed.
+            OutputError: The disk is full.
+        """
+        if session.take(wanted, lambda pair: pair_file.append(self.pairs, pair)):
+            return ""
+        return f"the {self.within_s / 60:g} minutes were over after {len(session.pairs)} pairs"
+
+    def decide(
+        self,
+        session: BenchSession,
+        trial: Trial,
+        *,
+        ended: str = "",
+        interrupted: bool = False,
+        false_alarms: tuple[FalseAlarms, ...] | None = None,
+        reasons: tuple[ReasonFound, ...] = (),
+    ) -> Decision:
+        """The document of the judgement on the session's pairs."""
+        return decision.decision(
+            trial,
+            comparison_id=self.id,
+            base=self.base,
+            head=self.head,
+            took_s=session.pace().elapsed_s,
+            seed=self.seed,
+            ended=ended,
+            interrupted=interrupted,
+            false_alarms=false_alarms,
+            reasons=reasons,
+            notes=self.notes,
+        )
 
 
 @dataclass(slots=True)
@@ -154,12 +190,7 @@ def compare(
     found: tuple[ReasonFound, ...] = ()
     try:
         measures = _measures(plan, [name for side in session.warm_up() for name in side])
-        is_enough = session.take(
-            _wanted(plan, measures, watcher), lambda pair: pair_file.append(plan.pairs, pair)
-        )
-        if not is_enough:
-            minutes = plan.within_s / 60
-            ended = f"the {minutes:g} minutes were over after {len(session.pairs)} pairs"
+        ended = plan.take(session, _wanted(plan, measures, watcher))
         is_slower = _decided(plan, session, measures).verdict == Answer.SLOWER
         if explained is not None and is_slower and not plan.is_self:
             watcher.tell("the head is slower; sampling both sides for the reason")
@@ -249,16 +280,11 @@ def _decided(
 ) -> Decision:
     pairs = session.pairs
     gated = [measure for measure in measures if measure.gate.counts]
-    return decision.decision(
+    return plan.decide(
+        session,
         judge(pairs, measures, ended=ended),
-        comparison_id=plan.id,
-        base=plan.base,
-        head=plan.head,
-        took_s=session.pace().elapsed_s,
-        seed=plan.seed,
         ended=ended,
         interrupted=interrupted,
         false_alarms=false_alarms(pairs, gated) if plan.is_self and len(pairs) > 1 else None,
         reasons=found,
-        notes=plan.notes,
     )
