@@ -60,7 +60,12 @@ def started(python: str, *options: str, user: str = "") -> dict[str, Any]:
     (packages / "a-note.pth").write_text(NOTES + user + "\n")
     env = {name: value for name, value in os.environ.items() if name != "HARNESS_PROBE"}
     done = subprocess.run(
-        [python, *options, "-c", PROGRAM], env=env, capture_output=True, text=True, check=True
+        [python, *options, "-c", PROGRAM],
+        env=env,
+        cwd=Path(python).parents[2],  # Python looks into it, whatever its name
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stderr == ""
     described: dict[str, Any] = json.loads(done.stdout)
