@@ -7,7 +7,7 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +17,7 @@ from harness.read.compare.profile_diff import profile_diff
 from harness.read.history import load
 from harness.read.report import Report, as_json, build
 from tests.read.conftest import Full
-from tests.support.schema import PUBLISHED, check_report, published
+from tests.support.schema import PUBLISHED, check_report, content, published
 
 
 def test_what_is_published_is_what_the_command_prints() -> None:
@@ -29,7 +29,7 @@ def test_what_is_published_is_what_the_command_prints() -> None:
 
 def test_every_field_of_the_report_is_required_and_described_by_its_comment() -> None:
     """By its own name, with the unit in it."""
-    made = published("report.json").schema
+    made = content("report.json")
 
     assert made["required"] == list(made["properties"]) == [field.name for field in fields(Report)]
     block = made["$defs"]["Block"]
@@ -70,7 +70,7 @@ def test_what_is_wrong_is_refused(full: Full) -> None:
 
     check_report(valid)
     for document in wrong(valid):
-        with pytest.raises(jsonschema.ValidationError):
+        with pytest.raises(jsonschema_rs.ValidationError):
             check_report(document)
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.commands.schema import schema
-from tests.support.schema import PUBLISHED, published
+from tests.support.schema import PUBLISHED, content, published
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +43,7 @@ def test_what_is_wrong_is_refused(text: str) -> None:
 
 def test_every_key_is_described_but_the_one_that_chooses_the_kind() -> None:
     """An editor shows it."""
-    made = published("scenario.json").schema
+    made = content("scenario.json")
     tables = {"Scenario": made, **made["$defs"]}
     bare = {
         key

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 
@@ -162,7 +162,7 @@ def test_speedscope_takes_its_file(sampled: Sampling) -> None:
     """By its format: each sample a stack of frames that exist, its weight beside it, in nanoseconds."""
     found = json.loads(export(sampled(), "speedscope"))
 
-    jsonschema.validate(found, SPEEDSCOPE)
+    jsonschema_rs.validate(SPEEDSCOPE, found)
     assert [profile["name"] for profile in found["profiles"]] == [
         "MainThread of process 4242",
         "worker-0 of process 4242, biased",
@@ -186,7 +186,7 @@ def test_without_a_sampler_there_are_samples_of_late_turns(full: Full) -> None:
     made.close()
     found = json.loads(export(load(made.folder), "speedscope"))
 
-    jsonschema.validate(found, SPEEDSCOPE)
+    jsonschema_rs.validate(SPEEDSCOPE, found)
     assert [profile["name"] for profile in found["profiles"]] == [
         "MainThread of process 4242, late turns only"
     ]
