@@ -73,7 +73,8 @@ def _outside(program: Program) -> Reason:
     executable = program.found.executable if program.found else ""
     name = PurePath(executable or (program.command or ("",))[0]).name
     if seen is None:
-        if _INTERPRETER.fullmatch(name):
+        # Of a process that was found at its very end, not even the name of its file is known.
+        if not name or _INTERPRETER.fullmatch(name):
             return Reason("it ended before it could be examined")
         return Reason("it is not a Python program")
     version = _version(seen.python)

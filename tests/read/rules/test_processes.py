@@ -170,6 +170,26 @@ def test_the_environment_tells_the_reason(order: str, path: str, reason: str, re
     assert reason in str(rows(made.document())[50].why_not)
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("/bin/sleep", "1"), "it is not a Python program"),
+        ((PYTHON, "worker.py"), "it ended before it could be examined"),
+        ((), "it ended before it could be examined"),
+    ],
+)
+def test_what_nobody_could_examine_is_not_said_to_be_no_python(
+    command: tuple[str, ...], reason: str, record: Record
+) -> None:
+    """A process that was found when it ended has no name and no file any more: what it was is unknown."""
+    made = record()
+    who = found(made, 50, *command)
+    made.write("runner", who, gone(made, who, 0.2))
+    made.ended()
+
+    assert rows(made.document())[50].why_not == reason
+
+
 def test_a_process_that_still_runs_outlived_the_run(record: Record) -> None:
     """Its end was not seen; the row says so, and a finding."""
     made = record()
