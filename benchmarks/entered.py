@@ -13,6 +13,7 @@ has it. In the end the threads, descriptors and signal handlers are those of bef
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -36,6 +37,8 @@ BEFORE_S, RECORDED_S, AFTER_S = 5.0, 3.0, 1.0
 # Windows of a second, one each quarter of a second.
 WINDOW_S, STEP_S = 1.0, 0.25
 PATIENCE_S = 30.0
+# 32 and 33, which libc handles from the first thread on.
+LIBC_SIGNALS = 0b11 << 31
 
 Requests = Sequence[tuple[float, float]]  # due, seconds until the answer
 
@@ -124,13 +127,19 @@ def _attach(pid: int, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _state(pid: int) -> dict[str, object]:
-    """Threads, descriptors and caught signals, as the kernel sees them."""
+    """Threads, descriptors and caught signals, as the kernel sees them, without those of libc and libffi."""
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {
         "threads": int(status["Threads"]),
-        "descriptors": len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        "signals": status["SigCgt"].strip(),
+        "descriptors": sorted(name for name in _descriptors(pid) if "/libffi." not in name),
+        "signals": f"{int(status['SigCgt'], 16) & ~LIBC_SIGNALS:x}",
     }
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            yield str(path.readlink()).partition(":")[0]
 
 
 def _named_ms(pid: int, port: int) -> float:

@@ -25,11 +25,11 @@ Layout, in signed 64-bit words in native byte order:
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .process.shared_words import map_words
 from .value import Value
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def create(path: str | Path, *, started_ns: int, limit_ns: int) -> memoryview:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         os.truncate(fd, WORDS * 8)
-        words = memoryview(mmap.mmap(fd, WORDS * 8)).cast("q")
+        words = map_words(fd, WORDS)
     finally:
         os.close(fd)
     words[1], words[2] = VERSION, os.getpid()
@@ -99,7 +99,7 @@ class PageView:
     def __init__(self, path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._words = memoryview(mmap.mmap(fd, WORDS * 8, prot=mmap.PROT_READ)).cast("q")
+            self._words = map_words(fd, WORDS, write=False)
         except ValueError as exc:  # the probe has not set its size yet
             raise OSError(f"{path}: not ready") from exc
         finally:

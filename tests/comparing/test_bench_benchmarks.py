@@ -100,7 +100,7 @@ def pytest_load_initial_conftests(early_config):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equal_benchmarks_end_with_0_also_beside_xdist_and_coverage(tmp_path: Path) -> None:
     """The comparison has processes of its own: nothing runs beside a benchmark, and nothing traces it."""
     (tmp_path / "shop").mkdir()

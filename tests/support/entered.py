@@ -50,6 +50,8 @@ PROGRAM = """
 
     def state():
         loop = asyncio.get_running_loop()
+        # Those are gone at once, also where garbage has not been collected.
+        descriptors = sorted(map(owned, os.listdir("/proc/self/fd")))
         gc.collect()
         return {
             "functions": functions(),
@@ -58,7 +60,7 @@ PROGRAM = """
             "threads": len(os.listdir("/proc/self/task")),
             "known": sorted(thread.name for thread in threading.enumerate()),
             "signals": [str(signal.getsignal(number)) for number in range(1, 65)],
-            "descriptors": sorted(map(owned, os.listdir("/proc/self/fd"))),
+            "descriptors": descriptors,
             "modules": [name for name in sys.modules if "harness" in name],
             "finders": [repr(finder) for finder in sys.meta_path],
             "paths": [path for path in sys.path_importer_cache if "harness" in path],

@@ -5,7 +5,6 @@ The counts outlive the process, also when it is killed, so the runner can add up
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..clock import monotonic_ns
+from ..process.shared_words import map_words
 
 CALLS, FIRED, WORDS = 0, 1, 2
 
@@ -38,7 +38,7 @@ def create(control: Path | None, fault_id: str) -> memoryview:
     fd = os.open(folder / f"{os.getpid()}-{monotonic_ns():x}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.truncate(fd, WORDS * 8)
-        return memoryview(mmap.mmap(fd, WORDS * 8)).cast("q")
+        return map_words(fd, WORDS)
     finally:
         os.close(fd)
 
