@@ -252,7 +252,7 @@ def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path: 
         assert run.process.stdout.readline() == "no\n"
         follower = Follower(run.folder.events)
         seen: dict[type[Event], Event] = {}
-        while LoopStarted not in seen:
+        while not {LoopStarted, TargetStarted} <= seen.keys():
             seen |= {type(event): event for _, event in follower.new_events()}
         started = seen[TargetStarted]
         assert isinstance(started, TargetStarted)
