@@ -7,6 +7,7 @@ the newest event and counts it. After the file has been opened, nothing here rai
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ from .clock import monotonic_ns
 from .codec import encode
 from .hidden_thread import Background
 from .observation import WriterClosed, WriterOpened
+from .process.high_descriptor import raised
 from .redact import redacted_command
 
 if TYPE_CHECKING:
@@ -80,9 +82,7 @@ class Writer:
         self._room = max_bytes
         # SimpleQueue, because its `put` is reentrant: a finalizer or signal handler may write.
         self._buffer: SimpleQueue[_Item] = SimpleQueue()
-        self._fd = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        self._fd = self._opened(os.O_CREAT | os.O_EXCL)
         self._closed = False
         self._flush_now = threading.Event()
         self._last = threading.Event()  # set when every event from before `close` is in the file
@@ -136,7 +136,7 @@ class Writer:
         if not self._closed:
             return self.write_now(event)
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            fd = self._opened(0)
             try:
                 # Followed by the last line once more: a file without it counts as cut off.
                 closed = WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped, lines=self._lines + 1)
@@ -177,7 +177,8 @@ class Writer:
     def abandon(self) -> None:
         """Close the file without writing: in a child after `fork` it belongs to the parent."""
         self._closed = True
-        os.close(self._fd)
+        with suppress(OSError):  # the program has
+            os.close(self._fd)
 
     def _wait_written(self, mark: threading.Event, timeout_s: float) -> bool:
         self._buffer.put(mark)
@@ -214,6 +215,19 @@ class Writer:
         for waiter in waiting:
             waiter.set()
 
+    def _write(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except OSError as exc:
+            if exc.errno != errno.EBADF:
+                raise
+        # The program has closed a descriptor that it does not own.
+        self._fd = self._opened(0)
+        return os.write(self._fd, data)
+
+    def _opened(self, flags: int) -> int:
+        return raised(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o644))
+
     def _append_closed(self) -> None:
         closed = WriterClosed(at_ns=monotonic_ns(), dropped=self.dropped, lines=self._lines)
         self._append(encode(closed) + "\n", 1)
@@ -228,10 +242,10 @@ class Writer:
         left = b"\n" + data if self._torn else data
         try:
             while left:
-                left = left[os.write(self._fd, left) :]
+                left = left[self._write(left) :]
             self._torn = False
             self._lines += events
-        except OSError as exc:  # a full disk, or a target that closed a descriptor it does not own
+        except OSError as exc:  # a full disk
             self.error = self.error or exc.strerror or type(exc).__name__
             lost = left.count(b"\n") if len(left) <= len(data) else events
             self.dropped += lost

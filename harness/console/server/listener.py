@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from ...record.clock import monotonic
+from ...record.process.high_descriptor import raised_socket
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -69,7 +70,7 @@ class UnixListener:
     def __init__(self, path: str, *, admit: int | None = None) -> None:
         """*admit* is a user who may connect besides this process's own."""
         self._admit = admit
-        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening = raised_socket(socket.socket(socket.AF_UNIX))
         self.listening.bind(path)
         os.chmod(path, 0o600)  # noqa: PTH101
         self.listening.listen(BACKLOG)
@@ -98,7 +99,7 @@ class TcpListener:
     def __init__(self, port: int, token: str) -> None:
         self._token = token
         self._wrong_s: deque[float] = deque(maxlen=TRIES_PER_S)
-        self.listening = socket.socket()
+        self.listening = raised_socket(socket.socket())
         # Not SO_REUSEPORT, which would share the port with another program. This only allows a port whose
         # connections have just ended.
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

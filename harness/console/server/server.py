@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ...record.process.high_descriptor import raised
 from ..threads import ConsoleThreads
 from .access_log import AccessLog
 from .inspection import InspectionRight
@@ -42,7 +43,7 @@ class ConsoleServer:
         self._threads = threads
         self._access_log = access_log
         self._converse = converse
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = raised(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._lock = threading.Lock()
         self._unauthenticated: dict[socket.socket, Listener] = {}
         self._admitted: set[socket.socket] = set()

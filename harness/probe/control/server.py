@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...record.hidden_thread import Background
+from ...record.process.high_descriptor import raised_socket
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -35,7 +36,7 @@ class ControlServer:
     def __init__(self, folder: Path, handlers: Mapping[str, Handler]) -> None:
         self.path = folder / f"{os.getpid()}.sock"
         self._handlers = handlers
-        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening = raised_socket(socket.socket(socket.AF_UNIX))
         self._caller: socket.socket | None = None
         self._listening.bind(str(self.path))
         self._listening.listen(4)

@@ -73,7 +73,9 @@ def _load(folder: str, loop: Any) -> None:
         modules = _Modules(folder)
         modules.install()
         from _harness_inside.probe.attachment import Attachment
+        from _harness_inside.record.process.high_descriptor import raised, raised_socket
 
+        channel, modules.fd = raised_socket(channel), raised(modules.fd)
         with open(folder + "/order") as file:
             order = file.read()
         Attachment(order, channel, forget=modules.remove, end=lambda: _end(folder, channel, modules)).begin(
@@ -153,7 +155,7 @@ class _Modules:
             self._index: dict[str, tuple[bool, str, int, int]] = json.loads(file.read(size))
             self._base = 8 + size
         # The program may change its root or its user before a module is needed.
-        self._fd = os.open(folder + "/modules", os.O_RDONLY | os.O_CLOEXEC)
+        self.fd = os.open(folder + "/modules", os.O_RDONLY | os.O_CLOEXEC)
         self._spent: dict[int, float] = {}  # the time of each thread in modules
 
     def install(self) -> None:
@@ -171,7 +173,7 @@ class _Modules:
             del sys.modules[name]
         for path in [path for path in sys.path_importer_cache if path.partition("/")[0] == "<harness>"]:
             del sys.path_importer_cache[path]
-        fd, self._fd = self._fd, -1
+        fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
 
@@ -212,7 +214,7 @@ class _Modules:
         began, within = time.thread_time(), self._spent.get(me, 0.0)
         _, path, offset, size = self._index[module.__name__.partition(".")[2]]
         module.__file__ = path
-        code = marshal.loads(os.pread(self._fd, size, self._base + offset))  # noqa: S302  # of our own file
+        code = marshal.loads(os.pread(self.fd, size, self._base + offset))  # noqa: S302  # of our own file
         exec(code, module.__dict__)
         # Without what it imported itself, for which the pauses have been made.
         took = time.thread_time() - began - (self._spent.get(me, 0.0) - within)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from ...record.process.high_descriptor import raised_socket
+
 
 class NotifySocket:
     """The datagram socket of a service manager."""
@@ -17,7 +19,7 @@ class NotifySocket:
         if not address.startswith(("/", "@")) or len(address) < 2:
             raise ValueError(f"NOTIFY_SOCKET: expected a path or @NAME, got {address!r}")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket = raised_socket(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         # A service manager that does not read must not hold the loop.
         self._socket.setblocking(False)
 

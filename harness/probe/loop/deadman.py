@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from ...record.process.high_descriptor import quietly_raised
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Every process that runs a loop loads this file.
@@ -42,11 +44,12 @@ class TimerFd:
         library = ctypes.PyDLL(None, use_errno=True)
         try:
             self._settime = library["timerfd_settime"]
-            self.fd: int = library["timerfd_create"](self._CLOCK_MONOTONIC, self._FLAGS)
+            fd = library["timerfd_create"](self._CLOCK_MONOTONIC, self._FLAGS)
         except AttributeError as exc:
             raise OSError("this system has no timerfd") from exc
-        if self.fd < 0:
+        if fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self.fd = quietly_raised(fd, library)
         # An `itimerspec`: the interval, here none, and the time to the end, each in seconds and nanoseconds.
         self._itimerspec = ctypes.c_long * 4
         self._made: dict[int, object] = {}

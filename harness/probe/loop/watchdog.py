@@ -24,6 +24,7 @@ from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
+from ...record.process.high_descriptor import raised
 from ...record.value import replace
 from ..alarm_clock import AlarmClock
 from ..hang.teller import HangTeller
@@ -194,7 +195,8 @@ class Watchdog:
         self._on_error = on_error
         self._clock = clock
         self._watched: dict[int, WatchedThread] = {}
-        self._poll = select.epoll()
+        with select.epoll() as low:
+            self._poll = select.epoll.fromfd(raised(os.dup(low.fileno())))
         if clock.fd >= 0:
             self._poll.register(clock.fd, select.EPOLLIN | select.EPOLLET)
         self._closing = False

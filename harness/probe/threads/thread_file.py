@@ -11,6 +11,8 @@ import ctypes
 import os
 from contextlib import suppress
 
+from ...record.process.high_descriptor import quietly_raised
+
 # As they are now: a tool of the program may replace them by functions that raise on a loop.
 _read, _stat = os.read, os.stat
 _SIZE = 4096  # of the longest such file
@@ -46,7 +48,11 @@ def opened(native_thread_id: int, name: str) -> int:
     Raises:
         OSError: The thread has ended, or the kernel has no such file.
     """
-    return _opened(f"/proc/self/task/{native_thread_id}/{name}")
+    low = _opened(f"/proc/self/task/{native_thread_id}/{name}")
+    _open.add(high := quietly_raised(low, _library))
+    if high != low:
+        _open.discard(low)
+    return high
 
 
 def close(fd: int) -> None:
