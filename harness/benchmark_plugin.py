@@ -27,6 +27,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-limit", metavar="SHARE", default="5%", help="The smallest slowdown that matters [5%%]."
     )
     group.addoption(
+        "--harness-allow-new",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="A benchmark, by its node id, that the base may lack; * is any text; repeatable.",
+    )
+    group.addoption(
+        "--harness-allow-missing",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="The same for one that is not there any more.",
+    )
+    group.addoption(
         "--harness-max-minutes", metavar="N", type=float, default=15.0, help="End it after N minutes [15]."
     )
     group.addoption(

@@ -19,6 +19,7 @@ from .read.calls.allowlist import Allowlist
 from .read.compare.decision import decision
 from .read.compare.decision.decision import ComparedSide, Decision
 from .read.compare.measures import record as record_measures
+from .read.compare.paired.allowed import Allowed
 from .read.compare.paired.answer import Answer
 from .read.compare.paired.false_alarms import FalseAlarms, false_alarms
 from .read.compare.paired.measure import LIMIT, Measure
@@ -78,6 +79,7 @@ class ComparisonPlan:
     within_s: float
     limit: float = LIMIT
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    allowed: Allowed = field(default_factory=Allowed)
     is_self: bool = False  # the base is compared with itself, to learn the noise
     notes: tuple[str, ...] = ()
     changed: ChangedLines = field(default_factory=ChangedLines)
@@ -110,7 +112,7 @@ class ComparisonPlan:
     ) -> Decision:
         """The document of the judgement on the session's pairs."""
         return decision.decision(
-            trial,
+            self.allowed.applied(trial),
             comparison_id=self.id,
             base=self.base,
             head=self.head,

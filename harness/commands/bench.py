@@ -12,10 +12,12 @@ from ..drive.bench.revisions import Revisions
 from ..drive.bench.scenario_run import SidePlace
 from ..errors import UsageError
 from ..read.compare.decision.decision import ComparedSide
+from ..read.compare.paired.allowed import Allowed
 from ..read.compare.why.place import ChangedLines
 from ..record.run import new_id
 from ..record.scenario import load
 from . import completion
+from .allowed_option import allowed_options
 from .bench_sides import Places, SidesAsked, command_of, interruptible, words_of
 from .decision_output import DecisionOutput, decision_output
 from .metric_option import MetricsAsked, metric_options
@@ -36,6 +38,7 @@ from .summary import SUMMARIES
 @click.option("--head-command", metavar="COMMAND", help="The program that may be slower.")
 @click.option("--aa", "is_self", is_flag=True, help="Compare the base with itself, to learn the noise.")
 @metric_options
+@allowed_options
 @click.option(
     "--max-minutes",
     default=15.0,
@@ -58,6 +61,7 @@ def bench(
     head_command: str | None,
     is_self: bool,
     metrics_asked: MetricsAsked,
+    allowed: Allowed,
     max_minutes: float,
     runs_asked: RunsAsked,
     until_eof: bool,
@@ -118,6 +122,7 @@ def bench(
         within_s=max_minutes * 60,
         limit=metrics_asked.limit,
         metrics=metrics_asked.metrics,
+        allowed=allowed,
         is_self=is_self,
     )
     make_folder(plan.folder)

@@ -12,6 +12,7 @@ from ..read.compare import comparison, summary
 from ..read.compare.decision.decision import ComparedSide, Decision, decision
 from ..read.compare.measures import record as record_measures
 from ..read.compare.paired import once
+from ..read.compare.paired.allowed import Allowed
 from ..read.compare.profile_diff import profile_diff
 from ..read.compare.records import RecordedRun, in_turn, runs_in
 from ..read.compare.sameness import not_same
@@ -20,6 +21,7 @@ from ..read.compare.why.reasons import ExplainedRun, reasons
 from ..read.report import build
 from ..record.run import new_id
 from . import completion, failure
+from .allowed_option import allowed_options
 from .decision_output import DecisionOutput, decision_output
 from .metric_option import MetricsAsked, metric_options
 from .summary import SUMMARIES
@@ -29,8 +31,11 @@ from .summary import SUMMARIES
 @click.argument("base", type=click.Path(path_type=Path), shell_complete=completion.runs)
 @click.argument("head", type=click.Path(path_type=Path), shell_complete=completion.runs)
 @metric_options
+@allowed_options
 @decision_output
-def compare(base: Path, head: Path, metrics_asked: MetricsAsked, output: DecisionOutput) -> int:
+def compare(
+    base: Path, head: Path, metrics_asked: MetricsAsked, allowed: Allowed, output: DecisionOutput
+) -> int:
     """Compare the runs in the folders BASE and HEAD: each one run, or a folder with at least five.
 
     Runs that were taken in turn are compared as pairs. Others are two groups, between which the machine's
@@ -46,7 +51,7 @@ def compare(base: Path, head: Path, metrics_asked: MetricsAsked, output: Decisio
     """
     with failure.judging(head):
         before, after = runs_in(base), runs_in(head)
-        decided = _decided(base, head, before, after, metrics_asked)
+        decided = _decided(base, head, before, after, metrics_asked, allowed)
     output.show(decided)
     return decided.exit_status
 
@@ -57,6 +62,7 @@ def _decided(
     before: Sequence[RecordedRun],
     after: Sequence[RecordedRun],
     asked: MetricsAsked,
+    allowed: Allowed,
 ) -> Decision:
     names = list(dict.fromkeys(name for run in (*before, *after) for name in run.measured))
     if missing := [name for name in asked.metrics if name not in names]:
@@ -71,7 +77,7 @@ def _decided(
         trial = once.judge_groups([run.measured for run in before], [run.measured for run in after], measures)
     old, new = ([ExplainedRun.of(run.evidence) for run in runs] for runs in (before, after))
     return decision(
-        trial,
+        allowed.applied(trial),
         comparison_id=new_id("compare"),
         base=ComparedSide("base", str(base), before[0].evidence.history.run.commit),
         head=ComparedSide("head", str(head), after[0].evidence.history.run.commit),

@@ -83,7 +83,7 @@ COLUMNS = {
         HistoryColumn("host", ColumnKind.TEXT),
         HistoryColumn("pairs", ColumnKind.WHOLE),
         HistoryColumn("unit", ColumnKind.TEXT),
-        HistoryColumn("role", ColumnKind.TEXT),  # it decides, alarms, is shown, or is a step of a search
+        HistoryColumn("role", ColumnKind.TEXT),  # of `MeasureGate`, or a step of a search
         HistoryColumn("answer", ColumnKind.TEXT),
         HistoryColumn("base_value", ColumnKind.NUMBER),
         HistoryColumn("head_value", ColumnKind.NUMBER),

@@ -22,6 +22,7 @@ import pytest
 from ..errors import RecordError
 from ..read.compare import benchmarks
 from ..read.compare.decision import figure
+from ..read.compare.paired.allowed import Allowed
 from ..read.compare.paired.answer import Answer, Judged, whole
 from ..read.compare.paired.measure import MeasureGate
 from ..read.units import printable
@@ -31,11 +32,14 @@ from .benchmark_run import BenchmarkOutcomes
 # A suite may have many benchmarks; whoever has more time names it to `harness bench`.
 RUN_WITHIN_S = 600
 INTERRUPTED = 130
+ACCEPTING = "--harness-allow-new NAME and --harness-allow-missing NAME accept what only one side has"
 _COLOURS = {Answer.SLOWER: "red", Answer.FASTER: "green", Answer.SAME: "green", Answer.UNKNOWN: "yellow"}
 _STATUS = {Answer.SLOWER: 1, Answer.UNKNOWN: 3}
 _ORDER = (Answer.SLOWER, Answer.UNKNOWN, Answer.FASTER, Answer.SAME)
 # Our options, of which these have a value.
-_OURS = re.compile(r"--harness-(base|limit|max-minutes|install|same-environment)(=.*)?", re.DOTALL)
+_OURS = re.compile(
+    r"--harness-(base|limit|allow-new|allow-missing|max-minutes|install|same-environment)(=.*)?", re.DOTALL
+)
 # After any other end of the run there is nothing to compare.
 _COMPARABLE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -96,6 +100,9 @@ class RevisionComparison(_Comparison):
             "--install": config.getoption("harness_install"),
         }
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
+        allowed = _allowed(config)
+        options += [f"--allow-new={name}" for name in allowed.new]
+        options += [f"--allow-missing={name}" for name in allowed.missing]
         if config.getoption("harness_same_environment"):
             options.append("--same-environment")
         if config.get_verbosity() < 0:
@@ -110,7 +117,8 @@ class RevisionComparison(_Comparison):
         pairs = f"{document['pairs']} pairs of base and head in both orders in {document['took_s']:.0f} s"
         ended = (document["ended"],) if document["ended"] else ()
         nothing = () if judged else (document["sentence"],)
-        lines = (*nothing, *ended, *document["notes"], f"{pairs}: reports/{document['id']}")
+        accepting = (ACCEPTING,) if any(one.lacking and one.gate.counts for one in judged) else ()
+        lines = (*nothing, *accepting, *ended, *document["notes"], f"{pairs}: reports/{document['id']}")
         return Told(int(pytest.ExitCode.INTERRUPTED) if status == INTERRUPTED else status, judged, lines)
 
 
@@ -170,7 +178,8 @@ class FileComparison(_Comparison):
         figures = {name: value for name, value in self._base.figures.items() if self._selection.has(name)}
         base = BenchmarkResults(figures, python=self._base.python)
         limit = _share(config.getoption("harness_limit"))
-        judged = benchmarks.judged_once(base, head, benchmarks.paired(base, head, limit=limit)).judged
+        trial = benchmarks.judged_once(base, head, benchmarks.paired(base, head, limit=limit))
+        judged = _allowed(config).applied(trial).judged
         lines = ["one file and one run: only what is missing is certain; --harness-base REV tells the rest"]
         if not judged:
             lines.insert(0, "cannot tell: no benchmark was measured")
@@ -245,7 +254,7 @@ def _judged(raw: dict[str, Any]) -> Judged:
 def _show(told: Told, against: str, reporter: pytest.TerminalReporter) -> None:
     reporter.section(f"benchmarks against {printable(against)}")
     for one in sorted(told.judged, key=lambda one: _ORDER.index(one.answer)):
-        reporter.write(f"{one.answer:<13}", **{_COLOURS[one.answer]: True})
+        reporter.write(f"{figure.verdict(one):<13}", **{_COLOURS[one.answer]: one.gate.counts})
         reporter.write(f"  {printable(_sentence(one))}\n")
     for line in told.lines:
         reporter.write_line(printable(line))
@@ -268,6 +277,10 @@ def _without_ours(args: Sequence[str]) -> Iterator[str]:
             yield arg
         elif ours[1] != "same-environment" and ours[2] is None:
             next(given, None)
+
+
+def _allowed(config: pytest.Config) -> Allowed:
+    return Allowed(config.getoption("harness_allow_new"), config.getoption("harness_allow_missing"))
 
 
 def _share(text: str) -> float:

@@ -19,7 +19,7 @@ import time
 @pytest.mark.benchmark(timer=time.perf_counter, max_time=0.1)
 def test_it(benchmark): benchmark(time.sleep, 0.2)
 """
-ROW = re.compile(r"^(slower|faster|no difference|cannot tell) +\S+?::(\w+):? (.*)$", re.MULTILINE)
+ROW = re.compile(r"^(slower|faster|no difference|cannot tell|accepted) +\S+?::(\w+):? (.*)$", re.MULTILINE)
 
 
 def failing(name: str, why: str) -> str:
@@ -156,9 +156,28 @@ def test_a_file_that_the_base_has_not_is_new(tmp_path: Path) -> None:
     folder = committed(tmp_path / "shop", taking("it", 10))
     write(folder, taking("new", 10), name="test_new.py")
     ended, said = compared(folder, "test_new.py")
+    accepted, told = compared(folder, "test_new.py", "--harness-allow-new", "*")
 
     assert said == {"test_new": "cannot tell: not in the base"}
-    assert ended.status == 3
+    assert "--harness-allow-new NAME and --harness-allow-missing NAME accept what only one" in ended.stdout
+    # Nothing else was compared, and nothing is no verdict.
+    assert told == {"test_new": "accepted: not in the base"}
+    assert (ended.status, accepted.status) == (3, 3)
+
+
+@pytest.mark.slow
+def test_what_is_new_or_gone_can_be_accepted(tmp_path: Path) -> None:
+    """It is named all the same; the rest decides."""
+    folder = committed(tmp_path / "shop", taking("same", 10) + taking("gone", 10))
+    write(folder, taking("same", 10) + taking("quite", 10))
+    ended, said = compared(folder, "--harness-allow-new=*::test_q*", "--harness-allow-missing=*::test_gone")
+
+    assert said == {
+        "test_same": "no difference: 10 ms → 10 ms, +0.0 % (every change could be seen)",
+        "test_quite": "accepted: not in the base",
+        "test_gone": "accepted: not in the head",
+    }
+    assert ended.status == 0
 
 
 def test_code_of_another_tree_is_not_measured_for_the_base(tmp_path: Path) -> None:

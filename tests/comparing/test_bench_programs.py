@@ -106,6 +106,25 @@ def test_figures_of_the_program_itself_can_decide(tmp_path: Path) -> None:
     assert found["cpu_us_per_item"]["answer"] == "faster"
 
 
+def test_a_figure_that_is_new_or_gone_decides_unless_that_is_allowed(tmp_path: Path) -> None:
+    """It is named in the sentence; only what is said to be new is accepted as new."""
+    base, head = telling(rows=7), telling(queries=7)
+    asked = ("--metric", "cpu_ms", "--metric", "rows", "--metric", "queries")
+    ended = bench(tmp_path, base, head, *asked, "--allow-new", "queries", "--allow-new", "rows")
+    (tmp_path / "bench").rename(tmp_path / "first")
+    allowed = ("--allow-new", "queries", "--allow-missing", "rows")
+    accepted = bench(tmp_path, base, head, *asked, *allowed, "--quiet")
+
+    assert (ended.status, accepted.status) == (3, 0)
+    assert ended.stdout.startswith(
+        "cannot tell: rows: not measured in the head; accepted without a comparison: queries (new)\n"
+    )
+    assert "rows: not measured in the head\nqueries: not measured in the base\n" in ended.stdout
+    assert "--allow-new NAME and --allow-missing NAME accept it" in ended.stdout
+    assert accepted.stdout.startswith("no difference that matters: cpu_ms +0.0 % (")
+    assert accepted.stdout.endswith("; accepted without a comparison: rows (missing), queries (new)\n")
+
+
 @pytest.mark.long
 def test_a_real_program_that_computes_more_is_slower(tmp_path: Path) -> None:
     """Measured by the kernel, the children's time included."""

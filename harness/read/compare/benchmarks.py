@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from ...record.comparison.benchmarks import BenchmarkResults
 from .paired import once
-from .paired.answer import Answer, Judged
+from .paired.answer import Answer, Judged, Lacking
 from .paired.measure import LIMIT, Measure
 from .paired.trial import Trial
 
@@ -50,7 +50,9 @@ def with_apart(
     """The judgement with the benchmarks that stand *apart*; one that was judged keeps its verdict."""
     known = {one.name for one in trial.judged}
     judged = [
-        replace(one, why=apart[one.name]) if one.name in apart and one.answer == Answer.UNKNOWN else one
+        replace(one, why=apart[one.name], lacking=None)
+        if one.name in apart and one.answer == Answer.UNKNOWN
+        else one
         for one in trial.judged
     ]
     others = [_unjudged(name, why, base, head) for name, why in apart.items() if name not in known]
@@ -79,7 +81,17 @@ def _unjudged(name: str, why: str, base: BenchmarkResults, head: BenchmarkResult
         visible=None,
         pairs=0,
         fresh=0,
+        lacking=_lacking(name, base, head),
     )
+
+
+def _lacking(name: str, base: BenchmarkResults, head: BenchmarkResults) -> Lacking | None:
+    """Whether it is new or gone; not where it has failed, is skipped, or its file cannot be collected."""
+    if name not in base.names and name in head.figures and not _uncollected(name, base):
+        return Lacking.NEW
+    if name in base.names and name not in head.names and not _uncollected(name, head):
+        return Lacking.MISSING
+    return None
 
 
 def _why(name: str, base: BenchmarkResults, head: BenchmarkResults) -> str:
@@ -91,8 +103,7 @@ def _why(name: str, base: BenchmarkResults, head: BenchmarkResults) -> str:
 def _missing(name: str, base: BenchmarkResults, head: BenchmarkResults) -> Iterator[str]:
     """That one side does not know it, whether it may have another name there, and what the other one has."""
     side, lacking, having = ("base", base, head) if name in head.names else ("head", head, base)
-    files = (name.partition("::")[0], "")
-    if broken := next((lacking.uncollected[file] for file in files if file in lacking.uncollected), ""):
+    if broken := _uncollected(name, lacking):
         yield f"not in the {side}, where its file cannot be collected: {broken}"
     else:
         # The file says nothing: the same test may have moved, and all of a file begin alike.
@@ -101,6 +112,12 @@ def _missing(name: str, base: BenchmarkResults, head: BenchmarkResults) -> Itera
         yield f"not in the {side}" + (f", which has {strangers[close[0]]}: renamed?" if close else "")
     if why := having.unmeasured.get(name):
         yield f"{'head' if side == 'base' else 'base'}: {why}"
+
+
+def _uncollected(name: str, results: BenchmarkResults) -> str:
+    """Why the file of a benchmark, or all of the suite, could not be collected; "" if it could."""
+    files = (name.partition("::")[0], "")
+    return next((results.uncollected[file] for file in files if file in results.uncollected), "")
 
 
 def _sides(base: str, head: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.read.compare import benchmarks
-from harness.read.compare.paired.answer import Answer, whole
+from harness.read.compare.paired.answer import Answer, Lacking, whole
 from harness.read.compare.paired.measure import Measure
 from harness.read.compare.paired.trial import judge
 from harness.record.comparison.benchmarks import BenchmarkResults
@@ -38,6 +38,39 @@ def test_a_benchmark_of_one_side_has_no_verdict_and_a_reason() -> None:
     judged = benchmarks.judged_once(base, head, found).judged
     assert [one.answer for one in judged] == [Answer.UNKNOWN] * 7
     assert whole(judged) == Answer.UNKNOWN
+
+
+def test_new_or_missing_is_only_what_is_not_there() -> None:
+    """And not what has failed, is skipped, or has a file that cannot be collected; then it is just untold."""
+    base = BenchmarkResults(
+        {"a.py::test_gone": 1.0, "a.py::test_skipped": 1.0, "c.py::test_hidden": 1.0},
+        {"a.py::test_mended": "failed: x", "a.py::test_given_up": "failed: x"},
+        {"b.py": "ImportError"},
+    )
+    head = BenchmarkResults(
+        {"a.py::test_mended": 1.0, "a.py::test_new": 1.0, "b.py::test_there": 1.0},
+        {"a.py::test_skipped": "skipped: x", "a.py::test_unfinished": "failed: x"},
+        {"c.py": "ImportError"},
+    )
+    judged = benchmarks.judged_once(base, head, benchmarks.paired(base, head)).judged
+
+    assert {one.name.partition("::test_")[2]: one.lacking for one in judged} == {
+        "gone": Lacking.MISSING,
+        "given_up": Lacking.MISSING,
+        "new": Lacking.NEW,
+        **dict.fromkeys(("skipped", "hidden", "mended", "there", "unfinished")),
+    }
+
+
+def test_a_benchmark_that_always_fails_later_is_not_missing() -> None:
+    """It was there, in the first run of each side."""
+    both = BenchmarkResults({"a": 1.0})
+    trial = judge([pair({"a": 1.0}, {})] * 5, [A], leaves_settled=True)
+    broken = benchmarks.broken_later({}, {"a": "failed: y"})
+    (one,) = benchmarks.with_apart(trial, broken, both, both).judged
+
+    assert trial.judged[0].lacking == Lacking.MISSING
+    assert (one.why, one.lacking) == ("head: failed: y", None)
 
 
 def test_a_benchmark_that_fails_later_keeps_a_verdict_that_it_has() -> None:

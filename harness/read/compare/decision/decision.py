@@ -17,6 +17,8 @@ SCHEMA = 1
 INTERRUPTED = 130
 # Of a comparison of a program with itself, the share of false alarms that a gate can live with.
 FALSE_ALARMS = 0.02
+# So many names are told in a sentence.
+NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def decision(
 ) -> Decision:
     """The document of a judgement; with *false_alarms*, of a program that was compared with itself."""
     verdict = whole(trial.judged)
-    sentence = _sentence(verdict, trial)
+    sentence = _sentence(verdict, trial) + _accepted(trial)
     if false_alarms is not None:
         verdict, sentence = _of_noise(trial, false_alarms)
     return Decision(
@@ -101,7 +103,7 @@ def _rank(judged: Judged) -> tuple[int, int]:
 
 
 def _sentence(verdict: Answer, trial: Trial) -> str:
-    gated = [one for one in trial.judged if one.gate != MeasureGate.SHOWN]
+    gated = [one for one in trial.judged if one.gate.counts]
     of_that = [one for one in gated if one.answer == verdict]
     match verdict:
         case Answer.SLOWER | Answer.FASTER:
@@ -114,7 +116,7 @@ def _sentence(verdict: Answer, trial: Trial) -> str:
     unknown = [one for one in of_that if one.gate == MeasureGate.DECIDES]
     if not unknown:
         return f"{verdict}: nothing that decides was measured"
-    return f"{verdict}: " + "; ".join(f"{one.name}: {one.why}" for one in unknown[:3])
+    return f"{verdict}: " + "; ".join(f"{one.name}: {one.why}" for one in unknown[:NAMES])
 
 
 def _seen_from(judged: list[Judged]) -> str:
@@ -124,7 +126,14 @@ def _seen_from(judged: list[Judged]) -> str:
         for one in judged
         if one.gate == MeasureGate.DECIDES
     ]
-    return "; ".join(parts[:3])
+    return "; ".join(parts[:NAMES])
+
+
+def _accepted(trial: Trial) -> str:
+    """What was allowed to be on one side only."""
+    names = [f"{one.name} ({one.lacking})" for one in trial.judged if one.gate == MeasureGate.ACCEPTED]
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return f"; accepted without a comparison: {', '.join(names[:NAMES])}{more}" if names else ""
 
 
 def _of_noise(trial: Trial, false_alarms: tuple[FalseAlarms, ...]) -> tuple[Answer, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...units import percent, quantity
 from ..paired.answer import Judged
+from ..paired.measure import MeasureGate
 
 
 def value(judged: Judged, number: float | None) -> str:
@@ -48,6 +49,16 @@ def interval(judged: Judged) -> str:
 def visible(judged: Judged) -> str:
     """The smallest change that could be seen."""
     return percent(judged.visible) if judged.visible else "every change"
+
+
+def verdict(judged: Judged) -> str:
+    """What is said of it in one word; in brackets where it does not decide."""
+    match judged.gate:
+        case MeasureGate.SHOWN:
+            return f"({judged.answer})"
+        case MeasureGate.ACCEPTED:
+            return str(judged.gate)
+    return str(judged.answer)
 
 
 def difference(judged: Judged) -> str:

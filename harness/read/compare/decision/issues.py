@@ -48,6 +48,9 @@ def _judged(decided: Decision, repository: SourceTree) -> Iterator[Issue]:
         elif _is_untold(one):
             title, text = f"cannot tell: {one.name}", one.why or "more pairs are needed"
             yield Issue("comparison", Level.WARNING, title, text, file, subject=one.name)
+        elif one.gate == MeasureGate.ACCEPTED:
+            title, text = f"accepted: {one.name}", one.why
+            yield Issue("comparison", Level.NOTE, title, text, file, subject=one.name)
         elif one.answer == Answer.FASTER:
             title, text = f"faster: {one.name}", figure.difference(one)
             yield Issue("faster", Level.NOTE, title, text, file, subject=one.name)

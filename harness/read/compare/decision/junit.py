@@ -51,12 +51,12 @@ def _cases(decided: Decision) -> Iterator[Case]:
         yield Case("comparison", whole, CaseResult.ERROR, message)
     for one in decided.measures if decided.false_alarms is None else ():
         result = _result(one)
-        told = f"{one.answer}: {figure.difference(one)}" if one.change is not None else str(one.answer)
+        told = f"{one.answer}: {figure.difference(one)}" if one.change is not None else figure.verdict(one)
         yield Case("figure", one.name, result, f"{told}: {one.why}" if one.why else told)
 
 
 def _result(one: Judged) -> CaseResult:
-    if one.gate == MeasureGate.SHOWN:
+    if not one.gate.counts:
         return CaseResult.SKIPPED
     if one.answer == Answer.UNKNOWN:
         return CaseResult.ERROR if one.gate == MeasureGate.DECIDES else CaseResult.SKIPPED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...units import printable
 from ..paired.answer import Answer
-from ..paired.measure import MeasureGate
 from . import figure
 from .decision import Decision
 from .terminal import HEADER, lines, why
@@ -21,8 +20,10 @@ def render(decided: Decision) -> str:
     below = "\n".join(f"- {_cell(line)}" for line in lines(decided))
     room = MOST - len(top) - len(below[:20_000]) - 500
     for number, one in enumerate(decided.measures):
-        said = str(one.answer) if one.gate != MeasureGate.SHOWN else f"*({one.answer})*"
-        if one.gate != MeasureGate.SHOWN and one.answer == Answer.SLOWER:
+        said = figure.verdict(one)
+        if not one.gate.counts:
+            said = f"*{said}*"
+        elif one.answer == Answer.SLOWER:
             said = f"**{said}**"
         cells = (
             f"`{_cell(one.name)}`",

@@ -57,12 +57,11 @@ def show(decided: Decision, console: Console, *, brief: bool = False) -> None:
 
 
 def _row(one: Judged) -> Iterator[Text]:
-    style = "" if one.gate != MeasureGate.SHOWN else "dim"
+    style = "" if one.gate.counts else "dim"
     figures = figure.value(one, one.base), figure.value(one, one.head), figure.change(one)
     for text in (one.name, *figures, figure.interval(one), figure.visible(one) if one.pairs > 1 else "–"):
         yield Text(printable(text), style=style)
-    said = str(one.answer) if one.gate != MeasureGate.SHOWN else f"({one.answer})"
-    yield Text(said, style=_STYLES[one.answer] if one.gate != MeasureGate.SHOWN else "dim")
+    yield Text(figure.verdict(one), style=_STYLES[one.answer] if one.gate.counts else "dim")
 
 
 def why(decided: Decision) -> Iterator[str]:
@@ -81,6 +80,8 @@ def lines(decided: Decision) -> Iterator[str]:
     for one in decided.measures:
         if one.why and one.gate != MeasureGate.SHOWN:
             yield f"{one.name}: {one.why}"
+    if any(one.lacking and one.gate == MeasureGate.DECIDES for one in decided.measures):
+        yield "what only one side has decides, too (--allow-new NAME and --allow-missing NAME accept it)"
     for alarm in decided.false_alarms or ():
         yield (
             f"{alarm.name} compared with itself {alarm.comparisons} times: {alarm.slower} × slower, "

@@ -22,6 +22,13 @@ class Answer(StrEnum):
         return self in (Answer.SLOWER, Answer.FASTER)
 
 
+class Lacking(StrEnum):
+    """Why there is nothing to compare, if only one side has a figure at all."""
+
+    NEW = "new"  # the base does not have it
+    MISSING = "missing"  # the head does not have it any more
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The answer about one measure, and what it rests on. Shares are of the base: 0.05 is 5 % worse."""
@@ -41,12 +48,13 @@ class Judged:
     pairs: int  # that the figures rest on
     fresh: int  # of these, the pairs that confirmed it
     settled: bool = True  # false while more pairs may change the answer
+    lacking: Lacking | None = None
 
 
 def whole(judged: tuple[Judged, ...]) -> Answer:
     """The verdict about all that is gated: the worst of the answers."""
     deciding = [one.answer for one in judged if one.gate == MeasureGate.DECIDES]
-    gated = [one.answer for one in judged if one.gate != MeasureGate.SHOWN]
+    gated = [one.answer for one in judged if one.gate.counts]
     if Answer.SLOWER in gated:
         return Answer.SLOWER
     if Answer.UNKNOWN in deciding or not deciding:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from ...units import percent
-from .answer import Answer, Judged
+from .answer import Answer, Judged, Lacking
 from .estimate import Estimate
 from .measure import Measure
 
@@ -48,12 +48,19 @@ def judged(
         pairs=pairs,
         fresh=fresh,
         settled=settled,
+        lacking=_lacking(base, head),
     )
 
 
 def share(log_ratio: float) -> float:
     """As a share, rounded: further digits would be noise. A ratio beyond all measure stays one."""
     return round(math.expm1(min(log_ratio, 50.0)), 5)
+
+
+def _lacking(base: Sequence[float], head: Sequence[float]) -> Lacking | None:
+    if bool(base) == bool(head):
+        return None
+    return Lacking.NEW if head else Lacking.MISSING
 
 
 def not_measured(base: Sequence[float], head: Sequence[float]) -> str:

@@ -14,12 +14,13 @@ class MeasureGate(StrEnum):
 
     DECIDES = "decides"  # pairs are taken until it is settled
     ALARMS = "alarms"  # a slowdown counts, but that it cannot be told does not
+    ACCEPTED = "accepted"  # would decide, but only one side has it, and that was allowed
     SHOWN = "shown"
 
     @property
     def counts(self) -> bool:
         """Whether a slowdown makes the verdict."""
-        return self != MeasureGate.SHOWN
+        return self in (MeasureGate.DECIDES, MeasureGate.ALARMS)
 
 
 @dataclass(frozen=True, slots=True)
