@@ -22,11 +22,14 @@ import pytest
 from ..errors import RecordError
 from ..read.compare import benchmarks
 from ..read.compare.decision import figure
+from ..read.compare.decision.decision import ComparedSide, Decision, as_json, decision
 from ..read.compare.paired.allowed import Allowed
-from ..read.compare.paired.answer import Answer, Judged, whole
+from ..read.compare.paired.answer import Answer, Judged
 from ..read.compare.paired.measure import MeasureGate
 from ..read.units import printable
 from ..record.comparison.benchmarks import BenchmarkResults, of_pytest_benchmark
+from ..record.run import new_id
+from ..runs import noting
 from .benchmark_run import BenchmarkOutcomes
 
 # A suite may have many benchmarks; whoever has more time names it to `harness bench`.
@@ -34,7 +37,6 @@ RUN_WITHIN_S = 600
 INTERRUPTED = 130
 ACCEPTING = "--harness-allow-new NAME and --harness-allow-missing NAME accept what only one side has"
 _COLOURS = {Answer.SLOWER: "red", Answer.FASTER: "green", Answer.SAME: "green", Answer.UNKNOWN: "yellow"}
-_STATUS = {Answer.SLOWER: 1, Answer.UNKNOWN: 3}
 _ORDER = (Answer.SLOWER, Answer.UNKNOWN, Answer.FASTER, Answer.SAME)
 # Our options, of which these have a value.
 _OURS = re.compile(
@@ -177,15 +179,27 @@ class FileComparison(_Comparison):
         self._selection.files.update(seen.uncollected)
         figures = {name: value for name, value in self._base.figures.items() if self._selection.has(name)}
         base = BenchmarkResults(figures, python=self._base.python)
-        limit = _share(config.getoption("harness_limit"))
-        trial = benchmarks.judged_once(base, head, benchmarks.paired(base, head, limit=limit))
-        judged = _allowed(config).applied(trial).judged
+        decided = self._decided(base, head, config)
+        judged = decided.measures
         lines = ["one file and one run: only what is missing is certain; --harness-base REV tells the rest"]
         if not judged:
             lines.insert(0, "cannot tell: no benchmark was measured")
         if base.python and base.python != head.python:
             lines.append(f"not the same: Python ({base.python}, {head.python})")
-        return Told(_STATUS.get(whole(judged), 0), judged, tuple(lines))
+        if missing := noting.note_decided(as_json(decided)):
+            lines.append(missing)
+        return Told(decided.exit_status, judged, tuple(lines))
+
+    def _decided(self, base: BenchmarkResults, head: BenchmarkResults, config: pytest.Config) -> Decision:
+        limit = _share(config.getoption("harness_limit"))
+        trial = benchmarks.judged_once(base, head, benchmarks.paired(base, head, limit=limit))
+        command = shlex.join(("pytest", *_without_ours(config.invocation_params.args)))
+        return decision(
+            _allowed(config).applied(trial),
+            comparison_id=new_id("pytest"),
+            base=ComparedSide("base", self._against, self._base.commit),
+            head=ComparedSide("head", command, _commit(config.invocation_params.dir)),
+        )
 
 
 def plugin_for(config: pytest.Config, base: str) -> object:
@@ -209,16 +223,25 @@ def plugin_for(config: pytest.Config, base: str) -> object:
     return RevisionComparison(base)
 
 
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
+
+
+def _commit(folder: Path) -> str:
+    """The present commit; "" where there is no repository, or no git."""
+    try:
+        return _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip()[:12]
+    except OSError:
+        return ""
+
+
 def _check_revision(name: str, folder: Path) -> None:
     """Now, and not after all tests."""
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
-
+    named = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     try:
-        if not git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").returncode:
+        if not _git(folder, *named).returncode:
             return
-        is_shallow = git("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+        is_shallow = _git(folder, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
     except OSError as exc:
         raise pytest.UsageError(f"--harness-base: git cannot be started: {exc.strerror}") from None
     if is_shallow:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from harness.runs import journal
 from tests.support.benchmark_suite import PLUGINS, pytest_running, taking, write
 from tests.support.commanded import Ended
 
 XDIST = (*PLUGINS, "xdist.plugin")
 
 
-def ran(folder: Path, *options: str, plugins: tuple[str, ...] = PLUGINS) -> Ended:
-    with pytest_running(folder, *options, plugins=plugins) as run:
+def ran(
+    folder: Path,
+    *options: str,
+    plugins: tuple[str, ...] = PLUGINS,
+    env: Mapping[str, str] | None = None,
+) -> Ended:
+    with pytest_running(folder, *options, plugins=plugins, env=env) as run:
         return run.ended(within_s=100)
 
 
@@ -48,6 +55,25 @@ def test_a_file_decides_only_what_is_missing(suite: Path) -> None:
         "one file and one run: only what is missing is certain; --harness-base REV tells the rest",
     ]
     assert ended.status == 3
+
+
+def test_a_comparison_with_a_file_is_in_the_history(suite: Path) -> None:
+    """A row for each benchmark; a history that cannot be written is told, and changes nothing."""
+    (suite / "reports").mkdir()
+    kept = ran(suite, "--harness-base=base.json", "--harness-allow-new=*", env={"HARNESS_HISTORY": "reports"})
+    lost = ran(suite, "--harness-base=base.json", env={"HARNESS_HISTORY": "base.json/no"})
+    rows = [row.cells for row in journal.read(suite / "reports" / "history.jsonl").rows]
+
+    assert {row["metric"]: (row["answer"], row["role"]) for row in rows} == {
+        "test_it.py::test_same": ("cannot tell", "decides"),
+        "test_it.py::test_slow": ("cannot tell", "decides"),
+        "test_it.py::test_gone": ("cannot tell", "decides"),
+        "test_it.py::test_new": ("cannot tell", "accepted"),
+    }
+    assert {(row["base"], row["verdict"]) for row in rows} == {(str(suite / "base.json"), "cannot tell")}
+    assert "accepted       test_new: not in the base" in section(kept)
+    assert section(lost)[-1].startswith("this comparison is missing in the history: ")
+    assert (kept.status, lost.status) == (3, 3)
 
 
 def test_what_was_not_asked_for_is_not_missing(suite: Path) -> None:
