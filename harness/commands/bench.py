@@ -116,7 +116,7 @@ def bench(
         id=bench_id,
         folder=runs_asked.folder(bench_id),
         base=ComparedSide("base", sides.names()[0]),
-        head=ComparedSide("head", sides.names()[-1]),
+        head=ComparedSide("head", sides.names()[-1], file=str(scenario or sides.file())),
         measures_of=sides.measures_of,
         seed=runs_asked.seed,
         within_s=max_minutes * 60,

@@ -51,6 +51,12 @@ class SidesAsked:
             return (shlex.join(("pytest", *self.pytest)),) * len(NAMES)
         return tuple(map(shlex.join, self.commands))
 
+    def file(self) -> str:
+        """The first file that the head's command or the benchmarks name; "" if there is none."""
+        words = self.pytest or (self.commands[-1] if self.commands else ())
+        files = (word.partition("::")[0] for word in words)
+        return next((file for file in files if Path(file).is_file()), "")
+
     def decide(self, plan: ComparisonPlan, places: Places, watcher: Watcher) -> Decision:
         """Run both sides in their places, until it is decided.
 

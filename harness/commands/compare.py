@@ -76,11 +76,12 @@ def _decided(
     else:
         trial = once.judge_groups([run.measured for run in before], [run.measured for run in after], measures)
     old, new = ([ExplainedRun.of(run.evidence) for run in runs] for runs in (before, after))
+    first, last = before[0].evidence.history.run, after[0].evidence.history.run
     return decision(
         allowed.applied(trial),
         comparison_id=new_id("compare"),
-        base=ComparedSide("base", str(base), before[0].evidence.history.run.commit),
-        head=ComparedSide("head", str(head), after[0].evidence.history.run.commit),
+        base=ComparedSide("base", str(base), first.commit),
+        head=ComparedSide("head", str(head), last.commit, last.scenario_file),
         reasons=reasons(old, new, ChangedLines()),
         notes=tuple(_notes(before, after, in_turn=pairs is not None)),
     )

@@ -1,4 +1,4 @@
-"""`--format`, `--json`, `--output`, `--quiet` and `--no-color`: how a decision is shown."""
+"""`--format`, `--json`, `--output`, `--write`, `--quiet` and `--no-color`: how a decision is shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..read.compare.decision import github, junit, markdown, sarif, terminal
+from ..read.compare.decision import github, gitlab, junit, markdown, sarif, terminal
 from ..read.compare.decision.decision import Decision, as_json
 from ..read.formats import save
 from ..runs import noting
 from . import results
+from .written_file import written_file
 
 FORMATS: dict[str, Callable[[Decision], str]] = {
     "json": lambda decided: json.dumps(as_json(decided), indent=1) + "\n",
@@ -24,9 +25,10 @@ FORMATS: dict[str, Callable[[Decision], str]] = {
     "github": github.render,
     "junit": junit.render,
     "sarif": sarif.render,
+    "gitlab": gitlab.render,
 }
 # Endings of files that name a format by another name than its own.
-ENDINGS = {"junit.xml": "junit", "xml": "junit", "github.txt": "github"}
+ENDINGS = {"junit.xml": "junit", "xml": "junit", "github.txt": "github", "codequality.json": "gitlab"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class DecisionOutput:
 
     name: str | None
     output: Path | None
+    files: tuple[tuple[str, Path], ...]  # that are written beside it, each with its format
     quiet: bool
     colours: bool
 
@@ -44,10 +47,15 @@ class DecisionOutput:
         It is in the history before, as the comparison was made even if nobody can be shown it.
 
         Raises:
-            OutputError: stdout or the file cannot be written.
+            OutputError: stdout or a file cannot be written.
         """
         if missing := noting.note_decided(as_json(decided)):
             results.write(f"harness: {missing}\n", err=True)
+        self._show(decided)
+        for name, path in self.files:
+            save(FORMATS[name](decided), path)
+
+    def _show(self, decided: Decision) -> None:
         if self.name is None:
             results.draw(
                 lambda console: terminal.show(decided, console, brief=self.quiet), colours=self.colours
@@ -67,6 +75,13 @@ def decision_output(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--format", "name", type=click.Choice(list(FORMATS)), help="A format instead of the table.")
     @click.option("--json", "is_json", is_flag=True, help="Same as --format json.")
     @click.option("--output", "file", type=click.Path(path_type=Path), help="Write the format to this file.")
+    @click.option(
+        "--write",
+        "files",
+        multiple=True,
+        metavar="[F=]FILE",
+        help="Also write this file, by its ending or in format F; repeatable.",
+    )
     @click.option("-q", "--quiet", is_flag=True, help="Show the verdict only, and no progress.")
     @click.option("--no-color", is_flag=True, help="Show plain text, as the variable NO_COLOR does.")
     @functools.wraps(command)
@@ -75,6 +90,7 @@ def decision_output(command: Callable[..., Any]) -> Callable[..., Any]:
         name: str | None,
         is_json: bool,
         file: Path | None,
+        files: tuple[str, ...],
         quiet: bool,
         no_color: bool,
         **kwargs: object,
@@ -86,7 +102,8 @@ def decision_output(command: Callable[..., Any]) -> Callable[..., Any]:
             name = _of_file(file)
             if name not in FORMATS:
                 raise UsageError(f"--output {file}: its ending does not name a format; add --format")
-        return command(*args, output=DecisionOutput(name, file, quiet, not no_color), **kwargs)
+        written = tuple(written_file(text, tuple(FORMATS), _of_file) for text in files)
+        return command(*args, output=DecisionOutput(name, file, written, quiet, not no_color), **kwargs)
 
     return collected
 

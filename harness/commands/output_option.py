@@ -15,6 +15,7 @@ import click
 from ..errors import HarnessError, OutputError, UsageError
 from ..read import formats
 from . import completion, failure, results
+from .written_file import written_file
 
 if TYPE_CHECKING:
     from ..read.history import History
@@ -117,21 +118,7 @@ class _FormatOption(click.Option):
 
 
 def _file(text: str) -> tuple[str, Path]:
-    """The format and the path of ``junit=report.xml``, or of ``report.junit.xml``."""
-    name, equals, rest = text.partition("=")
-    if not (equals and name in formats.names()):
-        name, rest = formats.of_file(Path(text)), text
-    path = Path(rest)
-    if name not in formats.names():
-        exc = UsageError(f"--write {text}: its ending does not name a format")
-        exc.add_note(f"Write F=FILE, with F one of {', '.join(formats.names())}.")
-        raise exc
-    if not rest or (path.exists() and not path.is_file()):
-        # It would be replaced by a file.
-        raise UsageError(f"--write {text}: expected the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--write {text}: no folder {path.parent}")
-    return name, path
+    return written_file(text, formats.names(), formats.of_file)
 
 
 def _append_step_summary(document: Report) -> None:

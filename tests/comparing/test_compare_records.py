@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from harness.record.run import MANIFEST
-from tests.support.ci_schema import JUNIT, SARIF
+from tests.support.ci_schema import JUNIT, SARIF, code_quality_issues
 from tests.support.commanded import COMMAND, harness
 
 PROGRAM = """
@@ -88,25 +88,32 @@ def test_repeated_records_that_were_not_taken_in_turn_tell_no_times(records: Pat
 
 
 def test_ci_gets_what_it_reads(records: Path, tmp_path: Path) -> None:
-    """JUnit, SARIF and annotations, named by an option or by the file's name; the exit status stays."""
-    files = {name: tmp_path / name for name in ("a.junit.xml", "b.xml", "c.sarif")}
-    statuses = [
-        compare(records / "base", records / "head", "--output", file).returncode for file in files.values()
+    """In each format, named by an option or by the file's name; the exit status stays."""
+    files = {name: tmp_path / name for name in ("a.junit.xml", "b.xml", "c.sarif", "d.codequality.json")}
+    given = [
+        option for name in ("b.xml", "c.sarif", "d.codequality.json") for option in ("--write", files[name])
     ]
-    annotations = compare(records / "base", records / "head", "--format", "github")
+    quality = ("--write", f"gitlab={tmp_path / 'e.json'}")
+    one = compare(records / "base", records / "head", "--output", files["a.junit.xml"])
+    annotations = compare(records / "base", records / "head", "--format", "github", *given, *quality)
 
-    assert [*statuses, annotations.returncode] == [3, 3, 3, 3]
+    assert [one.returncode, annotations.returncode] == [3, 3]
+    assert (tmp_path / "e.json").read_text() == files["d.codequality.json"].read_text()
     JUNIT.validate(files["a.junit.xml"].read_text())
     JUNIT.validate(files["b.xml"].read_text())
     SARIF.validate(json.loads(files["c.sarif"].read_text()))
-    assert "\n::warning title=cannot tell%3A process_cpu_us::one run of each" in annotations.stdout
+    # The program was watched: there is no scenario to show a figure at.
+    assert code_quality_issues(files["d.codequality.json"].read_text()) == []
+    assert "\n::warning title=cannot tell%3A process_cpu_us::process_cpu_us: one run" in annotations.stdout
 
 
 def test_what_cannot_be_compared_ends_with_2(records: Path, tmp_path: Path) -> None:
     """A folder without a run, and a figure that was not measured."""
     empty = compare(records / "base", tmp_path)
     unknown = compare(records / "base", records / "head", "--metric", "queries")
+    nowhere = compare(records / "base", records / "head", "--write", tmp_path / "no" / "a.sarif")
+    formless = compare(records / "base", records / "head", "--write", tmp_path / "a.txt")
 
-    assert [empty.returncode, unknown.returncode] == [2, 2]
+    assert [one.returncode for one in (empty, unknown, nowhere, formless)] == [2, 2, 2, 2]
     assert "no record of a run here, and none in its folders" in empty.stderr
     assert "--metric queries: no such figure was measured" in unknown.stderr

@@ -37,6 +37,11 @@ RULES = {
         "The noise hides what was to be seen, or a side lacks the figure. Nothing was shown to hold.",
         "docs/comparing.md#the-four-verdicts",
     ),
+    "accepted": Rule(
+        "Only one side has it",
+        "There is nothing to compare, and --allow-new or --allow-missing says that this is fine.",
+        "docs/comparing.md#what-decides",
+    ),
     "why": Rule(
         "Why it got slower",
         "This differs between base and head by more than the runs of one side differ among themselves.",

@@ -28,6 +28,7 @@ class ComparedSide:
     name: str  # "base" or "head"
     what: str  # its command, revision or folder
     commit: str = ""
+    file: str = ""  # of its scenario, program or benchmarks, where hosts of CI show what has no line
 
 
 @dataclass(frozen=True, slots=True)

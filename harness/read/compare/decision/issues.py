@@ -46,11 +46,11 @@ def _judged(decided: Decision, repository: SourceTree) -> Iterator[Issue]:
             title, text = f"slower: {one.name}", figure.difference(one)
             yield Issue("slower", Level.ERROR, title, text, file, subject=one.name)
         elif _is_untold(one):
-            title, text = f"cannot tell: {one.name}", one.why or "more pairs are needed"
+            title, text = f"cannot tell: {one.name}", f"{one.name}: {one.why or 'more pairs are needed'}"
             yield Issue("comparison", Level.WARNING, title, text, file, subject=one.name)
         elif one.gate == MeasureGate.ACCEPTED:
-            title, text = f"accepted: {one.name}", one.why
-            yield Issue("comparison", Level.NOTE, title, text, file, subject=one.name)
+            title, text = f"accepted: {one.name}", f"{one.name}: {one.why}"
+            yield Issue("accepted", Level.NOTE, title, text, file, subject=one.name)
         elif one.answer == Answer.FASTER:
             title, text = f"faster: {one.name}", figure.difference(one)
             yield Issue("faster", Level.NOTE, title, text, file, subject=one.name)

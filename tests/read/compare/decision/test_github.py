@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.read.compare.decision.github import render
+from harness.read.compare.paired.allowed import Allowed
 from harness.read.compare.why.reason import ReasonFound, ReasonKind
 from tests.support.decided import decided
 
@@ -66,13 +67,22 @@ def test_what_cannot_be_told_is_a_warning() -> None:
     broken_off = render(replace(decided({"cpu_ms": 50.0}, {"cpu_ms": 50.0}), interrupted=True))
 
     assert missing.splitlines()[1:] == [
-        "::warning title=cannot tell%3A cpu_ms::not measured in the head",
-        "::warning title=cannot tell%3A wall_ms::not measured in the base",
+        "::warning title=cannot tell%3A cpu_ms::cpu_ms: not measured in the head",
+        "::warning title=cannot tell%3A wall_ms::wall_ms: not measured in the base",
     ]
     assert nothing.splitlines()[1:] == [
         "::warning title=cannot tell::cannot tell: nothing that decides was measured"
     ]
     assert broken_off.splitlines()[1].startswith("::warning title=interrupted::")
+
+
+def test_what_was_accepted_is_a_notice() -> None:
+    """It does not decide, and is not passed over."""
+    found = decided({"cpu_ms": 50.0}, {"cpu_ms": 50.0, "rows": 7.0}, allowed=Allowed(new=["rows"]))
+
+    assert render(found).splitlines()[1:] == [
+        "::notice title=accepted%3A rows::rows: not measured in the base"
+    ]
 
 
 def test_no_difference_makes_no_annotation() -> None:

@@ -55,7 +55,7 @@ def test_what_cannot_be_told_was_not_successful() -> None:
 
     assert (run["invocations"][0]["executionSuccessful"], run["invocations"][0]["exitCode"]) == (False, 3)
     (notification,) = run["invocations"][0]["toolExecutionNotifications"]
-    assert notification["message"]["text"] == "not measured in the head"
+    assert notification["message"]["text"] == "cpu_ms: not measured in the head"
 
 
 def test_no_difference_is_a_valid_log_without_results() -> None:
