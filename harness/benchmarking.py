@@ -16,6 +16,7 @@ from .errors import OutputError, UsageError
 from .read.compare import benchmarks
 from .read.compare.benchmarks import BenchmarkPairing
 from .read.compare.decision.decision import Decision
+from .read.compare.operation_counts import with_counts
 from .read.compare.paired.false_alarms import FalseAlarms, false_alarms
 from .read.compare.paired.spending import MOST
 from .read.compare.paired.trial import Trial, judge
@@ -29,19 +30,22 @@ class _Suites:
 
     base: BenchmarkSide
     head: BenchmarkSide
+    limit: float
     first: tuple[BenchmarkResults, BenchmarkResults] = (BenchmarkResults({}), BenchmarkResults({}))
     pairing: BenchmarkPairing = field(default_factory=lambda: BenchmarkPairing((), {}))
 
-    def pair_up(self, limit: float) -> None:
+    def pair_up(self) -> None:
         """Take what the first run of each side has measured for what there is."""
         self.first = (self.base.latest, self.head.latest)
-        self.pairing = benchmarks.paired(*self.first, limit=limit)
+        self.pairing = benchmarks.paired(*self.first, limit=self.limit)
 
     def judge(self, pairs: Sequence[RunPair], *, ended: str = "") -> Trial:
         """The verdict on every benchmark."""
         trial = judge(pairs, self.pairing.measures, ended=ended, leaves_settled=True)
         broken = benchmarks.broken_later(self.base.unmeasured, self.head.unmeasured)
-        return benchmarks.with_apart(trial, {**broken, **self.pairing.apart}, *self.first)
+        whole = benchmarks.with_apart(trial, {**broken, **self.pairing.apart}, *self.first)
+        both = [measure.name for measure in self.pairing.measures]
+        return with_counts(whole, pairs, both, limit=self.limit)
 
     def choose(self, trial: Trial) -> None:
         """Run from now on only what is not settled, and has not failed."""
@@ -65,12 +69,12 @@ def compare_benchmarks(
     """
     if plan.metrics:
         raise UsageError("--metric: each benchmark of pytest decides; choose them by pytest's own options")
-    suites = _Suites(base, head)
+    suites = _Suites(base, head, plan.limit)
     session = BenchSession(base, head, seed=plan.seed, within_s=plan.within_s, on_run=watcher.show)
     ended, interrupted = "", False
     try:
         session.warm_up()
-        suites.pair_up(plan.limit)
+        suites.pair_up()
         ended = plan.take(session, _wanted(plan, suites, watcher))
     except KeyboardInterrupt:
         ended, interrupted = f"interrupted after {len(session.pairs)} pairs", True

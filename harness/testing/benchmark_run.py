@@ -30,6 +30,8 @@ _OFF: dict[str, Any] = {
     "dist": "no",
     "maxfail": 0,
 }
+# What `async_benchmark` counts of an operation.
+COUNTS = frozenset({"turns", "tasks", "callbacks"})
 # Of an error, its first line is told.
 LETTERS = 200
 
@@ -39,6 +41,7 @@ class BenchmarkOutcomes:
 
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}  # ms of a call, the median of the rounds, by node id
+        self.counts: dict[str, dict[str, float]] = {}  # of one operation, where `async_benchmark` has them
         self.unmeasured: dict[str, str] = {}  # why a benchmark has no figure
         self.uncollected: dict[str, str] = {}  # why a file or folder has no tests
 
@@ -46,19 +49,20 @@ class BenchmarkOutcomes:
     def pytest_runtest_makereport(self, item: pytest.Item, call: object) -> Generator[None, Any, Any]:
         report = yield
         if is_benchmark(item):
-            setattr(report, _SEEN, _seen(item, report))
+            setattr(report, _SEEN, (*_seen(item, report), _counts(item)))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        seen: tuple[float | None, str] | None = getattr(report, _SEEN, None)
+        seen: tuple[float | None, str, dict[str, float]] | None = getattr(report, _SEEN, None)
         if seen is None:
             return
-        figure, why = seen
+        figure, why, counts = seen
         if why:
             self.figures.pop(report.nodeid, None)
             self.unmeasured[report.nodeid] = why
         elif figure is not None and report.nodeid not in self.unmeasured:
             self.figures[report.nodeid] = figure
+            self.counts[report.nodeid] = counts
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -68,6 +72,7 @@ class BenchmarkOutcomes:
         """The outcomes as JSON."""
         return {
             "figures": self.figures,
+            "counts": self.counts,
             "unmeasured": self.unmeasured,
             "uncollected": self.uncollected,
             "python": sys.version.split()[0],
@@ -123,10 +128,22 @@ def _seen(item: pytest.Item, report: pytest.TestReport) -> tuple[float | None, s
     return _measured(item)
 
 
-def _measured(item: pytest.Item) -> tuple[float | None, str]:
-    funcargs = getattr(item, "funcargs", {})
+def _benchmark(item: pytest.Item) -> Any:
+    """pytest-benchmark's fixture of a test, `None` if it has none."""
+    funcargs = getattr(item, "funcargs", None) or {}
     ours = funcargs.get("async_benchmark")
-    benchmark = funcargs.get("benchmark") or getattr(ours, "benchmark", None)
+    return funcargs.get("benchmark") or getattr(ours, "benchmark", None)
+
+
+def _counts(item: pytest.Item) -> dict[str, float]:
+    told = getattr(_benchmark(item), "extra_info", {}).get("per_operation")
+    # A test may have put anything there.
+    found = told.items() if isinstance(told, dict) else ()
+    return {name: float(value) for name, value in found if name in COUNTS and isinstance(value, int | float)}
+
+
+def _measured(item: pytest.Item) -> tuple[float | None, str]:
+    benchmark = _benchmark(item)
     if benchmark is None:
         return None, "not measured: pytest-benchmark did not take part"
     if benchmark.disabled:

@@ -86,6 +86,28 @@ def test_every_benchmark_has_a_verdict_and_none_passes_in_silence(tmp_path: Path
     assert trees(folder) == 1
 
 
+AWAITING = """
+import asyncio
+async def save(tasks):
+    takes(10)
+    await asyncio.gather(*(asyncio.sleep(0) for _ in range(tasks)))
+def test_saves(async_benchmark): async_benchmark(save, {})
+"""
+
+
+@pytest.mark.slow
+def test_a_task_more_per_operation_is_slower_whatever_the_time_says(tmp_path: Path) -> None:
+    """What `async_benchmark` counts is exact. What is the same is not told."""
+    folder = committed(tmp_path / "shop", AWAITING.format(2))
+    write(folder, AWAITING.format(3))
+    ended, said = compared(folder, "-q")
+
+    assert said["test_saves"] == "no difference: 10 ms → 10 ms, +0.0 % (every change could be seen)"
+    assert "slower         test_it.py::test_saves tasks 2 → 3, +50.0 % (+50.0 to +50.0 %)\n" in ended.stdout
+    assert "slower         test_it.py::test_saves callbacks " in ended.stdout
+    assert ended.status == 1
+
+
 # Begins as pytest-cov does: as the first, unless it is told not to.
 COVERING = """
 import sys, pytest

@@ -96,7 +96,7 @@ class BenchmarkSide:
             error.add_note("--install '.' gives each revision an environment of its own.")
             raise error
         self.unmeasured |= self.latest.unmeasured
-        return self.latest.figures
+        return self.latest.measured
 
 
 def _moved(arg: str, place: SidePlace, here: Path) -> str:

@@ -23,11 +23,27 @@ class BenchmarkResults:
     python: str = ""
     machine: str = ""
     commit: str = ""
+    # Of `async_benchmark`: what an operation makes its loop do, by the name of the count.
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> Measured:
+        """The figures, and each count by a name of its own."""
+        counted = ((name, counts) for name, counts in self.counts.items() if name in self.figures)
+        more = {
+            counted_name(name, what): number for name, counts in counted for what, number in counts.items()
+        }
+        return {**self.figures, **more}
 
     @property
     def names(self) -> tuple[str, ...]:
         """All that are known, measured or not."""
         return tuple(dict.fromkeys((*self.figures, *self.unmeasured)))
+
+
+def counted_name(benchmark: str, what: str) -> str:
+    """The name of a count, beside that of its benchmark."""
+    return f"{benchmark} {what}"
 
 
 def of_outcomes(path: Path) -> BenchmarkResults:
@@ -38,7 +54,12 @@ def of_outcomes(path: Path) -> BenchmarkResults:
     """
     raw = _read(path)
     return BenchmarkResults(
-        raw["figures"], raw["unmeasured"], raw["uncollected"], raw["foreign"], python=raw["python"]
+        raw["figures"],
+        raw["unmeasured"],
+        raw["uncollected"],
+        raw["foreign"],
+        python=raw["python"],
+        counts=raw["counts"],
     )
 
 
