@@ -107,6 +107,8 @@ class ProcessTree:
         self._poll.register(self._stop, select.EPOLLIN)
         self._living: dict[int, _Followed] = {}
         self._by_fd: dict[int, _Followed] = {}
+        # When those began that have ended: until its parent asks for it, one stands in the kernel's list.
+        self._gone: dict[int, int] = {}
         # Sessions and groups that processes of the run lead or led, so they outlive their leaders.
         self._families: set[int] = set()
         # New orphans of other families, and until when they are looked at again: a daemon that is seen before
@@ -238,7 +240,7 @@ class ProcessTree:
         return not self._surroundings.isdisjoint(proc.surroundings(seen.pid))
 
     def _add(self, seen: proc.ProcStat) -> None:
-        if seen.pid in self._living:
+        if seen.pid in self._living or self._gone.get(seen.pid) == seen.began_ticks:
             return
         whose = proc.owner(seen.pid)
         if whose is None or whose.pid != seen.pid:  # a thread
@@ -315,6 +317,7 @@ class ProcessTree:
         status = proc.returncode(gone.pidfd, gone.pid, uid=gone.found.uid)
         # Its children, which have another parent now, are those that were found before.
         self._living.pop(gone.pid, None)
+        self._gone[gone.pid] = gone.began_ticks
         self._by_fd.pop(gone.pidfd, None)
         self._poll.unregister(gone.pidfd)
         os.close(gone.pidfd)

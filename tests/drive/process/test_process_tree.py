@@ -66,6 +66,24 @@ def test_every_process_is_known_with_its_parent_and_its_end(tmp_path: Path, seen
     assert abs(first.began_ns - first.at_ns) < 10e9
 
 
+def test_a_process_that_nobody_has_asked_for_its_end_is_not_found_again(tmp_path: Path, seen: Seen) -> None:
+    """It still stands in the kernel's list, without a command."""
+    forgetful = "import subprocess, sys; subprocess.Popen(['sleep', '0.32']); sys.stdin.read()"
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        parent = subprocess.Popen([sys.executable, "-c", forgetful], stdin=subprocess.PIPE)
+        tree.follow(parent.pid)
+        child = seen.found("sleep", "0.32")
+        seen.gone(child)
+        at_the_end = proc.stat(child.pid)
+        tree.follow(parent.pid)  # looks for children once more
+        parent.communicate(b"")
+
+    assert at_the_end is not None
+    assert at_the_end.state == "Z"
+    assert [end.pid for end in of_kind(seen, ProcessGone)].count(child.pid) == 1
+    assert [each for each in of_kind(seen, ProcessFound) if each.pid == child.pid][-1] == child
+
+
 DAEMONS = {
     "double fork": "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0: os.execv(*SLEEP)\n os._exit(0)",
     "double fork, clean environment": (
