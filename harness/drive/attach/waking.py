@@ -18,11 +18,10 @@ from typing import Any
 _SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17
 _GET_REGISTERS, _SET_REGISTERS = 12, 13
 _WALL = 0x40000000
-# Waits that Python repeats when they were interrupted, by number (x86-64): epoll_wait, epoll_pwait,
-# epoll_pwait2, poll, ppoll, select, pselect6 end by the stop alone.
-_POLLS = {232, 281, 441, 7, 271, 23, 270}
-# clock_nanosleep, in which `time.sleep` waits, would go on in the kernel: it is told that it was interrupted.
-_SLEEPS = {230}
+# Waits that Python repeats when they were interrupted, by number (x86-64): epoll_wait, epoll_pwait and
+# epoll_pwait2, which end by the stop alone; poll, ppoll, select, pselect6, and clock_nanosleep, in which
+# `time.sleep` waits. These would go on in the kernel: they are told that they were interrupted.
+WAITS = {232, 281, 441, 7, 271, 23, 270, 230}
 _FUTEX = 202
 # What a system call that a stop has interrupted holds until it goes on: ERESTARTSYS, ERESTARTNOINTR,
 # ERESTARTNOHAND, ERESTART_RESTARTBLOCK.
@@ -58,8 +57,7 @@ def wake(pid: int, thread: int) -> bool:
     """Let the thread return to Python if it waits in one of the known ways; false if it does not."""
     if not _is_known():
         return False
-    number = system_call(pid, thread)
-    if number not in _POLLS | _SLEEPS:
+    if system_call(pid, thread) not in WAITS:
         return False
     ptrace = ctypes.CDLL(None, use_errno=True).ptrace
     ptrace.restype = ctypes.c_long
@@ -71,20 +69,19 @@ def wake(pid: int, thread: int) -> bool:
             return False
         with suppress(ChildProcessError):
             os.waitpid(thread, _WALL)
-        if number in _SLEEPS:
-            _interrupt_sleep(ptrace, thread)
+        _interrupt_wait(ptrace, thread)
     finally:
         ptrace(_DETACH, thread, None, None)
     return True
 
 
-def _interrupt_sleep(ptrace: Any, thread: int) -> None:
+def _interrupt_wait(ptrace: Any, thread: int) -> None:
     registers = Registers()
     if ptrace(_GET_REGISTERS, thread, None, ctypes.byref(registers)):
         return
     # It may have gone elsewhere since it was looked at.
-    in_call = ctypes.c_longlong(registers.orig_rax).value in _SLEEPS
-    if in_call and ctypes.c_longlong(registers.rax).value in _RESTARTS:
+    in_wait = ctypes.c_longlong(registers.orig_rax).value in WAITS
+    if in_wait and ctypes.c_longlong(registers.rax).value in _RESTARTS:
         registers.rax = ctypes.c_ulonglong(_EINTR).value
         registers.orig_rax = ctypes.c_ulonglong(-1).value
         ptrace(_SET_REGISTERS, thread, None, ctypes.byref(registers))
