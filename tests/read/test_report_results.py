@@ -52,13 +52,15 @@ def test_a_full_disk_behind_a_redirect_is_one_clear_error(folder: Path, options:
 
 
 def test_a_folder_that_cannot_be_written_still_has_a_summary(folder: Path) -> None:
-    """Only the two files are missing; the record is an artefact that nobody may change."""
+    """Only the two files are missing; the record is an artefact that nobody may change or add to."""
     (folder / "report.json").mkdir()  # root may write anywhere else
+    before = sorted(folder.iterdir())
     done = shell('harness report "$1"', folder)
 
     assert done.returncode == 2
     assert done.stderr == f"harness: {folder}/report.json: cannot be written: Is a directory\n"
     assert done.stdout.startswith("passed No block: ")
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(

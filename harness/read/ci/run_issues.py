@@ -56,7 +56,7 @@ def _found(document: Report, repository: SourceTree) -> Iterator[Issue]:
         issue = Issue(
             finding.rule,
             finding.level,
-            RULES[finding.rule].title if finding.rule in RULES else finding.rule,
+            RULES[finding.rule].title,
             _message(finding, file),
             file,
             finding.line if file else None,

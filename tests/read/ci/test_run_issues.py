@@ -17,6 +17,7 @@ from harness.read.family import members
 from harness.read.finding import Level
 from harness.read.formats import render
 from harness.read.report import Report
+from harness.record import event
 from tests.read.conftest import APPLICATION, Full, Look, Record, Whole
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -93,6 +94,16 @@ def test_a_busy_machine_is_no_issue_of_the_line_that_ran(
 
     assert [block.cause for block in document.blocks] == ["descheduled"]
     assert [issue for issue in run_issues(document, shop) if issue.rule == "blocks"] == []
+
+
+def test_a_finding_has_the_title_of_its_rule(record: Record, shop: SourceTree) -> None:
+    """And not the name, which is the rule's id at the host."""
+    made = record()
+    made.write("runner", event.QueueLeft(made.at(1), "the server is gone"))
+    made.ended()
+
+    (left,) = [issue for issue in run_issues(made.document(), shop) if issue.rule == "ledger"]
+    assert left.title == RULES["ledger"].title
 
 
 def test_a_line_outside_the_repository_is_told_in_the_message(

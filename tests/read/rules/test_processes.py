@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -136,6 +138,23 @@ def test_a_fork_that_was_first_seen_after_its_exec_is_one_process(record: Record
 
     row = [row for row in made.document().processes if row.pid == 50]
     assert [(one.command, one.watched, one.exit) for one in row] == [(who.command, True, 0)]
+
+
+def test_a_process_whose_command_could_not_be_read_has_that_of_its_own_record(record: Record) -> None:
+    """It was seen from outside in the middle of an `exec`, and left no mark."""
+    made = record()
+    # The file of a process tells its command; this process writes it here.
+    who = found(made, os.getpid(), at_s=0.0)
+    made.loop()
+    started = event.LoopStarted(
+        made.at(0.3), who.pid, 1, "asyncio.Loop", "MainThread", "select", "loops/0.page", 10**8, (), ()
+    )
+    made.write("target", started)
+    made.write("runner", who, gone(made, who, 0.9))
+    made.ended()
+
+    row = rows(made.document())[who.pid]
+    assert (row.command, row.watched) == (tuple(sys.orig_argv), True)
 
 
 def test_a_reused_pid_is_another_process(record: Record) -> None:
