@@ -9,6 +9,8 @@ from pathlib import Path
 _STORIES = {
     "probe": ("tests/test_watch_loop.py", "tests/drive/test_watch_program.py", "tests/drive/test_dying.py"),
     "read": ("tests/drive/test_watch_program.py", "tests/drive/test_runner_story.py"),
+    "drive/bench": ("tests/comparing",),
+    "drive/console": ("tests/console/test_attach.py", "tests/console/test_hang_news.py"),
     "drive": ("tests/drive", "tests/commands"),
     "record": ("tests/read", "tests/probe/test_process.py"),
     "stacks": ("tests/read/blocks", "tests/probe/loop"),
@@ -23,9 +25,9 @@ def groups(root: Path, file: str) -> Iterator[list[str]]:
     _, *folders, name = Path(file).parts
     seen: set[str] = set()
     for group in _candidates(root, folders, Path(name).stem):
-        fresh = [test for test in group if (root / test).exists() and test not in seen]
-        seen.update(fresh)
-        if fresh:
+        found = [test for place in group for test in _files(root, place)]
+        if fresh := [test for test in dict.fromkeys(found) if test not in seen]:
+            seen.update(fresh)
             yield fresh
 
 
@@ -33,15 +35,22 @@ def _candidates(root: Path, folders: list[str], stem: str) -> Iterator[list[str]
     own = Path("tests", *folders)
     yield [str(own / f"test_{stem}.py")]
     # Tests that speak of it by name.
-    naming = [
+    yield [
         str(path.relative_to(root))
         for path in sorted((root / own).glob("**/test_*.py"))
         if f".{stem} import" in path.read_text() or f"import {stem}" in path.read_text()
     ]
-    yield naming
-    yield [str(path.relative_to(root)) for path in sorted((root / own).glob("test_*.py"))]
-    if len(folders) > 1:
-        yield [str(path.relative_to(root)) for path in sorted((root / own.parent).glob("test_*.py"))]
-    yield list(_STORIES.get(folders[0], ())) if folders else []
+    # The innermost room first, then those around it.
+    for depth in range(len(folders), 0, -1) if folders else (0,):
+        room = Path("tests", *folders[:depth])
+        yield [str(path.relative_to(root)) for path in sorted((root / room).glob("test_*.py"))]
+        yield list(_STORIES.get("/".join(folders[:depth]), ()))
     if folders:
-        yield [str(path.relative_to(root)) for path in sorted(root.glob(f"tests/{folders[0]}/**/test_*.py"))]
+        yield [f"tests/{folders[0]}"]
+
+
+def _files(root: Path, place: str) -> list[str]:
+    path = root / place
+    if path.is_dir():
+        return [str(file.relative_to(root)) for file in sorted(path.glob("**/test_*.py"))]
+    return [place] if path.exists() else []
