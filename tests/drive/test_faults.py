@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,10 +22,12 @@ from harness.record.event import (
     FaultFailed,
     FaultFired,
     FaultInjected,
+    FaultUndone,
     LoadStarted,
     Sent,
     TargetStopping,
 )
+from harness.record.fault.board import FaultBoard
 from harness.record.scenario import load
 from tests.support.commanded import Ended, harness, running, scenario
 from tests.support.port import free_port
@@ -271,6 +274,20 @@ def test_a_fault_that_did_not_happen_makes_the_run_invalid(tmp_path: Path) -> No
     assert "no process of the target had shop_never loaded" in told
     # The module came just before the fault, or while it was in force.
     assert re.search(r"fault wrong (was not injected|failed): shop_prices:nothing: shop_prices has no", told)
+
+
+async def test_a_fault_is_on_the_board_for_as_long_as_it_is_in_force(tmp_path: Path) -> None:
+    """There a process that starts meanwhile finds it, and one that starts later does not."""
+    (planned,) = load(service(tmp_path, SLOW)).faults
+    posted: dict[type[Event], list[str]] = {}
+
+    def write(event: Event) -> None:
+        posted[type(event)] = [each["id"] for each in FaultBoard(tmp_path).posted()]
+
+    now_ns = time.monotonic_ns()
+    await faults.keep_in_force(planned, start_ns=now_ns, end_ns=now_ns, seed=1, sockets=tmp_path, write=write)
+
+    assert posted == {FaultInjected: ["slow"], FaultUndone: []}
 
 
 async def test_a_target_without_a_watched_loop_is_told_before_the_load(

@@ -174,7 +174,8 @@ def test_a_look_into_an_older_python_is_by_py_spy(held: Path) -> None:
             process.kill()
 
     assert seen.by == "py-spy"
-    assert any(thread.has_gil and thread.stack[-1].function == "hold" for thread in seen.threads)
+    (holder,) = [thread for thread in seen.threads if thread.has_gil]
+    assert (holder.native_id, holder.stack[-1].function) == (process.pid, "hold")
     assert tasks is None
 
 

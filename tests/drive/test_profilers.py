@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from harness.drive.profilers import collapsed
+from harness.drive.profilers import collapsed, pyspy
+from harness.drive.profilers.permission import PTRACE
 from harness.read.formats import export
 from harness.read.history import load
 from harness.read.samples.sample import stack_samples
@@ -342,6 +343,20 @@ def test_attach_says_that_it_may_not_look_into_a_process(py_spy: None, busy: Pat
     assert (refused.returncode, state in "RS") == (4, True)
     assert "may not inspect the process (ptrace): run as root, set kernel.yama.ptrace_scope" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("errors", "why"),
+    [
+        ("Error: Failed to find python\nReason: no such file\n", "Failed to find python; no such file"),
+        ("thread 'main' panicked\nnote: run it again\n\n", "note: run it again"),
+        ("Error: Permission Denied: Try running again with elevated permissions", PTRACE),
+        ("\n", "no reason given"),
+    ],
+)
+def test_why_py_spy_failed_is_told_in_its_own_words(errors: str, why: str) -> None:
+    """What it calls an error and its reason, else its last line; what the kernel forbids, with the remedy."""
+    assert pyspy._why(errors) == why
 
 
 # --- py-spy's format ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.drive.process import proc
-from harness.drive.process.examination import examine
+from harness.drive.process.examination import examine, version_by_name
 from harness.record.event import ProcessExamined, ProcessFound
 
 
@@ -41,3 +41,22 @@ def test_a_python_that_has_imported_asyncio_is_not_taken_for_one_without() -> No
 
     assert examined is not None
     assert examined.mapped == ("_asyncio",) or not examined.shows_asyncio
+
+
+@pytest.mark.parametrize(
+    ("executable", "version"),
+    [
+        ("/usr/bin/python3.15", (3, 15)),
+        ("/opt/py/bin/python3.14t", (3, 14)),
+        ("python3.12.1", (3, 12)),
+        ("/usr/bin/python3", None),
+        ("python", None),
+        ("/usr/bin/python3.15-config", None),
+        ("/bin/sh", None),
+    ],
+)
+def test_the_name_of_an_interpreter_may_tell_its_version(
+    executable: str, version: tuple[int, int] | None
+) -> None:
+    """Major and minor; `None` where the name says less, or is that of something else."""
+    assert version_by_name(executable) == version

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def test_a_daemon_that_left_the_tree_is_followed(way: str, tmp_path: Path, seen:
         assert seen.gone(daemon).pid == daemon.pid
         assert (now := proc.stat(os.getpid())) is not None
         assert now.session != daemon.pid
+
+
+def test_what_ends_a_little_later_than_the_run_has_its_end_in_the_record(tmp_path: Path, seen: Seen) -> None:
+    """A child that outlives its parent for a moment is seen off."""
+    program = subprocess.Popen(["sh", "-c", "read line; exit 3"], stdin=subprocess.PIPE)
+    with ProcessTree(RunFolder(tmp_path), seen.append) as tree:
+        tree.follow(program.pid)
+        end = threading.Timer(0.2, program.communicate)  # after the block has been left
+        end.start()
+    end.join()
+
+    assert [e.pid for e in of_kind(seen, ProcessGone)] == [program.pid]
 
 
 def test_strangers_are_left_out(tmp_path: Path, seen: Seen) -> None:
