@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from harness.record.event import HungProcessEnded
+from harness.record.event import HungProcessEnded, ProbeFailed
 from harness.record.process.end_request import NUMBER
 from tests.support.watched import outcome, start
 
@@ -53,3 +53,27 @@ def test_a_program_without_the_option_has_no_handler(tmp_path: Path) -> None:
     process.stdin.write("go on\n")
 
     assert outcome(process, folder).stdout.splitlines() == ["ready", "True", "done"]
+
+
+def test_a_program_that_uses_the_signal_keeps_its_handler(tmp_path: Path) -> None:
+    """Also where one loop follows another."""
+    handled = f"signal.signal({int(NUMBER)}, lambda *_: print('its own', flush=True))\nasyncio.run(main())"
+    program = PROGRAM.replace("asyncio.run(main())", f"{handled}\nasyncio.run(main())")
+    work = f"os.kill(os.getpid(), {int(NUMBER)})"
+    process, folder = start(program.replace("WORK", work), tmp_path, hang_exit_s=5.0)
+    process.stdin.write("go on\ngo on\n")
+
+    assert outcome(process, folder).stdout.splitlines() == ["ready", "its own", "done"] * 2
+
+
+def test_a_loop_in_another_thread_is_watched_without_the_signal(tmp_path: Path) -> None:
+    """Only the main thread may set a handler; nothing fails for it."""
+    in_thread = "import threading; thread = threading.Thread(target=asyncio.run, args=(main(),))"
+    program = PROGRAM.replace("asyncio.run(main())", f"{in_thread}; thread.start(); thread.join()")
+    work = f"print(signal.getsignal({int(NUMBER)}) == signal.SIG_DFL)"
+    process, folder = start(program.replace("WORK", work), tmp_path, hang_exit_s=5.0)
+    process.stdin.write("go on\n")
+    ended = outcome(process, folder)
+
+    assert ended.stdout.splitlines() == ["ready", "True", "done"]
+    assert ended.of(ProbeFailed) == []

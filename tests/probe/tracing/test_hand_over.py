@@ -152,6 +152,18 @@ def test_the_line_at_which_a_trace_ends_is_named(
     assert found.weight > 0
 
 
+def test_traces_that_began_in_another_service_are_followed_from_the_first_on(tmp_path: Path) -> None:
+    """Without a root span before, by which the SDK would be noticed as well."""
+    elsewhere = """
+caller = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+remote = trace.set_span_in_context(trace.NonRecordingSpan(caller))
+"""
+    text = program(elsewhere + EXECUTOR).replace('("checkout")', '("checkout", context=remote)')
+    seen = watched(text, tmp_path)
+
+    assert [(cut.how, cut.works) for cut in seen.of(SpansCutOff)][-1:] == [("run_in_executor", 12)]
+
+
 HEALTHY = {
     "to_thread": """
 async def request(n):

@@ -18,7 +18,8 @@ from harness.read.compare.comparison import comparison
 from harness.read.compare.profile_diff import FunctionChange, PerUnit, ProfileDiff, Weight
 from harness.read.formats import render
 from harness.read.report import Report
-from tests.read.conftest import Full
+from harness.record import event
+from tests.read.conftest import Full, Record
 
 
 @pytest.fixture
@@ -45,6 +46,19 @@ def test_what_got_slower_is_worse_and_the_rest_is_noise(runs: tuple[Report, Repo
     assert set(same.values()) == {"noise", ""}
     back = {change.name: change.verdict for change in comparison(after, before, "").changes}
     assert back["latency, slowest of a step"] == "better"
+
+
+def test_a_run_whose_load_was_never_sent_has_no_rate(runs: tuple[Report, Report], record: Record) -> None:
+    """It ended before the first request: nothing is said of the change, in either order."""
+    made = record()
+    made.loop(turns_ms=[1.0])
+    made.write("driver", event.LoadStarted(made.at(1), "sqlite", "constant", 80.0, 15.0))
+    made.ended()
+    unsent, (before, _) = made.document(), runs
+
+    for base, head in [(before, unsent), (unsent, before), (unsent, unsent)]:
+        (rate,) = [change for change in comparison(base, head, "").changes if change.name == "completed"]
+        assert (rate.verdict, rate.base is None, rate.head is None) == ("", base is unsent, head is unsent)
 
 
 def test_a_place_that_blocks_now_is_new(runs: tuple[Report, Report]) -> None:
