@@ -12,8 +12,8 @@ import _signal  # type: ignore[import-not-found]  # the module behind `signal`
 import _thread
 import os
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 
 # What the kernel sends to the thread itself: a blocked one ends the process without its handler.
@@ -24,7 +24,25 @@ running: dict[int, tuple[int, int]] = {}
 # Those that have ended: the kernel still counts a thread for a moment after its last instruction.
 ended: deque[tuple[int, int]] = deque(maxlen=32)
 _numbers = count()
+_STACK_BYTES = 1 << 20  # of address space; memory is what is used of it
 _idents: set[tuple[int, int]] = set()  # by the ids of process and thread
+
+
+@contextmanager
+def roomy_stacks() -> Iterator[None]:
+    """Let threads that are started here have a stack of their own size.
+
+    A program may have chosen a small one for its own (`threading.stack_size`), on which ours would overflow.
+    """
+    chosen = _thread.stack_size()
+    if not 0 < chosen < _STACK_BYTES:
+        yield
+        return
+    _thread.stack_size(_STACK_BYTES)
+    try:
+        yield
+    finally:
+        _thread.stack_size(chosen)
 
 
 class Background:
@@ -39,7 +57,8 @@ class Background:
         # Not added by the thread, which on a busy machine may start only after a fork that counts it.
         running[self._number] = (os.getpid(), 0)
         try:
-            _thread.start_new_thread(self._run, (work,))
+            with roomy_stacks():
+                _thread.start_new_thread(self._run, (work,))
         except BaseException:
             del running[self._number]
             raise

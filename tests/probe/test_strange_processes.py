@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.record.event import Blocked, LoopStarted, PartLeftOut
+from harness.record.probe_config import ConsoleConfig
 from tests.support.pythons import needs_python
 from tests.support.watched import watched
 
@@ -118,3 +119,26 @@ def test_a_block_beside_another_interpreter_is_told_without_its_stack(version: s
     assert turn.held_ns > 250_000_000
     assert turn.samples == ()
     assert "stacks" in [left_out.part for left_out in seen.of(PartLeftOut)]
+
+
+@pytest.mark.parametrize("version", ["", "3.12", "3.13"])
+def test_a_program_with_small_stacks_for_its_threads_runs_on(version: str, tmp_path: Path) -> None:
+    """On one of 32 KiB the probe's own threads would overflow, and end the process."""
+    program = """
+        import asyncio, threading, time
+
+        threading.stack_size(32 * 1024)
+
+        async def main():
+            for _ in range(3):
+                time.sleep(0.12)
+                await asyncio.sleep(0.15)
+            await asyncio.to_thread(print, "ran", flush=True)
+
+        asyncio.run(main())
+    """
+    python = needs_python(version) if version else sys.executable
+    seen = watched(program, tmp_path, python=python, console=ConsoleConfig(allow=()), sample_hz=100)
+
+    assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
+    assert len(seen.blocks) == 3

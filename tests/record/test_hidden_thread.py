@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 import threading
@@ -51,3 +52,28 @@ def test_a_hidden_thread_takes_no_signal_but_its_own_faults() -> None:
     assert {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD} <= masks[0]
     assert signal.SIGSEGV not in masks[0]
     assert masks[1] == own
+
+
+def test_it_has_a_stack_of_its_own_size_and_the_programs_threads_keep_theirs() -> None:
+    """On a stack as small as a program may choose, an import would end the process."""
+    sizes: list[int] = []
+
+    def size() -> None:
+        libc = ctypes.CDLL(None)
+        attributes, low, length = (ctypes.c_char * 64)(), ctypes.c_void_p(), ctypes.c_size_t()
+        assert libc.pthread_getattr_np(ctypes.c_void_p(threading.get_ident()), attributes) == 0
+        libc.pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(length))
+        sizes.append(length.value)
+
+    before = threading.stack_size(64 * 1024)
+    try:
+        Background(size).join()
+        own = threading.Thread(target=size)
+        own.start()
+        own.join()
+        assert threading.stack_size() == 64 * 1024
+    finally:
+        threading.stack_size(before)
+
+    assert sizes[0] >= 1 << 20
+    assert sizes[1] < 128 * 1024

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...probe.threads import other_threads
 from ...record.clock import monotonic
+from ...record.hidden_thread import roomy_stacks
 from ..protocol.command import ACTS, READS, Command, CommandClient
 from ..protocol.errors import CommandError
 from ..protocol.result import CommandResult
@@ -72,7 +73,8 @@ class AiomonitorCommand(Command):
         # Not in the client's thread: asyncio asks `threading` for the current one, which would register it.
         thread = threading.Thread(target=run.work, name="harness-aiomonitor", daemon=True)
         process.ignore(thread)
-        thread.start()
+        with roomy_stacks():
+            thread.start()
         until = monotonic() + WITHIN_S
         while thread.is_alive():
             if client.wait_gone(within_s=0.02) or monotonic() > until:

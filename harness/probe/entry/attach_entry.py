@@ -27,12 +27,21 @@ __name__ = "_harness_entry"
 _SHARE = 0.2
 # How long a loop waits for the GIL at most while a module is loaded; Python's own interval is 5 ms.
 _SWITCH_S = 0.0005
+_STACK_BYTES = 1 << 20
 
 
 def _begin(folder: str) -> None:
     try:
         os.close(os.open(folder + "/taken", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _thread.start_new_thread(_load, (folder, _running_loop()))
+        # The program may have chosen a stack for its threads on which imports would overflow.
+        stack = _thread.stack_size()
+        if stack:
+            _thread.stack_size(max(stack, _STACK_BYTES))
+        try:
+            _thread.start_new_thread(_load, (folder, _running_loop()))
+        finally:
+            if stack:
+                _thread.stack_size(stack)
     except Exception:
         # It was here before, or the process is about to end. The program must not notice.
         return

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...record.clock import monotonic_ns
+from ...record.hidden_thread import roomy_stacks
 from ...record.observation import ArtefactWritten, Observation
 from ...record.probe_config import ProbeConfig
 from ...record.run_folder import RunFolder
@@ -86,7 +87,8 @@ class SpanProfile(Feature):
             daemon=True,
         )
         self._writing = writing
-        writing.start()
+        with roomy_stacks():
+            writing.start()
 
     def leave(self) -> None:
         """Wait for the profile that is being written."""
