@@ -138,7 +138,9 @@ def test_a_program_with_small_stacks_for_its_threads_runs_on(version: str, tmp_p
         asyncio.run(main())
     """
     python = needs_python(version) if version else sys.executable
-    seen = watched(program, tmp_path, python=python, console=ConsoleConfig(allow=()), sample_hz=100)
+    # What was not compiled yet takes more.
+    env = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache")}
+    seen = watched(program, tmp_path, python=python, env=env, console=ConsoleConfig(allow=()), sample_hz=100)
 
     assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
     assert len(seen.blocks) == 3

@@ -129,7 +129,7 @@ def test_code_that_has_returned_before_the_first_sample_is_named(name: str) -> N
 def test_no_other_thread_of_the_probe_gets_the_gil_before_the_watchdog() -> None:
     """At the beginning they all look often; a turn that is over before the watchdog looks has no sample.
 
-    That was one turn in four; a machine that gives the watchdog no processor just then costs one in a hundred.
+    That was one turn in four. A machine that gives the watchdog no processor costs one in a hundred.
     """
 
     def start(loop: asyncio.AbstractEventLoop) -> None:
