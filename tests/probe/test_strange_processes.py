@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,9 +139,10 @@ def test_a_program_with_small_stacks_for_its_threads_runs_on(version: str, tmp_p
         asyncio.run(main())
     """
     python = needs_python(version) if version else sys.executable
-    # What was not compiled yet takes more.
-    env = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache")}
-    seen = watched(program, tmp_path, python=python, env=env, console=ConsoleConfig(allow=()), sample_hz=100)
+    env = {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}  # where the console opens
+    seen = watched(
+        program, tmp_path, python=python, env=env, console=ConsoleConfig(allow=("cancel",)), sample_hz=100
+    )
 
     assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
     assert len(seen.blocks) == 3
