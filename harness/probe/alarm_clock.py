@@ -14,6 +14,7 @@ from .loop.deadman import TimerFd
 
 # Without a watchdog, a thread wakes by itself so much later.
 LATER_S = 10.0
+_LONG_NS = 8_000_000_000
 
 
 class AlarmClock:
@@ -61,12 +62,12 @@ class AlarmClock:
                 self._timer.set(max(1, set_ns - monotonic_ns()))
 
 
-def _rounded_up(now_ns: int, wait_ns: int) -> int:
+def rounded_up(now_ns: int, wait_ns: int) -> int:
     """When a wait of at least *wait_ns* ends: at a time when others end as well, so that they share it.
 
-    It becomes longer by less than an eighth.
+    It becomes longer by less than an eighth, and a long one, of a process that does little, by up to a half.
     """
-    bits = max(0, wait_ns.bit_length() - 4)
+    bits = max(0, wait_ns.bit_length() - (2 if wait_ns > _LONG_NS else 4))
     return (now_ns + wait_ns + (1 << bits) - 1) >> bits << bits
 
 
@@ -97,7 +98,7 @@ class Alarm:
     def wait(self, seconds: float) -> bool:
         """Wait so long; whether that was ended by `set`."""
         if not self._over:
-            at_ns = _rounded_up(monotonic_ns(), int(max(0.0, seconds) * 1e9))
+            at_ns = rounded_up(monotonic_ns(), int(max(0.0, seconds) * 1e9))
             kept = self._clock is not None and self._clock.set(self, at_ns)
             self._bell.acquire(timeout=seconds + LATER_S if kept else max(0.0, seconds))
         return self._over

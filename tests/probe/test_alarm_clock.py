@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.probe.alarm_clock import Alarm, AlarmClock
+from harness.probe.alarm_clock import Alarm, AlarmClock, rounded_up
 
 NEVER_S = 600.0
 
@@ -98,3 +98,14 @@ def test_without_a_clock_a_thread_wakes_by_itself() -> None:
     clock.close()
 
     assert [Alarm(one).wait(0.01) for one in (None, clock)] == [False, False]
+
+
+@pytest.mark.parametrize(("wait_s", "longest", "times"), [(0.1, 1.125, 13), (2, 1.125, 16), (20, 1.5, 4)])
+def test_waits_that_begin_apart_end_together(wait_s: float, longest: float, times: int) -> None:
+    """A wake-up costs as much as the look; a long wait may be longer, and ends with more of the others."""
+    wait_ns = int(wait_s * 1e9)
+    begun = [int(number * wait_ns / 500) for number in range(500)]
+    due = [rounded_up(now_ns, wait_ns) for now_ns in begun]
+
+    assert all(wait_ns <= at - now <= longest * wait_ns for now, at in zip(begun, due, strict=True))
+    assert len(set(due)) <= times
