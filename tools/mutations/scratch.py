@@ -71,11 +71,11 @@ class Scratch:
         finally:
             path.write_text(text)
 
-    def test(self, tests: Sequence[str]) -> TestRun:
+    def test(self, tests: Sequence[str], *, without: Sequence[str] = ()) -> TestRun:
         """Run the tests until the first failure."""
         began = time.monotonic()
         parallel = ["-n", str(self._processes)] if self._processes > 1 else ["-p", "no:xdist"]
-        deselected = [f"--deselect={test}" for test in self.left_out]
+        deselected = [f"--deselect={test}" for test in (*self.left_out, *without)]
         process = subprocess.Popen(
             [
                 str(self._python),
