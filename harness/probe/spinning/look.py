@@ -8,10 +8,11 @@ wake each other, what it iterates over advances, or it computes.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from time import thread_time_ns
 
 from ...record.value import Row
+from .number_series import NumberSeries
 from .sight import Key, QueueSight, Runner
 from .spinner import Spinner
 from .work_state import WorkState
@@ -23,6 +24,9 @@ MOST_SIGHTS = 40
 # between which it may have got on. One that is woken must be alone: two that work for each other are not.
 PRESENT, ALONE, ALONE_WOKEN, GOT_ON = 0.8, 0.3, 0.8, 0.15
 COMPARED = 5
+# Each sight is followed by another one that is this many turns later at most: what changes between them in
+# this share of the pairs is changed by the work itself, and not now and then by others.
+NEAR_TURNS, OWN = 200, 0.3
 # A task that waits for more than this many others at once has given them work.
 AT_ONCE = 2
 # The work of a step, in such turns of a loop of nothing.
@@ -39,6 +43,27 @@ class Found(Row):
     times: int  # of its steps or calls in a turn
 
 
+class Changes:
+    """What has changed between pairs of sights."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self._numbers: Counter[int] = Counter()
+        self._details = 0
+
+    def add(self, state: object, before: object) -> None:
+        """Add a pair of states, if both are known."""
+        if isinstance(state, WorkState) and isinstance(before, WorkState):
+            self.pairs += 1
+            self._numbers.update(state.changed(before))
+            self._details += state.details != before.details or state.is_beyond(before)
+
+    def has(self, ways: set[int]) -> bool:
+        """Whether the details, or one of these numbers, have changed nearly each time."""
+        most = max([self._details, *(self._numbers[way] for way in ways)])
+        return most > OWN * self.pairs
+
+
 class Look:
     """One look at a loop, which takes `SIGHTS` sights."""
 
@@ -53,6 +78,10 @@ class Look:
         self._states: dict[tuple[Key, object], object] = {}
         self._compared: dict[Key, int] = defaultdict(int)
         self._got_on: dict[Key, int] = defaultdict(int)
+        self._series: dict[tuple[Key, object], NumberSeries] = defaultdict(NumberSeries)
+        self._near: dict[tuple[Key, object], Changes] = defaultdict(Changes)
+        self._far: dict[tuple[Key, object], Changes] = defaultdict(Changes)
+        self._latest: QueueSight | None = None
 
     @property
     def describes(self) -> bool:
@@ -62,6 +91,7 @@ class Look:
     def add(self, sight: QueueSight) -> bool:
         """Add a sight; false if no more are needed."""
         self._sights += 1
+        self._latest = sight
         others = {key: one.root for key, one in sight.runners.items() if not one.is_timer}
         self._lone.append((others, sight.strangers))
         roots = (runner.root for runner in sight.runners.values() if runner.root is not None)
@@ -72,14 +102,24 @@ class Look:
             self._steps[key] += runner.times
             if runner.is_woken:
                 self._woken.add(key)
-            self._compare(key, runner)
+            self._compare(key, runner, sight)
         if self._sights < SIGHTS:
             return True
         # The last one must describe what spins, so nothing may have been running.
         own = self._own()
-        is_known = own and all(self._compared[key] >= COMPARED for key in own)
+        is_known = own and all(self._compared[key] >= COMPARED and self._is_followed(key) for key in own)
         is_described = any(sight.runners[key].spinner for key in own if key in sight.runners)
         return bool(own) and not (is_known and is_described) and self._sights < MOST_SIGHTS
+
+    def add_near(self, sight: QueueSight) -> None:
+        """Add what a sight soon after the latest one has seen."""
+        latest = self._latest
+        if latest is None or not latest.is_whole or not 0 < sight.turns - latest.turns <= NEAR_TURNS:
+            return
+        for key, runner in sight.runners.items():
+            before = latest.runners.get(key)
+            if before is not None and before.place == runner.place:
+                self._near[key, runner.place].add(runner.state, before.state)
 
     def judge(self, sight: QueueSight, turns: int, cpu_ns: int) -> Found | None:
         """What spun, if anything did; *sight* is the last, and the rest are counts since the first."""
@@ -110,16 +150,19 @@ class Look:
         own = [key for key, times in self._present.items() if times >= most]
         return own or [key for key, times in self._behind.items() if times >= most]
 
-    def _compare(self, key: Key, runner: Runner) -> None:
+    def _compare(self, key: Key, runner: Runner, sight: QueueSight) -> None:
         state, before = runner.state, self._states.get((key, runner.place))
         if state is None:
             return
         self._states[key, runner.place] = state
+        if isinstance(state, WorkState) and sight.is_whole:
+            self._series[key, runner.place].add(sight.at_ns, sight.turns, state.numbers)
         if before is None:
             return
         self._compared[key] += 1
         if isinstance(state, WorkState) and isinstance(before, WorkState):
             self._got_on[key] += state.is_beyond(before)
+            self._far[key, runner.place].add(state, before)
         else:
             self._got_on[key] += state != before
 
@@ -130,7 +173,22 @@ class Look:
 
     def _gets_on(self, key: Key) -> bool:
         compared = self._compared[key]
-        return compared < COMPARED or self._got_on[key] > GOT_ON * compared
+        if compared < COMPARED or self._got_on[key] > GOT_ON * compared or not self._is_followed(key):
+            return True
+        return any(self._computes(*one) for one in tuple(self._series) if one[0] == key)
+
+    def _is_followed(self, key: Key) -> bool:
+        """Whether enough is known of its numbers; those of a file are the kernel's."""
+        every = [series for one, series in self._series.items() if one[0] == key]
+        return not every or max(series.points for series in every) >= COMPARED
+
+    def _computes(self, key: Key, place: object) -> bool:
+        """Whether the work there changes something at its turns that is no count of them."""
+        changes = self._near[key, place]
+        if changes.pairs < COMPARED:
+            # On a busy machine, the loop makes many turns before this thread runs again.
+            changes = self._far[key, place]
+        return changes.pairs >= COMPARED and changes.has(self._series[key, place].computed())
 
 
 def bare_turn_ns() -> float:

@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 from typing import Any
 from weakref import ref
 
+from ...record import page
 from ...record.value import Row
 from ..hooks.state import loop_state, task_state
 from ..loop.turns import Turns
@@ -54,6 +55,9 @@ class QueueSight(Row):
 
     runners: dict[Key, Runner]
     strangers: int  # files that are ready because something has come, or can be sent
+    at_ns: int
+    turns: int  # of the loop so far
+    is_whole: bool  # the loop has made no turns meanwhile, as it may on a busy machine
 
 
 def take(turns: Turns, frame: FrameType | None, now_s: float, *, describes: bool) -> QueueSight | None:
@@ -64,14 +68,22 @@ def take(turns: Turns, frame: FrameType | None, now_s: float, *, describes: bool
     if (loop := turns.loop) is None or frame is None:
         return None
     runners: dict[Key, Runner] = {}
+    at_ns, number = int(now_s * 1e9), _number(turns)
     # No reference to anything of the program is left when the GIL is released to ask for the files: whoever
     # drops the last one runs its finalizer.
     _add_running(runners, loop, frame)
     del frame
     _add_queue(runners, loop, now_s, describes)
+    is_whole = _number(turns) - number <= 1
     if turns.is_looked_at:
-        return QueueSight(runners, len(turns.waiting_files(int(now_s * 1e9))))
-    return QueueSight(runners, _add_files(runners, turns, describes))
+        return QueueSight(runners, len(turns.waiting_files(at_ns)), at_ns, number, is_whole)
+    return QueueSight(runners, _add_files(runners, turns, describes), at_ns, number, is_whole)
+
+
+def _number(turns: Turns) -> int:
+    """How many turns the loop has made so far."""
+    turns.write_page()
+    return turns.words[page.TURNS]
 
 
 def _add_running(runners: dict[Key, Runner], loop: AbstractEventLoop, frame: FrameType | None) -> None:
@@ -104,14 +116,17 @@ def _of_handle(handle: Handle, describes: bool) -> tuple[Key, Runner]:
             *loop_state.arguments(handle),
         )
         said = spinner.of_callback(handle, is_timer=is_timer) if describes else None
-        return key, Runner(False, key, state_of_parts(parts), spinner=said, is_timer=is_timer)
+        state = state_of_parts(parts, [identity.function_of(handle)])
+        return key, Runner(False, key, state, spinner=said, is_timer=is_timer)
     is_bare = _is_step(handle, task) and not _is_new(task)
     root = task if is_bare else _root(task)
     said = spinner.of_task(root, is_timer=is_timer) if describes else None
     # With what was given to a task that is made at each turn.
-    works = [one.get_coro() for one in dict.fromkeys((root, task))]
-    place = tuple(map(coroutine.place_of, works))
-    state = of_coroutines(link for work in works for link in coroutine.links(work))
+    links = [link for one in dict.fromkeys((root, task)) for link in coroutine.links(one.get_coro())]
+    # The whole way to where it waits: the innermost line may be the same of two.
+    frames = list(map(coroutine.frame_of, links))
+    place = tuple((frame.f_code, frame.f_lasti) for frame in frames if frame is not None)
+    state = of_coroutines(links)
     return ref(root), Runner(not is_bare, place, state, spinner=said, is_timer=is_timer)
 
 

@@ -27,13 +27,16 @@ from .suspicion import WINDOW_NS, Counts, is_suspicious
 
 if TYPE_CHECKING:
     from .look import Found
+    from .sight import QueueSight
     from .spinner import Spinner
 
 # Between two sights of a look: the loop makes hundreds of turns, and is held up in one of them.
 GAP_S = 0.02
+# After each sight, as soon as the loop has made a turn.
+NEAR_S = 2e-5
 # After a look that found a spin, the next comes when the spin has become longer by this share.
 LATER, SOONEST_NS, LATEST_NS = 0.5, 600_000_000, 60_000_000_000
-# A look takes some five milliseconds of processor time.
+# A look takes some ten milliseconds of processor time.
 REST_NS = 1_000_000_000
 
 
@@ -112,13 +115,16 @@ class SpinWatch(Feature):
         look, first = Look(), watched.latest
         while not self._closed.is_set():
             time.sleep(GAP_S)
-            # First, before this thread releases the GIL.
-            frame = current_frames().get(watched.turns.thread_ident)
-            seen = sight.take(watched.turns, frame, monotonic(), describes=look.describes)
-            del frame
-            if seen is None or watched.turns.loop is None:
+            seen = _sight(sight.take, watched.turns, describes=look.describes)
+            if seen is None:
                 return
-            if not look.add(seen):
+            is_last = not look.add(seen)
+            time.sleep(NEAR_S)
+            near = _sight(sight.take, watched.turns, describes=False)
+            if near is None:
+                return
+            look.add_near(near)
+            if is_last:
                 counted = watched.latest.since(first)
                 watched.looked(look.judge(seen, counted.turns, counted.cpu_ns), monotonic_ns())
                 return
@@ -127,6 +133,15 @@ class SpinWatch(Feature):
         """Look for no more spins: what failed once is not tried again and again."""
         self.close()
         self._on_error("spins", exc)
+
+
+def _sight(take: Callable[..., QueueSight | None], turns: Turns, *, describes: bool) -> QueueSight | None:
+    """A sight of the loop of *turns*; `None` if it runs no more."""
+    # First, before this thread releases the GIL.
+    frame = current_frames().get(turns.thread_ident)
+    seen = take(turns, frame, monotonic(), describes=describes)
+    del frame
+    return seen if turns.loop is not None else None
 
 
 class _WatchedLoop:

@@ -58,6 +58,33 @@ SPINS: dict[str, tuple[str, str, str]] = {
             return asyncio.create_task(Poller().watch())
         """,
     ),
+    "a loop that measures its rounds": (
+        "Meter.run",
+        "# polls on",
+        """
+        class Meter:
+            rounds, mean_s, log = 0, 0.0, ()
+
+            async def run(self):
+                self.log, last_s = [], loop_time()
+                while True:
+                    now_s = loop_time()
+                    took_s, last_s = now_s - last_s, now_s
+                    self.rounds, self.mean_s = self.rounds + 1, self.mean_s * 0.9 + took_s * 0.1
+                    self.log.append(None)
+                    await asyncio.sleep(0)
+                    await self.nothing()
+
+            async def nothing(self):
+                await asyncio.sleep(0)  # polls on
+
+        def loop_time():
+            return asyncio.get_running_loop().time()
+
+        async def work():
+            return asyncio.create_task(Meter().run())
+        """,
+    ),
     "a reader at the end of its input": (
         "follow",
         "# reads on",
@@ -266,6 +293,16 @@ WORK = {
         async def work():
             return asyncio.create_task(average())
         """,
+    "a number that is computed": """
+        async def logistic():
+            value = 0.3
+            while True:
+                value = 3.9 * value * (1 - value)
+                await asyncio.sleep(0)
+
+        async def work():
+            return asyncio.create_task(logistic())
+        """,
     "a lock that goes round": """
         async def turn(lock):
             while True:
@@ -346,7 +383,7 @@ def check_told(names: list[str], tmp_path: Path, *, python: str = "", loop: str 
 
 
 @pytest.mark.parametrize(
-    "names", [list(SPINS)[:3], pytest.param(list(SPINS)[3:], marks=pytest.mark.long)], ids=["1", "2"]
+    "names", [list(SPINS)[:4], pytest.param(list(SPINS)[4:], marks=pytest.mark.long)], ids=["1", "2"]
 )
 def test_what_keeps_a_loop_spinning_is_told(names: list[str], tmp_path: Path) -> None:
     """With the line in the program: of a task, a callback, a timer, and the callback of a file."""
@@ -356,14 +393,14 @@ def test_what_keeps_a_loop_spinning_is_told(names: list[str], tmp_path: Path) ->
 @pytest.mark.parametrize("version", OTHERS)
 def test_a_spin_is_told_in_another_version(version: str, tmp_path: Path) -> None:
     """Of a task that is woken up by what it has made itself, and of a callback."""
-    check_told(list(SPINS)[1:3], tmp_path, python=needs_python(version))
+    check_told(list(SPINS)[2:4], tmp_path, python=needs_python(version))
 
 
 @pytest.mark.long
 def test_a_spin_is_told_under_uvloop(tmp_path: Path) -> None:
     """Of tasks and callbacks; which file is always ready, uvloop does not show."""
     pytest.importorskip("uvloop")
-    check_told(list(SPINS)[:3:2], tmp_path, loop="uvloop")
+    check_told(list(SPINS)[:4:3], tmp_path, loop="uvloop")
 
 
 @pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=pytest.mark.long)])
