@@ -35,7 +35,7 @@ from .benchmark_run import BenchmarkOutcomes
 # A suite may have many benchmarks; whoever has more time names it to `harness bench`.
 RUN_WITHIN_S = 600
 INTERRUPTED = 130
-ACCEPTING = "--harness-allow-new NAME and --harness-allow-missing NAME accept what only one side has"
+ACCEPTING = "--harness-allow-new NAME and --harness-allow-missing NAME accept benchmarks of one side only"
 _COLOURS = {Answer.SLOWER: "red", Answer.FASTER: "green", Answer.SAME: "green", Answer.UNKNOWN: "yellow"}
 _ORDER = (Answer.SLOWER, Answer.UNKNOWN, Answer.FASTER, Answer.SAME)
 # Our options, of which these have a value.

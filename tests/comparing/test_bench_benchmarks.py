@@ -181,7 +181,9 @@ def test_a_file_that_the_base_has_not_is_new(tmp_path: Path) -> None:
     accepted, told = compared(folder, "test_new.py", "--harness-allow-new", "*")
 
     assert said == {"test_new": "cannot tell: not in the base"}
-    assert "--harness-allow-new NAME and --harness-allow-missing NAME accept what only one" in ended.stdout
+    assert (
+        "--harness-allow-new NAME and --harness-allow-missing NAME accept benchmarks of one" in ended.stdout
+    )
     # Nothing else was compared, and nothing is no verdict.
     assert told == {"test_new": "accepted: not in the base"}
     assert (ended.status, accepted.status) == (3, 3)

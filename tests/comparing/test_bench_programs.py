@@ -120,7 +120,7 @@ def test_a_figure_that_is_new_or_gone_decides_unless_that_is_allowed(tmp_path: P
         "cannot tell: rows: not measured in the head; accepted without a comparison: queries (new)\n"
     )
     assert "rows: not measured in the head\nqueries: not measured in the base\n" in ended.stdout
-    assert "--allow-new NAME and --allow-missing NAME accept it" in ended.stdout
+    assert "--allow-new NAME and --allow-missing NAME accept them" in ended.stdout
     assert accepted.stdout.startswith("no difference that matters: cpu_ms +0.0 % (")
     assert accepted.stdout.endswith("; accepted without a comparison: rows (missing), queries (new)\n")
 

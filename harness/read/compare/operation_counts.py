@@ -1,7 +1,8 @@
-"""What an operation makes its loop do: exact counts, which need no statistics to be told apart.
+"""Exact counts of what an operation makes its loop do.
 
-A machine's speed changes none of them. So a count is worse if every run of the head has more than any of the
-base: of ten runs each of the same program, that is so by chance once in 180,000 times.
+The machine's speed does not change them, so a count is worse if every run of the head has more than any run
+of the base. With ten runs of each side, chance alone gives that once in 180,000 comparisons of a program with
+itself.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _told(pairs: Sequence[RunPair], count: Measure) -> Iterator[Judged]:
     answer, why = _answer(base, head, count.limit)
     change = median(head) / median(base) - 1 if base and head and median(base) else None
     found = judged(
-        # An alarm: what cannot be counted on its loop does not decide.
+        # An alarm: a count that the loop does not show must not decide.
         replace(count, gate=MeasureGate.ALARMS),
         answer,
         None,

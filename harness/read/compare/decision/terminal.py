@@ -81,7 +81,7 @@ def lines(decided: Decision) -> Iterator[str]:
         if one.why and one.gate != MeasureGate.SHOWN:
             yield f"{one.name}: {one.why}"
     if any(one.lacking and one.gate == MeasureGate.DECIDES for one in decided.measures):
-        yield "what only one side has decides, too (--allow-new NAME and --allow-missing NAME accept it)"
+        yield "figures of one side only decide, too (--allow-new NAME and --allow-missing NAME accept them)"
     for alarm in decided.false_alarms or ():
         yield (
             f"{alarm.name} compared with itself {alarm.comparisons} times: {alarm.slower} × slower, "

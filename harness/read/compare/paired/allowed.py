@@ -1,4 +1,4 @@
-"""What only one side has, and may have: that was said beforehand, so it is named and does not decide."""
+"""Figures that only one side has, and that were accepted beforehand: they are named, and do not decide."""
 
 from __future__ import annotations
 
