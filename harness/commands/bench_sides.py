@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -55,7 +55,7 @@ class SidesAsked:
         """The first file that the head's command or the benchmarks name; "" if there is none."""
         words = self.pytest or (self.commands[-1] if self.commands else ())
         files = (word.partition("::")[0] for word in words)
-        return next((file for file in files if Path(file).is_file()), "")
+        return next((file for file in files if _is_file(file)), "")
 
     def decide(self, plan: ComparisonPlan, places: Places, watcher: Watcher) -> Decision:
         """Run both sides in their places, until it is decided.
@@ -109,6 +109,13 @@ class SidesAsked:
             ExplainedScenario(name, scenario, place) for name, place in zip(NAMES, places, strict=True)
         )
         return compare(plan, base, head, watcher, (before, after) if self.explains else None)
+
+
+def _is_file(word: str) -> bool:
+    # A word may be a whole script, which is too long for a name, or has a zero byte in it.
+    with suppress(OSError, ValueError):
+        return Path(word).is_file()
+    return False
 
 
 def command_of(text: str) -> tuple[str, ...]:
