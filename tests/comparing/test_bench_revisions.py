@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -17,6 +16,7 @@ from harness.drive.bench.checkout import Repository
 from harness.drive.bench.scratch import RUNS, clear_left_behind, scratch_folder
 from harness.errors import UsageError
 from tests.support.commanded import Ended, harness, running, wait
+from tests.support.no_bytecode import without_bytecode
 
 # Figures that the program tells by itself, so that the machine's speed decides nothing.
 APP = """# prints
@@ -237,7 +237,7 @@ def test_a_revision_for_which_there_is_no_room_ends_with_3(repository: Path, tmp
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 100; exec {sys.executable} -m harness bench {' '.join(given)}"],
         cwd=repository,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**without_bytecode(), "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.record.run import read_manifest
 from harness.record.run_folder import RunFolder
 from tests.support.commanded import COMMAND, scenario
+from tests.support.no_bytecode import without_bytecode
 from tests.support.port import free_port
 
 FLOOD = """
@@ -50,6 +51,7 @@ def ended(*arguments: object, cwd: Path, size: int) -> subprocess.CompletedProce
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
+        env=without_bytecode(),
         capture_output=True,
         text=True,
         timeout=90,
