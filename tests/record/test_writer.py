@@ -18,6 +18,7 @@ from harness.errors import RecordError
 from harness.record.event import Completed, Event, Sent, WriterClosed, WriterOpened
 from harness.record.reader import Follower, Source
 from harness.record.writer import Writer
+from tests.support.no_bytecode import without_bytecode
 
 
 def read(folder: Path) -> tuple[list[Event], list[Source]]:
@@ -177,6 +178,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", dedent(WRITES) + dedent(program), str(folder)],
+        env=without_bytecode(),
         capture_output=True,
         text=True,
         timeout=60,
