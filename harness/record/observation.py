@@ -686,7 +686,8 @@ class Standstill(Observation):
     gap_ns: int  # the longest earlier time in which none was served; 0 if none is known
     holders: tuple[TasksAtPlace, ...]  # tasks that are inside of the lock, where they wait
     held_by: int | None  # how many are; null where that cannot be known
-    cause: str  # why nobody ever will be: "itself", "circle", "gone"; "" if that is not known
+    # Why nobody ever will be: "itself", "circle", "gone", "feeders", "undone"; "" if that is not known.
+    cause: str
     works: bool  # the tasks inside have moved on meanwhile, or a task lives that gets from the queue
     ended: bool  # some were served, or gave up
     timed: bool = False  # a timer, or a task that sleeps, may serve them

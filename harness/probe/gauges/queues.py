@@ -12,9 +12,10 @@ import gc
 import sys
 import time
 from asyncio import AbstractEventLoop
+from collections import deque
 from collections.abc import Collection, Iterable
 from itertools import islice
-from types import FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
@@ -37,6 +38,9 @@ SIZED, PARTS = 10, 50
 UNKNOWN_BYTES = 64
 
 _NO_OWNERS = (type, ModuleType, FunctionType, MethodType, asyncio.Future, str, bytes, int, list, tuple, set)
+
+
+_COLLECTIONS = (dict, list, set, deque, tuple)
 
 
 class QueueSearch:
@@ -98,7 +102,9 @@ class _HeldQueues:
             return
         for link in coroutine.links(work):
             for held in islice(gc.get_referents(link), REFERENTS):
-                self._of_owner(held)
+                # A variable that functions inside of this one use, too, is in a cell.
+                for owner in gc.get_referents(held) if type(held) is CellType else (held,):
+                    self._of_owner(owner)
             frame = coroutine.frame_of(link) if self._with_globals else None
             if frame is not None and id(frame.f_globals) not in self._seen:
                 self._seen.add(id(frame.f_globals))
@@ -117,10 +123,18 @@ class _HeldQueues:
         if len(held) > REFERENTS:
             return
         for part in held:
-            # An object whose attributes are in a dictionary of their own, or a dictionary of queues.
-            if not self._take(part) and type(part) is dict and len(part) <= REFERENTS:
-                for value in list(part.values()):
-                    self._take(value)
+            # An object whose attributes are in a dictionary of their own, or a collection of queues.
+            if not self._take(part) and type(part) in _COLLECTIONS:
+                self._of_collection(part)
+                if type(part) is dict and len(part) <= REFERENTS:
+                    for value in list(part.values()):
+                        if type(value) in _COLLECTIONS:
+                            self._of_collection(value)
+
+    def _of_collection(self, collection: Any) -> None:
+        # Subscribers may be many, and each has a queue: the first ones stand for them.
+        for value in gc.get_referents(collection)[:REFERENTS]:
+            self._take(value)
 
     def _take(self, thing: Any) -> bool:
         if not issubclass(type(thing), asyncio.Queue):

@@ -23,7 +23,7 @@ from ..hooks.state import sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import coroutine, identity, waiting
 from .coroutine import Place
-from .holder import may_be_served
+from .queue_standstill import may_be_served
 
 # More deaths than this are not followed, nor more queues of each.
 DEAD, QUEUES = 100, 8

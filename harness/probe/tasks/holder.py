@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import Task
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -27,7 +27,6 @@ TIMERS, OBJECTS, NEAR = 2_000, 2_000, 3
 # None of these leads to what a task uses.
 _FAR = (ModuleType, FunctionType, CodeType, type, str, bytes, int, float)
 
-_GETS = frozenset(("get", "get_nowait"))
 _RELEASES = ("release", "fill", "replenish", "reset", "leak", "drip", "tick")
 
 # A task waits for what it has itself; tasks wait for each other; no task that lives has it.
@@ -129,16 +128,16 @@ def _has_one_owner(thing: Any) -> bool:
 
 def _is_gone(thing: Any, waiters: list[Task[Any]], holders: Holders) -> bool:
     """Whether no task that lives can have taken *thing* by `acquire` alone, and no timer may free it."""
-    theirs = set(chain.from_iterable(map(_codes, waiters)))
+    theirs = set(chain.from_iterable(map(codes_of, waiters)))
     at_thing = {id(future) for future in sync_state.waiters(thing)}
     loop = waiters[0].get_loop()
     for timer in islice(list(loop_state.timers(loop)), TIMERS):
-        if _concerns(timer, thing):
+        if concerns(timer, thing):
             return False
     for task in filter(None, (weak() for weak in holders.tasks)):
         future = task_state.awaited_future(task)
         if future is None or id(future) not in at_thing:
-            if any(code in theirs or _may_acquire(code) for code in _codes(task)):
+            if any(code in theirs or _may_acquire(code) for code in codes_of(task)):
                 return False
             if _refills(task, thing):
                 return False
@@ -147,28 +146,14 @@ def _is_gone(thing: Any, waiters: list[Task[Any]], holders: Holders) -> bool:
 
 def is_timed(thing: Any, loop: Any, holders: Holders) -> bool:
     """Whether a timer, or a task that sleeps, may free *thing*: one that is inside, or a limiter's refill."""
-    if any(_concerns(timer, thing) for timer in islice(list(loop_state.timers(loop)), TIMERS)):
+    if any(concerns(timer, thing) for timer in islice(list(loop_state.timers(loop)), TIMERS)):
         return True
     if any(map(_sleeps, holders.of(thing))):
         return True
     return any(_refills(task, thing) for task in filter(None, (weak() for weak in holders.tasks)))
 
 
-def may_be_served(queue: object, pending: Iterable[TaskRef]) -> bool:
-    """Whether a task that is busy may get from *queue* later: it has it at hand, and calls a `get`.
-
-    One that itself waits for room in the queue is not: somebody else would have to get first.
-    """
-    putting = set(map(id, sync_state.putters(queue)))
-    for weak in islice(pending, FOLLOWED):
-        if (task := weak()) is None or id(task_state.awaited_future(task)) in putting:
-            continue
-        if any(not _GETS.isdisjoint(code.co_names) for code in _codes(task)) and is_near(task, queue):
-            return True
-    return False
-
-
-def _codes(task: Task[Any]) -> list[CodeType]:
+def codes_of(task: Task[Any]) -> list[CodeType]:
     """The code of the functions that *task* is in, without asyncio's."""
     codes = [coroutine.code_of(link) for link in coroutine.links(task.get_coro())]
     return [
@@ -182,7 +167,7 @@ def _may_acquire(code: CodeType) -> bool:
 
 def _refills(task: Task[Any], thing: object) -> bool:
     """Whether *task* sleeps, and releases something like *thing* when it wakes up."""
-    names = {name for code in _codes(task) for name in code.co_names} if _sleeps(task) else set()
+    names = {name for code in codes_of(task) for name in code.co_names} if _sleeps(task) else set()
     return any(part in name for name in names for part in _RELEASES) and is_near(task, thing)
 
 
@@ -191,7 +176,7 @@ def _sleeps(task: Task[Any]) -> bool:
     return bool(links) and coroutine.code_of(links[-1]) is waiting.SLEEP
 
 
-def _concerns(timer: object, thing: object) -> bool:
+def concerns(timer: object, thing: object) -> bool:
     """Whether the callback of a timer is a method of *thing*, or has it."""
     callback = loop_state.callback(timer)
     if getattr(callback, "__self__", None) is thing:
@@ -204,15 +189,18 @@ def _concerns(timer: object, thing: object) -> bool:
 
 def is_near(task: Task[Any], thing: object) -> bool:
     """Whether the functions of *task* refer to *thing*, or to an object that does."""
+    return any(part is thing for part in near(task))
+
+
+def near(task: Task[Any]) -> Iterator[Any]:
+    """What the functions of *task* refer to, what these objects do, and so on."""
     frontier: list[Any] = list(coroutine.links(task.get_coro()))
     seen: set[int] = set()
     for _ in range(NEAR):
         found = [part for one in frontier for part in waiting.attributes(one)]
-        if any(part is thing for part in found):
-            return True
+        yield from found
         frontier = []
         for part in found:
             if id(part) not in seen and not issubclass(type(part), _FAR) and len(seen) < OBJECTS:
                 seen.add(id(part))
                 frontier.append(part)
-    return False

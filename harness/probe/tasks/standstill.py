@@ -22,7 +22,8 @@ from ..hooks.state import sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import coroutine, identity, waiting
 from .coroutine import Place
-from .holder import Holders, cause_of, is_timed, may_be_served
+from .holder import Holders, cause_of, is_timed
+from .queue_standstill import FEEDERS, UNDONE, is_fed_by_its_takers, is_undone, may_be_served
 
 # Places and things beyond these numbers are not followed.
 PLACES, THINGS = 2_000, 500
@@ -75,6 +76,7 @@ _SIDES: dict[str, _Side] = {
     "Semaphore.acquire": sync_state.waiters,
     "Queue.put": sync_state.putters,
     "Queue.get": sync_state.getters,
+    "Queue.join": sync_state.joiners,
 }
 _LOCKS = ("Lock.acquire", "Semaphore.acquire")
 # What many tasks may wait for with nothing wrong, if it is no pool.
@@ -267,8 +269,8 @@ class Standstills:
                 self._examine_lock(at_ns, crowd, holders, told)
         for crowd in sorted(long, key=lambda crowd: (not crowd.cause, -len(crowd.waits)))[:WRITTEN]:
             thing = crowd.thing() if crowd.thing is not None else None
-            if crowd.what == "Queue.put" and thing is not None and not crowd.works:
-                crowd.works = may_be_served(thing, chain.from_iterable(places.values()))
+            if crowd.what in ("Queue.put", "Queue.join") and thing is not None:
+                self._examine_queue(at_ns, crowd, thing, places)
             if crowd.cause or (len(crowd.waits) >= CROWD and crowd.arrived):
                 self._write_again(at_ns, crowd)
 
@@ -280,6 +282,19 @@ class Standstills:
         crowd.note_holders(holders.of(thing))
         crowd.cause = cause_of(crowd.waiters(), thing, holders, told)
         crowd.timed = not crowd.cause and is_timed(thing, future.get_loop(), holders)
+
+    def _examine_queue(
+        self, at_ns: int, crowd: _Crowd, queue: Any, places: Mapping[Place, set[TaskRef]]
+    ) -> None:
+        if at_ns - crowd.since_ns < (crowd.examined_ns - crowd.since_ns) * EXAMINED:
+            return
+        crowd.examined_ns, tasks = at_ns, chain.from_iterable(places.values())
+        if crowd.what == "Queue.join":
+            crowd.cause = UNDONE if is_undone(queue, tasks) else ""
+        elif not crowd.works:
+            pending = list(tasks)
+            crowd.works = may_be_served(queue, pending)
+            crowd.cause = FEEDERS if not crowd.works and is_fed_by_its_takers(queue, pending) else ""
 
     def _write_again(self, at_ns: int, crowd: _Crowd) -> None:
         if at_ns - crowd.since_ns < (crowd.written_ns - crowd.since_ns) * (1 + GROWTH):

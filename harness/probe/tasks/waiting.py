@@ -12,7 +12,7 @@ import gc
 import sys
 from asyncio import Future, Task, TimerHandle
 from collections.abc import Iterable, Iterator
-from types import AsyncGeneratorType, CodeType, FunctionType, MethodType
+from types import AsyncGeneratorType, CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from ...record.clock import monotonic
@@ -129,10 +129,15 @@ def _within(things: Iterable[Any], depth: int = 0) -> Iterator[Lock]:
 
 
 def attributes(thing: object) -> Iterator[Any]:
-    """What the attributes of an object refer to, and what else the collector finds in it."""
+    """What the attributes of an object refer to, and what else the collector finds in it.
+
+    Of a coroutine or a frame also the variables that it shares with the functions inside of it.
+    """
     for part in gc.get_referents(thing):
         if type(part) is dict:
             yield from list(part.values())
+        elif type(part) is CellType:
+            yield from gc.get_referents(part)
         else:
             yield part
 

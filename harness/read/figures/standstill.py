@@ -83,7 +83,7 @@ def _of(event: Standstill, waiting: TasksAtPlace, until_ns: int, history: Histor
 def _is_told(one: Stood, event: Standstill) -> bool:
     if one.cause in ("itself", "circle"):
         return one.stood_s >= DEADLOCK_S
-    if one.cause == "gone":
+    if one.cause in ("gone", "feeders", "undone"):
         return one.stood_s >= GONE_S
     least_s = TIMED_S if event.timed else AT_WORK_S if event.works else SLOW_S
     least_s = max(least_s, TIMES * seconds(event.gap_ns))

@@ -121,10 +121,11 @@ def _level_at(levels: Levels, at_ns: float) -> float:
 def _of(pid: int, readings: Sequence[GaugesRead], history: History) -> Iterator[Growth]:
     fed = _feeding_lines(pid, history)
     groups: dict[tuple[str, Frame | None], list[tuple[_Buffer, tuple[int, int]]]] = defaultdict(list)
-    for buffer in _buffers(pid, readings, history):
+    every = list(_buffers(pid, readings, history))
+    for buffer in every:
         risen = rise(buffer.levels)
         if risen is not None and (buffer.kind != "queue" or goes_on(buffer.levels)):
-            groups[buffer.kind, fed.get(buffer.number)].append((buffer, risen))
+            groups[buffer.kind, _place(buffer, every, fed)].append((buffer, risen))
     for (kind, place), grown in groups.items():
         buffers = [buffer for buffer, _ in grown]
         items = sum(buffer.levels[-1][1] for buffer in buffers) if kind == "queue" else None
@@ -143,6 +144,16 @@ def _of(pid: int, readings: Sequence[GaugesRead], history: History) -> Iterator[
             from_s=seconds(history.since_start_ns(min(began_ns for _, (began_ns, _) in grown))),
             to_s=seconds(history.since_start_ns(max(ended_ns for _, (_, ended_ns) in grown))),
         )
+
+
+def _place(buffer: _Buffer, every: Sequence[_Buffer], fed: dict[int, Frame]) -> Frame | None:
+    """The line that feeds it. Of many buffers only some are observed: they stand for those of their class."""
+    if (own := fed.get(buffer.number)) is not None:
+        return own
+    like = {fed.get(one.number) for one in every if (one.kind, one.name) == (buffer.kind, buffer.name)} - {
+        None
+    }
+    return like.pop() if len(like) == 1 else None
 
 
 def _oldest_s(buffer: _Buffer) -> float | None:

@@ -17,6 +17,8 @@ ORDER = 35
 _NEXT = {
     "itself": "Do not enter the lock again inside of it: call a function that expects to be inside.",
     "circle": "Take the locks in the same order everywhere, and await no task that needs one of them inside.",
+    "feeders": "Let no task that gets from the queue wait for room in it: put from another task.",
+    "undone": "Call task_done for each item that was taken, in a finally that begins right after the get.",
     "gone": "Take it by `async with`, so that a task that ends, fails or is cancelled gives it back.",
 }
 _OTHERWISE = (
@@ -65,6 +67,8 @@ def _thing(one: Stood) -> str:
             return f"room in a full {one.thing}"
         case "Queue.get":
             return f"an item of a {one.thing}"
+        case "Queue.join":
+            return f"the end of a {one.thing}"
     return f"a {one.thing}" if one.thing else "a pool"
 
 
@@ -72,6 +76,10 @@ def _why(one: Stood, ownership: CodeOwnership) -> str:
     if one.cause == "gone":
         thing = one.thing or "lock"
         return f"; no task that lives has the {thing}: whoever took it ended without giving it back"
+    if one.cause == "feeders":
+        return "; a deadlock: all that get from it wait for room in it themselves"
+    if one.cause == "undone":
+        return "; it is empty, nobody is at work at its items, and task_done was not called for all of them"
     if not one.holders:
         return ""
     holder = one.holders[0]

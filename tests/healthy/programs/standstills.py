@@ -294,5 +294,76 @@ async def one_load_for_all() -> None:
     await asyncio.gather(*tasks)
 
 
+async def a_flush_of_slow_jobs() -> None:
+    """A queue is empty and not done: each job has a task of its own, which says so when it ends."""
+    tasks = Tasks()
+
+    class _Jobs:
+        def __init__(self) -> None:
+            self._queue: asyncio.Queue[int] = asyncio.Queue()
+
+        def put(self, number: int) -> None:
+            self._queue.put_nowait(number)
+
+        async def distribute(self) -> None:
+            while True:
+                await self._queue.get()
+                start(tasks, self._work())
+
+        async def _work(self) -> None:
+            await asyncio.sleep(5)
+            self._done()
+
+        def _done(self) -> None:
+            self._queue.task_done()
+
+        async def flush(self) -> None:
+            await self._queue.join()
+
+    jobs = _Jobs()
+    start(tasks, jobs.distribute())
+    for number in range(3):
+        jobs.put(number)
+    await jobs.flush()
+    await stop(tasks)
+
+
+async def a_queue_as_a_gate() -> None:
+    """A queue with a limit lets two in at a time, and each takes its item out when it leaves."""
+    gate, tasks = asyncio.Queue[None](2), Tasks()
+
+    async def visitor() -> None:
+        await gate.put(None)
+        await asyncio.sleep(1.5)
+        gate.get_nowait()
+
+    async for number in ticks(0.3):
+        if number < 8:
+            start(tasks, visitor())
+    await asyncio.gather(*tasks)
+
+
+async def a_meter_that_is_read_on_a_timer() -> None:
+    """What writes waits for room, until a timer has taken what is there."""
+    readings, loop = asyncio.Queue[int](5), asyncio.get_running_loop()
+    tasks = Tasks()
+
+    def read() -> None:
+        while not readings.empty():
+            readings.get_nowait()
+        timers.append(loop.call_later(2.5, read))
+
+    async def write() -> None:
+        while True:
+            await readings.put(1)
+
+    timers = [loop.call_later(2.5, read)]
+    start(tasks, write())
+    async for _ in ticks():
+        pass
+    timers[-1].cancel()
+    await stop(tasks)
+
+
 if __name__ == "__main__":
     play(globals())

@@ -167,6 +167,50 @@ RESTING = """
             await queue.get()
             await asyncio.sleep(60)
 
+    class Batches:
+        def __init__(self):
+            self.jobs = asyncio.Queue()
+
+        async def distribute(self):
+            while True:
+                await self.jobs.get()
+                start(self.work())
+
+        async def work(self):
+            await asyncio.sleep(60)
+            self.finish()
+
+        def finish(self):
+            self.jobs.task_done()
+
+        async def flush(self):
+            await self.jobs.join()
+
+    async def passing(gate):
+        await gate.put(None)
+        await asyncio.sleep(60)
+        gate.get_nowait()
+
+    async def refill(full, source):
+        while True:
+            await full.put(await source.get())
+
+    class Meter:
+        def __init__(self):
+            self.readings = asyncio.Queue(1)
+
+        async def read(self):
+            while True:
+                await asyncio.sleep(60)
+                self.empty()
+
+        def empty(self):
+            return self.readings.get_nowait()
+
+        async def write(self):
+            while True:
+                await self.readings.put(1)
+
     async def consume_at_times(condition):
         async with condition:
             while True:
@@ -188,6 +232,14 @@ RESTING = """
             start(job(parallel, 30))
         stop = asyncio.Event()
         start(stop.wait())
+        batches, gate, meter, source = Batches(), asyncio.Queue(1), Meter(), asyncio.Queue()
+        batches.jobs.put_nowait("job")
+        source.put_nowait("item")
+        start(refill(full, source))
+        for work in (batches.distribute(), batches.flush(), meter.read(), meter.write()):
+            start(work)
+        for _ in range(3):
+            start(passing(gate))
         for _ in range(ROUNDS):
             for work in (websocket(), long_poll(changed), subscriber(news), pool.next_job(), limited(rate)):
                 start(work)
@@ -215,10 +267,27 @@ LEFT = """
         async with permits:  # reports
             pass
 
+    async def crawl(pages):
+        while True:
+            page = await pages.get()
+            for number in range(3):
+                await pages.put((page, number))  # crawls
+
+    async def work(jobs):
+        while True:
+            await jobs.get()
+
+    async def flush(jobs):
+        await jobs.join()  # flushes
+
     async def main():
         lock, permits = asyncio.Lock(), asyncio.Semaphore(2)
+        pages, jobs = asyncio.Queue(2), asyncio.Queue()
+        pages.put_nowait("home")
+        jobs.put_nowait("job")
         await asyncio.gather(careless(lock, permits), forgetful(permits), return_exceptions=True)
-        waiting = [asyncio.create_task(work) for work in (withdraw(lock), report(permits)) for _ in range(1)]
+        waiting = [asyncio.create_task(work) for work in (withdraw(lock), report(permits))]
+        waiting += [asyncio.create_task(one) for one in (crawl(pages), work(jobs), flush(jobs))]
         await asyncio.sleep(4.5)
         os._exit(0)
 """
@@ -243,6 +312,12 @@ DYING = """
             await asyncio.sleep(0.5)
             raise ConnectionError("no route to cache")  # refreshes
 
+    async def sort(letters):
+        async def sort_each():
+            while True:
+                raise LookupError(await letters.get())  # sorts
+        return asyncio.create_task(sort_each())
+
     async def produce(consumer):
         await asyncio.sleep(0.5)
         while True:
@@ -254,7 +329,9 @@ DYING = """
         worker.tasks = tuple(asyncio.create_task(worker.handle()) for _ in range(2))
         cache.task = asyncio.create_task(cache.refresh())
         producing = asyncio.create_task(produce(worker))
+        sorting = await sort(letters := asyncio.Queue())
         for number in range(70):
+            letters.put_nowait("letter")
             consumer.messages.put_nowait("{" if number == 20 else "1")
             await asyncio.sleep(0.05)
         os._exit(0)

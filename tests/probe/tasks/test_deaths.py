@@ -21,7 +21,7 @@ def test_a_task_that_died_is_told_with_its_error_and_with_what_waits_for_it(tmp_
     """The line that raised; the queue that fills, the tasks that wait for room; or that nobody noticed."""
     found = told(watched(program(DYING), tmp_path))
 
-    assert set(found) == {"Consumer.consume", "Consumer.handle", "Cache.refresh"}
+    assert set(found) == {"Consumer.consume", "Consumer.handle", "Cache.refresh", "sort.<locals>.sort_each"}
     assert {finding.level for finding in found.values()} == {"warning"}
     consumer, worker, cache = found["Consumer.consume"], found["Consumer.handle"], found["Cache.refresh"]
     assert consumer.line == program_line("# consumes", tmp_path)
@@ -33,6 +33,9 @@ def test_a_task_that_died_is_told_with_its_error_and_with_what_waits_for_it(tmp_
     assert f"1 task waited for room in it at produce (program.py:{program_line('# produces', tmp_path)})" in (
         worker.message
     )
+    sorter = found["sort.<locals>.sort_each"]
+    assert sorter.line == program_line("# sorts", tmp_path)
+    assert "nobody else gets from its Queue, which has" in sorter.message
     assert "ConnectionError: no route to cache, raised in Cache.refresh" in cache.message
     assert "it had been dead for" in cache.message
 

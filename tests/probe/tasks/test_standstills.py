@@ -50,14 +50,23 @@ def test_waits_that_are_meant_to_last_are_no_standstill(tmp_path: Path) -> None:
     assert told(seen) == {}
 
 
-def test_what_was_taken_by_tasks_that_are_gone_is_told_at_the_place_that_waits(tmp_path: Path) -> None:
-    """One waiter is enough: nobody lives who could give the lock or the permit back."""
+def test_what_nobody_is_left_to_give_is_told_at_the_place_that_waits(tmp_path: Path) -> None:
+    """One waiter is enough: of locks and permits whose takers are gone, and of queues that nobody serves."""
     seen = watched(program(LEFT), tmp_path)
     found = told(seen)
 
-    assert set(found) == {"withdraw", "report"}
-    assert found["withdraw"].line == program_line("# withdraws", tmp_path)
-    assert all("no task that lives has the" in finding.message for finding in found.values())
+    assert set(found) == {"withdraw", "report", "crawl", "flush"}
+    assert all(
+        finding.line == program_line(f"# {name}s", tmp_path)
+        for name, finding in found.items()
+        if name != "flush"
+    )
+    assert found["flush"].line == program_line("# flushes", tmp_path)
+    assert all("no task that lives has the" in found[name].message for name in ("withdraw", "report"))
+    assert "room in a full Queue" in found["crawl"].message
+    assert "all that get from it wait for room in it themselves" in found["crawl"].message
+    assert "the end of a Queue" in found["flush"].message
+    assert "task_done was not called for all of them" in found["flush"].message
 
 
 @pytest.mark.long

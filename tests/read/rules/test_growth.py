@@ -70,6 +70,24 @@ def test_a_queue_without_a_limit_tells_how_long_its_oldest_item_has_waited(recor
     assert said(made) == [("warning", message, 20)]
 
 
+def test_queues_that_were_not_observed_are_fed_like_those_of_their_class(record: Record) -> None:
+    """Of many queues only some are observed; one finding tells of all."""
+    made = record()
+    made.loop(turns_ms=[1.0] * 10)
+    for number in range(3):
+        made.write("target", event.BufferFound(made.at(0), LOOP_PID, number, "queue", "Queue"))
+    made.write("target", event.BufferFed(made.at(0.1), LOOP_PID, 0, "MainThread", PUBLISH))
+    for second in range(1, 11):
+        held = tuple(event.BufferLevel(number, 100 * second, 10_000 * second, None) for number in range(3))
+        reading = event.GaugesRead(made.at(second), LOOP_PID, second * MB, 50 * MB, 10, held)
+        made.write("target", reading)
+
+    ((_, message, line),) = said(made)
+    assert line == 20
+    assert "publish (feed.py:20) puts into a Queue" in message
+    assert "3,000 items wait in 3 queues" in message
+
+
 @pytest.mark.parametrize(
     ("levels", "queue"),
     [

@@ -87,7 +87,7 @@ def test_waits_that_are_no_standstill(record: Record, seconds: float, more: dict
     assert said(made) == []
 
 
-@pytest.mark.parametrize("cause", ["itself", "circle", "gone"])
+@pytest.mark.parametrize("cause", ["itself", "circle", "gone", "feeders", "undone"])
 def test_one_task_that_waits_for_what_never_comes_is_enough(record: Record, cause: str) -> None:
     """A deadlock needs no crowd, and no arrivals."""
     made = record()

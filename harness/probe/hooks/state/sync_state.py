@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
+
+# How often it is tried to copy items that change meanwhile.
+COPIES = 3
 
 
 def waiters(thing: object) -> Sequence[Future[Any]]:
@@ -24,6 +28,11 @@ def getters(queue: object) -> Sequence[Future[Any]]:
 def putters(queue: object) -> Sequence[Future[Any]]:
     """The futures of the tasks that wait for room."""
     return tuple(getattr(queue, "_putters", ()))
+
+
+def joiners(queue: object) -> Sequence[Future[Any]]:
+    """The futures of the tasks that wait until all items are done."""
+    return waiters(getattr(queue, "_finished", None))
 
 
 def size(queue: object) -> int:
@@ -58,4 +67,8 @@ def lock_of(condition: object) -> object | None:
 
 def items(queue: object, most: int) -> list[Any]:
     """Some items of a queue, without taking them out."""
-    return list(islice(getattr(queue, "_queue", ()), most))
+    for _ in range(COPIES):
+        # Another thread may have its turn meanwhile.
+        with suppress(RuntimeError):
+            return list(islice(getattr(queue, "_queue", ()), most))
+    return []
