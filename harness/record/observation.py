@@ -717,6 +717,8 @@ class TaskDied(Observation):
     putter: Coroutine | None = None  # ... and where
     # The task was deleted since: if asyncio did not report its exception then, somebody had looked at it.
     gone: bool = False
+    at_barrier: int = 0  # tasks that wait for it at a barrier ...
+    party: Coroutine | None = None  # ... and one of them, of the same coroutine
 
 
 # --- traces -------------------------------------------------------------------------------------------

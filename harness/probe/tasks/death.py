@@ -2,7 +2,7 @@
 
 asyncio reports such an exception only when the last reference goes, which may be never. The traceback keeps
 the frames of the task, and these lead to the queues that it served: one that fills with nobody who gets from
-it waits for the dead.
+it waits for the dead, and so do the other parties of a barrier.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asyncio import Task
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any
 from weakref import ref
 
@@ -49,6 +49,7 @@ class _Dead:
 
     __slots__ = (
         "at_ns",
+        "barriers",
         "fed_ns",
         "keeper",
         "last",
@@ -60,8 +61,10 @@ class _Dead:
         "written_ns",
     )
 
-    def __init__(self, at_ns: int, number: int, queues: list[ref[Any]]) -> None:
-        self.at_ns, self.number, self.queues = at_ns, number, queues
+    def __init__(self, at_ns: int, number: int, near: list[ref[Any]]) -> None:
+        self.at_ns, self.number = at_ns, number
+        self.barriers = [weak for weak in near if isinstance(weak(), asyncio.Barrier)]
+        self.queues = queues = [weak for weak in near if weak not in self.barriers]
         self.least = [_size(queue) for queue in queues]  # the size of each at the last look
         self.fed_ns = [0] * len(queues)  # when each was first found longer than it was at the death
         self.served = [False] * len(queues)  # someone else gets from it
@@ -85,8 +88,8 @@ class Deaths:
         """Look at the tasks that were found dead now, and at those of earlier looks."""
         for weak in found:
             if weak not in self._dead and len(self._dead) < DEAD and (task := weak()) is not None:
-                queues = [ref(queue) for queue in islice(_queues(task_state.exception(task)), QUEUES)]
-                self._dead[weak] = _Dead(at_ns, self._numbers, queues)
+                near = [ref(thing) for thing in islice(_near(task_state.exception(task)), QUEUES)]
+                self._dead[weak] = _Dead(at_ns, self._numbers, near)
                 self._numbers += 1
         self.settle(at_ns)
         for weak, dead in list(self._dead.items()):
@@ -97,11 +100,12 @@ class Deaths:
                 continue
             if dead.keeper is None:
                 dead.keeper = _keeper(task, chain.from_iterable(places.values()))
-            state = (dead.keeper, fed is not None)
+            party = _party(task, dead)
+            state = (dead.keeper, fed is not None, party is not None)
             if state == dead.written and at_ns - dead.at_ns < (dead.written_ns - dead.at_ns) * (1 + GROWTH):
                 continue
             dead.written, dead.written_ns = state, at_ns
-            dead.last = _event(at_ns, task, dead, fed)
+            dead.last = _event(at_ns, task, dead, fed, party)
             self._write(dead.last)
 
     def settle(self, at_ns: int) -> None:
@@ -135,7 +139,21 @@ def _fed(at_ns: int, dead: _Dead, places: Mapping[Place, set[TaskRef]]) -> int |
     return None
 
 
-def _event(at_ns: int, task: Task[Any], dead: _Dead, fed: int | None) -> TaskDied:
+def _party(task: Task[Any], dead: _Dead) -> tuple[int, Task[Any]] | None:
+    """How many tasks wait at a barrier to which *task* will not come, and one that runs the same function."""
+    code = coroutine.code_of(task.get_coro()) if type(task.get_coro()) is CoroutineType else None
+    for weak in dead.barriers:
+        futures = sync_state.parties(weak())
+        for other in (other for future in futures for other in identity.waiters_of(future)):
+            work = other.get_coro()
+            if code is not None and type(work) is CoroutineType and coroutine.code_of(work) is code:
+                return len(futures), other
+    return None
+
+
+def _event(
+    at_ns: int, task: Task[Any], dead: _Dead, fed: int | None, party: tuple[int, Task[Any]] | None
+) -> TaskDied:
     error = task_state.exception(task)
     queue = dead.queues[fed]() if fed is not None else None
     putters = sync_state.putters(queue) if queue is not None else ()
@@ -155,6 +173,8 @@ def _event(at_ns: int, task: Task[Any], dead: _Dead, fed: int | None) -> TaskDie
         queued=sync_state.size(queue) if queue is not None else None,
         putters=len(putters) if queue is not None else None,
         putter=coroutine.of_task(putting[0]) if putting else None,
+        at_barrier=party[0] if party is not None else 0,
+        party=coroutine.of_task(party[1]) if party is not None else None,
     )
 
 
@@ -176,8 +196,8 @@ def _text(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {text}"[:ERROR_CHARS].rstrip(": ")
 
 
-def _queues(error: BaseException | None) -> Iterator[Any]:
-    """The queues that the frames of a traceback refer to: by a variable, or by an object in one."""
+def _near(error: BaseException | None) -> Iterator[Any]:
+    """The queues and barriers that the frames of a traceback have: in a variable, or in an object of one."""
     traceback = error.__traceback__ if error is not None else None
     seen: set[int] = set()
     frontier: list[Any] = [one.tb_frame for one in islice(_links(traceback), FRAMES)]
@@ -189,7 +209,7 @@ def _queues(error: BaseException | None) -> Iterator[Any]:
                 if id(part) in seen or issubclass(kind, _PLAIN) or len(seen) > OBJECTS:
                     continue
                 seen.add(id(part))
-                if issubclass(kind, asyncio.Queue):
+                if issubclass(kind, asyncio.Queue | asyncio.Barrier):
                     yield part
                 elif kind.__flags__ & _HEAP and not issubclass(kind, _ELSEWHERE):
                     found.append(part)

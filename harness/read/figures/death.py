@@ -28,11 +28,13 @@ class Death:
     queued: int  # items in a queue that it served, and from which nobody gets
     putters: int
     putter: Coroutine | None
+    at_barrier: int = 0  # tasks that wait for it at a barrier
+    party: Coroutine | None = None
 
     @property
     def is_missed(self) -> bool:
         """Whether work waits for the dead."""
-        return bool(self.queue)
+        return bool(self.queue or self.at_barrier)
 
 
 def deaths(history: History) -> tuple[Death, ...]:
@@ -59,7 +61,7 @@ def _key(coroutine: Coroutine) -> tuple[str, str, int]:
 
 def _of(events: list[TaskDied]) -> Death:
     first = min(events, key=lambda event: event.died_ns)
-    worst = max(events, key=lambda event: (bool(event.queue), event.queued or 0))
+    worst = max(events, key=lambda event: (bool(event.queue), event.queued or 0, event.at_barrier))
     return Death(
         pid=first.pid,
         coroutine=first.coroutine,
@@ -72,4 +74,6 @@ def _of(events: list[TaskDied]) -> Death:
         queued=worst.queued or 0,
         putters=worst.putters or 0,
         putter=worst.putter,
+        at_barrier=worst.at_barrier,
+        party=worst.party,
     )

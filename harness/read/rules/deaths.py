@@ -28,12 +28,17 @@ def _finding(death: Death, ownership: CodeOwnership) -> Finding:
     if own:
         message += f", raised in {function_at(own[-1], ownership)}"
     unseen = duration(death.unseen_s * 1000)
-    if death.is_missed:
+    if death.queue:
         message += f"; nobody else gets from its {death.queue}, which has {plural(death.queued, 'item')}"
         if death.putters:
             message += (
                 f", and {plural(death.putters, 'task')} waited for room in it{_at(death.putter, ownership)}"
             )
+        message += f" {unseen} after the death"
+    elif death.at_barrier:
+        message += (
+            f"; {plural(death.at_barrier, 'task')} waited for it at a barrier{_at(death.party, ownership)}"
+        )
         message += f" {unseen} after the death"
     else:
         message += f"; it had been dead for {unseen} at the last look"
@@ -44,7 +49,7 @@ def _finding(death: Death, ownership: CodeOwnership) -> Finding:
         Level.NOTE if is_noted else Level.WARNING,
         message,
         *blamed(at),
-        cost=Cost(death.count + death.queued + death.putters, CostUnit.LOST),
+        cost=Cost(death.count + death.queued + death.putters + death.at_barrier, CostUnit.LOST),
         next=f"Handle the error inside {death.coroutine.name}, or watch the task and start it again.",
         # What it served piles up, and those who wait for it become too many.
         explains=("growth", "standstills", "tasks") if death.is_missed else (),

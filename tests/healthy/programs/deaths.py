@@ -125,5 +125,25 @@ async def errors_handed_to_the_caller() -> None:
     await asyncio.wait([worker])
 
 
+async def a_barrier_without_the_one_that_failed() -> None:
+    """The others wait for a party that failed, until a supervisor sees it and ends the barrier."""
+    barrier = asyncio.Barrier(3)
+
+    async def party(number: int) -> None:
+        await asyncio.sleep(0.1 * number)
+        if number == 2:
+            raise _ExpectedError("as expected")
+        await barrier.wait()
+
+    async for _ in ticks(0.1):
+        parties = [asyncio.create_task(party(number)) for number in range(3)]
+        await asyncio.wait([parties[2]])
+        await asyncio.sleep(0.2)
+        if parties[2].exception() is not None:
+            await barrier.abort()
+            await barrier.reset()
+        await asyncio.gather(*parties, return_exceptions=True)
+
+
 if __name__ == "__main__":
     play(globals())

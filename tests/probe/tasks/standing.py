@@ -318,6 +318,12 @@ DYING = """
                 raise LookupError(await letters.get())  # sorts
         return asyncio.create_task(sort_each())
 
+    async def reduce(barrier, number):
+        await asyncio.sleep(0.5)
+        if number == 2:
+            raise ArithmeticError("no number")  # reduces
+        await barrier.wait()  # waits
+
     async def produce(consumer):
         await asyncio.sleep(0.5)
         while True:
@@ -330,6 +336,8 @@ DYING = """
         cache.task = asyncio.create_task(cache.refresh())
         producing = asyncio.create_task(produce(worker))
         sorting = await sort(letters := asyncio.Queue())
+        barrier = asyncio.Barrier(3)
+        reducing = [asyncio.create_task(reduce(barrier, number)) for number in range(3)]
         for number in range(70):
             letters.put_nowait("letter")
             consumer.messages.put_nowait("{" if number == 20 else "1")

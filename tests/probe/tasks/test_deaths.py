@@ -21,7 +21,13 @@ def test_a_task_that_died_is_told_with_its_error_and_with_what_waits_for_it(tmp_
     """The line that raised; the queue that fills, the tasks that wait for room; or that nobody noticed."""
     found = told(watched(program(DYING), tmp_path))
 
-    assert set(found) == {"Consumer.consume", "Consumer.handle", "Cache.refresh", "sort.<locals>.sort_each"}
+    assert set(found) == {
+        "Consumer.consume",
+        "Consumer.handle",
+        "Cache.refresh",
+        "sort.<locals>.sort_each",
+        "reduce",
+    }
     assert {finding.level for finding in found.values()} == {"warning"}
     consumer, worker, cache = found["Consumer.consume"], found["Consumer.handle"], found["Cache.refresh"]
     assert consumer.line == program_line("# consumes", tmp_path)
@@ -32,6 +38,12 @@ def test_a_task_that_died_is_told_with_its_error_and_with_what_waits_for_it(tmp_
     assert "2 tasks of Consumer.handle" in worker.message
     assert f"1 task waited for room in it at produce (program.py:{program_line('# produces', tmp_path)})" in (
         worker.message
+    )
+    party = found["reduce"]
+    assert party.line == program_line("# reduces", tmp_path)
+    assert (
+        f"2 tasks waited for it at a barrier at reduce (program.py:{program_line('# waits', tmp_path)})"
+        in (party.message)
     )
     sorter = found["sort.<locals>.sort_each"]
     assert sorter.line == program_line("# sorts", tmp_path)

@@ -133,10 +133,17 @@ DIED: dict[str, Any] = {
         ({}, ["warning"]),
         ({"queue": "", "queued": None, "putters": None}, ["warning"]),
         ({"queue": "", "queued": None, "putters": None, "keeper": "collection"}, ["note"]),
+        (
+            {"queue": "", "queued": None, "putters": None, "keeper": "collection", "at_barrier": 2},
+            ["warning"],
+        ),
         ({"retrieved": True}, []),
         ({"gone": True}, []),
     ],
-    ids=["work waits for it", "nobody noticed", "somebody may look at it", "looked at", "deleted unreported"],
+    ids=[
+        *("work waits for it", "nobody noticed", "somebody may look at it", "others wait for it"),
+        *("looked at", "deleted unreported"),
+    ],
 )
 def test_a_task_that_died_is_told_until_somebody_looks(
     record: Record, more: dict[str, Any], levels: list[str]

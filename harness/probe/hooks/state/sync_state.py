@@ -30,6 +30,11 @@ def putters(queue: object) -> Sequence[Future[Any]]:
     return tuple(getattr(queue, "_putters", ()))
 
 
+def parties(barrier: object) -> Sequence[Future[Any]]:
+    """The futures of the tasks that wait until all parties are there."""
+    return waiters(getattr(barrier, "_cond", None))
+
+
 def joiners(queue: object) -> Sequence[Future[Any]]:
     """The futures of the tasks that wait until all items are done."""
     return waiters(getattr(queue, "_finished", None))
