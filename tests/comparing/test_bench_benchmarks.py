@@ -95,7 +95,7 @@ def test_saves(async_benchmark): async_benchmark(save, {})
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_task_more_per_operation_is_slower_whatever_the_time_says(tmp_path: Path) -> None:
     """What `async_benchmark` counts is exact. What is the same is not told."""
     folder = committed(tmp_path / "shop", AWAITING.format(2))
@@ -189,7 +189,7 @@ def test_a_file_that_the_base_has_not_is_new(tmp_path: Path) -> None:
     assert (ended.status, accepted.status) == (3, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_new_or_gone_can_be_accepted(tmp_path: Path) -> None:
     """It is named all the same; the rest decides."""
     folder = committed(tmp_path / "shop", taking("same", 10) + taking("gone", 10))
