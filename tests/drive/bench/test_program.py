@@ -54,3 +54,15 @@ def test_a_program_that_fails_is_told_with_its_last_words(tmp_path: Path) -> Non
             run(program, tmp_path)
 
         assert getattr(raised.value, "__notes__", []) == words
+
+
+def test_a_program_that_takes_too_long_is_asked_to_end(tmp_path: Path) -> None:
+    """It may put things in order; only what does not end then is killed."""
+    program = "trap 'echo > in-order; exit 0' TERM; echo > ready; while :; do sleep 0.02; done"
+    for within_s in (0.2, 2, 20):  # a busy machine may take long to start it
+        with Launcher() as launcher, pytest.raises(TargetError, match="did not end within"):
+            ProgramSide("base", ("sh", "-c", program), launcher, tmp_path, dict(os.environ), within_s).run()
+        if (tmp_path / "ready").exists():
+            break
+
+    assert (tmp_path / "in-order").exists()

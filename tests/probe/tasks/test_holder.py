@@ -1,11 +1,14 @@
-"""What a task can reach."""
+"""What a task can reach, and who waits for whom in a circle."""
 
 from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from weakref import ref
 
-from harness.probe.tasks.holder import NEAR, is_near
+import pytest
+
+from harness.probe.tasks.holder import CIRCLE, NEAR, Holders, cause_of, is_near
 
 
 async def kept(thing: object) -> object:
@@ -55,3 +58,35 @@ async def test_things_that_refer_to_each_other_are_searched_once() -> None:
     assert not await is_found(one, thing)
     other.lock = thing
     assert await is_found(one, thing)
+
+
+async def locks(lock: asyncio.Lock) -> None:
+    async with lock:
+        pass
+
+
+@pytest.mark.parametrize(("needs_the_same", "cause"), [(True, CIRCLE), (False, "")])
+async def test_a_task_that_is_awaited_inside_of_the_lock_that_it_needs_is_a_circle(
+    needs_the_same: bool, cause: str
+) -> None:
+    """One that needs another lock will have it some day."""
+    lock, other = asyncio.Lock(), asyncio.Lock()
+    await other.acquire()
+    needs = asyncio.create_task(locks(other))
+
+    async def holds() -> None:
+        async with lock:
+            await (asyncio.create_task(locks(lock)) if needs_the_same else needs)
+
+    holder = asyncio.create_task(holds())
+    await asyncio.sleep(0)
+    waits = asyncio.create_task(locks(lock))
+    await asyncio.sleep(0)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    holders = Holders({(0, 0, 0): set(map(ref, tasks))})
+    found = cause_of(iter([waits]), lock, holders, told=set())
+    for task in (holder, waits, needs):
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    assert found == cause
