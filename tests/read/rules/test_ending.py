@@ -210,6 +210,21 @@ def test_threads_that_outlast_the_main_thread_are_named_in_the_first_sentence(re
     assert verdict.endswith("; then thread mailer kept the process running for 3.00 s in send (mail.py:7).")
 
 
+def test_a_thread_that_is_nowhere_in_the_program_is_told_where_it_is(record: Record) -> None:
+    """By its innermost line, though that is the standard library's; nobody is blamed for it."""
+    made = record()
+    made.loop(turns_ms=[1.0], ran_s=2.0)
+    stack = (Frame(STDLIB + "threading.py", 982, "Thread.run"), Frame(STDLIB + "socket.py", 706, "readinto"))
+    made.write(
+        "target", event.ExitDelayed(made.at(3), LOOP_PID, made.at(2), (NonDaemonThread("reader", stack),))
+    )
+    made.ended(5.0, status=0)
+
+    ((level, message, _, _),) = said(made)
+    assert level == "note"
+    assert message.endswith("thread reader was in readinto (socket.py:706)")
+
+
 CORE = Frame(SITE + "database/core.py", 59, "worker")
 
 
