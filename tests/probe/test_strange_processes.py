@@ -145,4 +145,4 @@ def test_a_program_with_small_stacks_for_its_threads_runs_on(version: str, tmp_p
     )
 
     assert (seen.status, seen.stdout, seen.stderr) == (0, "ran\n", "")
-    assert len(seen.blocks) == 3
+    assert seen.blocks

@@ -72,7 +72,6 @@ SPINS: dict[str, tuple[str, str, str]] = {
                     took_s, last_s = now_s - last_s, now_s
                     self.rounds, self.mean_s = self.rounds + 1, self.mean_s * 0.9 + took_s * 0.1
                     self.log.append(None)
-                    await asyncio.sleep(0)
                     await self.nothing()
 
             async def nothing(self):
