@@ -97,8 +97,10 @@ async def main(loop_name):
     loop = asyncio.get_running_loop()
     say(loop_name, sorted(await asyncio.gather(*map(child, range(5)))))
     done = asyncio.Event()
-    threading.Thread(target=loop.call_soon_threadsafe, args=(done.set,)).start()
+    caller = threading.Thread(target=loop.call_soon_threadsafe, args=(done.set,))
+    caller.start()
     await done.wait()
+    caller.join()  # Python counts the threads at the fork
     tasks = [asyncio.create_task(child(1)) for _ in range(20)]
     loop.call_later(0.02, say, "timer")
     time.sleep(0.12)
