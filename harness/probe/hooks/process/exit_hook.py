@@ -54,12 +54,16 @@ def before_own_signals(leave: Callable[[], object]) -> Callable[[], None]:
     def before_raise(*args: object) -> None:
         leave_before(args[-1] if args else None)  # after the thread, for `pthread_kill`
 
-    _observe(hook, (os,), "kill", before_kill)
-    _observe(hook, (os,), "killpg", before_killpg)
-    # Programs use the names in `signal`, which copies them when it is imported.
-    modules = (_signal, *filter(None, [sys.modules.get("signal")]))
-    _observe(hook, modules, "raise_signal", before_raise)
-    _observe(hook, modules, "pthread_kill", before_raise)
+    try:
+        _observe(hook, (os,), "kill", before_kill)
+        _observe(hook, (os,), "killpg", before_killpg)
+        # Programs use the names in `signal`, which copies them when it is imported.
+        modules = (_signal, *filter(None, [sys.modules.get("signal")]))
+        _observe(hook, modules, "raise_signal", before_raise)
+        _observe(hook, modules, "pthread_kill", before_raise)
+    except BaseException:
+        hook.undo()  # the caller gets no function for that
+        raise
     return hook.undo
 
 
