@@ -17,7 +17,7 @@ from ..read.compare.decision.decision import Decision, as_json
 from ..read.formats import save
 from ..runs import noting
 from . import results
-from .written_file import written_file
+from .written_file import write_option, written_file
 
 FORMATS: dict[str, Callable[[Decision], str]] = {
     "json": lambda decided: json.dumps(as_json(decided), indent=1) + "\n",
@@ -75,13 +75,7 @@ def decision_output(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--format", "name", type=click.Choice(list(FORMATS)), help="A format instead of the table.")
     @click.option("--json", "is_json", is_flag=True, help="Same as --format json.")
     @click.option("--output", "file", type=click.Path(path_type=Path), help="Write the format to this file.")
-    @click.option(
-        "--write",
-        "files",
-        multiple=True,
-        metavar="[F=]FILE",
-        help="Also write this file, by its ending or in format F; repeatable.",
-    )
+    @write_option
     @click.option("-q", "--quiet", is_flag=True, help="Show the verdict only, and no progress.")
     @click.option("--no-color", is_flag=True, help="Show plain text, as the variable NO_COLOR does.")
     @functools.wraps(command)

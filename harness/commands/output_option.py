@@ -15,7 +15,7 @@ import click
 from ..errors import HarnessError, OutputError, UsageError
 from ..read import formats
 from . import completion, failure, results
-from .written_file import written_file
+from .written_file import write_option, written_file
 
 if TYPE_CHECKING:
     from ..read.history import History
@@ -72,13 +72,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--format", "shown", cls=_FormatOption, metavar="F", shell_complete=completion.formats)
     @click.option("--json", "is_json", is_flag=True, help="Same as --format json.")
-    @click.option(
-        "--write",
-        "files",
-        multiple=True,
-        metavar="[F=]FILE",
-        help="Also write this file, by its ending or in format F; repeatable.",
-    )
+    @write_option
     @click.option(
         "--step-summary",
         "in_step_summary",

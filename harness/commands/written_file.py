@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
+
 from ..errors import UsageError
+
+write_option = click.option(
+    "--write",
+    "files",
+    multiple=True,
+    metavar="[F=]FILE",
+    help="Also write this file, by its ending or in format F; repeatable.",
+)
 
 
 def written_file(text: str, names: Sequence[str], of_file: Callable[[Path], str]) -> tuple[str, Path]:

@@ -122,10 +122,15 @@ def _of(pid: int, readings: Sequence[GaugesRead], history: History) -> Iterator[
     fed = _feeding_lines(pid, history)
     groups: dict[tuple[str, Frame | None], list[tuple[_Buffer, tuple[int, int]]]] = defaultdict(list)
     every = list(_buffers(pid, readings, history))
+    # Of many buffers only some are observed: they stand for those of their class.
+    like: dict[tuple[str, str], set[Frame]] = defaultdict(set)
+    for buffer in every:
+        if (line := fed.get(buffer.number)) is not None:
+            like[buffer.kind, buffer.name].add(line)
     for buffer in every:
         risen = rise(buffer.levels)
         if risen is not None and (buffer.kind != "queue" or goes_on(buffer.levels)):
-            groups[buffer.kind, _place(buffer, every, fed)].append((buffer, risen))
+            groups[buffer.kind, _place(buffer, fed, like)].append((buffer, risen))
     for (kind, place), grown in groups.items():
         buffers = [buffer for buffer, _ in grown]
         items = sum(buffer.levels[-1][1] for buffer in buffers) if kind == "queue" else None
@@ -146,14 +151,10 @@ def _of(pid: int, readings: Sequence[GaugesRead], history: History) -> Iterator[
         )
 
 
-def _place(buffer: _Buffer, every: Sequence[_Buffer], fed: dict[int, Frame]) -> Frame | None:
-    """The line that feeds it. Of many buffers only some are observed: they stand for those of their class."""
-    if (own := fed.get(buffer.number)) is not None:
-        return own
-    like = {fed.get(one.number) for one in every if (one.kind, one.name) == (buffer.kind, buffer.name)} - {
-        None
-    }
-    return like.pop() if len(like) == 1 else None
+def _place(buffer: _Buffer, fed: dict[int, Frame], like: dict[tuple[str, str], set[Frame]]) -> Frame | None:
+    """The line that feeds it, or else the only one that feeds others of its class."""
+    lines = like[buffer.kind, buffer.name]
+    return fed.get(buffer.number) or (next(iter(lines)) if len(lines) == 1 else None)
 
 
 def _oldest_s(buffer: _Buffer) -> float | None:
