@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from ..hooks.state import module_state
+from ..hooks.state import module_state, reference_state
 from . import module_lookup
 from .module_lookup import ModuleNotLoadedError
 
@@ -249,7 +249,7 @@ def _holds(this: object) -> Iterable[object]:
     # Neither do classes and modules belong to what the name leads to.
     return [
         one
-        for one in gc.get_referents(this)
+        for one in reference_state.held_by(this, _SEARCHED)
         if gc.is_tracked(one) and not isinstance(one, (type, ModuleType))
     ]
 

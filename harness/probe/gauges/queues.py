@@ -8,18 +8,16 @@ program runs, and no attribute is looked up.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Collection, Iterable
-from itertools import islice
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
-from ..hooks.state import sync_state, transport_state
+from ..hooks.state import reference_state, sync_state, transport_state
 from ..hooks.state.task_state import TaskRef
 from ..tasks import coroutine
 
@@ -101,9 +99,9 @@ class _HeldQueues:
         if getattr(work, "cr_running", False):
             return
         for link in coroutine.links(work):
-            for held in islice(gc.get_referents(link), REFERENTS):
+            for held in reference_state.held_by(link, REFERENTS):
                 # A variable that functions inside of this one use, too, is in a cell.
-                for owner in gc.get_referents(held) if type(held) is CellType else (held,):
+                for owner in reference_state.held_by(held) if type(held) is CellType else (held,):
                     self._of_owner(owner)
             frame = coroutine.frame_of(link) if self._with_globals else None
             if frame is not None and id(frame.f_globals) not in self._seen:
@@ -119,7 +117,7 @@ class _HeldQueues:
         self._seen.add(id(owner))
         if self._take(owner):
             return
-        held = gc.get_referents(owner)
+        held = reference_state.held_by(owner, REFERENTS + 1)
         if len(held) > REFERENTS:
             return
         for part in held:
@@ -133,7 +131,7 @@ class _HeldQueues:
 
     def _of_collection(self, collection: Any) -> None:
         # Subscribers may be many, and each has a queue: the first ones stand for them.
-        for value in gc.get_referents(collection)[:REFERENTS]:
+        for value in reference_state.held_by(collection, REFERENTS):
             self._take(value)
 
     def _take(self, thing: Any) -> bool:
@@ -148,7 +146,7 @@ def size_bytes(queue: Any) -> int:
     some = sync_state.items(queue, SIZED)
     if not some:
         return 0
-    total = sum(_size(item) + sum(map(_size, islice(gc.get_referents(item), PARTS))) for item in some)
+    total = sum(_size(item) + sum(map(_size, reference_state.held_by(item, PARTS))) for item in some)
     return total * sync_state.size(queue) // len(some)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from asyncio import Handle, Task
 from types import CodeType
 from typing import Any
 
 from ...record.observation import Coroutine, Frame
 from ...record.value import Row
-from ..hooks.state import loop_state
+from ..hooks.state import loop_state, reference_state
 from ..tasks import coroutine, identity
 
 # How many tasks a callback's object may name, how far away they may be, and how many objects are looked at.
@@ -61,7 +60,7 @@ def _tasks_near(parts: list[Any]) -> list[Coroutine]:
                 continue
             if isinstance(thing, type | CodeType) or callable(thing) or len(near) >= OBJECTS:
                 continue
-            new = [held for held in gc.get_referents(thing)[:OBJECTS] if id(held) not in seen]
+            new = [held for held in reference_state.held_by(thing, OBJECTS) if id(held) not in seen]
             seen.update(map(id, new))
             near += new
         level = near

@@ -10,7 +10,6 @@ means, and what remains are hashes, ids and numbers.
 
 from __future__ import annotations
 
-import gc
 from array import array
 from asyncio import AbstractEventLoop, Future
 from collections import deque
@@ -23,6 +22,7 @@ from types import CellType, CodeType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 from ...record.value import Row
+from ..hooks.state import reference_state
 from ..tasks import coroutine
 
 # Of each object at most this many parts are looked at; and this many objects as details.
@@ -158,7 +158,7 @@ class _Inspection:
     ) -> None:
         """Look at what *value* refers to."""
         are_items = are_items or (self._is_deep and type(value) in _CONTAINERS)
-        for number, held in enumerate(gc.get_referents(value)[:most]):
+        for number, held in enumerate(reference_state.held_by(value, most)):
             self.look(held, hash((way, number)), depth + 1, is_item=are_items)
 
     def look_at_globals(self, code: CodeType, names: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ..hooks.state import loop_state, sync_state, task_state
+from ..hooks.state import loop_state, reference_state, sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import circle, coroutine, waiting
 from .coroutine import Place
@@ -184,12 +184,20 @@ def concerns(timer: object, thing: object) -> bool:
     cells = getattr(callback, "__closure__", None) or ()
     held = [one for cell in cells for one in waiting.attributes(cell)]
     held += (getattr(callback, "__self__", None), *loop_state.arguments(timer))
-    return any(one is thing or any(part is thing for part in waiting.attributes(one)) for one in held)
+    return any(
+        one is thing
+        or reference_state.is_large(one)
+        or any(part is thing or reference_state.is_large(part) for part in waiting.attributes(one))
+        for one in held
+    )
 
 
 def is_near(task: Task[Any], thing: object) -> bool:
-    """Whether the functions of *task* refer to *thing*, or to an object that does."""
-    return any(part is thing for part in near(task))
+    """Whether the functions of *task* refer to *thing*, or to an object that does, or may do so.
+
+    A large collection is not searched: *thing* may be in it.
+    """
+    return any(part is thing or reference_state.is_large(part) for part in near(task))
 
 
 def near(task: Task[Any]) -> Iterator[Any]:

@@ -11,13 +11,13 @@ import asyncio
 import gc
 import sys
 from asyncio import Future, Task, TimerHandle
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import AsyncGeneratorType, CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from ...record.clock import monotonic
 from ...record.value import Row
-from ..hooks.state import sync_state, task_state
+from ..hooks.state import reference_state, sync_state, task_state
 from . import coroutine, identity
 
 Lock = asyncio.Lock | asyncio.Semaphore | asyncio.Condition
@@ -78,7 +78,7 @@ def awaited(task: Task[Any]) -> list[Task[Any]]:
     for link in coroutine.links(task.get_coro())[-2:]:
         for held in gc.get_referents(link):
             if type(held) in (set, list, tuple):  # `wait` has them in a set
-                candidates += tuple(held)
+                candidates += tuple(held) if _is_of_futures(held) else ()
             else:
                 candidates += task_state.tasks_of_group(held) if type(held) is asyncio.TaskGroup else (held,)
     found: dict[int, Any] = {}
@@ -94,6 +94,11 @@ def awaited(task: Task[Any]) -> list[Task[Any]]:
         for other in found.values()
         if issubclass(type(other), Task) and not other.done() and task in identity.waiters_of(other)
     ]
+
+
+def _is_of_futures(collection: Collection[Any]) -> bool:
+    # The program's own data may be large.
+    return any(issubclass(type(item), Future) for item in reference_state.held_by(collection, 1))
 
 
 def held(task: Task[Any]) -> Iterator[Lock]:
@@ -131,13 +136,14 @@ def _within(things: Iterable[Any], depth: int = 0) -> Iterator[Lock]:
 def attributes(thing: object) -> Iterator[Any]:
     """What the attributes of an object refer to, and what else the collector finds in it.
 
-    Of a coroutine or a frame also the variables that it shares with the functions inside of it.
+    Of a coroutine or a frame also the variables that it shares with the functions inside of it. A large
+    dictionary stands for itself.
     """
-    for part in gc.get_referents(thing):
-        if type(part) is dict:
+    for part in reference_state.held_by(thing):
+        if type(part) is dict and not reference_state.is_large(part):
             yield from list(part.values())
         elif type(part) is CellType:
-            yield from gc.get_referents(part)
+            yield from reference_state.held_by(part)
         else:
             yield part
 

@@ -86,7 +86,7 @@ class ExecutorPool:
         return executor_state.queued(self._executor)
 
     def calls(self) -> list[QueuedCall]:
-        items = islice(executor_state.queue_items(executor_state.queue_of(self._executor)), INSPECTED)
+        items = executor_state.queue_items(executor_state.queue_of(self._executor), INSPECTED)
         found = [(executor_state.future_of(item), item) for item in items]
         return [QueuedCall(future, item) for future, item in found if future is not None]
 
@@ -139,7 +139,7 @@ class ServedQueue:
 
     def calls(self) -> list[QueuedCall]:
         calls = []
-        for item in islice(executor_state.queue_items(self._queue), INSPECTED):
+        for item in executor_state.queue_items(self._queue, INSPECTED):
             future = next((p for p in item if isinstance(p, Future)), None) if type(item) is tuple else None
             if future is not None:
                 calls.append(QueuedCall(future, item))

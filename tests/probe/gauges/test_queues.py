@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 from weakref import ref
@@ -47,6 +49,27 @@ async def test_a_queue_is_found_at_hand_in_an_object_and_in_a_collection_of_one(
 
     assert [await found(kept(holder)) for holder in holders] == [[queue]] * len(holders)
     assert [await found(shared(holder)) for holder in holders] == [[queue]] * len(holders)
+
+
+async def test_a_queue_is_found_beside_large_data_which_is_not_listed() -> None:
+    """Of a million items, a list alone would take eight megabytes, and a second of the process's time."""
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    data = [object() for _ in range(1_000_000)]
+    holders = [
+        SimpleNamespace(queue=queue, data=part, nested={"data": part}, class_=Table(enumerate(data)))
+        for part in (data, dict(enumerate(data)), set(data), deque(data))
+    ]
+    tracemalloc.start()
+    try:
+        assert [await found(kept(holder)) for holder in holders] == [[queue]] * len(holders)
+        assert await found(kept(data)) == []
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+class Table(dict[int, object]):
+    """A large collection of a class of the program."""
 
 
 async def test_a_queue_with_a_limit_is_not_followed() -> None:

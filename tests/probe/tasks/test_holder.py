@@ -8,6 +8,7 @@ from weakref import ref
 
 import pytest
 
+from harness.probe.hooks.state import reference_state
 from harness.probe.tasks.holder import CIRCLE, NEAR, Holders, cause_of, is_near
 
 
@@ -47,6 +48,15 @@ async def test_what_only_a_function_leads_to_is_not_near() -> None:
     assert not await is_found(SimpleNamespace(call=releases), thing)
     assert not await is_found(asyncio, asyncio.Lock)
     assert await is_found(SimpleNamespace(call=releases, lock=thing), thing)
+
+
+async def test_what_a_large_collection_at_hand_holds_may_be_anything() -> None:
+    """It is not searched, so nobody is said to have lost what may be in it."""
+    data = [object()] * (reference_state.MOST + 1)
+
+    assert await is_found(data, asyncio.Lock())
+    assert await is_found(SimpleNamespace(by_key=dict(enumerate(data))), asyncio.Lock())
+    assert not await is_found(data[:-1], asyncio.Lock())
 
 
 async def test_things_that_refer_to_each_other_are_searched_once() -> None:

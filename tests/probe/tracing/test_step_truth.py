@@ -83,10 +83,11 @@ def test_who_kept_the_gil_is_named(told: Told) -> None:
     late = next(segment for segment in told.segments("gil") if segment.what == "ready")
     (block,) = (block for block in told.blocks if late.at_s < block.at_s + 0.01 < late.at_s + 0.05)
     (turn,) = (t for t in told.outcome.of(Blocked) if t.ended and abs(t.at_ns / 1e9 - block.at_s) < 0.001)
-    had_processor = json.loads(told.outcome.stdout)["keeper"]["cpu"] * 1e3 > late.took_ms * 0.6
+    computed_ms = json.loads(told.outcome.stdout)["keeper"]["cpu"] * 1e3
+    had_processor = computed_ms > late.took_ms * 0.6
     without_processor = (turn.woke_queued_ns or 0) * 2 >= turn.woke_ns - turn.at_ns
 
-    assert late.took_ms > 120
+    assert late.took_ms > computed_ms * 0.6
     if without_processor:
         assert block.cause == "descheduled"
     elif had_processor:

@@ -8,6 +8,8 @@ from asyncio import SubprocessTransport
 from asyncio.subprocess import Process
 from typing import Any
 
+from . import reference_state
+
 # Of the file of a pipe that only its `Popen` has: that, the argument of the call below, and the variable.
 _OWN_REFERENCES = 3
 # What holds data, and is no owner of a child.
@@ -37,7 +39,9 @@ def has_reader(link: Any, reader: Any) -> bool:
 def has_child(link: Any, pid: int) -> bool:
     """Whether a variable of the coroutine *link*, or an attribute of one, is that child's `Process`."""
     held = gc.get_referents(link)
-    parts = [part for thing in held if not isinstance(thing, _DATA) for part in gc.get_referents(thing)]
+    parts = [
+        part for thing in held if not isinstance(thing, _DATA) for part in reference_state.held_by(thing)
+    ]
     values = [value for part in parts if type(part) is dict and len(part) <= MOST for value in part.values()]
     return any(type(thing) is Process and thing.pid == pid for thing in (*held, *parts, *values))
 

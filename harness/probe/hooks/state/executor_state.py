@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from queue import Queue, SimpleQueue
 from types import FrameType
 from typing import Any
@@ -19,6 +20,9 @@ from ..runtime import arguments_of_work, counts_busy_threads_as_idle, work_of
 
 # The function of a pool's thread that waits for calls, and the method that runs one.
 WAITS, _RUNS = "_worker", "_WorkItem.run"
+# Of a longer queue, the calls are only counted: it is listed in one step of the interpreter, which takes
+# milliseconds.
+LONGEST = 250_000
 
 
 class PoolCall(Row):
@@ -70,15 +74,21 @@ def queue_length(queue: object) -> int:
     return len(getattr(queue, "queue", ()))
 
 
-def queue_items(queue: object) -> list[Any]:
-    """The items of a queue of `queue`, oldest first; of a priority queue in any order."""
+def queue_items(queue: object, most: int) -> list[Any]:
+    """The first items of a queue of `queue`, oldest first; of a priority queue in any order.
+
+    None of a queue that is too long to be read at once.
+    """
+    if queue_length(queue) > LONGEST:
+        return []
     if not isinstance(queue, SimpleQueue):
         held = getattr(queue, "queue", ())
-        return list(held) if isinstance(held, (deque, list)) else []
+        return list(islice(held, most)) if isinstance(held, (deque, list)) else []
     # In C, it shows no item. Until Python 3.12 it refers to a list of them, in which those taken are `None`.
     held = gc.get_referents(queue)
     inner = held[0] if held and type(held[0]) is list else held
-    return [item for item in list(inner) if item is not None and not isinstance(item, type)]
+    waiting = (item for item in list(inner) if item is not None and not isinstance(item, type))
+    return list(islice(waiting, most))
 
 
 def queue_of(executor: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import queue
 import sys
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -35,6 +36,20 @@ def test_a_thread_shows_its_executor_and_its_call() -> None:
         assert (executor_state.threads(executor), executor_state.most_workers(executor)) == (1, 1)
         release.set()
         futures[1].result(timeout=10)
+
+
+def test_the_first_calls_of_a_queue_are_listed_and_none_of_one_too_long_for_that() -> None:
+    """Whatever holds them: a list of all is made in one step of the interpreter."""
+    kinds: list[Any] = [queue.SimpleQueue, queue.Queue, queue.LifoQueue]
+    for kind in kinds:
+        waiting = kind()
+        for number in range(executor_state.LONGEST):
+            waiting.put(number)
+
+        assert executor_state.queue_items(waiting, 3) == [0, 1, 2]
+        waiting.put(-1)
+        assert executor_state.queue_items(waiting, 3) == []
+        assert executor_state.queue_length(waiting) == executor_state.LONGEST + 1
 
 
 def print_nothing(_future: object) -> None:
