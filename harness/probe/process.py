@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import thread_time_ns
 
 from .hooks import hook
 from .hooks.hook import Hook
@@ -37,13 +38,16 @@ _NEEDED = ("entry", "imports", "loops")
 class ProbedProcess:
     """The state of the probe in this process, through `fork`, `exec` and `os._exit`."""
 
-    def __init__(self, order: str, entered: str) -> None:
+    def __init__(self, order: str, entered: str, began_ns: int) -> None:
         """Mark the process.
 
         Args:
             order: The text of the environment variable; see `record/probe_config.py`.
             entered: How the probe came in; see `record/process/mark.py`.
+            began_ns: The CPU time of this thread when it began to load the probe.
         """
+        self._began_ns = began_ns
+        self._entry_ns = 0  # what that has cost
         self._order = order
         self._marks = ProcessMarks(order, entered)
         self._session: ProbeSession | None = None
@@ -60,6 +64,7 @@ class ProbedProcess:
         # One by one: an error in one of them leaves the others.
         for step in (self._watch_imports, self._watch_forks, self._watch_ends, self._watch_users):
             Hook("entry").guarded(step)()
+        self._entry_ns = thread_time_ns() - self._began_ns
 
     def hook_failed(self, where: str, error: str) -> None:
         """Mark the process if loops cannot be observed; the session records other errors once it opens."""
@@ -116,9 +121,11 @@ class ProbedProcess:
         return session.shutdown_requested(number, frame) if session is not None else None
 
     def _loop_changed(self, loop: AbstractEventLoop | None) -> None:
+        began_ns = thread_time_ns()
         session = self._open_session() if loop is not None else self._session
         if session is not None:
             session.loop_changed(loop)
+            session.spend(thread_time_ns() - began_ns)
 
     def _hook_tasks(self, base_events: ModuleType) -> None:
         import warnings
@@ -173,6 +180,7 @@ class ProbedProcess:
                 from .session import ProbeSession
 
                 self._session = ProbeSession(self._order, self._interception)
+                self._session.spend(self._entry_ns)
             except BaseException as exc:
                 self._broken = True
                 if hook.is_the_programs(exc):
@@ -186,6 +194,7 @@ class ProbedProcess:
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
+        self._entry_ns = 0  # it was the parent's
         self._marks.forked()
 
     def _may_end_by_signal(self) -> Callable[[], None] | None:

@@ -10,6 +10,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
+from time import thread_time_ns
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ class ProbeSession:
         # Requests of the runner and the console, by name; features add theirs.
         self.handlers: dict[str, Handler] = {}
         self._errors = 0
+        self._beside_ns = 0
         self._has_left = False
         self._ending = threading.Lock()  # taken once, by whoever ends the process
         # Only the features that override these calls, as there may be many thousands of calls per second.
@@ -156,6 +158,10 @@ class ProbeSession:
         # After the timing has ended: the last census would look like a long turn.
         self._each(reversed(self._features), lambda feature: feature.loop_stopped())
 
+    def spend(self, cpu_ns: int) -> None:
+        """Count CPU time of the program's own threads, beside what turns cost."""
+        self._beside_ns += cpu_ns
+
     def span_began(self, span: Any) -> None:
         """Called when an OpenTelemetry span begins."""
         self._each(self._span_followers, lambda feature: feature.span_began(span))
@@ -208,9 +214,10 @@ class ProbeSession:
         """
         if self._has_left:
             return
+        began_ns = thread_time_ns()
         self._guarded("loops", self.loops.about_to_end)
         self._each(reversed(self._features), lambda feature: feature.leave())
-        self._guarded("cost", self._write_cost)
+        self._guarded("cost", self._write_cost, began_ns)
         self._writer.leave()
 
     def end_hung(self, state: HungProcessEnded) -> None:
@@ -228,14 +235,16 @@ class ProbeSession:
 
     def close(self) -> None:
         """Close the features, record what the probe has cost, and close the record."""
+        began_ns = thread_time_ns()
         # The latest first, because its replacements may be on top of those of earlier ones.
         self._each(reversed(self._features), lambda feature: feature.close())
         self._guarded("loops", self.loops.close)
-        self._guarded("cost", self._write_cost)
+        self._guarded("cost", self._write_cost, began_ns)
         self._writer.close()
 
     def withdraw(self) -> None:
         """Do what `close` does and take everything back, in a process that goes on; on any thread."""
+        began_ns = thread_time_ns()
         self._stay_open()
         hook.stop_listening(self)
         self._each(reversed(self._features), lambda feature: feature.close())
@@ -243,7 +252,7 @@ class ProbeSession:
         self._guarded("loops", self.loops.about_to_end)
         self._guarded("loops", self.loops.leave)
         self._guarded("loops", self.loops.close)
-        self._guarded("cost", self._write_cost)
+        self._guarded("cost", self._write_cost, began_ns)
         self._writer.close()
 
     def add(self, feature: Feature) -> None:
@@ -292,7 +301,8 @@ class ProbeSession:
             return False
         return True
 
-    def _write_cost(self) -> None:
+    def _write_cost(self, began_ns: int) -> None:
+        """Write it, with what it has cost since *began_ns* of this thread's CPU time to come to an end."""
         from . import overhead  # only needed at the end
 
         costs: dict[str, int] = {}
@@ -313,6 +323,7 @@ class ProbeSession:
                 losses_dropped=self._losses.dropped,
                 spans_followed="opentelemetry.sdk.trace" in sys.modules,
                 failures=self._errors,
+                beside_ns=self._beside_ns + thread_time_ns() - began_ns,
                 **costs,
             )
         )

@@ -543,6 +543,8 @@ class ProbeClosed(Observation):
     spans_followed: bool = False  # the OpenTelemetry SDK was loaded, so that no span means none was made
     failures: int = 0  # errors in the probe, of which only the first have a `ProbeFailed`
     losses_dropped: int = 0  # tasks, exceptions and coroutines lost, of more kinds than are told apart
+    # CPU time in the program's own threads beside its turns: entering, as loops begin and stop, at the end.
+    beside_ns: int = 0
 
 
 class ProbeFailed(Observation):

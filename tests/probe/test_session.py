@@ -11,7 +11,7 @@ from harness.probe.session import ERRORS_RECORDED
 from harness.record.event import ProbeClosed, ProbeFailed
 from harness.record.probe_config import ProbeConfig
 from tests.support.recorded import recorded
-from tests.support.watched import run_folder
+from tests.support.watched import run_folder, watched
 
 # The last part of an error is what the part of the probe raised.
 FAILING = """
@@ -36,3 +36,31 @@ def test_errors_that_repeat_are_recorded_up_to_a_limit_and_all_counted(tmp_path:
     assert {each.where for each in failures} == {"a part"}
     (closed,) = recorded(folder.events, ProbeClosed)
     assert closed.failures == 100
+
+
+LOOPS = """
+    import asyncio, sys, time
+
+    async def turn():
+        await asyncio.sleep(0)
+
+    cpu_s = time.process_time()
+    for _ in range({loops}):
+        asyncio.run(turn())
+    print(time.process_time() - cpu_s)
+"""
+
+
+def test_what_each_loop_costs_is_told_as_the_probes_own(tmp_path: Path) -> None:
+    """A program that runs a loop for each of its calls pays for the beginning and the end of each."""
+    costs_s = {}
+    for loops in (1, 600):
+        (path := tmp_path / str(loops)).mkdir()
+        ran = watched(dedent(LOOPS).format(loops=loops), path)
+        (closed,) = ran.of(ProbeClosed)
+        costs_s[loops] = closed.beside_ns / 1e9
+        used_s = float(ran.stdout)
+
+        assert 0 < costs_s[loops] < closed.process_cpu_ns / 1e9
+    # The entry, and the end of the process, cost the same in both.
+    assert costs_s[600] - costs_s[1] > used_s / 5

@@ -356,7 +356,8 @@ def full(record: Record, look: Look) -> Full:
             if blocks:
                 made.write("runner", event.FaultUndone(made.at(12.5), "stuck-sdk", blocks))
             made.write("runner", event.LedgerTaken(made.at(19.5), 1200, 1196, 9, 9, 0, 0, 4, 0, 0, 1.4))
-            made.write("target", event.ProbeClosed(made.at(19.6), 4205, 310.0, 40_000_000, 2_600_000_000, 0))
+            closed = event.ProbeClosed(made.at(19.6), 4205, 310.0, 40_000_000, 2_600_000_000, 0)
+            made.write("target", value.replace(closed, beside_ns=30_000_000))
             made.ended()
         return made
 

@@ -20,6 +20,9 @@ def _enter():  # type: () -> None
         return
     if sys.version_info < (3, 11):
         return
+    from time import thread_time_ns
+
+    began_ns = thread_time_ns()
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -30,7 +33,7 @@ def _enter():  # type: () -> None
     from _harness_inside.probe.process import ProbedProcess
 
     # "usercustomize" if another program's sitecustomize stands before this one and does not run it.
-    ProbedProcess(order, __name__).enter()
+    ProbedProcess(order, __name__, began_ns).enter()
 
 
 def _place_without_files(root):  # type: (str) -> str

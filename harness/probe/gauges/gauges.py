@@ -11,7 +11,6 @@ import threading
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import thread_time_ns
 from typing import TYPE_CHECKING
 
@@ -43,8 +42,6 @@ OF_AGE = 8
 IDLE_OF_AGE, IDLE_NS = 4, 40_000_000_000
 # A reading without buffers is recorded only if this much later, as a share of the age, than the one before.
 QUIET_OF_AGE = 5
-
-_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 class Gauges(Feature):
@@ -167,7 +164,7 @@ class Gauges(Feature):
                 at_ns=now_ns,
                 pid=os.getpid(),
                 cpu_ns=time.process_time_ns(),
-                rss_bytes=_rss_bytes(),
+                rss_bytes=thread_file.resident_bytes(),
                 descriptors=thread_file.descriptors(),
                 buffers=levels,
             )
@@ -221,9 +218,3 @@ class Gauges(Feature):
             return True
         self._searched = now_ns, cpu_ns
         return False
-
-
-def _rss_bytes() -> int | None:
-    with suppress(OSError, ValueError, IndexError):
-        return int(thread_file.read_path("/proc/self/statm").split()[1]) * _PAGE_BYTES
-    return None

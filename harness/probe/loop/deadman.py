@@ -14,6 +14,7 @@ from ...record.process.high_descriptor import quietly_raised
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Every process that runs a loop loads this file.
+    from ctypes import PyDLL
     from typing import Protocol
 
     class DeadMan(Protocol):
@@ -37,11 +38,13 @@ class TimerFd:
 
     _CLOCK_MONOTONIC = 1
     _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+    _library: PyDLL | None = None
 
     def __init__(self) -> None:
         import ctypes
 
-        library = ctypes.PyDLL(None, use_errno=True)
+        # Made once: that takes longer than the timer itself.
+        library = TimerFd._library = TimerFd._library or ctypes.PyDLL(None, use_errno=True)
         try:
             self._settime = library["timerfd_settime"]
             fd = library["timerfd_create"](self._CLOCK_MONOTONIC, self._FLAGS)

@@ -140,8 +140,11 @@ class Census(Feature):
             self._closed.set()
         else:
             if only_new:
-                known = HeapSearch().tasks(asked=True) if FORGETS_DONE else registered() or ()
-                self._ended_before = frozenset(filter(_has_ended, known))
+                known = self._heap.tasks(asked=False) if FORGETS_DONE else registered()
+                if known is None:
+                    # Those of before could not be told from those to come.
+                    self._heap.stop()
+                self._ended_before = frozenset(filter(_has_ended, known or ()))
             self.thread = Background(self._run)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
@@ -206,7 +209,7 @@ class Census(Feature):
         if FORGETS_DONE:
             # Some of those that are missing now have ended: a swallowed cancellation shows only then.
             listed, self._listed = self._listed, set(refs)
-            refs += (listed | self._heap.tasks(asked=asked)) - self._listed
+            refs += (listed | (self._heap.tasks(asked=asked) or set())) - self._listed
         # Both before and after: a loop may be wound up, and end all its tasks, while they are counted.
         was_closing, windings = any(self._running.values()), self._windings
         count = _Counted(monotonic_ns())

@@ -6,27 +6,36 @@ The file of `/proc` stays open, and is read without releasing the GIL: that take
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import suppress
+from typing import Any
 
 from . import thread_file
+
+
+def _pread64() -> Any:
+    # Not `os.pread`, which releases the GIL: beside a busy thread, the loop would wait for it.
+    with suppress(AttributeError):
+        function = ctypes.PyDLL(None)["pread64"]
+        function.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
+        function.restype = ctypes.c_ssize_t
+        return function
+    return None
 
 
 class RunQueue:
     """The waiting time of one thread of this process."""
 
     _SIZE = 64
+    # Made once: that takes longer than to open the file.
+    _pread = _pread64()
 
     def __init__(self, native_thread_id: int) -> None:
         self._fd = -1
-        with suppress(OSError, AttributeError):  # this kernel has no such figure
-            import ctypes
-
+        if self._pread is not None:
             self._buffer = ctypes.create_string_buffer(self._SIZE)
-            # Not `os.pread`, which releases the GIL: beside a busy thread, the loop would wait for it.
-            self._pread = ctypes.PyDLL(None)["pread64"]
-            self._pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
-            self._pread.restype = ctypes.c_ssize_t
-            self._fd = thread_file.opened(native_thread_id, "schedstat")
+            with suppress(OSError):  # this kernel has no such figure
+                self._fd = thread_file.opened(native_thread_id, "schedstat")
 
     def waited_ns(self) -> int | None:
         """How long the thread has been ready to run so far without running; `None` where that is unknown."""

@@ -16,6 +16,7 @@ from ...record.process.high_descriptor import quietly_raised
 # As they are now: a tool of the program may replace them by functions that raise on a loop.
 _read, _stat = os.read, os.stat
 _SIZE = 4096  # of the longest such file
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _library = ctypes.PyDLL(None)
 _open: set[int] = set()
 
@@ -60,6 +61,13 @@ def close(fd: int) -> None:
     if fd in _open:
         _library.close(fd)
         _open.discard(fd)
+
+
+def resident_bytes() -> int | None:
+    """The memory of this process that is in RAM; `None` if the kernel does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(read_path("/proc/self/statm").split()[1]) * _PAGE_BYTES
+    return None
 
 
 def descriptors() -> int | None:

@@ -63,7 +63,8 @@ def overhead(history: History) -> Overhead:
     if not closed:
         return Overhead(None, None, dropped, unknown)
     probe_ns = sum(
-        e.threads_cpu_ns + e.calls_ns + e.sampler_ns + e.steps_ns + e.turns * e.turn_cost_ns for e in closed
+        e.threads_cpu_ns + e.beside_ns + e.calls_ns + e.sampler_ns + e.steps_ns + e.turns * e.turn_cost_ns
+        for e in closed
     )
     process_ns = sum(event.process_cpu_ns for event in closed)
     ratio = round(process_ns / (process_ns - probe_ns), 4) if process_ns > probe_ns else None

@@ -197,7 +197,7 @@ def test_the_terminal_shows_what_it_rests_on(full: Full, tmp_path: Path) -> None
     assert where in " ".join(text.split())
     assert "✗  blocks.max_held_ms < 100 ms: 301 ms" in text
     assert "1,200 of 1,200 sent, 1,196 completed, 4 failed" in text
-    assert "overhead  CPU ×1.016" in text
+    assert "overhead  CPU ×1.028" in text
     assert str(tmp_path / "report.html") in text
 
 
