@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 from contextlib import suppress
 
+from ..record import collection
 from ..record.clock import monotonic_ns
 from .loop.deadman import TimerFd
 
@@ -100,5 +101,6 @@ class Alarm:
         if not self._over:
             at_ns = rounded_up(monotonic_ns(), int(max(0.0, seconds) * 1e9))
             kept = self._clock is not None and self._clock.set(self, at_ns)
-            self._bell.acquire(timeout=seconds + LATER_S if kept else max(0.0, seconds))
+            with collection.possible:
+                self._bell.acquire(timeout=seconds + LATER_S if kept else max(0.0, seconds))
         return self._over

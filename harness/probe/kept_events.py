@@ -20,6 +20,7 @@ from ..record.observation import (
     CallsStood,
     CancelSwallowed,
     ChildStuck,
+    CollectionsRead,
     Event,
     ExceptionLost,
     GaugesRead,
@@ -64,7 +65,7 @@ _SAME: dict[type[Event], tuple[str, ...]] = {
     TaskDied: ("number",),
     WakeupMissed: ("loop", "began_ns"),
 }
-_READINGS = (GaugesRead, TasksCounted, ZombiesFound)
+_READINGS = (CollectionsRead, GaugesRead, TasksCounted, ZombiesFound)
 
 
 class KeptEvents:

@@ -786,6 +786,27 @@ class GaugesRead(Observation):
     buffers: tuple[BufferLevel, ...] = ()
 
 
+class CollectionLevel(Value):
+    """How much the collections hold that the program has under one name."""
+
+    kind: str  # its class: "dict", "OrderedDict"; of a function's results "cache", "lru_cache" with a limit
+    holder: str  # "global", "attribute", "object" if the attribute is not known, or "variable"
+    name: str  # "_seen"; "Cache.pages"; "Cache", the class of the object; the function that has the variable
+    file: str  # the source in which the name is
+    items: int
+    size_bytes: int  # estimated from some of the items
+
+
+class CollectionsRead(Observation):
+    """The large collections of a process, found while its memory grew; largest first."""
+
+    at_ns: int
+    pid: int
+    rss_bytes: int
+    serves: bool  # a socket of the process accepts connections
+    collections: tuple[CollectionLevel, ...]
+
+
 class ChildStuck(Observation):
     """A child process stands in a write to a pipe that only this process could read, and does not.
 

@@ -7,6 +7,7 @@ the newest event and counts it. After the file has been opened, nothing here rai
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import sys
@@ -16,6 +17,7 @@ from _queue import Empty, SimpleQueue  # the module behind `queue`
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from . import collection
 from .clock import monotonic_ns
 from .codec import encode
 from .hidden_thread import Background
@@ -84,7 +86,9 @@ class Writer:
         self._buffer: SimpleQueue[_Item] = SimpleQueue()
         self._fd = self._opened(os.O_CREAT | os.O_EXCL)
         self._closed = False
-        self._flush_now = threading.Event()
+        # A lock, because waiting for an `Event` runs code in Python on both sides of the wait.
+        self._flush_now = _thread.allocate_lock()
+        self._flush_now.acquire()
         self._last = threading.Event()  # set when every event from before `close` is in the file
         opened = WriterOpened(
             at_ns=now,
@@ -182,19 +186,22 @@ class Writer:
 
     def _wait_written(self, mark: threading.Event, timeout_s: float) -> bool:
         self._buffer.put(mark)
-        self._flush_now.set()
+        with suppress(RuntimeError):  # somebody else has asked for it just now
+            self._flush_now.release()
         return mark.wait(timeout_s)
 
     def _drain(self) -> None:
-        while not self._last.is_set():
-            batch = [self._buffer.get()]
-            self._flush_now.wait(FLUSH_S)
-            self._flush_now.clear()
-            with suppress(Empty):
-                while True:
-                    batch.append(self._buffer.get_nowait())
-            self._write_batch(batch)
-            self.thread_cpu_ns = time.thread_time_ns()
+        with collection.elsewhere:
+            while not self._last.is_set():
+                with collection.possible:
+                    first = self._buffer.get()
+                    self._flush_now.acquire(timeout=FLUSH_S)
+                batch = [first]
+                with suppress(Empty):
+                    while True:
+                        batch.append(self._buffer.get_nowait())
+                self._write_batch(batch)
+                self.thread_cpu_ns = time.thread_time_ns()
 
     def _write_batch(self, batch: Sequence[_Item]) -> None:
         lines: list[str] = []
@@ -217,7 +224,8 @@ class Writer:
 
     def _write(self, data: bytes) -> int:
         try:
-            return os.write(self._fd, data)
+            with collection.possible:
+                return os.write(self._fd, data)
         except OSError as exc:
             if exc.errno != errno.EBADF:
                 raise

@@ -10,11 +10,13 @@ import functools
 import os
 import threading
 import time
+from _queue import SimpleQueue  # the module behind `queue`
 from collections.abc import Callable
 from pathlib import PurePath
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CallsCounted, Observation
@@ -51,7 +53,9 @@ class CallCounts(Feature):
         self._on_error = on_error
         self._sites = sites
         self._places: dict[tuple[object, ...], _Place] = {}
-        self._grown = threading.Event()
+        # Its `get` is a single call in C, unlike the wait for an `Event`, in which finalizers could run.
+        self._wakeups: SimpleQueue[bool] = SimpleQueue()
+        self._is_awake = False
         self.resume(interception)
 
     def resume(self, interception: Interception) -> None:
@@ -84,7 +88,7 @@ class CallCounts(Feature):
         """Undo the interception, and write what is left."""
         self._interception.remove()
         self._is_over.set()
-        self._grown.set()
+        self._wakeups.put(True)
         self.flush()
 
     def abandon(self) -> None:
@@ -93,10 +97,11 @@ class CallCounts(Feature):
 
     def _flush_periodically(self, is_over: threading.Event) -> None:
         # Waits until a count grows: a timer would wake an idle process.
-        while self._grown.wait() and not is_over.is_set():
+        while self._wakeups.get() and not is_over.is_set():
             time.sleep(FLUSH_EVERY_S)
-            self._grown.clear()
-            self.flush()
+            self._is_awake = False
+            with collection.elsewhere:
+                self.flush()
 
     def _count(
         self,
@@ -109,8 +114,9 @@ class CallCounts(Feature):
         try:
             if (site := self._sites.find(caller)) is not None:
                 self._place(call, site).add(argument(), ended_ns - began_ns)
-                if not self._grown.is_set():
-                    self._grown.set()
+                if not self._is_awake:
+                    self._is_awake = True
+                    self._wakeups.put(True)
         except BaseException as exc:
             if hook.is_the_programs(exc):
                 raise

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import TYPE_CHECKING
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import BufferLevel, GaugesRead, Observation
@@ -29,6 +30,7 @@ from ..threads import thread_file
 if TYPE_CHECKING:
     from .buffers import Buffers
     from .children import Children
+    from .large_collections import LargeCollections
     from .wakeups import Wakeups
 
 # Beyond the share of all looks (`pace.py`).
@@ -66,6 +68,7 @@ class Gauges(Feature):
         self._buffers: Buffers | None = None
         self._children: Children | None = None
         self._wakeups: Wakeups | None = None
+        self._collections: LargeCollections | None = None
         self._has_all = False
         self._beginning = threading.Lock()
         self._failed: set[str] = set()
@@ -92,6 +95,7 @@ class Gauges(Feature):
             self._part("wakeups", self._look_at_wakeups, last)
             self._part("children", self._look_at_children, last)
             self._part("gauges", self._read, last)
+            self._part("collections", self._look_at_collections, last)
         finally:
             self._pace.spend(thread_time_ns() - began_ns)
             self._lock.release()
@@ -117,9 +121,10 @@ class Gauges(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        while not self._closed.wait(self._wait_s()):
-            self.look()
-            self._cpu_ns = thread_time_ns()
+        with collection.elsewhere:
+            while not self._closed.wait(self._wait_s()):
+                self.look()
+                self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         if self._soon_s is not None:
@@ -146,6 +151,10 @@ class Gauges(Feature):
     def _look_at_children(self, last: bool) -> None:
         if self._children is not None:
             self._children.look(last=last)
+
+    def _look_at_collections(self, last: bool) -> None:
+        if self._collections is not None:
+            self._collections.look(last=last)
 
     def _read(self, last: bool) -> None:
         if not last and not self._levels and self._idles():
@@ -181,6 +190,8 @@ class Gauges(Feature):
             if self._pace.age_ns() >= late_import.ALL_AFTER_NS:
                 self._has_all = True
                 self._part("late parts", late_import.import_all)
+                # Memory is judged only after seconds.
+                self._part("collections", self._begin_collections)
         finally:
             self._beginning.release()
 
@@ -204,6 +215,11 @@ class Gauges(Feature):
             with importing():
                 from .buffers import Buffers
             self._buffers = Buffers(self._write)
+
+    def _begin_collections(self) -> None:
+        with importing():
+            from .large_collections import LargeCollections
+        self._collections = LargeCollections(self._write)
 
     def _restore(self) -> None:
         for part in (self._buffers, self._wakeups):

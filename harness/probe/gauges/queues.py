@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
+from ...record import collection
 from ..hooks.state import reference_state, sync_state, transport_state
 from ..hooks.state.task_state import TaskRef
 from ..tasks import coroutine
@@ -84,7 +84,7 @@ class _HeldQueues:
     def search(self, tasks: list[TaskRef], loops: Iterable[AbstractEventLoop]) -> None:
         for number, register in enumerate(tasks, start=1):
             if number % AT_ONCE == 0:
-                time.sleep(PAUSE_S)
+                collection.sleep(PAUSE_S)
             self._of_task(register)
         for loop in loops:
             for protocol in transport_state.protocols(loop, PROTOCOLS):
@@ -143,11 +143,13 @@ class _HeldQueues:
 
 def size_bytes(queue: Any) -> int:
     """The memory of the items, estimated from some of them."""
-    some = sync_state.items(queue, SIZED)
-    if not some:
-        return 0
+    return estimated_bytes(sync_state.items(queue, SIZED), sync_state.size(queue))
+
+
+def estimated_bytes(some: Sequence[object], count: int) -> int:
+    """The memory of *count* objects of which these are *some*."""
     total = sum(_size(item) + sum(map(_size, reference_state.held_by(item, PARTS))) for item in some)
-    return total * sync_state.size(queue) // len(some)
+    return total * count // max(1, len(some))
 
 
 def _size(thing: object) -> int:

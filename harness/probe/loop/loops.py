@@ -7,7 +7,7 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 
-from ...record import page
+from ...record import collection, page
 from ...record.clock import monotonic_ns
 from ...record.observation import LoopStarted, Observation
 from ...record.page import Page
@@ -72,6 +72,7 @@ class Loops:
         self._free: list[_Lane] = []
         self._lock = threading.RLock()
         self._left = False
+        collection.spare()
         self._ignored: set[threading.Thread] = set()
         self.clock = AlarmClock()
         self._watchdog = Watchdog(on_error, self.clock)
@@ -134,6 +135,7 @@ class Loops:
 
     def abandon(self) -> None:
         """Release the parent's pages, timers and running loop in a child after `fork`."""
+        collection.forked()
         self.collector.remove()
         thread_file.abandon()
         self._watchdog.abandon()

@@ -20,7 +20,7 @@ from time import thread_time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ...record import page
+from ...record import collection, page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
@@ -202,7 +202,7 @@ class Watchdog:
         self._closing = False
         self._run_queue: RunQueue | None = None  # of the watchdog's own thread
         self.cpu_ns = 0
-        self._thread = Background(lambda: self._guarded(self._watch))
+        self._thread = Background(self._run)
 
     def add(self, watched: WatchedThread) -> None:
         """Watch one more thread's loops."""
@@ -231,12 +231,17 @@ class Watchdog:
         if self._run_queue is not None:
             self._run_queue.close()
 
+    def _run(self) -> None:
+        with collection.elsewhere:
+            self._guarded(self._watch)
+
     def _watch(self) -> None:
         late: list[WatchedThread] = []
         run_queue = self._run_queue = RunQueue(threading.get_native_id())
         waited_ns = run_queue.waited_ns() or 0
         while not self._closing:
-            fired = self._poll.poll(_wait_s(late))
+            with collection.possible:
+                fired = self._poll.poll(_wait_s(late))
             now_ns = monotonic_ns()
             descriptors = {fd for fd, _ in fired}
             # A timer may also have run out since the poll, while code held the GIL.

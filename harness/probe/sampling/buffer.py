@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from types import CodeType, FrameType
 from typing import Any
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, FrameTable, Observation, Sampled, SamplesCounted
@@ -142,7 +143,8 @@ class SampleBuffer:
     def _flush_periodically(self) -> None:
         while self._wakeups.get() and not self._is_closed:
             time.sleep(FLUSH_EVERY_S)
-            self.flush()
+            with collection.elsewhere:
+                self.flush()
 
     def _event(self, entry: _Entry) -> Sampled | None:
         stack = 0

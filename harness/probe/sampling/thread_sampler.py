@@ -6,12 +6,12 @@ sampled too often. The record marks them (`Sampled.way`).
 
 from __future__ import annotations
 
-import time
 from asyncio import current_task
 from collections.abc import Callable
 from queue import SimpleQueue
 from types import FrameType
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ..hooks.state.thread_state import current_frames
@@ -68,25 +68,33 @@ class ThreadSampler:
             self._wakeups.put(True)
 
     def _run(self) -> None:
-        while self._wakeups.get():
-            sampled_ns, empty = monotonic_ns(), 0
-            # Goes on for a while without work: sampling that begins with the work would miss all short work.
-            while empty < EMPTY_SAMPLES:
-                time.sleep(self._every_s)
-                # First, before this thread releases the GIL.
-                frames, now_ns = current_frames(), monotonic_ns()
-                count = max(1, round((now_ns - sampled_ns) / 1e9 / self._every_s))
-                sampled_ns = now_ns
-                empty = 0 if self._loops or self._executors.running else empty + 1
-                try:
-                    self._sample(frames, now_ns, count)
-                except BaseException as exc:
-                    self._on_error("sampler", exc)
-                # At once: the thread that drops the last reference to a frame runs the finalizers.
-                frames.clear()
-            self._is_awake = False
-            if self._loops or self._executors.running:  # since the last sample
-                self._wake()
+        with collection.elsewhere:
+            while self._is_woken():
+                self._sample_for_a_while()
+
+    def _is_woken(self) -> bool:
+        with collection.possible:
+            return self._wakeups.get()
+
+    def _sample_for_a_while(self) -> None:
+        sampled_ns, empty = monotonic_ns(), 0
+        # Goes on for a while without work: sampling that begins with the work would miss all short work.
+        while empty < EMPTY_SAMPLES:
+            collection.sleep(self._every_s)
+            # First, before this thread releases the GIL.
+            frames, now_ns = current_frames(), monotonic_ns()
+            count = max(1, round((now_ns - sampled_ns) / 1e9 / self._every_s))
+            sampled_ns = now_ns
+            empty = 0 if self._loops or self._executors.running else empty + 1
+            try:
+                self._sample(frames, now_ns, count)
+            except BaseException as exc:
+                self._on_error("sampler", exc)
+            # At once: the thread that drops the last reference to a frame runs the finalizers.
+            frames.clear()
+        self._is_awake = False
+        if self._loops or self._executors.running:  # since the last sample
+            self._wake()
 
     def _sample(self, frames: dict[int, FrameType], now_ns: int, count: int) -> None:
         hz = 1 / self._every_s

@@ -8,13 +8,13 @@ loop that had work is looked at again after a time that doubles.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from threading import Event
 from time import thread_time_ns
 from typing import TYPE_CHECKING
 
+from ...record import collection
 from ...record.clock import monotonic, monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import LoopSpun, Observation
@@ -101,7 +101,8 @@ class SpinWatch(Feature):
 
     def _look(self, watched: _WatchedLoop) -> None:
         try:
-            self._look_at(watched)
+            with collection.elsewhere:
+                self._look_at(watched)
         except BaseException as exc:
             self._fail(exc)
         finally:
@@ -114,12 +115,12 @@ class SpinWatch(Feature):
             from .look import Look
         look, first = Look(), watched.latest
         while not self._closed.is_set():
-            time.sleep(GAP_S)
+            collection.sleep(GAP_S)
             seen = _sight(sight.take, watched.turns, describes=look.describes)
             if seen is None:
                 return
             is_last = not look.add(seen)
-            time.sleep(NEAR_S)
+            collection.sleep(NEAR_S)
             near = _sight(sight.take, watched.turns, describes=False)
             if near is None:
                 return

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
@@ -194,9 +195,10 @@ class Census(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        while not self._closed.wait(self._wait_s()):
-            self._guarded(self._count)
-            self._cpu_ns = thread_time_ns()
+        with collection.elsewhere:
+            while not self._closed.wait(self._wait_s()):
+                self._guarded(self._count)
+                self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         longest_ns = IDLE_NS if self._pace.is_idle() else LONGEST_NS
@@ -215,7 +217,7 @@ class Census(Feature):
         count = _Counted(monotonic_ns())
         for start in range(0, len(refs), AT_ONCE):
             if start and threading.get_ident() not in self._running:
-                time.sleep(PAUSE_S)
+                collection.sleep(PAUSE_S)
             for task in refs[start : start + AT_ONCE]:
                 self._inspect(task, count)
         if FORGETS_DONE:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from asyncio import Task
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ...record import collection
 from ..hooks.state import loop_state, reference_state, sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import circle, coroutine, waiting
@@ -42,7 +42,7 @@ class Holders:
         self.are_all = len(self.tasks) < SEARCHED
         for start in range(0, len(self.tasks), AT_ONCE):
             if start:
-                time.sleep(PAUSE_S)
+                collection.sleep(PAUSE_S)
             for weak in self.tasks[start : start + AT_ONCE]:
                 self._search(weak)
 

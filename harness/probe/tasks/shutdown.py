@@ -19,6 +19,7 @@ from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import (
@@ -142,7 +143,8 @@ class ShutdownWatch(Feature):
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
             try:
-                self._write(self._stalled(Signals(number).name, before))
+                with collection.elsewhere:
+                    self._write(self._stalled(Signals(number).name, before))
             except BaseException as exc:
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
@@ -174,15 +176,18 @@ class ShutdownWatch(Feature):
         since_ns, main = self._ended_ns, threading.main_thread().ident or 0
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - since_ns) / 1e9))
-            frames = other_threads.frames()
-            handler = _exit_handler(frames.get(main))
-            threads = _lasting(frames, main) if handler is None else ()
-            if threads or handler is not None:
-                lasting = ExitDelayed(monotonic_ns(), os.getpid(), since_ns, threads, stack_of(handler))
-                # One of Python's exit handlers ends the record, and further ones may follow it.
-                self._write_last(lasting)
-            del frames, handler
+            with collection.elsewhere:
+                self._write_what_lasts(since_ns, main)
             self._cpu_ns = thread_time_ns()
+
+    def _write_what_lasts(self, since_ns: int, main: int) -> None:
+        frames = other_threads.frames()
+        handler = _exit_handler(frames.get(main))
+        threads = _lasting(frames, main) if handler is None else ()
+        if threads or handler is not None:
+            lasting = ExitDelayed(monotonic_ns(), os.getpid(), since_ns, threads, stack_of(handler))
+            # One of Python's exit handlers ends the record, and further ones may follow it.
+            self._write_last(lasting)
 
     def _stalled(self, name: str, before: Coroutine | None) -> ShutdownStalled:
         pending, waiting = _pending() if self._is_running() else (0, ())
@@ -216,7 +221,7 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
     refs = registered() or []
     for start in range(0, len(refs), AT_ONCE):
         if start:
-            time.sleep(PAUSE_S)
+            collection.sleep(PAUSE_S)
         for ref in refs[start : start + AT_ONCE]:
             if (task := ref()) is not None and not task.done():
                 key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))

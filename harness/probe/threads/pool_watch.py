@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Observation
@@ -101,17 +102,18 @@ class PoolWatch(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        while not self._closed.wait(self._wait_s()):
-            began_ns = thread_time_ns()
-            try:
-                pools = self._pools = self._pools or self._begun()
-                with self._lock:
-                    self._look(pools)
-            except BaseException as exc:
-                self._on_error(self.name, exc)
-                self._closed.set()  # what failed once is not tried again and again
-            self._cpu_ns = thread_time_ns()
-            self._pace.spend(self._cpu_ns - began_ns)
+        with collection.elsewhere:
+            while not self._closed.wait(self._wait_s()):
+                began_ns = thread_time_ns()
+                try:
+                    pools = self._pools = self._pools or self._begun()
+                    with self._lock:
+                        self._look(pools)
+                except BaseException as exc:
+                    self._on_error(self.name, exc)
+                    self._closed.set()  # what failed once is not tried again and again
+                self._cpu_ns = thread_time_ns()
+                self._pace.spend(self._cpu_ns - began_ns)
 
     def _wait_s(self) -> float:
         self._asked_ns = self._pace.rest_ns(self._every_ns)

@@ -17,10 +17,11 @@ from itertools import count
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
-from ...record import packing
+from ...record import collection, packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
+from ..alarm_clock import Alarm
 from ..feature import Feature
 from ..hooks.runtime import why_no_step_log
 from ..hooks.state.span_state import span_in, span_variable
@@ -77,8 +78,8 @@ class StepLogger(Feature):
         self._cpu_ns = 0
         # Reentrant: a signal handler may end the process while this thread writes.
         self._flush_lock = threading.RLock()
-        self._is_over = threading.Event()
-        Background(self._flush_periodically)
+        self._is_over = Alarm()
+        Background(self._run)
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -206,6 +207,10 @@ class StepLogger(Feature):
         self.flush()
         self._taken, self._dropped = hook.number(), self._dropped + hook.log.dropped
         self._loop = self._hook = None
+
+    def _run(self) -> None:
+        with collection.elsewhere:
+            self._flush_periodically()
 
     def _flush_periodically(self) -> None:
         pause_s, taken = FLUSH_EVERY_S, 0

@@ -11,10 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ...record.event import BufferFed, BufferFound, Frame, GaugesRead, TargetStopping
+from ...record.event import (
+    BufferFed,
+    BufferFound,
+    CollectionLevel,
+    CollectionsRead,
+    Frame,
+    GaugesRead,
+    TargetStopping,
+)
 from ...stacks.turn_stack import TurnStack
 from ..history import History
 from ..units import seconds
+from .filling import Filling, filling
 
 # Less than this is not worth a word: data in the transports that one line writes to, items of a queue.
 LEAST_BYTES, LEAST_ITEMS = 2_000_000, 200
@@ -27,6 +36,9 @@ LOW, HIGH = 0.05, 0.9
 READINGS, RISE_NS = 3, 400_000_000
 # A queue and the memory may reach a plateau: of their growth, each later third of the time has this share.
 THIRD = 0.12
+# A collection whose growth is a smaller part of the memory's does not explain it: it is seen only from when
+# the memory has begun to grow, and its size is an estimate.
+PART = 0.2
 
 # Times (ns) and levels.
 Levels = list[tuple[int, int]]
@@ -49,6 +61,16 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
+class GrownCollection:
+    """What the program has under one name, and adds to without an end."""
+
+    level: CollectionLevel  # when it was last seen
+    from_items: int
+    lasted_s: float
+    filling: Filling
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryGrowth:
     """The resident memory of a process that grew until the end."""
 
@@ -56,6 +78,8 @@ class MemoryGrowth:
     from_bytes: int
     to_bytes: int
     lasted_s: float
+    serves: bool  # the process accepts connections
+    collection: GrownCollection | None  # that has most of it, if one is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +101,12 @@ def growths(history: History) -> tuple[Growth, ...]:
 def memory(history: History) -> tuple[MemoryGrowth, ...]:
     """The processes whose resident memory grew until the end."""
     return tuple(
-        MemoryGrowth(pid, levels[0][1], levels[-1][1], seconds(levels[-1][0] - levels[0][0]))
+        _memory_growth(pid, levels, history)
         for pid, readings in _by_process(history).items()
         if len(levels := [(r.at_ns, r.rss_bytes) for r in readings if r.rss_bytes is not None]) >= READINGS
         and levels[-1][0] - levels[0][0] >= LEAST_RSS_NS
         and levels[-1][1] - levels[0][1] >= LEAST_RSS_BYTES
-        and goes_on([(at_ns, size - levels[0][1]) for at_ns, size in levels])
+        and goes_on(_above_first(levels))
     )
 
 
@@ -107,6 +131,40 @@ def goes_on(levels: Levels) -> bool:
     third_ns = (last_ns - began_ns) / 3
     first, second = (_level_at(levels, began_ns + third_ns * n) for n in (1, 2))
     return second - first >= highest * THIRD and highest - second >= highest * THIRD
+
+
+def _above_first(levels: Levels) -> Levels:
+    return [(at_ns, level - levels[0][1]) for at_ns, level in levels]
+
+
+def _memory_growth(pid: int, levels: Levels, history: History) -> MemoryGrowth:
+    (began_ns, from_bytes), (ended_ns, to_bytes) = levels[0], levels[-1]
+    readings = [read for read in history.of(CollectionsRead) if read.pid == pid]
+    return MemoryGrowth(
+        pid,
+        from_bytes,
+        to_bytes,
+        seconds(ended_ns - began_ns),
+        any(read.serves for read in readings),
+        _collection(readings, to_bytes - from_bytes),
+    )
+
+
+def _collection(readings: Sequence[CollectionsRead], grown_bytes: int) -> GrownCollection | None:
+    """The one that grew by most, if that is a good part of what the memory has grown by."""
+    seen: dict[tuple[str, ...], list[tuple[int, CollectionLevel]]] = defaultdict(list)
+    for read in readings:
+        for level in read.collections:
+            seen[level.kind, level.holder, level.name, level.file].append((read.at_ns, level))
+    grown: list[tuple[int, GrownCollection]] = []
+    for levels in seen.values():
+        (began_ns, first), (ended_ns, last) = levels[0], levels[-1]
+        by_bytes = last.size_bytes - first.size_bytes
+        is_part = by_bytes >= grown_bytes * PART or not last.size_bytes
+        if is_part and goes_on(_above_first([(at_ns, level.items) for at_ns, level in levels])):
+            lasted_s = seconds(ended_ns - began_ns)
+            grown.append((by_bytes, GrownCollection(last, first.items, lasted_s, filling(last))))
+    return max(grown, key=lambda one: one[0])[1] if grown else None
 
 
 def _level_at(levels: Levels, at_ns: float) -> float:

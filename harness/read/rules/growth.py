@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...record.event import CollectionLevel
 from ...stacks.ownership import CodeOwnership
 from ..evidence import Evidence
 from ..finding import Cost, CostUnit, Finding, Level
 from ..gauges import growth
-from ..gauges.growth import Growth, MemoryGrowth
+from ..gauges.growth import GrownCollection, Growth, MemoryGrowth
 from ..place import blamed, function_at
 from ..units import duration, plural
 
 ORDER = 62
+# Lines that add to one collection and are named.
+NAMED = 2
+# Results that `functools` keeps of a function.
+CACHES = ("cache", "lru_cache")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
@@ -26,7 +31,11 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     explained = {one.pid for one in grown}
     for process in growth.memory(history):
         if process.pid not in explained:
-            yield _memory(process, "is still growing" if history.is_live else "was still growing at the end")
+            still = "is still growing" if history.is_live else "was still growing at the end"
+            if process.collection is None:
+                yield _memory(process, still)
+            else:
+                yield _collection(process, process.collection, still, history.ownership(process.pid))
 
 
 def _transports(one: Growth, ownership: CodeOwnership) -> Finding:
@@ -67,6 +76,38 @@ def _memory(process: MemoryGrowth, still: str) -> Finding:
     )
     step = "Attach the console, and ask it which lines allocate memory that stays: memory --for 10s."
     return Finding("growth", Level.NOTE, message, next=step)
+
+
+def _collection(
+    process: MemoryGrowth, grown: GrownCollection, still: str, ownership: CodeOwnership
+) -> Finding:
+    level, lines = grown.level, grown.filling.lines
+    size = f", about {level.size_bytes / 1e6:,.0f} MB" if level.size_bytes else ""
+    adds = " and ".join(function_at(line, ownership) for line in lines[:NAMED])
+    message = (
+        f"{_held(level, ownership)} grew from {grown.from_items:,} to {level.items:,} items in "
+        f"{grown.lasted_s:.0f} s{size}, and {still}; "
+        + (f"{adds} adds to it; " if adds and level.kind not in CACHES else "")
+        + f"the resident memory of process {process.pid} grew from {process.from_bytes / 1e6:,.0f} MB to "
+        f"{process.to_bytes / 1e6:,.0f} MB"
+    )
+    return Finding(
+        "growth",
+        # A program that ends may gather its results; what is emptied somewhere may be a cache that fills.
+        Level.WARNING if process.serves and grown.filling.has_no_end else Level.NOTE,
+        message,
+        *blamed(lines[0] if lines else None),
+        cost=Cost((process.to_bytes - process.from_bytes) / 1e6, CostUnit.MEGABYTES),
+        next="Bound it: give it a greatest size, or remove each item when its work is done.",
+    )
+
+
+def _held(level: CollectionLevel, ownership: CodeOwnership) -> str:
+    where = f" ({ownership.short(level.file)})" if level.file else ""
+    if level.kind in CACHES:
+        return f"the cache of {level.name}{where}"
+    is_named = level.holder in ("global", "attribute")
+    return (f"the {level.kind} {level.name}" if is_named else f"a {level.kind} of {level.name}") + where
 
 
 def _finding(one: Growth, message: str, cost: Cost, step: str) -> Finding:

@@ -21,6 +21,25 @@ async def a_cache_that_fills() -> None:
             pages.popitem(last=False)
 
 
+async def a_cache_that_has_not_filled_yet() -> None:
+    """A service keeps pages, and would drop the oldest beyond ten thousand."""
+    pages: OrderedDict[int, bytes] = OrderedDict()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async for number in ticks(0.01, 13):
+        pages[number] = bytes(_MEGABYTE // 8)
+        if len(pages) > 10_000:
+            pages.popitem(last=False)
+    server.close()
+
+
+async def results_that_are_gathered() -> None:
+    """A job keeps all that it has found until it ends."""
+    results: dict[int, bytes] = {}
+    async for number in ticks(0.005, 13):
+        results[number] = bytes(_MEGABYTE // 16)
+    assert results
+
+
 async def a_model_that_is_loaded() -> None:
     """A model takes its memory at the start, in parts, and stays."""
     parts = [bytearray(8 * _MEGABYTE) async for _ in ticks(0.1, 2.5)]

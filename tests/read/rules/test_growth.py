@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +135,63 @@ def test_memory_that_grows_to_the_end_is_a_note(record: Record, rss: Sequence[in
     found = said(made)
     assert [level for level, *_ in found] == ["note"] * is_told
     assert all("grew from 50 MB to 320 MB in 18 s" in message for _, message, _ in found)
+
+
+def collection(
+    made: Recording,
+    items: Sequence[int],
+    *,
+    file: str,
+    kind: str = "dict",
+    size: int = 3_000,
+    serves: bool = True,
+) -> None:
+    """A reading every two seconds of one collection, from when the memory has grown a little."""
+    for number, count in enumerate(items, start=2):
+        level = event.CollectionLevel(kind, "global", "_seen", file, count, count * size)
+        read = event.CollectionsRead(made.at(number * 2.0), LOOP_PID, 100 * MB, serves, (level,))
+        made.write("target", read)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "serves", "level"),
+    [
+        ("def note(key):\n    _seen[key] = key\n", "dict", True, "warning"),
+        ("def note(key):\n    _seen[key] = key\n", "dict", False, "note"),
+        ("def note(key):\n    _seen[key] = key\n    _seen.popitem()\n", "dict", True, "note"),
+        ("def note(key):\n    _seen[key] = key\n", "TTLCache", True, "note"),
+        ("", "dict", True, "note"),
+    ],
+    ids=["without an end", "of a program that does not serve", "emptied", "of a class", "by nobody"],
+)
+def test_memory_that_one_collection_has_is_told_with_what_adds_to_it(
+    record: Record, source: str, kind: str, serves: bool, level: str, tmp_path: Path
+) -> None:
+    """It is a trouble only where the program serves, and where nothing takes out what it has put in."""
+    (path := tmp_path / "shop.py").write_text(source)
+    made = record()
+    readings(made, [0] * 10, rss=[(50 + 30 * n) * MB for n in range(10)], every_s=2.0)
+    collection(made, [10_000 * n for n in range(1, 10)], file=str(path), kind=kind, serves=serves)
+
+    ((found_level, message, line),) = said(made)
+    assert found_level == level
+    assert message.startswith(f"the {kind} _seen (")
+    assert "grew from 10,000 to 90,000 items in 16 s, about 270 MB, and was still growing" in message
+    assert ("note (" in message) == (line == 2) == bool(source)
+
+
+@pytest.mark.parametrize(
+    ("items", "size"),
+    [([10_000, *[90_000] * 8], 3_000), ([10_000 * n for n in range(1, 10)], 100)],
+    ids=["a plateau", "a small part"],
+)
+def test_a_collection_that_does_not_explain_the_memory_is_not_named(
+    record: Record, items: Sequence[int], size: int
+) -> None:
+    """One that has long stopped to grow, and one that grew by far less."""
+    made = record()
+    readings(made, [0] * 10, rss=[(50 + 30 * n) * MB for n in range(10)], every_s=2.0)
+    collection(made, items, file="/nowhere/shop.py", size=size)
+
+    ((_, message, _),) = said(made)
+    assert message.startswith("the resident memory of process")

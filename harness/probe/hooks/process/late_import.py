@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 # The modules of `probe` that are imported late, each with those that it imports itself.
 MODULES = (
-    *("gauges.buffers", "gauges.children", "gauges.wakeups", "overhead", "spinning.look", "spinning.sight"),
+    *(
+        "gauges.buffers",
+        "gauges.children",
+        "gauges.large_collections",
+        "gauges.wakeups",
+        "overhead",
+        "spinning.look",
+        "spinning.sight",
+    ),
     *("tasks.death", "tasks.standstill", "threads.backlog", "threads.pool_list"),
 )
 # A process that has lived for so long imports the rest: what is needed only after days would find its file

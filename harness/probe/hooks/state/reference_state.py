@@ -57,6 +57,11 @@ def size_of(thing: Any) -> int | None:
     return base.__len__(thing)
 
 
+def is_cache(thing: object) -> bool:
+    """Whether *thing* is a function whose results `functools.lru_cache` keeps."""
+    return issubclass(type(thing), _CACHE)
+
+
 def is_large(thing: object) -> bool:
     """Whether *thing* is a collection of which `held_by` lists only a part."""
     return (size_of(thing) or 0) > MOST
