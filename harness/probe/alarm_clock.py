@@ -9,8 +9,8 @@ from __future__ import annotations
 import _thread
 from contextlib import suppress
 
-from ..record import collection
 from ..record.clock import monotonic_ns
+from ..record.process import collection
 from .loop.deadman import TimerFd
 
 # Without a watchdog, a thread wakes by itself so much later.

@@ -17,11 +17,11 @@ from _queue import Empty, SimpleQueue  # the module behind `queue`
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import collection
 from .clock import monotonic_ns
 from .codec import encode
 from .hidden_thread import Background
 from .observation import WriterClosed, WriterOpened
+from .process import collection
 from .process.high_descriptor import raised
 from .redact import redacted_command
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.record import collection
 from harness.record.hidden_thread import Background
+from harness.record.process import collection
 from tests.support.pythons import EACH, needs_python
 from tests.support.watched import watched
 

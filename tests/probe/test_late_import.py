@@ -65,7 +65,7 @@ def test_a_part_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     assert "threads.backlog" in ended.said
     assert "gauges.wakeups" not in ended.said
     failed = {event.where: event.error for event in ended.of(ProbeFailed)}
-    assert failed.keys() == {"wakeups", "children", "gauges", "late parts"}
+    assert failed.keys() == {"wakeups", "children", "gauges", "late parts", "collections"}
     assert all("ModuleNotFoundError" in error for error in failed.values())
 
 

@@ -16,10 +16,10 @@ from pathlib import PurePath
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CallsCounted, Observation
+from ...record.process import collection
 from ..feature import Feature
 from ..hooks import hook
 from .callsite import CallSite, name_of, name_of_coroutine, running_coroutine

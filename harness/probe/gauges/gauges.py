@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import TYPE_CHECKING
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import BufferLevel, GaugesRead, Observation
+from ...record.process import collection
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook

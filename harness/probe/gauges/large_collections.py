@@ -17,9 +17,9 @@ from itertools import islice
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.observation import CollectionLevel, CollectionsRead, Observation
+from ...record.process import collection
 from ...record.value import Row
 from .. import code_paths
 from ..hooks.state import reference_state
@@ -52,7 +52,7 @@ FILES = 1_024
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class statement makes such types
 
 
-class _Place(Row):
+class _Name(Row):
     """Where a name is."""
 
     holder: str  # as in `CollectionLevel`
@@ -119,7 +119,7 @@ class _Walk:
         self._pauses = pauses
         self._seen: set[int] = set()
         self._files: dict[str, str] = {}  # by module
-        self._found: dict[tuple[str, _Place], list[int]] = {}  # items and bytes, by kind and place
+        self._found: dict[tuple[str, _Name], list[int]] = {}  # items and bytes, by kind and place
 
     def levels(self) -> tuple[CollectionLevel, ...]:
         largest = sorted(self._found.items(), key=lambda found: -found[1][1])[:RECORDED]
@@ -142,9 +142,9 @@ class _Walk:
         for name, value in islice(list(vars(module).items()), NAMES):
             if type(value) is type and vars(value).get("__module__") == module.__name__:
                 for key, part in list(vars(value).items()):
-                    self._look(part, _Place("attribute", f"{value.__qualname__}.{key}", file))
+                    self._look(part, _Name("attribute", f"{value.__qualname__}.{key}", file))
             else:
-                self._look(value, _Place("global", name, file))
+                self._look(value, _Name("global", name, file))
 
     def _search_task(self, task: Any) -> None:
         work = task.get_coro()
@@ -152,13 +152,13 @@ class _Walk:
             return
         for link in coroutine.links(work):
             code = coroutine.code_of(link)
-            place = _Place("variable", code.co_qualname, code.co_filename)
+            place = _Name("variable", code.co_qualname, code.co_filename)
             for held in reference_state.held_by(link, REFERENTS):
                 # A variable that functions inside of this one use, too, is in a cell.
                 for value in reference_state.held_by(held) if type(held) is CellType else (held,):
                     self._look(value, place)
 
-    def _look(self, value: Any, place: _Place, depth: int = 0) -> None:
+    def _look(self, value: Any, place: _Name, depth: int = 0) -> None:
         if id(value) in self._seen or len(self._seen) >= OBJECTS:
             return
         if (cached := _cached(value)) is not None:
@@ -185,18 +185,18 @@ class _Walk:
         kind = type(thing)
         module = str(kind.__dict__.get("__module__"))
         file = self._files.get(module) or _file_of(sys.modules.get(module))
-        unnamed = _Place("object", kind.__qualname__, file)
+        unnamed = _Name("object", kind.__qualname__, file)
         held = reference_state.held_by(thing, REFERENTS + 1)
         for part in held if len(held) <= REFERENTS else ():
             named = list(part.items()) if type(part) is dict and len(part) <= REFERENTS else []
             # Where an object's attributes are in a dictionary of their own, that has their names.
             if named and all(type(key) is str for key, _ in named):
                 for key, value in named:
-                    self._look(value, _Place("attribute", f"{kind.__qualname__}.{key}", file), depth + 1)
+                    self._look(value, _Name("attribute", f"{kind.__qualname__}.{key}", file), depth + 1)
             elif part is not kind:
                 self._look(part, unnamed, depth + 1)
 
-    def _add(self, kind: str, place: _Place, items: int, size_bytes: int) -> None:
+    def _add(self, kind: str, place: _Name, items: int, size_bytes: int) -> None:
         known = self._found.setdefault((kind, place), [0, 0])
         known[0] += items
         known[1] += size_bytes
@@ -222,12 +222,12 @@ def _cached(value: Any) -> _Cached | None:
     return _Cached("cache" if cached.maxsize is None else "lru_cache", cached.currsize)
 
 
-def _place_of(cache: Any, place: _Place) -> _Place:
+def _place_of(cache: Any, place: _Name) -> _Name:
     """The function whose results are cached."""
     function = getattr(cache, "__wrapped__", None)
     if type(function) is not FunctionType:
         return place
-    return _Place("variable", function.__code__.co_qualname, function.__code__.co_filename)
+    return _Name("variable", function.__code__.co_qualname, function.__code__.co_filename)
 
 
 def _serves() -> bool:

@@ -16,7 +16,7 @@ from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
-from ...record import collection
+from ...record.process import collection
 from ..hooks.state import reference_state, sync_state, transport_state
 from ..hooks.state.task_state import TaskRef
 from ..tasks import coroutine

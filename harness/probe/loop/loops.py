@@ -7,10 +7,11 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 
-from ...record import collection, page
+from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.observation import LoopStarted, Observation
 from ...record.page import Page
+from ...record.process import collection
 from ...record.run_folder import LOOPS
 from ...record.value import replace
 from .. import code_paths

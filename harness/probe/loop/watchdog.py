@@ -20,10 +20,11 @@ from time import thread_time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ...record import collection, page
+from ...record import page
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import CADENCE, QueuedCallbacks, Sample
+from ...record.process import collection
 from ...record.process.high_descriptor import raised
 from ...record.value import replace
 from ..alarm_clock import AlarmClock

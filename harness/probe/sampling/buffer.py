@@ -17,10 +17,10 @@ from queue import SimpleQueue
 from types import CodeType, FrameType
 from typing import Any
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, FrameTable, Observation, Sampled, SamplesCounted
+from ...record.process import collection
 from ..hooks.executor_hook import RUN_WORK_ITEM
 from ..hooks.state.loop_state import RUN_ONCE
 from ..tasks import identity

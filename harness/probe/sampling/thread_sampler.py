@@ -11,9 +11,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from types import FrameType
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
+from ...record.process import collection
 from ..hooks.state.thread_state import current_frames
 from ..loop.turns import Turns
 from ..tasks import identity

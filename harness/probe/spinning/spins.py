@@ -14,10 +14,10 @@ from threading import Event
 from time import thread_time_ns
 from typing import TYPE_CHECKING
 
-from ...record import collection
 from ...record.clock import monotonic, monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import LoopSpun, Observation
+from ...record.process import collection
 from ..feature import Feature
 from ..hooks import hook
 from ..hooks.process.late_import import importing

@@ -21,10 +21,10 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import AwaitSite, Observation, TaskCluster, TasksCounted
+from ...record.process import collection
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ...record import collection
+from ...record.process import collection
 from ..hooks.state import loop_state, reference_state, sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import circle, coroutine, waiting

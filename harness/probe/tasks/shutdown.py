@@ -19,7 +19,6 @@ from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import (
@@ -31,6 +30,7 @@ from ...record.observation import (
     ShutdownStalled,
     WaitingTasks,
 )
+from ...record.process import collection
 from ..feature import Feature
 from ..hooks.process.exit_hook import before_joining
 from ..hooks.runtime import starts_no_thread_at_the_end

@@ -16,10 +16,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ...record import collection
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Observation
+from ...record.process import collection
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks.process.late_import import importing

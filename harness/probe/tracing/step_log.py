@@ -17,10 +17,11 @@ from itertools import count
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
-from ...record import collection, packing
+from ...record import packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
+from ...record.process import collection
 from ..alarm_clock import Alarm
 from ..feature import Feature
 from ..hooks.runtime import why_no_step_log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..source_text import source_text
+from ...stacks.source_text import source_text
 
 AROUND = 3
 

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from ...record.event import CollectionLevel, Frame
-from ..source_text import source_text
+from ...stacks.source_text import source_text
 
 _ADDING = frozenset(("append", "appendleft", "add", "insert", "extend", "extendleft", "update", "setdefault"))
 _REMOVING = frozenset(("pop", "popitem", "popleft", "remove", "discard", "clear", "difference_update"))

@@ -1,4 +1,4 @@
-"""The source of a file that a record names, if it can still be read."""
+"""The source of a file that a stack names, if it can still be read."""
 
 from __future__ import annotations
 
