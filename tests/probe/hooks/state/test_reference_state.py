@@ -80,9 +80,15 @@ def test_a_sequence_has_one_order_whatever_its_size(kind: str, size: int) -> Non
     items = [object() for _ in range(size)]
     thing = _MADE[kind](items)
 
-    expected = items[:FEW] if kind == "deque" else items[::-1][:FEW]
+    expected = items if kind == "deque" else items[::-1]
 
-    assert reference_state.held_by(thing, FEW) == expected == gc.get_referents(thing)[:FEW]
+    assert without_class(gc.get_referents(thing))[: FEW - 1] == expected[: FEW - 1]
+    assert without_class(reference_state.held_by(thing, FEW))[: FEW - 1] == expected[: FEW - 1]
+
+
+def without_class(held: list[Any]) -> list[Any]:
+    """What a collection holds; some refer to their class first."""
+    return [one for one in held if not isinstance(one, type)]
 
 
 def test_an_object_refers_to_its_attributes() -> None:
