@@ -101,6 +101,7 @@ class Alarm:
         if not self._over:
             at_ns = rounded_up(monotonic_ns(), int(max(0.0, seconds) * 1e9))
             kept = self._clock is not None and self._clock.set(self, at_ns)
+            wait_s = seconds + LATER_S if kept else max(0.0, seconds)
             with collection.possible:
-                self._bell.acquire(timeout=seconds + LATER_S if kept else max(0.0, seconds))
+                self._bell.acquire(True, wait_s)  # a name would be put into a dictionary
         return self._over

@@ -19,6 +19,7 @@ from ..record.clock import monotonic_ns
 from ..record.hidden_thread import Background
 from ..record.observation import HungProcessEnded, PartLeftOut, ProbeClosed, ProbeFailed
 from ..record.probe_config import ProbeConfig
+from ..record.process import collection
 from ..record.run_folder import RunFolder
 from ..record.writer import NoWriter, Writer
 from .detectors import Detectors
@@ -52,6 +53,7 @@ class ProbeSession:
     """
 
     def __init__(self, text: str, interception: Interception | None) -> None:
+        collection.spare()  # before there is any thread
         self.config = ProbeConfig.parse(text)
         folder = self.config.folder
         self.interception = interception

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
+from .process import collection
+
 # What the kernel sends to the thread itself: a blocked one ends the process without its handler.
 _FAULTS = {getattr(_signal, f"SIG{name}", 0) for name in ("SEGV", "BUS", "FPE", "ILL", "TRAP", "SYS")}
 # The process and the native id of each thread, by a number of ours; 0 until it runs. A child after `fork`
@@ -48,18 +50,29 @@ def roomy_stacks() -> Iterator[None]:
 class Background:
     """Runs *work* in a hidden thread, which starts at once."""
 
-    def __init__(self, work: Callable[[], object], *, runs_program: bool = False) -> None:
-        """*runs_program*: the work may start threads and processes of the program, which inherit the mask."""
-        self._takes_signals = runs_program
+    def __init__(
+        self, work: Callable[[], object], *, runs_program: bool = False, spares: bool = False
+    ) -> None:
+        """Start it.
+
+        Args:
+            work: What it does.
+            runs_program: The work may start threads and processes of the program, which inherit the mask.
+            spares: It runs no finalizer of the program: where it waits, it says so; see `collection.py`.
+        """
+        self._takes_signals, self._spares = runs_program, spares
         self._running = _thread.allocate_lock()
         self._running.acquire()
         self._number = next(_numbers)
         # Not added by the thread, which on a busy machine may start only after a fork that counts it.
         running[self._number] = (os.getpid(), 0)
+        # From before its first step on.
+        collection.expect(-1 - self._number)
         try:
             with roomy_stacks():
                 _thread.start_new_thread(self._run, (work,))
         except BaseException:
+            collection.arrived(-1 - self._number)
             del running[self._number]
             raise
 
@@ -71,20 +84,28 @@ class Background:
         return done
 
     def _run(self, work: Callable[[], object]) -> None:
-        here = (os.getpid(), _thread.get_ident())
-        _idents.add(here)
-        running[self._number] = native = (os.getpid(), _thread.get_native_id())
-        try:
-            if not self._takes_signals:
-                with suppress(AttributeError, OSError, ValueError):  # the system has no such mask
-                    _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+        # Python would print what leaves a thread.
+        with suppress(BaseException), collection.elsewhere:
             with suppress(BaseException):
-                work()
-        finally:
-            _idents.discard(here)
-            ended.append(native)
-            running.pop(self._number, None)
-            self._running.release()
+                collection.arrived(-1 - self._number)
+            here = (os.getpid(), _thread.get_ident())
+            _idents.add(here)
+            running[self._number] = native = (os.getpid(), _thread.get_native_id())
+            try:
+                if not self._takes_signals:
+                    with suppress(AttributeError, OSError, ValueError):  # the system has no such mask
+                        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - _FAULTS)
+                with suppress(BaseException):
+                    if self._spares:
+                        work()
+                    else:
+                        with collection.possible:
+                            work()
+            finally:
+                _idents.discard(here)
+                ended.append(native)
+                running.pop(self._number, None)
+                self._running.release()
 
 
 def is_here() -> bool:

@@ -101,7 +101,7 @@ class Writer:
         )
         try:
             self._append(encode(opened) + "\n", 1)
-            Background(self._drain)
+            Background(self._drain, spares=True)
         except BaseException:  # no further thread can be started, for example
             os.close(self._fd)
             raise
@@ -191,17 +191,16 @@ class Writer:
         return mark.wait(timeout_s)
 
     def _drain(self) -> None:
-        with collection.elsewhere:
-            while not self._last.is_set():
-                with collection.possible:
-                    first = self._buffer.get()
-                    self._flush_now.acquire(timeout=FLUSH_S)
-                batch = [first]
-                with suppress(Empty):
-                    while True:
-                        batch.append(self._buffer.get_nowait())
-                self._write_batch(batch)
-                self.thread_cpu_ns = time.thread_time_ns()
+        while not self._last.is_set():
+            with collection.possible:
+                first = self._buffer.get()
+                self._flush_now.acquire(True, FLUSH_S)  # a name would be an allocation
+            batch = [first]
+            with suppress(Empty):
+                while True:
+                    batch.append(self._buffer.get_nowait())
+            self._write_batch(batch)
+            self.thread_cpu_ns = time.thread_time_ns()
 
     def _write_batch(self, batch: Sequence[_Item]) -> None:
         lines: list[str] = []

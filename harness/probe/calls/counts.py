@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import time
 from _queue import SimpleQueue  # the module behind `queue`
 from collections.abc import Callable
 from pathlib import PurePath
@@ -63,7 +62,7 @@ class CallCounts(Feature):
         self._interception = interception
         self._is_over = threading.Event()
         interception.listener = self._count
-        Background(functools.partial(self._flush_periodically, self._is_over))
+        Background(functools.partial(self._flush_periodically, self._is_over), spares=True)
 
     def turns_begin(self, turns: Turns, number: int) -> None:
         self._interception.enter_thread()
@@ -97,11 +96,14 @@ class CallCounts(Feature):
 
     def _flush_periodically(self, is_over: threading.Event) -> None:
         # Waits until a count grows: a timer would wake an idle process.
-        while self._wakeups.get() and not is_over.is_set():
-            time.sleep(FLUSH_EVERY_S)
+        while self._is_woken() and not is_over.is_set():
+            collection.sleep(FLUSH_EVERY_S)
             self._is_awake = False
-            with collection.elsewhere:
-                self.flush()
+            self.flush()
+
+    def _is_woken(self) -> bool:
+        with collection.possible:
+            return self._wakeups.get()
 
     def _count(
         self,

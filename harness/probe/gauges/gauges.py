@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import BufferLevel, GaugesRead, Observation
-from ...record.process import collection
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks import hook
@@ -81,7 +80,7 @@ class Gauges(Feature):
         # A loop's thread looks as well, when the loop stops or the process ends.
         self._lock = threading.Lock()
         self._closed = Alarm(clock)
-        self.thread = Background(self._run)
+        self.thread = Background(self._run, spares=True)
 
     def look(self, *, last: bool = False) -> None:
         """Look now, unless another thread does; the *last* look of a process notes what still stands."""
@@ -121,10 +120,9 @@ class Gauges(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        with collection.elsewhere:
-            while not self._closed.wait(self._wait_s()):
-                self.look()
-                self._cpu_ns = thread_time_ns()
+        while not self._closed.wait(self._wait_s()):
+            self.look()
+            self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         if self._soon_s is not None:

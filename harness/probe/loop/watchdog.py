@@ -203,7 +203,7 @@ class Watchdog:
         self._closing = False
         self._run_queue: RunQueue | None = None  # of the watchdog's own thread
         self.cpu_ns = 0
-        self._thread = Background(self._run)
+        self._thread = Background(lambda: self._guarded(self._watch), spares=True)
 
     def add(self, watched: WatchedThread) -> None:
         """Watch one more thread's loops."""
@@ -232,17 +232,14 @@ class Watchdog:
         if self._run_queue is not None:
             self._run_queue.close()
 
-    def _run(self) -> None:
-        with collection.elsewhere:
-            self._guarded(self._watch)
-
     def _watch(self) -> None:
         late: list[WatchedThread] = []
         run_queue = self._run_queue = RunQueue(threading.get_native_id())
         waited_ns = run_queue.waited_ns() or 0
         while not self._closing:
+            wait_s = _wait_s(late)
             with collection.possible:
-                fired = self._poll.poll(_wait_s(late))
+                fired = self._poll.poll(wait_s)
             now_ns = monotonic_ns()
             descriptors = {fd for fd, _ in fired}
             # A timer may also have run out since the poll, while code held the GIL.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from asyncio import Task
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ class SampleBuffer:
         self._is_awake = False
         self._flush_lock = threading.Lock()
         self._is_closed = False
-        Background(self._flush_periodically)
+        Background(self._flush_periodically, spares=True)
 
     def add(
         self,
@@ -141,10 +140,13 @@ class SampleBuffer:
         self.flush()
 
     def _flush_periodically(self) -> None:
-        while self._wakeups.get() and not self._is_closed:
-            time.sleep(FLUSH_EVERY_S)
-            with collection.elsewhere:
-                self.flush()
+        while self._is_woken() and not self._is_closed:
+            collection.sleep(FLUSH_EVERY_S)
+            self.flush()
+
+    def _is_woken(self) -> bool:
+        with collection.possible:
+            return self._wakeups.get()
 
     def _event(self, entry: _Entry) -> Sampled | None:
         stack = 0

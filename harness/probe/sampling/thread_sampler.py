@@ -44,7 +44,7 @@ class ThreadSampler:
         self._executors.install()
         if not self._is_started:
             self._is_started = True
-            Background(self._run)
+            Background(self._run, spares=True)
 
     def add(self, turns: Turns, name: str) -> None:
         """Sample the loop that runs in this thread, which is named *name*."""
@@ -68,9 +68,8 @@ class ThreadSampler:
             self._wakeups.put(True)
 
     def _run(self) -> None:
-        with collection.elsewhere:
-            while self._is_woken():
-                self._sample_for_a_while()
+        while self._is_woken():
+            self._sample_for_a_while()
 
     def _is_woken(self) -> bool:
         with collection.possible:

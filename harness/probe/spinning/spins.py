@@ -93,7 +93,7 @@ class SpinWatch(Feature):
                 and not self._closed.is_set()
             ):
                 self._is_looking = True
-                self.thread = Background(partial(self._look, watched))
+                self.thread = Background(partial(self._look, watched), spares=True)
         except BaseException as exc:
             if hook.is_the_programs(exc):
                 raise
@@ -101,8 +101,7 @@ class SpinWatch(Feature):
 
     def _look(self, watched: _WatchedLoop) -> None:
         try:
-            with collection.elsewhere:
-                self._look_at(watched)
+            self._look_at(watched)
         except BaseException as exc:
             self._fail(exc)
         finally:

@@ -146,7 +146,7 @@ class Census(Feature):
                     # Those of before could not be told from those to come.
                     self._heap.stop()
                 self._ended_before = frozenset(filter(_has_ended, known or ()))
-            self.thread = Background(self._run)
+            self.thread = Background(self._run, spares=True)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
         if _is_winding_up(sys._getframe(1)):
@@ -195,10 +195,9 @@ class Census(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        with collection.elsewhere:
-            while not self._closed.wait(self._wait_s()):
-                self._guarded(self._count)
-                self._cpu_ns = thread_time_ns()
+        while not self._closed.wait(self._wait_s()):
+            self._guarded(self._count)
+            self._cpu_ns = thread_time_ns()
 
     def _wait_s(self) -> float:
         longest_ns = IDLE_NS if self._pace.is_idle() else LONGEST_NS

@@ -19,7 +19,6 @@ from weakref import WeakSet
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Observation
-from ...record.process import collection
 from ..alarm_clock import Alarm, AlarmClock
 from ..feature import Feature
 from ..hooks.process.late_import import importing
@@ -76,7 +75,7 @@ class PoolWatch(Feature):
         self._cpu_ns = 0
         self._lock = threading.Lock()
         self._closed = Alarm(clock)
-        self.thread = Background(self._run)
+        self.thread = Background(self._run, spares=True)
 
     def loop_begins(self, loop: AbstractEventLoop) -> None:
         self._loops.add(loop)
@@ -102,18 +101,17 @@ class PoolWatch(Feature):
         return self._cpu_ns
 
     def _run(self) -> None:
-        with collection.elsewhere:
-            while not self._closed.wait(self._wait_s()):
-                began_ns = thread_time_ns()
-                try:
-                    pools = self._pools = self._pools or self._begun()
-                    with self._lock:
-                        self._look(pools)
-                except BaseException as exc:
-                    self._on_error(self.name, exc)
-                    self._closed.set()  # what failed once is not tried again and again
-                self._cpu_ns = thread_time_ns()
-                self._pace.spend(self._cpu_ns - began_ns)
+        while not self._closed.wait(self._wait_s()):
+            began_ns = thread_time_ns()
+            try:
+                pools = self._pools = self._pools or self._begun()
+                with self._lock:
+                    self._look(pools)
+            except BaseException as exc:
+                self._on_error(self.name, exc)
+                self._closed.set()  # what failed once is not tried again and again
+            self._cpu_ns = thread_time_ns()
+            self._pace.spend(self._cpu_ns - began_ns)
 
     def _wait_s(self) -> float:
         self._asked_ns = self._pace.rest_ns(self._every_ns)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections import deque
 from contextlib import suppress
+from functools import partial
+from operator import call
 
-from ...record.process.high_descriptor import quietly_raised
+from ...record.process.high_descriptor import quietly_copied
 
 # As they are now: a tool of the program may replace them by functions that raise on a loop.
 _read, _stat = os.read, os.stat
@@ -50,17 +53,19 @@ def opened(native_thread_id: int, name: str) -> int:
         OSError: The thread has ended, or the kernel has no such file.
     """
     low = _opened(f"/proc/self/task/{native_thread_id}/{name}")
-    _open.add(high := quietly_raised(low, _library))
-    if high != low:
-        _open.discard(low)
+    if (high := quietly_copied(low, _library)) < 0:
+        return low
+    _open.add(high)
+    close(low)
     return high
 
 
 def close(fd: int) -> None:
     """Close a descriptor, unless `abandon` has."""
     if fd in _open:
-        _library.close(fd)
-        _open.discard(fd)
+        # In one step of the interpreter. Were the number still noted when it is closed, another thread could
+        # get it for a file of the program, and fork: the child would close that.
+        deque(map(call, (partial(_open.discard, fd), partial(_library.close, fd))), 0)
 
 
 def resident_bytes() -> int | None:

@@ -21,7 +21,6 @@ from ...record import packing
 from ...record.clock import monotonic_ns
 from ...record.hidden_thread import Background
 from ...record.observation import Frame, Observation, StepLogUnavailable, StepsTaken
-from ...record.process import collection
 from ..alarm_clock import Alarm
 from ..feature import Feature
 from ..hooks.runtime import why_no_step_log
@@ -80,7 +79,7 @@ class StepLogger(Feature):
         # Reentrant: a signal handler may end the process while this thread writes.
         self._flush_lock = threading.RLock()
         self._is_over = Alarm()
-        Background(self._run)
+        Background(self._flush_periodically, spares=True)
 
     def cpu_ns(self) -> int:
         return self._cpu_ns
@@ -208,10 +207,6 @@ class StepLogger(Feature):
         self.flush()
         self._taken, self._dropped = hook.number(), self._dropped + hook.log.dropped
         self._loop = self._hook = None
-
-    def _run(self) -> None:
-        with collection.elsewhere:
-            self._flush_periodically()
 
     def _flush_periodically(self) -> None:
         pause_s, taken = FLUSH_EVERY_S, 0

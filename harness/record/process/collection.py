@@ -27,8 +27,10 @@ class _Process:
 
     def __init__(self) -> None:
         self.is_spared = False
-        self.working: set[int] = set()  # hidden threads, by ident
-        self.resting: set[int] = set()  # those that wait in the midst of their work
+        # Of each hidden thread, by ident: a bit for each block that it is in, the innermost last, set where
+        # it works; before them, a one. As a number, because a list would itself be an allocation.
+        self.blocks: dict[int, int] = {}
+        self.working: set[int] = set()  # those whose last bit is set
         self.threshold: tuple[int, ...] | None = None  # as the program has it
 
 
@@ -36,27 +38,50 @@ _process = _Process()
 
 
 def spare() -> None:
-    """Keep collections out of the hidden threads of this process from now on."""
+    """Keep collections out of the hidden threads that are started from now on."""
     _process.is_spared = True
 
 
 def forked() -> None:
     """Take back what the parent's hidden threads have changed: to be called in a child after `fork`."""
+    _process.blocks.clear()
     _process.working.clear()
-    _process.resting.clear()
     _restore()
 
 
-def _begin() -> None:
+def expect(number: int) -> None:
+    """A hidden thread is about to start; *number* is negative, and `arrived` is told it again."""
     if _process.is_spared:
-        _process.working.add(get_ident())
+        _enter(number, works=True)
+
+
+def arrived(number: int) -> None:
+    """That thread is at its first step, or could not be started."""
+    _leave(number)
+
+
+def _enter(ident: int, *, works: bool) -> None:
+    _process.blocks[ident] = _process.blocks.get(ident, 1) << 1 | works
+    _apply(ident, works=works)
+
+
+def _leave(ident: int) -> None:
+    blocks = _process.blocks.get(ident, 1) >> 1
+    if blocks > 1:
+        _process.blocks[ident] = blocks
+        _apply(ident, works=bool(blocks & 1))
+    elif _process.blocks.pop(ident, 0):
+        _apply(ident, works=False)
+
+
+def _apply(ident: int, *, works: bool) -> None:
+    if works:
+        _process.working.add(ident)
         if (threshold := _get())[0] not in (NEVER, 0):
             _process.threshold = threshold
             _set(NEVER, *threshold[1:])
-
-
-def _end() -> None:
-    _process.working.discard(get_ident())
+        return
+    _process.working.discard(ident)
     if not _process.working:
         _restore()
 
@@ -67,32 +92,56 @@ def _restore() -> None:
         _set(*threshold)
 
 
+def _caught() -> bool:
+    """Spare nothing any more after an error, which must not end the work of a hidden thread."""
+    _process.is_spared = False
+    _process.blocks.clear()
+    _process.working.clear()
+    _restore()
+    return True
+
+
 class _Elsewhere:
     """A ``with`` block in which a hidden thread works."""
 
     def __enter__(self) -> None:
-        _begin()
+        try:
+            if _process.is_spared:
+                _enter(get_ident(), works=True)
+        except BaseException:
+            if not _caught():
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        _end()
+        try:
+            _leave(get_ident())
+        except BaseException:
+            if not _caught():
+                raise
 
 
 class _Possible:
     """A ``with`` block inside of that, in which the thread waits; on any other thread it does nothing."""
 
     def __enter__(self) -> None:
-        if (ident := get_ident()) in _process.working:
-            _process.resting.add(ident)
-            _end()
+        try:
+            if (ident := get_ident()) in _process.blocks:
+                _enter(ident, works=False)
+        except BaseException:
+            # On a thread of the program, it is what a signal's handler has raised.
+            if get_ident() not in _process.blocks or not _caught():
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if (ident := get_ident()) in _process.resting:
-            _process.resting.discard(ident)
-            _begin()
+        try:
+            _leave(get_ident())
+        except BaseException:
+            if get_ident() not in _process.blocks or not _caught():
+                raise
 
 
 elsewhere, possible = _Elsewhere(), _Possible()

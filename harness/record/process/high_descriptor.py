@@ -35,11 +35,16 @@ def raised(fd: int) -> int:
 
 def quietly_raised(fd: int, library: ctypes.PyDLL) -> int:
     """The same without letting go of the GIL, by the C library."""
-    high: int = library.fcntl(fd, F_DUPFD_CLOEXEC, _next())
+    high = quietly_copied(fd, library)
     if high < 0:
         return fd
     library.close(fd)
     return high
+
+
+def quietly_copied(fd: int, library: ctypes.PyDLL) -> int:
+    """The same open file under a high number as well; -1 where no such number is free."""
+    return library.fcntl(fd, F_DUPFD_CLOEXEC, _next())  # type: ignore[no-any-return]
 
 
 def _next() -> int:

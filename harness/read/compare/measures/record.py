@@ -17,8 +17,10 @@ from ...figures.target import ended_by_itself
 from ...history import History
 from ...percentile import percentiles
 from ..paired.measure import Measure, MeasureGate
+from .counter import between
 from .gated import gated
 from .program import unit_of
+from .steps import step_counts
 
 LOOP_CPU, PROCESS_CPU = "loop_cpu_us", "process_cpu_us"
 # Requests by the time at which they were due are cut into this many windows at most, of this many at least.
@@ -29,6 +31,8 @@ _FLOORS = {
     "blocks_per_1000": 1.0,
     "held_ms_per_1000": 20.0,
     "turns": 0.05,
+    "tasks": 0.05,
+    "callbacks": 0.05,
     "spans": 0.05,
     "failed_per_1000": 1.0,
     "lost": 1.0,
@@ -73,6 +77,13 @@ def units(history: History) -> float:
     return float(answered or ended_by_itself(history))
 
 
+def loaded(history: History) -> tuple[int, int]:
+    """From the first request to the last answer; the whole run where there are none."""
+    due = [request.intended_ns for request in history.requests if request.intended_ns is not None]
+    done = [request.done_ns for request in history.requests if request.done_ns is not None]
+    return min(due, default=0), max(done, default=history.ended_ns)
+
+
 def _figures(evidence: Evidence, units: float) -> Iterator[tuple[str, float | None]]:
     history = evidence.history
     if not units:
@@ -81,6 +92,9 @@ def _figures(evidence: Evidence, units: float) -> Iterator[tuple[str, float | No
         yield from _under_load(history, units)
     else:
         yield from _of_whole_run(evidence)
+    if (counts := step_counts(history, *loaded(history))) is not None:
+        yield "tasks", counts.tasks.total() / units
+        yield "callbacks", counts.callbacks / units
     spans = [span for span in history.of(SpanEnded) if span.pid]
     yield "spans", len(spans) / units if spans or evidence.spans.recorded == 0 else None
     per_1000 = 1000 / units if history.requests else 1.0
@@ -111,41 +125,21 @@ def _of_whole_run(evidence: Evidence) -> Iterator[tuple[str, float | None]]:
 
 def _under_load(history: History, units: float) -> Iterator[tuple[str, float | None]]:
     """CPU time of the loops' threads and of their processes, and turns, while requests came."""
-    due = [request.intended_ns for request in history.requests if request.intended_ns is not None]
-    done = [request.done_ns for request in history.requests if request.done_ns is not None]
-    from_ns, to_ns = min(due, default=0), max(done, default=history.ended_ns)
+    from_ns, to_ns = loaded(history)
     by_loop: dict[tuple[int, int], list[LoopSampled]] = {}
     for sample in history.of(LoopSampled):
         by_loop.setdefault((sample.pid, sample.loop), []).append(sample)
     thread_ns = process_ns = turns = 0
     counted: set[int] = set()
     for (pid, _), samples in by_loop.items():
-        thread_ns += _between(samples, "thread_cpu_ns", from_ns, to_ns)
-        turns += _between(samples, "turns", from_ns, to_ns)
+        thread_ns += between(samples, "thread_cpu_ns", from_ns, to_ns)
+        turns += between(samples, "turns", from_ns, to_ns)
         if pid not in counted:  # a process with several loops has been counted with the first
-            process_ns += _between(samples, "process_cpu_ns", from_ns, to_ns)
+            process_ns += between(samples, "process_cpu_ns", from_ns, to_ns)
             counted.add(pid)
     yield LOOP_CPU, thread_ns / 1e3 / units if thread_ns else None
     yield PROCESS_CPU, process_ns / 1e3 / units if process_ns else None
     yield "turns", turns / units if turns else None
-
-
-def _between(samples: list[LoopSampled], name: str, from_ns: int, to_ns: int) -> int:
-    """How much a counter grew, from straight lines between its readings."""
-    return round(_at(samples, name, to_ns) - (_at(samples, name, from_ns) if from_ns else 0.0))
-
-
-def _at(samples: list[LoopSampled], name: str, at_ns: int) -> float:
-    before = [sample for sample in samples if sample.at_ns <= at_ns]
-    after = [sample for sample in samples if sample.at_ns > at_ns]
-    if not before:
-        return 0.0
-    value: float = getattr(before[-1], name)
-    if not after:
-        return value
-    share = (at_ns - before[-1].at_ns) / (after[0].at_ns - before[-1].at_ns)
-    later: float = getattr(after[0], name)
-    return value + share * (later - value)
 
 
 def _latency(history: History) -> Iterator[tuple[str, float | None]]:

@@ -10,14 +10,17 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from statistics import fmean, variance
 
 from ....record.comparison.pairs import Measured
+from ....record.event import Frame
 from ....stacks.cause import Cause
 from ...blocks.block import Block
 from ...evidence import Evidence
 from ...units import duration
 from ..measures import record as record_measures
+from ..measures.steps import step_counts
 from ..paired.estimate import student_quantile
 from .function_time import FunctionTime, FunctionTimes, function_times
 from .place import ChangedLines
@@ -32,8 +35,10 @@ NEW_SHARE = 0.03
 LEAST_RUNS = 2
 MOST = 12
 # What is counted per request, and is told if it grew by this much.
-COUNTS = {"turns": "turns of the loop", "spans": "spans"}
+COUNTS = {"turns": "turns of the loop", "callbacks": "callbacks of the loop", "spans": "spans"}
 GREW = 0.1
+# Fewer tasks of one function for each request come and go by themselves.
+LEAST_TASKS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ def reasons(
         *heavier(_times(base), _times(head), changed, per=_per(head)),
         *_spans(base, head),
         *_counts(base, head),
+        *_tasks(base, head, changed),
     ]
     return tuple(sorted(found, key=lambda one: (-one.cost_ms, not one.changed))[:MOST])
 
@@ -209,6 +215,47 @@ def _counts(base: Sequence[ExplainedRun], head: Sequence[ExplainedRun]) -> Itera
             yield ReasonFound(
                 ReasonKind.COUNT, f"more {what}: {fmean(old):.3g} → {fmean(new):.3g} {_per(head)}", 0.0
             )
+
+
+def _tasks(
+    base: Sequence[ExplainedRun], head: Sequence[ExplainedRun], changed: ChangedLines
+) -> Iterator[ReasonFound]:
+    """The functions that run as more tasks than before; a function is one wherever its lines have moved."""
+    before, after = ([_tasks_per_unit(run) for run in runs] for runs in (base, head))
+    if not all(before) or not all(after):
+        return
+    for key in sorted({key for tasks in after for key in tasks}):
+        old, new = ([tasks[key].count if key in tasks else 0.0 for tasks in side] for side in (before, after))
+        grew = max(LEAST_TASKS, GREW * fmean(old))
+        if fmean(new) - fmean(old) < grew or not _is_more(old, new, tests=len(after[0])):
+            continue
+        at = next(tasks[key].at for tasks in reversed(after) if key in tasks)
+        yield ReasonFound(
+            ReasonKind.COUNT,
+            f"more tasks of {at.function} ({changed.file(at.file)}:{at.line}): "
+            f"{fmean(old):.3g} → {fmean(new):.3g} {_per(head)}",
+            0.0,
+            changed.file(at.file),
+            at.line,
+            changed.function(at.file, {at.line}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _TasksOf:
+    at: Frame
+    count: float  # per request or run
+
+
+def _tasks_per_unit(run: ExplainedRun) -> dict[tuple[str, str], _TasksOf]:
+    history = run.evidence.history
+    counts = step_counts(history, *record_measures.loaded(history))
+    found: dict[tuple[str, str], _TasksOf] = {}
+    for at, count in counts.tasks.items() if counts is not None else ():
+        key = (at.function, PurePath(at.file).name)
+        known = found[key].count if key in found else 0.0
+        found[key] = _TasksOf(at, known + count / run.units)
+    return found
 
 
 def _is_more(old: Sequence[float], new: Sequence[float], *, tests: int) -> bool:
