@@ -111,6 +111,17 @@ def test_what_cannot_be_undone_harms_as_little(
     assert {step for step, _ in done.raised} == steps
 
 
+def test_a_handler_that_could_not_be_wrapped_is_told_the_programs_own_frame(
+    bares: dict[str, Ran], tmp_path: Path
+) -> None:
+    """An exhausted stack does not end the observation of signals: others are wrapped, and this one is not."""
+    chosen = [("probe.hooks.process.signal_hook:install._observed", "loop")]
+    done = sabotaged("exit", tmp_path / "one", chosen, kind="RecursionError")
+
+    assert done.ran == bares["exit"]
+    assert done.raised == {*chosen}
+
+
 def test_a_fork_that_cannot_be_prepared_warns_of_none_of_the_probes_threads(tmp_path: Path) -> None:
     """Since Python 3.12, a fork warns of other threads."""
     python = needs_python("3.12")

@@ -93,10 +93,19 @@ def install(notify: Notify, on_default: Callable[[], Callable[[], object] | None
         return
     set_own, get_own = _signal.signal, _signal.getsignal
 
+    undoings: list[Callable[[], object]] = []
+
     @hook.guarded
     def defaulted() -> None:
         if (undoing := on_default()) is not None:
             hook.when_undone(undoing)
+            undoings.append(undoing)
+
+    @hook.guarded
+    def unobserved() -> None:
+        # Nobody takes the frames of the probe from what this handler is told.
+        while undoings:
+            undoings.pop()()
 
     notify = hook.guarded(notify)
     ending, default = ENDING, _signal.SIG_DFL
@@ -106,7 +115,8 @@ def install(notify: Notify, on_default: Callable[[], Callable[[], object] | None
         if signalnum in ending and isinstance(handler, int) and handler == default:
             defaulted()
         try:
-            ours = observed(signalnum, handler)
+            if (ours := observed(signalnum, handler)) is None:
+                unobserved()
             before = set_own(signalnum, handler if ours is None else ours)
             return before.own if type(before) is kind else before
         except BaseException as exc:
