@@ -190,7 +190,7 @@ def test_a_loop_with_a_way_of_its_own_goes_it(tell: Tell) -> None:
         with span("work"):
             for _ in range(10):
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
         print(Loop.made - before >= 10)
 
     with asyncio.Runner(loop_factory=Loop) as runner:
@@ -200,7 +200,7 @@ def test_a_loop_with_a_way_of_its_own_goes_it(tell: Tell) -> None:
     )
 
     assert told.outcome.stdout.strip() == "True"
-    assert told.parts_ms("work")["timer"] >= 5
+    assert told.parts_ms("work")["timer"] >= 20
 
 
 def test_debug_mode_goes_on_to_work(tell: Tell) -> None:
