@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from time import monotonic
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from ..drive.progress import Progress
 from ..record.run_folder import RunFolder
+from .results import discard
 
 # Without a terminal, a line every few seconds is enough for a log.
 QUIET_EVERY_S = 5.0
@@ -42,13 +44,21 @@ class Patience:
                 click.echo(f"reading the record, {size / 1e6:,.0f} MB: {took_s:.0f} s", err=True)
 
 
+class _LastingConsole(Console):
+    """Writes no more when its reader has left; rich would end the process, and with it the run."""
+
+    def on_broken_pipe(self) -> None:
+        """See above."""
+        discard(sys.stderr)
+
+
 class Display:
     """Shows the progress of one run, unless it is to be *quiet*."""
 
     def __init__(self, name: str, *, quiet: bool = False) -> None:
         self._name = name
         self._quiet = quiet
-        self._console = Console(stderr=True)
+        self._console = _LastingConsole(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._shown_s = -QUIET_EVERY_S
 
@@ -63,10 +73,15 @@ class Display:
 
     def tell(self, line: str) -> None:
         """Print a line above the progress; in any thread."""
-        self._console.print(Text(line, style="bold red"), soft_wrap=True)
+        with suppress(OSError):  # a full disk behind stderr ends no run
+            self._console.print(Text(line, style="bold red"), soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """Show the new progress."""
+        with suppress(OSError):
+            self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         for console in progress.consoles:
             self._console.print(Text.assemble("console: ", (console, "bold")), soft_wrap=True)
         if self._quiet:

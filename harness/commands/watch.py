@@ -12,7 +12,7 @@ import click
 
 from ..errors import UsageError
 from ..record.probe_config import HANG_MS, ConsoleConfig, ProbeConfig
-from . import completion, failure
+from . import completion, failure, results
 from .block_option import block_option
 from .calls_option import CallsAsked, calls_options
 from .console_option import console_options
@@ -137,8 +137,8 @@ def watch(
         folder,
         profile_asked.added_to(config),
         profilers=profile_asked.outside,
-        on_console=lambda address: click.echo(f"console: {address}", err=True),
-        on_hang=lambda line: click.echo(line, err=True),
+        on_console=lambda address: results.write(f"console: {address}\n", err=True),
+        on_hang=lambda line: results.write(f"{line}\n", err=True),
         on_lingering=interim.write,
     )
     interim.end()

@@ -133,7 +133,7 @@ def load(folder: RunFolder) -> History:
     events: dict[type, list[Event]] = defaultdict(list)
     sent: dict[tuple[Path, int], Sent] = {}
     completed: dict[tuple[Path, int], Completed] = {}
-    loops: dict[tuple[int, int], tuple[Path, LoopStarted]] = {}
+    loops: dict[tuple[Path, int, int], tuple[Path, LoopStarted]] = {}  # a pid lives on after an `exec`
     heard_ns: dict[Path, int] = {}  # by writer: the latest time in its events
     sampled_ns: dict[int, int] = {}  # by process: when the runner last saw it
     closed: dict[Path, ProbeClosed] = {}  # a process that does not leave after all writes it again
@@ -146,7 +146,7 @@ def load(folder: RunFolder) -> History:
             case Completed():
                 completed[source.path, event.n] = event
             case LoopStarted():
-                loops[event.pid, event.loop] = (source.path, event)
+                loops[source.path, event.pid, event.loop] = (source.path, event)
             case LoopSampled() | LoopSilent() | ThreadsDumped():
                 sampled_ns[event.pid] = max(event.at_ns, sampled_ns.get(event.pid, 0))
             case ProbeClosed():

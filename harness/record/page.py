@@ -67,7 +67,8 @@ def create(path: str | Path, *, started_ns: int, limit_ns: int) -> memoryview:
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        os.truncate(fd, WORDS * 8)
+        # Not `truncate`, which leaves a hole: on a full disk, the first write into it would end the process.
+        os.posix_fallocate(fd, 0, WORDS * 8)
         words = map_words(fd, WORDS)
     finally:
         os.close(fd)

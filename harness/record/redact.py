@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HIDDEN = "..."
 # A shorter value of the environment, such as a port, is not replaced wherever it occurs in a text.
 SHORTEST_KNOWN = 6
+# A longer argument of a command is cut.
+ARGUMENT_CHARS = 4_000
 
 # `re` is imported and the patterns are compiled only when a text needs them, because every process of a
 # target pays for this module at its start.
@@ -32,7 +34,11 @@ _NAME = (
 )
 _FLAG = rf"(?i)--?[\w-]*{_NAME}[\w-]*"
 # token=abc, "password": "abc", api_key: abc; but not a reference to the environment.
-_ASSIGNED = rf"(?i)([\w-]*{_NAME}[\w-]*\"?\s*[=:]\s*\"?(?:(?:bearer|basic|token)\s+)?)(?!\$\{{)[^\s\"'&,;}}]+"
+# A search begins once in each word, and goes on for so long: a text may be one word of a megabyte.
+_ASSIGNED = (
+    rf"(?i)(?<![\w-])([\w-]*{_NAME}[\w-]{{0,64}}\"?\s{{0,8}}[=:]\s{{0,8}}\"?"
+    rf"(?:(?:bearer|basic|token)\s{{1,8}})?)(?!\$\{{)[^\s\"'&,;}}]+"
+)
 # Base64 has a digit, a sign or mixed case, unlike the next word of a sentence.
 _AFTER_SCHEME = (
     r"\b([Bb]earer|[Bb]asic|BEARER|BASIC)\s+"
@@ -73,11 +79,13 @@ def without_password(text: str) -> str:
     return _pattern(_USER_OF_URL).sub(HIDDEN, text)
 
 
-def redacted(text: str) -> str:
-    """The text without the secrets in it."""
+def redacted(text: str, most: int | None = None) -> str:
+    """The text without the secrets in it, cut after *most* characters."""
     # Long ones first: a secret can contain another one.
     for value, shown in sorted(_known.items(), key=lambda item: -len(item[0])) if _known else ():
         text = text.replace(value, shown)
+    if most is not None and len(text) > most:
+        text = f"{text[:most]}…"
     lower = text.lower()
     if not any(hint in lower for hint in _HINTS):
         return text
@@ -90,8 +98,10 @@ def redacted_command(command: Iterable[str]) -> tuple[str, ...]:
     shown: list[str] = []
     is_value = False
     for argument in command:
-        shown.append(HIDDEN if is_value and not argument.startswith("-") else redacted(argument))
-        is_value = _is_flag_of_secret(argument)
+        shown.append(
+            HIDDEN if is_value and not argument.startswith("-") else redacted(argument, ARGUMENT_CHARS)
+        )
+        is_value = _is_flag_of_secret(argument[:ARGUMENT_CHARS])
     return tuple(shown)
 
 

@@ -72,7 +72,8 @@ class _Marks:
 
     def has(self, pid: int, since_ns: int) -> bool:
         """Whether the probe has entered process *pid* since that instant."""
-        return self._latest.get(pid, -1) >= since_ns
+        at_ns = self._latest.get(pid, -1)
+        return at_ns >= since_ns and at_ns > self._leaving.get(pid, -1)
 
     def read(self) -> list[int]:
         """Read what is new; the processes that have been about to call `exec` since the last reading."""
@@ -250,7 +251,9 @@ class ProcessTree:
             return
         try:
             pidfd = os.pidfd_open(seen.pid)
-        except OSError:  # it has been reaped, or there are no descriptors left
+        except ProcessLookupError:  # it has been reaped: as short as those that are never seen
+            return
+        except OSError:  # there are no descriptors left
             self._uncounted += 1
             return
         found = self._found(seen, whose.uid)

@@ -21,6 +21,8 @@ from ..hang import limits
 from ..hang.limits import HangLimits
 from ..hang.teller import EndProcess, HangTeller
 from ..hooks import hook
+from ..hooks.process import collector_hook
+from ..hooks.state import thread_state
 from ..tasks import register
 from ..threads import thread_file
 from .blocks import BlockWriter
@@ -74,6 +76,7 @@ class Loops:
         self._lock = threading.RLock()
         self._left = False
         collection.spare()
+        self._threshold = collector_hook.install()
         self._ignored: set[threading.Thread] = set()
         self.clock = AlarmClock()
         self._watchdog = Watchdog(on_error, self.clock)
@@ -133,10 +136,12 @@ class Loops:
         self._watchdog.close()
         self.clock.close()
         self.collector.remove()
+        self._threshold.undo()
 
     def abandon(self) -> None:
         """Release the parent's pages, timers and running loop in a child after `fork`."""
         collection.forked()
+        self._threshold.undo()
         self.collector.remove()
         thread_file.abandon()
         self._watchdog.abandon()
@@ -146,7 +151,7 @@ class Loops:
 
     def changed(self, loop: AbstractEventLoop | None) -> None:
         """Called when *loop* begins to run in this thread; with `None` when the running one has stopped."""
-        if threading.current_thread() in self._ignored:
+        if thread_state.this_thread() in self._ignored:
             return
         with self._lock:
             here = self.here()
@@ -184,6 +189,7 @@ class _Lane:
     def __init__(self, loops: Loops, number: int) -> None:
         words, self._page = _new_page(loops.pages_folder, number, loops.limit_ns)
         self.turns = Turns(words, limit_ns=loops.limit_ns, on_late=self._late, on_overslept=self._overslept)
+        self.turns.on_in_time = self._in_time
         self.number = number
         self._blocks = BlockWriter(number, loops.collector, loops.write)
         # At once, because the process may not live for long.
@@ -252,11 +258,18 @@ class _Lane:
                 stall = watched.end_stall(began_ns, ended_ns)
                 delayed = self._blocks.ended(self.turns, stall, ended_ns)
                 self._hangs.over(stall, ended_ns)
+                stall.release()
                 page.note_delayed(self.turns.words, delayed)
         except BaseException as exc:
             if hook.is_the_programs(exc):
                 raise
             self._loops.on_error("blocks", exc)
+
+    def _in_time(self) -> None:
+        # On this thread, in which the finalizers of what it has kept belong.
+        if (watched := self._watched) is not None and (stall := watched.stall) is not None:
+            watched.stall = None
+            stall.release()
 
     def _overslept(self, due_ns: int, woke_ns: int) -> None:
         try:
@@ -273,7 +286,7 @@ class _Lane:
             pid=os.getpid(),
             loop=self.number,
             kind=kind,
-            thread=threading.current_thread().name,
+            thread=thread_state.name_of_this_thread(),
             mechanism="",
             page=self._page,
             limit_ns=self.turns.limit_ns,

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...record.observation import Frame
 from ...record.value import Row
-from ..hooks.state import frame_state, loop_state, task_state
+from ..hooks.state import frame_state, loop_state, reference_state, task_state
 from ..tasks import coroutine, identity
 from ..threads.stack import stack_of
 
@@ -113,12 +113,12 @@ def _step_in(frame: FrameType | None) -> _Step | None:
     handle = frame.f_locals.get("self")
     if not isinstance(handle, Handle):
         return None
-    owner = getattr(loop_state.callback(handle), "__self__", None)
-    if isinstance(owner, Task):
+    owner = reference_state.attribute(loop_state.callback(handle), "__self__")
+    if issubclass(type(owner), Task):
         of, links = coroutine.of_task(owner), coroutine.links(owner.get_coro())
         return _Step(Frame(of.file, of.line, of.name), owner, coroutine.code_of(links[0]) if links else None)
     function = identity.function_of(handle)
-    code = getattr(function, "__code__", None)
+    code = reference_state.attribute(function, "__code__")
     name, scheduled = identity.full_name_of(function), coroutine.frames_of(task_state.creation_stack(handle))
     if not isinstance(code, CodeType):
         return _Step(Frame("", 0, name), None, None, scheduled)

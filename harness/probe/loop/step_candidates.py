@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from ...record.observation import StepCandidate
@@ -21,7 +21,7 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 
     To be called on the loop's thread, between this turn and the next.
     """
-    found = dict.fromkeys(islice((*_ended(loop), *_alive(loop)), NAMED + 1))
+    found = dict.fromkeys(islice(chain(_ended(loop), _alive(loop)), NAMED + 1))
     if len(found) > NAMED:
         return ()
     return tuple(StepCandidate(*identity.of_task(task)) for task in found)
@@ -30,7 +30,7 @@ def of_turn(loop: AbstractEventLoop) -> tuple[StepCandidate, ...]:
 def _ended(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
     """The tasks that have just ended: the callbacks that wait for them are ready, with them as arguments."""
     for handle in islice(loop_state.ready_now(loop), MOST_CALLBACKS):
-        yield from (arg for arg in loop_state.arguments(handle) if isinstance(arg, Task) and arg.done())
+        yield from (arg for arg in loop_state.arguments(handle) if issubclass(type(arg), Task) and arg.done())
 
 
 def _alive(loop: AbstractEventLoop) -> Iterator[Task[Any]]:

@@ -80,6 +80,8 @@ class Turns:
         # If set, called after the page was written at a sign of life, with the time, the thread's CPU time,
         # and the time it has waited for a processor (ns; 0 if unknown).
         self.on_counted: Callable[[int, int, int], None] | None = None
+        # If set, called on the loop's thread when a turn that may have been sampled has ended in time.
+        self.on_in_time: Callable[[], None] | None = None
         # The sampler of these turns: only one at a time can use `on_wake`.
         self.sampler: object | None = None
         self._on_late = on_late
@@ -362,6 +364,10 @@ class Turns:
             page.note_late(self.words, began_ns, held_ns)
             self.write_page()  # the process may be killed before the next one
             self._on_late(began_ns, ended_ns)
+        elif held_ns >= self.look_after_ns and self.on_in_time is not None:
+            self.on_in_time()
+        # Those who waited for files are not kept until the next late turn.
+        self._files = (0, None)
 
     def overslept(self, due_s: float, woke_s: float) -> None:
         """Called when the loop woke up later than it should have, before any callback has run."""

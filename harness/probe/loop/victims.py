@@ -63,6 +63,7 @@ class DelayedCallbacks:
     def __init__(self) -> None:
         self._seen: dict[int, _Delayed] = {}
         self._files: dict[int, _Delayed] = {}  # by descriptor, where no handle is known
+        self._further: set[int] = set()  # due timers that are only counted
         self._polled_ns = 0  # when the files were last looked at
 
     def scan_ready(self, loop: AbstractEventLoop, since_ns: int) -> None:
@@ -80,6 +81,9 @@ class DelayedCallbacks:
         for handle in loop_state.timers(loop)[:MOST_TIMERS]:
             # The loop's clock is `time.monotonic`. A timer may be due never, or always: both are infinite.
             if (due_s := handle.when()) * 1e9 <= now_ns:
+                if len(self._seen) >= MOST_CALLBACKS and id(handle) not in self._seen:
+                    self._further.add(id(handle))
+                    continue
                 self._remember(handle, int(max(0.0, due_s) * 1e9))
 
     def scan_files(self, ready: Sequence[tuple[SelectorKey, int]], since_ns: int, now_ns: int) -> None:
@@ -134,4 +138,4 @@ class DelayedCallbacks:
                 of_tasks.append(victim)
             else:
                 of_callbacks.setdefault(who.task, victim)
-        return (*of_tasks, *of_callbacks.values())[:NAMED], len(late)
+        return (*of_tasks, *of_callbacks.values())[:NAMED], len(late) + len(self._further)

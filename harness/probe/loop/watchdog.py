@@ -124,6 +124,11 @@ class Stall:
         self.samples.append(Sample(now_ns, now_ns, 1, stack, *who, fault, **around))
         self.holders.append(task)
 
+    def release(self) -> None:
+        """Keep nothing of the program any more; the watchdog may have this stall at hand for some time."""
+        self.holders = [None] * len(self.holders)
+        self.next_up, self.queue, self.waiting = None, (), DelayedCallbacks()
+
     def named_samples(self) -> tuple[Sample, ...]:
         """The samples with current task names: an eager task is named only after its first step."""
         return tuple(

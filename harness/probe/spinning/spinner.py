@@ -39,11 +39,11 @@ def of_task(task: Task[Any], *, is_timer: bool) -> Spinner:
 def of_callback(handle: Handle, *, is_timer: bool = False) -> Spinner:
     """What *handle* calls, and the tasks to which that refers."""
     function = identity.function_of(handle)
-    code = getattr(function, "__code__", None)
+    code = reference_state.attribute(function, "__code__")
     place = (
         Frame(code.co_filename, code.co_firstlineno, code.co_qualname) if isinstance(code, CodeType) else None
     )
-    owner = getattr(function, "__self__", None)
+    owner = reference_state.attribute(function, "__self__")
     parts = [owner, *loop_state.arguments(handle)]
     return Spinner(identity.callback_name(handle), is_timer, callback=place, about=tuple(_tasks_near(parts)))
 
@@ -54,11 +54,11 @@ def _tasks_near(parts: list[Any]) -> list[Coroutine]:
     for _ in range(AWAY):
         near: list[Any] = []
         for thing in level:
-            if isinstance(thing, Task):
+            if issubclass(type(thing), Task):
                 if not thing.done() and len(found) < TASKS:
                     found.append(coroutine.of_task(thing))
                 continue
-            if isinstance(thing, type | CodeType) or callable(thing) or len(near) >= OBJECTS:
+            if issubclass(type(thing), type | CodeType) or callable(thing) or len(near) >= OBJECTS:
                 continue
             new = [held for held in reference_state.held_by(thing, OBJECTS) if id(held) not in seen]
             seen.update(map(id, new))

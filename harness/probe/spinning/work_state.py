@@ -79,15 +79,15 @@ class WorkState(Row):
         return (way for way, number in self.numbers.items() if number != before.numbers.get(way, number))
 
 
-def state_of_parts(parts: Iterable[object], functions: Iterable[object] = ()) -> WorkState:
+def state_of_parts(parts: Iterable[object], functions: Iterable[Any] = ()) -> WorkState:
     """The state of work that has these *parts*, such as the arguments of a callback, and runs *functions*."""
     inspection = _Inspection()
     for number, part in enumerate(parts):
         inspection.look(part, hash(number), 0)
     for function in functions:
-        if isinstance(function, MethodType):
+        if issubclass(type(function), MethodType):
             function = function.__func__
-        if isinstance(function, FunctionType):
+        if issubclass(type(function), FunctionType):
             inspection.look_into(function.__closure__ or (), hash("closure"), -1)
             inspection.look_at_globals(function.__code__, function.__globals__)
     return inspection.state()
@@ -165,8 +165,8 @@ class _Inspection:
         """Look at the module's variables that *code*, or a function of the module that it calls, names."""
         codes = [code]
         for name in code.co_names[:PARTS]:
-            called = dict.get(names, name)
-            if isinstance(called, FunctionType) and called.__globals__ is names:
+            called: Any = dict.get(names, name)
+            if issubclass(type(called), FunctionType) and called.__globals__ is names:
                 codes.append(called.__code__)
         used = dict.fromkeys(chain.from_iterable(one.co_names[:PARTS] for one in codes[:FEW]))
         for name in used:
@@ -204,5 +204,6 @@ class _Inspection:
 
 def _is_the_programs(value: object) -> bool:
     """Whether it is an object of a class in Python, and no part of asyncio that changes by itself."""
-    is_instance = type(value).__flags__ & _HEAP_TYPE and not isinstance(value, type)
-    return bool(is_instance) and not isinstance(value, Future | AbstractEventLoop)
+    # Not `isinstance`: an object may compute its `__class__`.
+    kind = type(value)
+    return bool(kind.__flags__ & _HEAP_TYPE) and not issubclass(kind, type | Future | AbstractEventLoop)

@@ -13,7 +13,7 @@ from types import BuiltinMethodType, FrameType, MethodWrapperType, ModuleType
 from typing import Any
 
 from ...record.value import Row
-from ..hooks.state import loop_state, task_state
+from ..hooks.state import loop_state, reference_state, task_state
 from ..hooks.state.span_state import span_in, span_variable
 from ..hooks.state.task_state import futures_in
 
@@ -75,19 +75,20 @@ def waiters_of(future: Future[Any]) -> Iterator[Task[Any]]:
 
 def behind(handle: Handle) -> Task[Any] | None:
     """The task that a ready callback or due timer would resume, if any."""
-    owner = getattr(loop_state.callback(handle), "__self__", None)
-    if isinstance(owner, Task):
-        return owner
+    owner = reference_state.attribute(loop_state.callback(handle), "__self__")
+    # Not `isinstance`: an object may compute its `__class__`.
+    if issubclass(type(owner), Task):
+        return owner  # type: ignore[no-any-return]
     if (timed := task_state.task_of_timeout(owner)) is not None:
         return timed
     # A future about to be resolved (`asyncio.sleep`, an executor's result): the task that awaits it. Or a
     # transport: its stream holds the future of the task that reads.
     for candidate in (owner, task_state.stream_waiter(owner), *loop_state.arguments(handle)):
-        if isinstance(candidate, Future):
+        if issubclass(type(candidate), Future):
             for callback in task_state.callbacks(candidate):
-                task = getattr(callback, "__self__", None)
-                if isinstance(task, Task):
-                    return task
+                task = reference_state.attribute(callback, "__self__")
+                if issubclass(type(task), Task):
+                    return task  # type: ignore[no-any-return]
     return None
 
 
@@ -123,7 +124,7 @@ def function_of(handle: Handle) -> Any:
     callback = loop_state.callback(handle)
     if callback is None and loop_state.forgets(handle):
         return repr(handle).removeprefix("<Handle ").removesuffix(">")  # a method in C, which it only names
-    while hasattr(callback, "func"):  # functools.partial
+    while issubclass(type(callback), partial):
         callback = callback.func
     return callback
 
@@ -160,7 +161,7 @@ def of_span(span: Any) -> Identity:
 
 def name_of(thing: object) -> str:
     """The qualified name of a function or coroutine; of anything else, that of its type."""
-    return getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return reference_state.attribute(thing, "__qualname__") or type(thing).__qualname__
 
 
 def full_name_of(thing: object) -> str:
@@ -186,7 +187,7 @@ def module_of(function: Any) -> str:
 
 def innermost(function: Any) -> Any:
     """The program's own function, inside partials and the context in which `asyncio.to_thread` runs it."""
-    while isinstance(function, partial):
+    while issubclass(type(function), partial):
         in_context = isinstance(getattr(function.func, "__self__", None), Context) and function.args
         function = function.args[0] if in_context else function.func
     return function

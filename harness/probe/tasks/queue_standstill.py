@@ -93,8 +93,8 @@ def _is_called_in(names: dict[str, Any], called: str) -> bool:
     if len(names) > NAMES:
         return True
     values = list(names.values())
-    values += [one for value in values if isinstance(value, type) for one in vars(value).values()]
-    return any(_calls(value.__code__, called) for value in values if isinstance(value, FunctionType))
+    values += [one for value in values if issubclass(type(value), type) for one in vars(value).values()]
+    return any(_calls(value.__code__, called) for value in values if issubclass(type(value), FunctionType))
 
 
 def _has_timer(loop: AbstractEventLoop, queue: object) -> bool:

@@ -34,7 +34,7 @@ from ...record.process import collection
 from ..feature import Feature
 from ..hooks.process.exit_hook import before_joining
 from ..hooks.runtime import starts_no_thread_at_the_end
-from ..hooks.state import task_state
+from ..hooks.state import task_state, thread_state
 from ..hooks.state.task_state import TaskRef
 from ..hooks.state.thread_state import known_threads
 from ..threads import other_threads
@@ -113,7 +113,7 @@ class ShutdownWatch(Feature):
 
     def loop_stopped(self) -> None:
         # Not earlier: what is registered last is called first, and most pools of threads exist by now.
-        if not self._waits_for_end and threading.current_thread() is threading.main_thread():
+        if not self._waits_for_end and thread_state.this_thread() is threading.main_thread():
             self._waits_for_end = True
             if starts_no_thread_at_the_end():
                 Background(self._await_main_end)

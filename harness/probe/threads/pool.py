@@ -230,10 +230,12 @@ def place_of(function: Any, arguments: Iterable[object] = ()) -> Frame:
     """
     held = list(arguments)
     for _ in range(WRAPPERS):
-        while isinstance(function, partial):
+        while issubclass(type(function), partial):
             held += [*function.args, *function.keywords.values()]
             function = function.func
-        inner = next((one for one in held if isinstance(one, (FunctionType, MethodType, partial))), None)
+        inner = next(
+            (one for one in held if issubclass(type(one), (FunctionType, MethodType, partial))), None
+        )
         code = getattr(function, "__code__", None)
         if inner is None or (code is not None and not code.co_filename.startswith(_libraries())):
             break

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 import time
 from asyncio import current_task
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ...record.observation import SpanEnded
 from ..hooks.hook import Hook, leave_out
 from ..hooks.replacement import Replacement
 from ..hooks.runtime import why_no_span_processor
+from ..hooks.state import thread_state
 from ..hooks.state.loop_state import running_loop
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _record(session: ProbeSession, span: Any) -> None:
         start_ns=span.start_time - offset_ns,
         end_ns=span.end_time - offset_ns,
         status=span.status.status_code.name.lower(),
-        thread=threading.current_thread().name,
+        thread=thread_state.name_of_this_thread(),
         attributes=_plain(span.attributes or {}),
         pid=os.getpid(),
         task=_running_task(),
@@ -123,7 +123,7 @@ def _shown(name: str, text: str) -> str:
     """An attribute without secrets: headers by their name, and what a URL holds."""
     if _is_secret(name):
         return redact.HIDDEN
-    return redact.redacted(text) if "://" in text else text
+    return redact.redacted(text, 2 * TEXT) if "://" in text else text
 
 
 def _plain(attributes: Any) -> dict[str, str | int | float | bool]:

@@ -63,6 +63,8 @@ def load(history: History) -> Load | None:
     due = [(r.intended_ns, r.sent_ns, r.done_ns) for r in requests if r.intended_ns is not None]
     late = [sent_ns - due_ns for due_ns, sent_ns, _ in due if sent_ns is not None]
     latency = [(done_ns or history.ended_ns) - due_ns for due_ns, _, done_ns in due]
+    if not completed and all(request.done_ns is not None for request in requests):
+        latency = []  # how soon requests are refused is no latency of the service
     return Load(
         # A driver that was killed did not record how many requests were due.
         offered=max(sum(event.offered for event in history.of(LoadEnded)), len(requests)),

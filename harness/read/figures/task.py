@@ -19,6 +19,8 @@ from ...record.event import (
     Coroutine,
     ExceptionLost,
     NeverAwaited,
+    PartLeftOut,
+    ProbeFailed,
     TargetStopping,
     TaskCluster,
     TaskDestroyed,
@@ -85,12 +87,20 @@ class Cancelled:
 
 def figures(history: History, leaks: Iterable[Leak]) -> Tasks:
     """The figures of the report; all null without a census in the record."""
-    if not history.of(TasksCounted):
+    # After the last census, which was the last of a program with few tasks, there may have been any number.
+    if not history.of(TasksCounted) or ended_early(history):
         return Tasks()
     return Tasks(
         leaked=sum(leak.count for leak in leaks if not leak.connected),
         destroyed_pending=sum(loss.count for loss in latest(history.of(TaskDestroyed))),
     )
+
+
+def ended_early(history: History) -> str:
+    """Why no census was taken from some time on; "" if it was, or if none was to be taken."""
+    left_out = [one.reason for one in history.of(PartLeftOut) if one.part == "census"]
+    failed = [one.error for one in history.of(ProbeFailed) if one.where == "census"]
+    return next(iter((*left_out, *failed)), "")
 
 
 def leaks(history: History) -> tuple[Leak, ...]:

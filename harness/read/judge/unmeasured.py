@@ -6,6 +6,7 @@ from ...record.metric import find
 from ..evidence import Evidence
 from ..figures.block_totals import unrecorded
 from ..figures.target import unwatched
+from ..figures.task import ended_early
 from ..units import plural
 
 
@@ -18,7 +19,9 @@ def why(evidence: Evidence, key: str) -> str:
     unseen = unwatched(history).partition(":")[0]
     match key.split("."):
         case ["load", *_]:
-            return "the run had no load" if evidence.load is None else "no request was sent"
+            if evidence.load is None:
+                return "the run had no load"
+            return "no request was answered" if evidence.load.sent else "no request was sent"
         case ["loop", "tasks", "started" | "finished"]:
             return "tasks are not counted one by one"
         case ["loop" | "blocks", *_] if unseen:
@@ -26,6 +29,8 @@ def why(evidence: Evidence, key: str) -> str:
         case ["loop", "turns" | "busy_ratio" | "lag_ms", *_] if kind := evidence.loop.untimed:
             return f"it cannot be measured under {kind}"
         case ["loop", "tasks", _]:
+            if early := ended_early(history):
+                return f"the tasks were not counted to the end: {early}"
             return "no census of the tasks was taken"
         case ["blocks", *_]:
             turns = plural(unrecorded(history, evidence.loop), "late turn")
@@ -37,7 +42,7 @@ def why(evidence: Evidence, key: str) -> str:
         case ["ledger", *_]:
             return "the run has no ledger of messages"
         case ["calls", _]:
-            return "synchronous calls were not counted"
+            return unseen or "synchronous calls were not counted"
         case ["profile", *_]:
             return unseen or "no sampler ran"
         case ["run", "cpu_s"]:

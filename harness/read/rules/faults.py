@@ -18,6 +18,12 @@ ORDER = 60
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
     """An error for a fault that failed or did nothing, a warning for one that stayed active."""
+    known = {fault.id for fault in evidence.faults}
+    planned = evidence.history.run.settings.get("faults")
+    for each in planned if isinstance(planned, list) else ():
+        if isinstance(each, dict) and (name := str(each.get("id", ""))) not in known:
+            message = f"fault {name} was not injected: the run was over before that"
+            yield Finding("faults", Level.ERROR, message, invalid=True)
     for fault in evidence.faults:
         if fault.error and not fault.injected:
             message = f"fault {fault.id} was not injected: {fault.error}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import LoadEnded
+from ...record.event import LoadEnded, LoadStarted, RunEnded
 from ..evidence import Evidence
 from ..figures.load import Load
+from ..figures.target import crash
 from ..finding import Finding, Level
 from ..history import History
-from ..units import duration, percent, plural
+from ..units import duration, percent, plural, seconds
 
 ORDER = 40
 
@@ -17,6 +18,8 @@ ORDER = 40
 BUSY_RATIO = 0.9
 # From this share of the time on, the driver's waiting for a processor is a reason for late requests.
 QUEUED_RATIO = 0.1
+# A schedule that ended earlier than this was cut off.
+CUT_OFF_S = 0.5
 # Kinds of failures that are listed.
 LISTED = 5
 # Characters of an example's message.
@@ -41,7 +44,25 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     elif (busy := _busy_ratio(history)) is not None and busy >= BUSY_RATIO:
         message = f"the load driver used {percent(busy)} of a processor: latencies include its own queue"
         yield Finding("load", Level.WARNING, message)
+    if not load.offered and history.last(LoadEnded) is not None:
+        message = "no request was due in the time of the load: raise load.rate_per_s or load.duration_s"
+        yield Finding("load", Level.ERROR, message, invalid=True)
+    yield from _cut_off(history)
     yield from _failures(history, load)
+
+
+def _cut_off(history: History) -> Iterator[Finding]:
+    """A driver that ended its schedule early, though nobody has asked the run to end."""
+    started, ended, over = history.last(LoadStarted), history.last(LoadEnded), history.last(RunEnded)
+    if started is None or ended is None or over is None or over.interrupted or crash(history) is not None:
+        return
+    lasted_s = seconds(ended.at_ns - started.at_ns)
+    if lasted_s < started.duration_s - CUT_OFF_S:
+        message = (
+            f"the load driver was stopped after {max(0.0, lasted_s):.1f} s of {started.duration_s:g} s: "
+            "the rest of the load was not sent"
+        )
+        yield Finding("load", Level.ERROR, message, invalid=True)
 
 
 def _failures(history: History, load: Load) -> Iterator[Finding]:

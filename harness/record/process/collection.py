@@ -49,6 +49,12 @@ def forked() -> None:
     _restore()
 
 
+def of_program(threshold: tuple[int, ...]) -> tuple[int, ...]:
+    """What the program has set, where *threshold* is what holds now."""
+    own = _process.threshold
+    return own if own is not None and threshold[0] == NEVER else threshold
+
+
 def expect(number: int) -> None:
     """A hidden thread is about to start; *number* is negative, and `arrived` is told it again."""
     if _process.is_spared:

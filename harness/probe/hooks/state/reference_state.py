@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import functools
 import gc
+from _queue import SimpleQueue  # the module behind `queue`
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain, islice
-from types import MappingProxyType, WrapperDescriptorType
+from types import FunctionType, MappingProxyType, WrapperDescriptorType
 from typing import Any
 from weakref import ref
 
 # Of a larger collection, only so many parts are taken. That many are listed in a tenth of a millisecond.
 MOST = 2_000
 
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class statement makes such types
+_ASKED = ("__getattr__", "__getattribute__")
 _SEQUENCES = (list, tuple)
 _ITERABLES = (set, frozenset, deque)
 _COLLECTIONS = (dict, *_SEQUENCES, *_ITERABLES)
-# A cache refers to each of its results, and cannot be asked how many there are.
+# A cache refers to each of its results, and a queue in C to its items; neither has a length.
 _CACHE = type(functools.lru_cache(len))
+_UNKNOWN = (_CACHE, SimpleQueue)
 # These have a length, and refer to one other collection.
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()), MappingProxyType)
 
@@ -57,6 +61,21 @@ def size_of(thing: Any) -> int | None:
     return base.__len__(thing)
 
 
+def attribute(thing: object, name: str) -> Any:
+    """An attribute of *thing*; `None` if it has none, or if the program's own code would be asked for it.
+
+    So of a proxy or a mock, which answers any name.
+    """
+    kind = type(thing)
+    if kind.__flags__ & _HEAP_TYPE and kind is not FunctionType:
+        for base in kind.__mro__:
+            if any(type(base.__dict__.get(asked)) is FunctionType for asked in _ASKED):
+                return None
+            if type(base.__dict__.get(name)) is property:
+                return None
+    return getattr(thing, name, None)
+
+
 def is_cache(thing: object) -> bool:
     """Whether *thing* is a function whose results `functools.lru_cache` keeps."""
     return issubclass(type(thing), _CACHE)
@@ -82,7 +101,7 @@ def _some(thing: Any, most: int) -> list[Any]:
 
 
 def _is_of_unknown_size(kind: type) -> bool:
-    if issubclass(kind, _CACHE):
+    if issubclass(kind, _UNKNOWN):
         return True
     return not issubclass(kind, _VIEWS) and any(
         type(base.__dict__.get("__len__")) is WrapperDescriptorType for base in kind.__mro__
