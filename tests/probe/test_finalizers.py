@@ -118,3 +118,27 @@ def test_what_the_program_sets_meanwhile_stays(threshold: tuple[int, int, int]) 
         assert gc.get_threshold()[0] == (collection.NEVER if own[0] else 0)
         collection.forked()
         assert gc.get_threshold()[:2] == own[:2]
+
+
+SEEN = """
+    import asyncio, gc, time
+
+    seen = set()
+
+    async def main():
+        ends = time.monotonic() + 1.5
+        while time.monotonic() < ends:
+            until = time.monotonic() + 0.02
+            while time.monotonic() < until:
+                seen.add(gc.get_threshold()[:2])
+            await asyncio.sleep(0)
+
+    gc.set_threshold(123, 7, 10)
+    asyncio.run(main())
+    print(sorted(seen))
+"""
+
+
+def test_the_program_sees_the_threshold_that_it_has_set(tmp_path: Path) -> None:
+    """A program that multiplies what it has would never collect again."""
+    assert watched(SEEN, tmp_path, sample_hz=100).stdout.strip() == "[(123, 7)]"

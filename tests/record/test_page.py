@@ -29,3 +29,10 @@ def test_a_page_of_a_version_that_knew_no_late_turns_has_none(tmp_path: Path) ->
     seen = page.read(tmp_path / "0.page")
     assert seen is not None
     assert (seen.late, seen.since_ns, seen.ran_ns) == ((), 0, 0)
+
+
+def test_a_page_has_its_room_on_the_disk_from_the_start(tmp_path: Path) -> None:
+    """On a disk that is full by then, the first write into a hole would end the process with SIGBUS."""
+    page.create(tmp_path / "0.page", started_ns=1, limit_ns=1)
+
+    assert (tmp_path / "0.page").stat().st_blocks * 512 >= page.WORDS * 8

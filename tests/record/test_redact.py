@@ -91,3 +91,22 @@ def test_a_learned_value_is_hidden_wherever_it_stands() -> None:
     assert redacted("cannot reach zx81-spectrum at 8081") == "cannot reach ${MACHINE} at 8081"
     assert redacted_command(["svc", "zx81-spectrum"]) == ("svc", "${MACHINE}")
     assert redact.known()["zx81-spectrum"] == "${MACHINE}"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("word", ["a" * 200_000, "token" * 40_000, "-" * 200_000 + "token", "x://" * 50_000])
+def test_a_word_of_any_length_is_looked_through_in_little_time(word: str) -> None:
+    """It was quadratic: a process with such an argument began seconds later."""
+    text = f'{word} "token": "abc123" ://user:pass@host'
+
+    assert "abc123" not in redact.redacted(text)
+    assert redact.redacted_command(["python", word])[0] == "python"
+
+
+def test_a_long_argument_is_cut_and_what_was_learned_is_hidden_before() -> None:
+    """So that no half of a secret stays at its end."""
+    redact.learn({"0123456789": "${ID}"})
+    (shown,) = redact.redacted_command(["x" * (redact.ARGUMENT_CHARS - 5) + "0123456789" + "y" * 100])
+
+    assert len(shown) == redact.ARGUMENT_CHARS + 1
+    assert "0123" not in shown

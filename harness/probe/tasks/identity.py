@@ -167,7 +167,7 @@ def name_of(thing: object) -> str:
 def full_name_of(thing: object) -> str:
     """The qualified name; that of a function in C has its module, because there is no line beside it."""
     name = name_of(thing)
-    if not isinstance(thing, BuiltinMethodType | MethodWrapperType) or not (module := module_of(thing)):
+    if not issubclass(type(thing), BuiltinMethodType | MethodWrapperType) or not (module := module_of(thing)):
         return name
     # ``_hashlib`` is how `hashlib` is built; nobody imports it by that name.
     return name if module == "builtins" else f"{module.lstrip('_')}.{name}"

@@ -25,7 +25,7 @@ from harness.record.run import Expectation
 from harness.stacks.cause import Cause
 from harness.stacks.starvation import Starvation
 from harness.stacks.wait_kind import WaitKind
-from tests.read.conftest import Full, Look, Options, Record, Recording
+from tests.read.conftest import LOOP_PID, Full, Look, Options, Record, Recording
 
 
 def ending(document: Report) -> tuple[str, int]:
@@ -500,3 +500,54 @@ def test_a_loop_whose_turns_cannot_be_timed_is_not_called_quiet(record: Record) 
         "No process was watched: process 4242: the turns of "
         "asyncio.unix_events._UnixSelectorEventLoop could not be timed, so no loop was measured."
     )
+
+
+@pytest.mark.parametrize(
+    ("lasted_s", "interrupted", "word"),
+    [(1.0, False, "invalid"), (3.9, False, "passed"), (1.0, True, "aborted")],
+)
+def test_a_load_that_was_cut_off_is_no_measurement(
+    record: Record, lasted_s: float, interrupted: bool, word: str
+) -> None:
+    """Unless it was the run that somebody ended."""
+    made = healthy(record, expectations=[("load.failed", "==", 0)])
+    made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 4.0))
+    made.write("driver", event.Sent(0, made.at(0.1), made.at(0.1), ""))
+    made.write("driver", event.Completed(0, made.at(0.2), ok=True))
+    made.write("driver", event.LoadEnded(made.at(lasted_s), 1))
+    made.ended(interrupted=interrupted)
+
+    assert ending(made.document())[0] == word
+
+
+def test_a_load_of_no_request_and_one_that_was_refused_have_no_latency(record: Record) -> None:
+    """How soon a request is refused says nothing of the service, nor does it that none of none failed."""
+    refused = healthy(record, "refused", expectations=[("load.latency_ms.p99", "<", 100)])
+    refused.write("driver", event.LoadStarted(refused.at(0), "http", "constant", 10.0, 0.1))
+    refused.write("driver", event.Sent(0, refused.at(0.1), refused.at(0.1), ""))
+    refused.write("driver", event.Completed(0, refused.at(0.2), ok=False, error="refused"))
+    refused.write("driver", event.LoadEnded(refused.at(0.1), 1))
+    refused.ended()
+    none = healthy(record, "none", expectations=[("load.failed", "==", 0)])
+    none.write("driver", event.LoadStarted(none.at(0), "http", "poisson", 0.1, 0.1))
+    none.write("driver", event.LoadEnded(none.at(0.1), 0))
+    none.ended()
+
+    assert "no request was answered" in refused.document().run.verdict
+    assert "no request was due" in none.document().run.verdict
+    assert {ending(made.document()) for made in (refused, none)} == {("invalid", 3)}
+
+
+def test_tasks_that_were_not_counted_to_the_end_are_unknown(record: Record) -> None:
+    """There may have been any number when the census gave up, because there were too many."""
+    made = healthy(record, expectations=[("loop.tasks.leaked", "==", 0)])
+    made.write("target", event.TasksCounted(made.at(1), LOOP_PID, 3, 0, 0, ()))
+    made.write(
+        "target", event.PartLeftOut(made.at(2), LOOP_PID, "census", "there were more than 200,000 tasks")
+    )
+    made.ended()
+
+    document = made.document()
+    assert document.loop is not None
+    assert document.loop.tasks.leaked is None
+    assert "there were more than 200,000 tasks" in document.run.verdict

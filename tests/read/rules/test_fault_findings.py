@@ -123,3 +123,16 @@ def test_a_fault_that_stayed_is_a_warning(record: Record) -> None:
     (found,) = of_faults(_ended(made))
     assert found.message == "fault slow was not rolled back before the record ended"
     assert (found.level, found.invalid) == ("warning", False)
+
+
+def test_a_planned_fault_without_a_trace_in_the_record_did_not_happen(record: Record) -> None:
+    """The run was over before its time, or before the program had imported its place."""
+    made = record(settings={"faults": [{"id": "slow"}, {"id": "never"}]})
+    made.loop(turns_ms=[1])
+    made.write("runner", event.FaultInjected(made.at(1), "slow", "block.sleep", "x", place=PLACE))
+    made.write("runner", event.FaultUndone(made.at(6), "slow", 3, 3, 1))
+    document = _ended(made)
+
+    (finding,) = [one for one in document.findings if one.rule == "faults"]
+    assert finding.message == "fault never was not injected: the run was over before that"
+    assert document.run.outcome == "invalid"

@@ -14,7 +14,7 @@ from selectors import SelectorKey
 from types import CodeType
 from typing import Any
 
-from . import uvloop_state
+from . import reference_state, uvloop_state
 
 # The loop that runs in this thread, or `None`. Unlike `asyncio.get_running_loop`, it does not raise.
 running_loop = _get_running_loop
@@ -113,20 +113,20 @@ def is_housekeeping(handle: object, loop: AbstractEventLoop) -> bool:
     called = callback(handle)
     if called is None and uvloop_state.is_uvloops(handle):
         return any(part is loop for part in uvloop_state.arguments(handle)[:1])
-    owner = getattr(called, "__self__", None)
+    owner = reference_state.attribute(called, "__self__")
     return owner is loop or type(owner).__module__.startswith(_PROBE)
 
 
 def wakes_loop(handle: object) -> bool:
     """Whether the handle reads the pipe by which another thread wakes the loop."""
-    return getattr(callback(handle), "__name__", "") == "_read_from_self"
+    return reference_state.attribute(callback(handle), "__name__") == "_read_from_self"
 
 
 def accepts_connections(handle: object) -> bool:
     """Whether the handle accepts the connections of a listening socket."""
-    return getattr(callback(handle), "__name__", "") == "_accept_connection"
+    return reference_state.attribute(callback(handle), "__name__") == "_accept_connection"
 
 
 def protocol(handle: object) -> object:
     """The protocol of the transport for which the handle is called; `None` for any other callback."""
-    return getattr(getattr(callback(handle), "__self__", None), "_protocol", None)
+    return getattr(reference_state.attribute(callback(handle), "__self__"), "_protocol", None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import gc
+import queue
 import tracemalloc
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -119,3 +121,29 @@ def test_large_is_what_is_listed_in_part() -> None:
     assert not reference_state.is_large(range_of[:most])
     assert not reference_state.is_large("x" * (most + 1))
     assert reference_state.held_by("text") == []
+
+
+def test_a_queue_in_c_is_of_unknown_size() -> None:
+    """The collector would list all its items."""
+    waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
+    waiting.put(object())
+
+    assert reference_state.held_by(waiting) == []
+
+
+def test_no_attribute_is_asked_for_that_the_program_computes() -> None:
+    """A mock answers any name, and a property runs the program's code."""
+
+    class Computed:
+        plain = 1
+
+        @property
+        def asked(self) -> int:
+            raise RuntimeError("nobody may ask")
+
+    assert reference_state.attribute(Mock(), "func") is None
+    assert reference_state.attribute(Computed(), "asked") is None
+    assert reference_state.attribute(Computed(), "plain") == 1
+    assert reference_state.attribute(len, "__qualname__") == "len"
+    assert reference_state.attribute(lambda: 0, "__qualname__").endswith("<lambda>")
+    assert reference_state.attribute(None, "__self__") is None
