@@ -119,12 +119,12 @@ def is_housekeeping(handle: object, loop: AbstractEventLoop) -> bool:
 
 def wakes_loop(handle: object) -> bool:
     """Whether the handle reads the pipe by which another thread wakes the loop."""
-    return reference_state.attribute(callback(handle), "__name__") == "_read_from_self"
+    return bool(reference_state.attribute(callback(handle), "__name__") == "_read_from_self")
 
 
 def accepts_connections(handle: object) -> bool:
     """Whether the handle accepts the connections of a listening socket."""
-    return reference_state.attribute(callback(handle), "__name__") == "_accept_connection"
+    return bool(reference_state.attribute(callback(handle), "__name__") == "_accept_connection")
 
 
 def protocol(handle: object) -> object:
