@@ -21,7 +21,9 @@ from ..record.event import (
     LoopSampled,
     LoopSilent,
     LoopStarted,
+    PartLeftOut,
     ProbeClosed,
+    ProbeFailed,
     ProcessGone,
     RequestFailure,
     RunEnded,
@@ -107,6 +109,12 @@ class History:
         """The newest event of one kind, or `None`."""
         events = self.of(kind)
         return events[-1] if events else None
+
+    def left_out(self, part: str) -> str:
+        """Why that part of the probe did not work, or not to the end, in a process; "" if it did in all."""
+        reasons = [one.reason for one in self.of(PartLeftOut) if one.part == part]
+        errors = [one.error for one in self.of(ProbeFailed) if one.where == part]
+        return next(iter((*reasons, *errors)), "")
 
     def ownership(self, pid: int | None = None) -> CodeOwnership:
         """Whose code a file is, as process *pid* reported it; without one, in all processes together."""

@@ -192,10 +192,9 @@ class Writer:
 
     def _drain(self) -> None:
         while not self._last.is_set():
+            batch = [collection.next_of(self._buffer)]
             with collection.possible:
-                first = self._buffer.get()
                 self._flush_now.acquire(True, FLUSH_S)  # a name would be an allocation
-            batch = [first]
             with suppress(Empty):
                 while True:
                     batch.append(self._buffer.get_nowait())

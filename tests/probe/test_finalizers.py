@@ -118,7 +118,7 @@ def test_what_the_program_sets_meanwhile_stays(threshold: tuple[int, int, int]) 
         assert gc.get_threshold()[:2] == own[:2]
         Background(lambda: collection.elsewhere.__enter__()).join()
         assert gc.get_threshold()[0] == (collection.NEVER if own[0] else 0)
-        collection.forked()
+        collection.take_back()
         assert gc.get_threshold()[:2] == own[:2]
 
 

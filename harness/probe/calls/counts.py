@@ -96,14 +96,10 @@ class CallCounts(Feature):
 
     def _flush_periodically(self, is_over: threading.Event) -> None:
         # Waits until a count grows: a timer would wake an idle process.
-        while self._is_woken() and not is_over.is_set():
+        while collection.next_of(self._wakeups) and not is_over.is_set():
             collection.sleep(FLUSH_EVERY_S)
             self._is_awake = False
             self.flush()
-
-    def _is_woken(self) -> bool:
-        with collection.possible:
-            return self._wakeups.get()
 
     def _count(
         self,

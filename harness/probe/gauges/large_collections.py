@@ -35,7 +35,7 @@ AGAIN = 1.5
 # Smaller collections are not worth a word; this many are recorded at a time.
 LEAST_ITEMS, RECORDED = 1_000, 20
 # Modules and tasks that are searched, names of each module, and objects of one look.
-MODULES, TASKS, NAMES, OBJECTS = 1_000, 300, 2_000, 20_000
+MODULES, TASKS, NAMES, OBJECTS = 10_000, 300, 2_000, 20_000
 # From so many items the size of all is estimated, and what a collection itself takes for each.
 SIZED, DICT_ENTRY_BYTES, ENTRY_BYTES = 10, 50, 8
 # After some objects other threads have their turn.
@@ -48,8 +48,6 @@ REFERENTS = 200
 CHARS = 100
 # The sockets on which a process listens are among its first files.
 FILES = 1_024
-
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class statement makes such types
 
 
 class _Name(Row):
@@ -101,7 +99,7 @@ class LargeCollections:
 def _modules() -> Iterator[_Source]:
     """The modules of the program itself."""
     libraries = (*code_paths.libraries(), code_paths.HARNESS, "<")
-    for name, module in islice(list(sys.modules.items()), MODULES * 10):
+    for name, module in islice(list(sys.modules.items()), MODULES):
         file = _file_of(module)
         if file and not file.startswith(libraries):
             yield _Source(partial(sys.modules.get, name), file)
@@ -167,7 +165,7 @@ class _Walk:
                 self._add(cached.kind, _place_of(value, place), cached.items, 0)
             return
         size, kind = reference_state.size_of(value), type(value)
-        if size is None and not (kind.__flags__ & _HEAP_TYPE and depth < DEPTH):
+        if size is None and not (depth < DEPTH and reference_state.has_python_class(value)):
             return
         self._seen.add(id(value))
         if self._pauses and len(self._seen) % AT_ONCE == 0:

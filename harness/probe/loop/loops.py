@@ -140,7 +140,7 @@ class Loops:
 
     def abandon(self) -> None:
         """Release the parent's pages, timers and running loop in a child after `fork`."""
-        collection.forked()
+        collection.take_back()
         self._threshold.undo()
         self.collector.remove()
         thread_file.abandon()

@@ -140,13 +140,9 @@ class SampleBuffer:
         self.flush()
 
     def _flush_periodically(self) -> None:
-        while self._is_woken() and not self._is_closed:
+        while collection.next_of(self._wakeups) and not self._is_closed:
             collection.sleep(FLUSH_EVERY_S)
             self.flush()
-
-    def _is_woken(self) -> bool:
-        with collection.possible:
-            return self._wakeups.get()
 
     def _event(self, entry: _Entry) -> Sampled | None:
         stack = 0

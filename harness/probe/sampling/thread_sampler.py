@@ -68,12 +68,8 @@ class ThreadSampler:
             self._wakeups.put(True)
 
     def _run(self) -> None:
-        while self._is_woken():
+        while collection.next_of(self._wakeups):
             self._sample_for_a_while()
-
-    def _is_woken(self) -> bool:
-        with collection.possible:
-            return self._wakeups.get()
 
     def _sample_for_a_while(self) -> None:
         sampled_ns, empty = monotonic_ns(), 0

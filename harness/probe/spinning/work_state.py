@@ -50,7 +50,6 @@ _COUNTED = tuple(type(made) for made in _MADE)
 _VALUES = (int, float, complex, str, bytes, tuple, array, *_CONTAINERS)
 # These hold others.
 _NESTED = (enumerate, zip, map, filter, islice, chain, zip_longest, GeneratorType)
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class statement makes such types
 
 
 class WorkState(Row):
@@ -205,5 +204,6 @@ class _Inspection:
 def _is_the_programs(value: object) -> bool:
     """Whether it is an object of a class in Python, and no part of asyncio that changes by itself."""
     # Not `isinstance`: an object may compute its `__class__`.
-    kind = type(value)
-    return bool(kind.__flags__ & _HEAP_TYPE) and not issubclass(kind, type | Future | AbstractEventLoop)
+    return reference_state.has_python_class(value) and not issubclass(
+        type(value), type | Future | AbstractEventLoop
+    )

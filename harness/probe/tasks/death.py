@@ -19,7 +19,7 @@ from weakref import ref
 
 from ...record.observation import Frame, Observation, TaskDied
 from ...record.value import replace
-from ..hooks.state import sync_state, task_state
+from ..hooks.state import reference_state, sync_state, task_state
 from ..hooks.state.task_state import TaskRef
 from . import coroutine, identity, waiting
 from .coroutine import Place
@@ -37,8 +37,6 @@ ERROR_CHARS = 200
 _CONTAINERS: tuple[type, ...] = (list, set, frozenset, tuple, dict, deque)
 # What leads to other tasks, or to all of them.
 _ELSEWHERE = (BaseException, asyncio.Future, asyncio.AbstractEventLoop)
-# The flag of classes that are written in Python, among others.
-_HEAP = 1 << 9
 # What a function uses that looks at tasks from time to time.
 _LOOKS = frozenset(("done", "exception", "result"))
 _PLAIN = (str, bytes, int, float, bool, type(None), type)
@@ -211,7 +209,7 @@ def _near(error: BaseException | None) -> Iterator[Any]:
                 seen.add(id(part))
                 if issubclass(kind, asyncio.Queue | asyncio.Barrier):
                     yield part
-                elif kind.__flags__ & _HEAP and not issubclass(kind, _ELSEWHERE):
+                elif reference_state.has_python_class(part) and not issubclass(kind, _ELSEWHERE):
                     found.append(part)
         frontier = found
 
@@ -232,7 +230,7 @@ def _keeper(task: Task[Any], pending: Iterable[TaskRef]) -> str:
                     return "variable"
                 if _contains(part, task):
                     return "collection"
-                if type(part).__flags__ & _HEAP:
+                if reference_state.has_python_class(part):
                     own = list(waiting.attributes(part))
                     if any(_contains(one, task) for one in own):
                         return "collection"

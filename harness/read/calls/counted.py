@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...record.event import CallsCounted, Frame, PartLeftOut, ProbeFailed
+from ...record.event import CallsCounted, Frame
 from ..figures.target import unwatched
 from ..history import History
 from ..units import ms
@@ -17,7 +17,7 @@ _Key = tuple[str, Frame, str, AllowedCall | None]
 
 def counted_calls(history: History, allowlist: Allowlist) -> tuple[Call, ...] | None:
     """The calls by line and coroutine, new ones first, then by time; `None` when they were not counted."""
-    if SETTING not in history.run.settings or _is_lost(history):
+    if SETTING not in history.run.settings or history.left_out("calls"):
         return None
     groups: dict[_Key, list[CallsCounted]] = {}
     counts = history.of(CallsCounted)  # cumulative, so the newest event of each count replaces the others
@@ -31,11 +31,6 @@ def counted_calls(history: History, allowlist: Allowlist) -> tuple[Call, ...] | 
         groups.setdefault((made.call, frame, made.caller, allowed), []).append(made)
     found = (_call(key, members, history, allowlist) for key, members in groups.items())
     return tuple(sorted(found, key=lambda call: (not call.new, -call.total_ms)))
-
-
-def _is_lost(history: History) -> bool:
-    parts = [one.where for one in history.of(ProbeFailed)] + [one.part for one in history.of(PartLeftOut)]
-    return "calls" in parts
 
 
 def _call(key: _Key, members: list[CallsCounted], history: History, allowlist: Allowlist) -> Call:

@@ -19,8 +19,6 @@ from ...record.event import (
     Coroutine,
     ExceptionLost,
     NeverAwaited,
-    PartLeftOut,
-    ProbeFailed,
     TargetStopping,
     TaskCluster,
     TaskDestroyed,
@@ -31,6 +29,8 @@ from ..units import ms, seconds
 
 L = TypeVar("L", TaskDestroyed, ExceptionLost, NeverAwaited, CancelSwallowed)
 
+# The part of the probe that counts tasks.
+CENSUS = "census"
 # Smaller clusters are not reported.
 LEAST = 20
 # A leak still has at least this share of the tasks ever seen at its place.
@@ -88,19 +88,12 @@ class Cancelled:
 def figures(history: History, leaks: Iterable[Leak]) -> Tasks:
     """The figures of the report; all null without a census in the record."""
     # After the last census, which was the last of a program with few tasks, there may have been any number.
-    if not history.of(TasksCounted) or ended_early(history):
+    if not history.of(TasksCounted) or history.left_out(CENSUS):
         return Tasks()
     return Tasks(
         leaked=sum(leak.count for leak in leaks if not leak.connected),
         destroyed_pending=sum(loss.count for loss in latest(history.of(TaskDestroyed))),
     )
-
-
-def ended_early(history: History) -> str:
-    """Why no census was taken from some time on; "" if it was, or if none was to be taken."""
-    left_out = [one.reason for one in history.of(PartLeftOut) if one.part == "census"]
-    failed = [one.error for one in history.of(ProbeFailed) if one.where == "census"]
-    return next(iter((*left_out, *failed)), "")
 
 
 def leaks(history: History) -> tuple[Leak, ...]:

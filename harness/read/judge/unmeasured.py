@@ -6,7 +6,7 @@ from ...record.metric import find
 from ..evidence import Evidence
 from ..figures.block_totals import unrecorded
 from ..figures.target import unwatched
-from ..figures.task import ended_early
+from ..figures.task import CENSUS
 from ..units import plural
 
 
@@ -29,7 +29,7 @@ def why(evidence: Evidence, key: str) -> str:
         case ["loop", "turns" | "busy_ratio" | "lag_ms", *_] if kind := evidence.loop.untimed:
             return f"it cannot be measured under {kind}"
         case ["loop", "tasks", _]:
-            if early := ended_early(history):
+            if early := history.left_out(CENSUS):
                 return f"the tasks were not counted to the end: {early}"
             return "no census of the tasks was taken"
         case ["blocks", *_]:

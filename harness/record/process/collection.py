@@ -14,7 +14,11 @@ from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from queue import SimpleQueue
     from types import TracebackType
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 # No program allocates so many objects that are not freed while a hidden thread works, for milliseconds.
 NEVER = 50_000_017
@@ -42,8 +46,8 @@ def spare() -> None:
     _process.is_spared = True
 
 
-def forked() -> None:
-    """Take back what the parent's hidden threads have changed: to be called in a child after `fork`."""
+def take_back() -> None:
+    """Let the program collect as it has set it, as in a child after `fork`, which has no hidden thread."""
     _process.blocks.clear()
     _process.working.clear()
     _restore()
@@ -98,24 +102,19 @@ def _restore() -> None:
         _set(*threshold)
 
 
-def _caught() -> bool:
-    """Spare nothing any more after an error, which must not end the work of a hidden thread."""
-    _process.is_spared = False
-    _process.blocks.clear()
-    _process.working.clear()
-    _restore()
-    return True
+class _Block:
+    """A ``with`` block of a hidden thread, in which it works or waits; waiting means nothing to any other."""
 
-
-class _Elsewhere:
-    """A ``with`` block in which a hidden thread works."""
+    def __init__(self, *, works: bool) -> None:
+        self._works = works
 
     def __enter__(self) -> None:
         try:
-            if _process.is_spared:
-                _enter(get_ident(), works=True)
+            ident = get_ident()
+            if _process.is_spared if self._works else ident in _process.blocks:
+                _enter(ident, works=self._works)
         except BaseException:
-            if not _caught():
+            if not self._caught():
                 raise
 
     def __exit__(
@@ -124,36 +123,29 @@ class _Elsewhere:
         try:
             _leave(get_ident())
         except BaseException:
-            if not _caught():
+            if not self._caught():
                 raise
 
-
-class _Possible:
-    """A ``with`` block inside of that, in which the thread waits; on any other thread it does nothing."""
-
-    def __enter__(self) -> None:
-        try:
-            if (ident := get_ident()) in _process.blocks:
-                _enter(ident, works=False)
-        except BaseException:
-            # On a thread of the program, it is what a signal's handler has raised.
-            if get_ident() not in _process.blocks or not _caught():
-                raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        try:
-            _leave(get_ident())
-        except BaseException:
-            if get_ident() not in _process.blocks or not _caught():
-                raise
+    def _caught(self) -> bool:
+        """Spare nothing any more after an error, which must not end the work of a hidden thread."""
+        if not self._works and get_ident() not in _process.blocks:
+            return False  # what a signal's handler has raised, on a thread of the program
+        _process.is_spared = False
+        take_back()
+        return True
 
 
-elsewhere, possible = _Elsewhere(), _Possible()
+# Where a hidden thread works, and inside of that, where it waits and the program may collect.
+elsewhere, possible = _Block(works=True), _Block(works=False)
 
 
 def sleep(seconds: float) -> None:
     """Sleep; the program may collect meanwhile."""
     with possible:
         time.sleep(seconds)
+
+
+def next_of(queue: SimpleQueue[T]) -> T:
+    """Wait for the next item of *queue*, likewise; its `get` is a single call in C."""
+    with possible:
+        return queue.get()

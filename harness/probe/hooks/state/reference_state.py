@@ -61,13 +61,18 @@ def size_of(thing: Any) -> int | None:
     return base.__len__(thing)
 
 
+def has_python_class(thing: object) -> bool:
+    """Whether the class of *thing* was made by a class statement, or as one is."""
+    return bool(type(thing).__flags__ & _HEAP_TYPE)
+
+
 def attribute(thing: object, name: str) -> Any:
     """An attribute of *thing*; `None` if it has none, or if the program's own code would be asked for it.
 
     So of a proxy or a mock, which answers any name.
     """
     kind = type(thing)
-    if kind.__flags__ & _HEAP_TYPE and kind is not FunctionType:
+    if has_python_class(thing) and kind is not FunctionType:
         for base in kind.__mro__:
             if any(type(base.__dict__.get(asked)) is FunctionType for asked in _ASKED):
                 return None

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 
 class Reading(Protocol):
-    """What counters were at a time."""
+    """What counters of a loop were at a time."""
 
     @property
     def at_ns(self) -> int: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def loop(self) -> int: ...
+
+
+R = TypeVar("R", bound=Reading)
+
+
+def by_loop(readings: Iterable[R]) -> dict[tuple[int, int], list[R]]:
+    """The readings of each loop, by its process and its number."""
+    found: dict[tuple[int, int], list[R]] = {}
+    for reading in readings:
+        found.setdefault((reading.pid, reading.loop), []).append(reading)
+    return found
 
 
 def between(readings: Sequence[Reading], name: str, from_ns: int, to_ns: int) -> int:

@@ -17,7 +17,7 @@ from ...figures.target import ended_by_itself
 from ...history import History
 from ...percentile import percentiles
 from ..paired.measure import Measure, MeasureGate
-from .counter import between
+from .counter import between, by_loop
 from .gated import gated
 from .program import unit_of
 from .steps import step_counts
@@ -126,12 +126,9 @@ def _of_whole_run(evidence: Evidence) -> Iterator[tuple[str, float | None]]:
 def _under_load(history: History, units: float) -> Iterator[tuple[str, float | None]]:
     """CPU time of the loops' threads and of their processes, and turns, while requests came."""
     from_ns, to_ns = loaded(history)
-    by_loop: dict[tuple[int, int], list[LoopSampled]] = {}
-    for sample in history.of(LoopSampled):
-        by_loop.setdefault((sample.pid, sample.loop), []).append(sample)
     thread_ns = process_ns = turns = 0
     counted: set[int] = set()
-    for (pid, _), samples in by_loop.items():
+    for (pid, _), samples in by_loop(history.of(LoopSampled)).items():
         thread_ns += between(samples, "thread_cpu_ns", from_ns, to_ns)
         turns += between(samples, "turns", from_ns, to_ns)
         if pid not in counted:  # a process with several loops has been counted with the first

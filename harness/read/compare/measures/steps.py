@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ....record.event import Frame, StepLogUnavailable, StepsTaken
 from ...history import History
 from ...spans.step_log import NO_FRAME, step_logs
-from .counter import between
+from .counter import between, by_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,9 @@ def step_counts(history: History, from_ns: int, to_ns: int) -> StepCounts | None
     taken = history.of(StepsTaken)
     if not taken or history.of(StepLogUnavailable) or any(one.share < 1 or one.dropped for one in taken):
         return None
-    by_loop: dict[tuple[int, int], list[StepsTaken]] = {}
-    for one in taken:
-        by_loop.setdefault((one.pid, one.loop), []).append(one)
     tasks: Counter[Frame] = Counter()
     for log in step_logs(history).values():
         for task, steps in log.of_task.items():
             if steps and from_ns <= steps[0].began_ns <= to_ns and task in log.tasks:
                 tasks[log.places.get(log.tasks[task], NO_FRAME)] += 1
-    return StepCounts(sum(between(read, "taken", from_ns, to_ns) for read in by_loop.values()), tasks)
+    return StepCounts(sum(between(read, "taken", from_ns, to_ns) for read in by_loop(taken).values()), tasks)
