@@ -38,8 +38,7 @@ PROGRAM = """
         os.close(read)
 
     async def work():
-        ends = time.monotonic() + 2.5
-        while time.monotonic() < ends:
+        while len(ran_in) <= 5_000:  # not for so long: a busy machine would make too few
             Job()
             await asyncio.sleep(0.001)
         for _ in range(30):
