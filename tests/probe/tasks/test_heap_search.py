@@ -19,7 +19,7 @@ async def finished() -> asyncio.Task[None]:
     return task
 
 
-@pytest.mark.skipif(not FORGETS_DONE, reason="asyncio's register has them, so they are not searched for")
+@pytest.mark.skipif(not FORGETS_DONE, reason="before 3.14 asyncio's register has them")
 @pytest.mark.parametrize("asked", [False, True])
 async def test_a_task_that_is_done_is_found_for_as_long_as_it_exists(asked: bool) -> None:
     """It and the running one, whoever asks."""
