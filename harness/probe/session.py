@@ -271,7 +271,14 @@ class ProbeSession:
         self._stay_open()
         hook.stop_listening(self)
         self._guarded("loops", self.loops.abandon)
-        self._each(reversed(self._features), lambda feature: feature.abandon())
+        for feature in reversed(self._features):
+            # One that raises is not closed: what `close` ends goes on in the parent. The child's record tells it.
+            try:
+                feature.abandon()
+            except BaseException as exc:
+                if hook.is_the_programs(exc):
+                    raise
+                hook.failed(feature.name, exc)
         self._writer.abandon()
 
     def _open(self, name: str, module: str) -> None:

@@ -64,3 +64,38 @@ def test_what_each_loop_costs_is_told_as_the_probes_own(tmp_path: Path) -> None:
         assert 0 < costs_s[loops] < closed.process_cpu_ns / 1e9
     # The entry, and the end of the process, cost the same in both.
     assert costs_s[600] - costs_s[1] > used_s / 5
+
+
+ABANDONED = """
+    import os, sys
+    from harness.probe.feature import Feature
+    from harness.probe.session import ProbeSession
+
+    class Shared(Feature):
+        name = "shared"
+
+        def abandon(self):
+            raise OSError("nothing to release")
+
+        def close(self):
+            print("what the parent still uses has ended")
+
+    session = ProbeSession(sys.argv[1], None)
+    session.add(Shared())
+    if os.fork():
+        os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    session.abandon()
+    ProbeSession(sys.argv[1], None).close()
+"""
+
+
+def test_a_part_that_cannot_release_what_is_the_parents_does_not_end_it(tmp_path: Path) -> None:
+    """As in a child after a fork: a socket's file is the parent's too. The child's record tells it."""
+    folder = run_folder(tmp_path / "run")
+    order = ProbeConfig(folder=str(folder.path), limit_ns=10**9).text()
+    command = [sys.executable, "-c", dedent(ABANDONED), order]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    assert ran.stdout == ""
+    (failure,) = recorded(folder.events, ProbeFailed)
+    assert (failure.where, failure.error) == ("shared", "OSError: nothing to release")

@@ -51,9 +51,9 @@ class ControlServer:
     def abandon(self) -> None:
         """Close the parent's sockets in a child after `fork`: nothing answers there."""
         self._listening.close()
-        if (caller := self._caller) is not None:
-            # `close` would wait for the stream of the parent's thread, which is never closed here.
-            os.close(caller.detach())
+        # `close` would wait for the stream of the parent's thread, which is never closed here.
+        if (caller := self._caller) is not None and (descriptor := caller.detach()) >= 0:
+            os.close(descriptor)
 
     def _serve(self) -> None:
         while True:

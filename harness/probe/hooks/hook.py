@@ -125,6 +125,11 @@ def stop_listening(listener: TroubleListener) -> None:
         _troubles.listeners.remove(listener)
 
 
+def failed(part: str, error: BaseException) -> None:
+    """Note what *part* of the probe raised, for who listens now and for who will."""
+    _troubles.failed(part, error)
+
+
 def leave_out(part: str, reason: str) -> None:
     """Note that *part* of the probe cannot work in this process, once; nothing for an empty *reason*."""
     if reason and (part, reason) not in _troubles.left_out:

@@ -131,6 +131,16 @@ async def test_a_forked_child_that_runs_a_loop_gets_the_faults_in_force(target: 
     assert tally.read(target.sockets, "a") == tally.Tally(processes=2, calls=1, fired=1)
 
 
+async def test_forks_right_after_a_request_leave_the_process_its_control_socket(target: Target) -> None:
+    """The thread that has answered may be in the middle of closing the connection."""
+    child = "pid = os.fork(); pid or os._exit(7); return os.waitpid(pid, 0)[1] >> 8"
+    for number in range(60):
+        await target.inject(id=str(number), **{"in": "__main__:Shop.sell"})
+
+        assert target.do(child) == "7"
+        assert await target.heal(str(number)) == 0
+
+
 @pytest.mark.parametrize(
     ("place", "more", "why"),
     [
