@@ -272,7 +272,7 @@ class ProbeSession:
         hook.stop_listening(self)
         self._guarded("loops", self.loops.abandon)
         for feature in reversed(self._features):
-            # One that raises is not closed: what `close` ends goes on in the parent. The child's record tells it.
+            # One that raises is not closed: what `close` ends goes on in the parent.
             try:
                 feature.abandon()
             except BaseException as exc:
