@@ -18,6 +18,7 @@ from typing import Self
 from ..record import page
 from ..record.event import DumpFailed, Event, LoopSilent, ThreadsDumped
 from ..record.run_folder import RunFolder
+from .observer_thread import ObserverThread
 from .process.loop_pages import LoopPage, LoopPages
 from .profilers.look import OutsideLooker
 
@@ -49,7 +50,7 @@ class GilWatcher:
         self._pages = LoopPages(folder)
         self._looker = OutsideLooker()
         self._dumped: dict[tuple[int, int], _Dumped] = {}
-        self._thread = threading.Thread(target=self._watch, name="gil-watcher", daemon=True)
+        self._thread = ObserverThread("gil-watcher", self._watch, write)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -25,6 +25,7 @@ from .console.events import ConsoleEvents
 from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .hang.watcher import HangSettings, HangWatcher
+from .observer_thread import ObserverThread
 from .process.guard import Guard
 from .process.invitations import Invitations
 from .process.probe_env import environment
@@ -106,7 +107,7 @@ def watch(
             invitations.invite(program.pid)
             signals.pass_to(program)
             writer.write(TargetStarted(monotonic_ns(), program.pid, redacted_command(command)))
-            following = threading.Thread(target=follow, daemon=True)
+            following = ObserverThread("loop-follower", follow, writer.write)
             following.start()
             status = program.wait()
             ended.set()

@@ -47,7 +47,7 @@ class RunHead:
     commit: str
     branch: str
     host: str
-    cpu_s: float | None  # of the target's processes, start and probe included; null if one was cut off
+    cpu_s: float | None  # of the processes with a loop, start and probe included; null if one was cut off
     block_limit_ms: float
     target: target.TargetReport
 

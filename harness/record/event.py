@@ -119,6 +119,14 @@ class ProcessesUncounted(Event):
     error: str = ""  # why none was followed from then on; "" if there were too many
 
 
+class ObserverFailed(Event):
+    """A thread of the runner that observes the target ended with an error; the run went on without it."""
+
+    at_ns: int
+    observer: str  # "gil-watcher"
+    error: str
+
+
 class FaultInjected(Event):
     """A fault of the scenario became active."""
 

@@ -15,6 +15,7 @@ import pytest
 from harness.record.event import (
     Event,
     LoopStarted,
+    ObserverFailed,
     TargetStarted,
     TargetStopping,
     ThreadsDumped,
@@ -263,3 +264,24 @@ def test_a_program_that_does_not_end_when_it_is_asked_to_is_a_finding(tmp_path: 
     (message,) = [found["message"] for found in ended.report["findings"] if found["rule"] == "target"]
     told = r"the target was asked to end by SIGTERM, ran for another .*s, and ended by SIGKILL"
     assert re.fullmatch(told, message)
+
+
+def test_a_thread_of_the_runner_that_fails_makes_the_run_invalid(tmp_path: Path) -> None:
+    """What it would have seen is missing: the program's output and end are its own all the same."""
+    program = """
+import asyncio, pathlib, shutil
+async def main():
+    (page,) = pathlib.Path("run/loops").glob("*.page")
+    shutil.copy(page, page.with_name("foreign.page"))
+    await asyncio.sleep(1.5)
+    print("done")
+asyncio.run(main())
+"""
+    done = watch(tmp_path, program, "--fail-on", "blocks.count>100")
+
+    assert (done.status, done.stdout) == (3, "done\n")
+    failures = recorded(tmp_path / "run" / "events", ObserverFailed)
+    assert {each.observer for each in failures} == {"gil-watcher", "hang-watcher", "loop-follower"}
+    findings = json.loads((tmp_path / "run" / "report.json").read_text())["findings"]
+    told = "the loop-follower of the runner failed, and what it sees is missing: ValueError: "
+    assert any(finding["message"].startswith(told) for finding in findings)

@@ -22,6 +22,7 @@ from ...record.writer import Writer
 from .. import seal
 from ..counters import EVERY_S, Counters
 from ..gil_watcher import GilWatcher
+from ..observer_thread import ObserverThread
 from ..process import proc, user_access
 from ..process.process_tree import ProcessTree
 from . import workers
@@ -118,7 +119,7 @@ def _record(
         entries.enter_context(main)
         entered = [main, *_enter_workers(main, folder, entries, with_workers=with_workers, told=told)]
         told.on_recording(entered)
-        following = threading.Thread(target=follow, daemon=True)
+        following = ObserverThread("loop-follower", follow, writer.write)
         following.start()
         pidfd = os.pidfd_open(subject.pid)
         try:

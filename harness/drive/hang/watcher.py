@@ -23,6 +23,7 @@ from ...record.process.end_request import NUMBER
 from ...record.run_folder import RunFolder
 from ...stacks.hang_exemption import STARVED_SHARE
 from ..gil_watcher import GilWatcher
+from ..observer_thread import ObserverThread
 from ..process.loop_pages import LoopPage, LoopPages
 from ..profilers import look
 from .sighting import UNSEEN, ProcessRecord, Sighting
@@ -89,7 +90,7 @@ class HangWatcher:
         self._pages = LoopPages(folder)
         self._turns: dict[tuple[int, int], _SeenTurn] = {}
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="hang-watcher", daemon=True)
+        self._thread = ObserverThread("hang-watcher", self._watch, write)
 
     def __enter__(self) -> Self:
         if self._settings.after_ns or self._settings.exit_ns:

@@ -72,7 +72,7 @@ def overhead(history: History) -> Overhead:
 
 
 def cpu_s(history: History) -> float | None:
-    """The CPU time of the target's processes; `None` if one did not exit cleanly, or none was watched."""
+    """The CPU time of the processes with a loop; `None` if one did not exit cleanly, or none was watched."""
     closed = history.of(ProbeClosed)
     if not closed or _dropped(history) is None:
         return None

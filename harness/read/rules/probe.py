@@ -1,10 +1,10 @@
-"""What the probe could not do in the program: parts that failed and were undone, and parts left out."""
+"""What the probe could not do in the program, nor the runner beside it: what failed or was left out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import PartLeftOut, ProbeClosed, ProbeFailed
+from ...record.event import ObserverFailed, PartLeftOut, ProbeClosed, ProbeFailed
 from ..evidence import Evidence
 from ..finding import Finding, Level
 from ..units import plural
@@ -31,6 +31,9 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         is_needed = part in NEEDED
         level = Level.ERROR if is_needed else Level.WARNING
         yield Finding("probe", level, message + where, invalid=is_needed)
+    for ended in history.of(ObserverFailed):
+        message = f"the {ended.observer} of the runner failed, and what it sees is missing: {ended.error}"
+        yield Finding("probe", Level.ERROR, message, invalid=True)
     more = sum(closed.failures for closed in history.of(ProbeClosed)) - len(history.of(ProbeFailed))
     if more > 0:
         yield Finding("probe", Level.NOTE, f"the probe failed {plural(more, 'more time')} in these parts")
