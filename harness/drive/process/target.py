@@ -17,6 +17,7 @@ from ...record.probe_config import ProbeConfig
 from ...record.redact import redacted_command
 from ...record.scenario import ReadyAfter, ReadyLog, ReadyPort
 from ..targets.spec import TargetSpec
+from . import listening
 from .log_tail import last_lines
 from .probe_env import environment
 from .termination import end
@@ -159,6 +160,9 @@ class TargetProcess:
 
 
 async def _accepts(port: int) -> bool:
+    # A service would take a connection that ends at once for a request that failed.
+    if (accepts := listening.accepts(port)) is not None:
+        return accepts
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
