@@ -29,7 +29,7 @@ class Metric:
 
 FIGURES = (
     Metric("run.duration_s", "s", "from the start of the run to its end"),
-    Metric("run.cpu_s", "s", "CPU time of the target's processes, from their start to their end"),
+    Metric("run.cpu_s", "s", "CPU time of the processes that ran a loop, from their start to their end"),
     Metric("load.offered", "count", "requests that were due"),
     Metric("load.sent", "count", "requests that left the driver"),
     Metric("load.completed", "count", "requests that were answered, or whose message was settled"),

@@ -38,7 +38,7 @@ def compared(
     return ended, {name: f"{verdict}: {text}" for verdict, name, text in ROW.findall(section)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_benchmark_has_a_verdict_and_none_passes_in_silence(tmp_path: Path) -> None:
     """Slower, faster and equal ones; renamed, new, removed, skipped, and failing on either side.
 

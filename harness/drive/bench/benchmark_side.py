@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +60,7 @@ class BenchmarkSide:
         code = [str(path) for path in (cwd / "src", cwd) if path.is_dir()]
         own["PYTHONPATH"] = ":".join([*code, *filter(None, [own.get("PYTHONPATH")])])
         own = {name: value for name, value in own.items() if not name.startswith("PYTEST_XDIST")}
-        interpreter = place.venv.python if place.checkout is not None else sys.executable
-        command = (interpreter, "-P", str(PROGRAM), str(order))
+        command = (place.venv.python, "-P", str(PROGRAM), str(order))
         return cls(
             name,
             (*ALWAYS, f"--override-ini=cache_dir={folder / 'cache'}", *PACE, *present, *nothing),
