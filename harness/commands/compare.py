@@ -16,6 +16,7 @@ from ..read.compare.paired.allowed import Allowed
 from ..read.compare.profile_diff import profile_diff
 from ..read.compare.records import RecordedRun, in_turn, runs_in
 from ..read.compare.sameness import not_same
+from ..read.compare.soundness import unsound
 from ..read.compare.why.place import ChangedLines
 from ..read.compare.why.reasons import ExplainedRun, reasons
 from ..read.report import build
@@ -40,7 +41,8 @@ def compare(
 
     Runs that were taken in turn are compared as pairs. Others are two groups, between which the machine's
     speed may have changed: counts can be told, and times only if they differ by more than that. Of one run
-    each, the differences are shown, and nothing is decided.
+    each, the differences are shown, and nothing is decided. Nor is it where a run crashed, is invalid or was
+    cut off.
 
     \b
     Exit status:
@@ -65,7 +67,9 @@ def _decided(
     allowed: Allowed,
 ) -> Decision:
     names = list(dict.fromkeys(name for run in (*before, *after) for name in run.measured))
-    if missing := [name for name in asked.metrics if name not in names]:
+    why_not = unsound(before, after)
+    # A run that crashed may lack a figure for that reason.
+    if not why_not and (missing := [name for name in asked.metrics if name not in names]):
         exc = UsageError(f"--metric {missing[0]}: no such figure was measured")
         exc.add_note(f"There are: {', '.join(names)}.")
         raise exc
@@ -84,6 +88,7 @@ def _decided(
         head=ComparedSide("head", str(head), last.commit, last.scenario_file),
         reasons=reasons(old, new, ChangedLines()),
         notes=tuple(_notes(before, after, in_turn=pairs is not None)),
+        unsound=why_not,
     )
 
 

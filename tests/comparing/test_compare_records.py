@@ -107,6 +107,49 @@ def test_ci_gets_what_it_reads(records: Path, tmp_path: Path) -> None:
     assert "\n::warning title=cannot tell%3A process_cpu_us::process_cpu_us: one run" in annotations.stdout
 
 
+def crashing(records: Path) -> Path:
+    """The record of a program that dies on its own."""
+    (records / "dies.py").write_text("import asyncio, sys\nasyncio.run(asyncio.sleep(0))\nsys.exit(7)\n")
+    assert harness("watch", "--quiet", "--", sys.executable, "dies.py", cwd=records, out="dies").status == 7
+    return records / "dies"
+
+
+def test_a_run_that_crashed_decides_nothing(records: Path, tmp_path: Path) -> None:
+    """However good its figures are; one of the head, which the base did not do, is named first."""
+    base = several(records, "base", tmp_path / "base", [0, 3, 4, 7, 8])
+    head = several(records, "base", tmp_path / "head", [1, 2, 5, 6])
+    crashed = json.loads((crashing(records) / MANIFEST).read_text())["id"]
+    several(records, "dies", head, [9])
+    ended = compare(base, head)
+    both = compare(records / "dies", records / "dies", "--metric", "turns")
+    reports = compare(base, head, "--format", "github", "--write", tmp_path / "c.junit.xml")
+
+    told = f"cannot tell: the run {crashed} of the head crashed, unlike the base (with status 7)"
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (3, told)
+    assert both.returncode == 3
+    assert f"the run {crashed} of the base crashed (with status 7); and 1 more run cannot" in both.stdout
+    assert reports.returncode == 3
+    JUNIT.validate((tmp_path / "c.junit.xml").read_text())
+    assert f'<error message="{told}"' in (tmp_path / "c.junit.xml").read_text()
+
+
+def test_a_run_with_a_damaged_record_decides_nothing(records: Path, tmp_path: Path) -> None:
+    """Nor does one that was cut off: its figures are those of a part of it."""
+    base = several(records, "base", tmp_path / "base", [0, 3, 4, 7, 8])
+    head = several(records, "base", tmp_path / "head", [1, 2, 5, 6, 9])
+    for events in (head / "base-05" / "events").glob("*.jsonl"):
+        with events.open("a") as file:
+            file.write("no event\n")
+    for events in (base / "base-03" / "events").glob("runner*.jsonl"):
+        lines = [line for line in events.read_text().splitlines() if '"e":"RunEnded"' not in line]
+        events.write_text("\n".join(lines) + "\n")
+    ended = compare(base, head)
+
+    assert ended.returncode == 3
+    assert " of the head is invalid (the record is damaged: events/" in ended.stdout.splitlines()[0]
+    assert ended.stdout.splitlines()[0].endswith("; and 1 more run cannot be judged")
+
+
 def test_what_cannot_be_compared_ends_with_2(records: Path, tmp_path: Path) -> None:
     """A folder without a run, and a figure that was not measured."""
     empty = compare(records / "base", tmp_path)

@@ -13,6 +13,8 @@ from ...record.run_folder import RunFolder
 from ..calls.allowlist import Allowlist
 from ..evidence import Evidence
 from ..history import load
+from ..judge.outcome import RunOutcome
+from ..report import build
 from .measures.record import of_record
 
 
@@ -22,6 +24,7 @@ class RecordedRun:
 
     evidence: Evidence
     measured: Measured
+    outcome: RunOutcome
 
     @property
     def started(self) -> str:
@@ -64,4 +67,5 @@ def _neighbours(sides: Sequence[tuple[RecordedRun, str]]) -> Iterator[RunPair]:
 def _run(path: Path) -> RecordedRun:
     history = load(RunFolder(path))
     evidence = Evidence(history, Allowlist.of_run(history.run))
-    return RecordedRun(evidence, of_record(evidence))
+    head = build(history).run
+    return RecordedRun(evidence, of_record(evidence), RunOutcome(head.outcome, head.reason))

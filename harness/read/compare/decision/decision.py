@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...units import percent, plural
 from ..paired.answer import Answer, Judged, whole
@@ -19,6 +19,7 @@ INTERRUPTED = 130
 FALSE_ALARMS = 0.02
 # So many names are told in a sentence.
 NAMES = 3
+UNSOUND = "a run that cannot be judged is among those compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,20 @@ def decision(
     false_alarms: tuple[FalseAlarms, ...] | None = None,
     reasons: tuple[ReasonFound, ...] = (),
     notes: tuple[str, ...] = (),
+    unsound: str = "",
 ) -> Decision:
-    """The document of a judgement; with *false_alarms*, of a program that was compared with itself."""
+    """The document of a judgement; with *false_alarms*, of a program that was compared with itself.
+
+    If a run is *unsound*, for that reason, its figures are shown, and nothing is said of them.
+    """
+    if unsound:
+        trial, reasons = _untold(trial), ()
     verdict = whole(trial.judged)
     sentence = _sentence(verdict, trial) + _accepted(trial)
     if false_alarms is not None:
         verdict, sentence = _of_noise(trial, false_alarms)
+    if unsound:
+        verdict, sentence = Answer.UNKNOWN, f"{Answer.UNKNOWN}: {unsound}"
     return Decision(
         schema=SCHEMA,
         id=comparison_id,
@@ -95,6 +104,11 @@ def decision(
         reasons=reasons,
         notes=notes,
     )
+
+
+def _untold(trial: Trial) -> Trial:
+    untold = (replace(one, answer=Answer.UNKNOWN, why=UNSOUND) for one in trial.judged)
+    return replace(trial, judged=tuple(untold))
 
 
 def _rank(judged: Judged) -> tuple[int, int]:
