@@ -19,8 +19,12 @@ if typing.TYPE_CHECKING:
     from .event import Event
 
 
+# Longer texts are cut: a program may give a task a name of megabytes, and it is written again and again.
+TEXT_CHARS = 4_000
+
+
 def encode(item: Event) -> str:
-    """The event as one line, without its newline."""
+    """The event as one line, without its newline; long texts in it are cut, except packed rows."""
     return json.dumps({"e": type(item).__name__, **_fields(item)}, default=_fields, separators=(",", ":"))
 
 
@@ -44,9 +48,21 @@ def decode(line: str) -> Event | None:
 
 def _fields(item: object) -> dict[str, object]:
     if isinstance(item, Value):
-        return as_dict(item)
+        fields = as_dict(item)
+        return fields if item._is_packed else {name: _bounded(value) for name, value in fields.items()}
     # Attributes of spans come from the target and may be any object; the record keeps their repr.
     return {"repr": repr(item)[:200]}
+
+
+def _bounded(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= TEXT_CHARS else f"{value[:TEXT_CHARS]}…"
+    # Not in each frame of a stack, whose names come from source code: that would double the time.
+    if type(value) is tuple and value and isinstance(value[0], str):
+        return tuple(map(_bounded, value))
+    if isinstance(value, dict):
+        return {_bounded(key): _bounded(part) for key, part in value.items()}
+    return value
 
 
 @cache

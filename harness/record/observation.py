@@ -636,6 +636,8 @@ class StepsTaken(Observation):
     sum up the others. The rows of numbers are packed (`packing.py`).
     """
 
+    _is_packed = True
+
     at_ns: int
     pid: int
     loop: int  # as in `LoopStarted`

@@ -34,6 +34,7 @@ class Value(metaclass=_ValueType):
 
     _fields: ClassVar[tuple[str, ...]]
     _defaults: ClassVar[dict[str, Any]]
+    _is_packed: ClassVar[bool] = False  # its texts are rows of numbers (`packing.py`), and may be long
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names, put = self._fields, object.__setattr__

@@ -9,8 +9,20 @@ from typing import Any
 import pytest
 
 from harness.record import event
-from harness.record.codec import decode, encode, kinds
-from harness.record.event import Blocked, Cadence, DelayedStep, Event, Frame, Sample, SpanEnded
+from harness.record.codec import TEXT_CHARS, decode, encode, kinds
+from harness.record.event import (
+    Blocked,
+    Cadence,
+    Coroutine,
+    DelayedStep,
+    Event,
+    Frame,
+    HungProcessEnded,
+    Sample,
+    SpanEnded,
+    StepsTaken,
+    TasksAtPlace,
+)
 from harness.record.value import Value, fields_of
 
 V = typing.TypeVar("V", bound=Value)
@@ -89,3 +101,22 @@ def test_events_are_frozen_and_slotted() -> None:
 
     with pytest.raises((AttributeError, TypeError)):
         sample.tsak = "x"
+
+
+def test_long_texts_are_cut_wherever_they_are() -> None:
+    """A field, a name in a list, an attribute of a span and a nested value; packed rows stay whole."""
+
+    def hung(name: str) -> HungProcessEnded:
+        tasks = TasksAtPlace(Coroutine(name, "/a/b.py", 3), ("short", name), 2)
+        return HungProcessEnded(1, 2, 3, 4, 5, 6, "probe", "SIGABRT", 2, (tasks,), error=name)
+
+    def ended(name: str) -> SpanEnded:
+        return SpanEnded(name, "server", "", "", "", 1, 2, "ok", "main", {"x": name, "n": 1})
+
+    long = "x" * 1_000_000
+    cut = f"{long[:TEXT_CHARS]}…"
+    rows = StepsTaken(1, 2, 3, long, "", "", "", "", (), (), 1.0)
+
+    assert decode(encode(hung(long))) == hung(cut)
+    assert decode(encode(ended(long))) == ended(cut)
+    assert decode(encode(rows)) == rows

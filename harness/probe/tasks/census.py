@@ -327,8 +327,8 @@ def _highest_number(tasks: set[TaskRef]) -> int:
     """The highest number in asyncio's default names of these tasks, which count all tasks of the process."""
     names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
     # The program may have named a task with digits alone, or with many digits after the prefix.
-    numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-"))
-    return max((int(number) for number in numbers if number.isdecimal() and len(number) < 16), default=0)
+    numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-") and len(name) < 21)
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def _descriptors() -> int:
