@@ -41,6 +41,9 @@ class Contained:
 
 def tell(exc: BaseException) -> int:
     """Print what *exc* means, with its notes, and return the exit status to end with."""
+    # click takes the end of any input for a Ctrl-C. Where its end is expected, it has been caught before.
+    if isinstance(exc, click.Abort) and isinstance(exc.__cause__, EOFError):
+        exc = exc.__cause__
     notes = tuple(getattr(exc, "__notes__", ()))
     match exc:
         case HarnessError():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -18,6 +19,17 @@ DOING = {
     *("harness.record.scenario", "jinja2", "opentelemetry", "pydantic", "rich"),
 }
 HEAVY = {"asyncio", "harness.drive", "harness.read", "harness.record", "jinja2", "pydantic", "rich"}
+
+# The command, one of whose sub-commands raises what is asked for.
+RAISING = """
+    import sys
+    from harness.commands import main, schema
+    def fails(**options: object) -> None:
+        raise {error}
+    schema.schema.callback = fails
+    sys.argv = ["harness", "schema", "report"]
+    main.main()
+"""
 
 
 def harness(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -98,3 +110,17 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)
 
     assert done.stderr == ""
+
+
+def raising(error: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", dedent(RAISING.format(error=error))]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_an_unexpected_end_of_input_is_no_interruption() -> None:
+    """It is an error that is told, with 3; 130 is for Ctrl-C, of which nobody needs to be told."""
+    ended, interrupted = raising("EOFError('Ran out of input')"), raising("KeyboardInterrupt")
+
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "harness: internal error: EOFError: Ran out of input (<string>:5)\n" in ended.stderr
+    assert (interrupted.returncode, interrupted.stderr.strip()) == (130, "")
