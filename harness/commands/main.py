@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from . import failure, results
+from . import failure, results, standard_streams
 from .summary import SUMMARIES
 
 # One module each, imported only when it is used, and so not for the list of all of them.
@@ -44,6 +44,7 @@ def harness(*, debug: bool) -> None:
 
 def main() -> None:
     """The console script: run the command, and exit with its status."""
+    standard_streams.open_missing()
     try:
         status = harness.main(prog_name="harness", standalone_mode=False) or 0
         results.flush()
