@@ -12,7 +12,7 @@ import click
 
 from ..errors import UsageError
 from ..record.probe_config import ConsoleConfig
-from . import completion
+from . import amount, completion
 from .block_option import block_option
 from .calls_option import CallsAsked
 from .console_option import allow_option, permissions
@@ -32,7 +32,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in later 
         from ..console.protocol import duration
 
         try:
-            return duration.seconds(str(value))
+            return duration.up_to(amount.LONGEST_S)(str(value))
         except argparse.ArgumentTypeError as exc:
             self.fail(str(exc), param, ctx)
 
@@ -45,7 +45,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in later 
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=amount.seconds(),
     default=30.0,
     metavar="S",
     help="Seconds to wait for a process that does not answer.  [default: 30]",
@@ -75,7 +75,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in later 
 @click.option(
     "--sample",
     "sample_s",
-    type=click.FloatRange(min=1),
+    type=amount.seconds(1),
     metavar="S",
     help="Instead, record process PID from outside for S seconds.",
 )

@@ -16,7 +16,7 @@ from ..read.compare.paired.allowed import Allowed
 from ..read.compare.why.place import ChangedLines
 from ..record.run import new_id
 from ..record.scenario import load
-from . import completion
+from . import amount, completion
 from .allowed_option import allowed_options
 from .bench_sides import Places, SidesAsked, command_of, interruptible, words_of
 from .decision_output import DecisionOutput, decision_output
@@ -44,7 +44,7 @@ from .summary import SUMMARIES
     default=15.0,
     show_default=True,
     metavar="N",
-    type=click.FloatRange(0, min_open=True),
+    type=amount.minutes(),
     help="End it after N minutes.",
 )
 @side_options

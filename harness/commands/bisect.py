@@ -18,7 +18,7 @@ from ..read.units import printable
 from ..record.run import new_id
 from ..record.scenario import load
 from ..runs import noting
-from . import completion, results
+from . import amount, completion, results
 from .bench_sides import SidesAsked, command_of, interruptible
 from .metric_option import MetricsAsked, metric_options
 from .pace_display import PaceDisplay
@@ -39,7 +39,7 @@ from .summary import SUMMARIES
     default=60.0,
     show_default=True,
     metavar="N",
-    type=click.FloatRange(0, min_open=True),
+    type=amount.minutes(),
     help="End it after N minutes; it goes on with the same --out.",
 )
 @side_options

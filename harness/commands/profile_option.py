@@ -13,7 +13,7 @@ import click
 from ..errors import UsageError
 from ..record.probe_config import ProbeConfig
 from ..record.value import replace
-from . import completion
+from . import amount, completion
 
 HZ = 100
 MOST_HZ = 1000
@@ -90,7 +90,7 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--profile-slower-ms",
-        type=click.FloatRange(min=0),
+        type=amount.milliseconds(),
         default=0.0,
         metavar="MS",
         help="With pyinstrument: keep up to ten profiles, of spans that took at least MS.",

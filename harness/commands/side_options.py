@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from . import amount
 from .bench_sides import words_of
 
 # Seeds are short enough to be typed again.
@@ -41,7 +42,7 @@ def side_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=120.0,
         show_default=True,
         metavar="S",
-        type=click.FloatRange(0, min_open=True),
+        type=amount.seconds(least_open=True),
         help="A run of a program that takes longer than S seconds has failed.",
     )
     @click.option("--install", metavar="ARGS", help="What pip installs for a revision, such as '-e .[test]'.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from .amount import Amount
+
 waits_option = click.option(
     "--waits",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Amount(0, 1, min_open=True),
     is_flag=False,
     flag_value=1.0,
     metavar="[SHARE]",

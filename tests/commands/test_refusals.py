@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from harness.commands import main
 from harness.record.run_folder import RunFolder
 from tests.support.commanded import COMMAND, SERVICE, Ended, harness, scenario
 
@@ -145,7 +148,7 @@ def test_a_condition_that_means_nothing(tmp_path: Path, condition: str, message:
         (("watch", "--block-ms", "x", "true"), "invalid value for '--block-ms': expected a number, got 'x'"),
         (
             ("watch", "--block-ms", "0.5", "true"),
-            "invalid value for '--block-ms': expected a number N with N>=1, got 0.5",
+            "invalid value for '--block-ms': expected a number N with 1<=N<=2073600000, got 0.5",
         ),
         (("watch",), "missing argument 'PROGRAM [ARG]...'"),
     ],
@@ -156,6 +159,41 @@ def test_options_that_cannot_be_meant(tmp_path: Path, options: tuple[str, ...], 
 
     assert told.startswith(f"harness: {message}")
     assert "Usage:" not in told
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "too_small"),
+    [
+        ("watch", "--block-ms", "0"),
+        ("watch", "--hang-ms", "-1"),
+        ("watch", "--hang-exit", "0"),
+        ("watch", "--profile-slower-ms", "-2"),
+        ("attach", "--wait", "-1"),
+        ("attach", "--for", "0"),
+        ("attach", "--sample", "0"),
+        ("bench", "--max-minutes", "0"),
+        ("bench", "--run-timeout", "0"),
+        ("bench", "--limit", "0"),
+        ("bisect", "--max-minutes", "0"),
+    ],
+)
+def test_a_time_or_limit_is_a_number_within_its_range(command: str, option: str, too_small: str) -> None:
+    """Neither "nan" nor infinite, nor longer than any wait can be; it is refused with the command line."""
+    for value in ("nan", "inf", "-inf", "1e300", "-1", too_small, ""):
+        told = CliRunner().invoke(main.harness, [command, f"{option}={value}", "true"], standalone_mode=False)
+
+        assert isinstance(told.exception, click.UsageError), (value, told)
+        assert option in told.exception.format_message()
+
+
+def test_a_time_that_is_no_number_is_one_clear_message(tmp_path: Path) -> None:
+    """It says where, what was expected and what came."""
+    nan = refused(harness("watch", "--block-ms", "nan", "true", cwd=tmp_path))
+    huge = refused(harness("watch", "--hang-exit", "1e300", "true", cwd=tmp_path))
+
+    assert nan.startswith("harness: invalid value for '--block-ms': expected a number, got 'nan'\n")
+    expected = "expected a number N with 1<=N<=2073600, got 1e+300"
+    assert huge.startswith(f"harness: invalid value for '--hang-exit': {expected}\n")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def up_to(limit_s: float) -> Callable[[str], float]:
     def limited(text: str) -> float:
         length_s = seconds(text)
         if length_s > limit_s:
-            raise ArgumentTypeError(f"{limit_s:g} s at most, got {text!r}")
+            raise ArgumentTypeError(f"{limit_s:.10g} s at most, got {text!r}")
         return length_s
 
     return limited
