@@ -11,7 +11,7 @@ import asyncio
 import sys
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
@@ -53,7 +53,7 @@ class QueueSearch:
         with_globals, self._looks = self._looks % GLOBALS_EVERY == 0, self._looks + 1
         found = _HeldQueues(with_globals=with_globals)
         found.search(self._some(tasks), loops)
-        return [queue for queue in found.queues if sync_state.capacity(queue) <= 0]
+        return [queue for queue in found.queues() if sync_state.capacity(queue) <= 0]
 
     def _some(self, tasks: list[TaskRef]) -> list[TaskRef]:
         if len(tasks) <= TASKS:
@@ -66,7 +66,7 @@ def every_queue(tasks: list[TaskRef], loops: Iterable[AbstractEventLoop]) -> lis
     """All queues of the program that can be found, with a limit or without, each once."""
     found = _HeldQueues(with_globals=True)
     found.search(tasks, loops)
-    return [ref(queue) for queue in found.queues]
+    return [ref(queue) for queue in found.queues()]
 
 
 class _HeldQueues:
@@ -75,11 +75,11 @@ class _HeldQueues:
     def __init__(self, *, with_globals: bool) -> None:
         self._with_globals = with_globals
         self._seen: set[int] = set()
-        self._queues: dict[int, Any] = {}
+        # Weakly: during the pauses of the search, the program may drop one.
+        self._queues: dict[int, ref[Any]] = {}
 
-    @property
-    def queues(self) -> Collection[Any]:
-        return self._queues.values()
+    def queues(self) -> list[Any]:
+        return [queue for known in self._queues.values() if (queue := known()) is not None]
 
     def search(self, tasks: list[TaskRef], loops: Iterable[AbstractEventLoop]) -> None:
         for number, register in enumerate(tasks, start=1):
@@ -137,7 +137,7 @@ class _HeldQueues:
     def _take(self, thing: Any) -> bool:
         if not issubclass(type(thing), asyncio.Queue):
             return False
-        self._queues.setdefault(id(thing), thing)
+        self._queues.setdefault(id(thing), ref(thing))
         return True
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
+from weakref import ref
 
 from .hook import Hook
 from .replacement import Replacement
@@ -30,7 +31,14 @@ class CallTap:
         for name in names:
             # As the class has it: a name that a proxy makes up is none of its methods.
             if callable(getattr(type(owner), name, None)):
-                Replacement(self._hook, owner, name, _tapped(getattr(owner, name), seen))
+                if not _is_private(owner, name):
+                    Replacement(self._hook, owner, name, _tapped(getattr(owner, name), seen))
+                    continue
+                if (stored := vars(owner).get(name)) is not None:
+                    tapped = _tapped(stored, seen)
+                else:
+                    tapped = _tapped_weakly(getattr(type(owner), name), ref(owner), seen)
+                Replacement(self._hook, owner, name, tapped, weakly=True)
 
     def close(self) -> None:
         """Restore the methods; a second call has no effect."""
@@ -41,6 +49,26 @@ class CallTap:
         if self._left <= 0:
             self._hook.undo()
         self._on_call(frame)
+
+
+def _is_private(owner: Any, name: str) -> bool:
+    """Whether only other methods of *owner* call this one, so that it is alive then.
+
+    A public one may be all that the program has of an object: ``loop.call_soon(event.set)``.
+    """
+    if not name.startswith("_") or not type(owner).__weakrefoffset__:
+        return False
+    return type(next(vars(base)[name] for base in type(owner).__mro__ if name in vars(base))) is FunctionType
+
+
+def _tapped_weakly(
+    own: Callable[..., Any], owner: Callable[[], Any], seen: Callable[..., object]
+) -> Callable[..., Any]:
+    def tapped(*args: Any, **kwargs: Any) -> Any:
+        seen(sys._getframe(1))
+        return own(owner(), *args, **kwargs)
+
+    return tapped
 
 
 def _tapped(own: Callable[..., Any], seen: Callable[..., object]) -> Callable[..., Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _weakref import ref  # the module behind `weakref`
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -19,8 +21,9 @@ class Replacement:
     since, its value stays, and may still call *ours*, which must then only call the original.
     """
 
-    def __init__(self, hook: Hook, owner: Any, name: str, ours: Any) -> None:
-        self.owner = owner
+    def __init__(self, hook: Hook, owner: Any, name: str, ours: Any, *, weakly: bool = False) -> None:
+        """With *weakly*, *owner* is not kept alive; then *ours* must not refer to it, either."""
+        self._owner = ref(owner) if weakly else lambda: owner
         self.name = name
         self._ours = ours
         self._ident = id(ours)
@@ -32,10 +35,15 @@ class Replacement:
         except AttributeError:  # *ours* takes no attributes: later replacements must be undone first
             pass
 
+    @property
+    def owner(self) -> Any:
+        """Whose attribute it is; `None` if that was not kept alive, and is deleted."""
+        return self._owner()
+
     def undo(self) -> None:
         """Restore the attribute; a second call has no effect."""
         ours, self._ours = self._ours, None  # breaks a reference cycle
-        if ours is None or self.stored() is not ours:
+        if ours is None or self.owner is None or self.stored() is not ours:
             return
         before = self._before
         # An earlier replacement may have been undone since: skip its value. The id is also compared, because
