@@ -10,8 +10,8 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any
 
 from ...record.observation import Coroutine, Frame
-from ...record.value import Row, replace
-from ..hooks.state import task_state
+from ...record.value import Row
+from ..hooks.state import reference_state, task_state
 from ..threads.stack import frame_at, of_frame
 
 # Longer chains of coroutines that await each other lose their inner end.
@@ -21,8 +21,17 @@ DEPTH = 50
 # innermost coroutine's code, and the instruction there. Ids, because hashing a code takes longer than
 # everything else.
 Place = tuple[int, int, int]
-# A task, and the code and the instruction at which each of its coroutines waits, for `of_halt`.
-Halt = tuple[Task[Any], tuple[tuple[CodeType, int], ...]]
+
+
+class Halt(Row):
+    """Where a task waited once, for `of_halt`. It keeps neither the task nor a frame alive."""
+
+    name: str
+    code: CodeType | None
+    made: list[FrameSummary] | None  # as asyncio's debug mode keeps it
+    origin: tuple[tuple[str, int, str], ...]  # as the coroutine does
+    places: tuple[tuple[CodeType, int], ...]  # the code and the instruction of each coroutine
+
 
 # What a coroutine's `__await__`, and an asynchronous generator's `asend` and `athrow` return.
 _WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
@@ -49,14 +58,26 @@ def of_task(task: Task[Any]) -> Coroutine:
 
 def halt_of(task: Task[Any]) -> Halt:
     """Where *task* waits now. Cheap, for the thread of a loop; on any other, `of_halt` says the rest."""
-    frames = [frame_of(link) for link in links(task.get_coro())]
-    return task, tuple((frame.f_code, frame.f_lasti) for frame in frames if frame is not None)
+    work: Any = task.get_coro()
+    frames = [frame_of(link) for link in links(work)]
+    return Halt(
+        name=reference_state.attribute(work, "__qualname__") or type(work).__qualname__,
+        code=code_of(work) if type(work) in _NAMES else None,
+        made=task_state.creation_stack(task),
+        origin=getattr(work, "cr_origin", None) or (),
+        places=tuple((frame.f_code, frame.f_lasti) for frame in frames if frame is not None),
+    )
 
 
 def of_halt(halt: Halt) -> Coroutine:
     """The coroutine of the task, where it waited then."""
-    task, places = halt
-    return replace(of_task(task), stack=tuple(frame_at(*place) for place in places))
+    return Coroutine(
+        name=halt.name,
+        file=halt.code.co_filename if halt.code is not None else "",
+        line=halt.code.co_firstlineno if halt.code is not None else 0,
+        stack=tuple(frame_at(*place) for place in halt.places),
+        created=frames_of(halt.made) or tuple(Frame(*made) for made in reversed(halt.origin)),
+    )
 
 
 def frames_of(made: Iterable[FrameSummary] | None) -> tuple[Frame, ...]:

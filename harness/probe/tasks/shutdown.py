@@ -13,7 +13,7 @@ import time
 from asyncio import Task
 from asyncio.base_events import BaseEventLoop
 from asyncio.runners import Runner
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from signal import Signals
 from time import thread_time_ns
 from types import FrameType
@@ -83,7 +83,7 @@ class ShutdownWatch(Feature):
         self._is_running = is_running
         self._on_error = on_error
         self._asked_ns = 0  # 0: there was no signal, or the last sample after it has been taken
-        self._halt: Halt | None = None  # only for a moment, as it keeps the task alive
+        self._halt: Halt | None = None
         self._lacks_halt = False
         self._is_abandoned = self._waits_for_end = False
         self._has_ended = threading.Event()  # the main thread, while others of the program go on ...
@@ -151,7 +151,7 @@ class ShutdownWatch(Feature):
         self._asked_ns = 0
 
     def _take_halt(self) -> Coroutine | None:
-        """Where the main task waited at the signal; it is no longer kept alive then."""
+        """Where the main task waited at the signal."""
         self._lacks_halt = False
         halt, self._halt = self._halt, None
         try:
@@ -222,10 +222,7 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
     for start in range(0, len(refs), AT_ONCE):
         if start:
             collection.sleep(PAUSE_S)
-        for ref in refs[start : start + AT_ONCE]:
-            if (task := ref()) is not None and not task.done():
-                key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
-                clusters.setdefault(key, []).append(ref)
+        _group(refs[start : start + AT_ONCE], clusters)
     largest = sorted(clusters.items(), key=lambda item: (item[0][0], len(item[1])), reverse=True)[:LISTED]
     waiting = []
     for (is_main, _), cluster in largest:
@@ -233,6 +230,14 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
         if task is not None:
             waiting.append(WaitingTasks(coroutine.of_task(task), len(cluster), is_main))
     return sum(map(len, clusters.values())), tuple(waiting)
+
+
+def _group(refs: Iterable[TaskRef], clusters: dict[tuple[bool, Place], list[TaskRef]]) -> None:
+    """In a function of its own, so that no task is referred to during a pause."""
+    for ref in refs:
+        if (task := ref()) is not None and not task.done():
+            key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
+            clusters.setdefault(key, []).append(ref)
 
 
 def _is_awaited_by_loop(task: Task[Any]) -> bool:

@@ -241,3 +241,26 @@ signal.signal(signal.SIGTERM, lambda *_: None)
 
     look = seen.of(ShutdownStalled)[0]
     assert look.before == look.waiting[0].coroutine
+
+
+RELEASED = """
+import asyncio, os, signal, weakref
+
+async def main():
+    stop = asyncio.Event()
+    {register}
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    await stop.wait()
+    return weakref.ref(asyncio.current_task())
+
+print(asyncio.run(main())() is None)
+"""
+
+
+@pytest.mark.parametrize("register", [OF_THE_LOOP, OF_PYTHON], ids=["loop", "signal.signal"])
+def test_the_main_task_is_freed_at_its_end_after_the_signal(register: str, tmp_path: Path) -> None:
+    """It is not kept until the probe looks where it waited."""
+    loop = "loop = asyncio.get_running_loop(); "
+    seen = watched(RELEASED.format(register=loop + register.format(name="SIGTERM")), tmp_path)
+
+    assert (seen.status, seen.stdout, seen.stderr) == (0, "True\n", "")
