@@ -182,12 +182,13 @@ def test_a_coroutine_that_was_closed_is_no_finding(tmp_path: Path) -> None:
 
 
 LEAK = """
+    tasks = []  # a collection right after `main` would destroy its own before they are cancelled
+
     class Hub:
         async def wait(self):
             await asyncio.Event().wait()  # waits
 
     async def main():
-        tasks = []
         for number in range(80):
             task = asyncio.create_task(Hub().wait())
             tasks.append(task)
