@@ -18,6 +18,9 @@ from .value import Value, as_dict, fields_of
 if typing.TYPE_CHECKING:
     from .event import Event
 
+# Counts, times and sizes have 64 bits. Larger numbers are damage, and may not fit into a float.
+_LARGEST = 2**64
+
 
 # Longer texts are cut: a program may give a task a name of megabytes, and it is written again and again.
 TEXT_CHARS = 4_000
@@ -34,7 +37,10 @@ def decode(line: str) -> Event | None:
     Raises:
         ValueError: The line is not an event.
     """
-    raw = json.loads(line)
+    try:
+        raw = json.loads(line)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply to be an event") from exc
     if not isinstance(raw, dict) or not isinstance(raw.get("e"), str):
         raise ValueError("not an event: an object with the key 'e' is expected")
     kind = kinds().get(raw["e"])
@@ -92,18 +98,49 @@ def _reader(hint: object) -> Callable[[typing.Any], object]:
 
         return value
     if isinstance(hint, type) and issubclass(hint, tuple):  # a named tuple
-        return lambda raw: hint(*raw)
+        return _row_reader(hint)
     if origin is tuple:
         each = _reader(args[0])
         return lambda raw: tuple(map(each, _checked(raw, list)))
     if origin in (typing.Union, types.UnionType) and type(None) in args and len(args) == 2:
         inner = _reader(next(arg for arg in args if arg is not type(None)))
         return lambda raw: None if raw is None else inner(raw)
-    if hint in (int, str, bool, float):
-        # JSON has no difference between 1 and 1.0.
-        kinds = (int, float) if hint is float else (hint,)
-        return lambda raw: raw if type(raw) in kinds else _checked(raw, *kinds)
+    if hint is int:
+        return lambda raw: raw if type(raw) is int and -_LARGEST <= raw <= _LARGEST else _integer(raw)
+    if hint is float:
+        # JSON has no difference between 1 and 1.0, and Python's has numbers that are none.
+        return lambda raw: raw if type(raw) in (int, float) and abs(raw) <= _LARGEST else _number(raw)
+    if hint in (str, bool):
+        return lambda raw: raw if type(raw) is hint else _checked(raw, hint)
     return lambda raw: raw
+
+
+def _row_reader(hint: type[tuple[typing.Any, ...]]) -> Callable[[typing.Any], object]:
+    kinds = tuple(typing.get_type_hints(hint).values())
+    known = tuple(kind if kind in (int, str) else object for kind in kinds)
+
+    def row(raw: typing.Any) -> object:
+        made = hint(*_checked(raw, list))
+        for value, kind in zip(made, known, strict=True):
+            if value is not None and not isinstance(value, kind):
+                _checked(value, kind)
+        return made
+
+    return row
+
+
+def _integer(raw: typing.Any) -> int:
+    number: int = _checked(raw, int)
+    if abs(number) > _LARGEST:
+        raise TypeError(f"expected an int of at most 64 bits, got {number!r:.50}")
+    return number
+
+
+def _number(raw: typing.Any) -> float:
+    number: float = _checked(raw, float, int)
+    if not abs(number) <= _LARGEST:  # so written, as NaN is neither less nor more
+        raise TypeError(f"expected a finite number, got {number!r:.50}")
+    return number
 
 
 def _checked(raw: typing.Any, *kinds: typing.Any) -> typing.Any:

@@ -24,6 +24,7 @@ class Source:
     opened: WriterOpened | None = None
     closed: WriterClosed | None = None  # if it is the last event so far
     damaged: int = 0  # complete lines that are not an event
+    damage: str = ""  # the first of these: its number, and what is wrong with it
     lost: int = 0  # lines that the writer counted, and that are not there any more
     unknown: int = 0  # events of a kind this version does not know
     lines: int = 0  # complete ones
@@ -60,8 +61,9 @@ class Source:
     def _event_of(self, line: bytes) -> Event | None:
         try:
             event = decode(line.decode())
-        except ValueError:
+        except ValueError as wrong:
             self.damaged += 1
+            self.damage = self.damage or f"line {self.lines}: {wrong!s:.120}"
             return None
         self.closed = None
         match event:

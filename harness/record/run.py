@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
@@ -97,8 +98,10 @@ def _manifest(path: Path, raw: object) -> Run:
     kinds |= dict.fromkeys(("started_ns", "seed", "block_limit_ns", "format"), int)
     for name in Run.__slots__:
         kind = kinds.get(name, str)
-        if name in raw and not isinstance(raw[name], kind):
+        if name in raw and not _is_sound(raw[name], kind):
             raise RecordError(f"{path}: {name}: unexpected value {raw[name]!r:.50}")
+    if "block_limit_ns" in raw and raw["block_limit_ns"] < 0:
+        raise RecordError(f"{path}: block_limit_ns: expected 0 or more, got {raw['block_limit_ns']}")
     required = [f.name for f in fields(Run) if f.default is MISSING and f.default_factory is MISSING]
     if missing := [name for name in required if name not in raw]:
         raise RecordError(f"{path}: damaged: the key {missing[0]} is missing")
@@ -111,9 +114,13 @@ def _manifest(path: Path, raw: object) -> Run:
 def _expectation(path: Path, raw: object) -> Expectation:
     kinds: dict[str, Any] = {"key": str, "comparison": str, "limit": (int, float), "fail_on": bool}
     kinds["line"] = (int, type(None))
-    if isinstance(raw, dict) and all(isinstance(raw.get(name, False), kind) for name, kind in kinds.items()):
+    if isinstance(raw, dict) and all(_is_sound(raw.get(name, False), kind) for name, kind in kinds.items()):
         return Expectation(**{name: raw[name] for name in kinds if name in raw})
     raise RecordError(f"{path}: expectations: damaged: {json.dumps(raw):.80}")
+
+
+def _is_sound(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def create(path: Path, run: Run) -> RunFolder:

@@ -200,7 +200,9 @@ def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full:
     made = full(end=False)
     for writer in made._writers.values():
         assert writer.flush()
-    with next(made.folder.events.glob("target-*")).open("a") as file:
+    written = next(made.folder.events.glob("target-*"))
+    first = f"line {len(written.read_text().splitlines()) + 1}: Blocked: expected int, got 'soon'"
+    with written.open("a") as file:
         file.write('{"e":"Blocked","at_ns":"soon"}\nnot json\n{"e":"SpanEnd')
 
     document = build(load(made.folder))
@@ -215,7 +217,7 @@ def test_a_record_whose_writers_were_killed_is_read_to_its_last_whole_line(full:
         "what the probe cost, and profiles that are written at the end",
     }
     (path,) = made.folder.events.glob(f"target-{pid}-*")
-    assert f"the record is damaged: events/{path.name} has 2 damaged lines" in messages
+    assert f"the record is damaged: events/{path.name} has 2 damaged lines ({first})" in messages
 
 
 def test_a_run_that_has_only_begun_is_a_report(record: Record) -> None:

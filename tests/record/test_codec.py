@@ -18,6 +18,7 @@ from harness.record.event import (
     Event,
     Frame,
     HungProcessEnded,
+    ProbeClosed,
     Sample,
     SpanEnded,
     StepsTaken,
@@ -88,7 +89,24 @@ def test_a_foreign_value_becomes_its_text() -> None:
     assert attributes["odd"]["repr"].startswith("<object object")
 
 
-@pytest.mark.parametrize("line", ["[]", "1", '{"a":1}', '{"e":1}', "nonsense", '{"e":"Sent","n":1}'])
+def test_a_number_that_is_none_is_damage() -> None:
+    """Not a number, infinite, of more bits than any writer counts with, or a text, also in a frame."""
+    closed = encode(ProbeClosed(1, 2, 0.5, 3, 4, 5))
+    blocked = encode(example(Blocked))
+    for line, before, after in (
+        *((closed, '"turn_cost_ns":0.5', f'"turn_cost_ns":{text}') for text in ("NaN", "-Infinity", "1e400")),
+        (closed, '"turns":2', f'"turns":1{"0" * 30}'),
+        (closed, '"turns":2', '"turns":"2"'),
+        (blocked, '["/a/b.py",3,', '["/a/b.py","3",'),
+    ):
+        assert before in line
+        with pytest.raises(ValueError, match="expected"):
+            decode(line.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "1", "[" * 100_000, '{"a":1}', '{"e":1}', "nonsense", '{"e":"Sent","n":1}']
+)
 def test_what_is_no_event_is_an_error(line: str) -> None:
     """A value error, whatever is wrong."""
     with pytest.raises(ValueError):

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"run.json: expected the folder of a run, got a file") as caught:
         read_manifest(RunFolder(tmp_path / "run.json"))
     assert caught.value.__notes__ == [f"Name its folder: {tmp_path}"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"max_late_ms": float("nan")},
+        {"max_late_ms": float("inf")},
+        {"block_limit_ns": -1},
+        {"expectations": [{"key": "loop.turns", "comparison": "<", "limit": float("nan")}]},
+    ],
+)
+def test_a_limit_that_is_none_is_one_clear_error(damage: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing is above or below NaN, so nothing could be judged by it."""
+    (tmp_path / "run.json").write_text(json.dumps(asdict(manifest()) | damage))
+
+    with pytest.raises(RecordError, match=rf"run.json: {next(iter(damage))}: "):
+        read_manifest(RunFolder(tmp_path))
 
 
 @pytest.mark.parametrize("key", [f.name for f in fields(Run) if f.default is f.default_factory is MISSING])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...record.event import RunEnded
 from ...record.reader import Source
 from ..history import History
-from ..units import plural
+from ..units import plural, printable
 
 
 def damages(history: History) -> Iterator[str]:
@@ -18,7 +18,7 @@ def damages(history: History) -> Iterator[str]:
         if source.opened is None:
             yield f"{path} does not begin with the event of its writer"
         if source.damaged:
-            yield f"{path} has {plural(source.damaged, 'damaged line')}"
+            yield f"{path} has {plural(source.damaged, 'damaged line')} ({printable(source.damage)})"
         if source.lost:
             yield f"{path} lost {plural(source.lost, 'line')}"
     for file in ended.files if ended is not None else ():
