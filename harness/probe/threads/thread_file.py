@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from operator import call
 
+from ...record.process import collection
 from ...record.process.high_descriptor import quietly_copied
 
 # As they are now: a tool of the program may replace them by functions that raise on a loop.
@@ -41,7 +42,9 @@ def read_path(path: str) -> bytes:
     """
     fd = _opened(path)
     try:
-        return _read(fd, _SIZE)
+        # The read releases the GIL: beside a busy thread, this one gets it back only after milliseconds.
+        with collection.possible:
+            return _read(fd, _SIZE)
     finally:
         close(fd)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
+import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from harness.probe.threads import thread_file
+from harness.record.hidden_thread import Background
+from harness.record.process import collection
 
 
 def test_at_no_instruction_is_a_number_noted_that_is_closed() -> None:
@@ -39,3 +44,29 @@ def test_at_no_instruction_is_a_number_noted_that_is_closed() -> None:
     assert len(set(noted)) >= 2  # the lowest free number, and a high one
     assert closed == []
     assert not thread_file._open.intersection(noted)
+
+
+def test_the_program_may_collect_while_a_file_is_read(tmp_path: Path) -> None:
+    """A thread of the probe that works is without the GIL then, and the program's garbage would pile up."""
+    before, fifo = gc.get_threshold(), tmp_path / "slow"
+    os.mkfifo(fifo)
+    end = os.open(fifo, os.O_RDWR)  # now it can be opened, and read once something is written
+    collection.spare()
+    read: list[bytes] = []
+
+    def work() -> None:
+        with collection.elsewhere:
+            read.append(thread_file.read_path(str(fifo)))
+
+    thread = Background(work)
+    ends = time.monotonic() + 10
+    while not (thread_file._open and gc.get_threshold() == before) and time.monotonic() < ends:
+        time.sleep(0.001)
+    while_reading = gc.get_threshold()
+    os.write(end, b"done")
+    thread.join()
+    os.close(end)
+
+    assert while_reading == before
+    assert read == [b"done"]
+    assert gc.get_threshold() == before
