@@ -217,10 +217,12 @@ class ProbeSession:
         if self._has_left:
             return
         began_ns = thread_time_ns()
-        self._guarded("loops", self.loops.about_to_end)
-        self._each(reversed(self._features), lambda feature: feature.leave())
-        self._guarded("cost", self._write_cost, began_ns)
-        self._writer.leave()
+        # No collection begins here: of a large heap it takes longer than all of this.
+        with collection.elsewhere:
+            self._guarded("loops", self.loops.about_to_end)
+            self._each(reversed(self._features), lambda feature: feature.leave())
+            self._guarded("cost", self._write_cost, began_ns)
+            self._writer.leave()
 
     def end_hung(self, state: HungProcessEnded) -> None:
         """End the process, whose loop hangs, after *state* and all else has been recorded."""

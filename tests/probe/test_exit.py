@@ -189,3 +189,23 @@ def test_what_the_probe_does_at_the_end_is_no_block_of_the_program(tmp_path: Pat
     # On a machine without a free processor one may really have been late.
     left = [block for block in ended.report["blocks"] if not block["ended"] and block["function"] == "main"]
     assert len(left) <= 1
+
+
+def test_no_collection_begins_in_the_probe_as_a_process_ends_itself(tmp_path: Path) -> None:
+    """Of a large heap it takes longer than all that the probe still has to do."""
+    program = """
+        import asyncio, gc, os
+
+        async def main():
+            tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(100)]
+            await asyncio.sleep(0.1)
+            gc.callbacks.append(lambda phase, info: os.write(1, phase.encode()))
+            gc.set_threshold(50, 1, 1)
+            os._exit(3)
+
+        asyncio.run(main())
+    """
+    seen = watched(program, tmp_path)
+
+    assert (seen.status, seen.stdout) == (3, "")
+    assert seen.of(ProbeClosed) != []
