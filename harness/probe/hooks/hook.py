@@ -81,7 +81,11 @@ class Hook:
                 if self.is_on:
                     return observe(*args, **kwargs)
             except BaseException as exc:
-                if not caught(exc):
+                try:
+                    is_ours = caught(exc)
+                except RecursionError:  # the program has exhausted its stack, and there is no room for a call
+                    return None
+                if not is_ours:
                     raise
             return None
 

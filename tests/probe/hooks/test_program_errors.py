@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
+import harness
 from harness.probe.hooks.hook import Hook, is_the_programs
+from tests.support.pythons import EACH, needs_python
 
 
 class ReloadError(Exception):
@@ -66,3 +70,31 @@ def raised_in_hook(handler: Callable[..., Any], number: int) -> tuple[bool, bool
     finally:
         signal.signal(number, before)
     return False, hook.is_on
+
+
+FULL_STACK = """
+from contextlib import suppress
+from harness.probe.hooks.hook import Hook
+
+observed, failed = Hook("test").guarded(lambda: None), []
+
+def deepen():
+    try:
+        observed()
+    except RecursionError as exc:
+        failed.append(exc)
+    deepen()
+
+with suppress(RecursionError):
+    deepen()
+print(len(failed) <= 1)
+"""
+
+
+@pytest.mark.parametrize("version", EACH)
+def test_a_stack_without_room_for_the_probe_is_no_error_of_the_program(version: str) -> None:
+    """Only where the guard itself cannot be called, the call fails; so would any other of the program."""
+    env = {"PYTHONPATH": str(Path(harness.__file__).parents[1])}
+    ran = subprocess.run([needs_python(version), "-c", FULL_STACK], env=env, capture_output=True, text=True)
+
+    assert (ran.stdout, ran.stderr) == ("True\n", "")
