@@ -90,6 +90,7 @@ class LargeCollections:
             sources = self._sources
         walk, self._sources = _Walk(pauses=not last), []
         for source in sources:
+            walk.rest()
             if walk.search(source):
                 self._sources.append(source)
         if levels := walk.levels():
@@ -116,6 +117,7 @@ class _Walk:
     def __init__(self, *, pauses: bool) -> None:
         self._pauses = pauses
         self._seen: set[int] = set()
+        self._rested = 0  # when so many were seen
         self._files: dict[str, str] = {}  # by module
         self._found: dict[tuple[str, _Name], list[int]] = {}  # items and bytes, by kind and place
 
@@ -125,6 +127,12 @@ class _Walk:
             CollectionLevel(kind, place.holder, place.name[-CHARS:], place.file, items, size_bytes)
             for (kind, place), (items, size_bytes) in largest
         )
+
+    def rest(self) -> None:
+        """Let other threads have their turn, now and then; meanwhile nothing of the program may be held."""
+        if self._pauses and len(self._seen) - self._rested >= AT_ONCE:
+            self._rested = len(self._seen)
+            collection.sleep(PAUSE_S)
 
     def search(self, source: _Source) -> bool:
         """Search a module or a task; whether anything was found there."""
@@ -137,12 +145,18 @@ class _Walk:
         return sum(items for items, _ in self._found.values()) > before
 
     def _search_module(self, module: ModuleType, file: str) -> None:
-        for name, value in islice(list(vars(module).items()), NAMES):
-            if type(value) is type and vars(value).get("__module__") == module.__name__:
-                for key, part in list(vars(value).items()):
-                    self._look(part, _Name("attribute", f"{value.__qualname__}.{key}", file))
-            else:
-                self._look(value, _Name("global", name, file))
+        # The names alone: a list of the values would keep them alive while other threads have their turn.
+        for name in list(vars(module))[:NAMES]:
+            self.rest()
+            self._search_name(module, name, file)
+
+    def _search_name(self, module: ModuleType, name: str, file: str) -> None:
+        value = vars(module).get(name)
+        if type(value) is type and vars(value).get("__module__") == module.__name__:
+            for key, part in list(vars(value).items()):
+                self._look(part, _Name("attribute", f"{value.__qualname__}.{key}", file))
+        else:
+            self._look(value, _Name("global", name, file))
 
     def _search_task(self, task: Any) -> None:
         work = task.get_coro()
@@ -168,8 +182,6 @@ class _Walk:
         if size is None and not (depth < DEPTH and reference_state.has_python_class(value)):
             return
         self._seen.add(id(value))
-        if self._pauses and len(self._seen) % AT_ONCE == 0:
-            collection.sleep(PAUSE_S)
         if size is None:
             self._search_object(value, depth)
         elif size >= LEAST_ITEMS:

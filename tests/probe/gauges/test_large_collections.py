@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from weakref import ref
 
 import pytest
 
@@ -17,6 +18,7 @@ from harness.probe.gauges.large_collections import LEAST_ITEMS, LargeCollections
 from harness.probe.tasks import register
 from harness.read.finding import Level
 from harness.record.observation import CollectionsRead, Observation
+from harness.record.process import collection
 from tests.support.judged import findings_of, program_line
 from tests.support.watched import watched
 
@@ -207,3 +209,24 @@ def test_what_keeps_the_memory_of_a_service_is_a_trouble(tmp_path: Path) -> None
     assert (finding.level, finding.line) == (Level.WARNING, line)
     assert finding.message.startswith("the dict seen (program.py) grew from ")
     assert f"handle (program.py:{line}) adds to it" in finding.message
+
+
+def test_a_search_keeps_nothing_of_the_program_alive_in_its_pauses(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the program drops meanwhile is freed at once, in the program's own thread."""
+    module = sys.modules["shop_with_collections"]
+    names = [f"app_{number}" for number in range(large_collections.AT_ONCE * 5)]
+    vars(module).update((name, module.App()) for name in names)
+    freed: list[bool] = []
+
+    def drop_one(_seconds: float) -> None:
+        app = ref(vars(module).pop(names.pop()))
+        freed.append(app() is None)
+
+    # In place of the pause, in which another thread may do so.
+    monkeypatch.setattr(collection, "sleep", drop_one)
+    LargeCollections(lambda _: None).look()
+
+    assert len(freed) > 5
+    assert all(freed)
