@@ -84,7 +84,7 @@ class Hook:
                 try:
                     is_ours = caught(exc)
                 except RecursionError:  # the program has exhausted its stack, and there is no room for a call
-                    return None
+                    is_ours = isinstance(exc, RecursionError)
                 if not is_ours:
                     raise
             return None
