@@ -110,6 +110,12 @@ class History:
         events = self.of(kind)
         return events[-1] if events else None
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether a process of the target was killed before it could write its totals."""
+        targets = [one for one in self.sources if one.opened is not None and one.opened.role == "target"]
+        return any(one.closed is None for one in targets)
+
     def left_out(self, part: str) -> str:
         """Why that part of the probe did not work, or not to the end, in a process; "" if it did in all."""
         reasons = [one.reason for one in self.of(PartLeftOut) if one.part == part]

@@ -102,7 +102,7 @@ def spans(history: History, decomposed: SpanTimes) -> SpanFigures:
         return SpanFigures(None, None, None, ())
     return SpanFigures(
         recorded=len(recorded),
-        dropped=sum(event.spans_dropped for event in closed) if closed else None,
+        dropped=sum(event.spans_dropped for event in closed) if closed and not history.cut_off else None,
         orphans=sum(bool(span.parent_id) and span.parent_id not in ids for span in recorded),
         by_name=tuple(names),
     )

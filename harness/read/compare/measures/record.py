@@ -118,7 +118,9 @@ def _figures(evidence: Evidence, units: float) -> Iterator[tuple[str, float | No
 def _of_whole_run(evidence: Evidence) -> Iterator[tuple[str, float | None]]:
     """Of a program that ended by itself, from its start to its end; its loops' threads are not told apart."""
     closed = evidence.history.of(ProbeClosed)
-    yield PROCESS_CPU, sum(event.process_cpu_ns for event in closed) / 1e3 if closed else None
+    # Without the time of a process that was killed, the program would look faster than it was.
+    is_known = closed and not evidence.history.cut_off
+    yield PROCESS_CPU, sum(event.process_cpu_ns for event in closed) / 1e3 if is_known else None
     yield "turns", evidence.loop.turns
     yield "duration_ms", evidence.duration_s * 1e3
 
