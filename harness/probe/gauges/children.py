@@ -15,7 +15,7 @@ from ...record.clock import monotonic_ns
 from ...record.observation import ChildStuck, Coroutine, Frame, Observation, ZombiesFound
 from ...record.value import Row
 from ..hooks.hook import leave_out
-from ..hooks.state import child_state
+from ..hooks.state import child_state, task_state
 from ..tasks import coroutine
 from ..tasks.register import registered
 from ..threads import other_threads, thread_file, usage
@@ -246,9 +246,13 @@ def _who_waits(child: int, descriptor: int) -> _Waiting | None:
     chains: list[tuple[Any, list[Any]]] = []
     waiting: tuple[Any, Any] | None = None
     for register in registered() or ():
-        if (task := register()) is None or task.done() or getattr(task.get_coro(), "cr_running", False):
+        if (
+            (task := register()) is None
+            or task_state.is_done(task)
+            or getattr(task_state.work_of(task), "cr_running", False)
+        ):
             continue
-        links = coroutine.links(task.get_coro())
+        links = coroutine.links(task_state.work_of(task))
         chains.append((task, links))
         if links and child_state.waited_pid(links[-1]) == child:
             waiting = task, child_state.reader(links[-1], descriptor)

@@ -22,7 +22,7 @@ from ...record.observation import CollectionLevel, CollectionsRead, Observation
 from ...record.process import collection
 from ...record.value import Row
 from .. import code_paths
-from ..hooks.state import reference_state
+from ..hooks.state import reference_state, task_state
 from ..tasks import coroutine
 from ..tasks.register import registered
 from ..threads import thread_file
@@ -140,7 +140,7 @@ class _Walk:
         if type(thing) is ModuleType:
             self._files[thing.__name__] = source.file
             self._search_module(thing, source.file)
-        elif thing is not None and not thing.done():
+        elif thing is not None and not task_state.is_done(thing):
             self._search_task(thing)
         return sum(items for items, _ in self._found.values()) > before
 
@@ -159,7 +159,7 @@ class _Walk:
             self._look(value, _Name("global", name, file))
 
     def _search_task(self, task: Any) -> None:
-        work = task.get_coro()
+        work = task_state.work_of(task)
         if getattr(work, "cr_running", False):
             return
         for link in coroutine.links(work):

@@ -17,7 +17,7 @@ from typing import Any
 from weakref import ref
 
 from ...record.process import collection
-from ..hooks.state import reference_state, sync_state, transport_state
+from ..hooks.state import reference_state, sync_state, task_state, transport_state
 from ..hooks.state.task_state import TaskRef
 from ..tasks import coroutine
 
@@ -92,8 +92,8 @@ class _HeldQueues:
 
     def _of_task(self, register: TaskRef) -> None:
         """In a function of its own, so that no task is referred to during a pause."""
-        if (task := register()) is not None and not task.done():
-            self._of_work(task.get_coro())
+        if (task := register()) is not None and not task_state.is_done(task):
+            self._of_work(task_state.work_of(task))
 
     def _of_work(self, work: Any) -> None:
         if getattr(work, "cr_running", False):

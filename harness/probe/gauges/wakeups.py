@@ -18,7 +18,7 @@ from typing import Any
 from ...record.clock import monotonic_ns
 from ...record.observation import Coroutine, ForeignCall, Observation, WakeupMissed
 from ..hooks.call_tap import CallTap
-from ..hooks.state import loop_state, reference_state
+from ..hooks.state import loop_state, reference_state, task_state
 from ..hooks.state.thread_state import name_of_this_thread
 from ..loop.turns import Turns
 from ..tasks import coroutine, identity
@@ -156,7 +156,7 @@ class Wakeups:
 
         watched.until_ns = monotonic_ns() + TAPPED_NS
         watched.taps.append(CallTap(turns.loop, ("call_soon",), called, calls=CALLS))
-        for link in coroutine.links(task.get_coro()) if task is not None else ():
+        for link in coroutine.links(task_state.work_of(task)) if task is not None else ():
             for held in reference_state.held_by(link):
                 for kind, names in _WAKING:
                     if issubclass(type(held), kind):

@@ -9,7 +9,7 @@ from types import FrameType
 
 from ...record.clock import monotonic_ns
 from ...record.observation import HungProcessEnded, TasksAtPlace, ThreadState
-from ..hooks.state import thread_state
+from ..hooks.state import task_state, thread_state
 from ..tasks import coroutine, register
 from ..tasks.coroutine import Place
 from ..threads import other_threads
@@ -62,14 +62,14 @@ def _tasks() -> list[TasksAtPlace] | None:
     counts: dict[Place, int] = {}
     examples = {}
     for listed, ref in enumerate(refs):
-        if (task := ref()) is None or task.done():
+        if (task := ref()) is None or task_state.is_done(task):
             continue
-        place = coroutine.place_of(task.get_coro())
+        place = coroutine.place_of(task_state.work_of(task))
         if place not in counts:
             counts[place], names[place], examples[place] = 0, [], coroutine.of_task(task)
         counts[place] += 1
         if listed < TASKS:
-            names[place].append(task.get_name())
+            names[place].append(task_state.name_of(task))
     found = [TasksAtPlace(examples[at], tuple(sorted(names[at])), counts[at]) for at in counts]
     return sorted(found, key=lambda group: -group.count)
 

@@ -115,7 +115,7 @@ def _step_in(frame: FrameType | None) -> _Step | None:
         return None
     owner = reference_state.attribute(loop_state.callback(handle), "__self__")
     if issubclass(type(owner), Task):
-        of, links = coroutine.of_task(owner), coroutine.links(owner.get_coro())
+        of, links = coroutine.of_task(owner), coroutine.links(task_state.work_of(owner))
         return _Step(Frame(of.file, of.line, of.name), owner, coroutine.code_of(links[0]) if links else None)
     function = identity.function_of(handle)
     code = reference_state.attribute(function, "__code__")

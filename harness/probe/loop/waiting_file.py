@@ -79,7 +79,7 @@ class WatchedFiles:
             self._readers = {}
             for reference in (register.registered() or ())[:MOST_TASKS]:
                 task = reference()
-                if task is None or task.done() or task.get_loop() is not self._loop:
+                if task is None or task_state.is_done(task) or task.get_loop() is not self._loop:
                     continue
                 transport = task_state.read_transport(task)
                 near = transport.get_extra_info("socket") if uvloop_state.is_uvloops(transport) else None

@@ -30,7 +30,7 @@ from ...record.value import replace
 from ..alarm_clock import AlarmClock
 from ..hang.teller import HangTeller
 from ..hooks.runtime import imports_lazily
-from ..hooks.state import frame_state, loop_state
+from ..hooks.state import frame_state, loop_state, task_state
 from ..hooks.state.thread_state import current_frames
 from ..tasks import coroutine, identity
 from ..threads import other_threads, usage
@@ -132,7 +132,7 @@ class Stall:
     def named_samples(self) -> tuple[Sample, ...]:
         """The samples with current task names: an eager task is named only after its first step."""
         return tuple(
-            sample if task is None else replace(sample, task=task.get_name())
+            sample if task is None else replace(sample, task=task_state.name_of(task))
             # Not strict: the watchdog may be about to add one.
             for sample, task in zip(self.samples, self.holders, strict=False)
         )

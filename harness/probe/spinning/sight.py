@@ -122,7 +122,7 @@ def _of_handle(handle: Handle, describes: bool) -> tuple[Key, Runner]:
     root = task if is_bare else _root(task)
     said = spinner.of_task(root, is_timer=is_timer) if describes else None
     # With what was given to a task that is made at each turn.
-    links = [link for one in dict.fromkeys((root, task)) for link in coroutine.links(one.get_coro())]
+    links = [link for one in dict.fromkeys((root, task)) for link in coroutine.links(task_state.work_of(one))]
     # The whole way to where it waits: the innermost line may be the same of two.
     frames = list(map(coroutine.frame_of, links))
     place = tuple((frame.f_code, frame.f_lasti) for frame in frames if frame is not None)
@@ -139,7 +139,7 @@ def _is_step(handle: Handle, task: Task[Any]) -> bool:
 
 def _is_new(task: Task[Any]) -> bool:
     """Whether the task has not begun."""
-    work = task.get_coro()
+    work = task_state.work_of(task)
     return getattr(work, "cr_frame", None) is not None and not getattr(work, "cr_suspended", True)
 
 

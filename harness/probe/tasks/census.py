@@ -260,20 +260,20 @@ class Census(Feature):
     def _inspect(self, register: TaskRef, count: _Counted) -> None:
         if (task := register()) is None:
             return
-        asked = task.cancelling() > requests_of_groups(task)
-        if task.done():
+        asked = task_state.cancelling(task) > requests_of_groups(task)
+        if task_state.is_done(task):
             if register in self._ended_before:
                 return
             if task_state.is_unretrieved(task):
                 count.dead.append(register)
             # `task.exception()` would mark the exception as retrieved.
-            if asked and not task.cancelled() and task_state.exception(task) is None:
+            if asked and not task_state.is_cancelled(task) and task_state.exception(task) is None:
                 count.ended.add(register)
                 if register not in self._last.ended:
                     self._on_swallowed(task)
             return
         count.pending += 1
-        work = task.get_coro()
+        work = task_state.work_of(task)
         if getattr(work, "cr_running", False):
             return
         count.places.setdefault(coroutine.place_of(work), set()).add(register)
@@ -314,9 +314,9 @@ class Census(Feature):
         if standing.number >= 0:
             return True
         for task in filter(None, (register() for register in islice(tasks, AT_ONCE))):
-            kept, of = coroutine.kept_by(task.get_coro()), coroutine.of_task(task)
+            kept, of = coroutine.kept_by(task_state.work_of(task)), coroutine.of_task(task)
             # The loop keeps running: a task that has left the place since does not describe it.
-            if coroutine.place_of(task.get_coro()) == place:
+            if coroutine.place_of(task_state.work_of(task)) == place:
                 self._numbers, standing.number = self._numbers + 1, self._numbers
                 standing.kept = kept
                 self._write(AwaitSite(monotonic_ns(), os.getpid(), standing.number, of))
@@ -325,12 +325,12 @@ class Census(Feature):
 
 
 def _has_ended(register: TaskRef) -> bool:
-    return (task := register()) is not None and task.done()
+    return (task := register()) is not None and task_state.is_done(task)
 
 
 def _highest_number(tasks: set[TaskRef]) -> int:
     """The highest number in asyncio's default names of these tasks, which count all tasks of the process."""
-    names = (task.get_name() for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
+    names = (task_state.name_of(task) for ref in islice(tasks, AT_ONCE) if (task := ref()) is not None)
     # The program may have named a task with digits alone, or with many digits after the prefix.
     numbers = (name.removeprefix("Task-") for name in names if name.startswith("Task-") and len(name) < 21)
     return max((int(number) for number in numbers if number.isdecimal()), default=0)

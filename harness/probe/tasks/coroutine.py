@@ -53,12 +53,12 @@ _NAMES: dict[type, _Names] = {
 def of_task(task: Task[Any]) -> Coroutine:
     """The coroutine of *task*."""
     # asyncio's debug mode keeps the stack on which the task was created.
-    return of_work(task.get_coro(), frames_of(task_state.creation_stack(task)))
+    return of_work(task_state.work_of(task), frames_of(task_state.creation_stack(task)))
 
 
 def halt_of(task: Task[Any]) -> Halt:
     """Where *task* waits now. Cheap, for the thread of a loop; on any other, `of_halt` says the rest."""
-    work: Any = task.get_coro()
+    work: Any = task_state.work_of(task)
     frames = [frame_of(link) for link in links(work)]
     return Halt(
         name=reference_state.attribute(work, "__qualname__") or type(work).__qualname__,

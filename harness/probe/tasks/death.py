@@ -139,11 +139,15 @@ def _fed(at_ns: int, dead: _Dead, places: Mapping[Place, set[TaskRef]]) -> int |
 
 def _party(task: Task[Any], dead: _Dead) -> tuple[int, Task[Any]] | None:
     """How many tasks wait at a barrier to which *task* will not come, and one that runs the same function."""
-    code = coroutine.code_of(task.get_coro()) if type(task.get_coro()) is CoroutineType else None
+    code = (
+        coroutine.code_of(task_state.work_of(task))
+        if type(task_state.work_of(task)) is CoroutineType
+        else None
+    )
     for weak in dead.barriers:
         futures = sync_state.parties(weak())
         for other in (other for future in futures for other in identity.waiters_of(future)):
-            work = other.get_coro()
+            work = task_state.work_of(other)
             if code is not None and type(work) is CoroutineType and coroutine.code_of(work) is code:
                 return len(futures), other
     return None
@@ -162,7 +166,7 @@ def _event(
         number=dead.number,
         died_ns=dead.at_ns,
         coroutine=coroutine.of_task(task),
-        task=task.get_name(),
+        task=task_state.name_of(task),
         error=_text(error),
         stack=tuple(Frame(code.co_filename, line, code.co_qualname) for code, line in _raised(error)),
         retrieved=False,
@@ -223,7 +227,7 @@ def _keeper(task: Task[Any], pending: Iterable[TaskRef]) -> str:
     for weak in islice(pending, TASKS):
         if (other := weak()) is None:
             continue
-        for link in coroutine.links(other.get_coro()):
+        for link in coroutine.links(task_state.work_of(other)):
             looks = not _LOOKS.isdisjoint(coroutine.code_of(link).co_names)
             for part in waiting.attributes(link):
                 if part is task:

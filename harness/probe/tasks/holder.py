@@ -97,7 +97,7 @@ def _circle(owner: Task[Any], holders: Holders) -> list[Task[Any]]:
         # Each waits as it did when it was looked at, so all of them wait at the same time.
         if id(owner) in found and all(
             futures[key] is not None
-            and not futures[key].done()
+            and not task_state.is_done(futures[key])
             and task_state.awaited_future(tasks[key]) is futures[key]
             for key in found
         ):
@@ -108,11 +108,11 @@ def _circle(owner: Task[Any], holders: Holders) -> list[Task[Any]]:
 def _needed(task: Task[Any], holders: Holders) -> list[Task[Any]]:
     """The tasks without all of which *task* cannot go on."""
     future = task_state.awaited_future(task)
-    if future is None or future.done():
+    if future is None or task_state.is_done(future):
         return []
     if isinstance(future, Task):
         return [future]
-    links = coroutine.links(task.get_coro())
+    links = coroutine.links(task_state.work_of(task))
     known = waiting.on_asyncio(links)
     if known is not None and known.what in ("Lock.acquire", "Semaphore.acquire"):
         inside = holders.of(known.on)
@@ -155,7 +155,7 @@ def is_timed(thing: Any, loop: Any, holders: Holders) -> bool:
 
 def codes_of(task: Task[Any]) -> list[CodeType]:
     """The code of the functions that *task* is in, without asyncio's."""
-    codes = [coroutine.code_of(link) for link in coroutine.links(task.get_coro())]
+    codes = [coroutine.code_of(link) for link in coroutine.links(task_state.work_of(task))]
     return [
         code for code in codes if not code.co_filename.endswith(("asyncio/locks.py", "asyncio/mixins.py"))
     ]
@@ -172,7 +172,7 @@ def _refills(task: Task[Any], thing: object) -> bool:
 
 
 def _sleeps(task: Task[Any]) -> bool:
-    links = coroutine.links(task.get_coro())
+    links = coroutine.links(task_state.work_of(task))
     return bool(links) and coroutine.code_of(links[-1]) is waiting.SLEEP
 
 
@@ -202,7 +202,7 @@ def is_near(task: Task[Any], thing: object) -> bool:
 
 def near(task: Task[Any]) -> Iterator[Any]:
     """What the functions of *task* refer to, what these objects do, and so on."""
-    frontier: list[Any] = list(coroutine.links(task.get_coro()))
+    frontier: list[Any] = list(coroutine.links(task_state.work_of(task)))
     seen: set[int] = set()
     for _ in range(NEAR):
         found = [part for one in frontier for part in waiting.attributes(one)]

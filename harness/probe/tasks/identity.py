@@ -45,7 +45,7 @@ def of_step(task: Task[Any] | None, frame: FrameType | None) -> Identity:
 
 def of_task(task: Task[Any]) -> Identity:
     """The task's name, coroutine and span."""
-    return _in_context(task_state.context(task), task.get_name(), name_of(task.get_coro()))
+    return _in_context(task_state.context(task), task_state.name_of(task), name_of(task_state.work_of(task)))
 
 
 def awaited_by(task: Task[Any]) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def awaited_by(task: Task[Any]) -> tuple[str, ...]:
     names: list[str] = []
     waiter = next(waiters_of(task), None)
     while waiter is not None and len(names) < CHAIN:
-        names.append(waiter.get_name())
+        names.append(task_state.name_of(waiter))
         waiter = next(waiters_of(waiter), None)
     return tuple(names)
 
@@ -95,7 +95,7 @@ def behind(handle: Handle) -> Task[Any] | None:
 def kind_of(handle: Handle) -> str:
     """The name that similar callbacks share: of the coroutine that *handle* resumes, else of its callback."""
     task = behind(handle)
-    return name_of(task.get_coro()) if task is not None else callback_name(handle)
+    return name_of(task_state.work_of(task)) if task is not None else callback_name(handle)
 
 
 def of_callback(handle: Handle) -> Identity:

@@ -83,7 +83,9 @@ def is_undone(queue: Any, pending: Iterable[TaskRef]) -> bool:
 
 def _modules(tasks: Iterable[Task[Any]]) -> list[dict[str, Any]]:
     """The global names of the functions that the tasks are in, without asyncio's."""
-    frames = (coroutine.frame_of(link) for task in tasks for link in coroutine.links(task.get_coro()))
+    frames = (
+        coroutine.frame_of(link) for task in tasks for link in coroutine.links(task_state.work_of(task))
+    )
     found = {id(frame.f_globals): frame.f_globals for frame in frames if frame is not None}
     return [names for names in found.values() if not str(names.get("__name__")).startswith("asyncio.")]
 

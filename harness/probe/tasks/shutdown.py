@@ -235,8 +235,8 @@ def _pending() -> tuple[int, tuple[WaitingTasks, ...]]:
 def _group(refs: Iterable[TaskRef], clusters: dict[tuple[bool, Place], list[TaskRef]]) -> None:
     """In a function of its own, so that no task is referred to during a pause."""
     for ref in refs:
-        if (task := ref()) is not None and not task.done():
-            key = (_is_awaited_by_loop(task), coroutine.place_of(task.get_coro()))
+        if (task := ref()) is not None and not task_state.is_done(task):
+            key = (_is_awaited_by_loop(task), coroutine.place_of(task_state.work_of(task)))
             clusters.setdefault(key, []).append(ref)
 
 

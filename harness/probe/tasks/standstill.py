@@ -123,7 +123,7 @@ class _Crowd:
         """Compare with the last look, and count anew if anyone was served."""
         known, self.waits, fresh = self.waits, {}, 0
         for future in islice(futures, WAITS):
-            if future.done():
+            if task_state.is_done(future):
                 continue
             before = known.get(id(future))
             if before is None or before() is not future:
@@ -188,7 +188,7 @@ class Standstills:
             for register in islice(tasks, ASKED if kind in (None, *_SIDES) else WAITS):
                 if (task := register()) is None or (future := task_state.awaited_future(task)) is None:
                     continue
-                links = coroutine.links(task.get_coro())
+                links = coroutine.links(task_state.work_of(task))
                 if kind is None:
                     kind = self._kinds[place] = self._kind_of(future, links)
                 if kind == "" or (kind in _IF_POOL and not self._is_pool(links)):
@@ -332,4 +332,4 @@ class Standstills:
 def _at_place(tasks: Sequence[Task[Any]], count: int) -> TasksAtPlace | None:
     if not tasks:
         return None
-    return TasksAtPlace(coroutine.of_task(tasks[0]), tuple(task.get_name() for task in tasks), count)
+    return TasksAtPlace(coroutine.of_task(tasks[0]), tuple(task_state.name_of(task) for task in tasks), count)

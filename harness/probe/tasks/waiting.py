@@ -75,7 +75,7 @@ def awaited(task: Task[Any]) -> list[Task[Any]]:
     if isinstance(future, Task):
         return [future]
     candidates: list[Any] = [future]
-    for link in coroutine.links(task.get_coro())[-2:]:
+    for link in coroutine.links(task_state.work_of(task))[-2:]:
         for held in gc.get_referents(link):
             if type(held) in (set, list, tuple):  # `wait` has them in a set
                 candidates += tuple(held) if _is_of_futures(held) else ()
@@ -92,7 +92,9 @@ def awaited(task: Task[Any]) -> list[Task[Any]]:
     return [
         other
         for other in found.values()
-        if issubclass(type(other), Task) and not other.done() and task in identity.waiters_of(other)
+        if issubclass(type(other), Task)
+        and not task_state.is_done(other)
+        and task in identity.waiters_of(other)
     ]
 
 
@@ -108,7 +110,7 @@ def held(task: Task[Any]) -> Iterator[Lock]:
     lock. Not held are one that the task still waits to enter, and one that `Condition.wait` has released for
     now. Not found are a lock that was taken by `acquire` alone, and the locks of a running task.
     """
-    links = coroutine.links(task.get_coro())
+    links = coroutine.links(task_state.work_of(task))
     released: list[Any] = []
     for link in links:
         if coroutine.code_of(link) is _CONDITION and (condition := _first(asyncio.Condition, link)):
@@ -174,9 +176,9 @@ class OrphanedWait:
 
     def __call__(self, task: Task[Any]) -> bool:
         future = task_state.awaited_future(task)
-        if future is None or future.done() or type(future) is not Future:
+        if future is None or task_state.is_done(future) or type(future) is not Future:
             return False
-        links = coroutine.links(task.get_coro())
+        links = coroutine.links(task_state.work_of(task))
         wait = _of_asyncio(links) if links else None
         thing = wait.on if wait is not None else None
         # asyncio's object has the future in its queue of waiters: one reference more.
@@ -189,7 +191,7 @@ class OrphanedWait:
             if not self._things[id(thing)]:
                 return False
         # The loop may have gone on since, and dropped references that were counted.
-        return task_state.awaited_future(task) is future and not future.done()
+        return task_state.awaited_future(task) is future and not task_state.is_done(future)
 
 
 def _is_orphaned(one: list[Any]) -> bool:
@@ -202,13 +204,13 @@ def _is_orphaned(one: list[Any]) -> bool:
     if len(futures) > WAITERS:
         return False
     tasks = [task for future in futures for task in identity.waiters_of(future)]
-    links = [link for task in tasks for link in coroutine.links(task.get_coro())]
+    links = [link for task in tasks for link in coroutine.links(task_state.work_of(task))]
     return _foreign_references(thing, links) == 2  # the caller's, and the list's
 
 
 def has_timeout(task: Task[Any]) -> bool:
     """Whether *task* waits inside ``asyncio.timeout`` or `wait_for`, which will cancel it."""
-    for link in coroutine.links(task.get_coro()):
+    for link in coroutine.links(task_state.work_of(task)):
         if any(type(thing) is asyncio.Timeout for thing in _entered(link)):
             return True
     # Until Python 3.11, `wait_for` waits for another task.

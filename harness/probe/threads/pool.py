@@ -249,7 +249,7 @@ def place_of(function: Any, arguments: Iterable[object] = ()) -> Frame:
 
 def coroutine_of(task: Task[Any] | None) -> Frame:
     """The coroutine of a task at its first line; without a name if it is not known."""
-    code = getattr(task.get_coro(), "cr_code", None) if task is not None else None
+    code = getattr(task_state.work_of(task), "cr_code", None) if task is not None else None
     return Frame(code.co_filename, code.co_firstlineno, code.co_qualname) if code is not None else UNKNOWN
 
 

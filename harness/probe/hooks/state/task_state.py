@@ -6,7 +6,7 @@ Tasks and futures of foreign classes may lack these. Each function then returns 
 from __future__ import annotations
 
 import gc
-from asyncio import BaseEventLoop, BaseTransport, Future, StreamReader, Task, TaskGroup
+from asyncio import BaseEventLoop, BaseTransport, Future, StreamReader, Task, TaskGroup, tasks
 from collections.abc import Iterable
 from contextvars import Context
 from traceback import FrameSummary
@@ -15,7 +15,45 @@ from typing import Any
 from weakref import ref
 
 TaskRef = ref[Task[Any]]
+# In C, and in Python; a task is a future, too.
+_OWN: tuple[Any, ...] = (Task, *filter(None, [getattr(tasks, "_PyTask", None)]), Future)
 _WAITS_FOR_DATA: CodeType | None = getattr(getattr(StreamReader, "_wait_for_data", None), "__code__", None)
+
+
+# The methods are asyncio's own, because a subclass of the program may override them, and that would run in a
+# thread of the probe. Tasks and futures of foreign classes have only theirs.
+
+
+def work_of(task: Task[Any]) -> Any:
+    """The coroutine that *task* runs."""
+    return _asyncios(task).get_coro(task)
+
+
+def name_of(task: Task[Any]) -> str:
+    """The name of *task*."""
+    return _asyncios(task).get_name(task)  # type: ignore[no-any-return]
+
+
+def is_done(future: Future[Any]) -> bool:
+    """Whether *future*, or a task, has ended."""
+    return _asyncios(future).done(future)  # type: ignore[no-any-return]
+
+
+def is_cancelled(future: Future[Any]) -> bool:
+    """Whether *future*, or a task, has ended by being cancelled."""
+    return _asyncios(future).cancelled(future)  # type: ignore[no-any-return]
+
+
+def cancelling(task: Task[Any]) -> int:
+    """How many requests to cancel *task* are pending."""
+    return _asyncios(task).cancelling(task)  # type: ignore[no-any-return]
+
+
+def _asyncios(future: Any) -> Any:
+    kind = type(future)
+    if kind is Task:
+        return Task
+    return next((own for own in _OWN if issubclass(kind, own)), kind)
 
 
 def awaited_future(task: Task[Any]) -> Future[Any] | None:
@@ -90,7 +128,7 @@ def is_asyncios_transport(thing: object) -> bool:
 
 def read_transport(task: Task[Any]) -> Any:
     """The transport of the `StreamReader` that *task* waits to read from; `None` if it waits for another."""
-    step: Any = task.get_coro()
+    step: Any = work_of(task)
     # As deep as a program's own calls may be; a chain that refers to itself must not hang.
     for _ in range(100):
         frame, awaited = getattr(step, "cr_frame", None), getattr(step, "cr_await", None)
