@@ -50,7 +50,7 @@ def test_a_report_is_a_row(report: dict[str, Any]) -> None:
 def test_what_a_run_did_not_measure_is_left_out(report: dict[str, Any]) -> None:
     """Never 0: neither load nor ledger, and no commit outside a repository."""
     report |= {"load": None, "ledger": None}
-    report["run"] |= {"commit": "", "cpu_s": 9.31}
+    report["run"] |= {"commit": "", "branch": "", "cpu_s": 9.31}
     cells = row.of_report(report, Path("one")).cells
 
     assert not [name for name in cells if name.startswith(("load_", "ledger_"))]
