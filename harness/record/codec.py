@@ -20,15 +20,20 @@ if typing.TYPE_CHECKING:
 
 # Counts, times and sizes have 64 bits. Larger numbers are damage, and may not fit into a float.
 _LARGEST = 2**64
-
-
-# Longer texts are cut: a program may give a task a name of megabytes, and it is written again and again.
-TEXT_CHARS = 4_000
+# An event of more characters has its texts cut to so many: a program may give a task a name of megabytes,
+# which is written again and again. Others are not searched, as that takes as long as to encode them.
+EVENT_CHARS, TEXT_CHARS = 64_000, 4_000
 
 
 def encode(item: Event) -> str:
-    """The event as one line, without its newline; long texts in it are cut, except packed rows."""
-    return json.dumps({"e": type(item).__name__, **_fields(item)}, default=_fields, separators=(",", ":"))
+    """The event as one line, without its newline; in a very long one, texts are cut, except packed rows."""
+    line = _line(item, _fields)
+    return line if len(line) <= EVENT_CHARS or item._is_packed else _line(item, _bounded_fields)
+
+
+def _line(item: Event, fields_of_part: Callable[[object], dict[str, object]]) -> str:
+    fields = {"e": type(item).__name__, **fields_of_part(item)}
+    return json.dumps(fields, default=fields_of_part, separators=(",", ":"))
 
 
 def decode(line: str) -> Event | None:
@@ -54,10 +59,13 @@ def decode(line: str) -> Event | None:
 
 def _fields(item: object) -> dict[str, object]:
     if isinstance(item, Value):
-        fields = as_dict(item)
-        return fields if item._is_packed else {name: _bounded(value) for name, value in fields.items()}
+        return as_dict(item)
     # Attributes of spans come from the target and may be any object; the record keeps their repr.
     return {"repr": repr(item)[:200]}
+
+
+def _bounded_fields(item: object) -> dict[str, object]:
+    return {name: _bounded(value) for name, value in _fields(item).items()}
 
 
 def _bounded(value: object) -> object:
