@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.probe.tasks.register import FORGETS_DONE
 from harness.record.event import ArtefactWritten, Blocked, ExitDelayed, LoopStarted, ProbeClosed, WriterClosed
 from harness.record.page import read as read_page
 from tests.support.commanded import harness
@@ -191,6 +192,9 @@ def test_what_the_probe_does_at_the_end_is_no_block_of_the_program(tmp_path: Pat
     assert len(left) <= 1
 
 
+@pytest.mark.skipif(
+    FORGETS_DONE, reason="no Python 3.13 or earlier: a collection in this place is seen later"
+)
 def test_no_collection_begins_in_the_probe_as_a_process_ends_itself(tmp_path: Path) -> None:
     """Of a large heap it takes longer than all that the probe still has to do."""
     program = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.probe.tasks.register import FORGETS_DONE
 from harness.record.event import Blocked, ProbeFailed
 from tests.support.watched import watched
 
@@ -56,6 +57,7 @@ def test_methods_that_a_class_of_tasks_overrides_are_not_called_in_another_threa
     """By what counts and describes the tasks, which needs no method of theirs."""
     seen = watched(PROGRAM, tmp_path, waits=1.0)
 
-    assert seen.stdout == "[]\n", seen.stderr
+    # From 3.14 on, it is asyncio that asks each task in its list.
+    assert seen.stdout in ("[]\n", *["['done']\n"] * FORGETS_DONE), seen.stderr
     assert "blocks" in {sample.task for block in seen.of(Blocked) for sample in block.samples}
     assert seen.of(ProbeFailed) == []
