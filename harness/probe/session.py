@@ -64,6 +64,7 @@ class ProbeSession:
         # Requests of the runner and the console, by name; features add theirs.
         self.handlers: dict[str, Handler] = {}
         self._errors = 0
+        self._tell: Callable[[str, BaseException], object] = self.failed
         self._beside_ns = 0
         self._has_left = False
         self._ending = threading.Lock()  # taken once, by whoever ends the process
@@ -272,15 +273,11 @@ class ProbeSession:
         """Release what is the parent's, in a child after `fork`."""
         self._stay_open()
         hook.stop_listening(self)
+        self._tell = hook.failed  # for the child's own record, as this one is the parent's
         self._guarded("loops", self.loops.abandon)
         for feature in reversed(self._features):
             # One that raises is not closed: what `close` ends goes on in the parent.
-            try:
-                feature.abandon()
-            except BaseException as exc:
-                if hook.is_the_programs(exc):
-                    raise
-                hook.failed(feature.name, exc)
+            self._guarded(feature.name, feature.abandon)
         self._writer.abandon()
 
     def _open(self, name: str, module: str) -> None:
@@ -308,7 +305,7 @@ class ProbeSession:
         except BaseException as exc:
             if hook.is_the_programs(exc):
                 raise
-            self.failed(where, exc)
+            self._tell(where, exc)
             return False
         return True
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -94,8 +96,24 @@ def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
     Raises:
         RecordError: The record is so damaged that it cannot be judged.
     """
-    try:
+    with _telling_damage(history):
         return _build(history, allowlist)
+
+
+def outcome_of(evidence: Evidence) -> RunOutcome:
+    """How the run ended, for those who need nothing else of its report.
+
+    Raises:
+        RecordError: As from `build`.
+    """
+    with _telling_damage(evidence.history):
+        return _judged(evidence)[-1]
+
+
+@contextmanager
+def _telling_damage(history: History) -> Iterator[None]:
+    try:
+        yield
     except Exception as exc:
         if damaged := next(damages(history), ""):
             raise RecordError(f"the record is damaged, and cannot be judged: {damaged}") from exc
@@ -104,11 +122,7 @@ def build(history: History, *, allowlist: Allowlist | None = None) -> Report:
 
 def _build(history: History, allowlist: Allowlist | None) -> Report:
     evidence = Evidence(history, allowlist or Allowlist.of_run(history.run))
-    found = rulebook.findings(evidence)
-    judged = expectation.judge(
-        history.run.expectations, expectation.figures(evidence), partial(unmeasured.why, evidence)
-    )
-    ended = outcome(history, found, judged)
+    found, judged, ended = _judged(evidence)
     return Report(
         schema=SCHEMA,
         run=_head(evidence, ended, found, judged),
@@ -135,6 +149,16 @@ def _build(history: History, allowlist: Allowlist | None) -> Report:
         traces=evidence.traces,
         icicle=flame_graph.flame_graph(history, evidence.traces),
     )
+
+
+def _judged(
+    evidence: Evidence,
+) -> tuple[tuple[Finding, ...], tuple[expectation.ExpectationResult, ...], RunOutcome]:
+    history, found = evidence.history, rulebook.findings(evidence)
+    judged = expectation.judge(
+        history.run.expectations, expectation.figures(evidence), partial(unmeasured.why, evidence)
+    )
+    return found, judged, outcome(history, found, judged)
 
 
 def as_json(document: Report) -> dict[str, object]:

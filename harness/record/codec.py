@@ -71,7 +71,7 @@ def _bounded_fields(item: object) -> dict[str, object]:
 def _bounded(value: object) -> object:
     if isinstance(value, str):
         return value if len(value) <= TEXT_CHARS else f"{value[:TEXT_CHARS]}…"
-    # Not in each frame of a stack, whose names come from source code: that would double the time.
+    # Not the frames of a stack, whose names come from source code.
     if type(value) is tuple and value and isinstance(value[0], str):
         return tuple(map(_bounded, value))
     if isinstance(value, dict):

@@ -246,13 +246,11 @@ def _who_waits(child: int, descriptor: int) -> _Waiting | None:
     chains: list[tuple[Any, list[Any]]] = []
     waiting: tuple[Any, Any] | None = None
     for register in registered() or ():
-        if (
-            (task := register()) is None
-            or task_state.is_done(task)
-            or getattr(task_state.work_of(task), "cr_running", False)
-        ):
+        if (task := register()) is None or task_state.is_done(task):
             continue
-        links = coroutine.links(task_state.work_of(task))
+        if getattr(work := task_state.work_of(task), "cr_running", False):
+            continue
+        links = coroutine.links(work)
         chains.append((task, links))
         if links and child_state.waited_pid(links[-1]) == child:
             waiting = task, child_state.reader(links[-1], descriptor)

@@ -139,11 +139,8 @@ def _fed(at_ns: int, dead: _Dead, places: Mapping[Place, set[TaskRef]]) -> int |
 
 def _party(task: Task[Any], dead: _Dead) -> tuple[int, Task[Any]] | None:
     """How many tasks wait at a barrier to which *task* will not come, and one that runs the same function."""
-    code = (
-        coroutine.code_of(task_state.work_of(task))
-        if type(task_state.work_of(task)) is CoroutineType
-        else None
-    )
+    its_work = task_state.work_of(task)
+    code = coroutine.code_of(its_work) if type(its_work) is CoroutineType else None
     for weak in dead.barriers:
         futures = sync_state.parties(weak())
         for other in (other for future in futures for other in identity.waiters_of(future)):

@@ -14,7 +14,7 @@ from ..calls.allowlist import Allowlist
 from ..evidence import Evidence
 from ..history import load
 from ..judge.outcome import RunOutcome
-from ..report import build
+from ..report import outcome_of
 from .measures.record import of_record
 
 
@@ -67,5 +67,4 @@ def _neighbours(sides: Sequence[tuple[RecordedRun, str]]) -> Iterator[RunPair]:
 def _run(path: Path) -> RecordedRun:
     history = load(RunFolder(path))
     evidence = Evidence(history, Allowlist.of_run(history.run))
-    head = build(history).run
-    return RecordedRun(evidence, of_record(evidence), RunOutcome(head.outcome, head.reason))
+    return RecordedRun(evidence, of_record(evidence), outcome_of(evidence))
