@@ -110,6 +110,14 @@ class PageView:
         return int(self._words[word])
 
 
+def latest_late(words: PageView) -> tuple[int, int]:
+    """When the latest turn over the limit began and when it ended (monotonic ns); 0 before the first."""
+    if not (count := words[LATE]):
+        return 0, 0
+    at = LATE_TURNS + 3 * ((count - 1) % LATE_KEPT)
+    return words[at], words[at] + words[at + 1]
+
+
 class LateTurn(Value):
     """A turn over the limit that has ended."""
 

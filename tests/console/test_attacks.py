@@ -219,12 +219,21 @@ def dns_rebinding(prey: Prey) -> bool:
 
 
 def another_user(prey: Prey) -> bool:
-    """Another user of the machine sends a command."""
-    hello = "".join(f"\\{byte:03o}" for byte in HELLO)
-    client = (
-        f"(printf '{hello}'; sleep 1; printf 'signal SIGUSR1\\r'; sleep 1) | nc -q 0 127.0.0.1 {prey.port}"
-    )
-    return prey.was_hit(lambda: as_nobody("sh", "-c", client))
+    """Another user of the machine sends a command once there is a prompt."""
+
+    def attack() -> socket.socket:
+        os.seteuid(NOBODY)  # the kernel keeps it as the owner of the connection
+        try:
+            channel = socket.create_connection(("127.0.0.1", prey.port), timeout=20)
+        finally:
+            os.seteuid(0)
+        with suppress(ConnectionError):  # it is refused
+            channel.sendall(HELLO)
+            prey.wait_prompted(channel)
+            channel.sendall(SIGNAL)
+        return channel
+
+    return prey.was_hit(attack)
 
 
 def slow_reader(prey: Prey) -> bool:

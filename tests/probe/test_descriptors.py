@@ -49,9 +49,11 @@ def test_the_low_numbers_are_the_programs(tmp_path: Path) -> None:
     bare = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, check=True)
     low = [number for number in seen.said if number < 100]
 
-    # A mapping keeps a descriptor before Python 3.13, and Python chooses its number.
+    # A mapping keeps a descriptor before Python 3.13, and Python chooses its number: the lowest that is free
+    # while another thread of the probe may just be opening a file.
     own = json.loads(bare.stdout)
-    assert low == [*own, *[own[-1] + 1] * (sys.version_info < (3, 13))]
+    assert low[: len(own)] == own
+    assert len(low) == len(own) + (sys.version_info < (3, 13))
     assert len(seen.said) > len(low) + 3
 
 

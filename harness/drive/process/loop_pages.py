@@ -24,8 +24,14 @@ class LoopPage:
 
     @property
     def began_ns(self) -> int:
-        """When the running turn began or the waiting loop is due, 0 for neither; see `record/page.py`."""
-        return self.words[page.TURN] or self.words[page.DUE]
+        """When the running turn began or the waiting loop is due, 0 for neither; see `record/page.py`.
+
+        Only the watchdog brings that up to date. While code has held the GIL it could not, and for a moment
+        afterwards the page shows a turn that has ended: then the loop was alive when that one ended.
+        """
+        began_ns = self.words[page.TURN] or self.words[page.DUE]
+        late_ns, over_ns = page.latest_late(self.words)
+        return over_ns if 0 < began_ns <= late_ns else began_ns
 
     def is_unseen(self, now_ns: int, for_ns: int) -> bool:
         """Whether the probe has not sampled the late loop for *for_ns*, or for its usual gap if longer."""

@@ -47,8 +47,6 @@ from .register import registered
 
 # Seconds after the signal. Service managers kill a process after five, ten, thirty or ninety.
 WRITE_AFTER_S = (1, 2, 3, 5, 8, 12, 20, 29, 60, 89)
-# A handler has usually returned after this time; one that has not may do all the work of the end.
-HANDLED_S = 0.1
 # The most kinds of tasks, and the most threads, that are listed.
 LISTED = 10
 # In these the main thread waits for the others, before it calls the exit handlers; or still runs the program.
@@ -138,27 +136,20 @@ class ShutdownWatch(Feature):
             self._on_error("ending", exc)
 
     def _write_periodically(self, number: int) -> None:
-        time.sleep(HANDLED_S)
-        before = self._take_halt()
         for after_s in WRITE_AFTER_S:
             time.sleep(max(0.0, after_s - (monotonic_ns() - self._asked_ns) / 1e9))
             try:
                 with collection.elsewhere:
-                    self._write(self._stalled(Signals(number).name, before))
+                    self._write(self._stalled(Signals(number).name, self._halted()))
             except BaseException as exc:
                 self._on_error("ending", exc)
             self._cpu_ns = thread_time_ns()
-        self._asked_ns = 0
+        self._lacks_halt, self._halt, self._asked_ns = False, None, 0
 
-    def _take_halt(self) -> Coroutine | None:
-        """Where the main task waited at the signal."""
-        self._lacks_halt = False
-        halt, self._halt = self._halt, None
-        try:
-            return halt and coroutine.of_halt(halt)
-        except BaseException as exc:
-            self._on_error("ending", exc)
-            return None
+    def _halted(self) -> Coroutine | None:
+        """Where the main task waited at the signal; `None` until the handler has returned."""
+        halt = self._halt
+        return halt and coroutine.of_halt(halt)
 
     def _main_ended(self) -> None:
         if not self._is_abandoned:

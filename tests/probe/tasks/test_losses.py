@@ -251,12 +251,13 @@ def test_a_leak_may_be_fast_when_other_tasks_come_and_end(tmp_path: Path) -> Non
 
 # A pool that is not made in one go, and had nothing else to do than to come up.
 COMES_UP = """
+    pool = []
+
     async def work(number):
         await {connects}
         await asyncio.Event().wait()
 
     async def main():
-        pool = []
         for number in range(40):
             pool.append(asyncio.create_task(work(number), {named}))
             await asyncio.sleep(0)
@@ -273,6 +274,7 @@ QUIET = {
                 await queue.get()
 
         async def main():
+            global pool
             queue = asyncio.Queue()
             pool = [asyncio.create_task(work(queue)) for _ in range(50)]
             for number in range(80):
