@@ -161,7 +161,11 @@ class TargetProcess:
 
 async def _accepts(port: int) -> bool:
     # A service would take a connection that ends at once for a request that failed.
-    if (accepts := listening.accepts(port)) is not None:
+    if (accepts := listening.accepts(port)) is None:
+        # A server with a socket for each kind of address may just have opened the first of them.
+        await asyncio.sleep(POLL_EVERY_S)
+        accepts = listening.accepts(port)
+    if accepts is not None:
         return accepts
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
