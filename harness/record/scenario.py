@@ -18,24 +18,33 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PlainSerializer,
     PrivateAttr,
     Tag,
     ValidationError,
-    ValidationInfo,
     WithJsonSchema,
     create_model,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from ..errors import ScenarioError
 from . import metric, redact
 from .fault import catalogue
 from .fault.fault import Fault
+from .options.load import Load
+from .options.table import (
+    BesideTheFile,
+    Count,
+    Name,
+    NotNegative,
+    Place,
+    Positive,
+    Probability,
+    ScenarioTable,
+    wrong,
+)
 from .probe_config import HANG_MS
 from .run import Expectation
 from .toml import document, environment, override, validation
@@ -43,15 +52,7 @@ from .toml.lines import Key, dotted, lines_by_key
 
 # --- types of values ------------------------------------------------------------------------------
 
-# No machine lets one Python process send more.
-MOST_PER_S = 50_000
 _LIMIT = r"^\s*(<=|>=|==|!=|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$"
-
-
-def _wrong(message: str, *, at: Key = (), note: str = "") -> PydanticCustomError:
-    """An error whose message is shown as it is, about the key *at* inside the validated value."""
-    context = {"message": message, "at": at, "note": note}
-    return PydanticCustomError(validation.WORDED, "{message}", context)
 
 
 def _limit(text: object) -> tuple[str, float]:
@@ -64,29 +65,11 @@ def _limit(text: object) -> tuple[str, float]:
 def _figure(key: str) -> str:
     if metric.find(key) is None:
         hint = validation.nearest(key, [known.key for known in metric.FIGURES])
-        raise _wrong(f"unknown figure{hint}", note=metric.neighbours(key))
+        raise wrong(f"unknown figure{hint}", note=metric.neighbours(key))
     return key
 
 
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    return Path(info.context["folder"] if info.context else ".", path).resolve()
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["slow-host.2"])]
-Place = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*(\.([A-Za-z_]\w*|<locals>))*$",
-        examples=["package.module:Class.method"],
-    ),
-]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", examples=["http://127.0.0.1:8080/"])]
 BackendUrl = Annotated[str, Field(pattern=r"^[a-z]+:", examples=["nats://127.0.0.1:4222"])]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Probability = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Folder = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
 FigureKey = Annotated[str, AfterValidator(_figure)]
 Limit = Annotated[
     tuple[str, float],
@@ -97,15 +80,10 @@ Limit = Annotated[
 ]
 
 
-class _ScenarioTable(BaseModel):
-    # Strict, because TOML has types: "50" is not a number, and true is not 1.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 # --- what is measured ---------------------------------------------------------------------------------
 
 
-class MayhemTarget(_ScenarioTable):
+class MayhemTarget(ScenarioTable):
     """The built-in chaos service."""
 
     kind: Literal["mayhem"]
@@ -113,27 +91,27 @@ class MayhemTarget(_ScenarioTable):
     """URL of its broker: ``nats://127.0.0.1:4222``, ``redis://127.0.0.1:6379/0``; default: a SQLite file."""
     store: BackendUrl | None = None
     """URL of its store: ``postgresql://…``; default: a SQLite file."""
-    config: Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)] | None = None
+    config: BesideTheFile | None = None
     """A TOML file with its settings, relative to the scenario file."""
-    settings: dict[str, bool | int | float | str] = {}
+    settings: dict[str, bool | int | float | str] = Field(default={})
     """Its options, without the dashes: ``{hosts = 12, lease_s = 2.0}``."""
 
 
-class ReadyLog(_ScenarioTable):
+class ReadyLog(ScenarioTable):
     """Ready when a line of its output matches."""
 
     log: re.Pattern[str]
     """A regular expression, searched in each line of its stdout and stderr."""
 
 
-class ReadyPort(_ScenarioTable):
+class ReadyPort(ScenarioTable):
     """Ready when it accepts connections."""
 
     port: Annotated[int, Field(ge=1, le=65535)]
     """A TCP port on loopback."""
 
 
-class ReadyAfter(_ScenarioTable):
+class ReadyAfter(ScenarioTable):
     """Ready after a fixed time, for programs that do not announce it."""
 
     after_s: Positive
@@ -158,15 +136,15 @@ Ready = Annotated[
 ]
 
 
-class ProgramTarget(_ScenarioTable):
+class ProgramTarget(ScenarioTable):
     """Any program that runs an asyncio loop."""
 
     kind: Literal["program"]
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     """The program and its arguments. The program is looked up on the PATH, as in a shell."""
-    cwd: Annotated[Folder, Field(validate_default=True)] = Path()
+    cwd: Annotated[BesideTheFile, Field(validate_default=True)] = Path()
     """Its working directory, relative to the scenario file."""
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default={})
     """Environment variables, in addition to the runner's own."""
     ready: Ready | None = None
     """How to tell that it is ready for load."""
@@ -179,78 +157,10 @@ class ProgramTarget(_ScenarioTable):
 Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 
 
-# --- the load -----------------------------------------------------------------------------------------
-
-
-def _sendable(rate_per_s: float) -> float:
-    if rate_per_s > MOST_PER_S:
-        note = "The load driver is one process, and sends some thousands of requests per second."
-        raise _wrong(
-            f"expected at most {MOST_PER_S:,} requests per second, got {rate_per_s:,.10g}", note=note
-        )
-    return rate_per_s
-
-
-class _Load(_ScenarioTable):
-    rate_per_s: Annotated[Positive, AfterValidator(_sendable)]
-    """Mean requests per second. They do not wait for the target."""
-    duration_s: Positive
-    """Duration of the schedule."""
-    arrival: Literal["poisson", "constant"] = "poisson"
-    """Random arrivals of independent users, or evenly spaced requests."""
-    max_late_ms: Positive = 50.0
-    """If the driver itself sends later than this at the 99th percentile, the measurement is invalid."""
-    drain_s: NotNegative = 10.0
-    """How long to wait for answers after the schedule."""
-
-    def parameters(self) -> dict[str, object]:
-        """The parameters of the sender, without the schedule."""
-        return self.model_dump(mode="json", exclude={"sender", *_Load.model_fields})
-
-
-class SqliteLoad(_Load):
-    """Messages to the SQLite broker of the built-in chaos service."""
-
-    sender: Literal["sqlite"]
-
-
-class NatsLoad(_Load):
-    """Messages to the NATS broker of the built-in chaos service."""
-
-    sender: Literal["nats"]
-
-
-class RedisLoad(_Load):
-    """Messages to the Redis broker of the built-in chaos service."""
-
-    sender: Literal["redis"]
-
-
-class HttpLoad(_Load):
-    """HTTP requests."""
-
-    sender: Literal["http"]
-    url: Url
-    """The address of the requests."""
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
-    """The request's method."""
-    headers: dict[str, str] = {}
-    """Headers, in addition to `traceparent`, which every request carries."""
-    body: str = ""
-    """The request's body."""
-    timeout_s: Positive = 30.0
-    """A request that takes longer has failed."""
-    expect_status: Annotated[tuple[int, ...], Field(strict=False)] = ()
-    """Statuses that count as success; if empty, all below 400."""
-
-
-Load = Annotated[SqliteLoad | NatsLoad | RedisLoad | HttpLoad, Field(discriminator="sender")]
-
-
 # --- the faults ---------------------------------------------------------------------------------------
 
 
-class PlannedFault(_ScenarioTable):
+class PlannedFault(ScenarioTable):
     """The keys common to all kinds of faults; the model of each kind adds its parameters."""
 
     id: Name
@@ -293,7 +203,7 @@ else:
 # --- the whole ----------------------------------------------------------------------------------------
 
 
-class Probe(_ScenarioTable):
+class Probe(ScenarioTable):
     """How the loop is watched."""
 
     block_ms: Positive = 100.0
@@ -316,7 +226,7 @@ class Probe(_ScenarioTable):
     """Folders, files or packages of the target's own code, where blocks are blamed; detected by default."""
 
 
-class ProfileOptions(_ScenarioTable):
+class ProfileOptions(ScenarioTable):
     """Additional profilers."""
 
     pyinstrument: Annotated[str, Field(min_length=1)] | None = None
@@ -337,7 +247,7 @@ class ProfileOptions(_ScenarioTable):
     """Summarize the target's system calls, from when it is ready until it ends."""
 
 
-class Scenario(_ScenarioTable):
+class Scenario(ScenarioTable):
     """A run of the harness: what to start, how to load and break it, and what to expect."""
 
     name: Name
@@ -356,7 +266,7 @@ class Scenario(_ScenarioTable):
     """How the loop is watched."""
     profile: ProfileOptions = ProfileOptions()
     """Additional profilers."""
-    expect: dict[FigureKey, Limit] = {}
+    expect: dict[FigureKey, Limit] = Field(default={})
     """Limits on the report's figures: ``"load.latency_ms.p99" = "< 500"``."""
 
     # Strings with `${NAME}`, as they are in the file.
@@ -393,14 +303,14 @@ class Scenario(_ScenarioTable):
         else:
             fitting, what = "http", 'a target of kind "program"'
         if fitting == "memory":
-            raise _wrong("a broker in memory cannot be loaded from outside", at=("target", "broker"))
+            raise wrong("a broker in memory cannot be loaded from outside", at=("target", "broker"))
         if self.load.sender != fitting:
             message = f'"{self.load.sender}" cannot load {what}'
-            raise _wrong(message, at=("load", "sender"), note=f'Use the sender "{fitting}".')
+            raise wrong(message, at=("load", "sender"), note=f'Use the sender "{fitting}".')
         if isinstance(self.target, ProgramTarget) and self.target.ready is None:
             message = "missing; load must not come before the program is ready"
             note = "One of: {log = ...}, {port = ...}, {after_s = ...}"
-            raise _wrong(message, at=("target", "ready"), note=note)
+            raise wrong(message, at=("target", "ready"), note=note)
         return self
 
     @model_validator(mode="after")
@@ -414,7 +324,7 @@ class Scenario(_ScenarioTable):
                 sampler=self.probe.sample_hz > 0,
             )
             if why:
-                raise _wrong(f"this run cannot have that figure: {why}", at=("expect", key))
+                raise wrong(f"this run cannot have that figure: {why}", at=("expect", key))
         return self
 
     @model_validator(mode="after")
@@ -422,12 +332,12 @@ class Scenario(_ScenarioTable):
         ids = [fault.id for fault in self.faults]
         for index, fault in enumerate(self.faults):
             if fault.id in ids[:index]:
-                raise _wrong(f'"{fault.id}" is taken by another fault', at=("faults", index, "id"))
+                raise wrong(f'"{fault.id}" is taken by another fault', at=("faults", index, "id"))
             if self.load is not None and fault.at_s >= self.load.duration_s:
                 message = (
                     f"expected a time before the load ends ({self.load.duration_s:g}), got {fault.at_s:g}"
                 )
-                raise _wrong(message, at=("faults", index, "at_s"))
+                raise wrong(message, at=("faults", index, "at_s"))
         return self
 
 

@@ -138,13 +138,29 @@ def test_equal_benchmarks_end_with_0_also_beside_xdist_and_coverage(tmp_path: Pa
     ("head", "option", "why"),
     [
         ("", "--benchmark-disable", "on both sides: disabled: pytest-benchmark measures nothing"),
-        ("", "--benchmark-skip", "on both sides: skipped: Skipping benchmark (--benchmark-skip active)."),
-        ("pytestmark = pytest.mark.skip('moved')\n", "-q", "head: skipped: moved"),
-        ("import sys; sys.settrace(lambda *_: None)\n", "-q", "head: measured under a tracer or profiler"),
-        (
+        pytest.param(
+            *(
+                "",
+                "--benchmark-skip",
+                "on both sides: skipped: Skipping benchmark (--benchmark-skip active).",
+            ),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            *("pytestmark = pytest.mark.skip('moved')\n", "-q", "head: skipped: moved"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "import sys; sys.settrace(lambda *_: None)\n",
+            "-q",
+            "head: measured under a tracer or profiler",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             "raise RuntimeError('broken')\n",
             "-q",
             "not in the head, where its file cannot be collected: ",
+            marks=pytest.mark.long,
         ),
         ("del pytestmark, test_it\n", "-q", "not in the head"),
     ],
@@ -161,6 +177,7 @@ def test_what_cannot_be_compared_is_not_green(tmp_path: Path, head: str, option:
     assert "\n0 pairs of base and head" in ended.stdout
 
 
+@pytest.mark.long
 def test_a_suite_without_benchmarks_is_not_green(tmp_path: Path) -> None:
     """Whoever asks for a comparison and gets none is told; tests that fail keep their status."""
     folder = committed(tmp_path / "shop", "def test_other(): pass\n")
@@ -173,6 +190,7 @@ def test_a_suite_without_benchmarks_is_not_green(tmp_path: Path) -> None:
     assert (ended.status, failing.status) == (3, 1)
 
 
+@pytest.mark.long
 def test_a_file_that_the_base_has_not_is_new(tmp_path: Path) -> None:
     """Its benchmarks are; the base does not run everything instead."""
     folder = committed(tmp_path / "shop", taking("it", 10))
@@ -204,6 +222,7 @@ def test_what_is_new_or_gone_can_be_accepted(tmp_path: Path) -> None:
     assert ended.status == 0
 
 
+@pytest.mark.long
 def test_code_of_another_tree_is_not_measured_for_the_base(tmp_path: Path) -> None:
     """Otherwise the head would be compared with itself, and nothing would ever be slower."""
     folder = committed(tmp_path / "shop", taking("it", 10))

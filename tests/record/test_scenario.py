@@ -14,8 +14,9 @@ import pytest
 from harness.errors import ScenarioError
 from harness.record import scenario
 from harness.record.metric import FIGURES, find
+from harness.record.options.load import HttpLoad
 from harness.record.run import Expectation
-from harness.record.scenario import HttpLoad, ProgramTarget, ReadyPort
+from harness.record.scenario import ProgramTarget, ReadyPort
 
 ROOT = Path(__file__).parents[2]
 

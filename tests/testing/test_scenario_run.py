@@ -19,6 +19,7 @@ max_late_ms = 5000
 """
 
 
+@pytest.mark.long
 def test_a_scenario_is_a_test(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """It passes where all expectations were met, and fails before its body, or with the scenario's error."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from .. import scenario
+from ..options.table import ScenarioTable
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ALIASES = {"place": "in"}
 
 
 def described() -> dict[str, Any]:
     """The schema; the text below a key in the source of its model is the key's description."""
     schema = scenario.schema()
-    meanings = _meanings()
+    models = {model.__name__: model for model in _models(ScenarioTable)}
     for name, table in {schema["title"]: schema, **schema["$defs"]}.items():
         for key, made in table.get("properties", {}).items():
-            meaning = meanings.get((name, key)) or _common(meanings, key)
+            meaning = _meaning(models[name], key)
             if meaning and "description" not in made:
                 made["description"] = meaning
     return {"$schema": DIALECT, **schema}
 
 
-def _meanings() -> dict[tuple[str, str], str]:
+def _models(base: type) -> Iterator[type]:
+    model: type
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _meaning(model: type, key: str) -> str:
+    """What is said of the key by the model, or by the one from which it inherits the key."""
+    texts = (_meanings(each.__module__).get((each.__name__, key)) for each in model.__mro__)
+    return next(filter(None, texts), "")
+
+
+@cache
+def _meanings(module: str) -> dict[tuple[str, str], str]:
     """By the class and the field, or the alias that the file has for it."""
     found = {}
-    for node in ast.parse(inspect.getsource(scenario)).body:
+    tree = ast.parse(inspect.getsource(sys.modules[module])) if module.startswith(_RECORD) else None
+    for node in tree.body if tree else ():
         if not isinstance(node, ast.ClassDef):
             continue
         for field, text in zip(node.body, node.body[1:], strict=False):
@@ -37,9 +57,4 @@ def _meanings() -> dict[tuple[str, str], str]:
     return found
 
 
-_ALIASES = {"place": "in"}
-
-
-def _common(meanings: dict[tuple[str, str], str], key: str) -> str:
-    """Of the keys that several models inherit: those of a load and of a fault."""
-    return meanings.get(("_Load", key)) or meanings.get(("PlannedFault", key), "")
+_RECORD = scenario.__name__.rpartition(".")[0]

@@ -116,6 +116,7 @@ def test_names_from_the_target_cannot_command_a_terminal(full: Full) -> None:
     assert "<script>" not in markdown.replace("\\<", "")
 
 
+@pytest.mark.long
 def test_a_thousand_blocks_stay_readable(full: Full) -> None:
     """The page stays under 500 kB, and says how many it left out; the JSON report has them all."""
     document = full("many", blocks=1000).document()
