@@ -7,14 +7,18 @@ import importlib.util
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
 
 HOST = "127.0.0.1"
 
 # The package that each sender of the load driver needs; the extra has the name of the sender.
+IMPORTED_WITHIN_S = 60.0
 PACKAGES = {"http": "aiohttp", "nats": "nats", "redis": "redis"}
 
 
@@ -67,6 +71,30 @@ def check_port(port: int, *, of: str) -> None:
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise UsageError(f"{of}: port {port} is taken by another program") from None
+
+
+def check_calls(parameters: Mapping[str, object], visits: Iterable[Mapping[str, Any]]) -> None:
+    """Check that the functions of a load can be called by the driver; they are imported elsewhere for that.
+
+    Raises:
+        UsageError: One of them cannot be imported, or is no coroutine function.
+    """
+    calls = dict.fromkeys(step["call"] for visit in visits for step in visit["steps"])
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "harness.drive.load.senders.python",
+        str(parameters["cwd"]),
+        *calls,
+    ]
+    try:
+        looked = subprocess.run(command, capture_output=True, text=True, timeout=IMPORTED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        text = f"load.call: the import of {', '.join(calls)} did not end within {IMPORTED_WITHIN_S:g} s"
+        raise UsageError(text) from None
+    if looked.returncode:
+        raise UsageError((looked.stderr.strip().splitlines() or [f"load.call: {looked.returncode}"])[-1])
 
 
 def check_sender(sender: str) -> None:

@@ -20,6 +20,7 @@ from time import monotonic_ns
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record import redact
 from ..record.event import LedgerTaken, describe_status
+from ..record.options.load import AnyLoad
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run
 from ..record.run_folder import RunFolder
@@ -248,7 +249,7 @@ class _Run:
                 self._scenario.faults, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
             )
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
-        end_ns = sys.maxsize if load is None else start_ns + round(load.duration_s * 1e9)
+        end_ns = sys.maxsize if load is None else start_ns + round(load.lasts_s * 1e9)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(
@@ -270,14 +271,18 @@ class _Run:
                 self._phase = "watching"
                 await asyncio.Event().wait()  # until the target ends, or the run is interrupted
             else:
-                background.append(group.create_task(self._follow_load_phases(end_ns)))
+                background.append(group.create_task(self._follow_load_phases(load, start_ns)))
                 await self._drive(start_ns)
             for task in background:
                 task.cancel()
 
-    async def _follow_load_phases(self, end_ns: int) -> None:
-        self._phase = "loading"
-        await asyncio.sleep((end_ns - monotonic_ns()) / 1e9)
+    async def _follow_load_phases(self, load: AnyLoad, start_ns: int) -> None:
+        """Say in which stage the load is; a load without stages is a single one."""
+        over_ns = start_ns
+        for number, for_s in enumerate([stage.for_s for stage in load.stages] or [load.lasts_s], start=1):
+            self._phase = f"loading {number}/{len(load.stages)}" if load.stages else "loading"
+            over_ns += round(for_s * 1e9)
+            await asyncio.sleep((over_ns - monotonic_ns()) / 1e9)
         self._phase = "draining"
 
     async def _drive(self, start_ns: int) -> None:
@@ -289,11 +294,15 @@ class _Run:
             start_at_ns=start_ns,
             sender=load.sender,
             parameters={**load.parameters(), **self._spec.sender},
-            arrival=load.arrival,
-            rate_per_s=load.rate_per_s,
-            duration_s=load.duration_s,
+            arrival="closed" if load.closed else load.arrival,
+            plan=load.plan,
+            duration_s=load.lasts_s,
             seed=self._run.seed,
             drain_s=load.drain_s,
+            warm_up_s=load.warm_up_s,
+            users=load.closed,
+            visits=tuple(load.visits()),
+            data=load.data_file,
             secrets=redact.known(),
         )
         log = self._folder.artefacts / "driver.log"
@@ -309,7 +318,7 @@ class _Run:
         self._guard.over(driver.pid)
         why = ""
         try:
-            async with asyncio.timeout(LEAD_S + load.duration_s + load.drain_s + DRIVER_GRACE_S):
+            async with asyncio.timeout(LEAD_S + load.lasts_s + load.drain_s + DRIVER_GRACE_S):
                 await driver.communicate(config.to_json().encode())
         except TimeoutError:
             why = "it did not end in time"
@@ -380,6 +389,8 @@ def target_spec(
     external.check(_profiler_names(scenario))
     if scenario.load is not None:
         preflight.check_sender(scenario.load.sender)
+        if scenario.load.sender == "python":
+            preflight.check_calls(scenario.load.parameters(), scenario.load.visits())
     member = importlib.import_module(f".targets.{scenario.target.kind}", __package__)
     made = adapted(member.spec(scenario.target, folder))
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})

@@ -18,6 +18,7 @@ from ..record.event import (
     Blocked,
     Completed,
     Event,
+    LoadStarted,
     LoopSampled,
     LoopSilent,
     LoopStarted,
@@ -55,6 +56,8 @@ class Request:
     error: str
     trace_id: str
     kind: RequestFailure | None = None  # of the failure, if it is one of these
+    tags: tuple[str, ...] = ()  # of the step of a visit
+    counts: bool = True  # false for one that was due in the warm-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def load(folder: RunFolder) -> History:
     events: dict[type, list[Event]] = defaultdict(list)
     sent: dict[tuple[Path, int], Sent] = {}
     completed: dict[tuple[Path, int], Completed] = {}
+    plans: dict[Path, LoadStarted] = {}  # by driver
     loops: dict[tuple[Path, int, int], tuple[Path, LoopStarted]] = {}  # a pid lives on after an `exec`
     heard_ns: dict[Path, int] = {}  # by writer: the latest time in its events
     sampled_ns: dict[int, int] = {}  # by process: when the runner last saw it
@@ -159,6 +163,8 @@ def load(folder: RunFolder) -> History:
                 sent[source.path, event.n] = event
             case Completed():
                 completed[source.path, event.n] = event
+            case LoadStarted():
+                plans[source.path] = event
             case LoopStarted():
                 loops[source.path, event.pid, event.loop] = (source.path, event)
             case LoopSampled() | LoopSilent() | ThreadsDumped():
@@ -182,7 +188,9 @@ def load(folder: RunFolder) -> History:
             _loop(folder, started, max(heard_ns[path], sampled_ns.get(started.pid, 0)), events)
             for path, started in loops.values()
         ),
-        requests=tuple(_request(sent.get(key), completed.get(key)) for key in {**sent, **completed}),
+        requests=tuple(
+            _request(sent.get(key), completed.get(key), plans.get(key[0])) for key in {**sent, **completed}
+        ),
         ended_ns=_last_ns(ended[-1]) if ended else max(heard_ns.values(), default=run.started_ns),
         _events=dict(events),
     )
@@ -252,7 +260,10 @@ def _gone_ns(started: LoopStarted, events: Mapping[type, Sequence[Event]]) -> in
     return 0
 
 
-def _request(sent: Sent | None, completed: Completed | None) -> Request:
+def _request(sent: Sent | None, completed: Completed | None, plan: LoadStarted | None) -> Request:
+    due_ns = sent.intended_ns if sent else completed.due_ns if completed else 0
+    step = sent.step if sent else completed.step if completed else -1
+    tags = plan.tags if plan is not None else ()
     return Request(
         intended_ns=sent.intended_ns if sent else None,
         sent_ns=sent.sent_ns if sent else None,
@@ -261,6 +272,8 @@ def _request(sent: Sent | None, completed: Completed | None) -> Request:
         error=completed.error if completed else "no answer",
         trace_id=sent.trace_id if sent else "",
         kind=_KINDS.get(completed.kind) if completed else None,
+        tags=tags[step] if 0 <= step < len(tags) else (),
+        counts=plan is None or not 0 < due_ns < plan.at_ns + round(plan.warm_up_s * 1e9),
     )
 
 

@@ -17,6 +17,7 @@ from .calls.call import Call
 from .compare import summary
 from .compare.comparison import ChangeVerdict, Comparison
 from .compare.headline import headline
+from .figures.load import sentence as load_line
 from .figures.loop import sentence as loop_line
 from .finding import Finding, Level
 from .judge.outcome import OutcomeName
@@ -196,12 +197,9 @@ def _changes(between: Comparison) -> Iterator[LabelledLine]:
 def _figures(document: Report) -> Iterator[LabelledLine]:
     load = document.load
     if load is not None:
-        latency = load.latency_ms
-        text = (
-            f"{load.sent:,} of {load.offered:,} sent, {load.completed:,} completed, {load.failed:,} failed; "
-            f"latency p50 {duration(latency.p50)}, p99 {duration(latency.p99)}, max {duration(latency.max)}"
-        )
-        yield _row("load", Text(text))
+        yield _row("load", Text(load_line(load)))
+        for tag, part in load.tag.items():
+            yield _row("", Text(f"{tag}: {load_line(part)}"))
     if document.loop.ran_s:
         yield _row("loop", Text(loop_line(document.loop)))
     if document.calls is not None:

@@ -268,9 +268,11 @@ class LoadStarted(Event):
 
     at_ns: int
     sender: str
-    arrival: str  # "constant" or "poisson"
-    rate_per_s: float
+    arrival: str  # "constant" or "poisson"; "closed": users who wait for their answers
+    rate_per_s: float  # the mean; 0 in a closed model
     duration_s: float
+    warm_up_s: float = 0.0  # what is due in this time does not count
+    tags: tuple[tuple[str, ...], ...] = ()  # of each step of the visits
 
 
 class Sent(Event):
@@ -280,12 +282,14 @@ class Sent(Event):
     intended_ns: int
     sent_ns: int
     trace_id: str
+    step: int = -1  # of a visit, as in `LoadStarted.tags`; -1: all requests are alike
 
 
 class RequestFailure(StrEnum):
     """The kind of a failed request; "" in a record stands for none of these."""
 
     STATUS = "status"  # answered, but not with a status that counts as success
+    CHECK = "check"  # answered, but without what the answer must have
     REFUSED = "refused"  # nobody listened
     RESET = "reset"  # the connection was closed before the answer was complete
     TIMEOUT = "timeout"
@@ -319,6 +323,8 @@ class Completed(Event):
     ok: bool
     error: str = ""
     kind: str = ""  # of the failure, as in `RequestFailure`; "" for none of these
+    due_ns: int = 0  # of a request that was never sent
+    step: int = -1  # likewise
 
 
 class LoadEnded(Event):

@@ -43,6 +43,17 @@ FIGURES = (
     Metric("load.latency_ms.p99", "ms", "from the intended send time to the answer, 99th percentile"),
     Metric("load.latency_ms.p999", "ms", "from the intended send time to the answer, 99.9th percentile"),
     Metric("load.latency_ms.max", "ms", "from the intended send time to the answer, worst"),
+    Metric("load.warm_up", "count", "requests that were due in the warm-up, which no other figure has"),
+    Metric(f"load.tag.{NAME}.sent", "count", "requests with this tag that left the driver"),
+    Metric(f"load.tag.{NAME}.completed", "count", "requests with this tag that were answered"),
+    Metric(f"load.tag.{NAME}.failed", "count", "requests with this tag that failed"),
+    *(
+        Metric(f"load.tag.{NAME}.latency_ms.{key}", "ms", f"latency of requests with this tag, {which}")
+        for key, which in (
+            *(("p50", "median"), ("p90", "90th percentile"), ("p95", "95th percentile")),
+            *(("p99", "99th percentile"), ("p999", "99.9th percentile"), ("max", "worst")),
+        )
+    ),
     Metric("loop.turns", "count", "turns of the event loop"),
     Metric("loop.busy_ratio", "ratio", "share of time that the loop spent in turns"),
     Metric("loop.lag_ms.p50", "ms", "delay of work due at a random moment, median"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -302,6 +302,8 @@ class Scenario(ScenarioTable):
             what = f'the broker "{fitting}:" of the chaos service'
         else:
             fitting, what = "http", 'a target of kind "program"'
+            if self.load.sender == "python":
+                fitting = "python"
         if fitting == "memory":
             raise wrong("a broker in memory cannot be loaded from outside", at=("target", "broker"))
         if self.load.sender != fitting:
@@ -323,6 +325,8 @@ class Scenario(ScenarioTable):
                 calls=self.probe.calls,
                 sampler=self.probe.sample_hz > 0,
             )
+            if not why and key.startswith("load.tag.") and self.load is not None:
+                why = _no_such_tag(key, self.load.tags)
             if why:
                 raise wrong(f"this run cannot have that figure: {why}", at=("expect", key))
         return self
@@ -333,12 +337,18 @@ class Scenario(ScenarioTable):
         for index, fault in enumerate(self.faults):
             if fault.id in ids[:index]:
                 raise wrong(f'"{fault.id}" is taken by another fault', at=("faults", index, "id"))
-            if self.load is not None and fault.at_s >= self.load.duration_s:
-                message = (
-                    f"expected a time before the load ends ({self.load.duration_s:g}), got {fault.at_s:g}"
-                )
+            if self.load is not None and fault.at_s >= self.load.lasts_s:
+                message = f"expected a time before the load ends ({self.load.lasts_s:g}), got {fault.at_s:g}"
                 raise wrong(message, at=("faults", index, "at_s"))
         return self
+
+
+def _no_such_tag(key: str, tags: Collection[str]) -> str:
+    rest = key.removeprefix("load.tag.")
+    if any(rest.startswith(f"{tag}.") for tag in tags):
+        return ""
+    there = f" (there are {', '.join(sorted(tags))})" if tags else ""
+    return f"no request has this tag{there}"
 
 
 def load(path: Path, *, overrides: Sequence[str] = ()) -> Scenario:

@@ -365,14 +365,17 @@ def full(record: Record, look: Look) -> Full:
 
 
 def _load(made: Recording, dice: random.Random, block_times: list[float], hostile: str) -> None:
-    made.write("driver", event.LoadStarted(made.at(1), "sqlite", "constant", 80.0, 15.0))
+    made.write(
+        "driver",
+        event.LoadStarted(made.at(1), "sqlite", "constant", 80.0, 15.0, tags=(("process restart",),)),
+    )
     for n in range(1200):
         due_s = 1 + n / 80
         service_s = dice.uniform(0.02, 0.05)
         held = next((b for b in block_times if b - 0.04 <= due_s < b + 0.301), None)
         done_s = (held + 0.301 if held is not None else due_s) + service_s
         trace_id = f"{n:032x}"
-        made.write("driver", event.Sent(n, made.at(due_s), made.at(due_s + 0.0004), trace_id))
+        made.write("driver", event.Sent(n, made.at(due_s), made.at(due_s + 0.0004), trace_id, step=0))
         if n < 1196:
             made.write("driver", event.Completed(n, made.at(done_s), ok=True))
         if n % 10 == 0 or held is not None:

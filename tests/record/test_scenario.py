@@ -99,6 +99,8 @@ def test_a_scenario_for_the_chaos_service(write: Write) -> None:
             "rate_per_s": 100.0,
             "duration_s": 12.0,
             "arrival": "poisson",
+            "stages": [],
+            "warm_up_s": 0.0,
             "max_late_ms": 50.0,
             "drain_s": 10.0,
         },
@@ -152,11 +154,8 @@ def test_a_scenario_for_any_program(write: Write, tmp_path: Path) -> None:
     assert isinstance(loaded.load, HttpLoad)
     assert loaded.load.parameters() == {
         "url": "http://127.0.0.1:8080/",
-        "method": "GET",
-        "headers": {},
-        "body": "",
+        "cookies": False,
         "timeout_s": 30.0,
-        "expect_status": [],
     }
 
 
@@ -240,7 +239,7 @@ def test_a_figure_may_be_that_of_a_named_span() -> None:
         ("= 100", "= true", "8: load.rate_per_s: expected a finite number > 0, got true"),
         ("seed = 7", "seed = 7.5", "1: seed: expected a whole number, got 7.5"),
         ("seed = 7", 'name = "a b"', '1: name: expected a string such as "slow-host.2", got "a b"'),
-        ("rate_per_s = 100\n", "", "6: load.rate_per_s: missing; expected a finite number > 0"),
+        ("rate_per_s = 100\n", "", "6: load.rate_per_s: missing; expected a finite number > 0, or stages"),
         ("= 4.0", "= -0.1", "16: faults.0.at_s: expected a finite number >= 0, got -0.1"),
         (
             "at_s = 4.0",
@@ -278,8 +277,8 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             "rate_per_sec",
             [
                 "first.toml:8: load.rate_per_sec: unknown key; did you mean rate_per_s?",
-                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender",
-                "first.toml:6: load.rate_per_s: missing; expected a finite number > 0",
+                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender, stages,"
+                " warm_up_s",
             ],
         ),
         (
@@ -455,7 +454,8 @@ def test_an_override_can_take_something_away(write: Write) -> None:
             "load.rate_s=5",
             [
                 "--set load.rate_s=5: load.rate_s: unknown key; did you mean rate_per_s?",
-                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender",
+                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender, stages,"
+                " warm_up_s",
             ],
         ),
         ("faults.1.at_s=1", ["--set faults.1.at_s=1: faults has no item '1'; it has: stuck-sdk"]),

@@ -52,7 +52,7 @@ def test_every_key_is_described_but_the_one_that_chooses_the_kind() -> None:
         if "description" not in meaning
     }
 
-    assert bare == {"kind", "sender"}
+    assert bare == {"kind", "sender", "shape"}
     assert made["$defs"]["BlockSleep"]["properties"]["in"]["description"].startswith(
         "The function that misbehaves"
     )

@@ -9,35 +9,52 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import itertools
 import resource
 import signal
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import HarnessError, MeasurementError
-from ...record.event import LoadEnded, LoadStarted, RequestFailure
+from ...record.event import LoadEnded, LoadStarted
+from ...record.options import visit_data
 from ...record.redact import learn
 from ...record.writer import Writer
-from .arrival import arrivals
+from .arrival import arrivals, mean_per_s
 from .driver_config import DriverConfig
 from .in_flight import DriverRequest, InFlightRequests
 from .pacer import ExactSelector, wait_until
 from .processor import Processor
+from .visitors import Visitors, tags
 
 # After a signal the runner waits for this process; answers that are about to arrive still count.
 STOPPED_DRAIN_S = 0.5
 
 
 class Sender(Protocol):
-    """Sends requests to the target; ``connect`` of a module in `senders/` opens one."""
+    """Sends messages to the target; ``connect`` of a module in `senders/` opens one."""
 
     def send(self, request: DriverRequest) -> None:
         """Start sending, without waiting, and report to the flight when it was sent and how it ended."""
+
+
+class Messengers:
+    """Sends one message at each arrival."""
+
+    def __init__(self, flight: InFlightRequests, sender: Sender) -> None:
+        self._flight = flight
+        self._sender = sender
+
+    def arrive(self, due_ns: int) -> None:
+        """Send a message that is due then."""
+        if (request := self._flight.begin(due_ns)) is not None:
+            self._sender.send(request)
+
+
+Users = Messengers | Visitors[Any]
 
 
 def main() -> int:
@@ -71,11 +88,23 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     flight = InFlightRequests(writer)
-    async with _connect(config, flight) as sender:
-        about = config.sender, config.arrival, config.rate_per_s, config.duration_s
-        writer.write(LoadStarted(config.start_at_ns, *about))
+    async with _arriving(config, flight) as users:
+        writer.write(
+            LoadStarted(
+                config.start_at_ns,
+                config.sender,
+                config.arrival,
+                mean_per_s(config.plan),
+                config.duration_s,
+                config.warm_up_s,
+                tags(config.visits),
+            )
+        )
         before = Processor.now()
-        await _until(stop, _keep_schedule(config, flight, sender))
+        if config.users and isinstance(users, Visitors):
+            await _until(stop, _keep_users(config, flight, users))
+        else:
+            await _until(stop, _keep_schedule(config, flight, users))
         ended_ns, used = time.monotonic_ns(), Processor.now().since(before)
         await _until(stop, _drain(flight, config.drain_s))
         if stop.is_set():
@@ -91,28 +120,46 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
     )
 
 
-def _connect(config: DriverConfig, flight: InFlightRequests) -> AbstractAsyncContextManager[Sender]:
+@asynccontextmanager
+async def _arriving(config: DriverConfig, flight: InFlightRequests) -> AsyncIterator[Users]:
     # Imported here, so that a client library is loaded only for its own sender.
     module = importlib.import_module(f"{__package__}.senders.{config.sender}")
-    connection: AbstractAsyncContextManager[Sender] = module.connect(flight, **config.parameters)
-    return connection
+    connection: AbstractAsyncContextManager[Any] = module.connect(flight, **config.parameters)
+    async with connection as sender:
+        if not config.visits:
+            yield Messengers(flight, sender)
+            return
+        rows = visit_data.rows(Path(config.data)) if config.data else ()
+        visitors = Visitors(flight, sender, config.visits, rows, seed=config.seed)
+        try:
+            yield visitors
+        finally:
+            await visitors.close()
 
 
-async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, sender: Sender) -> None:
-    times_s = arrivals(config.arrival, config.rate_per_s, seed=config.seed)
-    for time_s in itertools.takewhile(lambda time_s: time_s < config.duration_s, times_s):
+async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, users: Users) -> None:
+    for time_s in arrivals(config.arrival, config.plan, seed=config.seed):
         due_ns = config.start_at_ns + round(time_s * 1e9)
         await wait_until(due_ns)
-        if flight.unrecorded:
-            raise MeasurementError(f"the record cannot be written: {flight.unrecorded}")
-        full = flight.full()
-        request = flight.begin(due_ns)
-        if full:
-            error, kind = "in-flight limit", RequestFailure.IN_FLIGHT
-            flight.end(request, time.monotonic_ns(), error=error, kind=kind)
-        else:
-            sender.send(request)
+        _check_recorded(flight)
+        users.arrive(due_ns)
     await wait_until(config.start_at_ns + round(config.duration_s * 1e9))
+
+
+async def _keep_users(config: DriverConfig, flight: InFlightRequests, users: Visitors[Any]) -> None:
+    """Let the users of a closed model make their visits; the last ones may still have no answer."""
+    end_ns = config.start_at_ns + round(config.duration_s * 1e9)
+    await wait_until(config.start_at_ns)
+    for user in range(1, config.users + 1):
+        users.come(user, end_ns)
+    while time.monotonic_ns() < end_ns:
+        _check_recorded(flight)
+        await wait_until(min(end_ns, time.monotonic_ns() + 100_000_000))
+
+
+def _check_recorded(flight: InFlightRequests) -> None:
+    if flight.unrecorded:
+        raise MeasurementError(f"the record cannot be written: {flight.unrecorded}")
 
 
 async def _drain(flight: InFlightRequests, patience_s: float) -> None:

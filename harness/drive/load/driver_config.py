@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,14 @@ class DriverConfig:
     sender: str  # a module of `senders/`
     parameters: dict[str, object]  # of that sender's `connect`
     arrival: str
-    rate_per_s: float
+    plan: tuple[tuple[float, float, float], ...]  # as `Piece`; empty in a closed model
     duration_s: float
     seed: int
     drain_s: float  # how long to wait for answers after the schedule
+    warm_up_s: float = 0.0
+    users: int = 0  # of a closed model
+    visits: tuple[dict[str, Any], ...] = ()  # what users do; empty where each request is a message
+    data: str = ""  # the file with the values of the visits
     secrets: dict[str, str] = field(default_factory=dict)  # what to hide in the record: see `redact.learn`
 
     def to_json(self) -> str:
@@ -26,4 +31,6 @@ class DriverConfig:
 
     @classmethod
     def from_json(cls, text: str) -> DriverConfig:
-        return cls(**json.loads(text))
+        given = json.loads(text)
+        plan = tuple((for_s, first, last) for for_s, first, last in given.pop("plan"))
+        return cls(plan=plan, visits=tuple(given.pop("visits")), **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class DriverRequest:
     intended_ns: int
     trace_id: str
     span_id: str
+    step: int = -1  # of a visit; see `LoadStarted`
 
     @property
     def traceparent(self) -> str:
@@ -45,22 +47,31 @@ class InFlightRequests:
         """Why events cannot be recorded; "" while they can."""
         return self._writer.error
 
-    def full(self) -> bool:
-        """Whether the maximum number of requests is in flight."""
-        return self._count >= MOST
-
-    def begin(self, intended_ns: int) -> DriverRequest:
-        """Begin the next request of the schedule."""
+    def begin(self, intended_ns: int, *, step: int = -1) -> DriverRequest | None:
+        """Begin the next request of the schedule; `None` if too many are in flight, which is recorded."""
         ids = os.urandom(24).hex()
-        request = DriverRequest(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:])
+        request = DriverRequest(self.offered, intended_ns, trace_id=ids[:32], span_id=ids[32:], step=step)
         self.offered += 1
+        if self._count >= MOST:
+            self._writer.write(
+                Completed(
+                    request.n,
+                    time.monotonic_ns(),
+                    ok=False,
+                    error="in-flight limit",
+                    kind=RequestFailure.IN_FLIGHT,
+                    due_ns=intended_ns,
+                    step=step,
+                )
+            )
+            return None
         self._count += 1
         self._empty.clear()
         return request
 
     def sent(self, request: DriverRequest, sent_ns: int) -> None:
         """Record that the request left the driver."""
-        self._writer.write(Sent(request.n, request.intended_ns, sent_ns, request.trace_id))
+        self._writer.write(Sent(request.n, request.intended_ns, sent_ns, request.trace_id, request.step))
 
     def span(
         self,

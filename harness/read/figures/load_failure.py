@@ -49,8 +49,8 @@ def load_failures(requests: Iterable[Request]) -> tuple[LoadFailure, ...]:
 
 
 def _what(request: Request) -> str:
-    if request.kind == RequestFailure.STATUS or request.kind is None:
-        # "status 503"; or "nacked: the host is gone", whose reasons differ.
+    if request.kind in (RequestFailure.STATUS, RequestFailure.CHECK, None):
+        # "status 503"; "unexpected body: …"; or "nacked: the host is gone", whose reasons differ.
         return request.error.partition(":")[0]
     return _IN_WORDS[request.kind]
 

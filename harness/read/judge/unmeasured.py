@@ -21,6 +21,8 @@ def why(evidence: Evidence, key: str) -> str:
         case ["load", *_]:
             if evidence.load is None:
                 return "the run had no load"
+            if key.startswith("load.tag."):
+                return "no request with this tag was answered"
             return "no request was answered" if evidence.load.sent else "no request was sent"
         case ["loop", "tasks", "started" | "finished"]:
             return "tasks are not counted one by one"

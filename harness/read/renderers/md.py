@@ -12,6 +12,7 @@ from ..compare import summary
 from ..compare.comparison import ChangeVerdict, Comparison
 from ..compare.headline import headline
 from ..figures.hang import HangExit
+from ..figures.load import sentence as load_line
 from ..figures.loop import sentence as loop_line
 from ..finding import Finding, Level
 from ..formats import ReportFormat
@@ -184,11 +185,9 @@ def _figures(document: Report) -> Iterator[str]:
     loop, load = document.loop, document.load
     yield f"- Loop: {loop_line(loop)}"
     if load is not None:
-        latency = load.latency_ms
-        yield (
-            f"- Load: {load.sent:,} sent of {load.offered:,}, {load.completed:,} completed, "
-            f"{load.failed:,} failed; latency p50 {duration(latency.p50)}, p99 {duration(latency.p99)}"
-        )
+        yield f"- Load: {load_line(load)}"
+        for tag, part in load.tag.items():
+            yield f"  - {code(tag)}: {load_line(part)}"
     if document.console is not None:
         use, share = document.console, document.console.cpu_ratio
         cpu = "" if share is None else f"; {percent(share)} of the CPU time"

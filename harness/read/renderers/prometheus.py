@@ -80,7 +80,8 @@ def _load(document: Report) -> Iterator[tuple[str, str, Samples]]:
     if load is None:
         return
     for name in ("offered", "sent", "completed", "failed"):
-        yield f"load_{name}", "Requests of the load driver.", [(NONE, getattr(load, name))]
+        tagged = [({"tag": tag}, getattr(part, name)) for tag, part in load.tag.items() if name != "offered"]
+        yield f"load_{name}", "Requests of the load driver.", [(NONE, getattr(load, name)), *tagged]
     latency = load.latency_ms
     quantiles = {"0.5": latency.p50, "0.9": latency.p90, "0.95": latency.p95, "0.99": latency.p99}
     quantiles |= {"0.999": latency.p999, "1": latency.max}

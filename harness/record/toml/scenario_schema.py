@@ -13,7 +13,7 @@ from .. import scenario
 from ..options.table import ScenarioTable
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ALIASES = {"place": "in"}
+_ALIASES = {"place": "in", "json_": "json"}
 
 
 def described() -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Violation:
 
 def violations(errors: Sequence[Mapping[str, Any]], settings: object, schema: Node) -> list[Violation]:
     """The errors of a `pydantic.ValidationError` about *settings* as violations, without duplicates."""
-    return list(dict.fromkeys(_violation(error, settings, schema) for error in errors))
+    # A list that is empty only because its items were refused has been told by them.
+    told = [error for error in errors if error["type"] != "too_short" or not error["input"]]
+    return list(dict.fromkeys(_violation(error, settings, schema) for error in told))
 
 
 def show(value: object) -> str:
@@ -116,6 +118,8 @@ def _node(loc: Key, schema: Node) -> Node:
             node = next((option for option in node["oneOf"] if part in _tables(option, schema)), node)
         elif isinstance(node.get("additionalProperties"), Mapping):
             node = node["additionalProperties"]
+        elif "patternProperties" in node:
+            (node,) = node["patternProperties"].values()
     return _resolved(node, schema)
 
 

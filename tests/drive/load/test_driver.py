@@ -19,6 +19,7 @@ from aiohttp import web
 
 from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, LoadEnded, LoadStarted, Sent, SpanEnded, WriterClosed
+from harness.record.options.load import HttpLoad
 from harness.record.reader import Follower
 from tests.support.port import free_port
 from tests.support.process import Piped
@@ -74,22 +75,17 @@ def order(tmp_path: Path) -> Order:
         drain_s: float = 5.0,
         **parameters: object,
     ) -> DriverConfig:
-        defaults = {
-            "url": url,
-            "method": "GET",
-            "headers": {},
-            "body": "",
-            "timeout_s": 10.0,
-            "expect_status": [],
-        }
+        asked: dict[str, Any] = {"timeout_s": 10.0} | parameters
+        load = HttpLoad(sender="http", url=url, rate_per_s=rate_per_s, duration_s=duration_s, **asked)
         return DriverConfig(
             events=str(tmp_path),
             start_at_ns=time.monotonic_ns() + 1_000_000_000,  # the driver's imports take their time
             sender="http",
-            parameters=defaults | parameters,
+            parameters=load.parameters(),
             arrival=arrival,
-            rate_per_s=rate_per_s,
+            plan=load.plan,
             duration_s=duration_s,
+            visits=tuple(load.visits()),
             seed=1,
             drain_s=drain_s,
         )

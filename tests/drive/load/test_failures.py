@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from harness.drive.load.driver_config import DriverConfig
 from harness.record.event import Completed, RequestFailure
+from harness.record.options.load import HttpLoad
 from tests.support.commanded import scenario
 from tests.support.driven import driven
 from tests.support.port import free_port
@@ -43,16 +45,17 @@ async def listening(answer: Answer) -> AsyncIterator[int]:
 
 
 def order(url: str, events: Path, *, rate_per_s: float = 20, **parameters: object) -> DriverConfig:
-    defaults: dict[str, object] = {"url": url, "method": "GET", "headers": {}, "body": ""}
-    defaults |= {"timeout_s": 0.2, "expect_status": []}
+    asked: dict[str, Any] = {"timeout_s": 0.2} | parameters
+    load = HttpLoad(sender="http", url=url, rate_per_s=rate_per_s, duration_s=0.1, **asked)
     return DriverConfig(
         events=str(events),
         start_at_ns=time.monotonic_ns() + 100_000_000,
         sender="http",
-        parameters=defaults | parameters,
+        parameters=load.parameters(),
         arrival="constant",
-        rate_per_s=rate_per_s,
+        plan=load.plan,
         duration_s=0.1,
+        visits=tuple(load.visits()),
         seed=1,
         drain_s=5.0,
     )

@@ -74,7 +74,7 @@ def order(
         sender="sqlite",
         parameters={"database": str(database), "hosts": 3},
         arrival=arrival,
-        rate_per_s=rate_per_s,
+        plan=((duration_s, rate_per_s, rate_per_s),),
         duration_s=duration_s,
         seed=1,
         drain_s=drain_s,

@@ -34,6 +34,7 @@ class Service:
     async def settled(self, sender: NatsSender) -> None:
         """Send a message, and settle it."""
         request = self._flight.begin(0)
+        assert request is not None
         sender.send(request)
         await self.record(id=f"{request.n}-{request.trace_id[:8]}", state="acked")
 

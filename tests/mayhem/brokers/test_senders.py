@@ -66,7 +66,7 @@ def order(system: str, url: str, events: Path, *, rate_per_s: int, duration_s: f
         sender=system,
         parameters={"url": url, "hosts": 3},
         arrival="constant",
-        rate_per_s=rate_per_s,
+        plan=((duration_s, rate_per_s, rate_per_s),),
         duration_s=duration_s,
         seed=1,
         # The driver ends as soon as all are answered; how soon that is depends on the machine.

@@ -1,21 +1,27 @@
-"""Sends independent HTTP requests: no cookies, no redirects, no limit on connections."""
+"""Makes the HTTP requests of visits: no redirects, no limit on connections, and no cookies unless asked."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from ....errors import UsageError
 from ....record.event import RequestFailure
 from ....record.redact import redacted
+from .. import answer
+from ..answer import UnexpectedAnswerError
 from ..failure_kind import failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
+from ..template import fill, fill_all
+from ..visitors import Visit
 
 try:
     import aiohttp
+    from yarl import URL
 except ImportError as missing:
     raise UsageError('the sender "http" needs aiohttp: install asyncio-harness[http]') from missing
 
@@ -25,94 +31,112 @@ ERROR_CHARS = 200
 
 @asynccontextmanager
 async def connect(
-    flight: InFlightRequests,
-    *,
-    url: str,
-    method: str,
-    headers: Mapping[str, str],
-    body: str,
-    timeout_s: float,
-    expect_status: Sequence[int],
-) -> AsyncIterator[HttpSender]:
-    """Open a sender to *url*. If the target does not listen, requests fail; `connect` raises nothing.
+    flight: InFlightRequests, *, url: str, cookies: bool, timeout_s: float
+) -> AsyncIterator[HttpExchanger]:
+    """Open an exchanger for addresses relative to *url*.
 
-    Args:
-        expect_status: Statuses that count as success; if empty, all below 400.
+    If the target does not listen, requests fail; `connect` raises nothing.
     """
     async with aiohttp.ClientSession(
         # A limit would make requests queue here, as in a closed model.
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
-        headers=headers,
         auto_decompress=False,
     ) as session:
-        sender = HttpSender(flight, session, method, url, body.encode(), frozenset(expect_status))
-        try:
-            yield sender
-        finally:
-            await sender.close()
+        yield HttpExchanger(flight, session, url, cookies=cookies)
 
 
-class HttpSender:
-    """Runs one task per request, so that none waits for another."""
+class _Message:
+    """What one step sends; made once if it has no values of the visit, as most steps have none."""
+
+    def __init__(self, what: Mapping[str, Any], base: str) -> None:
+        self.method: str = what["method"]
+        self.span = f"{self.method} {urlsplit(what['url'] or base).path or '/'}"
+        self.inspects = bool(what["expect_body"] or what["expect_headers"] or what["take"])
+        self.what = what
+        self._base = base
+        self._headers: dict[str, str] = dict(what["headers"])
+        if what["json"] is not None and "content-type" not in {name.lower() for name in self._headers}:
+            self._headers["content-type"] = "application/json"
+        texts = [base, what["url"], what["body"], json.dumps(what["json"]), *self._headers.values()]
+        self._fixed = None if any("{{" in text for text in texts) else self._made({})
+
+    def made(self, values: Mapping[str, str]) -> tuple[URL, str, dict[str, str], bytes | None]:
+        """The address, the same as it may be shown, the headers, and the body."""
+        return self._fixed or self._made(values)
+
+    def _made(self, values: Mapping[str, str]) -> tuple[URL, str, dict[str, str], bytes | None]:
+        url = urljoin(self._base, fill(self.what["url"], values))
+        headers = {name: fill(text, values) for name, text in self._headers.items()}
+        if self.what["json"] is not None:
+            body = json.dumps(fill_all(self.what["json"], values))
+        else:
+            body = fill(self.what["body"], values)
+        return URL(url), redacted(url), headers, body.encode() or None
+
+
+class HttpExchanger:
+    """Makes the requests, on connections that all visits share."""
 
     def __init__(
-        self,
-        flight: InFlightRequests,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: str,
-        body: bytes,
-        expect_status: frozenset[int],
+        self, flight: InFlightRequests, session: aiohttp.ClientSession, url: str, *, cookies: bool
     ) -> None:
         self._flight = flight
         self._session = session
-        self._method = method
         self._url = url
-        self._body = body
-        self._expect_status = expect_status
-        self._shown_url = redacted(url)
-        self._span = f"{method} {urlsplit(url).path or '/'}"
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._cookies = cookies
 
-    def send(self, request: DriverRequest) -> None:
-        """Start the request."""
-        task = asyncio.get_running_loop().create_task(self._exchange(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def prepare(self, what: Mapping[str, Any]) -> _Message:
+        """What the step sends. Whether the target can be reached is not looked at: that is measured."""
+        return _Message(what, self._url)
 
-    async def close(self) -> None:
-        """Cancel the requests that have no answer yet."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _exchange(self, request: DriverRequest) -> None:
-        attributes: dict[str, str | int] = {"http.request.method": self._method, "url.full": self._shown_url}
+    async def exchange(self, request: DriverRequest, message: _Message, visit: Visit) -> bool:
+        """Send the request and check its answer."""
+        what, error, kind = message.what, "", None
+        url, shown, headers, body = message.made(visit.values)
+        attributes: dict[str, str | int] = {"http.request.method": message.method, "url.full": shown}
         sent_ns = time.monotonic_ns()
         self._flight.sent(request, sent_ns)
-        kind: RequestFailure | None = None
         try:
             async with self._session.request(
-                self._method,
-                self._url,
-                data=self._body or None,
-                headers={"traceparent": request.traceparent},
+                message.method,
+                url,
+                data=body,
+                headers={**headers, "traceparent": request.traceparent},
+                cookies=_jar(visit).filter_cookies(url) if self._cookies else None,
                 allow_redirects=False,
+                auto_decompress=message.inspects,
             ) as response:
-                await response.read()
+                read = await response.read()
             attributes["http.response.status_code"] = response.status
-            error = "" if self._expected(response.status) else f"status {response.status}"
-            kind = RequestFailure.STATUS if error else None
-        except (aiohttp.ClientError, OSError, TimeoutError, MemoryError) as exc:
+            if self._cookies:
+                _jar(visit).update_cookies(response.cookies, response.url)
+            if not _expected(response.status, what["expect_status"]):
+                error, kind = f"status {response.status}", RequestFailure.STATUS
+            elif message.inspects:
+                answer.check(read, response.headers, what["expect_body"], what["expect_headers"])
+                visit.values |= answer.take(what["take"], read, response.headers)
+        except UnexpectedAnswerError as exc:
+            error, kind = redacted(str(exc))[:ERROR_CHARS], RequestFailure.CHECK
+        # A ValueError: what a visit has taken from an answer may be no address.
+        except (aiohttp.ClientError, OSError, TimeoutError, MemoryError, ValueError) as exc:
             error, kind = redacted(f"{type(exc).__name__}: {exc}")[:ERROR_CHARS], _kind(exc)
         done_ns = time.monotonic_ns()
-        self._flight.span(request, self._span, "client", sent_ns, done_ns, attributes, error=error)
+        self._flight.span(request, message.span, "client", sent_ns, done_ns, attributes, error=error)
         self._flight.end(request, done_ns, error=error, kind=kind)
+        return not error
 
-    def _expected(self, status: int) -> bool:
-        return status in self._expect_status if self._expect_status else status < 400
+
+def _jar(visit: Visit) -> aiohttp.CookieJar:
+    # Unsafe: a service on loopback has an address instead of a name.
+    jar: aiohttp.CookieJar = visit.state.get("cookies") or aiohttp.CookieJar(unsafe=True)
+    visit.state["cookies"] = jar
+    return jar
+
+
+def _expected(status: int, expect_status: list[int]) -> bool:
+    return status in expect_status if expect_status else status < 400
 
 
 def _kind(exc: BaseException) -> RequestFailure | None:
