@@ -442,6 +442,93 @@ def test_an_override_can_take_something_away(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        ("users = 2", ["first.toml:6: load.duration_s: missing; expected a finite number > 0, or stages"]),
+        (
+            "duration_s = 5",
+            ["first.toml:6: load.rate_per_s: missing; expected a finite number > 0, stages or users"],
+        ),
+        (
+            "users = 2\nduration_s = 5\nrate_per_s = 3",
+            [
+                "first.toml:11: load.rate_per_s: belongs to an open model; "
+                "users send when they have their answer"
+            ],
+        ),
+        (
+            'stages = [{ shape = "ramp", for_s = 3, to_per_s = 5 }]\nduration_s = 5',
+            ["first.toml:10: load.duration_s: belongs to a load without stages, which say it themselves"],
+        ),
+        (
+            'stages = [{ shape = "constant", for_s = 3, rate_per_s = 0 }]',
+            ["first.toml:9: load.stages: no stage has a rate above 0"],
+        ),
+        (
+            'stages = [{ shape = "rmap", for_s = 3, to_per_s = 5 }]',
+            [
+                'first.toml:9: load.stages.0.shape: unknown shape "rmap"; did you mean ramp?',
+                "valid values of shape: constant, ramp, sine, spike, steps",
+            ],
+        ),
+        (
+            "rate_per_s = 3\nduration_s = 5\nwarm_up_s = 5",
+            ["first.toml:11: load.warm_up_s: expected a time shorter than the load (5 s), got 5"],
+        ),
+        (
+            'users = 1\nduration_s = 5\nrequests = [{ name = "a" }]\n'
+            'flows = [{ name = "a", steps = [{ name = "b" }] }]',
+            ['first.toml:12: load.flows.0.name: "a" is taken'],
+        ),
+        (
+            'users = 1\nduration_s = 5\nrequests = [{ name = "a", take = { x = "css:h1" } }]',
+            [
+                "first.toml:11: load.requests.0.take.x: expected a string such as "
+                '"json:access_token" or "header:location" or "body:csrf=\\"([^\\"]+)\\"", got "css:h1"'
+            ],
+        ),
+        (
+            'users = 1\nduration_s = 5\nrequests = [{ name = "a", json = { b = ["{{usr}}"] } }]',
+            [
+                "first.toml:11: load.requests.0: {{usr}} is not known; did you mean user?",
+                "Known here: visit, user.",
+            ],
+        ),
+        (
+            'users = 1\nduration_s = 5\nrequests = [{ name = "a", json = 1, body = "b" }]',
+            ["first.toml:11: load.requests.0.json: a request has a body or a json, not both"],
+        ),
+        (
+            'users = 1\nduration_s = 5\nflows = [{ name = "a", steps = [] }]',
+            ["first.toml:11: load.flows.0.steps: expected a non-empty list, got an empty list"],
+        ),
+        (
+            'users = 1\nduration_s = 5\ndata = "none.csv"',
+            ["first.toml:11: load.data: {folder}/none.csv: cannot be read: No such file or directory"],
+        ),
+        (
+            'users = 1\nduration_s = 5\ndata = "first.toml"',
+            ["first.toml:11: load.data: {folder}/first.toml:3: expected 1 values"],
+        ),
+        (
+            'users = 1\nduration_s = 5\n[expect]\n"load.tag.x.failed" = "== 0"',
+            [
+                "first.toml:12: expect.load.tag.x.failed: this run cannot have that figure: "
+                "no request has this tag"
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_load_is_named(write: Write, load: str, words: list[str]) -> None:
+    """The schedule, the requests and flows, their data, and figures of tags that no request has."""
+    text = PROGRAM.replace("rate_per_s = 50\nduration_s = 5\n", f"{load}\n")
+    text = text.replace('cwd = "shop"\n', "")
+    folder = Path.cwd()
+
+    assert complaint(write(text)) == [word.replace("{folder}", str(folder)) for word in words]
+
+
+@pytest.mark.parametrize(
     ("override", "words"),
     [
         ("load.rate_per_s", ["--set load.rate_per_s: expected KEY=VALUE, with a dotted TOML key"]),

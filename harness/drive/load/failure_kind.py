@@ -40,6 +40,11 @@ def _kind(exc: BaseException) -> RequestFailure | None:
             return RequestFailure.MEMORY
         case OSError(errno=int(number)):
             return _BY_ERRNO.get(number)
+        # Raised by a library without the system's number.
+        case ConnectionRefusedError():
+            return RequestFailure.REFUSED
+        case ConnectionResetError() | BrokenPipeError():
+            return RequestFailure.RESET
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,8 @@ AnyFlow = HttpFlow | PythonFlow
 
 
 class _Load(ScenarioTable):
+    _instead: ClassVar[str] = ", or stages"
+
     rate_per_s: Rate | None = None
     """Mean requests per second. They do not wait for the target."""
     duration_s: Positive | None = None
@@ -90,14 +92,11 @@ class _Load(ScenarioTable):
         elif self.duration_s is None:
             raise wrong("missing; expected a finite number > 0, or stages", at=("duration_s",))
         elif self.rate_per_s is None and not self.closed:
-            raise wrong(f"missing; expected a finite number > 0{self._instead()}", at=("rate_per_s",))
+            raise wrong(f"missing; expected a finite number > 0{self._instead}", at=("rate_per_s",))
         if self.warm_up_s >= self.lasts_s:
             message = f"expected a time shorter than the load ({self.lasts_s:g} s), got {self.warm_up_s:g}"
             raise wrong(message, at=("warm_up_s",))
         return self
-
-    def _instead(self) -> str:
-        return ", or stages"
 
 
 class SqliteLoad(_Load):
@@ -119,6 +118,8 @@ class RedisLoad(_Load):
 
 
 class _VisitLoad(_Load):
+    _instead: ClassVar[str] = ", stages or users"
+
     users: Count | None = None
     """A closed model instead of a rate: so many users, each of whom waits for an answer before going on."""
     data: BesideTheFile | None = None

@@ -121,7 +121,7 @@ class HttpExchanger:
             error, kind = redacted(str(exc))[:ERROR_CHARS], RequestFailure.CHECK
         # A ValueError: what a visit has taken from an answer may be no address.
         except (aiohttp.ClientError, OSError, TimeoutError, MemoryError, ValueError) as exc:
-            error, kind = redacted(f"{type(exc).__name__}: {exc}")[:ERROR_CHARS], _kind(exc)
+            error, kind = redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS], _kind(exc)
         done_ns = time.monotonic_ns()
         self._flight.span(request, message.span, "client", sent_ns, done_ns, attributes, error=error)
         self._flight.end(request, done_ns, error=error, kind=kind)

@@ -70,7 +70,10 @@ class PythonExchanger:
             async with asyncio.timeout(self._timeout_s):
                 await function(given)
         except Exception as exc:
-            error, kind = redacted(f"{type(exc).__name__}: {exc}")[:ERROR_CHARS], failure_kind(exc)
+            error, kind = (
+                redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS],
+                failure_kind(exc),
+            )
         done_ns = time.monotonic_ns()
         self._flight.span(
             request, call, "client", sent_ns, done_ns, {"code.function.name": call}, error=error
