@@ -12,6 +12,7 @@ SUMMARIES = {
     "compare": "Say whether recorded runs are slower than others.",
     "bisect": "Find the revision that made something slower.",
     "runs": "List earlier runs, and show how a figure went.",
+    "faults": "List the kinds of faults that can be injected.",
     "schema": "Print the JSON Schema of report.json or of a scenario.",
     "enable": "Let the probe into programs that ignore PYTHONPATH.",
     "disable": "Undo `harness enable`.",

@@ -28,12 +28,14 @@ KIND = '''
     from dataclasses import dataclass
     from pathlib import Path
 
-    from ..catalogue import parameter
+    from ..catalogue import Effect, parameter
 
 
     @dataclass(frozen=True, slots=True)
     class NoteWrite:
         """The call writes into a file first."""
+
+        shows = "a file"
 
         note_lines: int = parameter(int, "How many.", above=0, typical=2)
         file: str = parameter(str, "Where to.", default="notes.txt")
@@ -42,7 +44,7 @@ KIND = '''
             return f"{self.note_lines} lines into {self.file}"
 
         def prepare(self, resolve):
-            return functools.partial(Path(self.file).write_text, "line\\n" * self.note_lines)
+            return Effect(functools.partial(Path(self.file).write_text, "line\\n" * self.note_lines))
 
 
     KIND = NoteWrite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import threading
@@ -12,6 +13,7 @@ from ...record.clock import monotonic_ns
 from ...record.fault import tally
 from ...record.fault.fault import Fault
 from ...record.observation import FaultFired, Observation
+from ..hooks import hook
 from ..hooks.hook import Hook
 from . import active_fault, fault_site
 from .fault_site import FaultSite
@@ -27,7 +29,9 @@ class InjectedFault:
 
     def __init__(self, fault: Fault, seed: str, write: Callable[[Observation], object]) -> None:
         self.fault = fault
-        self._act = fault.effect.prepare(fault_site.find_object)
+        self._effect = fault.effect.prepare(fault_site.find_object)
+        effect = self._effect
+        self._act = functools.partial(effect.act, self._planted_call) if effect.acts_later else effect.act
         self._sites: list[FaultSite] = fault_site.find(fault.place)
         self._dice = random.Random(seed)
         self._write = write
@@ -74,8 +78,14 @@ class InjectedFault:
     def undo(self) -> None:
         """Restore the functions; calls of changed code that is still running only go on."""
         self._planted = False
-        while self._put_back:
-            self._put_back.pop()()
+        try:
+            while self._put_back:
+                self._put_back.pop()()
+        finally:
+            try:
+                self._effect.release()
+            except Exception as exc:
+                hook.failed(f"fault {self.fault.id}", exc)
 
     def _called(self) -> None:
         ident = threading.get_ident()
@@ -92,6 +102,17 @@ class InjectedFault:
         finally:
             active_fault.end(ident)
 
+    def _planted_call(self, function: Callable[..., object]) -> Callable[..., object]:
+        def planted_call(*args: object) -> None:
+            ident = threading.get_ident()
+            active_fault.begin(ident, self.fault.id)
+            try:
+                function(*args)
+            finally:
+                active_fault.end(ident)
+
+        return planted_call
+
     def _is_hit(self, ident: int) -> bool:
         """Count a call in this thread, and decide whether it is hit."""
         fault = self.fault
@@ -99,7 +120,7 @@ class InjectedFault:
         if not self._planted or active_fault.fault_in(ident) or hidden_thread.is_here():
             return False
         self._tally[tally.CALLS] = next(self._calls)
-        if self.is_used_up or self._dice.random() >= fault.probability:
+        if self.is_used_up or self._dice.random() >= fault.probability or not self._effect.fits():
             return False
         number = next(self._hits)
         if fault.limit is not None and number > fault.limit:

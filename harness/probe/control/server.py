@@ -24,6 +24,9 @@ Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 # A request has the few fields of a fault; a longer line is not from the runner.
 LINE_BYTES = 64 * 1024
 IDLE_S = 10.0
+# Callers that may wait at once, such as the runner with all faults of a scenario. One more would take its
+# connection for made, and lose it.
+WAITING = 1024
 
 
 class ControlServer:
@@ -39,7 +42,7 @@ class ControlServer:
         self._listening = raised_socket(socket.socket(socket.AF_UNIX))
         self._caller: socket.socket | None = None
         self._listening.bind(str(self.path))
-        self._listening.listen(4)
+        self._listening.listen(WAITING)
         Background(self._serve)
 
     def close(self) -> None:

@@ -10,24 +10,51 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from . import kinds
 
 Resolve = Callable[[str], object]  # "module:qualified.name" to the object of that name in the target
+Planted = Callable[[Callable[..., object]], Callable[..., object]]
+
+
+def _always() -> bool:
+    return True
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an affected call does in the target."""
+
+    act: Callable[..., object]
+    """Called before the body of the call; if it raises, the body does not run.
+
+    One with *acts_later* is given a function of the type `Planted`: what it schedules to be called later is
+    made the fault's own by it.
+    """
+    acts_later: bool = False
+    fits: Callable[[], bool] = _always
+    """Whether it can act on the call that is about to be made; others are not hit."""
+    release: Callable[[], object] = _nothing
+    """Gives back what `act` has taken, when the fault is undone: in any thread, also in a forked child."""
 
 
 class FaultKind(Protocol):
     """What a fault of one kind does, with its parameters."""
 
+    shows: ClassVar[str]
+    """What of it can be seen, in the report or by the service's users."""
+
     def describe(self) -> str:
         """Describe the effect briefly: ``time.sleep(0.3)``."""
         ...
 
-    def prepare(self, resolve: Resolve) -> Callable[[], None]:
-        """The effect, to be called in the target before the body of each affected call.
-
-        If the effect raises, the body does not run.
+    def prepare(self, resolve: Resolve) -> Effect:
+        """The effect, made in the target when the fault is found there.
 
         Raises:
             LookupError, TypeError: A parameter names nothing in the target, or an object of the wrong type.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,3 +171,14 @@ async def test_a_fault_that_cannot_be_is_refused(
 
     assert str(caught.value).startswith(why)
     assert target.do("return dict(vars(Shop)) == own and Shop.sell.__code__ is codes['sell']") == "True"
+
+
+async def test_as_many_faults_as_a_scenario_has_come_at_once(target: Target) -> None:
+    """Each is injected, and each is healed; none of the connections waits in vain."""
+    names = [f"fault-{number}" for number in range(40)]
+    await asyncio.gather(
+        *(target.inject(id=name, **{"in": "__main__:Shop.total", "probability": 1e-9}) for name in names)
+    )
+    healed = await asyncio.gather(*(target.heal(name) for name in names))
+
+    assert healed == [0] * 40
