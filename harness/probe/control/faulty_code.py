@@ -7,14 +7,15 @@ last one brings back the original object.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
-from ..hooks.code_prologue import with_prologue
+from ..hooks.code_prologue import with_awaited_prologue, with_prologue
 from . import fault_site
 from .fault_site import FaultSite
 
@@ -23,6 +24,7 @@ class PlantedCall(NamedTuple):
     """What a fault does with the calls of one function."""
 
     act: Callable[[], None]
+    wait: Callable[[], Awaitable[object]] | None  # instead, of a fault that awaits something
     only: Callable[[FrameType], bool] | None  # the calls that are meant; `None`: all
 
 
@@ -35,13 +37,33 @@ class FaultHook:
         self.calls: tuple[PlantedCall, ...] = ()
 
     def __call__(self) -> None:
-        for act, only in self.calls:
+        for act, _, only in self.calls:
             if only is None or _is_meant(only):
                 act()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A program that pickles its functions by value sends this along to where no harness is.
         return (functools.partial, (bool,))
+
+
+class AwaitedFaultHook:
+    """What a changed coroutine function awaits first, if one of its faults awaits something."""
+
+    __slots__ = ("_hook",)
+
+    def __init__(self, hook: FaultHook) -> None:
+        self._hook = hook
+
+    async def __call__(self) -> None:
+        for act, wait, only in self._hook.calls:
+            if only is None or _is_meant(only):
+                if wait is None:
+                    act()
+                else:
+                    await wait()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (functools.partial, (asyncio.sleep, 0))
 
 
 class FaultyCode:
@@ -80,7 +102,9 @@ class FaultyCode:
         code = self.original
         if self.inner:
             code = code.replace(co_consts=tuple(map(self._constant, code.co_consts)))
-        if self.hook.calls:
+        if any(call.wait is not None for call in self.hook.calls):
+            code = with_awaited_prologue(code, AwaitedFaultHook(self.hook))
+        elif self.hook.calls:
             code = with_prologue(code, self.hook)
         before, self.current = self.current, code
         if self.is_made_again:
@@ -102,15 +126,20 @@ class FaultyCodes:
         # By the id of a code object, original or current; of a function, where it alone is changed.
         self._codes: dict[int, FaultyCode] = {}
 
-    def plant(self, site: FaultSite, act: Callable[[], None]) -> Callable[[], None]:
-        """Make calls of the site's functions call *act* first; the result undoes that.
+    def plant(
+        self,
+        site: FaultSite,
+        act: Callable[[], None],
+        wait: Callable[[], Awaitable[object]] | None = None,
+    ) -> Callable[[], None]:
+        """Make calls of the site's functions call *act* first, or await *wait*; the result undoes that.
 
         Raises:
             TypeError: The code cannot be changed.
         """
         path = self._path(site)
         target = path[-1]
-        call = PlantedCall(act, site.only)
+        call = PlantedCall(act, wait, site.only)
         target.hook.calls += (call,)
         for outer, inner in itertools.pairwise(path):
             outer.inner[id(inner.original)] = inner

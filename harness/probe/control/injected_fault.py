@@ -70,7 +70,8 @@ class InjectedFault:
         self._planted = True
         try:
             for site in self._sites:
-                self._put_back.append(codes.plant(site, self._called))
+                wait = self._awaited if self._effect.waits is not None else None
+                self._put_back.append(codes.plant(site, self._called, wait))
         except BaseException:
             self.undo()
             raise
@@ -89,18 +90,28 @@ class InjectedFault:
 
     def _called(self) -> None:
         ident = threading.get_ident()
-        try:
-            if not self._is_hit(ident):
-                return
-        except BaseException as exc:
-            if not self._hook.caught(exc):
-                raise
+        if not self._is_surely_hit(ident):
             return
         active_fault.begin(ident, self.fault.id)
         try:
             self._act()
         finally:
             active_fault.end(ident)
+
+    async def _awaited(self) -> None:
+        waits = self._effect.waits
+        # While it waits, other calls of the thread are the program's own: no fault acts there.
+        if waits is not None and self._is_surely_hit(threading.get_ident()):
+            await waits()
+
+    def _is_surely_hit(self, ident: int) -> bool:
+        """As `_is_hit`; an error in it undoes the fault."""
+        try:
+            return self._is_hit(ident)
+        except BaseException as exc:
+            if not self._hook.caught(exc):
+                raise
+            return False
 
     def _planted_call(self, function: Callable[..., object]) -> Callable[..., object]:
         def planted_call(*args: object) -> None:

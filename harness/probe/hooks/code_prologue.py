@@ -8,11 +8,13 @@ since Python 3.11. How a call is compiled in this version is for `runtime.py` to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from inspect import CO_COROUTINE
 from opcode import opmap
 from types import CodeType
 
-from .runtime import call_template
+from .runtime import await_template, call_template
 
 # What stands before the first RESUME: cells and free variables are set up, a generator is made.
 _BEFORE = ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP", "EXTENDED_ARG")
@@ -22,7 +24,7 @@ _RESUME, _CACHE, _LOAD_CONST, _EXTENDED_ARG = (opmap.get(name, -1) for name in _
 # Kinds of entries in a line table: without columns, complete, without a line.
 _NO_COLUMNS, _LONG, _NONE = 13, 14, 15
 _UNITS_PER_ENTRY = 8
-_EXTRA_STACK = 2
+_EXTRA_STACK, _EXTRA_STACK_TO_AWAIT = 2, 4
 
 Position = tuple[int | None, int | None, int | None, int | None]
 
@@ -36,15 +38,32 @@ def with_prologue(code: CodeType, call: Callable[[], object]) -> CodeType:
     Raises:
         TypeError: Instructions cannot be inserted into this code, or in this version of Python.
     """
+    return _with(code, call_template(), (call,), _EXTRA_STACK)
+
+
+def with_awaited_prologue(code: CodeType, call: Callable[[], Awaitable[object]]) -> CodeType:
+    """As `with_prologue`, for a coroutine function, which awaits what *call* returns.
+
+    Raises:
+        TypeError: As `with_prologue`, or it is no coroutine function.
+    """
+    if not code.co_flags & CO_COROUTINE:
+        raise TypeError(f"{code.co_qualname} is no coroutine function (async def), which could await")
+    return _with(code, await_template(), (call, None), _EXTRA_STACK_TO_AWAIT)
+
+
+def _with(
+    code: CodeType, template: list[tuple[int, int]], constants: tuple[object, ...], stack: int
+) -> CodeType:
     at = _body(code)
-    inserted = _call(len(code.co_consts))
+    inserted = _filled(template, itertools.count(len(code.co_consts)))
     added = len(inserted) // 2
     positions: list[Position] = list(code.co_positions())
     line = positions[at - 1][0] or code.co_firstlineno
     return code.replace(
         co_code=code.co_code[: at * 2] + inserted + code.co_code[at * 2 :],
-        co_consts=(*code.co_consts, call),
-        co_stacksize=max(code.co_stacksize, _EXTRA_STACK),
+        co_consts=(*code.co_consts, *constants),
+        co_stacksize=max(code.co_stacksize, stack),
         co_linetable=_line_table(
             [*positions[:at], *[(line, line, None, None)] * added, *positions[at:]], code.co_firstlineno
         ),
@@ -66,11 +85,12 @@ def _body(code: CodeType) -> int:
     raise TypeError(f"{code.co_qualname} has code of an unknown kind")
 
 
-def _call(constant: int) -> bytes:
-    """The instructions that call the constant of that number and drop the result."""
+def _filled(template: list[tuple[int, int]], constants: Iterator[int]) -> bytes:
+    """The instructions, which load these constants in turn; no jump among them leads across a load."""
     made = bytearray()
-    for opcode, argument in call_template():
+    for opcode, argument in template:
         if opcode == _LOAD_CONST:
+            constant = next(constants)
             for shift in (24, 16, 8):
                 if constant >> shift:
                     made += bytes((_EXTENDED_ARG, constant >> shift & 0xFF))

@@ -22,6 +22,14 @@ _HANDLE_FIELDS = {"_args", "_callback", "_cancelled", "_context", "_loop", "_rep
 _CALL_SOON = ("self", "callback", "args", "context")
 # How a constant is called without arguments: since Python 3.13, before it.
 _CALLS = (["LOAD_CONST", "PUSH_NULL", "CALL", "POP_TOP"], ["PUSH_NULL", "LOAD_CONST", "CALL", "POP_TOP"])
+# How what it returns is awaited: since Python 3.12 with an instruction at its end, since 3.15 with a constant
+# of the interpreter's own instead of `None`.
+_AWAITS = tuple(
+    [*call[:-1], "GET_AWAITABLE", *none, "SEND", "YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT", *end]
+    for call in _CALLS
+    for none in (["LOAD_CONST"], ["PUSH_NULL", "LOAD_COMMON_CONSTANT"])
+    for end in (["POP_TOP"], ["END_SEND", "POP_TOP"])
+)
 # What a work item takes, and what its `run` takes: until Python 3.13, and since.
 _WORK_ITEMS = {
     (("self", "future", "fn", "args", "kwargs"), ("self",)),
@@ -301,13 +309,38 @@ def call_template() -> list[tuple[int, int]]:
     Raises:
         TypeError: Its compiler translates such a call in an unknown way.
     """
-    from opcode import opmap
 
     def calls() -> None:
         (lambda: None)()
 
+    template, found = _template(calls)
+    if [name for name in found if name not in ("CACHE", "PRECALL")] not in _CALLS:
+        raise TypeError(f"this Python calls a constant by {', '.join(found)}")
+    return template
+
+
+def await_template() -> list[tuple[int, int]]:
+    """As `call_template`, but what the constant returns is awaited.
+
+    What a handler around a compiled `await` does is not needed: it ends an awaited generator that raises
+    `StopIteration` when something is thrown into it, which no coroutine does.
+    """
+
+    async def awaits() -> None:
+        await (lambda: None)()  # type: ignore[misc]  # it is not run
+
+    template, found = _template(awaits)
+    if [name for name in found if name not in ("CACHE", "PRECALL")] not in _AWAITS:
+        raise TypeError(f"this Python awaits a constant by {', '.join(found)}")
+    return template
+
+
+def _template(function: Callable[..., object]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The instructions of the one statement of *function*, and their names."""
+    from opcode import opmap
+
     names = {number: name for name, number in opmap.items()}
-    raw = calls.__code__.co_code
+    raw = function.__code__.co_code
     pairs = list(zip(raw[::2], raw[1::2], strict=True))
     while pairs and names.get(pairs.pop(0)[0]) != "RESUME":
         pass
@@ -320,10 +353,7 @@ def call_template() -> list[tuple[int, int]]:
             template.append((opcode, argument))
         if name == "POP_TOP":
             break
-    found = [names.get(opcode, "CACHE") for opcode, _ in template]
-    if [name for name in found if name not in ("CACHE", "PRECALL")] not in _CALLS:
-        raise TypeError(f"this Python calls a constant by {', '.join(found)}")
-    return template
+    return template, [names.get(opcode, "CACHE") for opcode, _ in template]
 
 
 def _parameters(function: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ console's options, the text in the record and the effect in the target are all d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
 from typing import Any, ClassVar, Protocol
@@ -37,6 +37,8 @@ class Effect:
     made the fault's own by it.
     """
     acts_later: bool = False
+    waits: Callable[[], Awaitable[object]] | None = None
+    """Awaited instead, before the body; then only coroutine functions can be hit."""
     fits: Callable[[], bool] = _always
     """Whether it can act on the call that is about to be made; others are not hit."""
     release: Callable[[], object] = _nothing

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.probe.hooks.code_prologue import with_prologue
+from harness.probe.hooks.code_prologue import with_awaited_prologue, with_prologue
 
 
 class Base:
@@ -116,7 +116,7 @@ def test_a_function_of_any_kind_calls_first_and_does_the_same(
     assert calls == ["called"]
 
 
-def _looks(function: FunctionType) -> list[object]:
+def _looks(function: Any) -> list[object]:
     code = function.__code__
     kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     return [
@@ -228,3 +228,91 @@ def _codes(module: CodeType) -> Iterator[CodeType]:
         if isinstance(constant, CodeType):
             yield constant
             yield from _codes(constant)
+
+
+# --- what is awaited ------------------------------------------------------------------------------------
+
+
+async def saves(seen: list[str]) -> str:
+    """Has handlers of its own, and constants enough that the new ones need a long instruction."""
+    try:
+        await asyncio.sleep(0)
+        seen.append("saved")
+        return "done"
+    except asyncio.CancelledError:
+        seen.append("cancelled inside")
+        raise
+    finally:
+        seen.append("over")
+
+
+MANY = "async def many():\n" + "".join(f"    x = {n}.5\n" for n in range(400)) + "    return x\n"
+
+
+@contextlib.contextmanager
+def delayed(function: Any, call: Callable[[], Any]) -> Iterator[None]:
+    own = function.__code__
+    function.__code__ = with_awaited_prologue(own, call)
+    try:
+        yield
+    finally:
+        function.__code__ = own
+
+
+async def test_a_coroutine_awaits_first_and_does_the_same() -> None:
+    """The loop goes on meanwhile, and whoever looks at the task sees what it waits for."""
+    seen: list[str] = []
+    looks, ready = _looks(saves), asyncio.Event()
+    names: dict[str, Any] = {}
+    exec(MANY, names)
+    with delayed(saves, ready.wait), delayed(names["many"], lambda: asyncio.sleep(0)):
+        assert _looks(saves) == looks
+        task = asyncio.create_task(saves(seen))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (task.done(), seen) == (False, [])
+        work: Any = task.get_coro()
+        assert work.cr_await.__qualname__ == "Event.wait"
+        ready.set()
+        assert await task == "done"
+        assert await names["many"]() == 399.5
+
+    assert seen == ["saved", "over"]
+
+
+async def test_a_cancellation_while_it_awaits_leaves_the_body_unentered() -> None:
+    """No handler of the function's own covers that, as if the caller had been cancelled before the call."""
+    seen: list[str] = []
+    with delayed(saves, asyncio.Event().wait):
+        task = asyncio.create_task(saves(seen))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        closed = saves(seen)
+        closed.send(None)
+        closed.close()
+
+    assert seen == []
+
+
+async def test_what_is_awaited_may_raise() -> None:
+    """It leaves the coroutine, with the line of the function."""
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("injected")
+
+    with delayed(saves, fails), pytest.raises(ValueError, match="injected") as caught:
+        await saves([])
+    assert [entry.name for entry in traceback.extract_tb(caught.value.__traceback__)][-2:] == [
+        "saves",
+        "fails",
+    ]
+
+
+@pytest.mark.parametrize("function", [looping, numbers, streaming], ids=lambda each: each.__name__)
+def test_only_a_coroutine_function_can_await(function: FunctionType) -> None:
+    """Any other is refused."""
+    with pytest.raises(TypeError, match=f"{function.__name__} is no coroutine function"):
+        with_awaited_prologue(function.__code__, asyncio.Event().wait)
