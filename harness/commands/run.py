@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import MeasurementError, TargetError
-from . import completion, failure
+from . import completion
 from .calls_option import CallsAsked, calls_options
 from .console_option import console_options
 from .display_option import DisplayAsked, display_options
@@ -55,6 +54,8 @@ def run(
 
     The first Ctrl-C shuts down gracefully and reports what was recorded; the second stops at once.
 
+    Of a folder, every scenario is run, one after the other; the exit status is that of the worst.
+
     \b
     Exit status:
       0  all expectations met
@@ -64,40 +65,19 @@ def run(
       4  the target did not start, or died on its own
       130  interrupted
     """
-    # Not at the top: `--help` needs none of these, and the model of a scenario takes long to load.
-    import asyncio
-    import contextlib
-
-    from ..drive import manifest, runner
-    from ..record.run import create, new_id
-    from ..record.run_folder import RunFolder
+    # Not at the top: `--help` needs none of it, and the model of a scenario takes long to load.
     from ..record.scenario import load
-    from ..runs import noting
-    from .conclusion import conclude
-    from .display import Display
+    from .scenario_batch import run_all
+    from .single_run import ScenarioOrder, run_one
 
     given = {"seed": seed, "probe.waits": waits, "probe.hang_ms": hang_ms, "probe.hang_exit_s": hang_exit_s}
-    options = (f"{key}={value}" for key, value in given.items() if value is not None)
-    asked = load(scenario, overrides=(*overrides, *profile_asked.overrides(), *options))
-    accepted = calls_asked.settings(counted=asked.probe.calls, by="probe.calls = true")
-    run_id = new_id(asked.name)
-    folder = RunFolder((out or Path("reports") / run_id).resolve())
-    target = runner.target_spec(asked, folder, console=console)
-    made = manifest.new_scenario_run(run_id, asked, target.command, settings=accepted, scenario_file=scenario)
-    create(folder.path, made)
-    noting.note_begun(folder)
-    # An error that ends the run early is in the record, from which the run is judged.
-    expected = contextlib.suppress(MeasurementError, TargetError, asyncio.CancelledError)
-    with failure.naming(folder.path), expected:
-        with Display(asked.name, quiet=display.quiet) as progress:
-            runner.run_until_signal(
-                asked,
-                made,
-                folder,
-                target,
-                console=console,
-                on_progress=progress.show,
-                on_hang=progress.tell,
-            )
-    with failure.judging(folder.path):
-        return conclude(folder, calls_asked, display, output).exit_status
+    options = [f"{key}={value}" for key, value in given.items() if value is not None]
+    changes = (*overrides, *profile_asked.overrides(), *options)
+
+    def order(file: Path, folder: Path | None) -> ScenarioOrder:
+        asked = load(file, overrides=changes)
+        return ScenarioOrder(file, asked, folder, console, calls_asked, display, output)
+
+    if scenario.is_dir():
+        return run_all(scenario, out, order)
+    return run_one(order(scenario, out)).exit_status
