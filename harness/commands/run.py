@@ -67,6 +67,7 @@ def run(
     """
     # Not at the top: `--help` needs none of it, and the model of a scenario takes long to load.
     from ..record.scenario import load
+    from .capacity import find_capacity
     from .scenario_batch import run_all
     from .single_run import ScenarioOrder, run_one
 
@@ -74,10 +75,13 @@ def run(
     options = [f"{key}={value}" for key, value in given.items() if value is not None]
     changes = (*overrides, *profile_asked.overrides(), *options)
 
-    def order(file: Path, folder: Path | None) -> ScenarioOrder:
-        asked = load(file, overrides=changes)
+    def order(file: Path, folder: Path | None, *more: str) -> ScenarioOrder:
+        asked = load(file, overrides=(*changes, *more))
         return ScenarioOrder(file, asked, folder, console, calls_asked, display, output)
 
     if scenario.is_dir():
         return run_all(scenario, out, order)
-    return run_one(order(scenario, out)).exit_status
+    single = order(scenario, out)
+    if single.scenario.load is not None and single.scenario.load.find:
+        return find_capacity(single, lambda folder, *more: order(scenario, folder, *more))
+    return run_one(single).exit_status

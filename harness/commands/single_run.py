@@ -41,6 +41,17 @@ def run_one(order: ScenarioOrder) -> Conclusion:
     Raises:
         HarnessError: It could not be started, or its record cannot be judged.
     """
+    folder = carry_out(order)
+    with failure.judging(folder.path):
+        return conclude(folder, order.calls, order.display, order.output)
+
+
+def carry_out(order: ScenarioOrder) -> RunFolder:
+    """Run the scenario; its record is to be judged.
+
+    Raises:
+        HarnessError: It could not be started.
+    """
     asked = order.scenario
     accepted = order.calls.settings(counted=asked.probe.calls, by="probe.calls = true")
     run_id = new_id(asked.name)
@@ -64,5 +75,4 @@ def run_one(order: ScenarioOrder) -> Conclusion:
                 on_progress=progress.show,
                 on_hang=progress.tell,
             )
-    with failure.judging(folder.path):
-        return conclude(folder, order.calls, order.display, order.output)
+    return folder

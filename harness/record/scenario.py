@@ -297,6 +297,8 @@ class Scenario(ScenarioTable):
     def _load_fits_target(self) -> Self:
         if self.load is None:
             return self
+        if self.load.find and not self.expect:
+            raise wrong("a capacity is the most that meets expectations, and there are none", at=("expect",))
         if isinstance(self.target, MayhemTarget):
             fitting = (self.target.broker or "sqlite:").partition(":")[0]
             what = f'the broker "{fitting}:" of the chaos service'

@@ -13,12 +13,14 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.record import scenario
+from harness.record.fault import catalogue
 from harness.record.metric import FIGURES, find
 from harness.record.options.load import HttpLoad
 from harness.record.run import Expectation
 from harness.record.scenario import ProgramTarget, ReadyPort
 
 ROOT = Path(__file__).parents[2]
+KINDS = ", ".join(catalogue.names())
 
 MAYHEM = """\
 seed = 7
@@ -100,6 +102,7 @@ def test_a_scenario_for_the_chaos_service(write: Write) -> None:
             "duration_s": 12.0,
             "arrival": "poisson",
             "stages": [],
+            "find": None,
             "warm_up_s": 0.0,
             "max_late_ms": 50.0,
             "drain_s": 10.0,
@@ -277,7 +280,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             "rate_per_sec",
             [
                 "first.toml:8: load.rate_per_sec: unknown key; did you mean rate_per_s?",
-                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender, stages,"
+                "valid keys: arrival, drain_s, duration_s, find, max_late_ms, rate_per_s, sender, stages,"
                 " warm_up_s",
             ],
         ),
@@ -302,7 +305,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             "block.slep",
             [
                 'first.toml:13: faults.0.kind: unknown kind "block.slep"; did you mean block.sleep?',
-                "valid values of kind: block.cpu, block.sleep, call.fail",
+                f"valid values of kind: {KINDS}",
             ],
         ),
         (
@@ -541,17 +544,14 @@ def test_what_is_wrong_with_a_load_is_named(write: Write, load: str, words: list
             "load.rate_s=5",
             [
                 "--set load.rate_s=5: load.rate_s: unknown key; did you mean rate_per_s?",
-                "valid keys: arrival, drain_s, duration_s, max_late_ms, rate_per_s, sender, stages,"
+                "valid keys: arrival, drain_s, duration_s, find, max_late_ms, rate_per_s, sender, stages,"
                 " warm_up_s",
             ],
         ),
         ("faults.1.at_s=1", ["--set faults.1.at_s=1: faults has no item '1'; it has: stuck-sdk"]),
         (
             "faults=[{id='x'}]",
-            [
-                "--set faults=[{id='x'}]: faults.0.kind: missing;"
-                " expected one of: block.cpu, block.sleep, call.fail"
-            ],
+            [f"--set faults=[{{id='x'}}]: faults.0.kind: missing; expected one of: {KINDS}"],
         ),
         ("faults.stuck-sdk=3", ["--set faults.stuck-sdk=3: faults.0: expected a table, got 3"]),
     ],

@@ -37,6 +37,8 @@ class _Load(ScenarioTable):
     """Duration of the schedule; with stages, the sum of theirs."""
     stages: Annotated[tuple[Stage, ...], Field(strict=False)] = ()
     """How the rate changes in time, instead of `rate_per_s` and `duration_s`."""
+    find: Literal["capacity"] | None = None
+    """Runs the scenario again and again, from `rate_per_s` on, to find the most that meets `expect`."""
     arrival: Literal["poisson", "constant"] = "poisson"
     """Random arrivals of independent users, or evenly spaced requests."""
     warm_up_s: NotNegative = 0.0
@@ -93,6 +95,8 @@ class _Load(ScenarioTable):
             raise wrong("missing; expected a finite number > 0, or stages", at=("duration_s",))
         elif self.rate_per_s is None and not self.closed:
             raise wrong(f"missing; expected a finite number > 0{self._instead}", at=("rate_per_s",))
+        if self.find and self.rate_per_s is None:
+            raise wrong("a capacity is found by changing load.rate_per_s, which is missing", at=("find",))
         if self.warm_up_s >= self.lasts_s:
             message = f"expected a time shorter than the load ({self.lasts_s:g} s), got {self.warm_up_s:g}"
             raise wrong(message, at=("warm_up_s",))
