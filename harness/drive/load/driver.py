@@ -53,6 +53,13 @@ class Messengers:
         if (request := self._flight.begin(due_ns)) is not None:
             self._sender.send(request)
 
+    def check(self) -> None:
+        """Nothing: a sender tells its errors itself."""
+
+    async def wait_over(self) -> None:
+        """Return when no message is in flight."""
+        await self._flight.wait_empty()
+
 
 Users = Messengers | Visitors[Any]
 
@@ -106,9 +113,10 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
         else:
             await _until(stop, _keep_schedule(config, flight, users))
         ended_ns, used = time.monotonic_ns(), Processor.now().since(before)
-        await _until(stop, _drain(flight, config.drain_s))
+        await _until(stop, _drain(users, config.drain_s))
         if stop.is_set():
-            await _drain(flight, STOPPED_DRAIN_S)
+            await _drain(users, STOPPED_DRAIN_S)
+        users.check()
     writer.write(
         LoadEnded(
             ended_ns,
@@ -141,7 +149,7 @@ async def _keep_schedule(config: DriverConfig, flight: InFlightRequests, users: 
     for time_s in arrivals(config.arrival, config.plan, seed=config.seed):
         due_ns = config.start_at_ns + round(time_s * 1e9)
         await wait_until(due_ns)
-        _check_recorded(flight)
+        _check(flight, users)
         users.arrive(due_ns)
     await wait_until(config.start_at_ns + round(config.duration_s * 1e9))
 
@@ -153,19 +161,20 @@ async def _keep_users(config: DriverConfig, flight: InFlightRequests, users: Vis
     for user in range(1, config.users + 1):
         users.come(user, end_ns)
     while time.monotonic_ns() < end_ns:
-        _check_recorded(flight)
+        _check(flight, users)
         await wait_until(min(end_ns, time.monotonic_ns() + 100_000_000))
 
 
-def _check_recorded(flight: InFlightRequests) -> None:
+def _check(flight: InFlightRequests, users: Users) -> None:
+    users.check()
     if flight.unrecorded:
         raise MeasurementError(f"the record cannot be written: {flight.unrecorded}")
 
 
-async def _drain(flight: InFlightRequests, patience_s: float) -> None:
+async def _drain(users: Users, patience_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(patience_s):
-            await flight.wait_empty()
+            await users.wait_over()
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from ...errors import MeasurementError
 from .in_flight import DriverRequest, InFlightRequests
 from .pacer import wait_until
 
@@ -80,6 +81,7 @@ class Visitors(Generic[P]):
         self._chance = random.Random(seed)
         self._count = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
 
     def arrive(self, due_ns: int) -> None:
         """Start a visit that is due then."""
@@ -92,7 +94,27 @@ class Visitors(Generic[P]):
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._error = self._error or task.exception()
+
+    def check(self) -> None:
+        """Raise what nobody expected in a visit.
+
+        Raises:
+            MeasurementError: There was such an error.
+        """
+        if (error := self._error) is not None:
+            text = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise MeasurementError(f"a visit failed inside the driver: {text}") from error
+
+    async def wait_over(self) -> None:
+        """Return when no visit is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _stay(self, user: int, until_ns: int) -> None:
         while (now_ns := time.monotonic_ns()) < until_ns:

@@ -166,6 +166,24 @@ async def test_an_answer_that_is_not_as_it_must_be_is_a_failed_request(
     assert of_kind(events, LoadEnded)[0].offered == len(done)
 
 
+async def test_a_visit_that_is_under_way_at_the_end_of_the_load_goes_on(tmp_path: Path) -> None:
+    """Also in a pause, when no request is in flight; and a value that is no address is a failed request."""
+    steps = [
+        {"name": "first", "take": {"place": "header:x-kind"}},
+        {"name": "second", "think_s": 0.4},
+        {"name": "third", "url": "http://[{{place}}"},
+        {"name": "never"},
+    ]
+    async with shop(("GET", "/", hello)) as url:
+        load = http(url, rate_per_s=10, duration_s=0.1, flows=[{"name": "slow", "steps": steps}])
+        events = await driven(order(load, tmp_path), tmp_path)
+
+    assert [one.step for one in of_kind(events, Sent)] == [0, 1, 2]
+    done = sorted(of_kind(events, Completed), key=lambda one: one.n)
+    assert [one.ok for one in done] == [True, True, False]
+    assert (done[2].kind, done[2].error.partition(":")[0]) == ("check", "no address")
+
+
 async def test_visits_are_chosen_by_weight_and_seed(tmp_path: Path) -> None:
     """The same seed makes the same choices; a request has what it does not say itself from the load."""
     seen: list[tuple[str, str, str]] = []

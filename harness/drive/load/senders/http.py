@@ -94,7 +94,14 @@ class HttpExchanger:
     async def exchange(self, request: DriverRequest, message: _Message, visit: Visit) -> bool:
         """Send the request and check its answer."""
         what, error, kind = message.what, "", None
-        url, shown, headers, body = message.made(visit.values)
+        try:
+            url, shown, headers, body = message.made(visit.values)
+        except ValueError as exc:
+            # What the visit has taken from an answer may be no address.
+            now_ns = time.monotonic_ns()
+            self._flight.sent(request, now_ns)
+            self._flight.end(request, now_ns, error=redacted(f"no address: {exc}"), kind=RequestFailure.CHECK)
+            return False
         attributes: dict[str, str | int] = {"http.request.method": message.method, "url.full": shown}
         sent_ns = time.monotonic_ns()
         self._flight.sent(request, sent_ns)
@@ -119,7 +126,7 @@ class HttpExchanger:
                 visit.values |= answer.take(what["take"], read, response.headers)
         except UnexpectedAnswerError as exc:
             error, kind = redacted(str(exc))[:ERROR_CHARS], RequestFailure.CHECK
-        # A ValueError: what a visit has taken from an answer may be no address.
+        # A ValueError: a value of the visit may not fit into a header.
         except (aiohttp.ClientError, OSError, TimeoutError, MemoryError, ValueError) as exc:
             error, kind = redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS], _kind(exc)
         done_ns = time.monotonic_ns()
