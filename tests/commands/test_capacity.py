@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.capacity import MOST_RUNS, Step, _found, _next
+from harness.read.capacity.search import RateStep, capacity_of, next_rate
 from tests.support.commanded import harness
 from tests.support.port import free_port
 
 
-def step(rate_per_s: float, status: int, *, by_the_driver: bool = False) -> Step:
-    return Step(
+def step(rate_per_s: float, status: int, *, by_the_driver: bool = False) -> RateStep:
+    return RateStep(
         rate_per_s=rate_per_s,
         outcome="",
         exit_status=status,
@@ -31,13 +31,13 @@ def step(rate_per_s: float, status: int, *, by_the_driver: bool = False) -> Step
     )
 
 
-def searched(first: float, of: Callable[[float], Step]) -> list[Step]:
+def searched(first: float, of: Callable[[float], RateStep]) -> list[RateStep]:
     """The runs of a search in which *of* gives the outcome of each rate."""
-    steps: list[Step] = []
+    steps: list[RateStep] = []
     rate: float | None = first
-    while rate is not None and len(steps) < MOST_RUNS:
+    while rate is not None:
         steps.append(of(rate))
-        rate = _next(steps)
+        rate = next_rate(steps)
     return steps
 
 
@@ -46,12 +46,12 @@ def searched(first: float, of: Callable[[float], Step]) -> list[Step]:
 def test_the_capacity_is_between_two_rates_that_are_close(first: float, status: int) -> None:
     """Wherever the search begins, and whether an expectation is not met or the target dies."""
     steps = searched(first, lambda rate: step(rate, 0 if rate <= 97 else status))
-    found = _found(steps)
+    ended = capacity_of(steps)
 
-    assert found.passes_per_s is not None
-    assert found.fails_per_s is not None
-    assert found.passes_per_s <= 97 < found.fails_per_s <= found.passes_per_s * 1.1
-    assert (found.exit_status, found.limited_by) == (0, "the loop")
+    assert ended.passes_per_s is not None
+    assert ended.fails_per_s is not None
+    assert ended.passes_per_s <= 97 < ended.fails_per_s <= ended.passes_per_s * 1.1
+    assert (ended.exit_status, ended.limited_by) == (0, "the loop")
     assert len(steps) <= 12
 
 
@@ -76,14 +76,14 @@ def test_the_capacity_is_between_two_rates_that_are_close(first: float, status: 
     ],
 )
 def test_what_cannot_be_told_says_so(
-    of: Callable[[float], Step], passes: float | None, fails: float | None, status: int
+    of: Callable[[float], RateStep], passes: float | None, fails: float | None, status: int
 ) -> None:
     """And what is known is told: the capacity is at least that."""
-    found = _found(searched(10, of))
+    ended = capacity_of(searched(10, of))
 
-    assert found.passes_per_s == (passes if passes is None else pytest.approx(passes, rel=0.1))
-    assert found.fails_per_s == fails
-    assert found.exit_status == status
+    assert ended.passes_per_s == (passes if passes is None else pytest.approx(passes, rel=0.1))
+    assert ended.fails_per_s == fails
+    assert ended.exit_status == status
 
 
 SERVICE = """
@@ -134,13 +134,13 @@ def test_the_line_that_limits_a_service_is_named(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(SERVICE)
     (tmp_path / "find.toml").write_text(SCENARIO.format(python=sys.executable, port=port))
     ended = harness("run", "find.toml", cwd=tmp_path)
-    found = json.loads((tmp_path / "run" / "capacity.json").read_text())
+    document = json.loads((tmp_path / "run" / "capacity.json").read_text())
 
     assert ended.status == 0, ended.stdout
-    assert 20 <= found["passes_per_s"] < found["fails_per_s"] <= 96
-    assert re.match(r"the loop.* of its time in render \(service\.py:\d\)$", found["limited_by"])
-    assert f"limit  {found['limited_by']}" in ended.stdout
-    assert len(list((tmp_path / "run").glob("*/report.json"))) == len(found["steps"])
+    assert 20 <= document["passes_per_s"] < document["fails_per_s"] <= 96
+    assert re.match(r"the loop.* of its time in render \(service\.py:\d\)$", document["limited_by"])
+    assert f"limit  {document['limited_by']}" in ended.stdout
+    assert len(list((tmp_path / "run").glob("*/report.json"))) == len(document["steps"])
 
 
 @pytest.mark.parametrize(

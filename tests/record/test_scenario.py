@@ -498,6 +498,10 @@ def test_an_override_can_take_something_away(write: Write) -> None:
             ],
         ),
         (
+            'users = 1\nduration_s = 5\nrequests = [{ name = "a", url = "http://[{{visit}}" }]',
+            ["first.toml:11: load.requests.0.url: not an address: Invalid IPv6 URL"],
+        ),
+        (
             'users = 1\nduration_s = 5\nrequests = [{ name = "a", json = 1, body = "b" }]',
             ["first.toml:11: load.requests.0.json: a request has a body or a json, not both"],
         ),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..toml import validation
 from ..toml.lines import Key
@@ -69,6 +70,15 @@ class HttpStep(VisitStep):
     """Regular expressions that must be found in these headers of the answer."""
     take: dict[Variable, Source] = Field(default={})
     """Values that later steps of the flow may name, and where they stand in the answer."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        try:
+            urlsplit(_REFERENCE.sub("x", url))
+        except ValueError as exc:
+            raise wrong(f"not an address: {exc}") from None
+        return url
 
     @model_validator(mode="after")
     def _has_one_body(self) -> Self:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .figures.timeline import Timeline
-from .finding import Level
-from .judge.outcome import OutcomeName
-from .report import Report
-from .samples.flame_graph import Called, FlameGraph
-from .units import duration, percent
+from ..figures.timeline import Timeline
+from ..finding import Level
+from ..judge.outcome import OutcomeName
+from ..report import Report, exit_status
+from ..samples.flame_graph import Called, FlameGraph
+from ..units import duration, percent
+from .search import RateStep
 
 # A loop that is busy for this share of the time has no room for more.
 FULL_RATIO = 0.85
@@ -78,3 +79,22 @@ def _own_line(samples: FlameGraph, call: int) -> Called | None:
             return line
         call = samples.callers[call - 1]
     return None
+
+
+def step_of(judged: Report, rate_per_s: float, folder: str) -> RateStep:
+    """What the run at that rate tells the search."""
+    status = exit_status(judged)
+    latency = judged.load.latency_ms if judged.load is not None else None
+    return RateStep(
+        rate_per_s=rate_per_s,
+        outcome=judged.run.outcome,
+        exit_status=status,
+        by_the_driver=is_the_drivers(judged),
+        p50_ms=latency.p50 if latency is not None else None,
+        p99_ms=latency.p99 if latency is not None else None,
+        busy_ratio=busy_under_load(judged.timeline),
+        lag_p99_ms=judged.loop.lag_ms.p99,
+        verdict=judged.run.verdict,
+        limited_by=sentence(judged) if status else "",
+        folder=folder,
+    )
