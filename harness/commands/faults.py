@@ -13,6 +13,7 @@ from .summary import SUMMARIES
 
 if TYPE_CHECKING:
     from ..record.fault.catalogue import FaultKind
+    from ..record.fault.toxic import Toxic
 
 _WIDTH, _INDENT = 80, 4
 
@@ -27,16 +28,22 @@ def faults(kind: str | None, *, as_json: bool) -> None:
     harness faults
     harness faults block.sleep
 
-    A scenario injects them under [[faults]], the console by `faults inject`.
+    A scenario injects them under [[faults]], the console by `faults inject`; those
+    of the network (net.*) need one of the scenario's [[proxies]].
     """
     # Not at the top: `--help` needs none of it.
-    from ..record.fault import catalogue
+    from ..record.fault import catalogue, toxic
     from ..record.toml.validation import nearest
 
-    names = catalogue.names()
+    in_functions = catalogue.names()
+    names = [*in_functions, *toxic.names()]
     if kind is not None and kind not in names:
         raise click.UsageError(f"no fault of the kind {kind}{nearest(kind, names)}")
-    found = {name: catalogue.find(name) for name in names if kind in (None, name)}
+    found: dict[str, type[FaultKind | Toxic]] = {
+        name: catalogue.find(name) if name in in_functions else toxic.find(name)
+        for name in names
+        if kind in (None, name)
+    }
     if as_json:
         results.write(json.dumps({name: _as_dict(each) for name, each in found.items()}, indent=1) + "\n")
         return
@@ -54,7 +61,7 @@ def _about(kind: type[object]) -> str:
     return " ".join((kind.__doc__ or "").split())
 
 
-def _as_dict(kind: type[FaultKind]) -> dict[str, object]:
+def _as_dict(kind: type[FaultKind | Toxic]) -> dict[str, object]:
     from ..record.fault import catalogue
 
     return {

@@ -31,6 +31,8 @@ from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .hang.watcher import HangSettings, HangWatcher
 from .load.driver_config import DriverConfig
+from .network import proxies
+from .network.proxies import Proxies
 from .process.guard import Guard
 from .process.invitations import Invitations
 from .process.process_tree import ProcessTree
@@ -145,9 +147,16 @@ class _Run:
     _console: ConsoleConfig | None
     _on_progress: Callable[[Progress], None]
     _phase: str = "starting"
+    _proxies: Proxies | None = None
 
     async def run(self) -> None:
-        async with self._reporting(), self._profilers() as profilers, self._target() as target:
+        log = self._folder.artefacts / "proxies.log"
+        async with (
+            self._reporting(),
+            self._profilers() as profilers,
+            proxies.running(self._scenario.proxies, log, self._guard.over) as self._proxies,
+            self._target() as target,
+        ):
             await target.wait_ready()
             profilers.attach(target.pid)
             await self._measure(target)
@@ -243,10 +252,10 @@ class _Run:
 
     async def _load_and_inject(self, target: TargetProcess) -> None:
         load = self._scenario.load
-        if self._scenario.faults:
+        if planned := self._scenario.function_faults:
             self._phase = "finding"
             await faults.find_all(
-                self._scenario.faults, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
+                planned, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
             )
         start_ns = monotonic_ns() + round(LEAD_S * 1e9)
         end_ns = sys.maxsize if load is None else start_ns + round(load.lasts_s * 1e9)
@@ -262,8 +271,22 @@ class _Run:
                         write=self._writer.write,
                     )
                 )
-                for number, fault in enumerate(self._scenario.faults)
+                for number, fault in enumerate(self._scenario.function_faults)
             ]
+            if self._proxies is not None:
+                background += [
+                    group.create_task(
+                        proxies.keep_in_force(
+                            toxic,
+                            self._proxies,
+                            start_ns=start_ns,
+                            end_ns=end_ns,
+                            seed=self._run.seed + number,
+                            write=self._writer.write,
+                        )
+                    )
+                    for number, toxic in enumerate(self._scenario.network_faults)
+                ]
             if self._scenario.profile.py_spy_s is not None:
                 seconds = self._scenario.profile.py_spy_s
                 group.create_task(pyspy.record(target.pid, seconds, self._folder, self._writer.write))
@@ -395,6 +418,8 @@ def target_spec(
     made = adapted(member.spec(scenario.target, folder))
     preflight.check_program(made.command[0], cwd=made.cwd, env={**os.environ, **made.env})
     external.check_python(_profiler_names(scenario), made.command[0], {**os.environ, **made.env})
+    for number, proxy in enumerate(scenario.proxies):
+        preflight.check_port(proxy.listen, of=f"proxies.{number}.listen")
     if isinstance(made.ready, ReadyPort):
         preflight.check_port(made.ready.port, of="target.ready.port")
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")

@@ -34,6 +34,7 @@ from . import metric, redact
 from .fault import catalogue
 from .fault.fault import Fault
 from .options.load import Load
+from .options.network import AnyToxic, PlannedToxic, ProxyOptions
 from .options.table import (
     BesideTheFile,
     Count,
@@ -195,9 +196,11 @@ def _planned(name: str) -> type[PlannedFault]:
 
 
 if TYPE_CHECKING:
-    AnyFault = PlannedFault
+    AnyFault = PlannedFault | PlannedToxic
 else:
-    AnyFault = Annotated[reduce(or_, map(_planned, catalogue.names())), Field(discriminator="kind")]
+    AnyFault = Annotated[
+        reduce(or_, map(_planned, catalogue.names())) | AnyToxic, Field(discriminator="kind")
+    ]
 
 
 # --- the whole ----------------------------------------------------------------------------------------
@@ -260,6 +263,8 @@ class Scenario(ScenarioTable):
     """The program to measure."""
     load: Load | None = None
     """The load; without it, the target is only watched."""
+    proxies: Annotated[tuple[ProxyOptions, ...], Field(strict=False)] = ()
+    """Between the target and services that it talks to, for faults of the network."""
     faults: Annotated[tuple[AnyFault, ...], Field(strict=False)] = ()
     """What goes wrong on purpose, and when."""
     probe: Probe = Probe()
@@ -284,6 +289,16 @@ class Scenario(ScenarioTable):
         settings = self.model_dump(mode="json", by_alias=True)
         environment.restore(settings, self._written)
         return redact.redacted_settings(settings)
+
+    @property
+    def function_faults(self) -> tuple[PlannedFault, ...]:
+        """Those that act in a function of the target."""
+        return tuple(fault for fault in self.faults if isinstance(fault, PlannedFault))
+
+    @property
+    def network_faults(self) -> tuple[PlannedToxic, ...]:
+        """Those that act on connections."""
+        return tuple(fault for fault in self.faults if isinstance(fault, PlannedToxic))
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:
@@ -342,6 +357,19 @@ class Scenario(ScenarioTable):
             if self.load is not None and fault.at_s >= self.load.lasts_s:
                 message = f"expected a time before the load ends ({self.load.lasts_s:g}), got {fault.at_s:g}"
                 raise wrong(message, at=("faults", index, "at_s"))
+        return self
+
+    @model_validator(mode="after")
+    def _proxies_are_known(self) -> Self:
+        names = [proxy.name for proxy in self.proxies]
+        for index, proxy in enumerate(self.proxies):
+            if proxy.name in names[:index]:
+                raise wrong(f'"{proxy.name}" is taken by another proxy', at=("proxies", index, "name"))
+        for index, fault in enumerate(self.faults):
+            if isinstance(fault, PlannedToxic) and fault.proxy not in names:
+                hint = validation.nearest(fault.proxy, names)
+                note = f"Proxies: {', '.join(names)}." if names else "The scenario has no [[proxies]]."
+                raise wrong(f'no proxy "{fault.proxy}"{hint}', at=("faults", index, "proxy"), note=note)
         return self
 
 

@@ -278,7 +278,7 @@ def test_a_fault_that_did_not_happen_makes_the_run_invalid(tmp_path: Path) -> No
 
 async def test_a_fault_is_on_the_board_for_as_long_as_it_is_in_force(tmp_path: Path) -> None:
     """There a process that starts meanwhile finds it, and one that starts later does not."""
-    (planned,) = load(service(tmp_path, SLOW)).faults
+    (planned,) = load(service(tmp_path, SLOW)).function_faults
     posted: dict[type[Event], list[str]] = {}
 
     def write(event: Event) -> None:
@@ -295,7 +295,7 @@ async def test_a_target_without_a_watched_loop_is_told_before_the_load(
 ) -> None:
     """Nobody answers in the folder of the control sockets."""
     monkeypatch.setattr(faults, "LOOP_WITHIN_S", 0.3)
-    planned = load(service(tmp_path, SLOW)).faults
+    planned = load(service(tmp_path, SLOW)).function_faults
     told: list[Event] = []
 
     with pytest.raises(MeasurementError, match="fault slow cannot be injected, so no load was sent"):

@@ -13,14 +13,14 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.record import scenario
-from harness.record.fault import catalogue
+from harness.record.fault import catalogue, toxic
 from harness.record.metric import FIGURES, find
 from harness.record.options.load import HttpLoad
 from harness.record.run import Expectation
 from harness.record.scenario import ProgramTarget, ReadyPort
 
 ROOT = Path(__file__).parents[2]
-KINDS = ", ".join(catalogue.names())
+KINDS = ", ".join(sorted([*catalogue.names(), *toxic.names()]))
 
 MAYHEM = """\
 seed = 7
@@ -107,6 +107,7 @@ def test_a_scenario_for_the_chaos_service(write: Write) -> None:
             "max_late_ms": 50.0,
             "drain_s": 10.0,
         },
+        "proxies": [],
         "faults": [
             {
                 "id": "stuck-sdk",
@@ -193,8 +194,8 @@ limit = 3
 """
     loaded = scenario.load(write(PROGRAM + faults))
 
-    assert [type(fault).__name__ for fault in loaded.faults] == ["BlockCpu", "CallFail"]
-    assert loaded.faults[1].place == "shop:total"
+    assert [type(fault).__name__ for fault in loaded.function_faults] == ["BlockCpu", "CallFail"]
+    assert loaded.function_faults[1].place == "shop:total"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
             "[loda]",
             [
                 "first.toml:6: loda: unknown key; did you mean load?",
-                "valid keys: description, expect, faults, load, name, probe, profile, seed, target",
+                "valid keys: description, expect, faults, load, name, probe, profile, proxies, seed, target",
             ],
         ),
         (

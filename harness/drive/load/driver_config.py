@@ -16,7 +16,7 @@ class DriverConfig:
     sender: str  # a module of `senders/`
     parameters: dict[str, object]  # of that sender's `connect`
     arrival: str
-    plan: tuple[tuple[float, float, float], ...]  # as `Piece`; empty in a closed model
+    plan: tuple[tuple[float, float, float], ...]  # as `RatePiece`; empty in a closed model
     duration_s: float
     seed: int
     drain_s: float  # how long to wait for answers after the schedule

@@ -82,7 +82,7 @@ def parameter(type_: type[bool | float | int | str], help: str, **more: Any) -> 
     return field(default=MISSING if about.default is ... else about.default, metadata={"about": about})
 
 
-def parameters(kind: type[FaultKind]) -> dict[str, Parameter]:
+def parameters(kind: type[object]) -> dict[str, Parameter]:
     """The parameters of a kind by name, in the order of its fields."""
     return {each.name: each.metadata["about"] for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ...errors import ScenarioError
 from . import visit_data
-from .stages import Piece, Rate, Stage, pieces
+from .stages import Rate, RatePiece, Stage, pieces
 from .table import BesideTheFile, Count, NotNegative, Place, Positive, ScenarioTable, Url, wrong
 from .visit import (
     HttpFlow,
@@ -54,10 +54,10 @@ class _Load(ScenarioTable):
         return self.duration_s or sum(stage.for_s for stage in self.stages)
 
     @property
-    def plan(self) -> tuple[Piece, ...]:
+    def plan(self) -> tuple[RatePiece, ...]:
         """How the rate changes in time; empty for a closed model."""
         if self.rate_per_s is not None:
-            return (Piece(self.lasts_s, self.rate_per_s, self.rate_per_s),)
+            return (RatePiece(self.lasts_s, self.rate_per_s, self.rate_per_s),)
         return tuple(pieces(self.stages))
 
     @property

@@ -29,7 +29,7 @@ Rate = Annotated[Positive, AfterValidator(_sendable)]
 StageRate = Annotated[NotNegative, AfterValidator(_sendable)]
 
 
-class Piece(NamedTuple):
+class RatePiece(NamedTuple):
     """A part of the load's time in which its rate changes evenly."""
 
     for_s: float
@@ -46,8 +46,8 @@ class ConstantStage(ScenarioTable):
     rate_per_s: StageRate
     """Requests per second."""
 
-    def pieces(self, before_per_s: float) -> Iterator[Piece]:
-        yield Piece(self.for_s, self.rate_per_s, self.rate_per_s)
+    def pieces(self, before_per_s: float) -> Iterator[RatePiece]:
+        yield RatePiece(self.for_s, self.rate_per_s, self.rate_per_s)
 
 
 class RampStage(ScenarioTable):
@@ -61,8 +61,8 @@ class RampStage(ScenarioTable):
     to_per_s: StageRate
     """Requests per second at its end."""
 
-    def pieces(self, before_per_s: float) -> Iterator[Piece]:
-        yield Piece(self.for_s, _or(self.from_per_s, before_per_s), self.to_per_s)
+    def pieces(self, before_per_s: float) -> Iterator[RatePiece]:
+        yield RatePiece(self.for_s, _or(self.from_per_s, before_per_s), self.to_per_s)
 
 
 class StepsStage(ScenarioTable):
@@ -78,11 +78,11 @@ class StepsStage(ScenarioTable):
     steps: Annotated[int, Field(ge=2, le=1000)] = 5
     """Number of steps."""
 
-    def pieces(self, before_per_s: float) -> Iterator[Piece]:
+    def pieces(self, before_per_s: float) -> Iterator[RatePiece]:
         first = _or(self.from_per_s, before_per_s)
         for step in range(self.steps):
             rate = first + (self.to_per_s - first) * step / (self.steps - 1)
-            yield Piece(self.for_s / self.steps, rate, rate)
+            yield RatePiece(self.for_s / self.steps, rate, rate)
 
 
 class SpikeStage(ScenarioTable):
@@ -98,10 +98,10 @@ class SpikeStage(ScenarioTable):
     peak_s: Positive
     """Duration of the spike."""
 
-    def pieces(self, before_per_s: float) -> Iterator[Piece]:
+    def pieces(self, before_per_s: float) -> Iterator[RatePiece]:
         peak_s = min(self.peak_s, self.for_s)
-        calm = Piece((self.for_s - peak_s) / 2, self.rate_per_s, self.rate_per_s)
-        yield from (calm, Piece(peak_s, self.peak_per_s, self.peak_per_s), calm)
+        calm = RatePiece((self.for_s - peak_s) / 2, self.rate_per_s, self.rate_per_s)
+        yield from (calm, RatePiece(peak_s, self.peak_per_s, self.peak_per_s), calm)
 
 
 class SineStage(ScenarioTable):
@@ -117,10 +117,10 @@ class SineStage(ScenarioTable):
     period_s: Positive
     """Duration of one swing up and down."""
 
-    def pieces(self, before_per_s: float) -> Iterator[Piece]:
+    def pieces(self, before_per_s: float) -> Iterator[RatePiece]:
         count = max(1, round(self.for_s / self.period_s * PIECES))
         for n in range(count):
-            yield Piece(self.for_s / count, self._rate(n / count), self._rate((n + 1) / count))
+            yield RatePiece(self.for_s / count, self._rate(n / count), self._rate((n + 1) / count))
 
     def _rate(self, share: float) -> float:
         swing = self.swing_per_s * sin(2 * pi * share * self.for_s / self.period_s)
@@ -132,7 +132,7 @@ Stage = Annotated[
 ]
 
 
-def pieces(stages: Iterable[Stage]) -> Iterator[Piece]:
+def pieces(stages: Iterable[Stage]) -> Iterator[RatePiece]:
     """The stages one after the other; before the first, the rate is 0."""
     rate_per_s = 0.0
     for stage in stages:
