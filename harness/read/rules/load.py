@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...record.event import LoadEnded, LoadStarted, RunEnded
+from ...record.event import FaultInjected, FaultUndone, LoadEnded, LoadStarted, RunEnded
 from ..evidence import Evidence
 from ..figures.load import Load
 from ..figures.target import crash
@@ -79,8 +79,28 @@ def _failures(history: History, load: Load) -> Iterator[Finding]:
             kinds.append(f"{plural(len(others) - LISTED, 'other kind')}")
         example = others[0].example
         quoted = f"; for example {_short(example)}" if example != others[0].what else ""
-        message = f"{plural(failed, 'request')} failed: {', '.join(kinds)}{quoted}"
+        message = f"{plural(failed, 'request')} failed: {', '.join(kinds)}{quoted}{_beside_faults(history)}"
         yield Finding("load", Level.WARNING, message)
+
+
+def _beside_faults(history: History) -> str:
+    """How many of the requests that failed were under way while a planned fault was in force."""
+    undone = {event.id: event.at_ns for event in history.of(FaultUndone)}
+    injected = history.of(FaultInjected)
+    failed = [
+        (request.intended_ns, request.done_ns or history.ended_ns)
+        for request in history.requests
+        if request.counts and not request.ok and request.intended_ns is not None
+        if request.kind is None or not request.kind.is_the_drivers
+    ]
+    if not injected or not failed:
+        return ""
+    during = {}
+    for event in injected:
+        over_ns = undone.get(event.id, history.ended_ns)
+        during[event.id] = sum(due_ns < over_ns and event.at_ns < done_ns for due_ns, done_ns in failed)
+    told = [f"{count:,} while fault {name} was in force" for name, count in during.items() if count]
+    return f"; {', '.join(told[:LISTED])}" if told else "; none while a fault was in force"
 
 
 def _short(example: str) -> str:

@@ -87,6 +87,84 @@ def test_requests_that_the_driver_could_not_send_make_the_run_invalid(record: Re
 
 
 @pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        ([], ""),
+        ([("slow-db", 0.1, 0.3)], "; 2 while fault slow-db was in force"),
+        (
+            [("slow-db", 0.1, 0.3), ("gone", 0.9, None)],
+            "; 2 while fault slow-db was in force, 1 while fault gone was in force",
+        ),
+        ([("early", 0.0, 0.05)], "; none while a fault was in force"),
+    ],
+)
+def test_failures_are_tied_to_the_faults_in_force(
+    record: Record, faults: list[tuple[str, float, float | None]], told: str
+) -> None:
+    """A request counts for a fault that was in force at any time from when it was due to its end."""
+    made = record()
+    made.write("driver", event.LoadStarted(made.at(0), "http", "constant", 10.0, 1.2))
+    for n, (due_s, done_s) in enumerate([(0.08, 0.12), (0.25, 0.5), (0.35, 0.4), (0.85, 0.95)]):
+        made.write("driver", event.Sent(n, made.at(due_s), made.at(due_s), ""))
+        made.write("driver", event.Completed(n, made.at(done_s), ok=False, error="timeout", kind="timeout"))
+    made.write("driver", event.Sent(9, made.at(0.1), made.at(0.1), ""))
+    made.write("driver", event.Completed(9, made.at(0.2), ok=True))
+    for name, began_s, ended_s in faults:
+        made.write("runner", event.FaultInjected(made.at(began_s), name, "net.latency", "", "", 1.0))
+        if ended_s is not None:
+            made.write("runner", event.FaultUndone(made.at(ended_s), name, 3, 3, 1))
+    made.write("driver", event.LoadEnded(made.at(1.2), 5))
+    made.ended(2.5)
+
+    (message,) = [f.message for f in made.document().findings if f.rule == "load"]
+    assert message == f"4 requests failed: 4 × timeout{told}"
+
+
+def test_each_tag_has_its_figures_and_the_warm_up_counts_in_none(record: Record) -> None:
+    """Also requests that were never sent; a closed model is told as such."""
+    made = record()
+    tags = (("home",), ("login", "checkout"), ("buy", "checkout"))
+    made.write(
+        "driver",
+        event.LoadStarted(made.at(0), "http", "closed", 0.0, 2.0, warm_up_s=0.5, tags=tags),
+        event.Sent(0, made.at(0.1), made.at(0.1), "", step=1),
+        event.Completed(0, made.at(0.4), ok=False, error="status 500", kind="status"),
+        event.Sent(1, made.at(0.6), made.at(0.6), "", step=0),
+        event.Completed(1, made.at(0.62), ok=True),
+        event.Sent(2, made.at(0.6), made.at(0.61), "", step=1),
+        event.Completed(2, made.at(0.7), ok=True),
+        event.Sent(3, made.at(0.8), made.at(0.8), "", step=2),
+        event.Completed(3, made.at(1.0), ok=False, error="unexpected body: no", kind="check"),
+        event.Completed(
+            4, made.at(1.1), ok=False, error="in-flight limit", kind="in flight", due_ns=made.at(1.1), step=2
+        ),
+        event.Completed(
+            5, made.at(0.2), ok=False, error="in-flight limit", kind="in flight", due_ns=made.at(0.2), step=2
+        ),
+        event.LoadEnded(made.at(2), 6),
+    )
+    made.ended(2.5)
+
+    load = made.document().load
+    assert load is not None
+    assert (load.offered, load.sent, load.completed, load.failed, load.warm_up) == (4, 3, 2, 2, 2)
+    assert load.model == "closed"
+    assert {
+        name: (tag.sent, tag.completed, tag.failed, tag.latency_ms.p50, tag.latency_ms.max)
+        for name, tag in load.tag.items()
+    } == {
+        "buy": (1, 0, 2, None, None),
+        "checkout": (2, 1, 2, 100.0, 200.0),
+        "home": (1, 1, 0, 20.0, 20.0),
+        "login": (1, 1, 0, 100.0, 100.0),
+    }
+    assert [failure.what for failure in load.failures] == [
+        "unexpected body",
+        "too many unanswered requests to send another",
+    ]
+
+
+@pytest.mark.parametrize(
     ("late_s", "cpu_ns", "queued_ns", "message"),
     [
         (0.001, 390_000_000, 0, "the load driver used 98 % of a processor: latencies include its own queue"),
