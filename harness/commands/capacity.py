@@ -74,7 +74,7 @@ def _line(step: RateStep) -> str:
 def _summary(found: Capacity, folder: Path) -> str:
     low, high, last = found.passes_per_s, found.fails_per_s, found.steps[-1]
     lines = [""]
-    if not (last.passed or last.failed):
+    if not (last.passed or last.failed) or (low is None and found.by_the_driver):
         lines.append(f"cannot tell: {last.verdict}")
     elif low is None:
         lines.append(f"no capacity: the expectations are not even met at {high:.4g} requests per second")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 FLUSH_S = 0.05
 # A busy service writes some 20,000 spans/s, so this bridges a disk stall of three seconds.
 CAPACITY = 65_536
+# Events that are written at once. They are in memory beside the buffer, and so is their text.
+BATCH = 2_048
 # A record that fills the disk would harm the service. Events beyond this size are dropped and counted.
 MAX_BYTES = 1_000_000_000
 
@@ -193,10 +195,11 @@ class Writer:
     def _drain(self) -> None:
         while not self._last.is_set():
             batch = [collection.next_of(self._buffer)]
-            with collection.possible:
-                self._flush_now.acquire(True, FLUSH_S)  # a name would be an allocation
+            if self._buffer.qsize() < BATCH:
+                with collection.possible:
+                    self._flush_now.acquire(True, FLUSH_S)  # a name would be an allocation
             with suppress(Empty):
-                while True:
+                while len(batch) < BATCH:
                     batch.append(self._buffer.get_nowait())
             self._write_batch(batch)
             self.thread_cpu_ns = time.thread_time_ns()

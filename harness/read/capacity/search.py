@@ -54,9 +54,9 @@ class Capacity:
         last = self.steps[-1]
         if not (last.passed or last.failed):
             return last.exit_status
-        if self.passes_per_s is None:
-            return 1
-        return 3 if self.by_the_driver or self.fails_per_s is None else 0
+        if self.by_the_driver or (self.passes_per_s is not None and self.fails_per_s is None):
+            return 3
+        return 1 if self.passes_per_s is None else 0
 
 
 def next_rate(steps: Sequence[RateStep]) -> float | None:
