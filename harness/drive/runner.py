@@ -19,7 +19,7 @@ from time import monotonic_ns
 
 from ..errors import HarnessError, MeasurementError, TargetError
 from ..record import redact
-from ..record.event import LedgerTaken, describe_status
+from ..record.event import LedgerTaken
 from ..record.options.load import AnyLoad
 from ..record.probe_config import ConsoleConfig, ProbeConfig
 from ..record.run import Run
@@ -31,22 +31,20 @@ from .counters import EVERY_S, Counters
 from .gil_watcher import GilWatcher
 from .hang.watcher import HangSettings, HangWatcher
 from .load.driver_config import DriverConfig
+from .load.driver_process import DriverProcess
 from .network import proxies
 from .network.proxies import Proxies
 from .process.guard import Guard
 from .process.invitations import Invitations
 from .process.process_tree import ProcessTree
 from .process.target import TargetProcess
-from .process.termination import end
 from .profilers import external, pyspy
 from .profilers.external import ExternalProfilers
 from .progress import Progress, ProgressReader
 from .targets.spec import TargetSpec
 
-# Time from the start of the driver to its first request, in which it imports its client library.
-LEAD_S = 1.0
-# A driver that runs for this much longer than its schedule and drain counts as stuck.
-DRIVER_GRACE_S = 15.0
+# Time from when the driver is ready to its first request, in which faults that begin with it are injected.
+LEAD_S = 0.3
 
 
 def run_until_signal(
@@ -257,7 +255,11 @@ class _Run:
             await faults.find_all(
                 planned, seed=self._run.seed, sockets=self._sockets, write=self._writer.write
             )
-        start_ns = monotonic_ns() + round(LEAD_S * 1e9)
+        async with self._driver(load) as driver:
+            await self._load_from(target, driver, monotonic_ns() + round(LEAD_S * 1e9))
+
+    async def _load_from(self, target: TargetProcess, driver: DriverProcess | None, start_ns: int) -> None:
+        load = self._scenario.load
         end_ns = sys.maxsize if load is None else start_ns + round(load.lasts_s * 1e9)
         async with asyncio.TaskGroup() as group:
             background = [
@@ -290,12 +292,12 @@ class _Run:
             if self._scenario.profile.py_spy_s is not None:
                 seconds = self._scenario.profile.py_spy_s
                 group.create_task(pyspy.record(target.pid, seconds, self._folder, self._writer.write))
-            if load is None:
+            if load is None or driver is None:
                 self._phase = "watching"
                 await asyncio.Event().wait()  # until the target ends, or the run is interrupted
             else:
                 background.append(group.create_task(self._follow_load_phases(load, start_ns)))
-                await self._drive(start_ns)
+                await self._drive(driver, start_ns)
             for task in background:
                 task.cancel()
 
@@ -308,13 +310,16 @@ class _Run:
             await asyncio.sleep((over_ns - monotonic_ns()) / 1e9)
         self._phase = "draining"
 
-    async def _drive(self, start_ns: int) -> None:
-        """Run the load driver in its own process: the target's or the runner's loop would delay it."""
-        load = self._scenario.load
-        assert load is not None
+    @contextlib.asynccontextmanager
+    async def _driver(self, load: AnyLoad | None) -> AsyncIterator[DriverProcess | None]:
+        """The load driver, ready to begin; `None` without load."""
+        if load is None:
+            yield None
+            return
+        self._phase = "preparing"
         config = DriverConfig(
             events=str(self._folder.events),
-            start_at_ns=start_ns,
+            start_at_ns=0,
             sender=load.sender,
             parameters={**load.parameters(), **self._spec.sender},
             arrival="closed" if load.closed else load.arrival,
@@ -328,27 +333,16 @@ class _Run:
             data=load.data_file,
             secrets=redact.known(),
         )
-        log = self._folder.artefacts / "driver.log"
-        with log.open("wb") as output:
-            driver = await asyncio.create_subprocess_exec(
-                # -P: a `queue.py` in the working directory must not shadow the standard library's.
-                *(sys.executable, "-P", "-m", "harness.drive.load.driver"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                process_group=0,
-            )
+        driver = await DriverProcess.start(config, self._folder.artefacts / "driver.log")
         self._guard.over(driver.pid)
-        why = ""
         try:
-            async with asyncio.timeout(LEAD_S + load.lasts_s + load.drain_s + DRIVER_GRACE_S):
-                await driver.communicate(config.to_json().encode())
-        except TimeoutError:
-            why = "it did not end in time"
+            await driver.wait_ready()
+            yield driver
         finally:
-            await end(driver)
-        if driver.returncode and not why:
-            why = _last_line(log) or f"it ended {describe_status(driver.returncode)}"
+            await driver.end()
+
+    async def _drive(self, driver: DriverProcess, start_ns: int) -> None:
+        why = await driver.drive(start_ns)
         if why and seal.is_full(self._folder):
             why = f"no space is left in {self._folder.path}"
         if why:
@@ -424,7 +418,3 @@ def target_spec(
         preflight.check_port(made.ready.port, of="target.ready.port")
     preflight.check_port(console.port or 0 if console else 0, of="--console-port")
     return made
-
-
-def _last_line(log: Path) -> str:
-    return (log.read_text(errors="replace").strip().splitlines() or [""])[-1]

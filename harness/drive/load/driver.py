@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import resource
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,7 +68,7 @@ Users = Messengers | Visitors[Any]
 
 def main() -> int:
     """Run the driver with the config on stdin."""
-    config = DriverConfig.from_json(sys.stdin.read())
+    config = DriverConfig.from_json(sys.stdin.readline())
     learn(config.secrets)
     # Each connection is a descriptor, and the usual soft limit is 1024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -96,6 +98,8 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     flight = InFlightRequests(writer)
     async with _arriving(config, flight) as users:
+        if config.ready_fd >= 0:
+            config = replace(config, start_at_ns=await _beginning(config.ready_fd, stop))
         writer.write(
             LoadStarted(
                 config.start_at_ns,
@@ -126,6 +130,28 @@ async def drive(config: DriverConfig, writer: Writer) -> None:
             queued_ns=used.queued_ns,
         )
     )
+
+
+async def _beginning(ready_fd: int, stop: asyncio.Event) -> int:
+    """Say that all is ready, and return when the schedule begins, as the runner then says.
+
+    Raises:
+        MeasurementError: The runner has ended, or has changed its mind.
+    """
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    os.write(ready_fd, b"r")
+    os.close(ready_fd)
+    told = asyncio.ensure_future(lines.readline())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({told, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not told.done() or not told.result():
+        told.cancel()
+        raise MeasurementError("the load was called off before it began")
+    transport.close()
+    return int(told.result())
 
 
 @asynccontextmanager

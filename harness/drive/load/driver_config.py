@@ -12,7 +12,7 @@ class DriverConfig:
     """One run of the driver."""
 
     events: str  # the folder for its record
-    start_at_ns: int  # monotonic: the zero of the schedule
+    start_at_ns: int  # monotonic: the zero of the schedule; with `ready_fd`, the next line of stdin has it
     sender: str  # a module of `senders/`
     parameters: dict[str, object]  # of that sender's `connect`
     arrival: str
@@ -24,6 +24,7 @@ class DriverConfig:
     users: int = 0  # of a closed model
     visits: tuple[dict[str, Any], ...] = ()  # what users do; empty where each request is a message
     data: str = ""  # the file with the values of the visits
+    ready_fd: int = -1  # to which the driver writes when it is ready
     secrets: dict[str, str] = field(default_factory=dict)  # what to hide in the record: see `redact.learn`
 
     def to_json(self) -> str:

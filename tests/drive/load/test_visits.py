@@ -307,6 +307,7 @@ stop_signal = "SIGTERM"
 sender = "http"
 url = "http://127.0.0.1:{port}/"
 arrival = "constant"
+max_late_ms = 60000
 warm_up_s = 0.5
 stages = [
   {{ shape = "constant", for_s = 1, rate_per_s = 20 }},
