@@ -159,7 +159,12 @@ def test_a_healthy_loop_is_not_reported(name: str, tmp_path: Path) -> None:
 
     assert seen.status == 0, seen.stderr
     assert seen.of(LoopStarted)
-    assert seen.blocks == []
+    assert [block for block in seen.blocks if not awaits_a_new_thread(block)] == []
+
+
+def awaits_a_new_thread(block: Blocked) -> bool:
+    """A thread's start waits for its first step, for which a full machine may have no processor."""
+    return all("Thread.start" in {frame.function for frame in look.stack} for look in block.samples)
 
 
 def test_every_block_of_a_program_is_one_block(tmp_path: Path) -> None:
