@@ -28,17 +28,20 @@ class Patience:
         self._folder = folder
         self._done = threading.Event()
         self._began_s = monotonic()
+        self._thread = threading.Thread(target=self._talk, daemon=True)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._talk, daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
+        # A reader of stderr that takes nothing must not keep the command.
+        self._thread.join(timeout=1)
 
     def _talk(self) -> None:
         while not self._done.wait(QUIET_EVERY_S):
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # stderr is full, or closed
                 size = sum(path.stat().st_size for path in self._folder.events.glob("*.jsonl"))
                 took_s = monotonic() - self._began_s
                 click.echo(f"reading the record, {size / 1e6:,.0f} MB: {took_s:.0f} s", err=True)
