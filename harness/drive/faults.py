@@ -81,7 +81,7 @@ async def keep_in_force(
 ) -> None:
     """Inject the fault at its time after *start_ns*, and undo it at its end or when cancelled."""
     fault = planned.fault
-    await _sleep_until(start_ns + round(planned.at_s * 1e9))
+    await sleep_until(start_ns + round(planned.at_s * 1e9))
     request = {"seed": seed, **fault.to_request()}
     board = FaultBoard(sockets)
     injected = False
@@ -95,7 +95,7 @@ async def keep_in_force(
         )
         injected = True
         until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
-        await _sleep_until(min(until_ns, end_ns))
+        await sleep_until(min(until_ns, end_ns))
     except (TargetError, OSError) as exc:
         write(FaultFailed(monotonic_ns(), fault.id, _REFUSAL.sub("", str(exc))))
     finally:
@@ -116,5 +116,6 @@ async def _undo(fault_id: str, sockets: Path, write: Callable[[Event], object]) 
     write(FaultUndone(monotonic_ns(), fault_id, counts.fired, counts.calls, counts.processes))
 
 
-async def _sleep_until(at_ns: int) -> None:
+async def sleep_until(at_ns: int) -> None:
+    """Return at that monotonic time, or at once if it is over."""
     await asyncio.sleep(max(0, at_ns - monotonic_ns()) / 1e9)

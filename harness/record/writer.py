@@ -202,6 +202,7 @@ class Writer:
                 while len(batch) < BATCH:
                     batch.append(self._buffer.get_nowait())
             self._write_batch(batch)
+            del batch  # or it would be kept until the next event
             self.thread_cpu_ns = time.thread_time_ns()
 
     def _write_batch(self, batch: Sequence[_Item]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import MeasurementError, TargetError
 from ...record.event import Event, FaultFailed, FaultInjected, FaultUndone
 from ...record.options.network import PlannedToxic, ProxyOptions
+from ..faults import sleep_until
 from ..process.termination import end
 
 ANSWERED_WITHIN_S = 10.0
@@ -89,7 +90,7 @@ async def keep_in_force(
     write: Callable[[Event], object],
 ) -> None:
     """Inject the fault at its time after *start_ns*, and undo it at its end or when cancelled."""
-    await _sleep_until(start_ns + round(planned.at_s * 1e9))
+    await sleep_until(start_ns + round(planned.at_s * 1e9))
     order: dict[str, object] = {"proxy": planned.proxy, "id": planned.id}
     place = f"the connections of proxy {planned.proxy}"
     injected = False
@@ -99,7 +100,7 @@ async def keep_in_force(
         write(FaultInjected(monotonic_ns(), planned.id, planned.kind, detail, place, 1.0))
         injected = True
         until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
-        await _sleep_until(min(until_ns, end_ns))
+        await sleep_until(min(until_ns, end_ns))
     except MeasurementError as exc:
         write(FaultFailed(monotonic_ns(), planned.id, str(exc)))
     finally:
@@ -115,7 +116,3 @@ async def _undo(proxies: Proxies, order: dict[str, object], write: Callable[[Eve
         write(FaultFailed(monotonic_ns(), fault_id, f"not undone: {exc}"))
     else:
         write(FaultUndone(monotonic_ns(), fault_id, counts["fired"], counts["calls"], 1))
-
-
-async def _sleep_until(at_ns: int) -> None:
-    await asyncio.sleep(max(0, at_ns - monotonic_ns()) / 1e9)

@@ -31,7 +31,8 @@ class InjectedFault:
         self.fault = fault
         self._effect = fault.effect.prepare(fault_site.find_object)
         effect = self._effect
-        self._act = functools.partial(effect.act, self._planted_call) if effect.acts_later else effect.act
+        act = functools.partial(effect.act, self._planted_call) if effect.acts_later else effect.act
+        self._act = self._planted_call(act)
         self._sites: list[FaultSite] = fault_site.find(fault.place)
         self._dice = random.Random(seed)
         self._write = write
@@ -89,14 +90,8 @@ class InjectedFault:
                 hook.failed(f"fault {self.fault.id}", exc)
 
     def _called(self) -> None:
-        ident = threading.get_ident()
-        if not self._is_surely_hit(ident):
-            return
-        active_fault.begin(ident, self.fault.id)
-        try:
+        if self._is_surely_hit(threading.get_ident()):
             self._act()
-        finally:
-            active_fault.end(ident)
 
     async def _awaited(self) -> None:
         waits = self._effect.waits
@@ -114,6 +109,8 @@ class InjectedFault:
             return False
 
     def _planted_call(self, function: Callable[..., object]) -> Callable[..., object]:
+        """A call of *function*, in which this fault acts in its thread."""
+
         def planted_call(*args: object) -> None:
             ident = threading.get_ident()
             active_fault.begin(ident, self.fault.id)

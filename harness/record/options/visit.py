@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from ..toml import validation
 from ..toml.lines import Key
 from .table import Name, NotNegative, Place, Positive, ScenarioTable, wrong
+from .template import fill, references
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", examples=["token"])]
@@ -27,7 +28,6 @@ Source = Annotated[
 ]
 # What every visit has: the number of the visit, and in a closed model that of its user.
 BUILT_IN = ("visit", "user")
-_REFERENCE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
 class VisitStep(ScenarioTable):
@@ -75,7 +75,7 @@ class HttpStep(VisitStep):
     @classmethod
     def _is_an_address(cls, url: str) -> str:
         try:
-            urlsplit(_REFERENCE.sub("x", url))
+            urlsplit(fill(url, dict.fromkeys(references(url), "x")))
         except ValueError as exc:
             raise wrong(f"not an address: {exc}") from None
         return url
@@ -138,11 +138,6 @@ class PythonFlow(_Flow):
 
     steps: Annotated[tuple[PythonStep, ...], Field(strict=False, min_length=1)]
     """The calls, in their order."""
-
-
-def references(text: str) -> list[str]:
-    """The values that a text names as ``{{name}}``."""
-    return _REFERENCE.findall(text)
 
 
 def check_references(steps: Sequence[VisitStep], known: Sequence[str], *, at: Key) -> None:

@@ -11,12 +11,12 @@ from urllib.parse import urljoin, urlsplit
 
 from ....errors import UsageError
 from ....record.event import RequestFailure
+from ....record.options.template import fill, fill_all
 from ....record.redact import redacted
 from .. import answer
 from ..answer import UnexpectedAnswerError
 from ..failure_kind import failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
-from ..template import fill, fill_all
 from ..visitors import Visit
 
 try:

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
+def references(text: str) -> list[str]:
+    """The values that a text names."""
+    found: list[str] = _REFERENCE.findall(text)
+    return found
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """The text with the values; a name that is not known stays, which the scenario has ruled out."""
     if "{{" not in text:
