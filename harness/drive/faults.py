@@ -81,7 +81,8 @@ async def keep_in_force(
 ) -> None:
     """Inject the fault at its time after *start_ns*, and undo it at its end or when cancelled."""
     fault = planned.fault
-    await sleep_until(start_ns + round(planned.at_s * 1e9))
+    began_ns, until_ns = planned.window_ns(start_ns, end_ns)
+    await sleep_until(began_ns)
     request = {"seed": seed, **fault.to_request()}
     board = FaultBoard(sockets)
     injected = False
@@ -94,8 +95,7 @@ async def keep_in_force(
             )
         )
         injected = True
-        until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
-        await sleep_until(min(until_ns, end_ns))
+        await sleep_until(until_ns)
     except (TargetError, OSError) as exc:
         write(FaultFailed(monotonic_ns(), fault.id, _REFUSAL.sub("", str(exc))))
     finally:

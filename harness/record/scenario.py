@@ -25,7 +25,6 @@ from pydantic import (
     Tag,
     ValidationError,
     WithJsonSchema,
-    create_model,
     model_validator,
 )
 
@@ -35,6 +34,7 @@ from .fault import catalogue
 from .fault.fault import Fault
 from .options.load import Load
 from .options.network import AnyToxic, PlannedToxic, ProxyOptions
+from .options.planned import Planned, with_parameters
 from .options.table import (
     BesideTheFile,
     Count,
@@ -161,22 +161,15 @@ Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 # --- the faults ---------------------------------------------------------------------------------------
 
 
-class PlannedFault(ScenarioTable):
+class PlannedFault(Planned):
     """The keys common to all kinds of faults; the model of each kind adds its parameters."""
 
-    id: Name
-    """Name of the fault in the report; unique in the scenario."""
     place: Place = Field(alias="in")
     """The function that misbehaves: ``module:qualified.name``."""
-    at_s: NotNegative = 0.0
-    """When it begins, in seconds since the start of the load."""
-    for_s: Positive | None = None
-    """How long it lasts; by default to the end of the load."""
     probability: Probability = 1.0
     """Probability that a call is affected."""
     limit: Count | None = None
     """Maximum number of affected calls; by default unlimited."""
-    kind: str
 
     @property
     def fault(self) -> Fault:
@@ -184,22 +177,13 @@ class PlannedFault(ScenarioTable):
         return Fault.from_request(self.model_dump(by_alias=True))
 
 
-def _planned(name: str) -> type[PlannedFault]:
-    kind = catalogue.find(name)
-    fields: dict[str, Any] = {"kind": (Literal[name], ...)}
-    for key, parameter in catalogue.parameters(kind).items():
-        constraints = Field(parameter.default, description=parameter.help, gt=parameter.above)
-        fields[key] = (Place if parameter.is_place else parameter.type, constraints)
-    return create_model(
-        kind.__name__, __base__=PlannedFault, __module__=__name__, __doc__=kind.__doc__, **fields
-    )
-
-
 if TYPE_CHECKING:
     AnyFault = PlannedFault | PlannedToxic
 else:
     AnyFault = Annotated[
-        reduce(or_, map(_planned, catalogue.names())) | AnyToxic, Field(discriminator="kind")
+        reduce(or_, (with_parameters(PlannedFault, name, catalogue.find(name)) for name in catalogue.names()))
+        | AnyToxic,
+        Field(discriminator="kind"),
     ]
 
 

@@ -90,7 +90,8 @@ async def keep_in_force(
     write: Callable[[Event], object],
 ) -> None:
     """Inject the fault at its time after *start_ns*, and undo it at its end or when cancelled."""
-    await sleep_until(start_ns + round(planned.at_s * 1e9))
+    began_ns, until_ns = planned.window_ns(start_ns, end_ns)
+    await sleep_until(began_ns)
     order: dict[str, object] = {"proxy": planned.proxy, "id": planned.id}
     place = f"the connections of proxy {planned.proxy}"
     injected = False
@@ -99,8 +100,7 @@ async def keep_in_force(
         detail = f"{planned.describe()}, {planned.proxy} ({planned.stream})"
         write(FaultInjected(monotonic_ns(), planned.id, planned.kind, detail, place, 1.0))
         injected = True
-        until_ns = end_ns if planned.for_s is None else start_ns + round((planned.at_s + planned.for_s) * 1e9)
-        await sleep_until(min(until_ns, end_ns))
+        await sleep_until(until_ns)
     except MeasurementError as exc:
         write(FaultFailed(monotonic_ns(), planned.id, str(exc)))
     finally:
