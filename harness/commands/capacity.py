@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import OutputError, UsageError
-from ..read import history, report
 from ..read.capacity.limit import step_of
 from ..read.capacity.search import Capacity, RateStep, capacity_of, next_rate
 from ..read.formats import publish
 from ..read.units import duration, percent, printable
 from ..record.run import new_id
-from ..runs import noting
 from . import failure, results
+from .conclusion import judge, note_ended
 from .single_run import ScenarioOrder, carry_out
 
 # The loop is sampled, so that the line that limits it can be named.
@@ -58,10 +57,9 @@ def find_capacity(single: ScenarioOrder, order: Ordered) -> int:
 def _run(order: ScenarioOrder, rate_per_s: float) -> RateStep:
     folder = carry_out(order)
     with failure.judging(folder.path):
-        judged = report.build(history.load(folder))
+        _, judged = judge(folder)
         publish(folder, judged)
-        if missing := noting.note_ended(folder, judged):
-            results.write(f"harness: {missing}\n", err=True)
+        note_ended(folder, judged)
     return step_of(judged, rate_per_s, folder.path.name)
 
 

@@ -50,14 +50,24 @@ def conclude(
     to_stderr: bool = False,
 ) -> Conclusion:
     """Judge the record in *folder*, write the reports and show the summary, or what is asked for."""
-    with Patience(folder):
-        record = history.load(folder)
-        judged = report.build(record)
+    record, judged = judge(folder)
     asked = output or OutputAsked()
     concluded = present(folder, record, judged, calls_asked, display, asked, to_stderr=to_stderr)
+    note_ended(folder, judged)
+    return concluded
+
+
+def judge(folder: RunFolder) -> tuple[History, Report]:
+    """The record in *folder*, and its report."""
+    with Patience(folder):
+        record = history.load(folder)
+        return record, report.build(record)
+
+
+def note_ended(folder: RunFolder, judged: Report) -> None:
+    """Add the run to the history, or say what is missing there."""
     if missing := noting.note_ended(folder, judged):
         results.write(f"harness: {missing}\n", err=True)
-    return concluded
 
 
 def present(

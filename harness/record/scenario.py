@@ -162,7 +162,7 @@ Target = Annotated[MayhemTarget | ProgramTarget, Field(discriminator="kind")]
 
 
 class PlannedFault(Planned):
-    """The keys common to all kinds of faults; the model of each kind adds its parameters."""
+    """The keys of all faults in functions; the model of each kind adds its parameters."""
 
     place: Place = Field(alias="in")
     """The function that misbehaves: ``module:qualified.name``."""

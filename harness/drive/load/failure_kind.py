@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 
 from ...record.event import RequestFailure
+from ...record.redact import redacted
 
 _BY_ERRNO = {
     errno.EMFILE: RequestFailure.DESCRIPTORS,
@@ -20,6 +21,15 @@ _BY_ERRNO = {
     errno.EPIPE: RequestFailure.RESET,
     errno.ETIMEDOUT: RequestFailure.TIMEOUT,
 }
+
+
+# The record keeps the beginning of an error, which may quote addresses and more.
+ERROR_CHARS = 200
+
+
+def error_text(exc: BaseException) -> str:
+    """The error as the record shows it: class and message, without secrets."""
+    return redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS]
 
 
 def failure_kind(error: BaseException) -> RequestFailure | None:

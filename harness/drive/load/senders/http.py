@@ -15,7 +15,7 @@ from ....record.options.template import fill, fill_all
 from ....record.redact import redacted
 from .. import answer
 from ..answer import UnexpectedAnswerError
-from ..failure_kind import failure_kind
+from ..failure_kind import ERROR_CHARS, error_text, failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
 from ..visitors import Visit
 
@@ -24,9 +24,6 @@ try:
     from yarl import URL
 except ImportError as missing:
     raise UsageError('the sender "http" needs aiohttp: install asyncio-harness[http]') from missing
-
-# The record keeps the beginning of an error, which may quote addresses and more.
-ERROR_CHARS = 200
 
 
 @asynccontextmanager
@@ -128,7 +125,7 @@ class HttpExchanger:
             error, kind = redacted(str(exc))[:ERROR_CHARS], RequestFailure.CHECK
         # A ValueError: a value of the visit may not fit into a header.
         except (aiohttp.ClientError, OSError, TimeoutError, MemoryError, ValueError) as exc:
-            error, kind = redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS], _kind(exc)
+            error, kind = error_text(exc), _kind(exc)
         done_ns = time.monotonic_ns()
         self._flight.span(request, message.span, "client", sent_ns, done_ns, attributes, error=error)
         self._flight.end(request, done_ns, error=error, kind=kind)

@@ -18,13 +18,9 @@ from operator import attrgetter
 from typing import Any
 
 from ....errors import UsageError
-from ....record.redact import redacted
-from ..failure_kind import failure_kind
+from ..failure_kind import error_text, failure_kind
 from ..in_flight import DriverRequest, InFlightRequests
 from ..visitors import Visit
-
-# The record keeps the beginning of an error.
-ERROR_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +66,7 @@ class PythonExchanger:
             async with asyncio.timeout(self._timeout_s):
                 await function(given)
         except Exception as exc:
-            error, kind = (
-                redacted(f"{type(exc).__name__}: {exc}".rstrip(": "))[:ERROR_CHARS],
-                failure_kind(exc),
-            )
+            error, kind = error_text(exc), failure_kind(exc)
         done_ns = time.monotonic_ns()
         self._flight.span(
             request, call, "client", sent_ns, done_ns, {"code.function.name": call}, error=error
